@@ -1,0 +1,42 @@
+# Everything runs in an environment made from the lock file: .venv is rebuilt when the lock changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-real lint types fmt lock clean
+.DEFAULT_GOAL := test
+
+$(VENV)/.locked: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("aioctl needs Python 3.11 or newer (set PYTHON=...)" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: $(VENV)/.locked
+	$(BIN)/aioctl demo --services 50
+
+test: $(VENV)/.locked
+	$(BIN)/python -m pytest -q
+
+test-real: $(VENV)/.locked
+	$(BIN)/python -m tests.real.build
+	$(BIN)/python -m pytest -q -m real --real
+
+lint: $(VENV)/.locked
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.locked
+	$(BIN)/mypy
+
+fmt: $(VENV)/.locked
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: # needs uv on the path; everything else needs only the result
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --group dev pyproject.toml -o requirements.lock --quiet
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,69 @@
+"""The two comparisons of the Go controller: derivative and full semantic equality (spec 40 section 14, 30 section 13)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aioctl.api import quantity
+
+_QUANTITY_PARENTS = frozenset({"limits", "requests", "capacity"})
+_QUANTITY_FIELDS = frozenset({"sizeLimit", "divisor", "storage"})
+
+
+def _empty(value: Any) -> bool:
+    return value is None or (isinstance(value, (str, list, tuple, Mapping)) and not value)
+
+
+def _scalars_equal(wanted: Any, live: Any, *, as_quantity: bool) -> bool:
+    if type(wanted) is type(live) and wanted == live:
+        return True
+    if as_quantity:
+        try:
+            return quantity.parse(str(wanted)) == quantity.parse(str(live))
+        except ValueError:
+            return False
+    numbers = (int, float)
+    if isinstance(wanted, bool) or isinstance(live, bool):
+        return False
+    return isinstance(wanted, numbers) and isinstance(live, numbers) and wanted == live
+
+
+def derivative(wanted: Any, live: Any, *, _field: str = "", _parent: str = "") -> bool:
+    """True when everything set in `wanted` is in `live` (spec 40 section 14.1).
+
+    Absent, null and empty values of `wanted` equal anything; a list may be a prefix; surplus keys of `live` are ignored.
+    """
+    if _empty(wanted):
+        return True
+    if isinstance(wanted, Mapping):
+        return isinstance(live, Mapping) and all(
+            derivative(value, live.get(key), _field=key, _parent=_field) for key, value in wanted.items()
+        )
+    if isinstance(wanted, (list, tuple)):
+        if not isinstance(live, (list, tuple)) or len(wanted) > len(live):
+            return False
+        return all(
+            derivative(mine, theirs, _field=_field, _parent=_parent)
+            for mine, theirs in zip(wanted, live, strict=False)
+        )
+    return _scalars_equal(
+        wanted, live, as_quantity=_parent in _QUANTITY_PARENTS or _field in _QUANTITY_FIELDS
+    )
+
+
+def equal(wanted: Any, live: Any, *, _field: str = "", _parent: str = "") -> bool:
+    """Full semantic equality: null, absent and empty are the same, quantities go by value (spec 30 section 13)."""
+    if _empty(wanted) and _empty(live):
+        return True
+    if isinstance(wanted, Mapping) and isinstance(live, Mapping):
+        return all(
+            equal(wanted.get(key), live.get(key), _field=key, _parent=_field)
+            for key in wanted.keys() | live.keys()
+        )
+    if isinstance(wanted, (list, tuple)) and isinstance(live, (list, tuple)):
+        return len(wanted) == len(live) and all(
+            equal(mine, theirs, _field=_field, _parent=_parent)
+            for mine, theirs in zip(wanted, live, strict=True)
+        )
+    return _scalars_equal(
+        wanted, live, as_quantity=_parent in _QUANTITY_PARENTS or _field in _QUANTITY_FIELDS
+    )

@@ -1,0 +1,156 @@
+"""The kinds this program reads or writes, each with the group, version and plural under which it is addressed.
+
+One table, no behaviour beyond addressing: what a kind means stands in the modules that build or read it.
+Names of types in texts follow the Go controller (spec 40 section 13): `v1.Deployment`, `v1alpha2 InferencePool`.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+GROUP = "serving.kserve.io"
+V1ALPHA1 = f"{GROUP}/v1alpha1"
+V1ALPHA2 = f"{GROUP}/v1alpha2"
+POOL_GROUP_V1 = "inference.networking.k8s.io"
+POOL_GROUP_V1ALPHA2 = "inference.networking.x-k8s.io"
+
+
+class ObjectKey(NamedTuple):
+    """Namespace and name of one object; the namespace of cluster-scoped objects is empty."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One resource type at one version."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+    optional: bool = False
+    """The CRD belongs to somebody else and may be missing (spec 60 section 12)."""
+    title: str = ""
+    """How texts call it; empty means `<version>.<kind>`."""
+
+    @property
+    def api_version(self) -> str:
+        """`v1` for the core group, `<group>/<version>` otherwise."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def resource(self) -> str:
+        """`<plural>[.<group>]`, as API server texts and CRD names spell it."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def type_name(self) -> str:
+        """The name texts and events use, such as `v1.Deployment` (spec 40 section 13)."""
+        return self.title or f"{self.version}.{self.kind}"
+
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """URL path of the collection (no name), one object, or one of its subresources."""
+        parts = ["/apis", self.group, self.version] if self.group else ["/api", self.version]
+        if self.namespaced and namespace:
+            parts += ["namespaces", namespace]
+        parts.append(self.plural)
+        if name:
+            parts.append(name)
+        if subresource:
+            parts.append(subresource)
+        return "/".join(parts)
+
+    def not_found(self, name: str) -> str:
+        """The text of a cached read that finds nothing: the kind, not the plural (spec 10 section 6.3)."""
+        dotted = f"{self.kind}.{self.group}" if self.group else self.kind
+        return f'{dotted} "{name}" not found'
+
+
+class ObjectRef(NamedTuple):
+    """One object of one kind."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+    @property
+    def key(self) -> ObjectKey:
+        return ObjectKey(self.namespace, self.name)
+
+    def __str__(self) -> str:
+        return f"{self.kind.type_name} {self.namespace}/{self.name}"
+
+
+SERVICE = Kind(GROUP, "v1alpha2", "LLMInferenceService", "llminferenceservices")
+SERVICE_V1ALPHA1 = Kind(GROUP, "v1alpha1", "LLMInferenceService", "llminferenceservices")
+CONFIG = Kind(GROUP, "v1alpha2", "LLMInferenceServiceConfig", "llminferenceserviceconfigs")
+CONFIG_V1ALPHA1 = Kind(GROUP, "v1alpha1", "LLMInferenceServiceConfig", "llminferenceserviceconfigs")
+
+CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps")
+SECRET = Kind("", "v1", "Secret", "secrets")
+SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts")
+CORE_SERVICE = Kind("", "v1", "Service", "services")
+POD = Kind("", "v1", "Pod", "pods")
+NAMESPACE = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
+EVENT = Kind("events.k8s.io", "v1", "Event", "events")
+DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
+ROLE = Kind("rbac.authorization.k8s.io", "v1", "Role", "roles")
+ROLE_BINDING = Kind("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
+CLUSTER_ROLE = Kind("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", namespaced=False)
+CLUSTER_ROLE_BINDING = Kind(
+    "rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False
+)
+LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
+CRD = Kind(
+    "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
+)
+VALIDATING_WEBHOOK = Kind(
+    "admissionregistration.k8s.io",
+    "v1",
+    "ValidatingWebhookConfiguration",
+    "validatingwebhookconfigurations",
+    namespaced=False,
+)
+
+POOL_V1 = Kind(POOL_GROUP_V1, "v1", "InferencePool", "inferencepools", optional=True)
+POOL_V1ALPHA2 = Kind(
+    POOL_GROUP_V1ALPHA2,
+    "v1alpha2",
+    "InferencePool",
+    "inferencepools",
+    optional=True,
+    title="v1alpha2 InferencePool",
+)
+MODEL = Kind(
+    POOL_GROUP_V1ALPHA2,
+    "v1alpha2",
+    "InferenceModel",
+    "inferencemodels",
+    optional=True,
+    title="v1alpha2 InferenceModel",
+)
+HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes", optional=True)
+GATEWAY = Kind("gateway.networking.k8s.io", "v1", "Gateway", "gateways", optional=True)
+GATEWAY_CLASS = Kind(
+    "gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses", namespaced=False, optional=True
+)
+LEADER_WORKER_SET = Kind(
+    "leaderworkerset.x-k8s.io", "v1", "LeaderWorkerSet", "leaderworkersets", optional=True
+)
+DESTINATION_RULE = Kind("networking.istio.io", "v1", "DestinationRule", "destinationrules", optional=True)
+POD_MONITOR = Kind("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors", optional=True)
+SERVICE_MONITOR = Kind("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors", optional=True)
+AUTH_POLICY = Kind("kuadrant.io", "v1", "AuthPolicy", "authpolicies", optional=True)
+SCC = Kind(
+    "security.openshift.io",
+    "v1",
+    "SecurityContextConstraints",
+    "securitycontextconstraints",
+    namespaced=False,
+    optional=True,
+)

@@ -1,0 +1,123 @@
+"""Names, labels and annotation keys of everything the controller makes (spec 20 section 5, 30 section 3, 40 section 2).
+
+`child` is the plain rule (63 characters, MD5), `safe` the shorter one of the workload objects (43 characters, SHA-256).
+They agree for short names only; each caller's table says which applies.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+_MAX = 63
+_MD5_LENGTH = 32
+_HEAD = _MAX - _MD5_LENGTH
+_SAFE_MAX = 43
+_SAFE_HASH = 8
+
+
+def child(parent: str, suffix: str) -> str:
+    """Knative's ChildName: parent + suffix when it fits 63 characters, hashed otherwise."""
+    if len(parent) + len(suffix) <= _MAX:
+        return parent + suffix
+    if len(suffix) < _HEAD:
+        digest = hashlib.md5(parent.encode(), usedforsecurity=False).hexdigest()
+        return parent[: _HEAD - len(suffix)] + digest + suffix
+    name = parent[:_HEAD] + hashlib.md5((parent + suffix).encode(), usedforsecurity=False).hexdigest()
+    if len(name) < _MAX:
+        name += suffix[: _MAX - len(name)]
+    while name and not (name[-1].isascii() and name[-1].isalnum()):
+        name = name[:-1]
+    return name
+
+
+def safe(parent: str, suffix: str) -> str:
+    """The workload objects' rule: 43 characters, so that sets of pods can append theirs.
+
+    Raises ValueError when the suffix alone leaves no room for the hash (Go panics there; no suffix of ours is so long).
+    """
+    if len(parent) + len(suffix) <= _SAFE_MAX:
+        return parent + suffix
+    room = _SAFE_MAX - _SAFE_HASH - len(suffix)
+    if room < 0:
+        raise ValueError(f"suffix {suffix!r} is longer than {_SAFE_MAX - _SAFE_HASH} characters")
+    return parent[:room] + hashlib.sha256(parent.encode()).hexdigest()[:_SAFE_HASH] + suffix
+
+
+FINALIZER = "serving.kserve.io/llmisvc-finalizer"
+MIGRATED = "serving.kserve.io/inference-pool-migrated"
+MIGRATED_MERGED_SPELLING = "serving.kserve.io/inferencepool-migrated"
+ENABLE_AUTH = "security.opendatahub.io/enable-auth"
+STOP = "serving.kserve.io/stop"
+CRITICALITY = "serving.kserve.io/criticality"
+CERTIFICATE_EXPIRY = "certificates.kserve.io/expiration-v2"
+MIGRATION = "aioctl.dev/migration"
+MIGRATION_STRATEGY = "aioctl.dev/migration-strategy"
+
+COMPONENT = "app.kubernetes.io/component"
+NAME = "app.kubernetes.io/name"
+PART_OF = "app.kubernetes.io/part-of"
+PART_OF_VALUE = "llminferenceservice"
+KSERVE_COMPONENT = "kserve.io/component"
+ROLE = "llm-d.ai/role"
+
+WORKLOAD_COMPONENT = "llminferenceservice-workload"
+ROUTER_COMPONENT = "llminferenceservice-router"
+SCHEDULER_COMPONENT = "llminferenceservice-router-scheduler"
+
+CONFIG_MAP_NAME = "inferenceservice-config"
+WELL_KNOWN_CONFIGS = frozenset(
+    f"kserve-config-llm-{part}"
+    for part in (
+        "template",
+        "decode-template",
+        "worker-data-parallel",
+        "decode-worker-data-parallel",
+        "prefill-template",
+        "prefill-worker-data-parallel",
+        "scheduler",
+        "router-route",
+    )
+)
+ISTIO_GATEWAY_CONTROLLERS = (
+    "istio.io/gateway-controller",
+    "istio.io/unmanaged-gateway",
+    "openshift.io/gateway-controller/v1",
+)
+
+
+def route_name(service: str) -> str:
+    return child(service, "-kserve-route")
+
+
+def default_pool_name(service: str) -> str:
+    return child(service, "-inference-pool")
+
+
+def model_name(service: str) -> str:
+    return child(service, "-inference-model")
+
+
+def workload_service_name(service: str) -> str:
+    return child(service, "-kserve-workload-svc")
+
+
+def tls_secret_name(service: str) -> str:
+    return child(service, "-kserve-self-signed-certs")
+
+
+def epp_service_account_name(service: str) -> str:
+    return child(service, "-epp-sa")
+
+
+def labels(service: str, component: str) -> dict[str, str]:
+    """The three labels of owned children (spec 40 section 2.2, 50 section 2)."""
+    return {COMPONENT: component, NAME: service, PART_OF: PART_OF_VALUE}
+
+
+def workload_selector(service: str) -> dict[str, str]:
+    """Selects decode, prefill and leader pods (spec 30 section 3)."""
+    return {PART_OF: PART_OF_VALUE, NAME: service, KSERVE_COMPONENT: "workload"}
+
+
+def has_our_labels(found: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """True when every wanted label is there with its value."""
+    return all(found.get(key) == value for key, value in wanted.items())

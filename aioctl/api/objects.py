@@ -1,0 +1,159 @@
+"""Typed getters over raw API objects.
+
+Objects stay plain mappings so that unknown fields survive (design rule 4). A getter answers None, an empty mapping or
+an empty tuple for what is absent or null, and raises `FieldError` naming the field for a value of the wrong type: such
+objects exist when an older CRD let them in.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aioctl.api.kinds import GROUP, V1ALPHA2, ObjectKey
+
+Object = Mapping[str, Any]
+
+
+class FieldError(ValueError):
+    """A field has a value that cannot be used; `path` names it as users write it, such as `spec.model.uri`."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+def _type_of(value: object) -> str:
+    names = {dict: "object", list: "list", str: "string", bool: "boolean", int: "integer", float: "number"}
+    return names.get(type(value), type(value).__name__)
+
+
+def dig(obj: object, *path: str) -> Any:
+    """The value at the path, or None where any part of it is absent, null or not an object."""
+    for part in path:
+        if not isinstance(obj, Mapping):
+            return None
+        obj = obj.get(part)
+    return obj
+
+
+def _typed(obj: object, path: tuple[str, ...], wanted: type | tuple[type, ...], title: str) -> Any:
+    at: list[str] = []
+    for part in path:
+        if obj is None:
+            return None
+        if not isinstance(obj, Mapping):
+            raise FieldError(".".join(at), f"expected an object, got {_type_of(obj)}")
+        obj = obj.get(part)
+        at.append(part)
+    if obj is None:
+        return None
+    if not isinstance(obj, wanted) or (isinstance(obj, bool) and wanted is int):
+        raise FieldError(".".join(at), f"expected {title}, got {_type_of(obj)}")
+    return obj
+
+
+def mapping(obj: object, *path: str) -> Mapping[str, Any]:
+    """The object at the path, empty when absent. Raises FieldError when it is something else."""
+    found: Mapping[str, Any] | None = _typed(obj, path, Mapping, "an object")
+    return found if found is not None else {}
+
+
+def present(obj: object, *path: str) -> bool:
+    """True when the path holds an object, even an empty one (`scheduler: {}` means something, spec 10 3.9 item 9)."""
+    return _typed(obj, path, Mapping, "an object") is not None
+
+
+def sequence(obj: object, *path: str) -> Sequence[Any]:
+    """The list at the path, empty when absent. Raises FieldError when it is something else."""
+    found: Sequence[Any] | None = _typed(obj, path, (list, tuple), "a list")
+    return found if found is not None else ()
+
+
+def text(obj: object, *path: str) -> str:
+    """The string at the path, empty when absent. Raises FieldError when it is something else."""
+    found: str | None = _typed(obj, path, str, "a string")
+    return found if found is not None else ""
+
+
+def integer(obj: object, *path: str) -> int | None:
+    """The integer at the path, None when absent. Raises FieldError when it is something else."""
+    found: int | None = _typed(obj, path, int, "an integer")
+    return found
+
+
+def boolean(obj: object, *path: str) -> bool:
+    """The boolean at the path, False when absent. Raises FieldError when it is something else."""
+    found: bool | None = _typed(obj, path, bool, "a boolean")
+    return bool(found)
+
+
+def name_of(obj: Object) -> str:
+    return text(obj, "metadata", "name")
+
+
+def namespace_of(obj: Object) -> str:
+    return text(obj, "metadata", "namespace")
+
+
+def key_of(obj: Object) -> ObjectKey:
+    return ObjectKey(namespace_of(obj), name_of(obj))
+
+
+def uid_of(obj: Object) -> str:
+    return text(obj, "metadata", "uid")
+
+
+def resource_version_of(obj: Object) -> str:
+    return text(obj, "metadata", "resourceVersion")
+
+
+def generation_of(obj: Object) -> int:
+    return integer(obj, "metadata", "generation") or 0
+
+
+def labels_of(obj: Object) -> Mapping[str, str]:
+    return mapping(obj, "metadata", "labels")
+
+
+def annotations_of(obj: Object) -> Mapping[str, str]:
+    return mapping(obj, "metadata", "annotations")
+
+
+def is_deleting(obj: Object) -> bool:
+    return bool(dig(obj, "metadata", "deletionTimestamp"))
+
+
+def controller_of(obj: Object) -> Mapping[str, Any] | None:
+    """The owner reference with `controller: true`, if there is one."""
+    for ref in sequence(obj, "metadata", "ownerReferences"):
+        if isinstance(ref, Mapping) and ref.get("controller") is True:
+            return ref
+    return None
+
+
+def is_controlled_by(obj: Object, uid: str) -> bool:
+    """Ownership goes by uid alone: children made before the migration carry v1alpha1 references (spec 10 section 1)."""
+    ref = controller_of(obj)
+    return ref is not None and bool(uid) and ref.get("uid") == uid
+
+
+def owning_service(obj: Object) -> ObjectKey | None:
+    """Key of the LLMInferenceService that controls the object, any version of its group (spec 50 section 12.1)."""
+    ref = controller_of(obj)
+    if ref is None or ref.get("kind") != "LLMInferenceService":
+        return None
+    if str(ref.get("apiVersion", "")).split("/", 1)[0] != GROUP:
+        return None
+    return ObjectKey(namespace_of(obj), str(ref.get("name", "")))
+
+
+def owner_reference(service: Object) -> dict[str, Any]:
+    """The controller reference every owned child carries (spec 40 section 2.2)."""
+    return {
+        "apiVersion": V1ALPHA2,
+        "kind": "LLMInferenceService",
+        "name": name_of(service),
+        "uid": uid_of(service),
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }

@@ -1,0 +1,189 @@
+"""One child object: make it so, or make it go. The rules every builder shares (spec 40 sections 5, 13 and 14).
+
+`ensure` compares what we want with what is there and answers at most one write; `remove` deletes only what this service
+controls. An update starts from the live object: foreign labels, annotations, finalizers and owner references stay.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from aioctl.api.equality import derivative
+from aioctl.api.kinds import Kind
+from aioctl.api.objects import (
+    Object,
+    annotations_of,
+    dig,
+    is_controlled_by,
+    labels_of,
+    mapping,
+    owner_reference,
+    sequence,
+    uid_of,
+)
+from aioctl.plan.model import Context, PlanError, Served, Verb, Write, need
+
+Same = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
+"""(wanted, live) -> True when nothing of what we want differs; labels and annotations are compared apart."""
+
+_SERVER_FIELDS = ("metadata", "status", "apiVersion", "kind")
+
+
+def spec_is_derivative(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+    """Everything but metadata and status, by the derivative comparison of spec 40 section 14.1."""
+    fields = [name for name in wanted if name not in _SERVER_FIELDS]
+    return all(derivative(wanted[name], live.get(name)) for name in fields)
+
+
+def build(
+    ctx: Context,
+    kind: Kind,
+    name: str,
+    *,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str] | None = None,
+    owned: bool = True,
+    **fields: Any,
+) -> dict[str, Any]:
+    """The wanted object: metadata with our labels and (if owned) the controller reference, then the given fields."""
+    metadata: dict[str, Any] = {"name": name}
+    if kind.namespaced:
+        metadata["namespace"] = ctx.namespace
+    if labels:
+        metadata["labels"] = dict(labels)
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    if owned:
+        metadata["ownerReferences"] = [owner_reference(ctx.service)]
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, **fields}
+
+
+def ensure(
+    ctx: Context,
+    kind: Kind,
+    wanted: Object,
+    *,
+    same: Same = spec_is_derivative,
+    owned: bool = True,
+    confirm: bool = False,
+    paced: bool = False,
+    exists_is_fine: bool = False,
+    quiet: bool = False,
+    subject: str = "v1alpha2.LLMInferenceService",
+) -> Iterator[Write]:
+    """The write that makes the object as wanted, if one is needed.
+
+    Raises PlanError when an object of that name exists and is not controlled by this service (namespaced and owned
+    objects only), Unanswered when it is not known what exists. `quiet` writes make no event (unowned objects).
+    """
+    namespace, name = _address(kind, wanted)
+    live = need(ctx.obs.get(kind, namespace, name))
+    if live is None:
+        yield Write(
+            Verb.CREATE,
+            kind,
+            namespace,
+            name,
+            body=wanted,
+            event="" if quiet else f"Created {kind.type_name} {namespace}/{name}",
+            error=f"failed to create {kind.type_name} {namespace}/{name}: ",
+            paced=paced,
+            exists_is_fine=exists_is_fine,
+        )
+        return
+    if owned and kind.namespaced and not is_controlled_by(live, ctx.uid):
+        raise PlanError(
+            f"failed to update {kind.type_name} {namespace}/{name}: "
+            f"it is not controlled by {subject} {ctx.namespace}/{ctx.name}"
+        )
+    if same(wanted, live) and _metadata_same(wanted, live, owned=owned):
+        return
+    yield Write(
+        Verb.UPDATE,
+        kind,
+        namespace,
+        name,
+        body=onto(wanted, live),
+        live=live,
+        event="" if quiet else f"Updated {kind.type_name} {namespace}/{name}",
+        error=f"failed to update {kind.type_name} {namespace}/{name}: ",
+        confirm=confirm,
+    )
+
+
+def remove(
+    ctx: Context, kind: Kind, name: str, *, namespace: str | None = None, quiet: bool = False
+) -> Iterator[Write]:
+    """The delete of our own object, if it is there; nothing for a stranger's object or a kind that is not served.
+
+    The live owner decides (spec 40 section 5, delete safety); cluster-scoped objects are the caller's to check.
+    """
+    if kind.optional and ctx.obs.served(kind) is Served.NO:
+        return
+    at = (ctx.namespace if kind.namespaced else "") if namespace is None else namespace
+    live = need(ctx.obs.get(kind, at, name))
+    if live is None or dig(live, "metadata", "deletionTimestamp"):
+        return
+    if kind.namespaced and not is_controlled_by(live, ctx.uid):
+        return
+    yield delete(kind, live, quiet=quiet)
+
+
+def delete(kind: Kind, live: Object, *, quiet: bool = False) -> Write:
+    """The delete of exactly this object (uid as precondition)."""
+    namespace, name = _address(kind, live)
+    return Write(
+        Verb.DELETE,
+        kind,
+        namespace,
+        name,
+        live=live,
+        event="" if quiet else f"Deleted {kind.type_name} {namespace}/{name}",
+        error=f"failed to delete {kind.type_name} {namespace}/{name}: ",
+    )
+
+
+def onto(wanted: Object, live: Object) -> dict[str, Any]:
+    """The live object with our fields replaced: foreign metadata entries stay, ours win, status is not sent."""
+    body = {name: value for name, value in live.items() if name in ("apiVersion", "kind")}
+    body.update({name: value for name, value in wanted.items() if name != "status"})
+    metadata = dict(mapping(live, "metadata"))
+    metadata.pop("managedFields", None)
+    wanted_metadata = mapping(wanted, "metadata")
+    for field in ("labels", "annotations"):
+        merged = {**mapping(live, "metadata", field), **mapping(wanted_metadata, field)}
+        if merged:
+            metadata[field] = merged
+    owners = _merge_owners(
+        sequence(wanted_metadata, "ownerReferences"), sequence(live, "metadata", "ownerReferences")
+    )
+    if owners:
+        metadata["ownerReferences"] = owners
+    body["metadata"] = metadata
+    return body
+
+
+def _address(kind: Kind, obj: Object) -> tuple[str, str]:
+    return str(dig(obj, "metadata", "namespace") or "") if kind.namespaced else "", str(
+        dig(obj, "metadata", "name")
+    )
+
+
+def _merge_owners(ours: Iterable[Any], theirs: Iterable[Any]) -> list[Any]:
+    wanted = {ref.get("uid"): ref for ref in ours}
+    merged = [wanted.pop(ref.get("uid"), ref) for ref in theirs]
+    return merged + list(wanted.values())
+
+
+def _metadata_same(wanted: Object, live: Object, *, owned: bool) -> bool:
+    if not derivative(labels_of(wanted), labels_of(live)):
+        return False
+    if not derivative(annotations_of(wanted), annotations_of(live)):
+        return False
+    if not owned:
+        return True
+    ours = {dig(ref, "uid") for ref in sequence(wanted, "metadata", "ownerReferences")}
+    return ours <= {dig(ref, "uid") for ref in sequence(live, "metadata", "ownerReferences")}
+
+
+def is_ours(ctx: Context, obj: Object) -> bool:
+    return is_controlled_by(obj, uid_of(ctx.service))

@@ -1,0 +1,410 @@
+"""The vocabulary of planning: what was observed, what shall be written, what came of it.
+
+The flow of one reconcile (design section 3): an `Observation` answers reads from the caches; builders turn it into
+ordered `Step`s of `Write`s; `controller/apply.py` runs them and reports an `Outcome`; `plan/status.py` turns plan and
+outcome into the status. Everything here is frozen data or a protocol; nothing waits.
+
+A read is present, absent or unknown, three different things. Unknown means "do not act on this": a builder that needs
+the answer calls `need`, which raises `Unanswered`; the step is then left alone, never undone.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any, Protocol
+
+from aioctl.api.kinds import Kind, ObjectRef
+from aioctl.api.names import has_our_labels
+from aioctl.api.objects import FieldError, Object, labels_of, name_of, namespace_of, uid_of
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The object, as last seen."""
+
+    obj: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The object is not there: the cache is in sync and holds nothing, or the API server said 404."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nothing can be said: cache not in sync, read failed, discovery failed, or not read yet."""
+
+    reason: str
+
+
+Read = Present | Absent | Unknown
+
+
+class Served(Enum):
+    """Whether the API server serves a kind. UNKNOWN: discovery failed or was not asked yet; never treated as NO."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+class PlanError(Exception):
+    """A step cannot be planned; the text is what condition and event say below the step's prefixes."""
+
+
+class Unanswered(Exception):
+    """A builder needs a read whose answer is unknown. The reconcile is repeated later; nothing is changed for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What planning must know of a stored key pair. Times are UTC."""
+
+    dns_names: frozenset[str]
+    ip_addresses: frozenset[str]
+    not_after: datetime
+
+
+class Observation(Protocol):
+    """Everything a plan may know of the cluster. Synchronous: answers come from caches, never from the network."""
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Read:
+        """One object. Kinds that are not served answer Absent."""
+        ...
+
+    def select(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Sequence[Object] | Unknown:
+        """Objects of the namespace ('' = all) that carry all the labels, sorted by namespace and name."""
+        ...
+
+    def served(self, kind: Kind) -> Served:
+        """Whether the kind exists in this cluster."""
+        ...
+
+    def certificate(self, secret: Object) -> Certificate | str:
+        """The stored pair (tls.crt, tls.key; key as PKCS#8), or why it cannot be used."""
+        ...
+
+    def signer(self, secret: Object) -> str:
+        """Empty when the CA secret can sign, else the reason in the words of spec 30 section 5.2."""
+        ...
+
+
+def need(read: Read) -> Object | None:
+    """The object or None; raises Unanswered when that is not known."""
+    match read:
+        case Present(obj):
+            return obj
+        case Absent():
+            return None
+        case Unknown(reason):
+            raise Unanswered(reason)
+
+
+def need_list(found: Sequence[Object] | Unknown) -> Sequence[Object]:
+    """The list; raises Unanswered when it is not known."""
+    if isinstance(found, Unknown):
+        raise Unanswered(found.reason)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """An observation given as data: for `aioctl render`, tests and model checking. Unserved kinds are listed."""
+
+    objects: Mapping[ObjectRef, Object] = field(default_factory=dict)
+    unknown: Mapping[ObjectRef, str] = field(default_factory=dict)
+    unserved: frozenset[Kind] = frozenset()
+    unsure: frozenset[Kind] = frozenset()
+    """Kinds whose discovery failed: `served` answers UNKNOWN."""
+    certificates: Mapping[str, Certificate] = field(default_factory=dict)
+    """By `namespace/name` of the secret; a secret that is not listed counts as unusable."""
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Read:
+        ref = ObjectRef(kind, namespace, name)
+        if ref in self.unknown:
+            return Unknown(self.unknown[ref])
+        found = self.objects.get(ref)
+        return Present(found) if found is not None else Absent()
+
+    def select(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Sequence[Object] | Unknown:
+        found = [
+            obj
+            for ref, obj in self.objects.items()
+            if ref.kind == kind
+            and namespace in ("", ref.namespace)
+            and has_our_labels(labels_of(obj), labels)
+        ]
+        return sorted(found, key=lambda obj: (namespace_of(obj), name_of(obj)))
+
+    def served(self, kind: Kind) -> Served:
+        if kind in self.unsure:
+            return Served.UNKNOWN
+        return Served.NO if kind in self.unserved else Served.YES
+
+    def certificate(self, secret: Object) -> Certificate | str:
+        known = self.certificates.get(f"{namespace_of(secret)}/{name_of(secret)}")
+        return known if known is not None else "not a certificate"
+
+    def signer(self, secret: Object) -> str:
+        return ""
+
+
+class Verb(Enum):
+    """What a write does. UPDATE is a full replace with resourceVersion; PATCH a JSON merge patch."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    PATCH = "patch"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """Fill tls.crt and tls.key of the body before it is sent (spec 30 section 5.2). No signer: self-signed."""
+
+    dns_names: tuple[str, ...]
+    ip_addresses: tuple[str, ...]
+    signer: ObjectRef | None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One request to the API server, decided. `live` is what the decision was based on (None for CREATE)."""
+
+    verb: Verb
+    kind: Kind
+    namespace: str
+    name: str
+    body: Object | None = None
+    live: Object | None = None
+    event: str = ""
+    """Message of the Normal event after success, such as `Created v1.Service ns/name`; its reason is the first word."""
+    error: str = ""
+    """Prefix of the error text, such as `failed to create v1.Service ns/name: `."""
+    confirm: bool = False
+    """UPDATE only: ask with dryRun=All first and send only if the answer differs from `live` (spec 40 section 14.3)."""
+    paced: bool = False
+    """CREATE of an InferencePool: goes through the pacer (design rule 5)."""
+    exists_is_fine: bool = False
+    """CREATE of a shared object: AlreadyExists counts as done (spec 30 section 12)."""
+    sign: Sign | None = None
+    announce: tuple[str, str] | None = None
+    """(reason, message) of a further Normal event after success, such as InferencePoolMigrated."""
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.namespace, self.name)
+
+
+class Part(Enum):
+    """The parts of one reconcile, in the order of spec 30 section 1 and 50 section 7. Conditions name them."""
+
+    FINALIZER = "finalizer"
+    CA_BUNDLE = "ca-bundle"
+    CONFIG = "config"
+    COMBINE = "combine"
+    CERTIFICATE = "certificate"
+    MULTI_NODE = "multi-node"
+    SINGLE_NODE = "single-node"
+    WORKLOAD_SERVICE = "workload-service"
+    AUTH = "auth"
+    VALIDATION = "validation"
+    SCHEDULER = "scheduler"
+    ROUTES = "routes"
+    DESTINATION_RULES = "destination-rules"
+    EVALUATION = "evaluation"
+    MONITORING = "monitoring"
+    FINALIZE = "finalize"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Writes that belong together. A failing write, or `error`, ends the reconcile after this step.
+
+    The reconcile error is outer + inner + text; conditions show inner + text (spec 30 section 14).
+    """
+
+    part: Part
+    outer: str = ""
+    inner: str = ""
+    writes: tuple[Write, ...] = ()
+    error: str = ""
+    """The step could not be planned; its writes (if any) are still sent first."""
+    condition: tuple[str, str, str] | None = None
+    """(type, reason, message) that `error` sets instead of the part's usual condition, e.g. RefsInvalid."""
+    unanswered: str = ""
+    """A read was unknown: nothing of this step is written, and the reconcile is repeated soon."""
+
+
+def step(part: Part, build: Callable[[], Iterable[Write]], *, outer: str = "", inner: str = "") -> Step:
+    """Runs a builder and turns what it raises into a step: PlanError and FieldError become `error`."""
+    try:
+        return Step(part, outer, inner, writes=tuple(build()))
+    except Unanswered as unanswered:
+        return Step(part, outer, inner, unanswered=str(unanswered))
+    except (PlanError, FieldError) as error:
+        return Step(part, outer, inner, error=str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of the writes of a plan."""
+
+    failed: Step | None = None
+    """The step that ended the reconcile, None when all went through."""
+    error: str = ""
+    """Text below the failed step's prefixes."""
+    answers: Mapping[ObjectRef, Object | None] = field(default_factory=dict)
+    """What the API server answered to each write; None = deleted."""
+    deferred: float | None = None
+    """Seconds until a pool creation that had to wait may go."""
+    retry: bool = False
+    """A read was unknown or a write conflicted: repeat quietly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """An observation with the answers to our own writes laid over it."""
+
+    below: Observation
+    answers: Mapping[ObjectRef, Object | None]
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Read:
+        ref = ObjectRef(kind, namespace, name)
+        if ref in self.answers:
+            found = self.answers[ref]
+            return Present(found) if found is not None else Absent()
+        return self.below.get(kind, namespace, name)
+
+    def select(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Sequence[Object] | Unknown:
+        below = self.below.select(kind, namespace, labels)
+        ours = {ref: obj for ref, obj in self.answers.items() if ref.kind == kind}
+        if isinstance(below, Unknown) or not ours:
+            return below
+        merged = {(namespace_of(obj), name_of(obj)): obj for obj in below}
+        for ref, obj in ours.items():
+            merged.pop((ref.namespace, ref.name), None)
+            fits = (
+                obj is not None
+                and namespace in ("", ref.namespace)
+                and has_our_labels(labels_of(obj), labels)
+            )
+            if obj is not None and fits:
+                merged[ref.namespace, ref.name] = obj
+        return [merged[key] for key in sorted(merged)]
+
+    def served(self, kind: Kind) -> Served:
+        return self.below.served(kind)
+
+    def certificate(self, secret: Object) -> Certificate | str:
+        return self.below.certificate(secret)
+
+    def signer(self, secret: Object) -> str:
+        return self.below.signer(secret)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Config:
+    """The `s3` object of key `credentials` (spec 20 section 1.3); all values are strings, empty = not set."""
+
+    access_key_id_name: str = ""
+    secret_access_key_name: str = ""
+    endpoint: str = ""
+    use_https: str = ""
+    region: str = ""
+    verify_ssl: str = ""
+    use_virtual_bucket: str = ""
+    use_accelerate: str = ""
+    use_anonymous_credential: str = ""
+    ca_bundle_config_map: str = ""
+    ca_bundle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialConfig:
+    """Key `credentials` of the ConfigMap (spec 20 section 1.3)."""
+
+    storage_spec_secret_name: str = ""
+    storage_secret_name_annotation: str = ""
+    gcs_credential_file_name: str = ""
+    s3: S3Config = S3Config()
+
+
+@dataclass(frozen=True, slots=True)
+class StorageConfig:
+    """Key `storageInitializer` of the ConfigMap (spec 20 section 1.2); quantities as written."""
+
+    image: str = ""
+    memory_request: str = ""
+    memory_limit: str = ""
+    cpu_request: str = ""
+    cpu_limit: str = ""
+    cpu_modelcar: str = ""
+    memory_modelcar: str = ""
+    uid_modelcar: int | None = None
+    enable_modelcar: bool = False
+    enable_direct_pvc_volume_mount: bool = False
+    ca_bundle_config_map_name: str = ""
+    ca_bundle_volume_mount_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalConfig:
+    """The parsed ConfigMap `inferenceservice-config` (spec 20 section 1.4). Made by `plan/config.py`."""
+
+    system_namespace: str
+    ingress_gateway_name: str = ""
+    ingress_gateway_namespace: str = ""
+    storage: StorageConfig = StorageConfig()
+    credentials: CredentialConfig = CredentialConfig()
+
+
+class Strategy(Enum):
+    """How traffic moves between the pool generations (design section 4)."""
+
+    WEIGHTED = "weighted"
+    SWAP = "swap"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator decided, from the environment; the same for every service."""
+
+    system_namespace: str = "kserve"
+    cluster_domain: str = "cluster.local"
+    wildcard_hostname: str = "inference"
+    auth_disabled: bool = False
+    monitoring_disabled: bool = False
+    scc_disabled: bool = False
+    strategy: Strategy = Strategy.WEIGHTED
+    signer: ObjectRef | None = None
+    """The CA secret for the services' certificates; None: always self-signed."""
+    istio_ca_path: str = "/var/run/secrets/kubernetes.io/serviceaccount/service-ca.crt"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every builder of children gets: one service, its combined spec, and what is known around it."""
+
+    obs: Observation
+    service: Object
+    """As stored."""
+    spec: Mapping[str, Any]
+    """The combined spec (spec 20): presets, baseRefs and service merged, variables replaced."""
+    config: GlobalConfig
+    policy: Policy
+    now: datetime
+
+    @property
+    def name(self) -> str:
+        return name_of(self.service)
+
+    @property
+    def namespace(self) -> str:
+        return namespace_of(self.service)
+
+    @property
+    def uid(self) -> str:
+        return uid_of(self.service)

@@ -1,0 +1,1 @@
+"""The HTTPS webhooks, their certificates, probes and the metrics page."""
