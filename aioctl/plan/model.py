@@ -408,3 +408,14 @@ class Context:
     @property
     def uid(self) -> str:
         return uid_of(self.service)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One reconcile, decided: the steps in order, and the context the status is concluded from."""
+
+    service: Object
+    """As stored, before defaults."""
+    steps: tuple[Step, ...] = ()
+    context: Context | None = None
+    """None when configuration or combination failed: the parts after it were not looked at."""
