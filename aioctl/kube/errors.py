@@ -1,0 +1,154 @@
+"""What can go wrong between us and an API server, sorted by what the caller should do.
+
+`TransportError`: no answer came; `maybe_sent` says whether the server may have acted all the same. `ApiError`: the server
+answered, and its text is kept word for word because conditions and events show it (`str(error)` is that text). Nothing
+here retries: `kube/client.py` repeats what is safe, everything else goes to the queue's backoff.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from aioctl.kube.wire import Response
+
+
+class KubeError(Exception):
+    """Anything that kept a call from succeeding."""
+
+
+class TransportError(KubeError):
+    """No answer: connecting or reading failed, or a deadline passed.
+
+    `maybe_sent` is False only where the request certainly never reached the server (connection refused, no name, no
+    free connection): repeating is then safe even for a create.
+    """
+
+    def __init__(self, message: str, *, maybe_sent: bool) -> None:
+        super().__init__(message)
+        self.maybe_sent = maybe_sent
+
+
+class ApiError(KubeError):
+    """The server answered with an error.
+
+    `reason` is the machine-readable word of the Status object ("" when the answer was none), `details` its details
+    object, `retry_after` the seconds the server asked to wait (None: it did not ask).
+    """
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        details: Mapping[str, Any] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.details: Mapping[str, Any] = details or {}
+        self.retry_after = retry_after
+
+
+class NotFound(ApiError):
+    """404: the object, or the kind itself (`kind_missing`), is not there."""
+
+    @property
+    def kind_missing(self) -> bool:
+        """True when the path itself is unknown to the server, i.e. the kind is not served."""
+        return not self.details.get("name") and self.message.startswith(_NO_SUCH_PATH)
+
+
+class AlreadyExists(ApiError):
+    """409 on a create: somebody was first. Read it and plan again."""
+
+
+class Conflict(ApiError):
+    """409 on an update: our copy is old. Wait for the cache and plan again."""
+
+
+class Gone(ApiError):
+    """410: the history asked for is no longer kept. List again."""
+
+
+class Invalid(ApiError):
+    """422 (or 400): the server does not accept this body. Repeating it changes nothing."""
+
+
+class Forbidden(ApiError):
+    """403: RBAC, quota or an admission webhook says no."""
+
+
+class Unauthorized(ApiError):
+    """401: our credentials are not (or no longer) good."""
+
+
+class TooManyRequests(ApiError):
+    """429: nothing was done; come back after `retry_after`."""
+
+
+class ServerUnavailable(ApiError):
+    """5xx, and the server's own timeouts: try later. For writes other than 503 it is not known whether they happened."""
+
+
+_NO_SUCH_PATH: Final = ("404 page not found", "the server could not find the requested resource")
+
+_BY_STATUS: Final[Mapping[int, type[ApiError]]] = {
+    400: Invalid,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    408: ServerUnavailable,
+    409: Conflict,
+    410: Gone,
+    413: Invalid,
+    415: Invalid,
+    422: Invalid,
+    429: TooManyRequests,
+}
+
+
+def error_class(status: int, reason: str) -> type[ApiError]:
+    """The branch of the tree for a status code and the reason of its Status object."""
+    if reason == "AlreadyExists":
+        return AlreadyExists
+    if reason == "Expired":
+        return Gone
+    if status >= 500:
+        return ServerUnavailable
+    return _BY_STATUS.get(status, ApiError)
+
+
+def from_status(body: Mapping[str, Any], *, status: int = 0, retry_after: float | None = None) -> ApiError:
+    """The error for a decoded Status object: the body of an answer, or the object of a watch's ERROR event."""
+    found = body.get("code")
+    code = status or (found if isinstance(found, int) else 500)
+    reason = str(body.get("reason") or "")
+    details = body.get("details")
+    details = details if isinstance(details, Mapping) else {}
+    if retry_after is None:
+        seconds = details.get("retryAfterSeconds")
+        retry_after = float(seconds) if isinstance(seconds, int | float) and seconds > 0 else None
+    message = str(body.get("message") or f"the server answered {code} {reason}".rstrip())
+    return error_class(code, reason)(code, reason, message, details, retry_after)
+
+
+def from_response(response: Response) -> ApiError:
+    """The error for an answer whose status is not a success. Answers of proxies are plain text and become the message."""
+    retry_after = _seconds(response.headers.get("retry-after", ""))
+    try:
+        body = msgspec.json.decode(response.body)
+    except msgspec.DecodeError:
+        body = None
+    if isinstance(body, Mapping) and body.get("kind") == "Status":
+        return from_status(body, status=response.status, retry_after=retry_after)
+    text = response.body[:1024].decode("utf-8", "replace").strip()
+    message = text or f"the server answered {response.status}"
+    return error_class(response.status, "")(response.status, "", message, None, retry_after)
+
+
+def _seconds(header: str) -> float | None:
+    # The API server only sends seconds; a date (which proxies may send) is treated as not asked for.
+    return float(header) if header.isascii() and header.isdigit() else None
