@@ -1,0 +1,119 @@
+"""Defaults that are filled in memory, and the values that follow from a spec (spec 10 section 4).
+
+Nothing here is ever written back: there is no mutating webhook, and the user's spec stays as written. All functions are
+pure, take raw mappings, never change their input, and raise `FieldError` naming the field where a value has the wrong
+type. "Spec" is the spec of an LLMInferenceService in the hub version, usually after its configs were merged.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aioctl.api import names
+from aioctl.api.objects import (
+    FieldError,
+    Object,
+    annotations_of,
+    integer,
+    mapping,
+    name_of,
+    present,
+    sequence,
+    text,
+)
+
+Spec = Mapping[str, Any]
+Parallelism = Mapping[str, Any] | None
+
+
+def apply_defaults(service: Object) -> dict[str, Any]:
+    """A copy in which `spec.model.name` is the service's name when absent or empty; untouched subtrees are shared."""
+    if text(service, "spec", "model", "name"):
+        return dict(service)
+    model = {**mapping(service, "spec", "model"), "name": name_of(service)}
+    return {**service, "spec": {**mapping(service, "spec"), "model": model}}
+
+
+def degree(parallelism: Parallelism, field: str, *, at: str = "spec.parallelism") -> int | None:
+    """One parallel degree (`tensor`, `pipeline`, `data`, `dataLocal`, `dataRPCPort`), None when absent.
+
+    `at` is where the parallelism stands, for the text of the error.
+    """
+    try:
+        return integer(parallelism, field)
+    except FieldError as error:
+        raise FieldError(f"{at}.{error.path}" if error.path else at, error.problem) from error
+
+
+def is_data_parallel(parallelism: Parallelism, *, at: str = "spec.parallelism") -> bool:
+    """True when `data` or `dataLocal` is above zero."""
+    return any((degree(parallelism, field, at=at) or 0) > 0 for field in ("data", "dataLocal"))
+
+
+def is_pipeline_parallel(parallelism: Parallelism, *, at: str = "spec.parallelism") -> bool:
+    """True when `pipeline` is above zero."""
+    return (degree(parallelism, "pipeline", at=at) or 0) > 0
+
+
+def is_tensor_parallel(parallelism: Parallelism, *, at: str = "spec.parallelism") -> bool:
+    """True when `tensor` is above zero."""
+    return (degree(parallelism, "tensor", at=at) or 0) > 0
+
+
+def group_size(parallelism: Parallelism, *, at: str = "spec.parallelism") -> int | None:
+    """Pods in one multi-node group: data / dataLocal, else the pipeline degree, else None (undefined)."""
+    if is_data_parallel(parallelism, at=at):
+        data = max(degree(parallelism, "data", at=at) or 1, 1)
+        local = max(degree(parallelism, "dataLocal", at=at) or 1, 1)
+        return max(1, data // local)
+    if is_pipeline_parallel(parallelism, at=at):
+        return degree(parallelism, "pipeline", at=at)
+    return None
+
+
+def _scheduler_text(spec: Spec, *path: str) -> str:
+    """A string below `router.scheduler`; errors name it from `spec` on."""
+    return text({"spec": spec}, "spec", "router", "scheduler", *path)
+
+
+def external_pool_name(spec: Spec) -> str:
+    """Name of the InferencePool the user brings; empty when there is none (an empty name counts as none)."""
+    return _scheduler_text(spec, "pool", "ref", "name")
+
+
+def effective_pool_name(service_name: str, spec: Spec) -> str:
+    """The InferencePool traffic goes to: the external one, else the one we create."""
+    return external_pool_name(spec) or names.default_pool_name(service_name)
+
+
+def epp_service_name(service_name: str, spec: Spec) -> str:
+    """Name of the endpoint picker's Service; an inline pool may name it, `pool.ref` is not considered."""
+    own = _scheduler_text(spec, "pool", "spec", "endpointPickerRef", "name")
+    return own or names.child(service_name, "-epp-service")
+
+
+def inference_model_name(service_name: str) -> str:
+    """Name of the InferenceModel that is created for the service."""
+    return names.model_name(service_name)
+
+
+def has_managed_route(spec: Spec) -> bool:
+    """True when the HTTPRoute is built from an inline spec: `http.spec` is there and `http.refs` is empty."""
+    root = {"spec": spec}
+    return present(root, "spec", "router", "route", "http", "spec") and not sequence(
+        root, "spec", "router", "route", "http", "refs"
+    )
+
+
+def _annotation(service: Object, key: str) -> str:
+    value = annotations_of(service).get(key)
+    return value.casefold() if isinstance(value, str) else ""
+
+
+def auth_enabled(service: Object) -> bool:
+    """Authentication is on unless the annotation says `false`, ignoring case (spec 10 section 7)."""
+    return _annotation(service, names.ENABLE_AUTH) != "false"
+
+
+def is_stopped(service: Object) -> bool:
+    """True when the stop annotation says `true`, ignoring case (spec 10 section 7)."""
+    return _annotation(service, names.STOP) == "true"
