@@ -1,0 +1,301 @@
+"""Every knob of the program, read once at the edge from the environment and passed down; no other module reads it.
+
+Durations are numbers of seconds, booleans `true` or `false`. A value that cannot be used stops the start with a
+`SettingsError` that names the variable, the value and what is allowed; unknown `AIOCTL_*` names are reported as warnings.
+`docs/reference.md` lists the same table; a test compares the two.
+"""
+
+import difflib
+import ipaddress
+import os
+import re
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from aioctl.plan.model import Strategy
+
+PREFIX = "AIOCTL_"
+KSERVE_CERT_DIR = "/tmp/k8s-webhook-server/serving-certs"  # noqa: S108  KServe's mount point, spec 60 section 2
+
+
+class SettingsError(ValueError):
+    """One or more variables have values that cannot be used; one line for each."""
+
+
+class LogLevel(Enum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(Enum):
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class CertMode(Enum):
+    SELF = "self"
+    FILES = "files"
+
+
+class ServiceKey(Enum):
+    EC = "ec"
+    RSA4096 = "rsa4096"
+
+
+def _boolean(value: Any) -> Any:
+    if isinstance(value, str):
+        match value.strip().lower():
+            case "true":
+                return True
+            case "false":
+                return False
+            case _:
+                raise ValueError("must be true or false")
+    return value
+
+
+Bool = Annotated[bool, BeforeValidator(_boolean)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(ge=0, le=86400)]
+_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+
+
+class Settings(BaseModel):
+    """Frozen; one attribute a variable. The description of each field is its line in docs/reference.md."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    webhook_host: str = Field("", description="address the webhook server listens on; empty means all")
+    webhook_port: Port = Field(9443, description="port of the webhook server; 0 picks a free one")
+    metrics_host: str = Field("", description="address of the metrics page; empty means all")
+    metrics_port: Port = Field(8080, description="port of the metrics page; 0 means none")
+    health_host: str = Field("", description="address of the probes; empty means all")
+    health_port: Port = Field(8081, description="port of the probes; 0 means none")
+    cert_dir: Path = Field(
+        Path(KSERVE_CERT_DIR), description="folder with tls.crt and tls.key of the webhook server"
+    )
+    cert_mode: CertMode = Field(
+        CertMode.FILES,
+        description="`files`: the pair in the folder above; `self`: made and rotated by aioctl in a Secret",
+    )
+    cert_secret: str = Field("aioctl-webhook-cert", description="name of that Secret in mode `self`")
+    cert_service: str = Field(
+        "aioctl-webhook", description="Service whose names the certificate carries in mode `self`"
+    )
+    cert_overlap: Annotated[float, Field(ge=1, le=604800)] = Field(
+        3600.0,
+        description="how long old and new CA stand side by side before the new leaf is served, in mode `self`",
+    )
+    namespace: str = Field(
+        "kserve",
+        description="namespace of the ConfigMap, the presets, the lease and the Secret; else `POD_NAMESPACE`",
+    )
+    workers: Annotated[int, Field(ge=1, le=256)] = Field(
+        4, description="services reconciled at the same time"
+    )
+    reconcile_deadline: Annotated[float, Field(ge=1, le=3600)] = Field(
+        60.0, description="longest time one reconcile may take before it is cancelled and repeated"
+    )
+    pool_create_rate: Annotated[float, Field(ge=0, le=10000)] = Field(
+        20.0, description="InferencePool creations per second over all services; 0 means unlimited"
+    )
+    pool_stagger: Annotated[float, Field(ge=0, le=60)] = Field(
+        0.1, description="shortest time between the first and the second pool of one service"
+    )
+    status_settle: Annotated[float, Field(ge=0, le=60)] = Field(
+        0.5, description="how long a changed status waits for further changes before it is written"
+    )
+    migration_strategy: Strategy = Field(
+        Strategy.WEIGHTED,
+        description="`weighted`, `swap` or `hold`; annotation `aioctl.dev/migration-strategy` wins",
+    )
+    service_key: ServiceKey = Field(
+        ServiceKey.EC, description="key type of the services' certificates: `ec` (P-256) or `rsa4096`"
+    )
+    api_rate: Annotated[float, Field(ge=0, le=10000)] = Field(
+        300.0, description="requests per second to the API server; 0 means unlimited"
+    )
+    api_burst: Annotated[int, Field(ge=1, le=100000)] = Field(
+        600, description="requests that may go at once before that"
+    )
+    api_timeout: Annotated[float, Field(ge=1, le=600)] = Field(
+        30.0, description="longest time one request may take"
+    )
+    discovery_interval: Annotated[float, Field(ge=1, le=60)] = Field(
+        30.0, description="how often it is checked which optional kinds are served"
+    )
+    conversion_body_limit: Annotated[int, Field(ge=1 << 20, le=1 << 31)] = Field(
+        256 << 20, description="largest conversion review in bytes; larger ones get 413"
+    )
+    storage_migration: Bool = Field(True, description="rewrite stored objects of old versions (leader only)")
+    storage_migration_rate: Annotated[float, Field(gt=0, le=1000)] = Field(
+        20.0, description="objects rewritten per second by the storage migration"
+    )
+    leader_election: Bool = Field(True, description="reconcile only while holding the lease")
+    lease_name: str = Field(
+        "llminferenceservice-kserve-controller-manager",
+        description="name of the lease (upstream's, so both exclude each other)",
+    )
+    lease_duration: Annotated[float, Field(ge=1, le=600)] = Field(
+        15.0, description="others may take the lease after this"
+    )
+    renew_deadline: Annotated[float, Field(ge=0.5, le=600)] = Field(
+        10.0, description="give up leading after this without renewal"
+    )
+    retry_period: Annotated[float, Field(ge=0.1, le=60)] = Field(
+        2.0, description="time between attempts to take or renew the lease"
+    )
+    drain: Annotated[float, Field(ge=0, le=60)] = Field(
+        5.0, description="how long running calls and reconciles may finish after SIGTERM"
+    )
+    log_level: LogLevel = Field(LogLevel.INFO, description="`debug`, `info`, `warning` or `error`")
+    log_format: LogFormat = Field(LogFormat.JSON, description="`json` or `console`")
+
+    auth_disabled: Bool = Field(
+        False,
+        description="treat every service as if annotation enable-auth were `false`",
+    )
+    monitoring_disabled: Bool = Field(
+        False,
+        description="make no PodMonitor, ServiceMonitor and their access",
+    )
+    scc_disabled: Bool = Field(
+        False,
+        description="make no RoleBinding to the OpenShift SCC role",
+    )
+    signing_secret_name: str = Field(
+        "signing-key",
+        description="CA Secret that signs the services' certificates",
+    )
+    signing_secret_namespace: str = Field(
+        "openshift-service-ca",
+        description="namespace of that Secret",
+    )
+    wildcard_hostname: str = Field(
+        "inference",
+        description="replaces `*` of a wildcard host name in URLs",
+    )
+    istio_ca_path: str = Field(
+        "/var/run/secrets/kubernetes.io/serviceaccount/service-ca.crt",
+        description="CA file that DestinationRules name",
+    )
+    cluster_domain: str = Field(
+        "cluster.local",
+        description="DNS domain of the cluster, where `/etc/resolv.conf` does not say it",
+    )
+
+    @field_validator("namespace", "cert_secret", "cert_service", "lease_name", mode="after")
+    @classmethod
+    def _is_label(cls, value: str) -> str:
+        if not _LABEL.match(value):
+            raise ValueError("must be a DNS label: lower-case letters, digits and '-', at most 63 characters")
+        return value
+
+    @field_validator("webhook_host", "metrics_host", "health_host", mode="after")
+    @classmethod
+    def _is_host(cls, value: str) -> str:
+        if value and value != "localhost":
+            try:
+                ipaddress.ip_address(value)
+            except ValueError as error:
+                raise ValueError("must be an IP address, localhost or empty") from error
+        return value
+
+    @field_validator(
+        "migration_strategy", "log_level", "log_format", "cert_mode", "service_key", mode="before"
+    )
+    @classmethod
+    def _any_case(cls, value: Any) -> Any:
+        return value.strip().lower() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _lease_times_in_order(self) -> Self:
+        if not self.retry_period < self.renew_deadline < self.lease_duration:
+            raise ValueError(
+                f"AIOCTL_LEASE_DURATION={self.lease_duration:g}, AIOCTL_RENEW_DEADLINE={self.renew_deadline:g}, "
+                f"AIOCTL_RETRY_PERIOD={self.retry_period:g}: must fall in this order, each smaller than the one before"
+            )
+        return self
+
+
+_KSERVE_NAMES = {
+    "auth_disabled": "LLMISVC_AUTH_DISABLED",
+    "monitoring_disabled": "LLMISVC_MONITORING_DISABLED",
+    "scc_disabled": "LLMISVC_SCC_DISABLED",
+    "signing_secret_name": "SERVICE_CA_SIGNING_SECRET_NAME",
+    "signing_secret_namespace": "SERVICE_CA_SIGNING_SECRET_NAMESPACE",
+    "wildcard_hostname": "GATEWAY_API_WILDCARD_HOSTNAME",
+    "istio_ca_path": "ISTIO_CA_CERTIFICATE_PATH",
+    "cluster_domain": "CLUSTER_DOMAIN",
+}
+"""Fields that keep KServe's variable (spec 60 section 2, 30 section 16, 50 sections 9 to 11)."""
+
+
+def variable_of(field: str) -> str:
+    """The environment variable behind a field of Settings."""
+    return _KSERVE_NAMES.get(field, PREFIX + field.upper())
+
+
+def load(environ: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]:
+    """The settings and warnings about unknown names. Raises SettingsError naming each bad variable, its value and cure."""
+    environ = os.environ if environ is None else environ
+    known = {variable_of(field): field for field in Settings.model_fields}
+    given = {field: environ[variable] for variable, field in known.items() if environ.get(variable)}
+    if "namespace" not in given and environ.get("POD_NAMESPACE"):
+        given["namespace"] = environ["POD_NAMESPACE"]
+    warnings = [
+        _unknown(name, known) for name in sorted(environ) if name.startswith(PREFIX) and name not in known
+    ]
+    try:
+        return Settings.model_validate(given), warnings
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(environ, problem) for problem in error.errors())) from error
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"{name} is not a setting of aioctl and is ignored" + (
+        f"; did you mean {close[0]}?" if close else ""
+    )
+
+
+def _explain(environ: Mapping[str, str], problem: Any) -> str:
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if not problem["loc"]:
+        return message
+    field = str(problem["loc"][0])
+    variable = variable_of(field)
+    if field == "namespace" and not environ.get(variable):
+        variable = "POD_NAMESPACE"
+    allowed = _range(field)
+    return f"{variable}={environ.get(variable, '')!r}: {message}" + (
+        f" (allowed: {allowed})" if allowed else ""
+    )
+
+
+def _range(field: str) -> str:
+    low = high = ""
+    for item in Settings.model_fields[field].metadata:
+        low = (
+            f"{item.ge:g}"
+            if hasattr(item, "ge")
+            else f"more than {item.gt:g}"
+            if hasattr(item, "gt")
+            else low
+        )
+        high = f"{item.le:g}" if hasattr(item, "le") else high
+    return f"{low} to {high}" if low or high else ""
