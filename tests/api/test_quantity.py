@@ -1,0 +1,109 @@
+"""Quantities as apimachinery 0.34.1 reads and prints them; the table was made with that library."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioctl.api import quantity
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("0", "0"),
+        ("00", "0"),
+        ("0Ki", "0"),
+        ("-0", "0"),
+        ("128", "128"),
+        ("1000", "1k"),
+        ("100000", "100k"),
+        ("1000m", "1"),
+        ("1500m", "1500m"),
+        ("0.5", "500m"),
+        (".5", "500m"),
+        ("1.5", "1500m"),
+        ("1.", "1."),
+        ("1.500", "1.500"),
+        ("+1", "+1"),
+        ("-1000m", "-1"),
+        ("1024Mi", "1Gi"),
+        ("1000Mi", "1000Mi"),
+        ("1500Mi", "1500Mi"),
+        ("1024", "1024"),
+        ("1Ki", "1Ki"),
+        ("1.5Gi", "1536Mi"),
+        ("1.5Ki", "1536"),
+        ("0.5Ki", "512"),
+        ("0.1Gi", "107374182400m"),
+        ("1.0001Ki", "1024102400u"),
+        ("16Ei", "9223372036854775807"),
+        ("-16Ei", "-9223372036854775807"),
+        ("1e3", "1e3"),
+        ("1E3", "1E3"),
+        ("1000e3", "1e6"),
+        ("12e1", "120"),
+        ("1e-1", "100e-3"),
+        ("1E", "1E"),
+        ("1n", "1n"),
+        ("0.1n", "1n"),
+        ("1.0000000001", "1000000001n"),
+        ("-0.0000000001", "-1n"),
+        ("1e-30", "1e-9"),
+        ("12345678901234567890", "12345678901234567890"),
+        ("1000E", "1000E"),
+        (" 1000m ", "1"),
+    ],
+)
+def test_canonical_spelling(text: str, canonical: str) -> None:
+    assert quantity.canonical(text) == canonical
+
+
+@pytest.mark.parametrize("text", ["", "x", "1x", "1.2.3", "1 2", "1Ki3", "--1", "1,5"])
+def test_text_of_another_shape_is_no_quantity(text: str) -> None:
+    with pytest.raises(ValueError, match=r"quantities must match|suffix"):
+        quantity.canonical(text)
+
+
+@pytest.mark.parametrize("text", ["1KK", "1e", "1i", "1mm", "1e99999999999999"])
+def test_unknown_suffix_is_named_as_the_fault(text: str) -> None:
+    with pytest.raises(ValueError, match="unable to parse quantity's suffix"):
+        quantity.parse(text)
+
+
+@pytest.mark.parametrize("text", ["Ki", "+", ".", "e3"])
+def test_a_quantity_needs_a_digit(text: str) -> None:
+    with pytest.raises(ValueError, match="numeric part"):
+        quantity.parse(text)
+
+
+def test_values_compare_whatever_the_spelling() -> None:
+    assert quantity.parse("1Gi") == quantity.parse("1024Mi") == Decimal(2**30)
+    assert quantity.parse("100m") == quantity.parse("0.1") == Decimal("0.1")
+
+
+def test_an_absurd_exponent_costs_nothing() -> None:
+    assert quantity.canonical("1e-2000000000") == "1e-9"
+    assert quantity.canonical("1e2000000003") == "10e2000000002"
+
+
+suffixes = st.sampled_from(
+    ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "e3", "e-5", "E+2"]
+)
+texts = st.builds(
+    lambda sign, number, suffix: f"{sign}{number}{suffix}",
+    st.sampled_from(["", "-", "+"]),
+    st.one_of(
+        st.from_regex(r"[0-9]{1,20}", fullmatch=True),
+        st.from_regex(r"[0-9]{1,9}\.[0-9]{1,12}", fullmatch=True),
+    ),
+    suffixes,
+)
+
+
+@given(texts)
+def test_canonical_keeps_the_value_and_is_stable(text: str) -> None:
+    printed = quantity.canonical(text)
+    assert quantity.parse(printed) == quantity.parse(text)
+    assert quantity.canonical(printed) == printed
