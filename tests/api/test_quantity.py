@@ -85,7 +85,7 @@ def test_values_compare_whatever_the_spelling() -> None:
 
 def test_an_absurd_exponent_costs_nothing() -> None:
     assert quantity.canonical("1e-2000000000") == "1e-9"
-    assert quantity.canonical("1e2000000003") == "10e2000000002"
+    assert quantity.canonical("1e2000000003") == "100e2000000001"
 
 
 suffixes = st.sampled_from(
