@@ -1,0 +1,104 @@
+"""Two limiters: a token bucket for rates, and exponential backoff per key. Neither starts a task or a timer.
+
+The bucket is kept as one moment, the time at which it will be full again (the generic cell rate algorithm), so it
+does not drift and costs nothing while unused.
+"""
+
+import math
+from collections.abc import Hashable
+from typing import Final, Generic, TypeVar
+
+import anyio
+
+from aioctl.engine.clock import SYSTEM_CLOCK, Clock
+
+__all__ = ["Backoff", "TokenBucket"]
+
+K = TypeVar("K", bound=Hashable)
+
+_GRAIN: Final = 1e-6
+"""Seconds. A shorter wait counts as none: a timer may fire that early, and rounding must not cost another round."""
+
+
+class TokenBucket:
+    """At most `burst` at once and `rate` per second in the long run. `rate` None or <= 0: no limit."""
+
+    def __init__(self, rate: float | None, burst: float = 1, clock: Clock = SYSTEM_CLOCK) -> None:
+        if burst < 1:
+            raise ValueError(f"burst is {burst:g}; a bucket must hold at least one token")
+        self._interval = 0.0 if rate is None or rate <= 0 else 1.0 / rate
+        self._depth = self._interval * burst
+        self._clock = clock
+        self._full_at = -math.inf
+
+    def take(self) -> float:
+        """Takes a token, if need be one that is yet to come; returns the seconds until the taker may act on it."""
+        if not self._interval:
+            return 0.0
+        self._full_at, wait = self._next()
+        return wait
+
+    def try_take(self) -> float:
+        """Takes a token and returns 0.0, or takes nothing and returns the seconds until one is there."""
+        if not self._interval:
+            return 0.0
+        full_at, wait = self._next()
+        if not wait:
+            self._full_at = full_at
+        return wait
+
+    async def acquire(self) -> None:
+        """Takes a token and waits for it; takers are served in the order of their calls.
+
+        Cancelled while waiting, the token goes back, unless others have lined up behind it in the meantime.
+        """
+        before = self._full_at
+        wait = self.take()
+        mine = self._full_at
+        try:
+            await anyio.sleep(wait)
+        except BaseException:
+            if self._full_at == mine:
+                self._full_at = before
+            raise
+
+    def _next(self) -> tuple[float, float]:
+        """When the bucket is full again once the next token is taken, and the seconds until that token is there."""
+        now = self._clock.monotonic()
+        full_at = max(self._full_at, now) + self._interval
+        wait = full_at - self._depth - now
+        return full_at, wait if wait > _GRAIN else 0.0
+
+
+class Backoff(Generic[K]):
+    """`base * factor ** n` seconds for the n-th failure in a row of a key (n from 0), at most `cap`.
+
+    The defaults are those of client-go's item limiter: 5 ms doubling to 1000 s.
+    """
+
+    def __init__(self, base: float = 0.005, factor: float = 2, cap: float = 1000.0) -> None:
+        if not (0 < base <= cap and factor > 1):
+            raise ValueError(
+                f"backoff needs 0 < base <= cap and factor > 1; got {base:g}, {cap:g}, {factor:g}"
+            )
+        self._base = base
+        self._factor = factor
+        self._cap = cap
+        self._steps_to_cap = math.ceil(math.log(cap / base, factor))
+        self._failures: dict[K, int] = {}
+
+    def next(self, key: K) -> float:
+        """Counts one more failure of the key; returns the seconds to wait before the next try."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        if failures >= self._steps_to_cap:
+            return self._cap
+        return min(self._base * self._factor**failures, self._cap)
+
+    def forget(self, key: K) -> None:
+        """The key succeeded, or is gone: its next failure is its first."""
+        self._failures.pop(key, None)
+
+    def failures(self, key: K) -> int:
+        """Failures in a row."""
+        return self._failures.get(key, 0)
