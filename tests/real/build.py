@@ -1,0 +1,151 @@
+"""Brings a kube-apiserver, an etcd and other people's CRDs: from KUBEBUILDER_ASSETS, or built once from Go modules.
+
+Binaries and CRDs go to a cache folder outside the repo (AIOCTL_TEST_CACHE, else ~/.cache/aioctl). Cold: about four
+minutes on two cores; afterwards nothing. `python -m tests.real.build` does it ahead of the tests and fails with a plain
+sentence where neither assets nor Go exist.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+KUBERNETES = "v1.34.1"
+HERE = Path(__file__).parent
+_KUBERNETES_FLAGS = (
+    f"-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES}"
+    " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34"
+)
+GO_PROGRAMS = {
+    "kube-apiserver": (
+        HERE / "kube-apiserver",
+        "k8s.io/kubernetes/cmd/kube-apiserver",
+        _KUBERNETES_FLAGS,
+    ),
+    "etcd": (HERE / "etcd", "go.etcd.io/etcd/server/v3", "-s -w"),
+    "kubectl": (
+        HERE / "kube-apiserver",
+        "k8s.io/kubernetes/cmd/kubectl",
+        _KUBERNETES_FLAGS,
+    ),
+}
+CRD_SOURCES = {
+    "sigs.k8s.io/gateway-api@v1.4.1": (
+        "config/crd/standard/gateway.networking.k8s.io_gatewayclasses.yaml",
+        "config/crd/standard/gateway.networking.k8s.io_gateways.yaml",
+        "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
+    ),
+    "sigs.k8s.io/gateway-api-inference-extension@v1.1.0": (
+        "config/crd/bases/inference.networking.k8s.io_inferencepools.yaml",
+        "config/crd/bases/inference.networking.x-k8s.io_inferencepools.yaml",
+    ),
+    "sigs.k8s.io/gateway-api-inference-extension@v0.5.1": (
+        "config/crd/bases/inference.networking.x-k8s.io_inferencemodels.yaml",
+    ),
+    "sigs.k8s.io/lws@v0.6.2": ("config/crd/bases/leaderworkerset.x-k8s.io_leaderworkersets.yaml",),
+    "istio.io/api@v1.24.2": ("kubernetes/customresourcedefinitions.gen.yaml",),
+}
+
+
+class NotAvailable(Exception):
+    """No API server can be had here; the text says what is missing and how to get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """Paths of the programs, and the CRD files of other projects."""
+
+    kube_apiserver: Path
+    etcd: Path
+    kubectl: Path | None
+    crds: tuple[Path, ...]
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("AIOCTL_TEST_CACHE") or Path.home() / ".cache" / "aioctl")
+
+
+def assets(*, build: bool) -> Assets:
+    """The programs and CRDs; builds what is missing if asked to. Raises NotAvailable."""
+    crds = _crds(build=build)
+    given = os.environ.get("KUBEBUILDER_ASSETS")
+    if given:
+        folder = Path(given)
+        for name in ("kube-apiserver", "etcd"):
+            if not (folder / name).is_file():
+                raise NotAvailable(f"KUBEBUILDER_ASSETS={given} holds no {name}")
+        return Assets(folder / "kube-apiserver", folder / "etcd", _optional(folder / "kubectl"), crds)
+    folder = cache_folder() / f"kubernetes-{KUBERNETES}"
+    for name in GO_PROGRAMS:
+        if not (folder / name).is_file():
+            if not build:
+                raise NotAvailable(f"no {name} in the cache; `make test-real` builds it (needs Go)")
+            _build(name, folder)
+    return Assets(folder / "kube-apiserver", folder / "etcd", folder / "kubectl", crds)
+
+
+def _optional(path: Path) -> Path | None:
+    return path if path.is_file() else None
+
+
+def _go() -> str:
+    go = shutil.which("go")
+    if go is None:
+        raise NotAvailable("neither KUBEBUILDER_ASSETS nor Go is here: set the one or install the other")
+    return go
+
+
+def _build(name: str, folder: Path) -> None:
+    module, package, ldflags = GO_PROGRAMS[name]
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f".{name}.unfinished"
+    print(f"building {name} {KUBERNETES if name != 'etcd' else ''} from Go modules ...", flush=True)  # noqa: T201
+    command = [_go(), "build", "-trimpath", "-ldflags", ldflags, "-o", str(unfinished), package]
+    done = subprocess.run(command, cwd=module, env={**os.environ, "CGO_ENABLED": "0"}, check=False)
+    if done.returncode != 0:
+        raise NotAvailable(f"building {name} failed; the compiler's words stand above")
+    unfinished.rename(folder / name)
+
+
+def _crds(*, build: bool) -> tuple[Path, ...]:
+    folder = cache_folder() / "crds"
+    found: list[Path] = []
+    for module, files in CRD_SOURCES.items():
+        kept = folder / module.replace("/", "_")
+        if not all((kept / Path(file).name).is_file() for file in files):
+            if not build:
+                raise NotAvailable(
+                    f"the CRDs of {module} are not in the cache; `make test-real` fetches them (needs Go)"
+                )
+            source = _download(module)
+            kept.mkdir(parents=True, exist_ok=True)
+            for file in files:
+                shutil.copyfile(source / file, kept / Path(file).name)
+        found += [kept / Path(file).name for file in files]
+    return tuple(found)
+
+
+def _download(module: str) -> Path:
+    done = subprocess.run(
+        [_go(), "mod", "download", "-json", module], capture_output=True, text=True, check=False, cwd=HERE
+    )
+    if done.returncode != 0:
+        raise NotAvailable(f"go mod download {module} failed: {done.stdout[-500:]}{done.stderr[-500:]}")
+    return Path(json.loads(done.stdout)["Dir"])
+
+
+def main() -> int:
+    try:
+        found = assets(build=True)
+    except NotAvailable as error:
+        print(f"no real API server here: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    print(f"kube-apiserver and etcd in {found.kube_apiserver.parent}, {len(found.crds)} CRD files")  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

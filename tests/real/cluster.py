@@ -1,0 +1,189 @@
+"""A real kube-apiserver and etcd for tests and the bench: started on loopback, thrown away afterwards.
+
+No controller manager runs: nothing is garbage collected and no pods exist; players stand in for what tests need.
+The flags are the smallest set that serves RBAC, webhooks and CRDs (issue "The spine", recipe).
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.real.build import Assets
+from tests.real.build import assets as find_assets
+
+TOKEN = "loopback-test-token"
+READY_DEADLINE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class RealCluster:
+    """Address and credentials of a running API server (system:masters)."""
+
+    server: str
+    ca_file: Path
+    token: str
+    kubeconfig: Path
+    audit_log: Path
+    folder: Path
+
+
+@contextlib.contextmanager
+def running(assets: Assets, *, audit: bool = False) -> Iterator[RealCluster]:
+    """Starts etcd and kube-apiserver, waits for /readyz, stops both at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="aioctl-real-"))
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        etcd_port, peer_port, api_port = _free_port(), _free_port(), _free_port()
+        processes.append(_start(folder, "etcd", _etcd(assets, folder, etcd_port, peer_port)))
+        _accounts(folder)
+        processes.append(
+            _start(folder, "kube-apiserver", _api_server(assets, folder, etcd_port, api_port, audit=audit))
+        )
+        server = f"https://127.0.0.1:{api_port}"
+        ca_file = folder / "certs" / "apiserver.crt"
+        _wait_ready(server, ca_file, processes, folder)
+        kubeconfig = folder / "kubeconfig"
+        kubeconfig.write_text(_kubeconfig(server, ca_file))
+        yield RealCluster(server, ca_file, TOKEN, kubeconfig, folder / "audit.log", folder)
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+        for process in reversed(processes):
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(folder: Path, name: str, command: list[str]) -> subprocess.Popen[bytes]:
+    with (folder / f"{name}.log").open("wb") as log:
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+
+
+def _etcd(assets: Assets, folder: Path, port: int, peer_port: int) -> list[str]:
+    return [
+        str(assets.etcd),
+        f"--data-dir={folder / 'etcd'}",
+        f"--listen-client-urls=http://127.0.0.1:{port}",
+        f"--advertise-client-urls=http://127.0.0.1:{port}",
+        f"--listen-peer-urls=http://127.0.0.1:{peer_port}",
+        "--unsafe-no-fsync",
+        "--log-level=error",
+    ]
+
+
+def _api_server(assets: Assets, folder: Path, etcd_port: int, port: int, *, audit: bool) -> list[str]:
+    command = [
+        str(assets.kube_apiserver),
+        f"--etcd-servers=http://127.0.0.1:{etcd_port}",
+        f"--cert-dir={folder / 'certs'}",
+        f"--secure-port={port}",
+        "--bind-address=127.0.0.1",
+        "--service-cluster-ip-range=10.0.0.0/16",
+        "--service-account-issuer=https://localhost",
+        f"--service-account-key-file={folder / 'account.pub'}",
+        f"--service-account-signing-key-file={folder / 'account.key'}",
+        f"--token-auth-file={folder / 'tokens.csv'}",
+        "--authorization-mode=RBAC",
+        "--allow-privileged=true",
+        "--disable-admission-plugins=ServiceAccount",
+    ]
+    if audit:
+        policy = folder / "audit-policy.yaml"
+        policy.write_text(
+            "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n"
+        )
+        command += [f"--audit-policy-file={policy}", f"--audit-log-path={folder / 'audit.log'}"]
+    return command
+
+
+def _accounts(folder: Path) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    (folder / "account.key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        )
+    )
+    (folder / "account.pub").write_bytes(
+        key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    (folder / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
+
+
+def _wait_ready(server: str, ca_file: Path, processes: list[subprocess.Popen[bytes]], folder: Path) -> None:
+    deadline = time.monotonic() + READY_DEADLINE
+    while time.monotonic() < deadline:
+        for process in processes:
+            if process.poll() is not None:
+                raise RuntimeError(f"{process.args!r} ended at start:\n{_tail(folder)}")
+        if ca_file.is_file():
+            context = ssl.create_default_context(cafile=str(ca_file))
+            request = urllib.request.Request(  # noqa: S310  an address of ours
+                f"{server}/readyz", headers={"Authorization": f"Bearer {TOKEN}"}
+            )
+            with (
+                contextlib.suppress(urllib.error.URLError, OSError, ValueError),
+                urllib.request.urlopen(request, context=context, timeout=2) as answer,  # noqa: S310
+            ):
+                if answer.read() == b"ok":
+                    return
+        time.sleep(0.1)  # another process starts; there is nothing to await
+    raise RuntimeError(f"kube-apiserver was not ready within {READY_DEADLINE:g} s:\n{_tail(folder)}")
+
+
+def _tail(folder: Path) -> str:
+    return "\n".join(
+        (folder / name).read_text(errors="replace")[-2000:]
+        for name in ("etcd.log", "kube-apiserver.log")
+        if (folder / name).exists()
+    )
+
+
+def _kubeconfig(server: str, ca_file: Path) -> str:
+    return f"""apiVersion: v1
+kind: Config
+current-context: real
+clusters: [{{name: real, cluster: {{server: "{server}", certificate-authority: "{ca_file}"}}}}]
+users: [{{name: admin, user: {{token: "{TOKEN}"}}}}]
+contexts: [{{name: real, context: {{cluster: real, user: admin}}}}]
+"""
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def main() -> None:
+    """`python -m tests.real.cluster`: runs one until interrupted and prints its kubeconfig, for looking around."""
+    with running(find_assets(build=True)) as cluster:
+        print(cluster.kubeconfig, flush=True)  # noqa: T201
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                time.sleep(3600)
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    main()
