@@ -5,6 +5,7 @@ controls. An update starts from the live object: foreign labels, annotations, fi
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from aioctl.api.equality import derivative
@@ -78,17 +79,7 @@ def ensure(
     namespace, name = _address(kind, wanted)
     live = need(ctx.obs.get(kind, namespace, name))
     if live is None:
-        yield Write(
-            Verb.CREATE,
-            kind,
-            namespace,
-            name,
-            body=wanted,
-            event="" if quiet else f"Created {kind.type_name} {namespace}/{name}",
-            error=f"failed to create {kind.type_name} {namespace}/{name}: ",
-            paced=paced,
-            exists_is_fine=exists_is_fine,
-        )
+        yield create(kind, wanted, paced=paced, exists_is_fine=exists_is_fine, quiet=quiet)
         return
     if owned and kind.namespaced and not is_controlled_by(live, ctx.uid):
         raise PlanError(
@@ -107,6 +98,24 @@ def ensure(
         event="" if quiet else f"Updated {kind.type_name} {namespace}/{name}",
         error=f"failed to update {kind.type_name} {namespace}/{name}: ",
         confirm=confirm,
+    )
+
+
+def create(
+    kind: Kind, wanted: Object, *, paced: bool = False, exists_is_fine: bool = False, quiet: bool = False
+) -> Write:
+    """The creation of an object that is known not to be there."""
+    namespace, name = _address(kind, wanted)
+    return Write(
+        Verb.CREATE,
+        kind,
+        namespace,
+        name,
+        body=wanted,
+        event="" if quiet else f"Created {kind.type_name} {namespace}/{name}",
+        error=f"failed to create {kind.type_name} {namespace}/{name}: ",
+        paced=paced,
+        exists_is_fine=exists_is_fine,
     )
 
 
@@ -187,3 +196,12 @@ def _metadata_same(wanted: Object, live: Object, *, owned: bool) -> bool:
 
 def is_ours(ctx: Context, obj: Object) -> bool:
     return is_controlled_by(obj, uid_of(ctx.service))
+
+
+def under(prefix: str, writes: Iterable[Write]) -> Iterator[Write]:
+    """The same writes, with the prefix before their errors and before what their builder raises as PlanError."""
+    try:
+        for write in writes:
+            yield replace(write, error=prefix + write.error)
+    except PlanError as error:
+        raise PlanError(prefix + str(error)) from error

@@ -1,0 +1,163 @@
+"""Both InferencePools and the InferenceModel of a service (spec 40 sections 5, 10 to 12 and 15).
+
+The v1alpha2 pool comes first, because it carries the traffic first; creations are paced by the writer (design rule 5).
+A generation whose CRD is missing is left out; only when both are missing is there nothing to route to, and that is an
+error. Pools of others are never touched: `remove` asks the live owner.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aioctl.api import kinds, names
+from aioctl.api.defaulting import effective_pool_name, is_stopped
+from aioctl.api.equality import derivative, equal
+from aioctl.api.kinds import POOL_GROUP_V1, Kind
+from aioctl.api.objects import (
+    annotations_of,
+    dig,
+    integer,
+    is_deleting,
+    mapping,
+    sequence,
+    text,
+)
+from aioctl.plan.children import build, create, delete, ensure, is_ours, remove
+from aioctl.plan.model import Context, PlanError, Served, Write, need
+from aioctl.plan.readiness import Readiness, v1_ready, v1alpha2_ready
+from aioctl.plan.routing import has_scheduler, owns_pools
+
+__all__ = ["Readiness", "model", "pools", "v1_ready", "v1alpha2_ready"]
+
+PICKER_PORT = 9002
+_SUBJECT = "LLMInferenceService"
+_CRITICALITIES = ("Critical", "Standard", "Sheddable")
+_POOL_SPEC = ("spec", "router", "scheduler", "pool", "spec")
+
+
+def pools(ctx: Context) -> Iterator[Write]:
+    """Makes both pools as wanted, or removes ours. Raises PlanError when no pool kind is served."""
+    name = names.default_pool_name(ctx.name)
+    if not owns_pools(ctx):
+        # The Go controller gives no event for a deleted v1alpha2 pool (spec 40 section 11).
+        yield from remove(ctx, kinds.POOL_V1ALPHA2, name, quiet=True)
+        yield from remove(ctx, kinds.POOL_V1, name)
+        return
+    has_alpha = ctx.obs.served(kinds.POOL_V1ALPHA2) is not Served.NO
+    has_v1 = ctx.obs.served(kinds.POOL_V1) is not Served.NO
+    if not has_alpha and not has_v1:
+        raise PlanError(
+            f"failed to create {kinds.POOL_V1.type_name} {ctx.namespace}/{name}: neither "
+            f"{kinds.POOL_V1.resource} nor {kinds.POOL_V1ALPHA2.resource} is served by this cluster; "
+            "install the CRDs of the Gateway API Inference Extension"
+        )
+    spec = _v1_spec(ctx)
+    if has_alpha:
+        alpha = _pool(ctx, kinds.POOL_V1ALPHA2, name, _v1alpha2_spec(ctx, spec))
+        yield from ensure(ctx, kinds.POOL_V1ALPHA2, alpha, same=_same_v1alpha2, paced=True, subject=_SUBJECT)
+    if has_v1:
+        yield from ensure(
+            ctx, kinds.POOL_V1, _pool(ctx, kinds.POOL_V1, name, spec), same=_same_v1, paced=True
+        )
+
+
+def model(ctx: Context) -> Iterator[Write]:
+    """Makes the InferenceModel as wanted, or removes ours; nothing where its CRD is missing."""
+    name = names.model_name(ctx.name)
+    if not has_scheduler(ctx.spec) or is_stopped(ctx.service):
+        yield from remove(ctx, kinds.MODEL, name, quiet=True)
+        return
+    if ctx.obs.served(kinds.MODEL) is Served.NO:
+        return
+    wanted = _model(ctx, name)
+    live = need(ctx.obs.get(kinds.MODEL, ctx.namespace, name))
+    changed = live is not None and not derivative(
+        dig(wanted, "spec", "modelName"), dig(live, "spec", "modelName")
+    )
+    if live is None or not changed or not is_ours(ctx, live):
+        yield from ensure(ctx, kinds.MODEL, wanted, subject=_SUBJECT)
+        return
+    # `modelName` is immutable in the CRD: the object has to make room for its successor (spec 40 section 12).
+    if not is_deleting(live):
+        yield delete(kinds.MODEL, live, quiet=True)
+    yield create(kinds.MODEL, wanted)
+
+
+def _pool(ctx: Context, kind: Kind, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    return build(ctx, kind, name, labels=names.labels(ctx.name, names.SCHEDULER_COMPONENT), spec=spec)
+
+
+def _v1_spec(ctx: Context) -> dict[str, Any]:
+    root = {"spec": ctx.spec}
+    spec = dict(mapping(root, *_POOL_SPEC))
+    picker = dict(mapping(root, *_POOL_SPEC, "endpointPickerRef"))
+    if picker.get("port") is None:
+        picker["port"] = {"number": PICKER_PORT}
+    spec["endpointPickerRef"] = picker
+    return spec
+
+
+def _v1alpha2_spec(ctx: Context, v1: Mapping[str, Any]) -> dict[str, Any]:
+    root = {"spec": {"router": {"scheduler": {"pool": {"spec": v1}}}}}
+    ports = sequence(root, *_POOL_SPEC, "targetPorts")
+    number = integer(ports[0], "number") if ports else None
+    if number is None:
+        raise PlanError(
+            f"failed to create {kinds.POOL_V1ALPHA2.type_name} {ctx.namespace}/"
+            f"{names.default_pool_name(ctx.name)}: spec.targetPorts[0] required; set "
+            f"{'.'.join(_POOL_SPEC)}.targetPorts"
+        )
+    picker = (*_POOL_SPEC, "endpointPickerRef")
+    extension: dict[str, Any] = {"name": text(root, *picker, "name")}
+    for field in ("group", "kind", "failureMode"):
+        value = text(root, *picker, field)
+        if value:
+            extension[field] = value
+    port = integer(root, *picker, "port", "number")
+    if port is not None and port > 0:
+        extension["portNumber"] = port
+    return {
+        "selector": dict(mapping(root, *_POOL_SPEC, "selector", "matchLabels")),
+        "targetPortNumber": number,
+        "extensionRef": extension,
+    }
+
+
+def _same_v1(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+    # Lists and selectors that we generate are compared in full: what was taken out must go (spec 40 section 14.3).
+    in_full = (("selector",), ("targetPorts",))
+    return derivative(wanted["spec"], live.get("spec")) and _equal_at(wanted, live, in_full)
+
+
+def _same_v1alpha2(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+    return derivative(wanted["spec"], live.get("spec")) and _equal_at(wanted, live, (("selector",),))
+
+
+def _equal_at(wanted: Mapping[str, Any], live: Mapping[str, Any], paths: tuple[tuple[str, ...], ...]) -> bool:
+    return all(equal(dig(wanted, "spec", *path), dig(live, "spec", *path)) for path in paths)
+
+
+def _model(ctx: Context, name: str) -> dict[str, Any]:
+    wanted = build(
+        ctx,
+        kinds.MODEL,
+        name,
+        labels=names.labels(ctx.name, names.SCHEDULER_COMPONENT),
+        spec={
+            "modelName": text({"spec": ctx.spec}, "spec", "model", "name") or ctx.name,
+            "criticality": _criticality(ctx),
+            "poolRef": {
+                "group": POOL_GROUP_V1,
+                "kind": kinds.POOL_V1.kind,
+                "name": effective_pool_name(ctx.name, ctx.spec),
+            },
+        },
+    )
+    for owner in wanted["metadata"]["ownerReferences"]:
+        owner.pop("blockOwnerDeletion")
+    return wanted
+
+
+def _criticality(ctx: Context) -> str:
+    """v1alpha1's `model.criticality` survives conversion as an annotation; anything unusable means Critical."""
+    value = annotations_of(ctx.service).get(names.CRITICALITY)
+    return value if value in _CRITICALITIES else _CRITICALITIES[0]

@@ -1,0 +1,105 @@
+"""What the router section of a combined spec asks for: the routing mode and the references it names (spec 50 section 1).
+
+Views only: nothing is read from the cluster and nothing is built here. Refs win over an inline spec (Decision).
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from aioctl.api import names
+from aioctl.api.defaulting import external_pool_name, is_stopped
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectKey
+from aioctl.api.objects import Object, mapping, namespace_of, present, sequence, text
+from aioctl.plan.model import Context
+
+Spec = Mapping[str, Any]
+
+GATEWAY_API_GROUP = "gateway.networking.k8s.io"
+POOL_GROUPS = (POOL_GROUP_V1, POOL_GROUP_V1ALPHA2)
+
+
+class Mode(Enum):
+    """Who makes the HTTPRoute."""
+
+    NONE = "none"
+    """No router, no route section, or the service is stopped."""
+    REFERENCED = "referenced"
+    MANAGED = "managed"
+
+
+def has_router(spec: Spec) -> bool:
+    return present({"spec": spec}, "spec", "router")
+
+
+def has_route(spec: Spec) -> bool:
+    return present({"spec": spec}, "spec", "router", "route")
+
+
+def has_scheduler(spec: Spec) -> bool:
+    return present({"spec": spec}, "spec", "router", "scheduler")
+
+
+def mode(ctx: Context) -> Mode:
+    """The routing mode of the service."""
+    if is_stopped(ctx.service) or not has_route(ctx.spec):
+        return Mode.NONE
+    return Mode.REFERENCED if route_refs(ctx) else Mode.MANAGED
+
+
+def owns_pools(ctx: Context) -> bool:
+    """True when both pools are ours to make: scheduler wanted, no external pool, not stopped (spec 40 section 5)."""
+    return has_scheduler(ctx.spec) and not external_pool_name(ctx.spec) and not is_stopped(ctx.service)
+
+
+def route_refs(ctx: Context) -> list[ObjectKey]:
+    """The user's own HTTPRoutes, in order; always in the namespace of the service."""
+    refs = sequence({"spec": ctx.spec}, "spec", "router", "route", "http", "refs")
+    return [ObjectKey(ctx.namespace, text(ref, "name")) for ref in refs]
+
+
+def gateway_refs(ctx: Context) -> list[ObjectKey]:
+    """The gateways of `router.gateway.refs`; a namespace left out is that of the service."""
+    refs = sequence({"spec": ctx.spec}, "spec", "router", "gateway", "refs")
+    return [ObjectKey(text(ref, "namespace") or ctx.namespace, text(ref, "name")) for ref in refs]
+
+
+def route_spec(ctx: Context) -> dict[str, Any]:
+    """The combined `router.route.http.spec` with its parentRefs replaced by the gateway refs, if any (2.1)."""
+    combined = dict(mapping({"spec": ctx.spec}, "spec", "router", "route", "http", "spec"))
+    gateways = gateway_refs(ctx)
+    if gateways:
+        combined["parentRefs"] = [
+            {"group": GATEWAY_API_GROUP, "kind": "Gateway", "name": key.name, "namespace": key.namespace}
+            for key in gateways
+        ]
+    return combined
+
+
+def parent_gateways(spec: Spec, namespace: str) -> list[ObjectKey]:
+    """Gateways of an HTTPRoute's spec in order, once each; group and kind are not looked at (section 8)."""
+    keys = [
+        ObjectKey(text(ref, "namespace") or namespace, text(ref, "name"))
+        for ref in sequence(spec, "parentRefs")
+    ]
+    return list(dict.fromkeys(keys))
+
+
+def gateways_of(route: Object) -> list[ObjectKey]:
+    """Gateways a live HTTPRoute hangs on."""
+    return parent_gateways(mapping(route, "spec"), namespace_of(route))
+
+
+def pool_names(service_name: str, spec: Spec) -> frozenset[str]:
+    """Names by which a backendRef means the service's own pool: the default name and the external one (4.6)."""
+    return frozenset({names.default_pool_name(service_name), external_pool_name(spec)} - {""})
+
+
+def is_pool_ref(ref: Any, pools: frozenset[str]) -> bool:
+    """True for a backendRef to one of the pools, in either generation."""
+    return (
+        isinstance(ref, Mapping)
+        and ref.get("kind") == "InferencePool"
+        and ref.get("group") in POOL_GROUPS
+        and ref.get("name") in pools
+    )
