@@ -1,0 +1,111 @@
+"""Settings: defaults, KServe's names, and errors that name variable, value and cure."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from aioctl.plan.model import Strategy
+from aioctl.settings import Settings, SettingsError, load, variable_of
+
+REFERENCE = Path(__file__).parent.parent / "docs" / "reference.md"
+
+
+def test_defaults_are_those_of_the_issue() -> None:
+    settings, warnings = load({})
+    assert not warnings
+    assert (settings.webhook_port, settings.metrics_port, settings.health_port) == (9443, 8080, 8081)
+    assert str(settings.cert_dir) == "/tmp/k8s-webhook-server/serving-certs"
+    assert (settings.workers, settings.pool_create_rate, settings.pool_stagger) == (4, 20.0, 0.1)
+    assert settings.namespace == "kserve"
+    assert settings.leader_election
+    assert settings.migration_strategy is Strategy.WEIGHTED
+
+
+@pytest.mark.parametrize(
+    ("environ", "namespace"),
+    [
+        ({"POD_NAMESPACE": "pod"}, "pod"),
+        ({"AIOCTL_NAMESPACE": "own"}, "own"),
+        ({"AIOCTL_NAMESPACE": "own", "POD_NAMESPACE": "pod"}, "own"),
+        ({"AIOCTL_NAMESPACE": "", "POD_NAMESPACE": "pod"}, "pod"),
+    ],
+)
+def test_namespace_falls_back_to_the_pods(environ: dict[str, str], namespace: str) -> None:
+    assert load(environ)[0].namespace == namespace
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("AIOCTL_WORKERS", "0", "1 to 256"),
+        ("AIOCTL_WORKERS", "many", "1 to 256"),
+        ("AIOCTL_METRICS_PORT", "65536", "0 to 65535"),
+        ("AIOCTL_POOL_STAGGER", "-1", "0 to 60"),
+        ("AIOCTL_LEADER_ELECTION", "yes", "true or false"),
+        ("AIOCTL_LOG_FORMAT", "xml", "json"),
+        ("AIOCTL_MIGRATION_STRATEGY", "sideways", "weighted"),
+        ("AIOCTL_WEBHOOK_HOST", "somewhere", "IP address"),
+        ("AIOCTL_NAMESPACE", "Not_A_Label", "DNS label"),
+        ("POD_NAMESPACE", "Not_A_Label", "DNS label"),
+        ("LLMISVC_AUTH_DISABLED", "1", "true or false"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_name_value_and_cure(variable: str, value: str, says: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({variable: value})
+    assert str(caught.value).startswith(f"{variable}={value!r}: ")
+    assert says in str(caught.value)
+
+
+def test_every_wrong_value_gets_its_own_line() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({"AIOCTL_WORKERS": "0", "AIOCTL_LOG_LEVEL": "loud"})
+    assert [line.split("=")[0] for line in str(caught.value).splitlines()] == [
+        "AIOCTL_WORKERS",
+        "AIOCTL_LOG_LEVEL",
+    ]
+
+
+def test_lease_times_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(SettingsError, match="AIOCTL_LEASE_DURATION=5, AIOCTL_RENEW_DEADLINE=10"):
+        load({"AIOCTL_LEASE_DURATION": "5"})
+
+
+def test_unknown_names_of_ours_are_warned_about_and_others_are_not() -> None:
+    _, warnings = load({"AIOCTL_WORKER": "8", "PATH": "/bin"})
+    assert warnings == [
+        "AIOCTL_WORKER is not a setting of aioctl and is ignored; did you mean AIOCTL_WORKERS?"
+    ]
+
+
+def test_booleans_are_true_or_false_in_any_case() -> None:
+    assert load({"LLMISVC_AUTH_DISABLED": "TRUE"})[0].auth_disabled
+    assert not load({"AIOCTL_LEADER_ELECTION": "False"})[0].leader_election
+
+
+def test_the_reference_page_lists_every_variable_with_its_default() -> None:
+    rows = re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \| (.*?) \| (.*?) \|$", REFERENCE.read_text(), re.MULTILINE)
+    listed = {
+        name: (default, meaning)
+        for name, default, meaning in rows
+        if name.startswith(("AIOCTL_", "LLMISVC_"))
+        or name in {variable_of(field) for field in Settings.model_fields}
+    }
+    defaults = load({})[0]
+    expected = {
+        variable_of(field): (shown(getattr(defaults, field)), info.description)
+        for field, info in Settings.model_fields.items()
+    }
+    assert listed == expected
+
+
+def shown(value: object) -> str:
+    """A default as the reference page shows it."""
+    if value == "":
+        return "(empty)"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, float):
+        return f"`{value:g}`"
+    return f"`{getattr(value, 'value', value)}`"
