@@ -1,0 +1,166 @@
+"""Which of other people's kinds the API server serves, looked at again while we run.
+
+One call per group and version. Only an answer says NO: the group version is unknown to the server (404), or its list lacks
+the kind. A failed call says nothing: what was served is taken to be served still, anything else is UNKNOWN, and calls to
+such a kind report their own errors (spec 40 section 15, Decision). A kind that is served only goes to NO after a second
+look, because an API server that restarts forgets its CRDs for a moment. Looks come every `recheck` seconds, and at once
+when poked, so a CRD that comes or goes is noticed within 60 s.
+"""
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Final, Protocol
+
+import anyio
+import msgspec
+import structlog
+from anyio.abc import TaskStatus
+
+from aioctl.api.kinds import Kind
+from aioctl.kube.client import Client
+from aioctl.kube.errors import KubeError, NotFound
+
+RECHECK: Final = 30.0
+"""Seconds between looks."""
+CONFIRM: Final = 2.0
+"""Seconds until the second look that lets a served kind go."""
+
+log = structlog.get_logger(__name__)
+
+
+class Presence(Enum):
+    """Whether a kind is served. UNKNOWN is never treated as NO."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+class DiscoveryObserver(Protocol):
+    """Hook for metrics."""
+
+    def presence(self, kind: Kind, presence: Presence) -> None:
+        """The presence of a kind changed (or became known)."""
+        ...
+
+    def discovery_failed(self, group_version: str) -> None:
+        """A call failed; nothing was learnt about the group version."""
+        ...
+
+
+class NoObserver:
+    def presence(self, kind: Kind, presence: Presence) -> None:
+        pass
+
+    def discovery_failed(self, group_version: str) -> None:
+        pass
+
+
+Handler = Callable[[Kind, Presence], None]
+
+
+class _Resource(msgspec.Struct):
+    name: str = ""
+
+
+class _ResourceList(msgspec.Struct):
+    resources: list[_Resource] | None = None
+
+
+_decoder = msgspec.json.Decoder(_ResourceList)
+
+
+class Discovery:
+    """Watches over the presence of `kinds`; any other kind counts as served."""
+
+    def __init__(
+        self,
+        client: Client,
+        kinds: Iterable[Kind],
+        *,
+        recheck: float = RECHECK,
+        observer: DiscoveryObserver | None = None,
+    ) -> None:
+        self._client = client
+        self._recheck = recheck
+        self._observer: DiscoveryObserver = observer or NoObserver()
+        self._presence = dict.fromkeys(kinds, Presence.UNKNOWN)
+        self._doubted: set[Kind] = set()
+        self._handlers: list[Handler] = []
+        self._poked = anyio.Event()
+        self._looked = anyio.Event()
+
+    def served(self, kind: Kind) -> Presence:
+        """What is known now, without asking."""
+        return self._presence.get(kind, Presence.YES)
+
+    def subscribe(self, handler: Handler) -> None:
+        """Calls the handler for every change from now on, and at once for what is already known."""
+        self._handlers.append(handler)
+        for kind, presence in self._presence.items():
+            if presence is not Presence.UNKNOWN:
+                handler(kind, presence)
+
+    def poke(self) -> None:
+        """Something hints at a change, e.g. an event of a CRD: look now."""
+        self._poked.set()
+
+    async def first_look(self) -> None:
+        """Returns when every group version was asked once, successfully or not."""
+        await self._looked.wait()
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Until cancelled. Reports started at once."""
+        task_status.started()
+        while True:
+            self._poked = anyio.Event()
+            async with anyio.create_task_group() as looks:
+                for api_version in sorted({kind.api_version for kind in self._presence}):
+                    looks.start_soon(self._look, api_version)
+            self._looked.set()
+            with anyio.move_on_after(CONFIRM if self._doubted else self._recheck):
+                await self._poked.wait()
+
+    async def _look(self, api_version: str) -> None:
+        kinds = [kind for kind in self._presence if kind.api_version == api_version]
+        try:
+            plurals = await self._plurals(api_version)
+        except KubeError as error:
+            log.warning("discovery failed", group_version=api_version, error=str(error))
+            self._observer.discovery_failed(api_version)
+            for kind in kinds:
+                if self._presence[kind] is Presence.NO:
+                    self._set(kind, Presence.UNKNOWN)
+            return
+        for kind in kinds:
+            self._learn(kind, served=kind.plural in plurals)
+
+    async def _plurals(self, api_version: str) -> frozenset[str]:
+        root = "/apis" if "/" in api_version else "/api"
+        try:
+            body = await self._client.get_raw(f"{root}/{api_version}")
+        except NotFound:
+            return frozenset()
+        try:
+            return frozenset(resource.name for resource in _decoder.decode(body).resources or ())
+        except msgspec.MsgspecError as error:
+            raise KubeError(f"the answer is no list of resources: {error}") from error
+
+    def _learn(self, kind: Kind, *, served: bool) -> None:
+        if served:
+            self._doubted.discard(kind)
+            self._set(kind, Presence.YES)
+        elif self._presence[kind] is Presence.YES and kind not in self._doubted:
+            self._doubted.add(kind)
+        else:
+            self._doubted.discard(kind)
+            self._set(kind, Presence.NO)
+
+    def _set(self, kind: Kind, presence: Presence) -> None:
+        if self._presence[kind] is presence:
+            return
+        self._presence[kind] = presence
+        log.info("presence of a kind", kind=kind.resource, presence=presence.value)
+        self._observer.presence(kind, presence)
+        for handler in self._handlers:
+            handler(kind, presence)
