@@ -1,0 +1,192 @@
+"""The struct types of a service's spec, read from the table in `merge_types.py`.
+
+Merging asks them for merge keys, the round trip for what Go's encoder writes, templates for field names and the names
+of types in error texts. Nothing here looks at a value.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from functools import cached_property
+
+from aioctl.plan.merge_types import TABLE
+
+
+class Shape(Enum):
+    """What kind of Go value a field holds."""
+
+    STRING = auto()
+    BOOL = auto()
+    INT = auto()
+    QUANTITY = auto()
+    INT_OR_STRING = auto()
+    TIME = auto()
+    URL = auto()
+    ANY = auto()
+    STRUCT = auto()
+    LIST = auto()
+    MAP = auto()
+    POINTER = auto()
+
+
+class Written(Enum):
+    """When Go's encoder writes the field."""
+
+    OMIT_EMPTY = auto()
+    OMIT_ZERO = auto()
+    ALWAYS = auto()
+
+
+_PACKAGES = {
+    "kserve": "v1alpha2",
+    "knative": "apis",
+    "pool": "v1",
+    "gateway": "v1",
+    "meta": "v1",
+    "core": "v1",
+}
+_SCALARS = {
+    "string": (Shape.STRING, "string"),
+    "bool": (Shape.BOOL, "bool"),
+    "int": (Shape.INT, "int"),
+    "int32": (Shape.INT, "int32"),
+    "int64": (Shape.INT, "int64"),
+    "uint16": (Shape.INT, "uint16"),
+    "quantity": (Shape.QUANTITY, "resource.Quantity"),
+    "intstr": (Shape.INT_OR_STRING, "intstr.IntOrString"),
+    "time": (Shape.TIME, "v1.Time"),
+    "url": (Shape.URL, "apis.URL"),
+    "any": (Shape.ANY, "v1.FieldsV1"),
+}
+_FIELD = re.compile(
+    r"(?P<json>\w+)(?:=(?P<go>\w+))?(?::(?P<type>[^@!?&]+))?(?:@(?P<key>\w*))?(?P<written>[!?&]?)"
+)
+_WRITTEN = {
+    "": Written.OMIT_EMPTY,
+    "&": Written.OMIT_EMPTY,
+    "?": Written.OMIT_ZERO,
+    "!": Written.ALWAYS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GoType:
+    """One Go type; `title` is how Go's texts spell it, such as `*v1.PodSpec`."""
+
+    shape: Shape
+    title: str
+    elem: "GoType | None" = None
+    struct_id: str = ""
+
+    @property
+    def of(self) -> "GoType":
+        """The element of a pointer, list or map."""
+        if self.elem is None:
+            raise TypeError(f"{self.title} has no element type")
+        return self.elem
+
+    @property
+    def struct(self) -> "Struct":
+        return STRUCTS[self.struct_id]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a struct."""
+
+    json: str
+    go: str
+    type: GoType
+    written: Written = Written.OMIT_EMPTY
+    merge_key: str | None = None
+    promotes: bool = False
+    """The struct below is embedded: its fields are also reachable without naming it."""
+
+
+@dataclass(frozen=True)
+class Struct:
+    """A struct type. `embedded` are groups of its own fields that Go reaches under one more name."""
+
+    name: str
+    fields: tuple[Field, ...]
+    embedded: Mapping[str, "Struct"] = field(default_factory=dict)
+
+    @cached_property
+    def by_json(self) -> Mapping[str, Field]:
+        return {entry.json: entry for entry in self.fields}
+
+    @cached_property
+    def by_go(self) -> Mapping[str, Field]:
+        return {entry.go: entry for entry in self.fields}
+
+    @property
+    def title(self) -> str:
+        package, _, name = self.name.partition(".")
+        return f"{_PACKAGES[package]}.{name}"
+
+
+def go_type(text: str) -> GoType:
+    """The type a table entry names, such as `[]core.Volume` or `*int32`."""
+    text, _, named = text.partition("~")
+    if text.startswith("*"):
+        elem = go_type(text[1:] + (f"~{named}" if named else ""))
+        return GoType(Shape.POINTER, f"*{elem.title}", elem)
+    if text.startswith("[]"):
+        # A named list of structs, or a list of a named scalar: the name belongs to whichever the table says.
+        scalar = named if text[2:] in _SCALARS and named else ""
+        elem = go_type(text[2:] + (f"~{scalar}" if scalar else ""))
+        return GoType(Shape.LIST, named if named and not scalar else f"[]{elem.title}", elem)
+    if text.startswith("map[]"):
+        elem = go_type(text[5:])
+        return GoType(Shape.MAP, named or f"map[string]{elem.title}", elem)
+    if text in _SCALARS:
+        shape, title = _SCALARS[text]
+        return GoType(shape, named or title)
+    package, _, name = text.partition(".")
+    return GoType(Shape.STRUCT, f"{_PACKAGES[package]}.{name}", struct_id=text)
+
+
+def _entry(word: str) -> Field:
+    match = _FIELD.fullmatch(word)
+    if match is None:
+        raise ValueError(f"type table: cannot read {word!r}")
+    name = match["json"]
+    return Field(
+        name,
+        match["go"] or name[0].upper() + name[1:],
+        go_type(match["type"] or "string"),
+        _WRITTEN[match["written"]],
+        match["key"],
+        promotes=match["written"] == "&",
+    )
+
+
+def _read_fields(package: str, name: str, words: Iterator[str]) -> Struct:
+    fields: list[Field] = []
+    embedded: dict[str, Struct] = {}
+    for word in words:
+        if word == ">":
+            break
+        if word.startswith("<"):
+            inner = _read_fields(package, word[1:], words)
+            embedded[word[1:]] = inner
+            embedded.update(inner.embedded)
+            fields.extend(inner.fields)
+        else:
+            fields.append(_entry(word))
+    return Struct(f"{package}.{name}", tuple(fields), embedded)
+
+
+def _read_table(table: str) -> dict[str, Struct]:
+    structs = {}
+    for line in table.strip().replace("\n  ", " ").splitlines():
+        name, _, rest = line.partition(": ")
+        package, _, short = name.partition(".")
+        structs[name] = _read_fields(package, short, iter(rest.split()))
+    return structs
+
+
+STRUCTS: dict[str, Struct] = _read_table(TABLE)
+SPEC = go_type("kserve.LLMInferenceServiceSpec")
+METADATA = go_type("meta.ObjectMeta")

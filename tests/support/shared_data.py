@@ -1,0 +1,29 @@
+"""The recorded answer keys in ../shared/data: third-party data that is never copied into this repository.
+
+Tests that need it are skipped, with the reason, in a checkout that stands alone.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+
+
+def vectors(name: str) -> list[dict[str, Any]]:
+    """The rows of vectors/<name>.jsonl; skips the test when the file is not there."""
+    path = ROOT / "vectors" / f"{name}.jsonl"
+    if not path.is_file():
+        pytest.skip(f"recorded vectors are not here: shared/data/vectors/{name}.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def documents(pattern: str) -> dict[str, list[Any]]:
+    """The YAML files that match, by name without suffix; skips the test when there are none."""
+    found = {path.stem: list(yaml.safe_load_all(path.read_text())) for path in sorted(ROOT.glob(pattern))}
+    if not found:
+        pytest.skip(f"recorded data is not here: shared/data/{pattern}")
+    return found
