@@ -9,8 +9,6 @@ A kind that is not served is no error: after a second look the store is empty an
 comes every `recheck` seconds or when poked. It decides nothing and writes nothing.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, Protocol
 from zlib import crc32
 
@@ -23,6 +21,7 @@ from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.engine.clock import SYSTEM_CLOCK, Clock
 from aioctl.engine.limits import Backoff
 from aioctl.engine.store import Store
+from aioctl.engine.turnstile import Turnstile
 from aioctl.kube.cached import Cached
 from aioctl.kube.client import Client, Page, WatchEvent
 from aioctl.kube.errors import Gone, KubeError, NotFound
@@ -43,12 +42,6 @@ STABLE: Final = 10.0
 """Seconds a watch must have lived to count as healthy; shorter ones add to the backoff."""
 
 log = structlog.get_logger(__name__)
-
-
-class Turnstile(Protocol):
-    """One stretch of CPU work per loop iteration; `engine.turnstile.Turnstile` is one."""
-
-    def turn(self, urgent: bool = False) -> AbstractAsyncContextManager[object]: ...  # noqa: FBT001, FBT002
 
 
 class ReflectorObserver(Protocol):
@@ -76,15 +69,6 @@ class NoObserver:
 
     def presence_changed(self, kind: Kind, absent: bool) -> None:  # noqa: FBT001
         pass
-
-
-class _FreePassage:
-    """No turnstile: still lets others run between two stretches."""
-
-    @asynccontextmanager
-    async def turn(self, urgent: bool = False) -> AsyncIterator[None]:  # noqa: FBT001, FBT002
-        await anyio.lowlevel.checkpoint()
-        yield
 
 
 class Reflector:
@@ -119,7 +103,7 @@ class Reflector:
         self._namespace = namespace
         self._page = page
         self._metadata_only = metadata_only
-        self._turnstile: Turnstile = turnstile or _FreePassage()
+        self._turnstile = turnstile or Turnstile()
         self._observer: ReflectorObserver = observer or NoObserver()
         self._clock = clock
         self._recheck = recheck
