@@ -1,0 +1,61 @@
+"""The lag monitor: an idle loop has none, a blocked one has what a caller would have felt."""
+
+import anyio
+import pytest
+
+from aioctl.engine.lag import LagMonitor
+from tests.support.virtual_time import VirtualClock, advance, virtual_time
+
+
+async def sample(monitor: LagMonitor, blockages: list[tuple[float, float]]) -> None:
+    """Runs the monitor while the loop is blocked after each pause for so many seconds."""
+    async with anyio.create_task_group() as tg:
+        await tg.start(lambda *, task_status: monitor.run(task_status=task_status))
+        for pause, blocked in blockages:
+            await anyio.sleep(pause)
+            advance(blocked)
+        await anyio.sleep(1)
+        tg.cancel_scope.cancel()
+
+
+@virtual_time
+async def test_an_idle_loop_has_no_lag() -> None:
+    seen: list[float] = []
+    monitor = LagMonitor(seen.append, interval=0.125, clock=VirtualClock())
+    await sample(monitor, [(10, 0)])
+    assert len(seen) >= 80
+    assert set(seen) == {0.0}
+    assert monitor.p99() == 0.0
+
+
+@virtual_time
+async def test_a_blockage_counts_for_every_wake_up_it_swallowed() -> None:
+    seen: list[float] = []
+    monitor = LagMonitor(seen.append, interval=0.125, clock=VirtualClock())
+    await sample(monitor, [(1.0625, 0.5)])
+    assert [lag for lag in seen if lag > 0] == [0.4375, 0.3125, 0.1875, 0.0625]
+
+
+@virtual_time
+async def test_quantiles_look_at_the_recent_window_only() -> None:
+    monitor = LagMonitor(interval=0.125, window=16, clock=VirtualClock())
+    assert monitor.p99() == 0.0
+    await sample(monitor, [(1.0625, 0.09375)])
+    assert monitor.quantile(1) == pytest.approx(0.03125)
+    assert monitor.quantile(0.5) == 0.0
+    await sample(monitor, [(2, 0)])
+    assert monitor.quantile(1) == 0.0
+
+
+@virtual_time
+async def test_a_very_long_blockage_is_counted_at_most_a_window_long() -> None:
+    seen: list[float] = []
+    monitor = LagMonitor(seen.append, interval=0.125, window=10, clock=VirtualClock())
+    await sample(monitor, [(1, 3600)])
+    assert len(seen) < 50
+    assert max(seen) >= 3599
+
+
+def test_an_interval_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="interval"):
+        LagMonitor(interval=0)
