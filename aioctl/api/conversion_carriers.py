@@ -1,0 +1,185 @@
+"""What v1alpha1 says and v1alpha2 cannot hold, and the other way round, travels in annotations (spec 10 sections 3.4, 3.5).
+
+`Annotations` collects the edits of one conversion and applies them to a copy; the input is never touched. Here too: the
+criticality of the model and of its adapters, which are only moved between a field and an annotation. A value of the
+wrong type stays where it is. Values may be `msgspec.Raw` where the caller left a subtree encoded: anything that is not
+a plain JSON value is passed through like any other unknown.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from aioctl.api.names import CRITICALITY
+
+UPSTREAM_CRITICALITY = "internal.serving.kserve.io/model-criticality"
+LORA_CRITICALITIES = "internal.serving.kserve.io/lora-criticalities"
+TARGET_PORTS = "internal.serving.kserve.io/target-ports"
+CARRIERS = (CRITICALITY, UPSTREAM_CRITICALITY, LORA_CRITICALITIES, TARGET_PORTS)
+
+_LEVELS = frozenset({"Critical", "Standard", "Sheddable"})
+
+
+class Annotations:
+    """The annotations of one object and the edits a conversion makes to them."""
+
+    def __init__(self, obj: Mapping[str, Any]) -> None:
+        metadata = obj.get("metadata")
+        found = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+        usable = found is None or isinstance(found, Mapping)
+        self.writable = (metadata is None or isinstance(metadata, Mapping)) and usable
+        """False when metadata or annotations have a wrong type: then nothing can be carried and fields stay."""
+        self._found: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+        self._edits: dict[str, str | None] = {}
+
+    def text(self, key: str) -> str | None:
+        """The value when it is a string."""
+        value = self._found.get(key)
+        return value if isinstance(value, str) else None
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._found
+
+    def write(self, key: str, value: str) -> None:
+        self._edits[key] = value
+
+    def remove(self, key: str) -> None:
+        if key in self._found:
+            self._edits[key] = None
+
+    def apply(self, result: dict[str, Any]) -> None:
+        """Put the edited annotations into `result`, a fresh top level; a map that becomes empty goes away."""
+        if not self._edits:
+            return
+        edited = {**self._found, **self._edits}
+        kept = {key: value for key, value in edited.items() if value is not None or key not in self._edits}
+        metadata = dict(result.get("metadata") or {})
+        metadata.pop("annotations", None)
+        if kept:
+            metadata["annotations"] = kept
+        result["metadata"] = metadata
+
+
+def encode(value: Any) -> str:
+    """Compact JSON text of a carried value."""
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, default=_opened)
+
+
+def decode(text: str | None) -> Any:
+    """The carried value; None for no text and for text that is no JSON (such an annotation is ignored)."""
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+def is_null(value: Any) -> bool:
+    """True for null, decoded or not."""
+    return value is None or (isinstance(value, msgspec.Raw) and bytes(value) == b"null")
+
+
+def _opened(raw: Any) -> Any:
+    """A subtree that was left encoded, as plain values; json.dumps calls this for what it does not know."""
+    if not isinstance(raw, msgspec.Raw):
+        raise TypeError(f"{type(raw).__name__} is no JSON value")
+    return json.loads(bytes(raw))
+
+
+def _carried_level(annotations: Annotations) -> str | None:
+    """The first annotation with a value of the enum; others are left alone, whoever wrote them."""
+    for key in (CRITICALITY, UPSTREAM_CRITICALITY):
+        value = annotations.text(key)
+        if value in _LEVELS:
+            return value
+    return None
+
+
+def criticality_up(model: Any, annotations: Annotations) -> Any:
+    """Move `model.criticality` into our annotation; the field wins over what is there."""
+    field = model.get("criticality") if isinstance(model, Mapping) else None
+    level = field if isinstance(field, str) else _carried_level(annotations)
+    if level is None or not annotations.writable:
+        return model
+    annotations.write(CRITICALITY, level)
+    annotations.remove(UPSTREAM_CRITICALITY)
+    return _without(model, "criticality")
+
+
+def criticality_down(model: Any, annotations: Annotations) -> Any:
+    """Move the annotation's value back into the field; without a model there is no place for it."""
+    if not isinstance(model, Mapping) or not annotations.writable:
+        return model
+    level = _carried_level(annotations)
+    if level is not None:
+        annotations.remove(CRITICALITY)
+        annotations.remove(UPSTREAM_CRITICALITY)
+        return {**model, "criticality": level}
+    stray = model.get("criticality")
+    if not isinstance(stray, str):
+        return model
+    # Not a field of v1alpha2. Kept only where the way up and down again would give the same object.
+    stays = stray in _LEVELS and CRITICALITY not in annotations and UPSTREAM_CRITICALITY not in annotations
+    return model if stays else _without(model, "criticality")
+
+
+def _without(tree: Any, key: str) -> Any:
+    if not isinstance(tree, Mapping) or key not in tree:
+        return tree
+    return {name: value for name, value in tree.items() if name != key}
+
+
+def _adapters(model: Any) -> list[Any] | None:
+    lora = model.get("lora") if isinstance(model, Mapping) else None
+    adapters = lora.get("adapters") if isinstance(lora, Mapping) else None
+    return adapters if isinstance(adapters, list) else None
+
+
+def _with_adapters(model: Mapping[str, Any], adapters: list[Any]) -> dict[str, Any]:
+    return {**model, "lora": {**model["lora"], "adapters": adapters}}
+
+
+def lora_up(model: Any, annotations: Annotations) -> Any:
+    """Move the criticality of first-level adapters into an annotation that maps their index to it."""
+    if not annotations.writable:
+        return model
+    annotations.remove(LORA_CRITICALITIES)
+    adapters = _adapters(model)
+    if adapters is None:
+        return model
+    carried = {
+        str(index): adapter["criticality"]
+        for index, adapter in enumerate(adapters)
+        if isinstance(adapter, Mapping) and isinstance(adapter.get("criticality"), str)
+    }
+    if not carried:
+        return model
+    annotations.write(LORA_CRITICALITIES, encode(carried))
+    return _with_adapters(
+        model,
+        [
+            _without(adapter, "criticality") if str(index) in carried else adapter
+            for index, adapter in enumerate(adapters)
+        ],
+    )
+
+
+def lora_down(model: Any, annotations: Annotations) -> Any:
+    """Give the adapters their criticality back; entries without an adapter are dropped with the annotation."""
+    if not annotations.writable or LORA_CRITICALITIES not in annotations:
+        return model
+    carried = decode(annotations.text(LORA_CRITICALITIES))
+    annotations.remove(LORA_CRITICALITIES)
+    adapters = _adapters(model)
+    if adapters is None or not isinstance(carried, dict):
+        return model
+    restored = [
+        {**adapter, "criticality": carried[str(index)]}
+        if isinstance(adapter, Mapping) and isinstance(carried.get(str(index)), str)
+        else adapter
+        for index, adapter in enumerate(adapters)
+    ]
+    return _with_adapters(model, restored)
