@@ -191,6 +191,8 @@ class Write:
     sign: Sign | None = None
     announce: tuple[str, str] | None = None
     """(reason, message) of a further Normal event after success, such as InferencePoolMigrated."""
+    best_effort: bool = False
+    """A failure is logged and passed over; what follows is sent all the same (spec 50 section 12.2 step 3)."""
 
     @property
     def ref(self) -> ObjectRef:

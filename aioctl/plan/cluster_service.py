@@ -1,0 +1,53 @@
+"""A core Service of ours: ports and selector exactly as generated, what the API server allocated stays.
+
+Used for the workload Service (spec 30 section 9) and the endpoint picker's (40 section 8). Comparison: 40 section 14.3,
+generated lists and the selector in full, the rest only where we set it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from aioctl.api.equality import derivative
+from aioctl.api.kinds import CORE_SERVICE
+from aioctl.api.objects import Object, dig, mapping, sequence
+from aioctl.plan.children import build, ensure, is_ours
+from aioctl.plan.model import Context, Write, need
+
+_ALLOCATED = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
+
+
+def ensure_service(
+    ctx: Context,
+    name: str,
+    *,
+    labels: Mapping[str, str],
+    selector: Mapping[str, str],
+    ports: Sequence[Mapping[str, Any]],
+    service_type: str = "",
+) -> Iterator[Write]:
+    """The write that makes the Service as wanted. Raises PlanError for a stranger's Service of that name."""
+    spec: dict[str, Any] = {"selector": dict(selector), "ports": [dict(port) for port in ports]}
+    if service_type:
+        spec["type"] = service_type
+    live = need(ctx.obs.get(CORE_SERVICE, ctx.namespace, name))
+    if live is not None and is_ours(ctx, live):
+        found = mapping(live, "spec")
+        spec.update({field: found[field] for field in _ALLOCATED if field in found})
+    wanted = build(ctx, CORE_SERVICE, name, labels=labels, spec=spec)
+    yield from ensure(ctx, CORE_SERVICE, wanted, same=_same)
+
+
+def has_address(service: Object) -> bool:
+    """True when nothing more will be allocated: an address, headless, or a mere alias."""
+    return bool(dig(service, "spec", "clusterIP")) or dig(service, "spec", "type") == "ExternalName"
+
+
+def _same(wanted: Object, live: Object) -> bool:
+    ours, theirs = mapping(wanted, "spec"), mapping(live, "spec")
+    ports = sequence(theirs, "ports")
+    return (
+        derivative(ours, theirs)
+        and dict(mapping(theirs, "selector")) == dict(mapping(ours, "selector"))
+        and len(ports) == len(sequence(ours, "ports"))
+        and not theirs.get("publishNotReadyAddresses")
+    )

@@ -1,0 +1,70 @@
+"""A Deployment of ours: selector rule, replicas that others set, comparison after local defaulting.
+
+Serves the model servers and the endpoint picker alike (spec 30 sections 4, 8 and 13; 40 sections 7 and 14). A selector
+cannot be changed: while the new pod labels satisfy the live one it is kept, otherwise the Deployment is deleted and the
+next reconcile creates it again.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aioctl.api.equality import equal
+from aioctl.api.kinds import DEPLOYMENT
+from aioctl.api.names import has_our_labels
+from aioctl.api.objects import Object, dig, integer, is_deleting, mapping
+from aioctl.plan.children import build, delete, ensure, is_ours, spec_is_derivative
+from aioctl.plan.model import Context, Write, need
+from aioctl.plan.pod_defaults import with_defaults
+
+_POD_SPEC = ("spec", "template", "spec")
+
+
+def ensure_deployment(
+    ctx: Context,
+    name: str,
+    *,
+    selector: Mapping[str, str],
+    labels: Mapping[str, str],
+    pod_spec: Mapping[str, Any],
+    annotations: Mapping[str, str] | None = None,
+    replicas: int | None = None,
+) -> Iterator[Write]:
+    """The write that makes the Deployment as wanted; labels and annotations go on the object and on its pods.
+
+    `replicas` None leaves the live number alone. Raises PlanError for a stranger's object of that name.
+    """
+    live = need(ctx.obs.get(DEPLOYMENT, ctx.namespace, name))
+    template_annotations = dict(annotations or {})
+    if live is not None and is_ours(ctx, live):
+        kept = mapping(live, "spec", "selector", "matchLabels")
+        if dict(kept) != dict(selector):
+            if not kept or not has_our_labels(labels, kept):
+                if not is_deleting(live):
+                    yield delete(DEPLOYMENT, live)
+                return
+            selector = kept
+        if replicas is None:
+            replicas = integer(live, "spec", "replicas")
+        # A restart that a user asked for by annotation would be undone, and the pods rolled once more, without this.
+        found = mapping(live, "spec", "template", "metadata", "annotations")
+        template_annotations = {**found, **template_annotations}
+    metadata: dict[str, Any] = {"labels": dict(labels)}
+    if template_annotations:
+        metadata["annotations"] = template_annotations
+    spec: dict[str, Any] = {
+        "selector": {"matchLabels": dict(selector)},
+        "template": {"metadata": metadata, "spec": pod_spec},
+    }
+    if replicas is not None:
+        spec["replicas"] = replicas
+    wanted = build(ctx, DEPLOYMENT, name, labels=labels, annotations=annotations, spec=spec)
+    yield from ensure(ctx, DEPLOYMENT, wanted, same=_same, confirm=True)
+
+
+def _same(wanted: Object, live: Object) -> bool:
+    return (
+        spec_is_derivative(wanted, live)
+        and not dig(live, "spec", "paused")
+        and not dig(live, "spec", "minReadySeconds")
+        and equal(with_defaults(mapping(wanted, *_POD_SPEC)), mapping(live, *_POD_SPEC))
+    )

@@ -1,0 +1,148 @@
+"""What kube-apiserver 1.34 makes of a pod template, so that an unchanged Deployment compares equal without a call.
+
+`canonical` is the template as Go would write it (plain `false` and `0` left out); every pod spec we send went through
+it, so templates stored by the Go controller and ours do not differ. `with_defaults` adds what the API server fills in.
+A default that is missing here costs one dry run per reconcile (spec 40 section 14.3), never a wrong write.
+Empty objects and strings are not filled in: the comparisons take them as absent anyway.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aioctl.api.objects import mapping, sequence
+
+_LEFT_OUT_WHEN_FALSE = frozenset(
+    {"hostNetwork", "hostPID", "hostIPC", "stdin", "stdinOnce", "tty", "readOnly"}
+)
+_POINTERS_READ_ONLY = frozenset({"csi", "azureDisk"})
+_LEFT_OUT_WHEN_ZERO = frozenset(
+    {
+        "hostPort",
+        "initialDelaySeconds",
+        "timeoutSeconds",
+        "periodSeconds",
+        "successThreshold",
+        "failureThreshold",
+    }
+)
+_POD = {
+    "dnsPolicy": "ClusterFirst",
+    "restartPolicy": "Always",
+    "schedulerName": "default-scheduler",
+    "terminationGracePeriodSeconds": 30,
+}
+_PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
+_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+_VOLUMES: dict[str, dict[str, Any]] = {
+    "secret": {"defaultMode": 0o644},
+    "configMap": {"defaultMode": 0o644},
+    "downwardAPI": {"defaultMode": 0o644},
+    "projected": {"defaultMode": 0o644},
+    "iscsi": {"iscsiInterface": "default"},
+    "rbd": {"pool": "rbd", "user": "admin", "keyring": "/etc/ceph/keyring"},
+    "azureDisk": {"cachingMode": "ReadWrite", "kind": "Shared", "fsType": "ext4", "readOnly": False},
+    "scaleIO": {"storageMode": "ThinProvisioned", "fsType": "xfs"},
+}
+
+
+def canonical(value: Any, *, _parent: str = "") -> Any:
+    """A deep copy without null, and without the false and zero values that Go's types cannot tell from absent."""
+    if isinstance(value, Mapping):
+        return {
+            key: canonical(item, _parent=key)
+            for key, item in value.items()
+            if item is not None and not _left_out(key, item, _parent)
+        }
+    if isinstance(value, (list, tuple)):
+        return [canonical(item, _parent=_parent) for item in value]
+    return value
+
+
+def with_defaults(pod_spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The pod spec of a template as the API server stores it. Raises FieldError for lists that are no lists."""
+    pod: dict[str, Any] = canonical(pod_spec)
+    _fill(pod, _POD)
+    account = pod.get("serviceAccountName") or pod.get("serviceAccount")
+    if account:
+        pod["serviceAccountName"] = pod["serviceAccount"] = account
+    for field in ("initContainers", "containers"):
+        for container in sequence(pod, field):
+            _container(container)
+    for volume in sequence(pod, "volumes"):
+        _volume(volume)
+    return pod
+
+
+def pull_policy(image: str) -> str:
+    """Always for the tag `latest` and for no tag at all, IfNotPresent otherwise."""
+    name, _, digest = image.partition("@")
+    _, colon, tag = name.rpartition("/")[2].partition(":")
+    if colon:
+        return "Always" if tag == "latest" else "IfNotPresent"
+    return "IfNotPresent" if digest or not name else "Always"
+
+
+def _left_out(key: str, value: Any, parent: str) -> bool:
+    if value is False:
+        return key in _LEFT_OUT_WHEN_FALSE and not (key == "readOnly" and parent in _POINTERS_READ_ONLY)
+    return type(value) is int and value == 0 and key in _LEFT_OUT_WHEN_ZERO
+
+
+def _fill(target: dict[str, Any], defaults: Mapping[str, Any]) -> None:
+    for key, value in defaults.items():
+        if target.get(key) in (None, ""):
+            target[key] = value
+
+
+def _container(container: dict[str, Any]) -> None:
+    _fill(
+        container,
+        {
+            "terminationMessagePath": "/dev/termination-log",
+            "terminationMessagePolicy": "File",
+            "imagePullPolicy": pull_policy(str(container.get("image", ""))),
+        },
+    )
+    for port in sequence(container, "ports"):
+        _fill(port, {"protocol": "TCP"})
+    for variable in sequence(container, "env"):
+        _field_ref(mapping(variable, "valueFrom"))
+    for name in _PROBES:
+        probe = container.get(name)
+        if probe is not None:
+            _fill(probe, _PROBE)
+            _http_get(probe)
+    for hook in mapping(container, "lifecycle").values():
+        _http_get(hook)
+
+
+def _http_get(handler: Any) -> None:
+    request = mapping(handler, "httpGet")
+    if isinstance(request, dict) and request:
+        _fill(request, {"path": "/", "scheme": "HTTP"})
+
+
+def _field_ref(holder: Mapping[str, Any]) -> None:
+    reference = mapping(holder, "fieldRef")
+    if isinstance(reference, dict) and reference:
+        _fill(reference, {"apiVersion": "v1"})
+
+
+def _volume(volume: dict[str, Any]) -> None:
+    for source, defaults in _VOLUMES.items():
+        if isinstance(volume.get(source), dict):
+            _fill(volume[source], defaults)
+    for item in sequence(volume, "downwardAPI", "items"):
+        _field_ref(item)
+    for projection in sequence(volume, "projected", "sources"):
+        for item in sequence(projection, "downwardAPI", "items"):
+            _field_ref(item)
+        token = projection.get("serviceAccountToken")
+        if isinstance(token, dict):
+            _fill(token, {"expirationSeconds": 3600})
+    claim = volume.get("ephemeral", {}).get("volumeClaimTemplate", {}).get("spec")
+    if isinstance(claim, dict):
+        _fill(claim, {"volumeMode": "Filesystem"})
+    image = volume.get("image")
+    if isinstance(image, dict):
+        _fill(image, {"pullPolicy": pull_policy(str(image.get("reference", "")))})

@@ -1,0 +1,202 @@
+"""The endpoint picker: its account and permissions, Deployment and Service (spec 40 sections 4 to 8).
+
+It is wanted while the combined spec has router, scheduler and template, no external pool, and the service is not
+stopped. When it is not, everything of it that this service controls goes, binding objects first; a stranger's object of
+the same name is never touched. Pools and the InferenceModel are made elsewhere.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aioctl.api import kinds, names
+from aioctl.api.defaulting import epp_service_name, external_pool_name, is_stopped
+from aioctl.api.kinds import Kind
+from aioctl.api.objects import Object, dig, integer, labels_of, mapping, name_of, present, sequence, text
+from aioctl.plan.children import delete, ensure, is_ours, remove, under
+from aioctl.plan.cluster_service import ensure_service
+from aioctl.plan.deployment import ensure_deployment
+from aioctl.plan.model import Context, Observation, Write, need, need_list
+from aioctl.plan.pod_defaults import canonical
+from aioctl.plan.rbac import account, account_subject, binding, ensure_binding, ensure_role, rule
+from aioctl.plan.scheduler_config import with_config
+
+_TEMPLATE = ("spec", "router", "scheduler", "template")
+_SERVED_PORTS = frozenset({"grpc", "grpc-health", "metrics"})
+_POOL_RESOURCES = ("inferencepools", "inferencemodels", "inferenceobjectives")
+_RULES = (
+    rule("", "pods"),
+    rule(kinds.POOL_GROUP_V1ALPHA2, *_POOL_RESOURCES),
+    rule(kinds.POOL_GROUP_V1, *_POOL_RESOURCES),
+    rule("discovery.k8s.io", "endpointslices"),
+)
+
+
+def is_wanted(ctx: Context) -> bool:
+    """Whether this service runs a picker of its own."""
+    return (
+        present({"spec": ctx.spec}, *_TEMPLATE)
+        and not external_pool_name(ctx.spec)
+        and not is_stopped(ctx.service)
+    )
+
+
+def deployment_name(service: str) -> str:
+    return names.child(service, "-kserve-router-scheduler")
+
+
+def access(ctx: Context) -> Iterator[Write]:
+    """Account, auth-delegator binding, role and binding; none of them when no picker is wanted."""
+    role, role_binding = names.child(ctx.name, "-epp-role"), names.child(ctx.name, "-epp-rb")
+    if not is_wanted(ctx):
+        yield from remove_delegators(ctx.obs, ctx.namespace, ctx.name)
+        yield from remove(ctx, kinds.ROLE_BINDING, role_binding)
+        yield from remove(ctx, kinds.ROLE, role)
+        yield from _remove_others(ctx, kinds.SERVICE_ACCOUNT, keep="")
+        return
+    labels, user, at = _labels(ctx), _account_name(ctx), f"{ctx.namespace}/"
+    yield from under(f"failed to reconcile scheduler service account {at}{user}: ", _account(ctx, user))
+    yield from _delegator(ctx, user)
+    yield from under(
+        f"failed to reconcile scheduler role {at}{role}: ", ensure_role(ctx, role, labels, _RULES)
+    )
+    bound = binding(
+        ctx,
+        kinds.ROLE_BINDING,
+        role_binding,
+        labels,
+        role_kind="Role",
+        role=role,
+        subjects=[account_subject(user, ctx.namespace)],
+    )
+    yield from under(
+        f"failed to reconcile scheduler rolebinding {at}{role_binding}: ",
+        ensure_binding(ctx, kinds.ROLE_BINDING, bound),
+    )
+    yield from _remove_others(ctx, kinds.SERVICE_ACCOUNT, keep=user)
+
+
+def deployment(ctx: Context) -> Iterator[Write]:
+    """The picker's Deployment: the template as it is, and the configuration as argument."""
+    name = deployment_name(ctx.name)
+    if not is_wanted(ctx):
+        yield from remove(ctx, kinds.DEPLOYMENT, name)
+        return
+    pod: dict[str, Any] = canonical(_template(ctx))
+    pod["serviceAccountName"] = _account_name(ctx)
+    with_config(pod, disaggregated=present({"spec": ctx.spec}, "spec", "prefill"))
+    labels = _labels(ctx)
+    yield from under(
+        f"failed to reconcile scheduler deployment {ctx.namespace}/{name}: ",
+        ensure_deployment(ctx, name, selector=labels, labels=labels, pod_spec=pod),
+    )
+
+
+def service(ctx: Context) -> Iterator[Write]:
+    """The picker's Service: the named ports of its containers. One of ours under a former name goes."""
+    name = epp_service_name(ctx.name, ctx.spec)
+    if not is_wanted(ctx):
+        yield from _remove_others(ctx, kinds.CORE_SERVICE, keep="")
+        return
+    labels = _labels(ctx)
+    yield from ensure_service(ctx, name, labels=labels, selector=labels, ports=_ports(_template(ctx)))
+    yield from _remove_others(ctx, kinds.CORE_SERVICE, keep=name)
+
+
+def delegator_names(namespace: str, service: str) -> tuple[str, str]:
+    """The binding's name, and the one to use when another service has the first (spec 40 section 6, name clash)."""
+    suffix = f"-{service}-epp-auth-rb"
+    digest = hashlib.sha256(f"{namespace}/{service}".encode()).hexdigest()[:8]
+    return names.child(namespace, suffix), names.child(namespace, f"{suffix}-{digest}")
+
+
+def remove_delegators(obs: Observation, namespace: str, service: str) -> Iterator[Write]:
+    """The deletes of this service's auth-delegator bindings; also for the finalizer, which has no combined spec."""
+    for name in delegator_names(namespace, service):
+        live = need(obs.get(kinds.CLUSTER_ROLE_BINDING, "", name))
+        if live is not None and _delegates_for(live, namespace, service) and not _leaves(live):
+            yield delete(kinds.CLUSTER_ROLE_BINDING, live)
+
+
+def _delegator(ctx: Context, user: str) -> Iterator[Write]:
+    first, second = delegator_names(ctx.namespace, ctx.name)
+    live = need(ctx.obs.get(kinds.CLUSTER_ROLE_BINDING, "", first))
+    taken = live is not None and not _delegates_for(live, ctx.namespace, ctx.name)
+    name = second if taken else first
+    wanted = binding(
+        ctx,
+        kinds.CLUSTER_ROLE_BINDING,
+        name,
+        _labels(ctx),
+        role_kind="ClusterRole",
+        role="system:auth-delegator",
+        subjects=[account_subject(user, ctx.namespace)],
+    )
+    yield from under(
+        f"failed to reconcile scheduler clusterrolebinding {name}: ",
+        ensure_binding(ctx, kinds.CLUSTER_ROLE_BINDING, wanted),
+    )
+    if not taken:
+        spare = need(ctx.obs.get(kinds.CLUSTER_ROLE_BINDING, "", second))
+        if spare is not None and _delegates_for(spare, ctx.namespace, ctx.name) and not _leaves(spare):
+            yield delete(kinds.CLUSTER_ROLE_BINDING, spare)
+
+
+def _delegates_for(live: Object, namespace: str, service: str) -> bool:
+    """Cluster-scoped objects have no owner: label and subject namespace say whose binding it is."""
+    return labels_of(live).get(names.NAME) == service and any(
+        dig(subject, "namespace") == namespace for subject in sequence(live, "subjects")
+    )
+
+
+def _leaves(live: Object) -> bool:
+    return bool(dig(live, "metadata", "deletionTimestamp"))
+
+
+def _labels(ctx: Context) -> dict[str, str]:
+    return names.labels(ctx.name, names.SCHEDULER_COMPONENT)
+
+
+def _template(ctx: Context) -> Mapping[str, Any]:
+    return mapping({"spec": ctx.spec}, *_TEMPLATE)
+
+
+def _account_name(ctx: Context) -> str:
+    return text({"spec": ctx.spec}, *_TEMPLATE, "serviceAccountName") or names.epp_service_account_name(
+        ctx.name
+    )
+
+
+def _account(ctx: Context, name: str) -> Iterator[Write]:
+    if name != names.epp_service_account_name(ctx.name):
+        live = need(ctx.obs.get(kinds.SERVICE_ACCOUNT, ctx.namespace, name))
+        if live is not None and not is_ours(ctx, live):
+            # Somebody's own account, named by the user: used as it is (spec 40 section 5, named account).
+            return
+    yield from ensure(ctx, kinds.SERVICE_ACCOUNT, account(ctx, name, _labels(ctx), None))
+
+
+def _remove_others(ctx: Context, kind: Kind, *, keep: str) -> Iterator[Write]:
+    """The picker's objects of this kind that we control, but for one: also those of names the spec no longer has."""
+    found = need_list(ctx.obs.select(kind, ctx.namespace, _labels(ctx)))
+    candidates = {name_of(obj) for obj in found}
+    if kind is kinds.SERVICE_ACCOUNT:
+        candidates.add(names.epp_service_account_name(ctx.name))
+    for name in sorted(candidates - {keep}):
+        yield from remove(ctx, kind, name)
+
+
+def _ports(template: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Service ports for the container ports the picker is reached by, by name; the last of equal names counts."""
+    found: dict[str, dict[str, Any]] = {}
+    for container in sequence(template, "containers"):
+        for port in sequence(container, "ports"):
+            name = text(port, "name")
+            if name in _SERVED_PORTS:
+                found[name] = {
+                    "name": name,
+                    "port": integer(port, "containerPort"),
+                    "protocol": text(port, "protocol") or "TCP",
+                    "targetPort": name,
+                }
+    return [found[name] for name in sorted(found)]

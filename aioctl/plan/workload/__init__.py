@@ -1,0 +1,73 @@
+"""The part of a reconcile that runs the model servers: ten steps in the order of spec 30 section 1.
+
+Every topology is walked in every reconcile, so that what a former one left behind goes away; only what is wanted is
+built. Error prefixes are those of spec 30 section 15, split so that conditions show inner + text.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+
+from aioctl.plan.model import Context, Part, Step, step
+from aioctl.plan.workload import certificate, multi, service, single
+
+_WORKLOAD = "failed to reconcile workload: "
+_MULTI = _WORKLOAD + "failed to reconcile multi node workload: "
+_SINGLE = _WORKLOAD + "failed to reconcile single node workload: "
+
+__all__ = ["steps"]
+
+
+def steps(ctx: Context) -> Iterator[Step]:
+    """Steps 1 to 10, each planned when it is asked for."""
+    # The first step that needs a pod builds it, and a second one finds it built.
+    group = cache(lambda: multi.build_main(ctx))
+    pod = cache(lambda: single.build_main(ctx))
+    yield step(
+        Part.CERTIFICATE,
+        lambda: certificate.certificate(ctx),
+        outer=_WORKLOAD + "failed to reconcile self-signed certificates secret: ",
+    )
+    account = "failed to reconcile multi-node service account: "
+    yield step(Part.MULTI_NODE, lambda: multi.main_access(ctx, group), outer=_MULTI, inner=account)
+    yield step(Part.MULTI_NODE, lambda: multi.prefill_access(ctx), outer=_MULTI, inner=account)
+    yield step(
+        Part.MULTI_NODE,
+        lambda: multi.security_binding(ctx),
+        outer=_MULTI,
+        inner="failed to reconcile multi-node role binding: failed to reconcile multi-node SCC role binding: ",
+    )
+    yield step(
+        Part.MULTI_NODE,
+        lambda: multi.main_set(ctx, group),
+        outer=_MULTI,
+        inner="failed to reconcile multi-node main workload: ",
+    )
+    yield step(
+        Part.MULTI_NODE,
+        lambda: multi.prefill_set(ctx),
+        outer=_MULTI,
+        inner="failed to reconcile multi-node prefill workload: ",
+    )
+    yield step(
+        Part.SINGLE_NODE,
+        lambda: single.access(ctx, pod),
+        outer=_SINGLE,
+        inner="failed to reconcile service account: ",
+    )
+    yield step(
+        Part.SINGLE_NODE,
+        lambda: single.main_deployment(ctx, pod),
+        outer=_SINGLE,
+        inner="failed to reconcile main workload: ",
+    )
+    yield step(
+        Part.SINGLE_NODE,
+        lambda: single.prefill_deployment(ctx),
+        outer=_SINGLE,
+        inner="failed to reconcile prefill workload: ",
+    )
+    yield step(
+        Part.WORKLOAD_SERVICE,
+        lambda: service.service(ctx),
+        outer=_WORKLOAD + "failed to reconcile workload service: ",
+    )

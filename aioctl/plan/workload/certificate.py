@@ -1,0 +1,156 @@
+"""The TLS secret of a service: which names and addresses it must carry, and when a new pair is needed (spec 30 section 5).
+
+Keys and signatures are made when the write is sent (`Sign`), never here. A pair that lacks something is signed again
+only once every Service wanted by this service has its address, so a new service costs one create and one update; a pair
+that cannot be used at all is replaced at once.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from aioctl.api import kinds, names
+from aioctl.api.defaulting import epp_service_name, external_pool_name, is_stopped
+from aioctl.api.kinds import ObjectRef
+from aioctl.api.objects import Object, annotations_of, mapping, sequence, text
+from aioctl.plan import scheduler
+from aioctl.plan.children import build, ensure, is_ours, remove, under
+from aioctl.plan.cluster_service import has_address
+from aioctl.plan.model import Context, PlanError, Present, Sign, Write, need, need_list
+
+_Address = IPv4Address | IPv6Address
+_RENEWAL = timedelta(hours=70_080)
+_LOCALHOST = "127.0.0.1"
+_NO_SIGNER = (
+    "failed to get expected self-signed certificate secret: failed to create self-signed TLS certificate: "
+    "failed to load CA certificate (required for signing): "
+)
+
+
+def certificate(ctx: Context) -> Iterator[Write]:
+    """The secret's write, if one is needed."""
+    name = names.tls_secret_name(ctx.name)
+    if is_stopped(ctx.service):
+        yield from remove(ctx, kinds.SECRET, name)
+        return
+    live = need(ctx.obs.get(kinds.SECRET, ctx.namespace, name))
+    if live is not None and not _needs_new(ctx, live):
+        writes = _keep(ctx, live)
+    else:
+        writes = _renew(ctx, name, Sign(expected_names(ctx), expected_addresses(ctx), _signer(ctx)))
+    yield from under("failed to reconcile self-signed TLS certificate: ", writes)
+
+
+def expected_names(ctx: Context) -> tuple[str, ...]:
+    """DNS names, sorted: localhost, the workload Service, and the endpoint picker's where there is a pool."""
+    services = [names.workload_service_name(ctx.name)]
+    picker = _picker(ctx)
+    if picker:
+        services.append(picker)
+    hosts = {f"{service}.{ctx.namespace}.svc" for service in services}
+    return tuple(sorted({"localhost", *hosts, *(f"{host}.{ctx.policy.cluster_domain}" for host in hosts)}))
+
+
+def expected_addresses(ctx: Context) -> tuple[str, ...]:
+    """Addresses of the service's pods and Services, sorted as text; what is no address (`None`, empty) is left out."""
+    labels = {names.NAME: ctx.name, names.PART_OF: names.PART_OF_VALUE}
+    found = {_LOCALHOST}
+    for pod in need_list(ctx.obs.select(kinds.POD, ctx.namespace, labels)):
+        found.add(text(pod, "status", "podIP"))
+        found.update(text(entry, "ip") for entry in sequence(pod, "status", "podIPs"))
+    for service in need_list(ctx.obs.select(kinds.CORE_SERVICE, ctx.namespace, labels)):
+        found.add(text(service, "spec", "clusterIP"))
+        found.update(sequence(service, "spec", "clusterIPs"))
+    return tuple(sorted({str(address) for address in map(_parse, found) if address is not None}))
+
+
+def _keep(ctx: Context, live: Object) -> Iterator[Write]:
+    """Repairs labels, type and owner; the pair and its expiry stay."""
+    wanted = build(
+        ctx,
+        kinds.SECRET,
+        text(live, "metadata", "name"),
+        labels=names.labels(ctx.name, names.WORKLOAD_COMPONENT),
+        type="kubernetes.io/tls",
+        data=mapping(live, "data"),
+    )
+    yield from ensure(ctx, kinds.SECRET, wanted)
+
+
+def _renew(ctx: Context, name: str, sign: Sign) -> Iterator[Write]:
+    expiry = (ctx.now + _RENEWAL).strftime("%Y-%m-%dT%H:%M:%SZ")
+    wanted = build(
+        ctx,
+        kinds.SECRET,
+        name,
+        labels=names.labels(ctx.name, names.WORKLOAD_COMPONENT),
+        annotations={names.CERTIFICATE_EXPIRY: expiry},
+        type="kubernetes.io/tls",
+    )
+    for write in ensure(ctx, kinds.SECRET, wanted, same=lambda _wanted, _live: False):
+        yield replace(write, sign=sign)
+
+
+def _needs_new(ctx: Context, live: Object) -> bool:
+    if not is_ours(ctx, live):
+        return False
+    known = ctx.obs.certificate(live)
+    if isinstance(known, str) or _expired(ctx.now, live) or known.not_after <= ctx.now:
+        return True
+    has = {_parse(address) for address in known.ip_addresses}
+    missing = any(name not in known.dns_names for name in expected_names(ctx)) or any(
+        _parse(address) not in has for address in expected_addresses(ctx)
+    )
+    return missing and _services_have_addresses(ctx)
+
+
+def _expired(now: datetime, live: Object) -> bool:
+    """By annotation; a missing or unreadable one says nothing."""
+    try:
+        expiry = datetime.fromisoformat(annotations_of(live).get(names.CERTIFICATE_EXPIRY, ""))
+    except ValueError:
+        return False
+    return expiry.tzinfo is not None and expiry <= now
+
+
+def _services_have_addresses(ctx: Context) -> bool:
+    wanted = [names.workload_service_name(ctx.name)]
+    if scheduler.is_wanted(ctx):
+        wanted.append(epp_service_name(ctx.name, ctx.spec))
+    found = [need(ctx.obs.get(kinds.CORE_SERVICE, ctx.namespace, name)) for name in wanted]
+    return all(service is not None and has_address(service) for service in found)
+
+
+def _picker(ctx: Context) -> str:
+    """The endpoint picker's Service; of a referenced pool only if that can be read (an unknown answer is ignored)."""
+    pool = mapping({"spec": ctx.spec}, "spec", "router", "scheduler", "pool")
+    if not pool:
+        return ""
+    external = external_pool_name(ctx.spec)
+    if external:
+        read = ctx.obs.get(kinds.POOL_V1, ctx.namespace, external)
+        if isinstance(read, Present):
+            return text(read.obj, "spec", "endpointPickerRef", "name")
+    return text(pool, "spec", "endpointPickerRef", "name")
+
+
+def _signer(ctx: Context) -> ObjectRef | None:
+    """The CA secret, None to sign with the pair's own key where the cluster has no CA secret."""
+    ref = ctx.policy.signer
+    if ref is None:
+        return None
+    secret = need(ctx.obs.get(ref.kind, ref.namespace, ref.name))
+    if secret is None:
+        return None
+    problem = ctx.obs.signer(secret)
+    if problem:
+        raise PlanError(_NO_SIGNER + problem)
+    return ref
+
+
+def _parse(value: str) -> _Address | None:
+    try:
+        return ip_address(value)
+    except ValueError:
+        return None

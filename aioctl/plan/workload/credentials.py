@@ -1,0 +1,133 @@
+"""Credentials of the storage initializer, from a service account and its secrets (spec 30 sections 10.4 and 10.5).
+
+Reads secrets through the observation; a secret that is not known yet raises Unanswered, one that does not exist is a
+PlanError with the API server's text. Values stay references wherever the spec makes them references: the only secret
+bytes that are copied into a pod are the plain S3 settings and HTTPS headers, as KServe does.
+"""
+
+import base64
+import binascii
+import posixpath
+from collections.abc import Mapping
+from typing import Any
+
+from aioctl.api.kinds import SECRET, SERVICE_ACCOUNT
+from aioctl.api.objects import Object, annotations_of, mapping, name_of, sequence, text
+from aioctl.plan.model import Context, PlanError, need
+from aioctl.plan.workload import s3
+from aioctl.plan.workload.containers import Item, add_named, append, from_secret, mount, named, override
+
+_ROLE_ARN = "eks.amazonaws.com/role-arn"
+_GLOBAL_CA_BUNDLE = "global-ca-bundle"
+_DEFAULT_CA_PATH = "/etc/ssl/custom-certs"
+_AZURE = ("SUBSCRIPTION_ID", "TENANT_ID", "CLIENT_ID", "CLIENT_SECRET")
+_AZURE_STORAGE = "AZURE_STORAGE_ACCESS_KEY"
+
+
+def attach_credentials(ctx: Context, pod: Item, container: Item, account: Object | None) -> None:
+    """Add variables and volumes for the account's credentials; None stands for the namespace's `default` account.
+
+    A `default` account that does not exist means no credentials, without an error.
+    """
+    if account is None:
+        account = need(ctx.obs.get(SERVICE_ACCOUNT, ctx.namespace, "default"))
+        if account is None:
+            return
+    if _ROLE_ARN in annotations_of(account):
+        append(container, "env", *s3.variables(annotations_of(account), {}, ctx.config.credentials.s3))
+    for name in _secret_names(ctx, account):
+        secret = need(ctx.obs.get(SECRET, ctx.namespace, name))
+        if secret is None:
+            raise PlanError(f'secrets "{name}" not found')
+        _attach_secret(ctx, pod, container, secret)
+
+
+def attach_ca_bundle(ctx: Context, pod: Item, container: Item) -> None:
+    """Mount the CA bundle that S3 clients shall trust, if one is configured or a credential names one."""
+    name = ctx.config.storage.ca_bundle_config_map_name
+    told = named(container, "env", s3.CA_BUNDLE_CONFIG_MAP)
+    if not name and told is None:
+        return
+    if ctx.namespace != ctx.config.system_namespace:
+        name = _GLOBAL_CA_BUNDLE
+    path = ctx.config.storage.ca_bundle_volume_mount_path or _DEFAULT_CA_PATH
+    if told is not None:
+        name = told.get("value", "")
+    file = named(container, "env", s3.CA_BUNDLE)
+    if file is not None:
+        path = posixpath.normpath(posixpath.dirname(file.get("value", "")) or ".")
+    append(
+        container,
+        "env",
+        {"name": "CA_BUNDLE_CONFIGMAP_NAME", "value": name},
+        {"name": "CA_BUNDLE_VOLUME_MOUNT_POINT", "value": path},
+    )
+    append(pod, "volumes", {"name": "cabundle-cert", "configMap": {"name": name}})
+    append(container, "volumeMounts", mount("cabundle-cert", path, readOnly=True))
+
+
+def _secret_names(ctx: Context, account: Object) -> list[str]:
+    key = ctx.config.credentials.storage_secret_name_annotation
+    annotations = annotations_of(ctx.service)
+    if key and key in annotations:
+        return [annotations[key]]
+    return [text(entry, "name") for entry in sequence(account, "secrets")]
+
+
+def _attach_secret(ctx: Context, pod: Item, container: Item, secret: Object) -> None:
+    """The first rule whose key the secret has; a secret with none of the keys is not for us."""
+    data, name, config = mapping(secret, "data"), name_of(secret), ctx.config.credentials
+    secret_key = config.s3.secret_access_key_name or "awsSecretAccessKey"
+    gcs_file = config.gcs_credential_file_name or "gcloud-application-credentials.json"
+    if secret_key in data:
+        plain = {key: _plain(data, key) for key in data if key in s3.SECRET_KEYS}
+        key_id = config.s3.access_key_id_name or "awsAccessKeyID"
+        override(
+            container,
+            [
+                from_secret("AWS_ACCESS_KEY_ID", name, key_id),
+                from_secret("AWS_SECRET_ACCESS_KEY", name, secret_key),
+                *s3.variables(annotations_of(secret), plain, config.s3),
+            ],
+        )
+    elif gcs_file in data:
+        _attach_volume(pod, container, "user-gcp-sa", name, "/var/secrets/")
+        variable = {"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": f"/var/secrets/{gcs_file}"}
+        append(container, "env", variable)
+    elif "AZ_CLIENT_ID" in data or "AZURE_CLIENT_ID" in data:
+        append(container, "env", *_azure(name, data))
+    elif _AZURE_STORAGE in data:
+        append(container, "env", from_secret(_AZURE_STORAGE, name, _AZURE_STORAGE))
+    elif "https-host" in data:
+        if "headers" in data:
+            host = _plain(data, "https-host")
+            append(container, "env", {"name": f"{host}-headers", "value": _plain(data, "headers")})
+    elif "HDFS_NAMENODE" in data:
+        _attach_volume(pod, container, "hdfs-secrets", name, "/var/secrets/kserve-hdfscreds")
+    elif "HF_TOKEN" in data:
+        append(container, "env", from_secret("HF_TOKEN", name, "HF_TOKEN"))
+
+
+def _azure(name: str, data: Mapping[str, Any]) -> list[Item]:
+    variables = []
+    for field in _AZURE:
+        old, new = f"AZ_{field}", f"AZURE_{field}"
+        if field == "CLIENT_SECRET" and old not in data and new not in data:
+            continue
+        variables.append(from_secret(new, name, old if old in data else new))
+    if _AZURE_STORAGE in data:
+        variables.append(from_secret(_AZURE_STORAGE, name, _AZURE_STORAGE))
+    return variables
+
+
+def _attach_volume(pod: Item, container: Item, volume: str, secret: str, path: str) -> None:
+    add_named(pod, "volumes", {"name": volume, "secret": {"secretName": secret}})
+    add_named(container, "volumeMounts", mount(volume, path, readOnly=True))
+
+
+def _plain(data: Mapping[str, Any], key: str) -> str:
+    """A value of a secret as text; what is not base64 cannot come from an API server and counts as empty."""
+    try:
+        return base64.b64decode(text(data, key), validate=True).decode(errors="replace")
+    except binascii.Error:
+        return ""

@@ -1,0 +1,278 @@
+"""Multi node: LeaderWorkerSets, the accounts their pods run under, and the OpenShift binding (spec 30 section 7).
+
+A side of the service is multi-node when it has a `worker`, even an empty one. Comparison needs no dry run: pod specs of
+LeaderWorkerSets are stored as they are sent.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aioctl.api import kinds, names
+from aioctl.api.defaulting import group_size, is_data_parallel, is_stopped
+from aioctl.api.equality import equal
+from aioctl.api.objects import FieldError, Object, integer, mapping, present, sequence
+from aioctl.plan.children import build, ensure, is_ours, remove, spec_is_derivative, under
+from aioctl.plan.model import Context, PlanError, Served, Write, need
+from aioctl.plan.rbac import (
+    account,
+    account_subject,
+    binding,
+    ensure_account,
+    ensure_binding,
+    ensure_role,
+    remove_access,
+)
+from aioctl.plan.workload import pods
+from aioctl.plan.workload.artifacts import attach_model
+
+SCC_ROLE = "openshift-ai-llminferenceservice-scc"
+_LEADER = ("spec", "leaderWorkerTemplate", "leaderTemplate")
+_WORKER = ("spec", "leaderWorkerTemplate", "workerTemplate")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The pods of one LeaderWorkerSet, ready to be sent; no leader means that workers lead."""
+
+    worker: pods.Pod
+    leader: pods.Pod | None
+
+    @property
+    def has_sidecar(self) -> bool:
+        return pods.has_sidecar(self.worker) or (self.leader is not None and pods.has_sidecar(self.leader))
+
+
+Build = Callable[[], Group]
+
+
+def set_name(ctx: Context, *, prefill: bool) -> str:
+    """Name of the LeaderWorkerSet and of the account its pods run under."""
+    return names.safe(ctx.name, "-kserve-mn-prefill" if prefill else "-kserve-mn")
+
+
+def build_main(ctx: Context) -> Group:
+    """Both pods of the main side. Raises PlanError with the text below `failed to build the expected main LWS: `."""
+    return _build(ctx, pods.main_side(ctx))
+
+
+def main_access(ctx: Context, main: Build) -> Iterator[Write]:
+    """Account of the main side; role and binding when one of its pods has the sidecar. Stopped: all of it stays."""
+    name = set_name(ctx, prefill=False)
+    role, role_binding = names.safe(ctx.name, "-kserve-mn-role"), names.safe(ctx.name, "-kserve-mn-rb")
+    if is_stopped(ctx.service):
+        return
+    side = pods.main_side(ctx)
+    if not side.multi_node:
+        yield from remove_access(ctx, binding=role_binding, role=role, account=name)
+        return
+    yield from _account_step(ctx, side)
+    group = _with_prefix("failed to build the expected main LWS for building the Role: ", main)
+    if not group.has_sidecar:
+        yield from remove(ctx, kinds.ROLE_BINDING, role_binding)
+        yield from remove(ctx, kinds.ROLE, role)
+        return
+    labels = pods.base_labels(ctx)
+    yield from under(
+        f"failed to reconcile multi node role {ctx.namespace}/{role}: ",
+        ensure_role(ctx, role, labels, pods.SIDECAR_RULES),
+    )
+    bound = binding(
+        ctx,
+        kinds.ROLE_BINDING,
+        role_binding,
+        labels,
+        role_kind="Role",
+        role=role,
+        subjects=[account_subject(name, ctx.namespace)],
+    )
+    yield from under(
+        f"failed to reconcile multi node rolebinding {ctx.namespace}/{role_binding}: ",
+        ensure_binding(ctx, kinds.ROLE_BINDING, bound),
+    )
+
+
+def prefill_access(ctx: Context) -> Iterator[Write]:
+    """Account of the prefill side; its pods get no role. Stopped: it stays."""
+    if is_stopped(ctx.service):
+        return
+    side = pods.prefill_side(ctx)
+    if side.multi_node:
+        yield from _account_step(ctx, side)
+    else:
+        yield from remove(ctx, kinds.SERVICE_ACCOUNT, set_name(ctx, prefill=True))
+
+
+def security_binding(ctx: Context) -> Iterator[Write]:
+    """On OpenShift: lets both accounts use the SCC the presets need. Where the group is not served: nothing."""
+    name = names.child(ctx.name, "-kserve-mn-scc")
+    if is_stopped(ctx.service):
+        return
+    if not (pods.main_side(ctx).multi_node or pods.prefill_side(ctx).multi_node):
+        yield from remove(ctx, kinds.ROLE_BINDING, name)
+        return
+    if ctx.policy.scc_disabled or ctx.obs.served(kinds.SCC) is not Served.YES:
+        return
+    subjects = [account_subject(set_name(ctx, prefill=prefill)) for prefill in (False, True)]
+    wanted = binding(
+        ctx,
+        kinds.ROLE_BINDING,
+        name,
+        pods.base_labels(ctx),
+        role_kind="ClusterRole",
+        role=SCC_ROLE,
+        subjects=subjects,
+    )
+    yield from ensure_binding(ctx, kinds.ROLE_BINDING, wanted)
+
+
+def main_set(ctx: Context, main: Build) -> Iterator[Write]:
+    side = pods.main_side(ctx)
+    if is_stopped(ctx.service) or not side.multi_node:
+        yield from remove(ctx, kinds.LEADER_WORKER_SET, set_name(ctx, prefill=False))
+        return
+    group = _with_prefix("failed to build the expected main LWS: ", main)
+    yield from _ensure_set(ctx, side, group)
+
+
+def prefill_set(ctx: Context) -> Iterator[Write]:
+    side = pods.prefill_side(ctx)
+    if is_stopped(ctx.service) or not side.multi_node:
+        yield from remove(ctx, kinds.LEADER_WORKER_SET, set_name(ctx, prefill=True))
+        return
+    group = _with_prefix("failed to build the expected prefill LWS: ", lambda: _build(ctx, side))
+    yield from _ensure_set(ctx, side, group)
+
+
+def _account(ctx: Context, side: pods.Side) -> dict[str, Any]:
+    whose = f"multi node {'prefill' if side.prefill else 'main'}"
+    source = pods.existing_account(ctx, side.account_name("template", "worker"), whose)
+    return account(ctx, set_name(ctx, prefill=side.prefill), pods.base_labels(ctx), source)
+
+
+def _account_step(ctx: Context, side: pods.Side) -> Iterator[Write]:
+    try:
+        wanted = _account(ctx, side)
+    except (PlanError, FieldError) as error:
+        raise PlanError(f"failed to create expected multi node service account: {error}") from error
+    name = set_name(ctx, prefill=side.prefill)
+    prefix = f"failed to reconcile multi node service account {ctx.namespace}/{name}: "
+    yield from under(prefix, ensure_account(ctx, wanted))
+
+
+def _build(ctx: Context, side: pods.Side) -> Group:
+    generated = _account(ctx, side)
+    part = "prefill " if side.prefill else ""
+    worker = _pod(ctx, side, "worker", generated, f"{part}worker template")
+    if not side.has_template:
+        return Group(worker, None)
+    return Group(worker, _pod(ctx, side, "template", generated, f"{part}leader template"))
+
+
+def _pod(ctx: Context, side: pods.Side, field: str, generated: Object, title: str) -> pods.Pod:
+    pod = side.pod(field)
+    pod["serviceAccountName"] = set_name(ctx, prefill=side.prefill)
+    if not side.prefill:
+        pods.tell_pool(ctx, pod)
+    try:
+        attach_model(ctx, pod, generated)
+    except (PlanError, FieldError) as error:
+        raise PlanError(f"failed to attach model artifacts to {title}: {error}") from error
+    return pod
+
+
+def _ensure_set(ctx: Context, side: pods.Side, group: Group) -> Iterator[Write]:
+    kind, name = kinds.LEADER_WORKER_SET, set_name(ctx, prefill=side.prefill)
+    if ctx.obs.served(kind) is Served.NO:
+        raise PlanError(
+            f"failed to get {kind.type_name} {ctx.namespace}/{name}: "
+            f'no matches for kind "{kind.kind}" in version "{kind.api_version}"'
+        )
+    labels = _worker_labels(ctx, side)
+    annotations = pods.copied_annotations(ctx, pods.GROUP_ANNOTATIONS)
+    wanted = build(ctx, kind, name, labels=labels, annotations=annotations, spec=_spec(ctx, side, group))
+    yield from ensure(ctx, kind, wanted, same=_same)
+
+
+def _spec(ctx: Context, side: pods.Side, group: Group) -> dict[str, Any]:
+    annotations = pods.copied_annotations(ctx, pods.GROUP_ANNOTATIONS)
+    template: dict[str, Any] = {
+        "restartPolicy": "RecreateGroupOnPodRestart",
+        "workerTemplate": _template(_worker_labels(ctx, side), annotations, group.worker),
+    }
+    if group.leader is not None:
+        template["leaderTemplate"] = _template(_leader_labels(ctx, side), annotations, group.leader)
+    at = ".".join((*side.path, "parallelism"))
+    size = group_size(side.parallelism, at=at)
+    if size is not None:
+        template["size"] = size
+        if side.prefill and is_data_parallel(side.parallelism, at=at):
+            template["subGroupPolicy"] = {"subGroupSize": size}
+    spec: dict[str, Any] = {
+        "leaderWorkerTemplate": template,
+        "rolloutStrategy": {"type": "RollingUpdate"},
+        "startupPolicy": "LeaderCreated",
+    }
+    replicas = side.replicas if side.replicas is not None else _live_replicas(ctx, side)
+    if replicas is not None:
+        spec["replicas"] = replicas
+    return spec
+
+
+def _live_replicas(ctx: Context, side: pods.Side) -> int | None:
+    live = need(ctx.obs.get(kinds.LEADER_WORKER_SET, ctx.namespace, set_name(ctx, prefill=side.prefill)))
+    return integer(live, "spec", "replicas") if live is not None and is_ours(ctx, live) else None
+
+
+def _template(labels: Mapping[str, str], annotations: Mapping[str, str], pod: pods.Pod) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"labels": dict(labels)}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    return {"metadata": metadata, "spec": pod}
+
+
+def _worker_labels(ctx: Context, side: pods.Side) -> dict[str, str]:
+    """Of the object and its worker pods. Workers take requests only where there is no leader template."""
+    component = f"{names.WORKLOAD_COMPONENT}-worker{'-prefill' if side.prefill else ''}"
+    labels = {**pods.copied_labels(ctx), **names.labels(ctx.name, component)}
+    if not side.has_template:
+        labels[names.KSERVE_COMPONENT] = "workload"
+        labels[names.ROLE] = "prefill" if side.prefill else "decode"
+    return labels
+
+
+def _leader_labels(ctx: Context, side: pods.Side) -> dict[str, str]:
+    component = f"{names.WORKLOAD_COMPONENT}-leader{'-prefill' if side.prefill else ''}"
+    return {**pods.copied_labels(ctx), **pods.pod_labels(ctx, component, side.role)}
+
+
+def _same(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+    led = present(wanted, *_LEADER)
+    return (
+        led == present(live, *_LEADER)
+        and (not led or _same_pod(mapping(wanted, *_LEADER, "spec"), mapping(live, *_LEADER, "spec")))
+        and _same_pod(mapping(wanted, *_WORKER, "spec"), mapping(live, *_WORKER, "spec"))
+        and spec_is_derivative(wanted, live)
+    )
+
+
+def _same_pod(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+    """Equal in full, but for the one default the LeaderWorkerSet CRD fills in, the protocol of ports."""
+    filled = dict(wanted)
+    for field in ("initContainers", "containers"):
+        if sequence(wanted, field):
+            filled[field] = [_with_protocols(container) for container in sequence(wanted, field)]
+    return equal(filled, live)
+
+
+def _with_protocols(container: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not sequence(container, "ports"):
+        return container
+    return {**container, "ports": [{"protocol": "TCP", **port} for port in sequence(container, "ports")]}
+
+
+def _with_prefix(prefix: str, main: Build) -> Group:
+    try:
+        return main()
+    except (PlanError, FieldError) as error:
+        raise PlanError(prefix + str(error)) from error

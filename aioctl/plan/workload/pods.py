@@ -1,0 +1,150 @@
+"""What all model server pods share: the two sides of a service, their labels, copied metadata, the routing sidecar.
+
+Facts: spec 30 sections 3, 4 and 6. A side is the main part of a service or its prefill part; each runs either as a
+Deployment or, when it has a `worker`, as a LeaderWorkerSet.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aioctl.api import kinds, names
+from aioctl.api.defaulting import effective_pool_name
+from aioctl.api.objects import Object, annotations_of, integer, labels_of, mapping, present, sequence, text
+from aioctl.plan.model import Context, PlanError, need
+from aioctl.plan.pod_defaults import canonical
+from aioctl.plan.rbac import rule
+
+SIDECAR = "llm-d-routing-sidecar"
+SIDECAR_RULES = (
+    rule("", "pods"),
+    rule(kinds.POOL_GROUP_V1ALPHA2, "inferencepools"),
+    rule(kinds.POOL_GROUP_V1, "inferencepools"),
+)
+POD_ANNOTATIONS = ("k8s.v1.cni.cncf.io", "kueue.x-k8s.io")
+GROUP_ANNOTATIONS = ("leaderworkerset.sigs.k8s.io", *POD_ANNOTATIONS)
+COPIED_LABELS = ("kueue.x-k8s.io",)
+
+Pod = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of the combined spec: the main part or the prefill part."""
+
+    root: Mapping[str, Any]
+    """The combined spec below key `spec`, so that errors name fields as users write them."""
+    prefill: bool
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        return ("spec", "prefill") if self.prefill else ("spec",)
+
+    @property
+    def exists(self) -> bool:
+        return present(self.root, *self.path)
+
+    @property
+    def multi_node(self) -> bool:
+        return self.exists and present(self.root, *self.path, "worker")
+
+    @property
+    def has_template(self) -> bool:
+        return self.exists and present(self.root, *self.path, "template")
+
+    @property
+    def replicas(self) -> int | None:
+        return integer(self.root, *self.path, "replicas")
+
+    @property
+    def parallelism(self) -> Mapping[str, Any]:
+        return mapping(self.root, *self.path, "parallelism")
+
+    @property
+    def role(self) -> str:
+        """Value of label `llm-d.ai/role`."""
+        if self.prefill:
+            return "prefill"
+        return "decode" if present(self.root, "spec", "prefill") else "both"
+
+    def template(self, field: str = "template") -> Mapping[str, Any]:
+        """The pod spec `template` or `worker`, empty when absent."""
+        return mapping(self.root, *self.path, field)
+
+    def pod(self, field: str = "template") -> Pod:
+        """A copy of that pod spec, free to be changed."""
+        pod: Pod = canonical(self.template(field))
+        return pod
+
+    def account_name(self, *fields: str) -> str:
+        """The first service account name that the given pod specs ask for, empty when none does."""
+        asked = (text(self.root, *self.path, field, "serviceAccountName") for field in fields)
+        return next((name for name in asked if name), "")
+
+
+def main_side(ctx: Context) -> Side:
+    return Side({"spec": ctx.spec}, prefill=False)
+
+
+def prefill_side(ctx: Context) -> Side:
+    return Side({"spec": ctx.spec}, prefill=True)
+
+
+def base_labels(ctx: Context) -> dict[str, str]:
+    """The two labels of everything owned."""
+    return {names.NAME: ctx.name, names.PART_OF: names.PART_OF_VALUE}
+
+
+def pod_labels(ctx: Context, component: str, role: str) -> dict[str, str]:
+    """The five labels of pods that take requests."""
+    return {
+        **names.labels(ctx.name, component),
+        names.KSERVE_COMPONENT: "workload",
+        names.ROLE: role,
+    }
+
+
+def copied(found: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, str]:
+    """Entries of the service's own metadata whose key starts with one of the prefixes (plain test, no slash)."""
+    return {key: value for key, value in found.items() if key.startswith(prefixes)}
+
+
+def copied_labels(ctx: Context) -> dict[str, str]:
+    return copied(labels_of(ctx.service), COPIED_LABELS)
+
+
+def copied_annotations(ctx: Context, prefixes: tuple[str, ...]) -> dict[str, str]:
+    return copied(annotations_of(ctx.service), prefixes)
+
+
+def has_sidecar(pod: Mapping[str, Any]) -> bool:
+    """Whether the pod has the init container that routes between prefill and decode."""
+    return any(text(container, "name") == SIDECAR for container in sequence(pod, "initContainers"))
+
+
+def tell_pool(ctx: Context, pod: Pod) -> None:
+    """Give the sidecar the name of the pool, where the service has a router."""
+    if not present({"spec": ctx.spec}, "spec", "router"):
+        return
+    for container in sequence(pod, "initContainers"):
+        if text(container, "name") == SIDECAR:
+            container["env"] = [
+                *sequence(container, "env"),
+                {"name": "INFERENCE_POOL_NAME", "value": effective_pool_name(ctx.name, ctx.spec)},
+            ]
+
+
+def existing_account(ctx: Context, name: str, whose: str) -> Object | None:
+    """The account of that name, None for no name. Raises PlanError when it does not exist.
+
+    `whose` completes the text, such as `single node main`.
+    """
+    if not name:
+        return None
+    found = need(ctx.obs.get(kinds.SERVICE_ACCOUNT, ctx.namespace, name))
+    if found is None:
+        raise PlanError(
+            f"failed to fetch existing {whose} service account {ctx.namespace}/{name}: "
+            f"{kinds.SERVICE_ACCOUNT.not_found(name)}"
+        )
+    return found

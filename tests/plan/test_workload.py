@@ -1,0 +1,469 @@
+"""The ten workload steps: what exists in each topology, what goes, what errors say (spec 30 sections 1 to 9, 13 to 16)."""
+
+from typing import Any
+
+import pytest
+
+from aioctl.api import kinds
+from aioctl.api.kinds import ObjectRef
+from aioctl.api.objects import labels_of
+from aioctl.plan import workload
+from aioctl.plan.model import Context, Facts, Part, Policy, Verb
+from tests.support.plan_world import HF, MAIN, World, errors_of, service
+
+SIDECAR = {
+    "initContainers": [
+        {"name": "llm-d-routing-sidecar", "image": "s:1", "env": [{"name": "A", "value": "b"}]}
+    ],
+    "containers": [{"name": "main", "image": "vllm:v1"}],
+}
+DECODE = {**HF, "template": SIDECAR, "prefill": {"template": MAIN}, "router": {}}
+WORKER = {**HF, "worker": MAIN}
+MN: dict[str, Any] = {
+    **HF,
+    "template": SIDECAR,
+    "worker": {"containers": [{"name": "main", "image": "w:1"}]},
+    "parallelism": {"data": 10, "dataLocal": 2},
+    "prefill": {"template": MAIN, "worker": MAIN, "parallelism": {"data": 3, "dataLocal": 1}},
+    "router": {"scheduler": {"pool": {"ref": {"name": "their-pool"}}}},
+}
+
+
+def run(world: World, spec: dict[str, Any], **more: Any) -> Any:
+    return world.run(workload.steps(world.context(spec, **more)))
+
+
+def settle(world: World, spec: dict[str, Any], **more: Any) -> None:
+    """Two reconciles: the second sees the addresses the first one's Services got."""
+    assert run(world, spec, **more) is None
+    assert run(world, spec, **more) is None
+    world.writes.clear()
+
+
+def environment(container: dict[str, Any]) -> dict[str, Any]:
+    return {entry["name"]: entry.get("value") for entry in container["env"]}
+
+
+def test_a_plain_service_has_a_deployment_a_service_and_a_secret() -> None:
+    world = World()
+    assert run(world, HF) is None
+    assert [(write.verb, write.kind.kind, write.name) for write in world.writes] == [
+        (Verb.CREATE, "Secret", "svc-kserve-self-signed-certs"),
+        (Verb.CREATE, "Deployment", "svc-kserve"),
+        (Verb.CREATE, "Service", "svc-kserve-workload-svc"),
+    ]
+    for write in world.writes:
+        assert write.event == f"Created {write.kind.type_name} ns/{write.name}"
+        assert write.body is not None
+        assert write.body["metadata"]["ownerReferences"][0]["uid"] == "uid-ns-svc"
+    deployment = world.get(kinds.DEPLOYMENT, "svc-kserve")
+    labels = {
+        "app.kubernetes.io/component": "llminferenceservice-workload",
+        "app.kubernetes.io/name": "svc",
+        "app.kubernetes.io/part-of": "llminferenceservice",
+        "kserve.io/component": "workload",
+        "llm-d.ai/role": "both",
+    }
+    assert labels_of(deployment) == deployment["spec"]["selector"]["matchLabels"] == labels
+    assert deployment["spec"]["template"]["metadata"] == {"labels": labels}
+    port = {"name": "https", "port": 8000, "protocol": "TCP", "appProtocol": "https", "targetPort": 8000}
+    assert world.get(kinds.CORE_SERVICE, "svc-kserve-workload-svc")["spec"]["ports"] == [port]
+
+
+@pytest.mark.parametrize("spec", [HF, DECODE, WORKER, MN])
+def test_a_settled_service_needs_no_write(spec: dict[str, Any]) -> None:
+    world = World()
+    settle(world, spec)
+    world.put(kinds.POD, "pending", metadata={"labels": {"app.kubernetes.io/name": "svc"}}, status={})
+    assert run(world, spec) is None
+    assert world.writes == []
+
+
+def test_kueue_metadata_reaches_deployment_and_pods_but_not_the_selector() -> None:
+    of = service(
+        labels={"kueue.x-k8s.io/queue-name": "q", "test": "t"},
+        annotations={"kueue.x-k8s.io/a": "1", "k8s.v1.cni.cncf.io/networks": "n", "test": "t"},
+    )
+    world = World()
+    assert run(world, HF, of=of) is None
+    deployment = world.get(kinds.DEPLOYMENT, "svc-kserve")
+    template = deployment["spec"]["template"]["metadata"]
+    assert template["annotations"] == {"kueue.x-k8s.io/a": "1", "k8s.v1.cni.cncf.io/networks": "n"}
+    assert deployment["metadata"]["annotations"] == template["annotations"]
+    assert template["labels"]["kueue.x-k8s.io/queue-name"] == "q"
+    assert "test" not in template["labels"]
+    assert "kueue.x-k8s.io/queue-name" not in deployment["spec"]["selector"]["matchLabels"]
+
+
+def test_the_live_selector_stays_while_the_new_pods_satisfy_it() -> None:
+    of = service(labels={"kueue.x-k8s.io/queue-name": "q"})
+    world = World()
+    settle(world, HF, of=of)
+    deployment = world.get(kinds.DEPLOYMENT, "svc-kserve")
+    deployment["spec"]["selector"] = {
+        "matchLabels": {**deployment["spec"]["selector"]["matchLabels"], "kueue.x-k8s.io/queue-name": "q"}
+    }
+    assert run(world, HF, of=of) is None
+    assert world.writes == []
+    changed = {**HF, "template": {"containers": [{"name": "main", "image": "vllm:v2"}]}}
+    assert run(world, changed, of=of) is None
+    assert [write.verb for write in world.writes] == [Verb.UPDATE]
+    assert world.get(kinds.DEPLOYMENT, "svc-kserve")["spec"]["selector"] == deployment["spec"]["selector"]
+
+
+def test_a_selector_that_no_longer_fits_replaces_the_deployment() -> None:
+    world = World()
+    settle(world, DECODE)
+    without = {**HF, "router": {}}
+    assert run(world, without) is None
+    gone = [(write.verb, write.kind.kind, write.name) for write in world.writes]
+    assert gone == [
+        (Verb.DELETE, "RoleBinding", "svc-kserve-rb"),
+        (Verb.DELETE, "Role", "svc-kserve-role"),
+        (Verb.DELETE, "ServiceAccount", "svc-kserve"),
+        (Verb.DELETE, "Deployment", "svc-kserve"),
+        (Verb.DELETE, "Deployment", "svc-kserve-prefill"),
+    ]
+    world.writes.clear()
+    assert run(world, without) is None
+    assert [(write.verb, write.name) for write in world.writes] == [(Verb.CREATE, "svc-kserve")]
+    assert labels_of(world.get(kinds.DEPLOYMENT, "svc-kserve"))["llm-d.ai/role"] == "both"
+
+
+def test_prefill_and_decode_with_sidecar() -> None:
+    world = World()
+    assert run(world, DECODE) is None
+    main = world.get(kinds.DEPLOYMENT, "svc-kserve")["spec"]["template"]
+    prefill = world.get(kinds.DEPLOYMENT, "svc-kserve-prefill")["spec"]["template"]
+    assert main["metadata"]["labels"]["llm-d.ai/role"] == "decode"
+    assert prefill["metadata"]["labels"]["llm-d.ai/role"] == "prefill"
+    assert (
+        prefill["metadata"]["labels"]["app.kubernetes.io/component"] == "llminferenceservice-workload-prefill"
+    )
+    assert main["spec"]["serviceAccountName"] == "svc-kserve"
+    assert environment(main["spec"]["initContainers"][0]) == {
+        "A": "b",
+        "INFERENCE_POOL_NAME": "svc-inference-pool",
+    }
+    assert world.get(kinds.ROLE_BINDING, "svc-kserve-rb")["subjects"] == [
+        {"kind": "ServiceAccount", "name": "svc-kserve", "namespace": "ns"}
+    ]
+    groups = [rule["apiGroups"][0] for rule in world.get(kinds.ROLE, "svc-kserve-role")["rules"]]
+    assert groups == ["", "inference.networking.x-k8s.io", "inference.networking.k8s.io"]
+
+
+def test_without_a_router_the_sidecar_is_told_no_pool() -> None:
+    world = World()
+    run(world, {**HF, "template": SIDECAR})
+    pod = world.get(kinds.DEPLOYMENT, "svc-kserve")["spec"]["template"]["spec"]
+    assert environment(pod["initContainers"][0]) == {"A": "b"}
+
+
+def test_multi_node_objects_sizes_roles_and_labels() -> None:
+    world = World()
+    assert run(world, MN) is None
+    main = world.get(kinds.LEADER_WORKER_SET, "svc-kserve-mn")["spec"]
+    prefill = world.get(kinds.LEADER_WORKER_SET, "svc-kserve-mn-prefill")["spec"]
+    assert main["leaderWorkerTemplate"]["size"] == 5
+    assert "subGroupPolicy" not in main["leaderWorkerTemplate"]
+    assert prefill["leaderWorkerTemplate"]["size"] == 3
+    assert prefill["leaderWorkerTemplate"]["subGroupPolicy"] == {"subGroupSize": 3}
+    assert main["startupPolicy"] == "LeaderCreated"
+    assert main["rolloutStrategy"] == {"type": "RollingUpdate"}
+    leader = main["leaderWorkerTemplate"]["leaderTemplate"]
+    worker = main["leaderWorkerTemplate"]["workerTemplate"]
+    assert leader["metadata"]["labels"]["llm-d.ai/role"] == "decode"
+    assert leader["metadata"]["labels"]["kserve.io/component"] == "workload"
+    assert "kserve.io/component" not in worker["metadata"]["labels"]
+    assert "llm-d.ai/role" not in worker["metadata"]["labels"]
+    assert leader["spec"]["serviceAccountName"] == worker["spec"]["serviceAccountName"] == "svc-kserve-mn"
+    assert environment(leader["spec"]["initContainers"][0])["INFERENCE_POOL_NAME"] == "their-pool"
+    assert world.names(kinds.SERVICE_ACCOUNT) == ["svc-kserve", "svc-kserve-mn", "svc-kserve-mn-prefill"]
+    assert world.names(kinds.ROLE) == ["svc-kserve-mn-role", "svc-kserve-role"]
+    assert world.names(kinds.ROLE_BINDING) == ["svc-kserve-mn-rb", "svc-kserve-rb"]
+    assert world.names(kinds.DEPLOYMENT) == []
+
+
+@pytest.mark.parametrize(("side", "role"), [("main", "decode"), ("prefill", "prefill")])
+def test_workers_without_a_leader_template_take_requests(side: str, role: str) -> None:
+    spec: dict[str, Any] = {"model": HF["model"], "worker": MAIN}
+    if side == "prefill":
+        spec = {**HF, "prefill": {"worker": MAIN}}
+    world = World()
+    run(world, spec)
+    name = "svc-kserve-mn" if side == "main" else "svc-kserve-mn-prefill"
+    found = world.get(kinds.LEADER_WORKER_SET, name)
+    template = found["spec"]["leaderWorkerTemplate"]
+    assert "leaderTemplate" not in template
+    assert labels_of(found)["kserve.io/component"] == "workload"
+    assert template["workerTemplate"]["metadata"]["labels"]["llm-d.ai/role"] == role
+
+
+def test_a_worker_that_goes_takes_its_set_and_accounts_along() -> None:
+    world = World()
+    settle(world, MN)
+    assert run(world, HF) is None
+    assert world.names(kinds.LEADER_WORKER_SET) == []
+    assert world.names(kinds.ROLE) == world.names(kinds.ROLE_BINDING) == []
+    assert world.names(kinds.SERVICE_ACCOUNT) == []
+    assert world.names(kinds.DEPLOYMENT) == ["svc-kserve"]
+
+
+def test_a_source_account_is_copied_and_has_to_exist() -> None:
+    world = World()
+    spec = {**WORKER, "worker": {**MAIN, "serviceAccountName": "src"}}
+    failed = run(world, spec)
+    shown = (
+        "failed to reconcile multi-node service account: failed to create expected multi node service account: "
+        'failed to fetch existing multi node main service account ns/src: ServiceAccount "src" not found'
+    )
+    assert errors_of(failed) == (
+        "failed to reconcile workload: failed to reconcile multi node workload: " + shown,
+        shown,
+    )
+    world.put(
+        kinds.SERVICE_ACCOUNT,
+        "src",
+        metadata={"labels": {"a": "b", "app.kubernetes.io/name": "x"}, "annotations": {"c": "d"}},
+        imagePullSecrets=[{"name": "pull"}],
+        automountServiceAccountToken=False,
+    )
+    assert run(world, spec) is None
+    made = world.get(kinds.SERVICE_ACCOUNT, "svc-kserve-mn")
+    assert labels_of(made) == {
+        "a": "b",
+        "app.kubernetes.io/name": "svc",
+        "app.kubernetes.io/part-of": "llminferenceservice",
+    }
+    assert made["metadata"]["annotations"] == {"c": "d"}
+    assert made["imagePullSecrets"] == [{"name": "pull"}]
+    assert made["automountServiceAccountToken"] is False
+
+
+SINGLE = "failed to reconcile workload: failed to reconcile single node workload: "
+MULTI = "failed to reconcile workload: failed to reconcile multi node workload: "
+BAD = {**HF, "model": {"uri": "ftp://host/model"}}
+UNSUPPORTED = "unsupported schema in model URI: ftp://host/model"
+
+
+@pytest.mark.parametrize(
+    ("spec", "part", "whole"),
+    [
+        (
+            BAD,
+            Part.SINGLE_NODE,
+            SINGLE + "failed to reconcile main workload: failed to get expected main deployment: "
+            f"failed to attach model artifacts to main deployment: {UNSUPPORTED}",
+        ),
+        (
+            {**HF, "template": {**MAIN, "serviceAccountName": "nobody"}},
+            Part.SINGLE_NODE,
+            SINGLE
+            + "failed to reconcile main workload: failed to get expected main deployment: failed to fetch "
+            'existing single node main service account ns/nobody: ServiceAccount "nobody" not found',
+        ),
+        (
+            {**HF, "prefill": {"template": {**MAIN, "serviceAccountName": "nobody"}}},
+            Part.SINGLE_NODE,
+            SINGLE
+            + "failed to reconcile prefill workload: failed to get expected prefill deployment: failed to "
+            'fetch existing single node prefill service account ns/nobody: ServiceAccount "nobody" not found',
+        ),
+        (
+            {**BAD, "worker": MAIN},
+            Part.MULTI_NODE,
+            MULTI
+            + "failed to reconcile multi-node service account: failed to build the expected main LWS for "
+            f"building the Role: failed to attach model artifacts to worker template: {UNSUPPORTED}",
+        ),
+        (
+            {**BAD, "template": {}, "prefill": {"worker": {}}},
+            Part.MULTI_NODE,
+            MULTI
+            + "failed to reconcile multi-node prefill workload: failed to build the expected prefill LWS: "
+            f"failed to attach model artifacts to prefill worker template: {UNSUPPORTED}",
+        ),
+    ],
+)
+def test_what_cannot_be_built_ends_in_the_step_it_belongs_to(
+    spec: dict[str, Any], part: Part, whole: str
+) -> None:
+    failed = run(World(), spec)
+    assert failed.part is part
+    assert errors_of(failed)[0] == whole
+
+
+def test_a_missing_account_leaves_only_the_secret_behind() -> None:
+    world = World()
+    run(world, {**HF, "template": {**SIDECAR, "serviceAccountName": "nobody"}})
+    assert [ref.kind.kind for ref in world.objects] == ["Secret"]
+
+
+def test_a_service_with_a_worker_needs_the_leader_worker_set_kind() -> None:
+    world = World(unserved=frozenset({kinds.LEADER_WORKER_SET}))
+    assert errors_of(run(world, WORKER))[1] == (
+        "failed to reconcile multi-node main workload: failed to get v1.LeaderWorkerSet ns/svc-kserve-mn: "
+        'no matches for kind "LeaderWorkerSet" in version "leaderworkerset.x-k8s.io/v1"'
+    )
+    assert run(World(unserved=frozenset({kinds.LEADER_WORKER_SET})), HF) is None
+
+
+def test_the_security_binding_needs_openshift_and_names_both_accounts() -> None:
+    assert World().get(kinds.ROLE_BINDING, "svc-kserve-mn-scc") is None
+    world = World(unserved=frozenset())
+    settle(world, WORKER)
+    found = world.get(kinds.ROLE_BINDING, "svc-kserve-mn-scc")
+    assert found["roleRef"]["name"] == "openshift-ai-llminferenceservice-scc"
+    assert found["subjects"] == [
+        {"kind": "ServiceAccount", "name": "svc-kserve-mn"},
+        {"kind": "ServiceAccount", "name": "svc-kserve-mn-prefill"},
+    ]
+    off = World(unserved=frozenset())
+    run(off, WORKER, policy=Policy(scc_disabled=True))
+    assert off.get(kinds.ROLE_BINDING, "svc-kserve-mn-scc") is None
+    run(world, HF)
+    assert world.get(kinds.ROLE_BINDING, "svc-kserve-mn-scc") is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "spec", "whole"),
+    [
+        (
+            kinds.CORE_SERVICE,
+            "svc-kserve-workload-svc",
+            HF,
+            (
+                "failed to reconcile workload: failed to reconcile workload service: failed to update v1.Service "
+                "ns/svc-kserve-workload-svc: it is not controlled by v1alpha2.LLMInferenceService ns/svc"
+            ),
+        ),
+        (
+            kinds.SERVICE_ACCOUNT,
+            "svc-kserve",
+            DECODE,
+            SINGLE + "failed to reconcile service account: failed to reconcile single node service account "
+            "ns/svc-kserve: failed to update v1.ServiceAccount ns/svc-kserve: it is not controlled by "
+            "v1alpha2.LLMInferenceService ns/svc",
+        ),
+        (
+            kinds.SECRET,
+            "svc-kserve-self-signed-certs",
+            HF,
+            (
+                "failed to reconcile workload: failed to reconcile self-signed certificates secret: failed to "
+                "reconcile self-signed TLS certificate: failed to update v1.Secret ns/svc-kserve-self-signed-certs: "
+                "it is not controlled by v1alpha2.LLMInferenceService ns/svc"
+            ),
+        ),
+    ],
+)
+def test_a_strangers_object_is_named_and_left_alone(
+    kind: Any, name: str, spec: dict[str, Any], whole: str
+) -> None:
+    world = World()
+    world.put(kind, name, spec={"ports": []})
+    before = world.get(kind, name)
+    assert errors_of(run(world, spec))[0] == whole
+    assert world.get(kind, name) is before
+
+
+def test_a_strangers_account_survives_a_service_without_sidecar() -> None:
+    world = World()
+    world.put(kinds.SERVICE_ACCOUNT, "svc-kserve")
+    assert run(world, HF) is None
+    assert world.names(kinds.SERVICE_ACCOUNT) == ["svc-kserve"]
+
+
+def test_the_live_number_of_replicas_stays_when_the_spec_has_none() -> None:
+    for kind, name, spec in (
+        (kinds.DEPLOYMENT, "svc-kserve", HF),
+        (kinds.LEADER_WORKER_SET, "svc-kserve-mn", WORKER),
+    ):
+        world = World()
+        settle(world, spec)
+        world.objects[ObjectRef(kind, "ns", name)]["spec"]["replicas"] = 7
+        other = {**spec, "template": {"containers": [{"name": "main", "image": "vllm:v2"}]}}
+        assert run(world, other) is None
+        assert [write.verb for write in world.writes] == [Verb.UPDATE]
+        assert world.get(kind, name)["spec"]["replicas"] == 7
+        assert run(world, {**other, "replicas": 0}) is None
+        assert world.get(kind, name)["spec"]["replicas"] == 0
+
+
+def test_what_others_added_to_a_deployment_survives_an_update() -> None:
+    world = World()
+    settle(world, HF)
+    deployment = world.get(kinds.DEPLOYMENT, "svc-kserve")
+    deployment["metadata"]["labels"] = {**labels_of(deployment), "theirs": "1"}
+    deployment["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": "3"}
+    deployment["metadata"]["finalizers"] = ["x/y"]
+    deployment["spec"]["template"]["metadata"]["annotations"] = {"kubectl.kubernetes.io/restartedAt": "t"}
+    assert run(world, HF) is None
+    assert world.writes == []
+    assert run(world, {**HF, "replicas": 3}) is None
+    after = world.get(kinds.DEPLOYMENT, "svc-kserve")
+    assert world.writes[0].confirm
+    assert labels_of(after)["theirs"] == "1"
+    assert after["metadata"]["annotations"] == {"deployment.kubernetes.io/revision": "3"}
+    assert after["metadata"]["finalizers"] == ["x/y"]
+    assert after["spec"]["template"]["metadata"]["annotations"] == {"kubectl.kubernetes.io/restartedAt": "t"}
+
+
+def test_a_rule_or_subject_that_somebody_appended_is_taken_back() -> None:
+    world = World()
+    settle(world, DECODE)
+    world.get(kinds.ROLE, "svc-kserve-role")["rules"].append({"verbs": ["*"]})
+    world.get(kinds.ROLE_BINDING, "svc-kserve-rb")["subjects"].append({"kind": "User", "name": "x"})
+    assert run(world, DECODE) is None
+    assert [(write.verb, write.kind.kind) for write in world.writes] == [
+        (Verb.UPDATE, "Role"),
+        (Verb.UPDATE, "RoleBinding"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"publishNotReadyAddresses": True},
+        {"selector": {"app.kubernetes.io/name": "svc"}},
+        {"selector": {"more": "x"}},
+        {"ports": []},
+    ],
+)
+def test_a_changed_service_is_put_right_and_keeps_its_address(change: dict[str, Any]) -> None:
+    world = World()
+    settle(world, HF)
+    spec = world.get(kinds.CORE_SERVICE, "svc-kserve-workload-svc")["spec"]
+    before = dict(spec)
+    spec.update(
+        change
+        if "more" not in change.get("selector", {})
+        else {"selector": {**spec["selector"], "more": "x"}}
+    )
+    assert run(world, HF) is None
+    assert [write.verb for write in world.writes] == [Verb.UPDATE]
+    assert world.get(kinds.CORE_SERVICE, "svc-kserve-workload-svc")["spec"] == before
+
+
+def test_a_stopped_service_keeps_only_what_costs_nothing() -> None:
+    world = World()
+    settle(world, MN)
+    assert run(world, MN, of=service(annotations={"serving.kserve.io/stop": "True"})) is None
+    assert sorted(ref.name for ref in world.objects) == [
+        "svc-kserve-mn",
+        "svc-kserve-mn-prefill",
+        "svc-kserve-mn-rb",
+        "svc-kserve-mn-role",
+    ]
+    world.writes.clear()
+    assert run(world, MN, of=service(annotations={"serving.kserve.io/stop": "true"})) is None
+    assert world.writes == []
+
+
+def test_an_unknown_read_leaves_its_step_alone() -> None:
+    ref = ObjectRef(kinds.SERVICE_ACCOUNT, "ns", "default")
+    ctx = World().context(HF)
+    facts = Facts(unknown={ref: "not read yet"}, unserved=frozenset({kinds.SCC}))
+    steps = list(workload.steps(Context(facts, ctx.service, HF, ctx.config, ctx.policy, ctx.now)))
+    assert [part.unanswered for part in steps if part.unanswered] == ["not read yet", "not read yet"]
+    assert all(not part.writes for part in steps if part.unanswered)
