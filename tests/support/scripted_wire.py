@@ -9,6 +9,7 @@ Answers queue up per method and path; the last one stays. What has no script fai
 the loop's time, so virtual time applies to delays, deadlines and silence.
 """
 
+import asyncio
 import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -61,30 +62,30 @@ class ScriptedStream:
         self.opened = anyio.Event()
         self.closed = False
         self._body = body
-        self._feed, self._lines = anyio.create_memory_object_stream[bytes | Exception](math.inf)
+        self._feed: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
         self.idle_timeout = math.inf
 
     def send(self, *events: object) -> None:
         """Lines, given as objects or bytes."""
         for event in events:
-            self._feed.send_nowait(encode(event))
+            self._feed.put_nowait(encode(event))
 
     def end(self) -> None:
         """The server ends the stream in good order."""
-        self._feed.close()
+        self._feed.put_nowait(None)
 
     def cut(self) -> None:
         """The connection breaks."""
-        self._feed.send_nowait(TransportError("connection reset", maybe_sent=True))
+        self._feed.put_nowait(TransportError("connection reset", maybe_sent=True))
 
     async def lines(self) -> AsyncIterator[bytes]:
         while True:
             try:
                 with anyio.fail_after(self.idle_timeout):
-                    line = await self._lines.receive()
+                    line = await self._feed.get()
             except TimeoutError as silence:
                 raise TransportError("silence", maybe_sent=True) from silence
-            except anyio.EndOfStream:
+            if line is None:
                 return
             if isinstance(line, Exception):
                 raise line
@@ -95,8 +96,6 @@ class ScriptedStream:
 
     def close(self) -> None:
         self.closed = True
-        self._feed.close()
-        self._lines.close()
 
 
 @dataclass

@@ -1,0 +1,297 @@
+"""The aiohttp wire against a real server on the loopback: headers, deadlines, credentials, streams."""
+
+import gzip
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+import trustme
+from aiohttp import web
+
+from aioctl import __version__
+from aioctl.kube.errors import TransportError
+from aioctl.kube.http import HttpWire
+from aioctl.kube.wire import Request
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def serve(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    try:
+        yield f"{'https' if tls else 'http'}://{host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def wire_to(server: str, **options: object) -> AsyncIterator[HttpWire]:
+    wire = HttpWire(server, **options)  # type: ignore[arg-type]
+    try:
+        yield wire
+    finally:
+        await wire.aclose()
+
+
+class Tokens:
+    """Credentials from a list; renewing takes the next."""
+
+    def __init__(self, *tokens: str) -> None:
+        self.tokens = list(tokens)
+        self.renewed = 0
+
+    async def authorization(self) -> str:
+        return self.tokens[0]
+
+    async def renew(self, rejected: str) -> bool:
+        self.renewed += 1
+        if len(self.tokens) < 2:
+            return False
+        self.tokens.pop(0)
+        return True
+
+
+async def test_a_request_arrives_as_it_was_asked() -> None:
+    seen: list[tuple[object, ...]] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        body = await request.read()
+        seen.append((request.method, request.path, list(request.query.items()), dict(request.headers), body))
+        return web.Response(status=201, body=b"{}", headers={"X-Thing": "1"})
+
+    async with serve(handler) as server, wire_to(server) as wire:
+        query = (("labelSelector", "a=b,c in (d)"), ("dryRun", "All"))
+        request = Request("POST", "/api/v1/pods", query, {"Content-Type": "application/json"}, b'{"a":1}')
+        response = await wire.send(request, timeout=5)
+    assert (response.status, response.body, response.headers["x-thing"]) == (201, b"{}", "1")
+    [(method, path, asked, headers, body)] = seen
+    assert (method, path, asked, body) == ("POST", "/api/v1/pods", list(query), b'{"a":1}')
+    assert isinstance(headers, dict)
+    assert headers["User-Agent"] == f"aioctl/{__version__}"
+    assert headers["Accept-Encoding"] == "gzip"
+    assert "Authorization" not in headers
+
+
+async def test_a_packed_answer_is_unpacked() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=gzip.compress(b"x" * 10_000), headers={"Content-Encoding": "gzip"})
+
+    async with serve(handler) as server, wire_to(server) as wire:
+        assert (await wire.send(Request("GET", "/"), timeout=5)).body == b"x" * 10_000
+
+
+async def test_an_answer_that_is_late_is_a_transport_error_of_a_request_that_may_have_arrived() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        await anyio.sleep(30)
+        return web.Response()
+
+    async with serve(handler) as server, wire_to(server) as wire:
+        with pytest.raises(TransportError, match=r"GET /slow") as caught:
+            await wire.send(Request("GET", "/slow"), timeout=0.2)
+    assert caught.value.maybe_sent
+
+
+async def test_a_refused_connection_certainly_sent_nothing() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response()
+
+    async with serve(handler) as server:
+        pass
+    async with wire_to(server) as wire:
+        with pytest.raises(TransportError) as caught:
+            await wire.send(Request("POST", "/"), timeout=5)
+        assert not caught.value.maybe_sent
+        with pytest.raises(TransportError) as caught:
+            async with wire.stream(Request("GET", "/"), connect_timeout=5, idle_timeout=5):
+                pass
+        assert not caught.value.maybe_sent
+
+
+async def test_a_connection_closed_instead_of_an_answer_may_have_acted() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.close()
+        return web.Response()
+
+    async with serve(handler) as server, wire_to(server) as wire:
+        with pytest.raises(TransportError) as caught:
+            await wire.send(Request("POST", "/"), timeout=5)
+    assert caught.value.maybe_sent
+
+
+async def test_waiting_for_a_free_connection_ends_before_anything_is_sent() -> None:
+    release = anyio.Event()
+
+    async def handler(request: web.Request) -> web.Response:
+        await release.wait()
+        return web.Response()
+
+    async with (
+        serve(handler) as server,
+        wire_to(server, connections=1) as wire,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(lambda: wire.send(Request("GET", "/first"), timeout=5))
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(TransportError) as caught:
+            await wire.send(Request("POST", "/second"), timeout=0.2)
+        assert not caught.value.maybe_sent
+        release.set()
+
+
+async def test_a_401_renews_the_credentials_once_and_repeats_even_a_write() -> None:
+    asked: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(request.headers["Authorization"])
+        return web.Response(status=200 if asked[-1] == "Bearer new" else 401)
+
+    tokens = Tokens("Bearer old", "Bearer new")
+    async with serve(handler) as server, wire_to(server, credentials=tokens) as wire:
+        assert (await wire.send(Request("POST", "/"), timeout=5)).status == 200
+        async with wire.stream(Request("GET", "/"), connect_timeout=5, idle_timeout=5) as stream:
+            assert stream.status == 200
+    assert asked == ["Bearer old", "Bearer new", "Bearer new"]
+    assert tokens.renewed == 1
+
+
+async def test_a_401_without_other_credentials_is_the_answer() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(status=401)
+
+    async with serve(handler) as server, wire_to(server, credentials=Tokens("Bearer only")) as wire:
+        assert (await wire.send(Request("GET", "/"), timeout=5)).status == 401
+
+
+async def test_lines_of_any_length_and_cut_come_whole() -> None:
+    long = b'{"data":"' + b"x" * (3 * 2**19) + b'"}'
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for piece in (b'{"a"', b":1}\n\n{", b'"b":2}\n' + long[:100], long[100:], b"\n"):
+            await response.write(piece)
+            await anyio.sleep(0.01)
+        await response.write_eof()
+        return response
+
+    async with (
+        serve(handler) as server,
+        wire_to(server) as wire,
+        wire.stream(Request("GET", "/"), connect_timeout=5, idle_timeout=5) as stream,
+    ):
+        assert [line async for line in stream.lines()] == [b'{"a":1}', b'{"b":2}', long]
+
+
+async def test_a_stream_cut_inside_a_line_is_a_transport_error() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b'{"a":1}\n{"b":')
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    async with (
+        serve(handler) as server,
+        wire_to(server) as wire,
+        wire.stream(Request("GET", "/"), connect_timeout=5, idle_timeout=5) as stream,
+    ):
+        lines = stream.lines()
+        assert await anext(lines) == b'{"a":1}'
+        with pytest.raises(TransportError):
+            await anext(lines)
+
+
+async def test_a_stream_that_ends_in_good_order_inside_a_line_is_a_transport_error() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b'{"a":1}\n{"b":')
+        await response.write_eof()
+        return response
+
+    async with (
+        serve(handler) as server,
+        wire_to(server) as wire,
+        wire.stream(Request("GET", "/"), connect_timeout=5, idle_timeout=5) as stream,
+    ):
+        with pytest.raises(TransportError, match="ended inside a line"):
+            _ = [line async for line in stream.lines()]
+
+
+async def test_a_silent_stream_ends_after_its_idle_time() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b'{"a":1}\n')
+        await anyio.sleep(30)
+        return response
+
+    async with (
+        serve(handler) as server,
+        wire_to(server) as wire,
+        wire.stream(Request("GET", "/"), connect_timeout=5, idle_timeout=0.2) as stream,
+    ):
+        lines = stream.lines()
+        assert await anext(lines) == b'{"a":1}'
+        with pytest.raises(TransportError, match="nothing came for"):
+            await anext(lines)
+
+
+async def test_a_stream_whose_head_does_not_come_ends_after_the_connect_time() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        await anyio.sleep(30)
+        return web.Response()
+
+    async with serve(handler) as server, wire_to(server) as wire:
+        with pytest.raises(TransportError):
+            async with wire.stream(Request("GET", "/"), connect_timeout=0.2, idle_timeout=60):
+                pass
+
+
+async def test_streams_do_not_use_up_the_connections_of_requests() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if "watch" not in request.query:
+            return web.Response()
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await anyio.sleep(30)
+        return response
+
+    watch = Request("GET", "/", (("watch", "true"),))
+    async with (
+        serve(handler) as server,
+        wire_to(server, connections=1) as wire,
+        wire.stream(watch, connect_timeout=5, idle_timeout=30),
+        wire.stream(watch, connect_timeout=5, idle_timeout=30),
+    ):
+        assert (await wire.send(Request("GET", "/"), timeout=5)).status == 200
+
+
+async def test_tls_verifies_the_server_against_the_given_authority() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response()
+
+    ours, other = trustme.CA(), trustme.CA()
+    server_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ours.issue_cert("127.0.0.1").configure_cert(server_tls)
+    trusting, refusing = ssl.create_default_context(), ssl.create_default_context()
+    ours.configure_trust(trusting)
+    other.configure_trust(refusing)
+    async with serve(handler, server_tls) as server:
+        async with wire_to(server, ssl_context=trusting) as wire:
+            assert (await wire.send(Request("GET", "/"), timeout=5)).status == 200
+        async with wire_to(server, ssl_context=refusing) as wire:
+            with pytest.raises(TransportError) as caught:
+                await wire.send(Request("GET", "/"), timeout=5)
+            assert not caught.value.maybe_sent
