@@ -1,0 +1,232 @@
+"""Imports point one way (design, section 2 and Rules 1 and 2), and importing the package stays light.
+
+The walk reads sources with `ast`: imports inside functions and under TYPE_CHECKING count like any other, since an arrow is
+an arrow. A package of ours that is not in the table, or a library that its room does not list, fails: extend the table
+on purpose, with the reason, or not at all.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "aioctl"
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a package may import: rooms of ours (itself always) and libraries (the standard library always)."""
+
+    rooms: frozenset[str]
+    libraries: frozenset[str]
+
+
+def room(rooms: str = "", libraries: str = "") -> Room:
+    return Room(frozenset(rooms.split()), frozenset(libraries.split()))
+
+
+ROOMS = {
+    "api": room("", "msgspec"),
+    "plan": room("api"),
+    "engine": room("", "anyio"),
+    "kube": room("api engine", "aiohttp anyio kubernetes_asyncio msgspec structlog tenacity"),
+    "serving": room("api engine", "aiohttp anyio cryptography msgspec prometheus_client structlog"),
+    "controller": room("api plan engine kube serving", "anyio msgspec structlog"),
+    "sim": room("api", "aiohttp anyio cryptography msgspec structlog yaml"),
+}
+"""Modules beside the rooms (app, cli, settings, metrics, ...) compose: they may import everything, no room imports them."""
+
+ONLY_IN = {
+    "aiohttp.web": {"serving", "sim"},
+    "kubernetes_asyncio": {"kube"},
+    "prometheus_client": {"metrics", "progress", "serving"},
+}
+"""Holds for the composing modules too (`metrics` fills the page, `serving` shows it, `progress` reads it over HTTP).
+
+Names cover their submodules, and `aiohttp.web` also its `web_*` siblings."""
+
+PURE = {"api", "plan"}
+IMPURE_MODULES = {
+    "asyncio", "contextvars", "logging", "multiprocessing", "os", "random", "secrets", "select", "selectors", "signal",
+    "socket", "subprocess", "threading", "time",
+}  # fmt: skip
+IMPURE_CALLS = {"getLogger", "now", "today", "urandom", "utcnow", "uuid1", "uuid4"}
+
+
+def imports(tree: ast.AST, package: str) -> Iterator[str]:
+    """Every imported dotted name; `from a import b` gives `a.b`, relative imports are resolved against `package`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def covered(name: str, target: str) -> bool:
+    return name == target or name.startswith((f"{target}.", f"{target}_"))
+
+
+def room_fault(here: str, name: str) -> str | None:
+    """What is wrong with importing `name` in the room `here`, if anything."""
+    top, _, rest = name.partition(".")
+    allowed = ROOMS[here]
+    if top == "aioctl":
+        target = rest.partition(".")[0]
+        if target.startswith("__") or target == here or target in allowed.rooms:
+            return None
+        return f"{here} may not import aioctl.{target}"
+    if top in sys.stdlib_module_names:
+        if here in PURE and top in IMPURE_MODULES:
+            return f"{here} is pure and may not import {top}"
+        return None
+    return None if top in allowed.libraries else f"{here} may not import {top}"
+
+
+def faults(source: str, here: str, package: str) -> list[str]:
+    """Everything wrong with a module's imports. `here` is its room, or its own name where it composes."""
+    tree = ast.parse(source)
+    found = []
+    for name in imports(tree, package):
+        if here in ROOMS and (fault := room_fault(here, name)) is not None:
+            found.append(fault)
+        found += [
+            f"{here} may not import {only}, only {' and '.join(sorted(rooms))} may"
+            for only, rooms in ONLY_IN.items()
+            if covered(name, only) and here not in rooms
+        ]
+    if here in PURE:
+        found += [
+            f"{here} is pure and may not call {node.func.attr}()"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in IMPURE_CALLS
+        ]
+    return found
+
+
+def modules() -> list[Path]:
+    return sorted(ROOT.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_imports_point_one_way(path: Path) -> None:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    package = ".".join(["aioctl", *parts[:-1]])
+    assert faults(path.read_text(encoding="utf-8"), parts[0], package) == []
+
+
+def test_every_package_has_a_row_in_the_table() -> None:
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert packages == set(ROOMS)
+
+
+def test_the_table_has_no_circle() -> None:
+    done: set[str] = set()
+    while len(done) < len(ROOMS):
+        free = {name for name, row in ROOMS.items() if name not in done and row.rooms <= done}
+        assert free, f"circle among {set(ROOMS) - done}"
+        done |= free
+
+
+@pytest.mark.parametrize(
+    ("here", "source", "fault"),
+    [
+        ("api", "from aioctl.plan.model import Plan", "api may not import aioctl.plan"),
+        ("api", "from aioctl import plan", "api may not import aioctl.plan"),
+        ("api", "from .. import plan", "api may not import aioctl.plan"),
+        ("api", "def f():\n    import asyncio", "api is pure and may not import asyncio"),
+        ("plan", "import structlog", "plan may not import structlog"),
+        ("plan", "from datetime import datetime\ndatetime.now()", "plan is pure and may not call now()"),
+        ("plan", "import uuid\nuuid.uuid4()", "plan is pure and may not call uuid4()"),
+        ("engine", "from aioctl.api import kinds", "engine may not import aioctl.api"),
+        ("engine", "import structlog", "engine may not import structlog"),
+        ("kube", "import aioctl.settings", "kube may not import aioctl.settings"),
+        ("kube", "from aiohttp import web", "kube may not import aiohttp.web, only serving and sim may"),
+        ("kube", "import aiohttp.web_protocol", "kube may not import aiohttp.web, only serving and sim may"),
+        ("sim", "from aioctl.controller import apply", "sim may not import aioctl.controller"),
+        ("sim", "from aioctl.engine.queue import WorkQueue", "sim may not import aioctl.engine"),
+        ("cli", "import kubernetes_asyncio.config", "cli may not import kubernetes_asyncio, only kube may"),
+        ("app", "import prometheus_client", "app may not import prometheus_client, only metrics and progress and serving may"),
+    ],
+)  # fmt: skip
+def test_the_walk_sees_a_wrong_import(here: str, source: str, fault: str) -> None:
+    assert faults(source, here, f"aioctl.{here}") == [fault]
+
+
+@pytest.mark.parametrize(
+    ("here", "source"),
+    [
+        ("api", "import re\nfrom datetime import datetime\nfrom . import kinds\nfrom .kinds import Kind"),
+        ("plan", "from aioctl.api.kinds import Kind\nfrom aioctl.plan import model"),
+        ("engine", "import asyncio, logging\nimport anyio.lowlevel"),
+        (
+            "kube",
+            "from aioctl import __version__\nimport aiohttp\nfrom kubernetes_asyncio.client import Configuration",
+        ),
+        ("serving", "from aiohttp import web\nimport prometheus_client"),
+        ("app", "from aioctl.controller import apply\nfrom aioctl.sim import server\nimport aiohttp"),
+    ],
+)
+def test_the_walk_passes_what_is_allowed(here: str, source: str) -> None:
+    assert faults(source, here, f"aioctl.{here}") == []
+
+
+def declared_names(tree: ast.Module) -> set[str]:
+    """The names a module binds at its top level, also in branches such as `if TYPE_CHECKING`."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_every_public_name_exists(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__all__"]:
+            listed = ast.literal_eval(node.value)
+            assert len(listed) == len(set(listed))
+            assert set(listed) <= declared_names(tree)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("engine/[!_]*.py")), ids=name_of)
+def test_the_engine_says_what_is_public(path: Path) -> None:
+    """The engine's modules are a small library: each lists exactly the classes and functions it does not underscore."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    listed: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__all__"]:
+            listed = set(ast.literal_eval(node.value))
+    defined = {
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        and not node.name.startswith("_")
+    }
+    assert defined <= listed
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    heavy = sorted(
+        {library for row in ROOMS.values() for library in row.libraries}
+        | {"click", "httpx", "pydantic", "rich"}
+    )
+    script = f"import sys, aioctl; print([name for name in {heavy!r} if name in sys.modules], aioctl.__all__)"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[] ['__version__']"
