@@ -240,13 +240,20 @@ class Step:
 
 
 def step(part: Part, build: Callable[[], Iterable[Write]], *, outer: str = "", inner: str = "") -> Step:
-    """Runs a builder and turns what it raises into a step: PlanError and FieldError become `error`."""
+    """Runs a builder and turns what it raises into a step: PlanError and FieldError become `error`.
+
+    What the builder decided before such an error is still written, in its order, as the Go controller does; a read that
+    is unknown leaves the whole step alone.
+    """
+    writes: list[Write] = []
     try:
-        return Step(part, outer, inner, writes=tuple(build()))
+        for write in build():
+            writes.append(write)  # noqa: PERF402 - what came before an exception is kept
     except Unanswered as unanswered:
         return Step(part, outer, inner, unanswered=str(unanswered))
     except (PlanError, FieldError) as error:
-        return Step(part, outer, inner, error=str(error))
+        return Step(part, outer, inner, writes=tuple(writes), error=str(error))
+    return Step(part, outer, inner, writes=tuple(writes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -328,7 +328,7 @@ def test_each_kind_of_secret_has_its_rule(
     data: dict[str, str], variables: dict[str, Any], volume: tuple[str, str] | None
 ) -> None:
     world = World()
-    secret(world, "s", **data)
+    secret(world, "s", None, **data)
     spec = attach("hf://a/b", world=world, account=user("s"))
     assert dict(list(environment(spec).items())[4:]) == variables
     mounts = initializer(spec)["volumeMounts"][1:]

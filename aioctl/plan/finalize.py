@@ -1,0 +1,126 @@
+"""What a service leaves to be done before it may go, and the finalizer that holds it until then (spec 50 section 12.2).
+
+Owned objects go by garbage collection. Explicitly removed are the managed route (first, so that no traffic meets
+vanishing pods), the picker's cluster-scoped bindings, and with the last service of a namespace what all of them shared.
+The finalizer's removal is planned only when everything before it could be decided.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from aioctl.api import kinds, names
+from aioctl.api.defaulting import is_stopped
+from aioctl.api.kinds import Kind
+from aioctl.api.objects import (
+    Object,
+    is_controlled_by,
+    is_deleting,
+    labels_of,
+    name_of,
+    namespace_of,
+    resource_version_of,
+    sequence,
+    uid_of,
+)
+from aioctl.plan import monitoring
+from aioctl.plan.children import delete
+from aioctl.plan.model import (
+    Observation,
+    Part,
+    Policy,
+    Served,
+    Step,
+    Unknown,
+    Verb,
+    Write,
+    need,
+    need_list,
+    step,
+)
+from aioctl.plan.scheduler import remove_delegators
+
+_ERROR = "failed to update finalizers: "
+
+
+def add_finalizer(service: Object) -> Write | None:
+    """The write that adds our finalizer; None when it is there or the service is being deleted."""
+    present = list(sequence(service, "metadata", "finalizers"))
+    if names.FINALIZER in present or is_deleting(service):
+        return None
+    return _finalizers(service, [*present, names.FINALIZER])
+
+
+def finalize(obs: Observation, service: Object, policy: Policy) -> tuple[Step, ...]:
+    """The steps for a service that is being deleted, the finalizer's removal last; none without our finalizer."""
+    present = list(sequence(service, "metadata", "finalizers"))
+    if names.FINALIZER not in present:
+        return ()
+    namespace, name = namespace_of(service), name_of(service)
+    cleanup = (
+        step(Part.FINALIZE, lambda: _managed_route(obs, service)),
+        step(
+            Part.FINALIZE,
+            lambda: remove_delegators(obs, namespace, name),
+            outer="failed to finalize scheduler service account: ",
+        ),
+        step(
+            Part.FINALIZE,
+            lambda: _shared(obs, service, policy),
+            outer="failed to cleanup monitoring resources: ",
+        ),
+    )
+    steps = tuple(part for part in cleanup if part.writes or part.error or part.unanswered)
+    if any(part.error or part.unanswered for part in steps):
+        return steps
+    release = _finalizers(service, [entry for entry in present if entry != names.FINALIZER])
+    return (*steps, Step(Part.FINALIZE, writes=(release,)))
+
+
+def _finalizers(service: Object, wanted: list[str]) -> Write:
+    metadata = {"finalizers": wanted, "resourceVersion": resource_version_of(service)}
+    return Write(
+        Verb.PATCH,
+        kinds.SERVICE,
+        namespace_of(service),
+        name_of(service),
+        body={"metadata": metadata},
+        live=service,
+        error=_ERROR,
+    )
+
+
+def _managed_route(obs: Observation, service: Object) -> Iterator[Write]:
+    """Best effort: a route that cannot be read or deleted does not hold the service, garbage collection gets it."""
+    if obs.served(kinds.HTTP_ROUTE) is Served.NO:
+        return
+    read = obs.get(kinds.HTTP_ROUTE, namespace_of(service), names.route_name(name_of(service)))
+    if isinstance(read, Unknown):
+        return
+    route = need(read)
+    if route is not None and is_controlled_by(route, uid_of(service)) and not is_deleting(route):
+        yield replace(delete(kinds.HTTP_ROUTE, route), best_effort=True)
+
+
+def _shared(obs: Observation, service: Object, policy: Policy) -> Iterator[Write]:
+    """The shared monitoring objects, when no other service of the namespace uses them. Stopped ones do not."""
+    namespace = namespace_of(service)
+    if policy.monitoring_disabled:
+        return
+    for other in need_list(obs.select(kinds.SERVICE, namespace, {})):
+        if uid_of(other) != uid_of(service) and not is_deleting(other) and not is_stopped(other):
+            return
+    yield from _remove_shared(obs, kinds.POD_MONITOR, namespace, monitoring.POD_MONITOR)
+    yield from _remove_shared(obs, kinds.SERVICE_MONITOR, namespace, monitoring.SERVICE_MONITOR)
+    yield from _remove_shared(obs, kinds.SERVICE_ACCOUNT, namespace, monitoring.ACCOUNT)
+    yield from _remove_shared(obs, kinds.SECRET, namespace, monitoring.TOKEN)
+    yield from _remove_shared(obs, kinds.CLUSTER_ROLE_BINDING, "", monitoring.binding_name(namespace))
+
+
+def _remove_shared(obs: Observation, kind: Kind, namespace: str, name: str) -> Iterator[Write]:
+    if kind.optional and obs.served(kind) is Served.NO:
+        return
+    live = need(obs.get(kind, namespace, name))
+    if live is None or is_deleting(live):
+        return
+    if names.has_our_labels(labels_of(live), monitoring.LABELS):
+        yield delete(kind, live, quiet=True)
