@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from zlib import crc32
 
 import anyio
+import anyio.lowlevel
 import msgspec
 import structlog
 from anyio.abc import TaskStatus

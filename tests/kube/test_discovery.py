@@ -1,0 +1,155 @@
+"""Discovery: only answers say that a kind is absent."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from aioctl.api.kinds import LEADER_WORKER_SET, MODEL, POD_MONITOR, POOL_V1, POOL_V1ALPHA2, SERVICE, Kind
+from aioctl.kube.client import Client
+from aioctl.kube.discovery import RECHECK, Discovery, Presence
+from aioctl.kube.errors import TransportError
+from aioctl.kube.wire import Response
+from tests.support.scripted_wire import ScriptedWire, encode
+from tests.support.virtual_time import virtual_time
+
+V1 = "/apis/inference.networking.k8s.io/v1"
+V1ALPHA2 = "/apis/inference.networking.x-k8s.io/v1alpha2"
+MISSING = Response(404, {}, b"404 page not found\n")
+DOWN = TransportError("refused", maybe_sent=True)
+BROKEN = Response(500, {}, b"oops")
+
+
+def serving(*plurals: str) -> Response:
+    resources = [{"name": name, "namespaced": True, "kind": "X", "verbs": ["get"]} for name in plurals]
+    return Response(200, {}, encode({"kind": "APIResourceList", "resources": resources}))
+
+
+POOLS = serving("inferencepools", "inferencepools/status")
+
+
+class Scene:
+    def __init__(self, *kinds: Kind) -> None:
+        self.wire = ScriptedWire()
+        self.discovery = Discovery(Client(self.wire), kinds)
+        self.told: list[tuple[str, Presence]] = []
+        self.discovery.subscribe(lambda kind, presence: self.told.append((kind.plural, presence)))
+
+    def served(self, kind: Kind = POOL_V1) -> Presence:
+        return self.discovery.served(kind)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.discovery.run)
+            await self.discovery.first_look()
+            yield
+            tasks.cancel_scope.cancel()
+
+
+@virtual_time
+async def test_one_call_per_group_version_tells_about_all_its_kinds() -> None:
+    scene = Scene(POOL_V1, POOL_V1ALPHA2, MODEL, LEADER_WORKER_SET)
+    scene.wire.answer("GET", V1, POOLS)
+    scene.wire.answer("GET", V1ALPHA2, POOLS)
+    scene.wire.answer("GET", "/apis/leaderworkerset.x-k8s.io/v1", MISSING)
+    assert scene.served() is Presence.UNKNOWN
+    async with scene.running():
+        assert scene.served(POOL_V1) is Presence.YES
+        assert scene.served(POOL_V1ALPHA2) is Presence.YES
+        assert scene.served(MODEL) is Presence.NO
+        assert scene.served(LEADER_WORKER_SET) is Presence.NO
+    assert len(scene.wire.requests) == 3
+
+
+@virtual_time
+async def test_kinds_that_are_not_optional_count_as_served() -> None:
+    scene = Scene(POOL_V1)
+    assert scene.served(SERVICE) is Presence.YES
+    assert scene.served(POD_MONITOR) is Presence.YES
+
+
+@virtual_time
+async def test_a_subresource_is_not_the_kind() -> None:
+    scene = Scene(POOL_V1)
+    scene.wire.answer("GET", V1, serving("inferencepools/status"))
+    async with scene.running():
+        assert scene.served() is Presence.NO
+
+
+@virtual_time
+async def test_a_failed_call_never_says_absent() -> None:
+    for failure in (DOWN, BROKEN, Response(403, {}, b"no"), Response(200, {}, b"<html>")):
+        scene = Scene(POOL_V1)
+        scene.wire.answer("GET", V1, failure)
+        async with scene.running():
+            assert scene.served() is Presence.UNKNOWN
+        assert scene.told == []
+
+
+@virtual_time
+async def test_what_was_served_stays_served_while_discovery_fails() -> None:
+    scene = Scene(POOL_V1)
+    scene.wire.answer("GET", V1, POOLS, Response(403, {}, b"no"))
+    async with scene.running():
+        await anyio.sleep(300)
+        assert scene.served() is Presence.YES
+    assert scene.told == [("inferencepools", Presence.YES)]
+
+
+@virtual_time
+async def test_what_was_absent_is_unknown_while_discovery_fails() -> None:
+    scene = Scene(POOL_V1)
+    scene.wire.answer("GET", V1, MISSING, Response(403, {}, b"no"))
+    async with scene.running():
+        assert scene.served() is Presence.NO
+        await anyio.sleep(RECHECK + 1)
+        assert scene.served() is Presence.UNKNOWN
+    assert scene.told == [("inferencepools", Presence.NO), ("inferencepools", Presence.UNKNOWN)]
+
+
+@virtual_time
+async def test_a_kind_that_appears_is_noticed_within_60_s_or_when_poked() -> None:
+    for poked in (False, True):
+        scene = Scene(POOL_V1)
+        scene.wire.answer("GET", V1, MISSING, POOLS)
+        async with scene.running():
+            await anyio.sleep(1)
+            assert scene.served() is Presence.NO
+            if poked:
+                scene.discovery.poke()
+                await anyio.sleep(0.1)
+            else:
+                await anyio.sleep(58)
+            assert scene.served() is Presence.YES
+
+
+@virtual_time
+async def test_a_kind_that_disappears_is_noticed_within_60_s_after_a_second_look() -> None:
+    scene = Scene(POOL_V1)
+    scene.wire.answer("GET", V1, POOLS, MISSING)
+    async with scene.running():
+        await anyio.sleep(RECHECK + 1)
+        assert scene.served() is Presence.YES
+        await anyio.sleep(60 - RECHECK - 1)
+        assert scene.served() is Presence.NO
+
+
+@virtual_time
+async def test_an_api_server_that_forgets_a_kind_for_a_moment_changes_nothing() -> None:
+    scene = Scene(POOL_V1)
+    scene.wire.answer("GET", V1, POOLS, MISSING, POOLS)
+    async with scene.running():
+        await anyio.sleep(120)
+    assert scene.told == [("inferencepools", Presence.YES)]
+
+
+@virtual_time
+async def test_a_late_subscriber_is_told_what_is_known() -> None:
+    scene = Scene(POOL_V1, MODEL)
+    scene.wire.answer("GET", V1, POOLS)
+    scene.wire.answer("GET", V1ALPHA2, Response(403, {}, b"no"))
+    async with scene.running():
+        told: list[tuple[Kind, Presence]] = []
+        scene.discovery.subscribe(lambda kind, presence: told.append((kind, presence)))
+    assert told == [(POOL_V1, Presence.YES)]
