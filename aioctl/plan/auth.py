@@ -1,0 +1,50 @@
+"""The authentication precondition: no managed route is exposed that nobody can protect (spec 50 section 9).
+
+AuthPolicy objects are another controller's; here it is only asked whether their kind exists. A discovery that failed
+is not an answer: then nothing is deleted, and the reconcile stops before a new route could be made.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from aioctl.api import kinds, names
+from aioctl.api.defaulting import auth_enabled
+from aioctl.api.objects import FieldError
+from aioctl.plan.children import remove
+from aioctl.plan.model import Context, Part, Served, Step, Write, step
+from aioctl.plan.routing import Mode, mode
+
+OUTER = "failed to reconcile networking: "
+INNER = "failed to validate Gateway on OpenShift: "
+MISSING = "AuthPolicy CRD is not available, please install Red Hat Connectivity Link"
+
+
+def is_enabled(ctx: Context) -> bool:
+    """True when requests to this service must be authenticated."""
+    return auth_enabled(ctx.service) and not ctx.policy.auth_disabled
+
+
+def precondition(ctx: Context) -> Step | None:
+    """None when the way is free; else the step that ends the reconcile, taking a managed route down where it must."""
+    if not is_enabled(ctx) or not _is_managed(ctx):
+        return None
+    match ctx.obs.served(kinds.AUTH_POLICY):
+        case Served.YES:
+            return None
+        case Served.UNKNOWN:
+            return Step(Part.AUTH, OUTER, INNER, unanswered="it is not known whether AuthPolicy is available")
+        case Served.NO:
+            down = step(Part.AUTH, lambda: _take_down(ctx), outer=OUTER, inner=INNER)
+            return down if down.unanswered else replace(down, error=MISSING)
+
+
+def _is_managed(ctx: Context) -> bool:
+    try:
+        return mode(ctx) is Mode.MANAGED
+    except FieldError:
+        return False  # the validation that follows reads the same fields and names the bad one
+
+
+def _take_down(ctx: Context) -> Iterator[Write]:
+    for write in remove(ctx, kinds.HTTP_ROUTE, names.route_name(ctx.name)):
+        yield replace(write, error=f"{MISSING}: {write.error}")

@@ -1,0 +1,185 @@
+"""Gathers from the cluster what `plan/migration.py` decides on. Reads only; unknown stays unknown.
+
+The lock on the live route counts only for the pool it was set for: when `pool.ref` changes to another name, the route
+still refers to the old one, and the new pool has to be looked for first (spec 50 section 4.5).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from aioctl.api import kinds, names
+from aioctl.api.defaulting import effective_pool_name, external_pool_name
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind
+from aioctl.api.objects import (
+    Object,
+    annotations_of,
+    controller_of,
+    dig,
+    generation_of,
+    is_deleting,
+    labels_of,
+    mapping,
+    namespace_of,
+    sequence,
+    text,
+)
+from aioctl.plan.children import is_ours
+from aioctl.plan.migration import Decision, MigrationFacts, PoolState, Refusal, decide
+from aioctl.plan.model import Absent, Context, Observation, Present, Served, Strategy, Unknown
+from aioctl.plan.readiness import Readiness, find_condition, is_stale, v1_ready, v1alpha2_ready
+from aioctl.plan.routing import (
+    Mode,
+    has_scheduler,
+    is_pool_ref,
+    mode,
+    parent_gateways,
+    pool_names,
+    route_spec,
+)
+
+LOCKED_VALUE = "v1"
+LOCK_KEYS = (names.MIGRATED, names.MIGRATED_MERGED_SPELLING)
+
+
+def migration_of(ctx: Context, obs: Observation | None = None) -> Decision:
+    """The state of the migration as the given observation shows it (default: that of the context)."""
+    decision = decide(facts_of(ctx, obs))
+    if mode(ctx) is not Mode.MANAGED:
+        return decision
+    gateways = parent_gateways(route_spec(ctx), ctx.namespace)
+    return replace(decision, gateways=frozenset(str(key) for key in gateways))
+
+
+def facts_of(ctx: Context, obs: Observation | None = None) -> MigrationFacts:
+    """The facts of one service."""
+    seen = ctx.obs if obs is None else obs
+    strategy, paused, problem = preferences(ctx)
+    if mode(ctx) is not Mode.MANAGED:
+        return MigrationFacts(managed=False, strategy=strategy, paused=paused)
+    read = seen.get(kinds.HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
+    live = read.obj if isinstance(read, Present) else None
+    wanted = route_spec(ctx)
+    return MigrationFacts(
+        scheduler=has_scheduler(ctx.spec),
+        external=bool(external_pool_name(ctx.spec)),
+        route_exists=not isinstance(read, Absent),
+        route_locked=live is not None and _lock_counts(ctx, live, wanted),
+        status_locked=status_locked(ctx.service),
+        v1_served=seen.served(kinds.POOL_V1),
+        v1alpha2_served=seen.served(kinds.POOL_V1ALPHA2),
+        v1=_v1(ctx, seen, wanted),
+        v1alpha2=_v1alpha2(ctx, seen),
+        refusal=refusal_of(live) if live is not None else Refusal.NONE,
+        mixed=live is not None and _is_mixed(ctx, live),
+        strategy=strategy,
+        paused=paused,
+        problem=problem,
+    )
+
+
+def has_lock(route: Object) -> bool:
+    """True when the route carries the lock, in either spelling (spec 50 section 4.1)."""
+    return any(annotations_of(route).get(key) == LOCKED_VALUE for key in LOCK_KEYS)
+
+
+def status_locked(service: Object) -> bool:
+    """The copy of the lock in the status."""
+    return mapping(service, "status", "annotations").get(names.MIGRATED) == LOCKED_VALUE
+
+
+def is_adoptable(ctx: Context, route: Object) -> bool:
+    """True for a route that lost its owner: no controller at all, but all our labels for this service (2.4)."""
+    ours = names.labels(ctx.name, names.ROUTER_COMPONENT)
+    return controller_of(route) is None and names.has_our_labels(labels_of(route), ours)
+
+
+def preferences(ctx: Context) -> tuple[Strategy, bool, str]:
+    """Strategy, whether the service is paused, and what is wrong with its annotations (defaults stay in force)."""
+    annotations = annotations_of(ctx.service)
+    problems = []
+    strategy = ctx.policy.strategy
+    asked = annotations.get(names.MIGRATION_STRATEGY)
+    if asked:
+        try:
+            strategy = Strategy(asked)
+        except ValueError:
+            allowed = ", ".join(each.value for each in Strategy)
+            problems.append(
+                f'annotation {names.MIGRATION_STRATEGY}: "{asked}" is none of {allowed}; {strategy.value} is used'
+            )
+    migration = annotations.get(names.MIGRATION)
+    if migration and migration != "paused":
+        problems.append(f'annotation {names.MIGRATION}: "{migration}" is not paused and has no effect')
+    return strategy, migration == "paused", "; ".join(problems)
+
+
+def refusal_of(route: Object) -> Refusal:
+    """How many of the route's own parents say ResolvedRefs=False/InvalidKind about its current generation."""
+    namespace = namespace_of(route)
+    parents = {_parent_key(ref, namespace): False for ref in sequence(route, "spec", "parentRefs")}
+    for entry in sequence(route, "status", "parents"):
+        key = _parent_key(mapping(entry, "parentRef"), namespace)
+        condition = find_condition(sequence(entry, "conditions"), "ResolvedRefs")
+        if key not in parents or condition is None or is_stale(condition, generation_of(route)):
+            continue
+        if condition.get("status") == "False" and condition.get("reason") == "InvalidKind":
+            parents[key] = True
+    if not any(parents.values()):
+        return Refusal.NONE
+    return Refusal.ALL if all(parents.values()) else Refusal.SOME
+
+
+def _parent_key(ref: Any, namespace: str) -> tuple[str, str, str, Any]:
+    return (
+        text(ref, "namespace") or namespace,
+        text(ref, "name"),
+        text(ref, "sectionName"),
+        dig(ref, "port"),
+    )
+
+
+def _lock_counts(ctx: Context, live: Object, wanted: Mapping[str, Any]) -> bool:
+    if not has_lock(live) or not (is_ours(ctx, live) or is_adoptable(ctx, live)):
+        return False
+    external = external_pool_name(ctx.spec)
+    if not external:
+        return True
+    pool = frozenset({external})
+    return bool(_groups(live.get("spec"), pool)) or not _groups(wanted, pool)
+
+
+def _is_mixed(ctx: Context, live: Object) -> bool:
+    groups = _groups(live.get("spec"), pool_names(ctx.name, ctx.spec))
+    return groups >= {POOL_GROUP_V1, POOL_GROUP_V1ALPHA2}
+
+
+def _groups(spec: Any, pools: frozenset[str]) -> set[str]:
+    return {
+        ref["group"]
+        for rule in sequence(spec, "rules")
+        for ref in sequence(rule, "backendRefs")
+        if is_pool_ref(ref, pools)
+    }
+
+
+def _v1(ctx: Context, obs: Observation, wanted: Mapping[str, Any]) -> PoolState:
+    # The gateways that the route will hang on after this write: for an unchanged route those of the live one.
+    gateways = parent_gateways(wanted, ctx.namespace)
+    return _pool(ctx, obs, kinds.POOL_V1, lambda pool: v1_ready(pool, gateways))
+
+
+def _v1alpha2(ctx: Context, obs: Observation) -> PoolState:
+    return _pool(ctx, obs, kinds.POOL_V1ALPHA2, v1alpha2_ready)
+
+
+def _pool(ctx: Context, obs: Observation, kind: Kind, judge: Callable[[Object], Readiness]) -> PoolState:
+    if obs.served(kind) is Served.NO:
+        return PoolState.ABSENT
+    match obs.get(kind, ctx.namespace, effective_pool_name(ctx.name, ctx.spec)):
+        case Unknown():
+            return PoolState.UNKNOWN
+        case Absent():
+            return PoolState.ABSENT
+        case Present(pool):
+            return PoolState.READY if judge(pool).ready and not is_deleting(pool) else PoolState.NOT_READY

@@ -1,0 +1,97 @@
+"""Do the gateways and routes that a service names exist? Asked before anything of the router is written (spec 50 8).
+
+All problems of one check are collected; the first check with problems ends it. The effective parentRefs are validated,
+with gateway refs already put in (Decision). Only absence is a problem: what cannot be read makes the step wait.
+"""
+
+from collections.abc import Callable, Iterator
+
+from aioctl.api import conditions, kinds
+from aioctl.api.defaulting import is_stopped
+from aioctl.api.kinds import ObjectKey
+from aioctl.api.objects import FieldError, Object, mapping
+from aioctl.plan.gateways import referenced_routes, route_key
+from aioctl.plan.model import Context, Part, Step, Unanswered, need
+from aioctl.plan.routing import (
+    Mode,
+    gateway_refs,
+    gateways_of,
+    mode,
+    parent_gateways,
+    pool_names,
+    route_refs,
+    route_spec,
+)
+
+OUTER = "failed to reconcile networking: "
+
+_Check = Callable[[Context], Iterator[str]]
+
+
+def validate(ctx: Context) -> Step:
+    """The step that fails the reconcile when a reference leads nowhere; it writes nothing."""
+    if is_stopped(ctx.service):
+        return Step(Part.VALIDATION, OUTER)
+    for check, condition, prefix, reading in _CHECKS:
+        try:
+            problems = list(check(ctx))
+        except Unanswered as unanswered:
+            return Step(Part.VALIDATION, OUTER, unanswered=f"{reading} validation failed: {unanswered}")
+        except FieldError as error:
+            problems = [str(error)]
+        if problems:
+            text = prefix + "; ".join(problems)
+            return Step(Part.VALIDATION, OUTER, error=text, condition=(condition, "RefsInvalid", text))
+    return Step(Part.VALIDATION, OUTER)
+
+
+def _exists(ctx: Context, kind: kinds.Kind, key: ObjectKey) -> bool:
+    return need(ctx.obs.get(kind, key.namespace, key.name)) is not None
+
+
+def _gateways(ctx: Context) -> Iterator[str]:
+    for key in gateway_refs(ctx):
+        if not _exists(ctx, kinds.GATEWAY, key):
+            yield f"Gateway {key} does not exist"
+
+
+def _routes(ctx: Context) -> Iterator[str]:
+    for key in route_refs(ctx):
+        if not _exists(ctx, kinds.HTTP_ROUTE, key):
+            yield f"HTTPRoute {key} does not exist"
+
+
+def _managed_parents(ctx: Context) -> Iterator[str]:
+    if mode(ctx) is not Mode.MANAGED:
+        return
+    pool_names(ctx.name, ctx.spec)  # reads `pool.ref`, so that a value of the wrong type is named here
+    for key in parent_gateways(route_spec(ctx), ctx.namespace):
+        if not _exists(ctx, kinds.GATEWAY, key):
+            yield f"Managed HTTPRoute references non-existent Gateway {key}"
+
+
+def _referenced_parents(ctx: Context) -> Iterator[str]:
+    for route in referenced_routes(ctx, ctx.obs):
+        yield from _route_parents(ctx, route)
+
+
+def _route_parents(ctx: Context, route: Object) -> Iterator[str]:
+    at = route_key(route)
+    if not mapping(route, "spec").get("parentRefs"):
+        yield f"HTTPRoute {at} has no parent gateway references"
+    for key in gateways_of(route):
+        if not _exists(ctx, kinds.GATEWAY, key):
+            yield f"HTTPRoute {at} references non-existent Gateway {key}"
+
+
+_CHECKS: tuple[tuple[_Check, str, str, str], ...] = (
+    (_gateways, conditions.GATEWAYS_READY, "", "gateway reference"),
+    (_routes, conditions.HTTP_ROUTES_READY, "", "HTTPRoute reference"),
+    (_managed_parents, conditions.HTTP_ROUTES_READY, "", "managed HTTPRoute spec"),
+    (
+        _referenced_parents,
+        conditions.HTTP_ROUTES_READY,
+        "HTTPRoute target validation failed: ",
+        "HTTPRoute reference",
+    ),
+)

@@ -1,0 +1,180 @@
+"""The managed HTTPRoute: built from the combined spec, with the weights and the lock of the migration (spec 50 2 and 4).
+
+Weights and lock are always in the same write. The live route is changed only where it differs from what is wanted;
+lists are compared in full after server defaults, because a surplus element is traffic that nobody asked for. A route
+of somebody else is never touched; one of ours that lost its owner is adopted.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from aioctl.api import kinds, names
+from aioctl.api.defaulting import effective_pool_name, external_pool_name
+from aioctl.api.equality import derivative, equal
+from aioctl.api.kinds import HTTP_ROUTE
+from aioctl.api.objects import Object, annotations_of, labels_of, sequence
+from aioctl.plan.children import build, create, is_ours, onto, remove, under
+from aioctl.plan.migration import Decision, weights
+from aioctl.plan.migration_facts import LOCK_KEYS, LOCKED_VALUE, is_adoptable, migration_of
+from aioctl.plan.model import Context, PlanError, Served, Unanswered, Verb, Write, need
+from aioctl.plan.route_defaults import defaulted
+from aioctl.plan.routing import Mode, has_scheduler, is_pool_ref, mode, pool_names, route_spec
+
+MIGRATED_EVENT = "InferencePoolMigrated"
+
+_IN_FULL = ("parentRefs", "hostnames", "rules")
+
+
+def route(ctx: Context) -> Iterator[Write]:
+    """The write that makes the managed HTTPRoute as wanted, or removes ours where none is wanted."""
+    name = names.route_name(ctx.name)
+    match mode(ctx):
+        case Mode.NONE:
+            yield from remove(ctx, HTTP_ROUTE, name)
+        case Mode.REFERENCED:
+            prefix = f"failed to delete expected HTTPRoute {ctx.namespace}/{name}: "
+            yield from under(prefix, remove(ctx, HTTP_ROUTE, name))
+        case Mode.MANAGED:
+            prefix = f"failed to reconcile HTTPRoute {ctx.namespace}/{name}: "
+            yield from under(prefix, _managed(ctx, name))
+
+
+def expected_route(ctx: Context, decision: Decision, live: Object | None = None) -> dict[str, Any]:
+    """The HTTPRoute as it should be. `live` is asked for its weights only where the decision says to keep them."""
+    spec = route_spec(ctx)
+    pools = pool_names(ctx.name, ctx.spec)
+    if sequence(spec, "rules"):
+        rules = weights(sequence(spec, "rules"), decision, pools)
+        if decision.keep and live is not None:
+            rules = _keep_weights(rules, sequence(live, "spec", "rules"), pools)
+        spec["rules"] = rules
+    return build(
+        ctx,
+        HTTP_ROUTE,
+        names.route_name(ctx.name),
+        labels=names.labels(ctx.name, names.ROUTER_COMPONENT),
+        annotations={names.MIGRATED: LOCKED_VALUE} if decision.locked else None,
+        spec=spec,
+    )
+
+
+def rewrite_default_refs(
+    route_spec: Mapping[str, Any], service_name: str, spec: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The HTTPRoute spec with its references to the default pool set right for this service (spec 50 section 2.3).
+
+    Without a scheduler they become references to the workload Service, with an external pool they take its name; group
+    does not matter for what counts as default. `spec` is the merged spec; call this after variables were replaced.
+    """
+    external = external_pool_name(spec)
+    if not has_scheduler(spec):
+        change = {"group": "", "kind": "Service", "name": names.workload_service_name(service_name)}
+    elif external:
+        change = {"name": external}
+    else:
+        return dict(route_spec)
+    default = names.default_pool_name(service_name)
+
+    def rewritten(ref: Any) -> Any:
+        is_default = (
+            isinstance(ref, Mapping) and ref.get("kind") == "InferencePool" and ref.get("name") == default
+        )
+        return {**ref, **change} if is_default else ref
+
+    rules = [
+        {**rule, "backendRefs": [rewritten(ref) for ref in sequence(rule, "backendRefs")]}
+        if sequence(rule, "backendRefs")
+        else rule
+        for rule in sequence(route_spec, "rules")
+    ]
+    return {**route_spec, "rules": rules} if rules else dict(route_spec)
+
+
+def _managed(ctx: Context, name: str) -> Iterator[Write]:
+    if ctx.obs.served(HTTP_ROUTE) is Served.NO:
+        raise PlanError(f"{HTTP_ROUTE.resource} is not served by this cluster; install the Gateway API CRDs")
+    if not route_spec(ctx):
+        raise PlanError(
+            "spec.router.route.http.spec is empty; give one or restore the preset kserve-config-llm-router-route"
+        )
+    live = need(ctx.obs.get(HTTP_ROUTE, ctx.namespace, name))
+    if live is not None and not is_ours(ctx, live) and not is_adoptable(ctx, live):
+        raise PlanError(
+            f"failed to update {HTTP_ROUTE.type_name} {ctx.namespace}/{name}: it is not controlled by "
+            f"v1alpha2.LLMInferenceService {ctx.namespace}/{ctx.name}"
+        )
+    decision = migration_of(ctx)
+    wanted = expected_route(ctx, decision, live)
+    announce = _announcement(ctx) if decision.moves else None
+    if live is None:
+        yield replace(create(HTTP_ROUTE, wanted), announce=announce)
+    elif not _same(ctx, wanted, live, decision):
+        yield Write(
+            Verb.UPDATE,
+            HTTP_ROUTE,
+            ctx.namespace,
+            name,
+            body=_onto(wanted, live, decision),
+            live=live,
+            event=f"Updated {HTTP_ROUTE.type_name} {ctx.namespace}/{name}",
+            error=f"failed to update {HTTP_ROUTE.type_name} {ctx.namespace}/{name}: ",
+            announce=announce,
+        )
+
+
+def _announcement(ctx: Context) -> tuple[str, str]:
+    pool = effective_pool_name(ctx.name, ctx.spec)
+    return MIGRATED_EVENT, f"Traffic moved to v1 {kinds.POOL_V1.kind} {ctx.namespace}/{pool}"
+
+
+def _same(ctx: Context, wanted: Object, live: Object, decision: Decision) -> bool:
+    if not is_ours(ctx, live):
+        return False
+    if not derivative(labels_of(wanted), labels_of(live)):
+        return False
+    if not derivative(annotations_of(wanted), annotations_of(live)) or _stray_lock(live, decision):
+        return False
+    ours, theirs = defaulted(wanted["spec"]), defaulted(live.get("spec") or {})
+    return all(equal(ours.get(field), theirs.get(field)) for field in _IN_FULL) and derivative(ours, theirs)
+
+
+def _stray_lock(live: Object, decision: Decision) -> bool:
+    """A lock annotation where none is generated; left alone while it is not known what is right."""
+    return not decision.locked and not decision.keep and any(key in annotations_of(live) for key in LOCK_KEYS)
+
+
+def _onto(wanted: Object, live: Object, decision: Decision) -> dict[str, Any]:
+    body = onto(wanted, live)
+    if _stray_lock(live, decision):
+        metadata = body["metadata"]
+        kept = {key: value for key, value in metadata["annotations"].items() if key not in LOCK_KEYS}
+        metadata.pop("annotations")
+        if kept:
+            metadata["annotations"] = kept
+    return body
+
+
+def _keep_weights(rules: Sequence[Any], live_rules: Sequence[Any], pools: frozenset[str]) -> list[Any]:
+    """The rules with the live weights of their pool references.
+
+    Raises Unanswered when a reference has no live counterpart: what its weight should be is not known yet.
+    """
+    kept: list[Any] = []
+    for index, rule in enumerate(rules):
+        live_refs = sequence(live_rules[index], "backendRefs") if index < len(live_rules) else ()
+        known = {_identity(ref): ref.get("weight", 1) for ref in live_refs if is_pool_ref(ref, pools)}
+        refs: list[Any] = []
+        for ref in sequence(rule, "backendRefs"):
+            if not is_pool_ref(ref, pools):
+                refs.append(ref)
+            elif _identity(ref) in known:
+                refs.append({**ref, "weight": known[_identity(ref)]})
+            else:
+                raise Unanswered(f"whether v1 InferencePool {ref.get('name')} may take traffic is not known")
+        kept.append({**rule, "backendRefs": refs} if refs else rule)
+    return kept
+
+
+def _identity(ref: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(ref.get(field) for field in ("group", "kind", "name", "namespace", "port"))
