@@ -169,10 +169,9 @@ class LeaderElection:
 
     async def _renew_until_lost(self, renewal: anyio.CancelScope, leading: anyio.CancelScope) -> None:
         with renewal:
-            while self._clock.monotonic() < self._renewed_at + self._renew_deadline:
-                await self._pause()
-                left = self._renewed_at + self._renew_deadline - self._clock.monotonic()
-                with anyio.move_on_after(max(left, 0)):
+            while (left := self._renewed_at + self._renew_deadline - self._clock.monotonic()) > 0:
+                with anyio.move_on_after(left):
+                    await self._pause()
                     await self._try()
                 if self.holder not in ("", self.identity):
                     break
@@ -212,7 +211,9 @@ class LeaderElection:
         try:
             lease = await self._client.get(LEASE, self._namespace, self._name)
         except NotFound:
-            self._observed = None
+            # Deleted by hand: whoever held it may still be at work, and has the first right to make it again.
+            if not self._somebody_elses():
+                self._observed = None
             return
         if self._observed is None or self._observed.spec != (lease.get("spec") or {}):
             self._observed = _Observed(lease, self._clock.monotonic())
