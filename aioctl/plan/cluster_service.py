@@ -13,7 +13,8 @@ from aioctl.api.objects import Object, dig, mapping, sequence
 from aioctl.plan.children import build, ensure, is_ours
 from aioctl.plan.model import Context, Write, need
 
-_ALLOCATED = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
+_KEPT = ("type", "clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
+"""Node ports survive only with the type; the addresses are the API server's (spec 30 section 13)."""
 
 
 def ensure_service(
@@ -23,16 +24,17 @@ def ensure_service(
     labels: Mapping[str, str],
     selector: Mapping[str, str],
     ports: Sequence[Mapping[str, Any]],
-    service_type: str = "",
 ) -> Iterator[Write]:
     """The write that makes the Service as wanted. Raises PlanError for a stranger's Service of that name."""
-    spec: dict[str, Any] = {"selector": dict(selector), "ports": [dict(port) for port in ports]}
-    if service_type:
-        spec["type"] = service_type
+    spec: dict[str, Any] = {
+        "type": "ClusterIP",
+        "selector": dict(selector),
+        "ports": [dict(port) for port in ports],
+    }
     live = need(ctx.obs.get(CORE_SERVICE, ctx.namespace, name))
     if live is not None and is_ours(ctx, live):
         found = mapping(live, "spec")
-        spec.update({field: found[field] for field in _ALLOCATED if field in found})
+        spec.update({field: found[field] for field in _KEPT if field in found})
     wanted = build(ctx, CORE_SERVICE, name, labels=labels, spec=spec)
     yield from ensure(ctx, CORE_SERVICE, wanted, same=_same)
 

@@ -445,6 +445,15 @@ def test_a_changed_service_is_put_right_and_keeps_its_address(change: dict[str, 
     assert world.get(kinds.CORE_SERVICE, "svc-kserve-workload-svc")["spec"] == before
 
 
+def test_a_service_type_that_somebody_chose_survives() -> None:
+    world = World()
+    settle(world, HF)
+    spec = world.get(kinds.CORE_SERVICE, "svc-kserve-workload-svc")["spec"]
+    spec.update({"type": "NodePort", "selector": {}})
+    assert run(world, HF) is None
+    assert world.get(kinds.CORE_SERVICE, "svc-kserve-workload-svc")["spec"]["type"] == "NodePort"
+
+
 def test_a_stopped_service_keeps_only_what_costs_nothing() -> None:
     world = World()
     settle(world, MN)

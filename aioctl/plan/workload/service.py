@@ -23,5 +23,4 @@ def service(ctx: Context) -> Iterator[Write]:
         labels=names.labels(ctx.name, names.WORKLOAD_COMPONENT),
         selector=names.workload_selector(ctx.name),
         ports=[_PORT],
-        service_type="ClusterIP",
     )

@@ -119,7 +119,7 @@ def prefill_deployment(ctx: Context) -> Iterator[Write]:
     name = names.safe(ctx.name, "-kserve-prefill")
     side = pods.prefill_side(ctx)
     if is_stopped(ctx.service) or not side.exists or side.multi_node:
-        yield from remove(ctx, kinds.DEPLOYMENT, name)
+        yield from under("failed to delete prefill main deployment: ", remove(ctx, kinds.DEPLOYMENT, name))
         return
     pod = _with_prefix("failed to get expected prefill deployment: ", lambda: build_prefill(ctx)).pod
     yield from under(
