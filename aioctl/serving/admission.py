@@ -1,0 +1,49 @@
+"""Answers AdmissionReviews of one path by a pure function; always HTTP 200, denials and bad requests included.
+
+What is allowed is decided in `api`; here stand only the size limit and the answer to a body that exceeds it, because
+such a body is never read (spec 10 section 5.2).
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from aioctl.serving.limits import MIB
+from aioctl.serving.webhook import Answer, Call, Turnstile
+
+BODY_BOUND: Final = 7 * MIB
+"""Bodies of this size and more are refused (spec 10 section 5.2)."""
+
+Review = Callable[[bytes, str], bytes]
+"""Body and Content-Type of the request to the encoded AdmissionReview that answers it; must not raise."""
+
+
+class AdmissionHandler:
+    """The handler of one `/validate-...` path."""
+
+    def __init__(self, review: Review, turnstile: Turnstile) -> None:
+        self._review = review
+        self._turnstile = turnstile
+
+    @property
+    def body_limit(self) -> int:
+        return BODY_BOUND - 1
+
+    def too_large(self, size: int) -> Answer:
+        status = {
+            "metadata": {},
+            "message": f"request entity is too large; limit is {BODY_BOUND} bytes",
+            "code": int(HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+        }
+        review = {
+            "apiVersion": "admission.k8s.io/v1",
+            "kind": "AdmissionReview",
+            "response": {"uid": "", "allowed": False, "status": status},
+        }
+        return Answer.of(HTTPStatus.OK, msgspec.json.encode(review))
+
+    async def answer(self, call: Call) -> Answer:
+        async with self._turnstile.turn(urgent=True):
+            return Answer.of(HTTPStatus.OK, self._review(bytes(call.take()), call.content_type))

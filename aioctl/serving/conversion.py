@@ -1,0 +1,203 @@
+"""Answers ConversionReviews: bytes in, bytes out, in slices that leave the loop to others.
+
+One review can be a list of 10,000 objects and 100 MB. It is taken apart, converted and written in turns of at most half a
+millisecond; each object is dropped as soon as it is converted, each converted one as soon as it is written, so that the
+peak is about two and a half times the review. All objects are converted before the first byte leaves: an answer that has
+begun cannot become a failure. Whatever goes wrong with a usable request is an answer with its uid, never a broken call.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http import HTTPStatus
+from time import perf_counter
+from typing import Final, Protocol
+
+import anyio
+import msgspec
+import structlog
+
+from aioctl.api.conversion import ConversionFailed, convert_object
+from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
+from aioctl.api.review import BadReview, ConversionRequest, failure, read_conversion, success
+from aioctl.serving.limits import KIB, MIB
+from aioctl.serving.splitting import Splitter
+from aioctl.serving.webhook import Answer, Call, Turnstile
+
+PATH: Final = "/convert"
+BODY_LIMIT: Final = 256 * MIB
+"""Two and a half times the largest list that Kubernetes' own bar for conversion webhooks speaks of (KEP-95)."""
+
+_SLICE: Final = 0.0004
+"""Seconds of work per turn, the last object not counted."""
+_AT_ONCE: Final = 256 * KIB
+"""Up to here an envelope is read within one turn: 0.3 ms."""
+_INTERNAL_ERROR: Final = "internal error occurred during conversion"
+_DIRECTIONS: Final = {V1ALPHA1: "down", V1ALPHA2: "up"}
+
+Convert = Callable[[msgspec.Raw, str], bytes | msgspec.Raw]
+log = structlog.get_logger(__name__)
+
+
+class ConversionObserver(Protocol):
+    """Hook for latency by direction and result, and for objects per review."""
+
+    def reviewed(self, direction: str, result: str, seconds: float, objects: int) -> None:
+        """A review was answered. `direction`: up, down or unknown; `result`: success, failure, panic or bad_request.
+
+        `seconds` run from the end of the request's header to the last byte of the answer.
+        """
+        ...
+
+
+class NoConversionObserver:
+    def reviewed(self, direction: str, result: str, seconds: float, objects: int) -> None:
+        pass
+
+
+class ConversionHandler:
+    """The handler of `/convert`."""
+
+    def __init__(
+        self,
+        turnstile: Turnstile,
+        *,
+        body_limit: int = BODY_LIMIT,
+        observer: ConversionObserver | None = None,
+        convert: Convert = convert_object,
+    ) -> None:
+        self._turnstile = turnstile
+        self._body_limit = body_limit
+        self._observer: ConversionObserver = observer or NoConversionObserver()
+        self._convert = convert
+
+    @property
+    def body_limit(self) -> int:
+        return self._body_limit
+
+    def too_large(self, size: int) -> Answer:
+        text = (
+            f"the ConversionReview has {size} bytes and the limit is {self._body_limit}; "
+            "read the list in pages (limit and continue)"
+        )
+        return Answer.text(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
+
+    async def answer(self, call: Call) -> Answer:
+        started = call.started
+        work = _Work(self._convert)
+        try:
+            await self._work(work, call.take())
+        except BadReview as error:
+            log.warning("conversion request refused", reason=str(error))
+            self._done("unknown", "bad_request", started, 0)
+            return Answer.of(HTTPStatus.BAD_REQUEST, b"")
+        except ConversionFailed as error:
+            return self._failed(work, "failure", str(error), started)
+        except (
+            Exception
+        ):  # a crash of the converter must not become a broken call: lists would lose their reason
+            log.exception("conversion crashed", uid=work.request.uid if work.request else "")
+            return self._failed(work, "panic", _INTERNAL_ERROR, started)
+        return self._succeeded(work, started)
+
+    async def _work(self, work: "_Work", body: bytes | bytearray) -> None:
+        if len(body) <= _AT_ONCE:
+            async with self._turnstile.turn(urgent=True):
+                work.read(body)
+                work.convert_some()
+        else:
+            splitter = Splitter(body)
+            splitting = True
+            while splitting:
+                async with self._turnstile.turn(urgent=True):
+                    splitting = work.split_some(splitter)
+            async with self._turnstile.turn(urgent=True):
+                work.read(splitter.rest())
+            del splitter
+        del body
+        while work.objects:
+            async with self._turnstile.turn(urgent=True):
+                work.convert_some()
+
+    def _succeeded(self, work: "_Work", started: float) -> Answer:
+        request = work.request
+        assert request is not None  # noqa: S101  read, or BadReview was raised
+        direction, count = _direction(request), len(work.converted)
+        pieces = success(request, work.drain())
+        if work.size <= _AT_ONCE:
+            self._done(direction, "success", started, count)
+            return Answer.of(HTTPStatus.OK, b"".join(pieces))
+        return Answer(
+            HTTPStatus.OK,
+            "application/json",
+            pieces,
+            sent=lambda: self._done(direction, "success", started, count),
+        )
+
+    def _failed(self, work: "_Work", result: str, message: str, started: float) -> Answer:
+        request, count = work.request, work.count
+        work.drop()
+        if request is None:
+            self._done("unknown", result, started, 0)
+            return Answer.of(HTTPStatus.BAD_REQUEST, b"")
+        log.warning("conversion failed", uid=request.uid, desired=request.desired, message=message)
+        self._done(_direction(request), result, started, count)
+        return Answer.of(HTTPStatus.OK, failure(request, message))
+
+    def _done(self, direction: str, result: str, started: float, objects: int) -> None:
+        self._observer.reviewed(direction, result, anyio.current_time() - started, objects)
+
+
+class _Work:
+    """One review on its way through: objects still to convert, and what has become of the others."""
+
+    def __init__(self, convert: Convert) -> None:
+        self._convert = convert
+        self.request: ConversionRequest | None = None
+        self.objects: deque[msgspec.Raw] = deque()
+        self.converted: deque[bytes | msgspec.Raw] = deque()
+        self.size = 0
+        """Bytes of the converted objects."""
+        self.count = 0
+        """Objects in the request."""
+
+    def split_some(self, splitter: Splitter) -> bool:
+        """Splits objects off for one slice. False when there are no more to split off."""
+        end = perf_counter() + _SLICE
+        while perf_counter() < end:
+            found = splitter.next()
+            if found is None:
+                return False
+            self.objects.append(found)
+        return True
+
+    def read(self, body: bytes | bytearray) -> None:
+        """Reads the envelope; its objects follow those that were split off. Raises BadReview."""
+        request = read_conversion(body)
+        self.objects.extend(request.objects)
+        self.request = replace(request, objects=())
+        self.count = len(self.objects)
+
+    def convert_some(self) -> None:
+        """Converts objects for one slice, at least one. Raises what the converter raises."""
+        assert self.request is not None  # noqa: S101  read before
+        end = perf_counter() + _SLICE
+        while self.objects:
+            converted = self._convert(self.objects.popleft(), self.request.desired)
+            self.converted.append(converted)
+            self.size += len(memoryview(converted))
+            if perf_counter() >= end:
+                return
+
+    def drain(self) -> Iterator[bytes | msgspec.Raw]:
+        """The converted objects, in order, each forgotten when it is taken."""
+        while self.converted:
+            yield self.converted.popleft()
+
+    def drop(self) -> None:
+        self.objects.clear()
+        self.converted.clear()
+
+
+def _direction(request: ConversionRequest) -> str:
+    return _DIRECTIONS.get(request.desired, "unknown")

@@ -1,0 +1,45 @@
+"""What one server lets in at once, and for how long it waits (design rule 9). Numbers only; others enforce them.
+
+Calls wait in line rather than being refused, because a refused conversion is a failed one.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Durations in seconds, sizes in bytes."""
+
+    handshake: float = 10.0
+    """From the first byte of a TLS handshake to its end: what the API server gives it."""
+    header: float = 10.0
+    """From the first byte of a request (of a new connection: from its opening) to the end of its header."""
+    body: float = 30.0
+    """From the end of the header, or the end of the wait in line, to the end of the body: the API server gives up then."""
+    line: float = 30.0
+    """The longest wait in line; after that the caller has gone."""
+    idle: float = 120.0
+    """Between two requests; longer than the 90 s of Go's client, so that it closes first and never meets a closed one."""
+    drain: float = 10.0
+    """What calls in flight get when the server stops."""
+
+    connections: int = 4096
+    handshakes: int = 64
+    """At once. Each costs about 0.45 ms of CPU, all of them may fall into one turn of the loop."""
+    backlog: int = 4096
+    """The kernel's queue; a connection that does not fit comes back a second later (design section 5)."""
+
+    waiting: int = 2000
+    """Calls in line; one more is refused."""
+    waiting_bytes: int = 2048 * MIB
+    """Announced bytes in line; more are refused."""
+    small_body: int = MIB
+    """Up to here a body is small. Small and large bodies have lines of their own: a list must not hold up single objects."""
+    small_bytes: int = 32 * MIB
+    """Small bodies in flight, taken together."""
+    large_bytes: int = 64 * MIB
+    """Large bodies in flight, taken together; a single one beyond that goes alone."""

@@ -1,0 +1,272 @@
+"""The HTTPS server of the webhooks: which path, how large, in which order, and how the answer leaves.
+
+A call passes four gates: its path, its announced size, the line (bytes in flight are bounded), and the deadline for its
+body. The handler then turns bytes into an `Answer` whose pieces are written while they are made, each batch in a turn of
+the turnstile, so that an answer of 100 MB neither stops the loop nor exists twice. What the bytes mean is not known here.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final, Protocol
+
+import anyio
+from aiohttp import web
+from anyio.abc import TaskStatus
+
+from aioctl.serving.http_server import ConnectionObserver, HttpServer, TlsSource
+from aioctl.serving.limits import KIB, Limits
+from aioctl.serving.line import Line, Refused
+
+_BATCH: Final = 128 * KIB
+"""Bytes written in one turn: about 0.1 ms of encryption."""
+_RETRY_AFTER: Final = "1"
+_TEXT: Final = "text/plain; charset=utf-8"
+
+Piece = bytes | bytearray | memoryview
+
+
+@dataclass(slots=True)
+class Call:
+    """One request, its body read. The handler takes the body, so that nobody else keeps it alive."""
+
+    path: str
+    content_type: str
+    started: float
+    """Loop time at which the header was complete: waiting in line counts as latency."""
+    body: bytes | bytearray
+
+    def take(self) -> bytes | bytearray:
+        """The body; it is not kept here."""
+        body, self.body = self.body, b""
+        return body
+
+
+@dataclass(slots=True)
+class Answer:
+    """What to send. `pieces` is consumed once; `length` is the sum of their sizes, if it is known."""
+
+    status: int
+    content_type: str
+    pieces: Iterable[Piece]
+    length: int | None = None
+    sent: Callable[[], None] | None = None
+    """Called when the last piece is written, or the client is gone."""
+
+    @classmethod
+    def of(cls, status: int, body: bytes, content_type: str = "application/json") -> "Answer":
+        return cls(status, content_type, (body,), len(body))
+
+    @classmethod
+    def text(cls, status: int, text: str) -> "Answer":
+        return cls.of(status, f"{text}\n".encode(), _TEXT)
+
+
+class Turnstile(Protocol):
+    """Lets one CPU-bound stretch run per loop iteration; `engine.turnstile.Turnstile` is one."""
+
+    def turn(self, *, urgent: bool = False) -> AbstractAsyncContextManager[None]: ...
+
+
+class Handler(Protocol):
+    """Answers the calls of one path."""
+
+    @property
+    def body_limit(self) -> int:
+        """The largest body, in bytes, that is read at all."""
+        ...
+
+    def too_large(self, size: int) -> Answer:
+        """For a body of `size` bytes, which is beyond the limit and will not be read."""
+        ...
+
+    async def answer(self, call: Call) -> Answer: ...
+
+
+class WebhookObserver(ConnectionObserver, Protocol):
+    """Hooks for the metrics of calls; paths are those of the handlers, never a client's words."""
+
+    def call_started(self, path: str) -> None: ...
+
+    def call_ended(self, path: str, status: int, seconds: float, body_bytes: int) -> None:
+        """`status` 499: the client went away first."""
+        ...
+
+    def line_changed(self, waiting: int, bytes_in_flight: int) -> None: ...
+
+
+class NoWebhookObserver:
+    def handshake_failed(self) -> None:
+        pass
+
+    def header_timed_out(self) -> None:
+        pass
+
+    def call_started(self, path: str) -> None:
+        pass
+
+    def call_ended(self, path: str, status: int, seconds: float, body_bytes: int) -> None:
+        pass
+
+    def line_changed(self, waiting: int, bytes_in_flight: int) -> None:
+        pass
+
+
+class WebhookServer:
+    """Serves `handlers` by path over TLS; every replica runs one, leader or not."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        tls: TlsSource | None,
+        handlers: Mapping[str, Handler],
+        *,
+        limits: Limits,
+        turnstile: Turnstile,
+        observer: WebhookObserver | None = None,
+    ) -> None:
+        self._handlers = dict(handlers)
+        self._limits = limits
+        self._turnstile = turnstile
+        self._observer: WebhookObserver = observer or NoWebhookObserver()
+        self._line = Line(limits, self._observer.line_changed)
+        self._server = HttpServer(host, port, self._handle, limits=limits, tls=tls, observer=self._observer)
+
+    @property
+    def port(self) -> int:
+        """The port in use, once it is bound."""
+        return self._server.port
+
+    @property
+    def serving(self) -> bool:
+        return self._server.serving
+
+    @property
+    def connections(self) -> int:
+        return self._server.connections
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Serves until cancelled, then lets calls in flight end. See `HttpServer.run`."""
+        await self._server.run(task_status=task_status)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        handler = self._handlers.get(request.path)  # without the query: the API server adds ?timeout=30s
+        if handler is None:
+            return await self._send(
+                request, Answer.text(HTTPStatus.NOT_FOUND, f"no webhook at {request.path}")
+            )
+        if request.method != "POST":
+            refusal = Answer.text(HTTPStatus.METHOD_NOT_ALLOWED, f"{request.path} takes POST only")
+            return await self._send(request, refusal, {"Allow": "POST"})
+        started = anyio.current_time()
+        status, size = 499, request.content_length or 0
+        self._observer.call_started(request.path)
+        try:
+            response = await self._admitted(request, handler, started)
+            status = response.status
+            return response
+        finally:
+            self._observer.call_ended(request.path, status, anyio.current_time() - started, size)
+
+    async def _admitted(
+        self, request: web.BaseRequest, handler: Handler, started: float
+    ) -> web.StreamResponse:
+        announced = request.content_length
+        # Without an announcement nothing can be reserved: such a body counts, and ends, as a small one.
+        limit = (
+            handler.body_limit if announced is not None else min(handler.body_limit, self._limits.small_body)
+        )
+        size = limit if announced is None else announced
+        if size > limit:
+            return await self._send(request, handler.too_large(size))
+        try:
+            async with self._line.admit(size):
+                return await self._read_and_answer(request, handler, started, size)
+        except Refused as error:
+            refusal = Answer.text(HTTPStatus.TOO_MANY_REQUESTS, str(error))
+            return await self._send(request, refusal, {"Retry-After": _RETRY_AFTER})
+
+    async def _read_and_answer(
+        self, request: web.BaseRequest, handler: Handler, started: float, size: int
+    ) -> web.StreamResponse:
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
+        try:
+            with anyio.fail_after(self._limits.body):
+                body = await _read(request, size)
+        except TimeoutError:
+            text = f"the body did not arrive within {self._limits.body:g} s"
+            return await self._send(request, Answer.text(HTTPStatus.REQUEST_TIMEOUT, text))
+        if body is None:
+            return await self._send(request, handler.too_large(size + 1))
+        call = Call(request.path, request.headers.get("Content-Type", ""), started, body)
+        del body
+        return await self._send(request, await handler.answer(call))
+
+    async def _send(
+        self, request: web.BaseRequest, answer: Answer, headers: Mapping[str, str] | None = None
+    ) -> web.StreamResponse:
+        """Writes the answer: a small one whole, a large one batch by batch."""
+        if answer.length is not None and answer.length <= _BATCH:
+            whole = web.Response(status=answer.status, headers=headers, body=_batch(iter(answer.pieces)))
+            whole.headers["Content-Type"] = answer.content_type
+            if self._server.draining:
+                whole.force_close()
+            if answer.sent is not None:
+                answer.sent()
+            return whole
+        response = web.StreamResponse(status=answer.status, headers=headers)
+        response.headers["Content-Type"] = answer.content_type
+        if self._server.draining:
+            response.force_close()
+        if answer.length is None:
+            response.enable_chunked_encoding()
+        else:
+            response.content_length = answer.length
+        try:
+            await response.prepare(request)
+            pieces = iter(answer.pieces)
+            while True:
+                async with self._turnstile.turn(urgent=True):
+                    batch = _batch(pieces)
+                if not batch:
+                    break
+                await response.write(batch)
+            await response.write_eof()
+        finally:
+            if answer.sent is not None:
+                answer.sent()
+        return response
+
+
+def _batch(pieces: Iterable[Piece]) -> bytes:
+    """The next pieces, joined to about the size of one write; empty at the end."""
+    batch: list[Piece] = []
+    size = 0
+    for piece in pieces:
+        batch.append(piece)
+        size += len(piece)
+        if size >= _BATCH:
+            break
+    return b"".join(batch)
+
+
+async def _read(request: web.BaseRequest, size: int) -> bytes | bytearray | None:
+    """The body, at most `size` bytes; None if there are more. Kept once: chunks go straight into their place."""
+    if request.content_length is None:
+        chunks = bytearray()
+        while not request.content.at_eof():
+            chunks += await request.content.readany()
+            if len(chunks) > size:
+                return None
+        return chunks
+    body = bytearray(size)
+    filled = 0
+    while not request.content.at_eof():
+        chunk = await request.content.readany()
+        body[filled : filled + len(chunk)] = chunk
+        filled += len(chunk)
+    return body
