@@ -1,0 +1,151 @@
+"""Objects from one version into another, through the conversion webhook exactly as kube-apiserver asks and checks it.
+
+One call of `convert` is one ConversionReview (spec 10 section 8.1); objects already in the wanted version are not sent, and
+no call is made when none is left. Of an answer's metadata only labels and annotations count, the rest is restored.
+Resources without a webhook are translated in memory by the functions of their tables.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import anyio
+import msgspec
+
+from aioctl.sim.errors import StatusError, plain_500
+from aioctl.sim.resources import GroupVersion, Object, Resource
+from aioctl.sim.stats import HookStats
+from aioctl.sim.webhooks import HookFailure, HookTarget, WebhookCaller
+
+TIMEOUT = 30.0
+"""Seconds; fixed in the API server."""
+_REVIEW = "apiextensions.k8s.io/v1"
+
+
+class ConversionError(StatusError):
+    """A conversion that failed, worded as users see it. The original's kind is part of the text."""
+
+
+def failed(source: Mapping[str, Any], why: str) -> ConversionError:
+    at = source.get("apiVersion")
+    text = f"conversion webhook for {at}, Kind={source.get('kind')} failed: {why}"
+    return ConversionError(500, "", text)
+
+
+class Converter:
+    """Translates objects of all resources."""
+
+    def __init__(
+        self, caller: WebhookCaller, target_of: Callable[[str], HookTarget | None], stats: HookStats
+    ) -> None:
+        """`target_of` answers where a resource's CRD says its webhook is (None: strategy None)."""
+        self._caller = caller
+        self._target_of = target_of
+        self._stats = stats
+
+    async def convert(
+        self, resource: Resource, objects: Sequence[Object], to: GroupVersion, *, cause: str
+    ) -> list[Object]:
+        """All objects in version `to`, all or none. Raises StatusError 500."""
+        others = [obj for obj in objects if obj["apiVersion"] != to.api_version]
+        if not others:
+            return list(objects)
+        target = self._target_of(resource.title) if resource.webhook else None
+        if target is None:
+            converted = [_locally(resource, obj, to) for obj in others]
+        else:
+            converted = await self._ask(target, others, to, cause)
+        answers = iter(converted)
+        return [obj if obj["apiVersion"] == to.api_version else next(answers) for obj in objects]
+
+    async def _ask(
+        self, target: HookTarget, objects: Sequence[Object], to: GroupVersion, cause: str
+    ) -> list[Object]:
+        uid = str(uuid.uuid4())
+        request = {"uid": uid, "desiredAPIVersion": to.api_version, "objects": objects}
+        body = msgspec.json.encode({"apiVersion": _REVIEW, "kind": "ConversionReview", "request": request})
+        started = anyio.current_time()
+        self._stats.begin(len(objects), cause)
+        is_done = False
+        try:
+            with anyio.fail_after(TIMEOUT):
+                answer = await self._caller.call(target, body, seconds=TIMEOUT)
+            converted = _checked(answer, uid, objects, to)
+            is_done = True
+        except HookFailure as error:
+            raise failed(objects[0], str(error)) from error
+        except TimeoutError as error:
+            why = f'Post "{target.url}?timeout={TIMEOUT:g}s": context deadline exceeded'
+            raise failed(objects[0], why) from error
+        finally:
+            self._stats.end(anyio.current_time() - started, failed=not is_done)
+        return converted
+
+
+def _locally(resource: Resource, obj: Object, to: GroupVersion) -> Object:
+    source = resource.version(GroupVersion.parse(obj["apiVersion"]))
+    wanted = resource.version(to)
+    if source is None or wanted is None:
+        raise plain_500(f"{resource.title} is not served in {to.api_version}")
+    return {**wanted.from_storage(source.to_storage(obj)), "apiVersion": to.api_version}
+
+
+def _checked(answer: bytes, uid: str, objects: Sequence[Object], to: GroupVersion) -> list[Object]:
+    try:
+        review = msgspec.json.decode(answer)
+    except msgspec.DecodeError as error:
+        raise failed(objects[0], f"unable to decode the webhook's answer: {error}") from error
+    found = (review.get("apiVersion"), review.get("kind")) if isinstance(review, dict) else (None, None)
+    if found != (_REVIEW, "ConversionReview"):
+        text = (
+            f"expected webhook response of {_REVIEW}, Kind=ConversionReview, got {found[0]}, Kind={found[1]}"
+        )
+        raise failed(objects[0], text)
+    response = review.get("response")
+    if not isinstance(response, dict):
+        raise failed(objects[0], "webhook response was empty")
+    if response.get("uid") != uid:
+        raise failed(objects[0], f'expected response.uid="{uid}", got "{response.get("uid", "")}"')
+    result = response.get("result") or {}
+    if result.get("status") != "Success":
+        text = (
+            result.get("message") or f"response.result.status was '{result.get('status', '')}', not 'Success'"
+        )
+        raise failed(objects[0], text)
+    converted = response.get("convertedObjects") or []
+    if len(converted) != len(objects):
+        raise failed(objects[0], f"returned {len(converted)} objects, expected {len(objects)}")
+    for original, obj in zip(objects, converted, strict=True):
+        _restore(original, obj, to)
+    return list(converted)
+
+
+def _restore(original: Object, converted: Any, to: GroupVersion) -> None:
+    if not isinstance(converted, dict) or converted.get("apiVersion") != to.api_version:
+        received = converted.get("apiVersion") if isinstance(converted, dict) else None
+        text = f"invalid groupVersion (expected {to.api_version}, received {received})"
+        raise failed(original, f"returned invalid converted object: {text}")
+    if converted.get("kind") != original.get("kind"):
+        text = f"invalid kind (expected {original.get('kind')}, received {converted.get('kind')})"
+        raise failed(original, f"returned invalid converted object: {text}")
+    metadata = converted.get("metadata")
+    if not isinstance(metadata, dict):
+        raise failed(original, "returned invalid converted object: missing metadata in converted object")
+    mine = original["metadata"]
+    for field in ("name", "namespace", "uid"):
+        if metadata.get(field, "") != mine.get(field, ""):
+            title = {"name": "name", "namespace": "namespace", "uid": "UID"}[field]
+            text = f"must have the same {title}: {metadata.get(field, '')} != {mine.get(field, '')}"
+            raise failed(original, f"returned invalid metadata: {text}")
+    kept = {key: value for key, value in mine.items() if key not in {"labels", "annotations"}}
+    for field in ("labels", "annotations"):
+        values = metadata.get(field)
+        if values is not None and (
+            not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values())
+        ):
+            raise failed(
+                original, f"returned invalid metadata: invalid metadata of type {type(values).__name__}"
+            )
+        if values:
+            kept[field] = values
+    converted["metadata"] = kept

@@ -1,0 +1,456 @@
+"""Create, update, patch and delete, step by step in the real server's order.
+
+Body, defaults and schema in the request's version; admission; conversion into the stored version; the write, if nobody was
+faster; the answer, converted back. A write that would change nothing is not one. Status is a matter of its own: the status
+subresource changes nothing else, ordinary writes leave it alone.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aioctl.sim import objectmeta, patch
+from aioctl.sim.admission import Attributes
+from aioctl.sim.builtins import drop_nulls
+from aioctl.sim.core import Core
+from aioctl.sim.errors import (
+    Cause,
+    StatusError,
+    already_exists,
+    bad_request,
+    conflict,
+    forbidden,
+    invalid,
+    invalid_value,
+    method_not_allowed,
+    not_found,
+    plain_500,
+    unsupported_media,
+)
+from aioctl.sim.requests import SimRequest, Target, decode_body, decode_object
+from aioctl.sim.resources import Object, Version
+from aioctl.sim.store import Collection, Key, Record, record_of
+
+_ATTEMPTS = 5
+"""How often a write without resourceVersion is tried again when somebody else was faster."""
+FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The record to answer with (in the request's version) and what went along. `record` None: a Status is the answer."""
+
+    record: Record | None
+    status: int = 200
+    warnings: list[str] = field(default_factory=list)
+    wrote: bool = True
+    removed: Record | None = None
+
+
+class Writer:
+    """The writing verbs on one cluster."""
+
+    def __init__(self, core: Core, written: Callable[[Collection, Record, str], None]) -> None:
+        """`written` is told every write: collection, record, and ADDED, MODIFIED or DELETED."""
+        self._core = core
+        self._written = written
+
+    # -- create
+
+    async def create(
+        self, collection: Collection, version: Version, target: Target, request: SimRequest
+    ) -> Outcome:
+        """POST on a collection."""
+        return await self.create_object(
+            collection, version, target.namespace, decode_object(request), is_dry_run=is_dry_run(request)
+        )
+
+    async def create_object(
+        self,
+        collection: Collection,
+        version: Version,
+        namespace: str,
+        obj: Object,
+        *,
+        is_dry_run: bool = False,
+    ) -> Outcome:
+        """Creates a decoded object; see the module for the order of things. Raises StatusError."""
+        resource = collection.resource
+        objectmeta.check_type(obj, version.at.api_version, resource.kind)
+        metadata = objectmeta.metadata_of(obj)
+        self._check_namespace(collection, metadata, namespace)
+        if metadata.get("resourceVersion"):
+            raise plain_500("resourceVersion should not be set on objects to be created")
+        if not metadata.get("name") and isinstance(prefix := metadata.get("generateName"), str):
+            metadata["name"] = prefix + self._core.new_suffix()
+        for field_name in objectmeta.SYSTEM_FIELDS:
+            metadata.pop(field_name, None)
+        metadata["uid"] = self._core.new_uid()
+        metadata["creationTimestamp"] = self._core.clock.stamp()
+        if resource.generation:
+            metadata["generation"] = 1
+        if resource.status:
+            obj.pop("status", None)
+        self._prepare(collection, version, obj, None)
+        name = metadata["name"]
+        attributes = Attributes(resource, version.at, "CREATE", namespace, name, obj, None, is_dry_run)
+        warnings = await self._core.admission.review(attributes)
+        stored = await self._stored(collection, obj)
+        key = (namespace, name)
+        if key in collection.records:
+            raise already_exists(resource.title, resource.group, name)
+        record = self._commit(collection, stored, key, is_dry_run=is_dry_run)
+        answer = await self._core.as_record(collection, record, version.at)
+        return Outcome(answer, 201, warnings, wrote=not is_dry_run)
+
+    def _check_namespace(self, collection: Collection, metadata: Object, namespace: str) -> None:
+        resource = collection.resource
+        if not resource.namespaced:
+            metadata.pop("namespace", None)
+            return
+        if not namespace:
+            raise bad_request("an empty namespace may not be set during creation")
+        if metadata.get("namespace", namespace) != namespace:
+            raise bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+        metadata["namespace"] = namespace
+        owner = self._core.collection("namespaces").records.get(("", namespace))
+        if owner is None:
+            raise not_found("namespaces", "", namespace)
+        if b'"deletionTimestamp"' in owner.raw:
+            why = f"unable to create new content in namespace {namespace} because it is being terminated"
+            raise forbidden(resource.title, resource.group, str(metadata.get("name", "")), why)
+
+    def _prepare(self, collection: Collection, version: Version, new: Object, old: Object | None) -> None:
+        """Defaults and validation in the request's version. Raises StatusError 400 or 422."""
+        resource = collection.resource
+        if not resource.custom:
+            drop_nulls(new)
+        if resource.prepare is not None:
+            resource.prepare(new, old)
+        if version.schema is not None:
+            version.schema.apply_defaults(new)
+        if resource.title == "services":
+            self._allocate(new)
+        causes = [*objectmeta.findings(resource, new["metadata"]), *version.findings(new, old)]
+        if old is not None:
+            causes += objectmeta.update_findings(new, old)
+        self._refuse(collection, new, causes)
+
+    def _allocate(self, service: Object) -> None:
+        spec = service["spec"]
+        if spec.get("type") != "ExternalName" and not spec.get("clusterIP"):
+            spec["clusterIP"] = self._core.new_address()
+        if spec.get("clusterIP"):
+            spec.setdefault("clusterIPs", [spec["clusterIP"]])
+
+    @staticmethod
+    def _refuse(collection: Collection, obj: Object, causes: list[Cause]) -> None:
+        if causes:
+            resource = collection.resource
+            raise invalid(resource.kind, resource.group, str(obj["metadata"].get("name", "")), causes)
+
+    async def _stored(self, collection: Collection, obj: Object) -> Object:
+        """The object in the stored version."""
+        resource = collection.resource
+        converted = await self._core.converter.convert(resource, [obj], resource.stored, cause="write")
+        return converted[0]
+
+    def _commit(self, collection: Collection, obj: Object, key: Key, *, is_dry_run: bool) -> Record:
+        if is_dry_run:
+            return record_of(objectmeta.copy(obj), key, self._core.store.revision)
+        is_new = key not in collection.records
+        record = self._core.store.put(collection, obj, key)
+        self._written(collection, record, "ADDED" if is_new else "MODIFIED")
+        return record
+
+    # -- update
+
+    async def update(
+        self, collection: Collection, version: Version, target: Target, request: SimRequest
+    ) -> Outcome:
+        """PUT on an object or its status."""
+        obj = decode_object(request)
+        objectmeta.check_type(obj, version.at.api_version, collection.resource.kind)
+        metadata = objectmeta.metadata_of(obj)
+        name = metadata.get("name", "")
+        if name != target.name:
+            raise bad_request(
+                f"the name of the object ({name}) does not match the name on the URL ({target.name})"
+            )
+        if metadata.get("namespace", target.namespace) != target.namespace:
+            raise bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+        if not metadata.get("resourceVersion") and not collection.resource.unconditional_update:
+            detail = "must be specified for an update"
+            raise invalid(
+                collection.resource.kind,
+                collection.resource.group,
+                name,
+                [Cause("metadata.resourceVersion", f"Invalid value: 0x0: {detail}")],
+            )
+        return await self._change(
+            collection, version, target, lambda _: objectmeta.copy(obj), is_dry_run=is_dry_run(request)
+        )
+
+    async def patch(
+        self, collection: Collection, version: Version, target: Target, request: SimRequest
+    ) -> Outcome:
+        """PATCH on an object or its status; server-side apply creates what is missing."""
+        kind = request.content_type
+        body = decode_body(request)
+        if kind == patch.APPLY_PATCH:
+            return await self._apply(collection, version, target, request, body)
+        change: Callable[[Object], Any]
+        if kind == patch.MERGE_PATCH:
+            change = lambda old: patch.merge(old, body)  # noqa: E731 -- three one-liners side by side
+        elif kind == patch.JSON_PATCH:
+            change = lambda old: patch.json_patch(old, body)  # noqa: E731
+        elif kind == patch.STRATEGIC_PATCH and not collection.resource.custom:
+            change = lambda old: patch.strategic(old, body)  # noqa: E731
+        else:
+            accepted = [patch.JSON_PATCH, patch.MERGE_PATCH, patch.APPLY_PATCH]
+            raise unsupported_media(
+                accepted if collection.resource.custom else [*accepted, patch.STRATEGIC_PATCH]
+            )
+        return await self._change(collection, version, target, change, is_dry_run=is_dry_run(request))
+
+    async def _apply(
+        self, collection: Collection, version: Version, target: Target, request: SimRequest, body: Any
+    ) -> Outcome:
+        if not isinstance(body, dict):
+            raise bad_request("the body of an apply patch must be an object")
+        if not request.argument("fieldManager"):
+            raise bad_request('PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value')
+        if (target.namespace, target.name) in collection.records:
+            return await self._change(
+                collection,
+                version,
+                target,
+                lambda old: patch.merge(old, body),
+                is_dry_run=is_dry_run(request),
+            )
+        body.setdefault("metadata", {}).setdefault("name", target.name)
+        return await self.create_object(
+            collection, version, target.namespace, body, is_dry_run=is_dry_run(request)
+        )
+
+    async def _change(
+        self,
+        collection: Collection,
+        version: Version,
+        target: Target,
+        change: Callable[[Object], Any],
+        *,
+        is_dry_run: bool,
+    ) -> Outcome:
+        resource = collection.resource
+        if target.subresource not in {"", "status"} or (target.subresource and not resource.status):
+            raise method_not_allowed()
+        key = (target.namespace, target.name)
+        for _ in range(_ATTEMPTS):
+            held = collection.records.get(key)
+            if held is None:
+                raise not_found(resource.title, resource.group, target.name)
+            old = await self._core.as_object(collection, held, version.at)
+            new = change(objectmeta.copy(old))
+            if not isinstance(new, dict):
+                raise bad_request("the patch does not leave an object")
+            warnings = await self._judge(collection, version, target, new, old, is_dry_run=is_dry_run)
+            stored = await self._stored(collection, new)
+            # Somebody else was faster: the next round sees their object, and a resourceVersion in the wish refuses it.
+            if collection.records.get(key) is held:
+                return await self._finish(collection, version, held, stored, warnings, is_dry_run=is_dry_run)
+        raise conflict(resource.title, resource.group, target.name)
+
+    async def _judge(
+        self,
+        collection: Collection,
+        version: Version,
+        target: Target,
+        new: Object,
+        old: Object,
+        *,
+        is_dry_run: bool,
+    ) -> list[str]:
+        """Everything between the wish and the write, in place on `new`; answers admission's warnings."""
+        resource = collection.resource
+        objectmeta.metadata_of(new)
+        objectmeta.check_type(new, version.at.api_version, resource.kind)
+        objectmeta.check_update(resource, new, old)
+        if target.subresource:
+            status = new.get("status")
+            new.clear()
+            new.update(objectmeta.copy(old))
+            new.pop("status", None)
+            if status is not None:
+                new["status"] = status
+            if version.schema is not None:
+                version.schema.apply_defaults(new)
+                self._refuse(collection, new, version.findings(new, old))
+        else:
+            objectmeta.keep_system_fields(new, old)
+            if resource.status:
+                new.pop("status", None)
+                if "status" in old:
+                    new["status"] = old["status"]
+            self._prepare(collection, version, new, old)
+        if resource.generation and objectmeta.spec_changed(resource, new, old):
+            new["metadata"]["generation"] = int(old["metadata"].get("generation") or 0) + 1
+        attributes = Attributes(
+            resource,
+            version.at,
+            "UPDATE",
+            target.namespace,
+            target.name,
+            new,
+            old,
+            is_dry_run,
+            target.subresource,
+        )
+        return await self._core.admission.review(attributes)
+
+    async def _finish(
+        self,
+        collection: Collection,
+        version: Version,
+        held: Record,
+        stored: Object,
+        warnings: list[str],
+        *,
+        is_dry_run: bool,
+    ) -> Outcome:
+        metadata = stored["metadata"]
+        is_namespace = collection.resource.title == "namespaces"
+        if metadata.get("deletionTimestamp") and not metadata.get("finalizers") and not is_namespace:
+            if is_dry_run:
+                return Outcome(await self._core.as_record(collection, held, version.at), wrote=False)
+            # The last finalizer is gone: the write is the deletion.
+            record = record_of(stored, held.key, held.revision)
+            removed = self._remove(collection, held.key)
+            return Outcome(
+                await self._core.as_record(collection, record, version.at), 200, warnings, removed=removed
+            )
+        if objectmeta.same_apart_from_revision(stored, held.decode()):
+            record, wrote = held, False
+        else:
+            record, wrote = self._commit(collection, stored, held.key, is_dry_run=is_dry_run), not is_dry_run
+        return Outcome(await self._core.as_record(collection, record, version.at), 200, warnings, wrote=wrote)
+
+    # -- delete
+
+    async def delete(
+        self, collection: Collection, version: Version, target: Target, request: SimRequest
+    ) -> Outcome:
+        """DELETE on an object, with DeleteOptions in body or query."""
+        options: Mapping[str, Any] = decode_object(request) if request.body.strip() else {}
+        policy = options.get("propagationPolicy") or request.argument("propagationPolicy")
+        return await self.delete_object(
+            collection,
+            version,
+            (target.namespace, target.name),
+            options=options,
+            policy=str(policy or ""),
+            is_dry_run=is_dry_run(request) or bool(options.get("dryRun")),
+        )
+
+    async def delete_object(
+        self,
+        collection: Collection,
+        version: Version,
+        key: Key,
+        *,
+        options: Mapping[str, Any] | None = None,
+        policy: str = "",
+        is_dry_run: bool = False,
+    ) -> Outcome:
+        """Deletes now, or marks for deletion while finalizers hold the object. Raises StatusError."""
+        resource = collection.resource
+        held = collection.records.get(key)
+        if held is None:
+            raise not_found(resource.title, resource.group, key[1])
+        old = await self._core.as_object(collection, held, version.at)
+        objectmeta.check_preconditions(resource, options or {}, old)
+        attributes = Attributes(resource, version.at, "DELETE", key[0], key[1], None, old, is_dry_run)
+        warnings = await self._core.admission.review(attributes)
+        current = collection.records.get(key)
+        if current is None:
+            raise not_found(resource.title, resource.group, key[1])
+        obj = current.decode()
+        finalizers = _finalizers(obj, policy, resource.title)
+        if finalizers and is_dry_run:
+            return Outcome(await self._core.as_record(collection, current, version.at), wrote=False)
+        if finalizers:
+            if _mark_for_deletion(obj, finalizers, self._core.clock.stamp()):
+                current = self._commit(collection, obj, key, is_dry_run=False)
+            return Outcome(await self._core.as_record(collection, current, version.at), 200, warnings)
+        if is_dry_run:
+            return Outcome(None, 200, warnings, wrote=False, removed=current)
+        removed = self._remove(collection, key)
+        if removed.at != version.at:
+            # The real server decodes what it deleted into the request's version.
+            await self._core.as_record(collection, removed, version.at)
+        return Outcome(None, 200, warnings, removed=removed)
+
+    def rewrite(self, collection: Collection, obj: Object, key: Key) -> None:
+        """A write of the system itself, past admission; the deletion when nothing holds a marked object any more."""
+        metadata = obj["metadata"]
+        is_held = metadata.get("finalizers") or (
+            collection.resource.title == "namespaces" and obj["spec"].get("finalizers")
+        )
+        if metadata.get("deletionTimestamp") and not is_held:
+            self._remove(collection, key)
+            return
+        objectmeta.metadata_of(obj)
+        self._commit(collection, obj, key, is_dry_run=False)
+
+    def _remove(self, collection: Collection, key: Key) -> Record:
+        record = self._core.store.delete(collection, key)
+        self._written(collection, record, "DELETED")
+        return record
+
+
+def _finalizers(obj: Object, policy: str, title: str) -> list[str]:
+    """The finalizers a deletion leaves on the object, by propagation policy."""
+    held = [item for item in obj["metadata"].get("finalizers") or () if item not in {FOREGROUND, ORPHAN}]
+    kept = [item for item in obj["metadata"].get("finalizers") or () if item in {FOREGROUND, ORPHAN}]
+    if policy == "Foreground":
+        kept = [FOREGROUND]
+    elif policy == "Orphan":
+        kept = [ORPHAN]
+    elif policy == "Background":
+        kept = []
+    if title == "namespaces" and (obj.get("spec") or {}).get("finalizers"):
+        # A namespace is held by its spec until it is empty; the collector empties it.
+        kept.append("kubernetes")
+    return held + kept
+
+
+def _mark_for_deletion(obj: Object, finalizers: list[str], stamp: str) -> bool:
+    """Puts the mark; False when everything stood there already."""
+    metadata = obj["metadata"]
+    wanted = [item for item in finalizers if item != "kubernetes"]
+    if metadata.get("deletionTimestamp") and (metadata.get("finalizers") or []) == wanted:
+        return False
+    metadata["finalizers"] = wanted
+    if not wanted:
+        del metadata["finalizers"]
+    if not metadata.get("deletionTimestamp"):
+        metadata["deletionTimestamp"] = stamp
+        metadata["deletionGracePeriodSeconds"] = 0
+        if metadata.get("generation"):
+            metadata["generation"] += 1
+        if "kubernetes" in finalizers:
+            obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
+    return True
+
+
+def is_dry_run(request: SimRequest) -> bool:
+    """dryRun=All; anything else is refused. Raises StatusError."""
+    value = request.argument("dryRun")
+    if value not in {"", "All"}:
+        field_error = invalid_value("dryRun", value, 'supported values: "All"')
+        raise StatusError(422, "Invalid", f'CreateOptions.meta.k8s.io "" is invalid: {field_error.text}')
+    return value == "All"
