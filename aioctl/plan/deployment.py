@@ -8,11 +8,11 @@ next reconcile creates it again.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from aioctl.api.equality import equal
+from aioctl.api.equality import derivative, equal
 from aioctl.api.kinds import DEPLOYMENT
 from aioctl.api.names import has_our_labels
 from aioctl.api.objects import Object, dig, integer, is_deleting, mapping
-from aioctl.plan.children import build, delete, ensure, is_ours, spec_is_derivative
+from aioctl.plan.children import build, delete, ensure, is_ours
 from aioctl.plan.model import Context, Write, need
 from aioctl.plan.pod_defaults import with_defaults
 
@@ -62,8 +62,10 @@ def ensure_deployment(
 
 
 def _same(wanted: Object, live: Object) -> bool:
+    ours = mapping(wanted, "spec")
+    around = {**ours, "template": {"metadata": ours["template"]["metadata"]}}
     return (
-        spec_is_derivative(wanted, live)
+        derivative(around, mapping(live, "spec"))
         and not dig(live, "spec", "paused")
         and not dig(live, "spec", "minReadySeconds")
         and equal(with_defaults(mapping(wanted, *_POD_SPEC)), mapping(live, *_POD_SPEC))

@@ -10,9 +10,9 @@ from typing import Any
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import group_size, is_data_parallel, is_stopped
-from aioctl.api.equality import equal
+from aioctl.api.equality import derivative, equal
 from aioctl.api.objects import FieldError, Object, integer, mapping, present, sequence
-from aioctl.plan.children import build, ensure, is_ours, remove, spec_is_derivative, under
+from aioctl.plan.children import build, ensure, is_ours, remove, under
 from aioctl.plan.model import Context, PlanError, Served, Write, need
 from aioctl.plan.rbac import (
     account,
@@ -250,10 +250,19 @@ def _same(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
     led = present(wanted, *_LEADER)
     return (
         led == present(live, *_LEADER)
+        and derivative(_without_pods(mapping(wanted, "spec")), mapping(live, "spec"))
         and (not led or _same_pod(mapping(wanted, *_LEADER, "spec"), mapping(live, *_LEADER, "spec")))
         and _same_pod(mapping(wanted, *_WORKER, "spec"), mapping(live, *_WORKER, "spec"))
-        and spec_is_derivative(wanted, live)
     )
+
+
+def _without_pods(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The set's spec with the metadata of its templates but not their pods, which are compared in full."""
+    template = dict(mapping(spec, "leaderWorkerTemplate"))
+    for field in ("leaderTemplate", "workerTemplate"):
+        if field in template:
+            template[field] = {"metadata": mapping(template, field, "metadata")}
+    return {**spec, "leaderWorkerTemplate": template}
 
 
 def _same_pod(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
