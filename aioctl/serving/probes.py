@@ -1,0 +1,183 @@
+"""The probes: `/healthz` and `/readyz`, each over named checks, on a port of their own (spec 60 section 3).
+
+A check answers an empty text, or what is wrong. Readiness means that conversion works: the server's own port is called
+over TLS, as the API server would. It looks at neither caches nor leadership nor the API server, because listing our own
+kind may need this very webhook. Liveness looks at what only a restart can cure; which watches count is injected.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Final, Protocol
+
+import aiohttp
+import anyio
+import msgspec
+from aiohttp import web
+from anyio.abc import TaskStatus
+
+from aioctl.api.kinds import SERVICE, V1ALPHA1, V1ALPHA2
+from aioctl.serving.conversion import PATH
+from aioctl.serving.http_server import HttpServer
+from aioctl.serving.limits import Limits
+
+Check = Callable[[], Awaitable[str]]
+
+CHECK_TIMEOUT: Final = 4.0
+"""Seconds; less than the probes' own 5 s, so that the answer names the check."""
+_ANY_ADDRESS: Final = ("", "0.0.0.0", "::")  # noqa: S104  compared with, not bound
+
+_SELF_REVIEW: Final = msgspec.json.encode(
+    {
+        "kind": "ConversionReview",
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "request": {
+            "uid": "readyz",
+            "desiredAPIVersion": V1ALPHA2,
+            "objects": [
+                {
+                    "apiVersion": V1ALPHA1,
+                    "kind": SERVICE.kind,
+                    "metadata": {"name": "readyz", "namespace": "readyz"},
+                }
+            ],
+        },
+    }
+)
+
+
+class _Converted(msgspec.Struct):
+    api_version: str = msgspec.field(name="apiVersion")
+
+
+class _Response(msgspec.Struct):
+    converted: list[_Converted] = msgspec.field(name="convertedObjects")
+
+
+class _Review(msgspec.Struct):
+    response: _Response
+
+
+_review = msgspec.json.Decoder(_Review)
+
+
+class ServedPort(Protocol):
+    """A server whose port is known once it is bound. `WebhookServer` is one."""
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def serving(self) -> bool: ...
+
+
+def self_conversion(server: ServedPort, host: str, *, timeout: float = CHECK_TIMEOUT) -> Check:
+    """A check that has one object converted through the webhook's own port, over a fresh TLS connection.
+
+    The certificate is not verified: whom it convinces depends on the CA bundle that the API server was given.
+    """
+    address = "localhost" if host in _ANY_ADDRESS else host
+
+    async def check() -> str:
+        if not server.serving:
+            return "the webhook server has not started: no certificate yet, or stopping"
+        url = f"https://{f'[{address}]' if ':' in address else address}:{server.port}{PATH}"
+        limits = aiohttp.ClientTimeout(total=timeout)
+        try:
+            async with (
+                aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False), timeout=limits) as session,
+                session.post(url, data=_SELF_REVIEW, headers={"Content-Type": "application/json"}) as answer,
+            ):
+                return _judge(answer.status, await answer.read())
+        except (aiohttp.ClientError, OSError) as error:
+            return f"a conversion through the webhook's own port failed: {str(error) or type(error).__name__}"
+
+    return check
+
+
+def fresh_watches(ages: Callable[[], Mapping[str, float]], limit: float) -> Check:
+    """A check that every watch was heard of within `limit` seconds; `ages` gives the seconds by the watch's name."""
+
+    async def check() -> str:
+        silent = sorted(f"{name} ({age:.0f} s)" for name, age in ages().items() if age > limit)
+        return f"watches silent for more than {limit:g} s: {', '.join(silent)}" if silent else ""
+
+    return check
+
+
+async def alive() -> str:
+    """The check that only asks whether the loop still turns."""
+    return ""
+
+
+class ProbeServer:
+    """Serves both probes over plain HTTP. Without checks of its own a probe says `ok` while the loop turns."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        healthz: Mapping[str, Check],
+        readyz: Mapping[str, Check],
+        limits: Limits | None = None,
+    ) -> None:
+        self._probes = {
+            "healthz": dict(healthz) or {"ping": alive},
+            "readyz": dict(readyz) or {"ping": alive},
+        }
+        self._server = HttpServer(host, port, self._answer, limits=limits or Limits())
+
+    @property
+    def port(self) -> int:
+        """The port in use, once it is bound."""
+        return self._server.port
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        await self._server.run(task_status=task_status)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        probe, _, name = request.path.strip("/").partition("/")
+        checks = self._probes.get(probe)
+        if checks is None or (name and name not in checks):
+            return _text(HTTPStatus.NOT_FOUND, f"no check at {request.path}")
+        if request.method not in ("GET", "HEAD"):
+            return _text(HTTPStatus.METHOD_NOT_ALLOWED, "probes are read with GET")
+        if name:
+            problem = await _run(checks[name])
+            if problem:
+                return _text(HTTPStatus.INTERNAL_SERVER_ERROR, f"{name} failed: {problem}")
+            return _text(HTTPStatus.OK, "ok")
+        lines, failed = [], False
+        for each, check in checks.items():
+            problem = await _run(check)
+            failed = failed or bool(problem)
+            lines.append(f"[-]{each} failed: {problem}" if problem else f"[+]{each} ok")
+        if failed:
+            return _text(HTTPStatus.INTERNAL_SERVER_ERROR, "\n".join([*lines, f"{probe} check failed"]))
+        if "verbose" in request.query:
+            return _text(HTTPStatus.OK, "\n".join([*lines, f"{probe} check passed"]))
+        return _text(HTTPStatus.OK, "ok")
+
+
+async def _run(check: Check) -> str:
+    try:
+        with anyio.fail_after(CHECK_TIMEOUT):
+            return await check()
+    except TimeoutError:
+        return f"no result within {CHECK_TIMEOUT:g} s"
+
+
+def _judge(status: int, body: bytes) -> str:
+    if status != HTTPStatus.OK:
+        return f"a conversion through the webhook's own port got HTTP {status}"
+    try:
+        converted = _review.decode(body).response.converted
+    except msgspec.MsgspecError:
+        converted = []
+    if [item.api_version for item in converted] == [V1ALPHA2]:
+        return ""
+    return f"a conversion through the webhook's own port got a wrong answer: {body[:200].decode(errors='replace')}"
+
+
+def _text(status: int, text: str) -> web.Response:
+    return web.Response(status=status, text=text, headers={"X-Content-Type-Options": "nosniff"})
