@@ -29,6 +29,13 @@ class TransportError(KubeError):
         self.maybe_sent = maybe_sent
 
 
+class Silence(TransportError):
+    """An open stream stayed without a byte for longer than it may."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, maybe_sent=True)
+
+
 class ApiError(KubeError):
     """The server answered with an error.
 

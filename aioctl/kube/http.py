@@ -15,7 +15,7 @@ import aiohttp
 import anyio
 
 from aioctl import __version__
-from aioctl.kube.errors import TransportError
+from aioctl.kube.errors import Silence, TransportError
 from aioctl.kube.wire import Request, Response, Stream
 
 USER_AGENT: Final = f"aioctl/{__version__}"
@@ -188,8 +188,9 @@ class _HttpStream:
                 with anyio.fail_after(self._idle_timeout):
                     return await self._answer.content.readany()
             except TimeoutError as silence:
-                text = f"{_title(self._request)}: nothing came for {self._idle_timeout:g} s"
-                raise TransportError(text, maybe_sent=True) from silence
+                raise Silence(
+                    f"{_title(self._request)}: nothing came for {self._idle_timeout:g} s"
+                ) from silence
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from aioctl.engine.store import Store
 from aioctl.engine.turnstile import Turnstile
 from aioctl.kube.cached import Cached
 from aioctl.kube.client import Client, Page, WatchEvent
-from aioctl.kube.errors import Gone, KubeError, NotFound
+from aioctl.kube.errors import Gone, KubeError, NotFound, Silence
 
 SERVER_TIMEOUT: Final = 300.0
 """Seconds after which the server ends a watch, jittered by a fifth either way so that watches do not end together."""
@@ -197,7 +197,7 @@ class Reflector:
             except NotFound:
                 raise
             except KubeError as error:
-                why = "broken"
+                why = "silence" if isinstance(error, Silence) else "error"
                 log.info("watch broke", kind=self.kind.resource, error=str(error))
             self._observer.watch_ended(self.kind, why)
             if self._clock.monotonic() - opened >= STABLE:

@@ -46,7 +46,8 @@ class Stream(Protocol):
     def lines(self) -> AsyncIterator[bytes]:
         """Lines without their newline, of any length (one object may have 1.5 MiB); ends when the server ends the stream.
 
-        Raises TransportError when the connection breaks, a half line included, or stays silent for `idle_timeout`.
+        Raises TransportError when the connection breaks, a half line included, and Silence after `idle_timeout` without
+        a byte.
         """
         ...
 

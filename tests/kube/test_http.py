@@ -11,7 +11,7 @@ import trustme
 from aiohttp import web
 
 from aioctl import __version__
-from aioctl.kube.errors import TransportError
+from aioctl.kube.errors import Silence, TransportError
 from aioctl.kube.http import HttpWire
 from aioctl.kube.wire import Request
 
@@ -244,7 +244,7 @@ async def test_a_silent_stream_ends_after_its_idle_time() -> None:
     ):
         lines = stream.lines()
         assert await anext(lines) == b'{"a":1}'
-        with pytest.raises(TransportError, match="nothing came for"):
+        with pytest.raises(Silence, match="nothing came for"):
             await anext(lines)
 
 

@@ -159,7 +159,7 @@ async def test_a_cut_watch_is_opened_again_and_the_cache_stays_in_sync() -> None
         await settle()
         assert scene.synced()
     assert scene.versions_watched() == ["5", "5"]
-    assert scene.seen.ends == ["broken"]
+    assert scene.seen.ends == ["error"]
     assert len(scene.seen.lists) == 1
 
 
@@ -176,7 +176,7 @@ async def test_a_silent_watch_is_given_up_after_its_deadline() -> None:
         assert len(scene.versions_watched()) == 2
         assert scene.reflector.last_event_age is not None
         assert scene.reflector.last_event_age < 2
-    assert scene.seen.ends == ["broken"]
+    assert scene.seen.ends == ["silence"]
 
 
 @virtual_time
@@ -365,7 +365,7 @@ async def test_decoding_passes_the_turnstile_in_slices() -> None:
         taken = 0
 
         @asynccontextmanager
-        async def turn(self, urgent: bool = False) -> AsyncIterator[None]:
+        async def turn(self, *, urgent: bool = False) -> AsyncIterator[None]:
             self.taken += 1
             yield
 

@@ -20,7 +20,7 @@ from typing import Any
 import anyio
 import msgspec
 
-from aioctl.kube.errors import TransportError
+from aioctl.kube.errors import Silence, TransportError
 from aioctl.kube.wire import Request, Response, Stream
 
 Answer = Response | Exception | Callable[[Request], Response]
@@ -84,7 +84,7 @@ class ScriptedStream:
                 with anyio.fail_after(self.idle_timeout):
                     line = await self._feed.get()
             except TimeoutError as silence:
-                raise TransportError("silence", maybe_sent=True) from silence
+                raise Silence("nothing came") from silence
             if line is None:
                 return
             if isinstance(line, Exception):
