@@ -1,0 +1,238 @@
+"""The AdmissionReview protocol, v1 and v1beta1, and the verdict on a review (spec 10 sections 5.2, 5.4 and 8.2).
+
+Every answer is HTTP 200 with `allowed` inside; a body that cannot be used is answered by a denial as well, so that the
+API server shows the reason. What must be read from a cluster or rendered to judge a config comes in as `config_check`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from aioctl.api import admission_warnings, validation
+from aioctl.api.conversion import up
+from aioctl.api.decoding import Undecodable, check_decodable
+from aioctl.api.kinds import CONFIG, GROUP, SERVICE
+from aioctl.api.objects import FieldError, is_deleting, sequence
+
+MAX_BODY = 7 * 1024 * 1024
+"""Bytes; a body of this size or more is refused (the limit of Go's webhook server)."""
+
+ConfigCheck = Callable[[Mapping[str, Any]], None]
+_KIND = "AdmissionReview"
+_V1 = "admission.k8s.io/v1"
+_VERSIONS = frozenset({_V1, "admission.k8s.io/v1beta1"})
+_BASE_REFS = (
+    "spec.baseRefs is not a permitted field in LLMInferenceServiceConfig, "
+    "support for recursive refs has been disabled"
+)
+
+
+class AdmissionRefused(Exception):
+    """The review is answered by a denial with this code and message; `uid` and `api_version` as far as known."""
+
+    def __init__(self, code: int, message: str, *, uid: str = "", api_version: str = _V1) -> None:
+        super().__init__(message)
+        self.code = code
+        self.uid = uid
+        self.api_version = api_version
+
+
+class ApiErrorStatus(Exception):
+    """For a `config_check` that failed on an API call: the error's own status is returned (spec 10 section 5.4)."""
+
+    def __init__(self, status: Mapping[str, Any]) -> None:
+        super().__init__(str(status.get("message", "")))
+        self.status = dict(status)
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionRequest:
+    """What a review asks; objects are decoded trees, None where the review has none."""
+
+    api_version: str
+    """The review's own version, which the answer repeats."""
+    uid: str
+    operation: str
+    obj: Any
+    old: Any
+    as_written: bool
+    """False when the API server converted the object for this webhook (matchPolicy Equivalent)."""
+
+
+class _GroupVersionKind(msgspec.Struct):
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+
+
+class _Request(msgspec.Struct):
+    uid: str = ""
+    operation: str = ""
+    kind: _GroupVersionKind | None = None
+    request_kind: _GroupVersionKind | None = msgspec.field(name="requestKind", default=None)
+    object: Any = None
+    old_object: Any = msgspec.field(name="oldObject", default=None)
+
+
+class _Review(msgspec.Struct):
+    api_version: str = msgspec.field(name="apiVersion", default="")
+    kind: str = ""
+    request: _Request | None = None
+
+
+_decode = msgspec.json.Decoder(_Review).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def read_admission(body: bytes, content_type: str) -> AdmissionRequest:
+    """Read a review. Raises AdmissionRefused with code 400 or 413 when it cannot be used."""
+    if not body:
+        raise AdmissionRefused(400, "request body is empty")
+    if len(body) >= MAX_BODY:
+        raise AdmissionRefused(413, f"request entity is too large; limit is {MAX_BODY} bytes")
+    if content_type != "application/json":
+        raise AdmissionRefused(400, f"contentType={content_type}, expected application/json")
+    try:
+        review = _decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise AdmissionRefused(400, f"body is no {_KIND}: {error}") from error
+    if review.kind != _KIND or review.api_version not in _VERSIONS:
+        raise AdmissionRefused(400, f"expected an {_KIND} of {' or '.join(sorted(_VERSIONS))}")
+    request = review.request
+    if request is None:
+        raise AdmissionRefused(400, f"{_KIND} has no request", api_version=review.api_version)
+    as_written = request.request_kind is None or request.request_kind == request.kind
+    return AdmissionRequest(
+        review.api_version, request.uid, request.operation, request.object, request.old_object, as_written
+    )
+
+
+def answer(
+    api_version: str,
+    uid: str,
+    *,
+    allowed: bool,
+    status: Mapping[str, Any] | None = None,
+    warnings: Sequence[str] = (),
+) -> bytes:
+    """The reply to one review; `status` defaults to the plain code 200 of an admitted object."""
+    response: dict[str, Any] = {
+        "uid": uid,
+        "allowed": allowed,
+        "status": status or {"metadata": {}, "code": 200},
+    }
+    if warnings:
+        response["warnings"] = list(warnings)
+    return _encode({"apiVersion": api_version, "kind": _KIND, "response": response})
+
+
+def _error(code: int, message: str) -> dict[str, Any]:
+    return {"metadata": {}, "message": message, "code": code}
+
+
+def _forbidden(message: str) -> dict[str, Any]:
+    return {**_error(403, message), "reason": "Forbidden"}
+
+
+def _content(found: Any, version: str, kind: str) -> Mapping[str, Any]:
+    """The object, checked to be what this path is for. Raises Undecodable."""
+    if found is None:
+        raise Undecodable("there is no content to decode")
+    if not isinstance(found, Mapping):
+        raise Undecodable(f"expected an object of kind {kind}, got {type(found).__name__}")
+    if found.get("apiVersion") != f"{GROUP}/{version}" or found.get("kind") != kind:
+        gvk = f"{found.get('apiVersion')}, Kind={found.get('kind')}"
+        raise Undecodable(f"unable to decode {gvk} into *{version}.{kind}")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    status: Mapping[str, Any] | None = None
+    """None admits."""
+    warnings: Sequence[str] = ()
+
+
+def _judge_service(new: Mapping[str, Any], old: Mapping[str, Any] | None) -> _Verdict:
+    problems = validation.validate(new, old)
+    return _Verdict(validation.status(new, problems) if problems else None)
+
+
+def _judge_config(
+    new: Mapping[str, Any], old: Mapping[str, Any] | None, check: ConfigCheck | None
+) -> _Verdict:
+    if is_deleting(new):
+        return _Verdict()
+    check_decodable(new)
+    found = [] if old is None else admission_warnings.of_config_update(new, old)
+    if sequence(new, "spec", "baseRefs"):
+        return _Verdict(_forbidden(_BASE_REFS), found)
+    if check is None:
+        return _Verdict(None, found)
+    try:
+        check(up(new))
+    except ApiErrorStatus as error:
+        return _Verdict(error.status, found)
+    except Exception as error:  # noqa: BLE001 (any failure to load or render is the user's answer, spec 10 section 5.4)
+        return _Verdict(_forbidden(str(error)), found)
+    return _Verdict(None, found)
+
+
+def _judge(request: AdmissionRequest, version: str, kind: str, check: ConfigCheck | None) -> _Verdict:
+    """Raises Undecodable, and AdmissionRefused for an unknown operation."""
+    if request.operation == "CONNECT":
+        return _Verdict()
+    if request.operation == "DELETE":
+        gone = _content(request.old, version, kind)
+        return _Verdict(None, admission_warnings.of_config_delete(gone) if kind == CONFIG.kind else ())
+    if request.operation not in ("CREATE", "UPDATE"):
+        raise AdmissionRefused(400, f'unknown operation "{request.operation}"')
+    new = _content(request.obj, version, kind)
+    old = _content(request.old, version, kind) if request.operation == "UPDATE" else None
+    verdict = _judge_service(new, old) if kind == SERVICE.kind else _judge_config(new, old, check)
+    written = admission_warnings.of_spec(new, old) if request.as_written and not is_deleting(new) else []
+    return _Verdict(verdict.status, [*verdict.warnings, *written])
+
+
+def review_admission(
+    body: bytes,
+    content_type: str,
+    *,
+    version: str,
+    kind: str,
+    config_check: ConfigCheck | None = None,
+) -> bytes:
+    """The whole answer to one call of the path for `version` (`v1alpha1`, `v1alpha2`) and `kind`; never raises for input.
+
+    `config_check` gets a created or changed config in v1alpha2 and raises what refuses it: ApiErrorStatus, or anything
+    whose text is the message of a 403.
+    """
+    try:
+        request = read_admission(body, content_type)
+    except AdmissionRefused as error:
+        return answer(error.api_version, error.uid, allowed=False, status=_error(error.code, str(error)))
+    try:
+        verdict = _judge(request, version, kind, config_check)
+    except AdmissionRefused as error:
+        verdict = _Verdict(_error(error.code, str(error)))
+    except (Undecodable, FieldError) as error:
+        verdict = _Verdict(_error(400, str(error)))
+    return answer(
+        request.api_version,
+        request.uid,
+        allowed=verdict.status is None,
+        status=verdict.status,
+        warnings=verdict.warnings,
+    )
+
+
+def crashed(body: bytes, error: BaseException) -> bytes:
+    """The answer when judging a review failed by a fault of ours (code 500); the caller logs the error."""
+    try:
+        request = read_admission(body, "application/json")
+        api_version, uid = request.api_version, request.uid
+    except AdmissionRefused as refused:
+        api_version, uid = refused.api_version, refused.uid
+    return answer(api_version, uid, allowed=False, status=_error(500, f"panic: {error} [recovered]"))

@@ -1,0 +1,64 @@
+"""Warnings that admission sends with its verdict: deprecated fields, traps of the API, presets being changed.
+
+Texts stay below 120 characters, as the protocol asks. Nothing here decides whether a write is allowed.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aioctl.api.equality import derivative
+from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
+from aioctl.api.names import WELL_KNOWN_CONFIGS
+from aioctl.api.objects import Object, dig, name_of, namespace_of
+
+# What the API server fills in where a route has no rules (spec 10 section 2.5).
+_DEFAULT_RULES = [{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]}]
+
+
+def _of_old_version(obj: Object) -> Sequence[str]:
+    if obj.get("apiVersion") != V1ALPHA1:
+        return ()
+    found = [f"{V1ALPHA1} {obj.get('kind')} is deprecated; use {V1ALPHA2} {obj.get('kind')}"]
+    if dig(obj, "spec", "model", "criticality") is not None:
+        found.append("spec.model.criticality is deprecated and has no effect")
+    return found
+
+
+def _of_traps(obj: Object) -> Sequence[str]:
+    found = []
+    if dig(obj, "spec", "router", "route", "http", "spec", "rules") == _DEFAULT_RULES:
+        found.append(
+            "spec.router.route.http.spec.rules is only the default, routes nowhere, and replaces the preset's rules"
+        )
+    ports = dig(obj, "spec", "router", "scheduler", "pool", "spec", "targetPorts")
+    if isinstance(ports, list) and len(ports) > 1:
+        found.append(
+            f"spec.router.scheduler.pool.spec.targetPorts has {len(ports)} ports; InferencePool of GIE 1.0 accepts one"
+        )
+    return found
+
+
+def of_spec(new: Object, old: Object | None) -> list[str]:
+    """Warnings about what is written; traps only when the spec is new or changes, not at every patch of ours."""
+    traps = _of_traps(new) if old is None or new.get("spec") != old.get("spec") else ()
+    return [*_of_old_version(new), *traps]
+
+
+def _label(config: Object) -> str:
+    return f"{namespace_of(config)}/{name_of(config)}"
+
+
+def of_config_update(new: Object, old: Object) -> list[str]:
+    """A preset, known by its name in any namespace, loses or changes something; additions are fine."""
+    before: Mapping[str, Any] | None = dig(old, "spec")
+    if name_of(new) not in WELL_KNOWN_CONFIGS or derivative(before, dig(new, "spec")):
+        return []
+    advice = "Consider creating a custom config instead"
+    return [f"modifying well-known config {_label(new)} is not recommended. {advice}"]
+
+
+def of_config_delete(old: Object) -> list[str]:
+    """A preset, known by its name in any namespace, is deleted."""
+    if name_of(old) not in WELL_KNOWN_CONFIGS:
+        return []
+    return [f"deleting well-known config {_label(old)} is not recommended"]

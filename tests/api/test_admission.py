@@ -1,0 +1,309 @@
+"""Admission reviews: protocol, operations, config rules and warnings (spec 10 sections 5.2, 5.4, 8.2)."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioctl.api import admission
+from aioctl.api.kinds import GROUP
+
+V1 = "admission.k8s.io/v1"
+SERVICE = "LLMInferenceService"
+CONFIG = "LLMInferenceServiceConfig"
+BASE_REFS = (
+    "spec.baseRefs is not a permitted field in LLMInferenceServiceConfig, "
+    "support for recursive refs has been disabled"
+)
+PRESET = "kserve-config-llm-template"
+
+
+def made(kind: str, version: str = "v1alpha2", name: str = "a", **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": f"{GROUP}/{version}",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": "ns"},
+        "spec": spec,
+    }
+
+
+def body(operation: str, obj: Any = None, old: Any = None, **request: Any) -> bytes:
+    return json.dumps(
+        {
+            "apiVersion": V1,
+            "kind": "AdmissionReview",
+            "request": {"uid": "u-1", "operation": operation, "object": obj, "oldObject": old, **request},
+        }
+    ).encode()
+
+
+def reviewed(
+    content: bytes,
+    kind: str = SERVICE,
+    version: str = "v1alpha2",
+    content_type: str = "application/json",
+    check: admission.ConfigCheck | None = None,
+) -> dict[str, Any]:
+    raw = admission.review_admission(content, content_type, version=version, kind=kind, config_check=check)
+    reply: dict[str, Any] = json.loads(raw)
+    assert reply["kind"] == "AdmissionReview"
+    response: dict[str, Any] = reply["response"]
+    return response
+
+
+def verdict(response: Mapping[str, Any]) -> tuple[bool, int, str]:
+    return response["allowed"], response["status"]["code"], response["status"].get("message", "")
+
+
+def test_an_admitted_object_is_answered_with_uid_and_code_200() -> None:
+    response = reviewed(body("CREATE", made(SERVICE)))
+    assert response == {"uid": "u-1", "allowed": True, "status": {"metadata": {}, "code": 200}}
+
+
+def test_the_answer_repeats_the_reviews_version() -> None:
+    content = body("CREATE", made(SERVICE)).replace(b"k8s.io/v1", b"k8s.io/v1beta1")
+    raw = admission.review_admission(content, "application/json", version="v1alpha2", kind=SERVICE)
+    assert json.loads(raw)["apiVersion"] == "admission.k8s.io/v1beta1"
+
+
+def test_a_violation_is_denied_with_the_structured_status() -> None:
+    response = reviewed(body("CREATE", made(SERVICE, worker={})))
+    assert not response["allowed"]
+    assert response["status"]["code"] == 422
+    assert response["status"]["details"]["causes"][0]["field"] == "spec.worker"
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "code", "message"),
+    [
+        (b"", "application/json", 400, "request body is empty"),
+        (
+            b"x" * admission.MAX_BODY,
+            "application/json",
+            413,
+            "request entity is too large; limit is 7340032 bytes",
+        ),
+        (b"{}", "text/plain", 400, "contentType=text/plain, expected application/json"),
+        (
+            b"{}",
+            "application/json; charset=utf-8",
+            400,
+            "contentType=application/json; charset=utf-8, expected application/json",
+        ),
+        (b"{", "application/json", 400, "body is no AdmissionReview: Input data was truncated"),
+        (b"{}", "application/json", 400, "expected an AdmissionReview of"),
+        (
+            b'{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}',
+            "application/json",
+            400,
+            "AdmissionReview has no request",
+        ),
+    ],
+)
+def test_an_unusable_body_is_denied_with_its_reason(
+    content: bytes, content_type: str, code: int, message: str
+) -> None:
+    allowed, found, text = verdict(reviewed(content, content_type=content_type))
+    assert not allowed
+    assert found == code
+    assert text.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (body("CREATE"), "there is no content to decode"),
+        (body("UPDATE", made(SERVICE)), "there is no content to decode"),
+        (body("DELETE", made(SERVICE)), "there is no content to decode"),
+        (
+            body("CREATE", made(SERVICE, "v1alpha1")),
+            "unable to decode serving.kserve.io/v1alpha1, Kind=LLMInferenceService into *v1alpha2.LLMInferenceService",
+        ),
+        (
+            body("UPDATE", made(SERVICE), made(CONFIG)),
+            "unable to decode serving.kserve.io/v1alpha2, Kind=LLMInferenceServiceConfig into *v1alpha2.LLMInferenceService",
+        ),
+        (body("CREATE", [1]), "expected an object of kind LLMInferenceService, got list"),
+        (body("PATCH", made(SERVICE)), 'unknown operation "PATCH"'),
+        (
+            body("CREATE", made(SERVICE, model={"uri": "oci://a:b"})),
+            'parse "oci://a:b": invalid port ":b" after host',
+        ),
+        (
+            body("CREATE", made(SERVICE, replicas="3")),
+            "spec.replicas: expected an integer, got string",
+        ),
+        (
+            body("CREATE", {**made(SERVICE), "metadata": []}),
+            "metadata: expected an object, got list",
+        ),
+    ],
+)
+def test_what_cannot_be_decoded_is_denied_with_400(content: bytes, message: str) -> None:
+    response = reviewed(content)
+    assert verdict(response) == (False, 400, message)
+    assert response["uid"] == "u-1"
+
+
+def test_connect_and_delete_of_a_service_are_admitted() -> None:
+    assert reviewed(body("CONNECT"))["allowed"]
+    assert reviewed(body("DELETE", old=made(SERVICE, worker={})))["allowed"]
+
+
+def refuse(config: Mapping[str, Any]) -> None:
+    raise ValueError(f"failed to parse template config: {config['apiVersion']}")
+
+
+def test_base_refs_in_a_config_are_refused_before_the_check_runs() -> None:
+    response = reviewed(body("CREATE", made(CONFIG, baseRefs=[{"name": "b"}])), CONFIG, check=refuse)
+    assert verdict(response) == (
+        False,
+        403,
+        BASE_REFS,
+    )
+    assert response["status"]["reason"] == "Forbidden"
+    assert reviewed(body("CREATE", made(CONFIG, baseRefs=[])), CONFIG)["allowed"]
+
+
+def test_a_failed_config_check_is_a_403_and_sees_the_hub_version() -> None:
+    response = reviewed(body("CREATE", made(CONFIG, "v1alpha1")), CONFIG, "v1alpha1", check=refuse)
+    assert verdict(response) == (False, 403, "failed to parse template config: serving.kserve.io/v1alpha2")
+
+
+def test_an_api_error_of_the_check_comes_back_with_its_own_status() -> None:
+    def missing(_: Mapping[str, Any]) -> None:
+        raise admission.ApiErrorStatus({"code": 404, "reason": "NotFound", "message": "configmaps not found"})
+
+    response = reviewed(body("CREATE", made(CONFIG)), CONFIG, check=missing)
+    assert verdict(response) == (False, 404, "configmaps not found")
+
+
+def test_a_config_being_deleted_is_not_judged() -> None:
+    leaving = made(CONFIG, baseRefs=[{"name": "b"}])
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert reviewed(body("UPDATE", leaving, leaving), CONFIG, check=refuse)["allowed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "warned"),
+    [
+        (PRESET, {"replicas": 1}, {"replicas": 2}, True),
+        (PRESET, {"replicas": 1}, {}, True),
+        (PRESET, {"replicas": 1}, {"replicas": 1, "model": {"uri": "hf://a"}}, False),
+        (PRESET, {"baseRefs": []}, {}, False),
+        ("own", {"replicas": 1}, {"replicas": 2}, False),
+        ("kserve-config-llm-worker-pipeline-parallel", {"replicas": 1}, {"replicas": 2}, False),
+    ],
+)
+def test_changing_a_preset_warns_and_adding_to_it_does_not(
+    name: str, old: dict[str, Any], new: dict[str, Any], warned: bool
+) -> None:
+    response = reviewed(
+        body("UPDATE", made(CONFIG, name=name, **new), made(CONFIG, name=name, **old)), CONFIG
+    )
+    text = (
+        f"modifying well-known config ns/{name} is not recommended. Consider creating a custom config instead"
+    )
+    assert response["allowed"]
+    assert response.get("warnings", []) == ([text] if warned else [])
+
+
+def test_the_preset_warning_comes_with_a_refusal_too() -> None:
+    content = body("UPDATE", made(CONFIG, name=PRESET, replicas=2), made(CONFIG, name=PRESET, replicas=1))
+    response = reviewed(content, CONFIG, check=refuse)
+    assert not response["allowed"]
+    assert len(response["warnings"]) == 1
+
+
+def test_deleting_a_preset_warns() -> None:
+    response = reviewed(body("DELETE", old=made(CONFIG, name=PRESET)), CONFIG)
+    assert response["allowed"]
+    assert response["warnings"] == [f"deleting well-known config ns/{PRESET} is not recommended"]
+    assert "warnings" not in reviewed(body("DELETE", old=made(CONFIG)), CONFIG)
+
+
+HOSTNAMES_ONLY = {
+    "router": {
+        "route": {
+            "http": {
+                "spec": {
+                    "hostnames": ["h"],
+                    "rules": [{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]}],
+                }
+            }
+        }
+    }
+}
+TWO_PORTS = {"router": {"scheduler": {"pool": {"spec": {"targetPorts": [{"number": 1}, {"number": 2}]}}}}}
+
+
+@pytest.mark.parametrize(("spec", "part"), [(HOSTNAMES_ONLY, "http.spec.rules"), (TWO_PORTS, "targetPorts")])
+def test_traps_are_warned_about_when_the_spec_changes(spec: dict[str, Any], part: str) -> None:
+    trapped = made(SERVICE, **spec)
+    for content in (body("CREATE", trapped), body("UPDATE", trapped, made(SERVICE))):
+        (warning,) = reviewed(content)["warnings"]
+        assert part in warning
+        assert len(warning) < 120
+    assert "warnings" not in reviewed(body("UPDATE", trapped, trapped))
+
+
+def test_the_old_version_and_its_field_are_deprecated() -> None:
+    old = made(SERVICE, "v1alpha1", model={"criticality": "Critical"})
+    first, second = reviewed(body("CREATE", old), version="v1alpha1")["warnings"]
+    assert "v1alpha1" in first
+    assert "spec.model.criticality" in second
+    assert max(len(first), len(second)) < 120
+
+
+def test_an_object_the_api_server_converted_for_us_is_judged_without_warnings_about_how_it_was_written() -> (
+    None
+):
+    gvk = {"group": GROUP, "kind": SERVICE}
+    content = body(
+        "CREATE",
+        made(SERVICE, "v1alpha1", worker={}),
+        kind={**gvk, "version": "v1alpha1"},
+        requestKind={**gvk, "version": "v1alpha2"},
+    )
+    response = reviewed(content, version="v1alpha1")
+    assert not response["allowed"]
+    assert "warnings" not in response
+
+
+def test_a_fault_of_ours_is_a_500_with_the_uid() -> None:
+    reply = json.loads(admission.crashed(body("CREATE", made(SERVICE)), RuntimeError("boom")))
+    assert reply["response"]["uid"] == "u-1"
+    assert verdict(reply["response"]) == (False, 500, "panic: boom [recovered]")
+    assert json.loads(admission.crashed(b"{", RuntimeError("boom")))["response"]["uid"] == ""
+
+
+_KEYS = """spec metadata model lora adapters router route http refs uri parallelism data worker prefill name status
+addresses url baseRefs"""
+KEYS = _KEYS.split()
+anything = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(KEYS),
+            inner,
+            max_size=4,
+        ),
+    ),
+    max_leaves=20,
+)
+
+
+@given(
+    anything, anything, st.sampled_from(["CREATE", "UPDATE", "DELETE"]), st.sampled_from([SERVICE, CONFIG])
+)
+def test_every_object_gets_an_answer(new: Any, old: Any, operation: str, kind: str) -> None:
+    def typed(tree: Any) -> Any:
+        return {**tree, "apiVersion": f"{GROUP}/v1alpha2", "kind": kind} if isinstance(tree, dict) else tree
+
+    response = reviewed(body(operation, typed(new), typed(old)), kind)
+    assert response["uid"] == "u-1"
+    assert response["allowed"] or response["status"]["message"]
