@@ -1,0 +1,554 @@
+"""The acceptance scenarios of spec 50 section 15 on the migration, by number, on a cluster in a dictionary."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from aioctl.api import kinds, names
+from aioctl.api.kinds import ObjectRef
+from aioctl.plan.model import Verb
+from tests.plan.router_world import (
+    ALPHA,
+    EXTERNAL,
+    GATEWAY,
+    MANAGED,
+    MODEL,
+    NS,
+    POOL,
+    ROUTE,
+    SCHEDULER,
+    SVC,
+    V1,
+    RouterWorld,
+    accepted,
+    condition,
+    gateway,
+    parent,
+)
+
+INVALID_KIND = [condition("Accepted"), condition("ResolvedRefs", "False", "InvalidKind")]
+EXTERNAL_V1 = ObjectRef(kinds.POOL_V1, NS, "my-pool")
+EXTERNAL_ALPHA = ObjectRef(kinds.POOL_V1ALPHA2, NS, "my-pool")
+
+
+def route_writes(world: RouterWorld) -> list[Verb]:
+    return [write.verb for write in world.writes if write.ref == ROUTE]
+
+
+def set_weights(*weights: int) -> Any:
+    def change(route: dict[str, Any]) -> None:
+        for rule in route["spec"]["rules"][:2]:
+            for ref, weight in zip(rule["backendRefs"], weights, strict=True):
+                ref["weight"] = weight
+
+    return change
+
+
+def drop_annotation(route: dict[str, Any]) -> None:
+    del route["metadata"]["annotations"]
+
+
+def external_pool(kind: kinds.Kind, conditions: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    field = "parents" if kind == kinds.POOL_V1 else "parent"
+    status = {field: [parent(*GATEWAY, conditions)]} if conditions else {}
+    return {"metadata": {"namespace": NS, "name": "my-pool", "generation": 1}, "spec": {}, "status": status}
+
+
+def test_scenario_01_a_new_service_gets_both_pools_and_a_route_on_v1alpha2() -> None:
+    world = RouterWorld()
+    world.reconcile()
+    assert [write.ref for write in world.writes] == [MODEL, ALPHA, V1, ROUTE]
+    assert all(write.paced for write in world.writes if write.ref in (ALPHA, V1))
+    assert (world.w, world.a) == ((0, 100), None)
+    assert world.parents == [
+        {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": GATEWAY[1], "namespace": GATEWAY[0]}
+    ]
+    assert world.live["metadata"]["ownerReferences"] == [
+        {
+            "apiVersion": "serving.kserve.io/v1alpha2",
+            "kind": "LLMInferenceService",
+            "name": SVC,
+            "uid": "uid-svc",
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+    ]
+
+
+def test_scenario_02_without_pool_status_the_route_is_not_written_again() -> None:
+    world = RouterWorld()
+    world.reconcile()
+    assert world.reconcile() == []
+
+
+def test_scenario_03_accepted_alone_moves_nothing() -> None:
+    world = RouterWorld()
+    world.reconcile()
+    world.pool_status(V1, accepted("Accepted"))
+    assert world.reconcile() == []
+    assert world.w == (0, 100)
+    assert world.status_of("InferencePoolReady") == "False"
+
+
+def test_scenario_04_a_ready_v1_pool_moves_weights_and_lock_in_one_write() -> None:
+    world = RouterWorld()
+    world.reconcile()
+    world.pool_status(V1, accepted())
+    (write,) = world.reconcile()
+    assert write.announce == ("InferencePoolMigrated", f"Traffic moved to v1 InferencePool {NS}/{POOL}")
+    assert (world.w, world.a, world.copy_of_lock) == ((100, 0), "v1", "v1")
+
+
+def test_scenario_05_a_ready_v1alpha2_pool_makes_ready_but_moves_nothing() -> None:
+    world = RouterWorld()
+    world.reconcile()
+    world.pool_status(ALPHA, accepted())
+    world.reconcile()
+    assert world.status_of("InferencePoolReady") == "True"
+    assert world.w == (0, 100)
+
+
+def test_scenario_06_conditions_of_an_older_generation_do_not_count() -> None:
+    world = RouterWorld()
+    world.reconcile()
+    world.edit(V1, lambda pool: pool["metadata"].update(generation=2))
+    world.pool_status(V1, accepted(observedGeneration=1))
+    world.reconcile()
+    assert world.w == (0, 100)
+
+
+def test_scenario_07_a_pool_that_is_ready_before_the_route_exists_needs_one_write() -> None:
+    world = RouterWorld()
+    world.reconcile()
+    world.pool_status(V1, accepted())
+    del world.objects[ROUTE]
+    world.writes.clear()
+    world.reconcile()
+    assert route_writes(world) == [Verb.CREATE]
+    assert (world.w, world.a) == ((100, 0), "v1")
+
+
+def test_scenario_08_with_only_the_v1alpha2_crd_the_service_becomes_ready_through_it() -> None:
+    world = RouterWorld()
+    world.unserved |= {kinds.POOL_V1}
+    world.reconcile()
+    world.pool_status(ALPHA, accepted())
+    world.reconcile()
+    assert world.error == ""
+    assert V1 not in world.objects
+    assert world.w == (0, 100)
+    assert world.status_of("InferencePoolReady") == "True"
+
+
+def test_scenario_09_with_only_the_v1_crd_traffic_starts_on_v1() -> None:
+    world = RouterWorld()
+    world.unserved |= {kinds.POOL_V1ALPHA2, kinds.MODEL}
+    world.reconcile()
+    assert world.error == ""
+    assert {write.ref for write in world.writes} == {V1, ROUTE}
+    assert (world.w, world.a) == ((100, 0), "v1")
+
+
+def test_scenario_10_a_v1_crd_that_appears_brings_the_v1_pool_and_then_the_migration() -> None:
+    world = RouterWorld()
+    world.unserved |= {kinds.POOL_V1}
+    world.reconcile()
+    world.unserved -= {kinds.POOL_V1}
+    assert [write.ref for write in world.reconcile()] == [V1]
+    world.pool_status(V1, accepted())
+    world.reconcile()
+    assert world.w == (100, 0)
+
+
+def test_scenario_11_an_invalid_kind_keeps_traffic_on_a_v1alpha2_pool_that_works() -> None:
+    world = RouterWorld()
+    world.reconcile()
+    world.pool_status(V1, accepted())
+    world.pool_status(ALPHA, accepted())
+    world.route_status(parent(*GATEWAY, INVALID_KIND))
+    world.reconcile()
+    assert (world.w, world.a) == ((0, 100), None)
+    assert world.condition("InferencePoolMigration")["reason"] == "MixedReferencesRefused"
+    assert world.status_of("RouterReady") == "True"
+
+
+def test_scenario_11_a_stale_invalid_kind_does_not_hold_the_migration() -> None:
+    world = RouterWorld()
+    world.reconcile()
+    world.edit(ROUTE, lambda route: None)
+    world.pool_status(V1, accepted())
+    world.pool_status(ALPHA, accepted())
+    stale = [condition("ResolvedRefs", "False", "InvalidKind", observedGeneration=1)]
+    world.route_status(parent(*GATEWAY, stale))
+    world.reconcile()
+    assert world.w == (100, 0)
+
+
+def test_scenario_12_a_gateway_that_knows_only_v1_migrates_in_spite_of_invalid_kind() -> None:
+    world = RouterWorld()
+    world.reconcile()
+    world.pool_status(V1, accepted())
+    world.route_status(parent(*GATEWAY, INVALID_KIND))
+    world.reconcile()
+    assert (world.w, world.a) == ((100, 0), "v1")
+
+
+@pytest.mark.parametrize(("alpha_ready", "ready"), [(True, "True"), (False, "False")])
+def test_scenario_13_a_migrated_service_stays_when_its_v1_pool_turns_unready(
+    alpha_ready: bool, ready: str
+) -> None:
+    world = RouterWorld().migrated()
+    world.pool_status(V1, [condition("Accepted", "False")])
+    if alpha_ready:
+        world.pool_status(ALPHA, accepted())
+    assert world.reconcile() == []
+    assert (world.w, world.a) == ((100, 0), "v1")
+    assert world.status_of("InferencePoolReady") == ready
+
+
+def test_scenario_14_a_deleted_v1_pool_comes_back_and_the_route_never_moves() -> None:
+    world = RouterWorld().migrated()
+    del world.objects[V1]
+    assert [write.ref for write in world.reconcile()] == [V1]
+    assert (world.w, world.a) == ((100, 0), "v1")
+
+
+def test_scenario_15_a_failed_read_of_the_v1_pool_leaves_a_migrated_route_alone() -> None:
+    world = RouterWorld().migrated()
+    world.unknown[V1] = "connection refused"
+    assert world.reconcile() == []
+    assert world.retry
+
+
+def test_scenario_15_a_failed_read_leaves_the_weights_of_an_unmigrated_route_alone() -> None:
+    world = RouterWorld({"route": {}, "scheduler": SCHEDULER})
+    world.reconcile()
+    world.edit(ROUTE, set_weights(30, 70))
+    world.edit(ROUTE, lambda route: route["metadata"].update(labels={}))
+    world.unknown[V1] = "connection refused"
+    (write,) = world.plan_route()
+    assert write.body is not None
+    assert [ref["weight"] for ref in write.body["spec"]["rules"][0]["backendRefs"]] == [30, 70]
+
+
+@pytest.mark.parametrize("weights", [(50, 50), (100, 100), (0, 0)])
+def test_scenario_16_edited_weights_of_a_migrated_route_are_put_back(weights: tuple[int, int]) -> None:
+    world = RouterWorld().migrated()
+    world.edit(ROUTE, set_weights(*weights))
+    world.reconcile()
+    assert (world.w, world.a) == ((100, 0), "v1")
+
+
+def test_scenario_17_edited_weights_of_an_unmigrated_route_are_put_back() -> None:
+    world = RouterWorld()
+    world.reconcile()
+    world.edit(ROUTE, set_weights(100, 0))
+    world.reconcile()
+    assert (world.w, world.a) == ((0, 100), None)
+
+
+def test_scenario_18_a_removed_lock_comes_back_without_a_second_announcement() -> None:
+    world = RouterWorld().migrated()
+    world.edit(ROUTE, drop_annotation)
+    (write,) = world.reconcile()
+    assert write.announce is None
+    assert (world.w, world.a) == ((100, 0), "v1")
+
+
+def test_scenario_19_removing_both_copies_of_the_lock_is_the_manual_rollback() -> None:
+    world = RouterWorld().migrated()
+    world.pool_status(V1, [condition("Accepted", "False")])
+    world.reconcile()
+    world.edit(ROUTE, drop_annotation)
+    del world.service["status"]["annotations"]
+    world.reconcile()
+    assert (world.w, world.a, world.copy_of_lock) == ((0, 100), None, None)
+
+
+def test_scenario_20_a_deleted_route_comes_back_migrated() -> None:
+    world = RouterWorld().migrated()
+    world.pool_status(V1, [condition("Accepted", "False")])
+    del world.objects[ROUTE]
+    (write,) = world.reconcile()
+    assert write.announce is None
+    assert (world.w, world.a) == ((100, 0), "v1")
+
+
+def test_scenario_21_the_other_spelling_of_the_lock_counts_and_stays() -> None:
+    world = RouterWorld()
+    world.reconcile()
+    world.edit(
+        ROUTE, lambda r: r["metadata"].update(annotations={names.MIGRATED_MERGED_SPELLING: "v1", "a": "b"})
+    )
+    world.reconcile()
+    assert world.live["metadata"]["annotations"] == {
+        names.MIGRATED: "v1",
+        names.MIGRATED_MERGED_SPELLING: "v1",
+        "a": "b",
+    }
+    assert world.w == (100, 0)
+
+
+def test_scenario_22_after_any_prefix_of_the_writes_a_new_process_ends_the_same() -> None:
+    whole = RouterWorld()
+    whole.reconcile()
+    count = len(whole.writes)
+    for survived in range(count):
+        world = RouterWorld()
+        world.reconcile()
+        for write in world.writes[survived:]:
+            del world.objects[write.ref]
+        world.service.pop("status", None)
+        world.reconcile()
+        assert len(world.writes) == count + (count - survived)
+        assert set(world.objects) == set(whole.objects)
+        assert world.live["spec"] == whole.live["spec"]
+
+
+def test_scenario_23_killed_after_the_migration_write_only_the_status_catches_up() -> None:
+    world = RouterWorld().migrated()
+    world.service["status"] = {}
+    assert world.reconcile() == []
+    assert world.copy_of_lock == "v1"
+
+
+def test_scenario_26_an_external_v1_pool_locks_whether_it_is_ready_or_not() -> None:
+    world = RouterWorld(copy.deepcopy(EXTERNAL))
+    world.put(kinds.POOL_V1, external_pool(kinds.POOL_V1))
+    world.reconcile()
+    assert {write.ref for write in world.writes} == {MODEL, ROUTE}
+    assert {ref["name"] for ref in world.refs()} == {"my-pool"}
+    assert (world.w, world.a) == ((100, 0), "v1")
+    assert world.status_of("InferencePoolReady") == "False"
+    assert world.copy_of_lock is None
+
+
+def test_scenario_27_an_external_pool_of_the_old_generation_only_stays_there() -> None:
+    world = RouterWorld(copy.deepcopy(EXTERNAL))
+    world.put(kinds.POOL_V1ALPHA2, external_pool(kinds.POOL_V1ALPHA2, accepted()))
+    world.reconcile()
+    assert {ref["name"] for ref in world.refs()} == {"my-pool"}
+    assert (world.w, world.a) == ((0, 100), None)
+    assert world.status_of("InferencePoolReady") == "True"
+
+
+def test_scenario_28_an_external_pool_that_becomes_ready_shows_in_the_condition() -> None:
+    world = RouterWorld(copy.deepcopy(EXTERNAL))
+    world.put(kinds.POOL_V1, external_pool(kinds.POOL_V1))
+    world.reconcile()
+    world.put(kinds.POOL_V1, external_pool(kinds.POOL_V1, accepted()))
+    assert world.reconcile() == []
+    assert world.status_of("InferencePoolReady") == "True"
+
+
+def test_scenario_29_without_a_scheduler_every_rule_points_at_the_workload() -> None:
+    world = RouterWorld({"route": {}})
+    world.reconcile()
+    assert {ref["name"] for rule in range(3) for ref in world.refs(rule)} == {"svc-kserve-workload-svc"}
+    assert {ref["kind"] for rule in range(3) for ref in world.refs(rule)} == {"Service"}
+    assert world.w == (0, 100)
+    assert [write.ref for write in world.writes] == [ROUTE]
+    assert world.status_of("InferencePoolReady") == "True"
+
+
+def test_scenario_31_refs_and_back_again_keeps_the_lock() -> None:
+    world = RouterWorld().migrated()
+    user = {"metadata": {"namespace": NS, "name": "mine"}, "spec": {"parentRefs": world.parents}}
+    world.put(kinds.HTTP_ROUTE, user)
+    world.edit_router({"route": {"http": {"refs": [{"name": "mine"}]}}, "scheduler": SCHEDULER})
+    world.reconcile()
+    assert ROUTE not in world.objects
+    world.pool_status(V1, [condition("Accepted", "False")])
+    world.edit_router(MANAGED)
+    world.reconcile()
+    assert (world.w, world.a) == ((100, 0), "v1")
+
+
+def inline(*refs: dict[str, Any], **more: Any) -> dict[str, Any]:
+    rule = {"matches": [{"path": {"type": "PathPrefix", "value": "/x"}}], "backendRefs": list(refs), **more}
+    return {"route": {"http": {"spec": {"rules": [rule]}}}, "scheduler": SCHEDULER}
+
+
+def pool_ref(group: str, name: str = POOL, **more: Any) -> dict[str, Any]:
+    return {"group": group, "kind": "InferencePool", "name": name, "port": 8000, **more}
+
+
+def test_scenario_32_an_inline_rule_on_v1alpha2_alone_changes_its_group_and_keeps_the_rest() -> None:
+    timeouts = {"request": "30s", "backendRequest": "30s"}
+    world = RouterWorld(inline(pool_ref(kinds.POOL_GROUP_V1ALPHA2, weight=7), timeouts=timeouts))
+    world.reconcile()
+    assert world.refs()[0]["group"] == kinds.POOL_GROUP_V1ALPHA2
+    world.pool_status(V1, accepted())
+    world.reconcile()
+    assert world.refs() == [pool_ref(kinds.POOL_GROUP_V1, weight=7)]
+    assert world.live["spec"]["rules"][0]["timeouts"] == timeouts
+    assert world.a == "v1"
+
+
+def test_scenario_33_pools_of_others_keep_their_weights() -> None:
+    refs = [pool_ref(kinds.POOL_GROUP_V1, "a", weight=80), pool_ref(kinds.POOL_GROUP_V1, "b", weight=20)]
+    world = RouterWorld(inline(*refs))
+    world.reconcile()
+    world.pool_status(V1, accepted())
+    world.reconcile()
+    assert world.refs() == refs
+    assert world.a == "v1"
+
+
+def test_scenario_34_every_gateway_of_the_route_has_to_accept_the_v1_pool() -> None:
+    world = RouterWorld({**copy.deepcopy(MANAGED), "gateway": {"refs": [{"name": "a"}, {"name": "b"}]}})
+    world.put(kinds.GATEWAY, gateway(NS, "a", "203.0.113.1"))
+    world.put(kinds.GATEWAY, gateway(NS, "b", "203.0.113.2"))
+    world.reconcile()
+    world.pool_status(V1, accepted(), (NS, "a"))
+    world.reconcile()
+    assert world.w == (0, 100)
+    world.pool_status(V1, accepted(), (NS, "a"), (NS, "b"))
+    world.reconcile()
+    assert world.w == (100, 0)
+
+
+def test_scenario_41_a_stopped_service_resumes_migrated() -> None:
+    world = RouterWorld().migrated()
+    world.annotate(names.STOP, "True")
+    world.reconcile()
+    assert not {V1, ALPHA, MODEL, ROUTE} & set(world.objects)
+    for type_ in ("SchedulerWorkloadReady", "InferencePoolReady", "GatewaysReady", "HTTPRoutesReady"):
+        found = world.condition(type_)
+        assert (found["status"], found["reason"], found["message"]) == (
+            "False",
+            "Stopped",
+            "Service is stopped",
+        )
+    assert not {"url", "address", "addresses"} & set(world.service["status"])
+    assert world.copy_of_lock == "v1"
+    world.annotate(names.STOP, None)
+    world.reconcile()
+    assert (world.w, world.a) == ((100, 0), "v1")
+
+
+def test_scenario_47_at_rest_nothing_is_written() -> None:
+    world = RouterWorld().migrated()
+    world.accept_route()
+    world.reconcile()
+    before = copy.deepcopy(world.service)
+    for _ in range(10):
+        assert world.reconcile() == []
+    assert world.service == before
+
+
+def test_dropping_the_scheduler_takes_the_lock_off_the_route_but_not_out_of_the_status() -> None:
+    world = RouterWorld().migrated()
+    world.edit_router({"route": {}})
+    world.reconcile()
+    assert (world.w, world.a, world.copy_of_lock) == ((0, 100), None, "v1")
+    assert not {V1, ALPHA, MODEL} & set(world.objects)
+    world.edit_router(MANAGED)
+    world.reconcile()
+    assert (world.w, world.a) == ((100, 0), "v1")
+
+
+@pytest.mark.parametrize(("exists", "weights", "lock"), [(True, (100, 0), "v1"), (False, (0, 100), None)])
+def test_switching_to_an_external_pool_asks_whether_a_v1_pool_of_that_name_exists(
+    exists: bool, weights: tuple[int, int], lock: str | None
+) -> None:
+    world = RouterWorld().migrated()
+    if exists:
+        world.put(kinds.POOL_V1, external_pool(kinds.POOL_V1))
+    world.edit_router(EXTERNAL)
+    world.reconcile()
+    assert {ref["name"] for ref in world.refs()} == {"my-pool"}
+    assert (world.w, world.a, world.copy_of_lock) == (weights, lock, None)
+
+
+def test_the_lock_of_an_external_pool_outlives_that_pool() -> None:
+    world = RouterWorld(copy.deepcopy(EXTERNAL))
+    world.put(kinds.POOL_V1, external_pool(kinds.POOL_V1))
+    world.reconcile()
+    del world.objects[EXTERNAL_V1]
+    assert world.reconcile() == []
+    assert world.w == (100, 0)
+
+
+def test_a_switch_to_an_external_pool_that_cannot_be_read_waits() -> None:
+    world = RouterWorld().migrated()
+    world.unknown[EXTERNAL_V1] = "connection refused"
+    world.edit_router(EXTERNAL)
+    world.reconcile()
+    assert world.retry
+    assert {ref["name"] for ref in world.refs()} == {POOL}
+
+
+def test_an_external_pool_that_has_our_default_name_is_left_alone() -> None:
+    router = {"route": {}, "scheduler": {"pool": {"ref": {"name": POOL}}}}
+    world = RouterWorld(router)
+    for kind in (kinds.POOL_V1, kinds.POOL_V1ALPHA2):
+        world.put(kind, {"metadata": {"namespace": NS, "name": POOL}, "spec": {"mine": True}})
+    world.reconcile()
+    assert world.objects[V1]["spec"] == world.objects[ALPHA]["spec"] == {"mine": True}
+    assert world.w == (100, 0)
+
+
+def test_paused_holds_a_service_before_the_lock_and_says_how_to_go_on() -> None:
+    world = RouterWorld()
+    world.annotate(names.MIGRATION, "paused")
+    world.reconcile()
+    world.pool_status(V1, accepted())
+    world.reconcile()
+    assert world.w == (0, 100)
+    held = world.condition("InferencePoolMigration")
+    assert (held["status"], held["reason"], held["severity"]) == ("False", "Paused", "Info")
+    assert names.MIGRATION in held["message"]
+    world.annotate(names.MIGRATION, None)
+    world.reconcile()
+    assert world.w == (100, 0)
+    assert world.condition("InferencePoolMigration") == {}
+
+
+def test_paused_does_not_undo_the_lock() -> None:
+    world = RouterWorld().migrated()
+    world.annotate(names.MIGRATION, "paused")
+    assert world.reconcile() == []
+
+
+def test_strategy_hold_keeps_both_pools_and_leaves_traffic() -> None:
+    world = RouterWorld()
+    world.annotate(names.MIGRATION_STRATEGY, "hold")
+    world.reconcile()
+    world.pool_status(V1, accepted())
+    world.reconcile()
+    assert {V1, ALPHA} <= set(world.objects)
+    assert world.w == (0, 100)
+    assert world.condition("InferencePoolMigration")["reason"] == "StrategyHold"
+
+
+def test_strategy_swap_has_one_reference_and_switches_its_group() -> None:
+    world = RouterWorld()
+    world.annotate(names.MIGRATION_STRATEGY, "swap")
+    world.reconcile()
+    assert world.refs() == [pool_ref(kinds.POOL_GROUP_V1ALPHA2, weight=100)]
+    world.pool_status(V1, accepted())
+    world.reconcile()
+    assert world.refs() == [pool_ref(kinds.POOL_GROUP_V1, weight=100)]
+    assert world.a == "v1"
+
+
+def test_strategy_swap_follows_a_gateway_that_refuses_the_old_generation() -> None:
+    world = RouterWorld()
+    world.annotate(names.MIGRATION_STRATEGY, "swap")
+    world.reconcile()
+    world.route_status(parent(*GATEWAY, INVALID_KIND))
+    world.reconcile()
+    assert world.refs() == [pool_ref(kinds.POOL_GROUP_V1, weight=100)]
+
+
+def test_an_unknown_strategy_keeps_the_default_and_is_named() -> None:
+    world = RouterWorld()
+    world.annotate(names.MIGRATION_STRATEGY, "slowly")
+    world.reconcile()
+    assert world.w == (0, 100)
+    assert '"slowly" is none of weighted, swap, hold' in world.condition("InferencePoolMigration")["message"]
+    world.pool_status(V1, accepted())
+    world.reconcile()
+    assert world.w == (100, 0)
