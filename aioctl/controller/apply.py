@@ -1,0 +1,266 @@
+"""The only writer of a reconcile: runs the writes of a plan in order and reports what came of them (design rule 3).
+
+The first failure ends the run. A pool creation that has to wait is left out and the rest goes on. Every answer is
+remembered: as an expectation (so that no plan is made on caches that are older than our own writes) and in the outcome
+(so that the next round of the same reconcile and the status see it).
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from aioctl.api import kinds
+from aioctl.api.kinds import ObjectKey, ObjectRef
+from aioctl.api.objects import Object, key_of, mapping, resource_version_of, uid_of
+from aioctl.controller.live_reads import LiveReads
+from aioctl.controller.pacing import PoolPacer
+from aioctl.kube.client import Client
+from aioctl.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
+from aioctl.kube.events import regarding
+from aioctl.kube.expectations import Expectations
+from aioctl.plan.model import Absent, Outcome, Plan, Present, Sign, Verb, Write
+
+log = structlog.get_logger(__name__)
+
+_VOLATILE = ("resourceVersion", "generation", "managedFields")
+STATUS_ATTEMPTS = 5
+_UNWATCHED = (kinds.CONFIG_MAP,)
+"""No cache shows what we write of these."""
+
+
+class Recorder(Protocol):
+    """Where events go; must not wait (spec 50 section 12.4). `kube.events.EventRecorder` is one."""
+
+    def event(self, regarding: Mapping[str, str], type: str, reason: str, message: str) -> None: ...  # noqa: A002
+
+
+class ApplyObserver(Protocol):
+    """Counts for metrics."""
+
+    def written(self, write: Write) -> None: ...
+    def avoided(self, write: Write) -> None:
+        """A dry run showed that nothing would change."""
+
+    def deferred(self, write: Write, seconds: float) -> None: ...
+
+
+Signer = Callable[[Sign], Awaitable[Mapping[str, str]]]
+"""Makes the `data` of a TLS secret (base64 values)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The outcome, and whether planning again at once will see more (an object stood in the way and was read)."""
+
+    outcome: Outcome
+    replan: bool = False
+
+
+class OwnWrites:
+    """The versions our latest writes made, so that their echo in the watches wakes nobody."""
+
+    def __init__(self, most: int = 20_000) -> None:
+        self._versions: dict[tuple[ObjectRef, str], None] = {}
+        self._most = most
+
+    def add(self, ref: ObjectRef, version: str) -> None:
+        if len(self._versions) >= self._most:
+            del self._versions[next(iter(self._versions))]
+        self._versions[ref, version] = None
+
+    def is_echo(self, ref: ObjectRef, version: str) -> bool:
+        """True when the version is of our own making; forgets it, as a watch shows each version once."""
+        return self._versions.pop((ref, version), False) is None
+
+
+class Applier:
+    """Sends writes for services; one instance a process."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        recorder: Recorder,
+        expectations: Expectations,
+        pacer: PoolPacer,
+        live: LiveReads,
+        signer: Signer,
+        observer: ApplyObserver,
+    ) -> None:
+        self._client = client
+        self._recorder = recorder
+        self._expectations = expectations
+        self._pacer = pacer
+        self._live = live
+        self._signer = signer
+        self._observer = observer
+        self.own_writes = OwnWrites()
+        self._same: dict[ObjectRef, tuple[bytes, bytes]] = {}
+
+    async def run(self, plan: Plan) -> Applied:
+        """Writes until done or the first failure. Raises nothing that the API server can cause."""
+        service = key_of(plan.service)
+        answers: dict[ObjectRef, Object | None] = {}
+        deferred: float | None = None
+        for step in plan.steps:
+            if step.unanswered:
+                return Applied(Outcome(answers=answers, deferred=deferred, retry=True, error=step.unanswered))
+            for write in step.writes:
+                if write.paced:
+                    wait = deferred if deferred is not None else self._pacer.admit(service)
+                    if wait > 0:
+                        deferred = wait
+                        self._observer.deferred(write, wait)
+                        continue
+                try:
+                    await self._send(plan, write, answers)
+                except _Stale as stale:
+                    outcome = Outcome(
+                        answers=answers, deferred=deferred, retry=True, error=f"{write.error}{stale}"
+                    )
+                    return Applied(outcome, replan=True)
+                except Conflict as error:
+                    return Applied(
+                        Outcome(answers=answers, deferred=deferred, retry=True, error=f"{write.error}{error}")
+                    )
+                except KubeError as error:
+                    if write.best_effort:
+                        log.warning("write left out", write=str(write.ref), error=str(error))
+                        continue
+                    failure = f"{write.error}{error}"
+                    return Applied(Outcome(failed=step, error=failure, answers=answers, deferred=deferred))
+            if step.error:
+                return Applied(Outcome(failed=step, error=step.error, answers=answers, deferred=deferred))
+        return Applied(Outcome(answers=answers, deferred=deferred))
+
+    async def write_status(self, service: Object, status: Object) -> Object | None:
+        """Replaces the status; on conflict onto the live object, not the cache's. None when the service is gone."""
+        body = dict(service)
+        for attempt in range(STATUS_ATTEMPTS):
+            try:
+                answer = await self._client.update(
+                    kinds.SERVICE, {**body, "status": status}, subresource="status"
+                )
+            except NotFound:
+                return None
+            except Conflict:
+                if attempt == STATUS_ATTEMPTS - 1:
+                    raise
+                try:
+                    live = await self._client.get(kinds.SERVICE, *key_of(service))
+                except NotFound:
+                    return None
+                if uid_of(live) != uid_of(service):
+                    return None
+                body = live
+                continue
+            self._expect(key_of(service), ObjectRef(kinds.SERVICE, *key_of(service)), answer)
+            return answer
+        return None
+
+    def forget(self, service: ObjectKey) -> None:
+        """Drops what is remembered of a service that is gone."""
+        self._pacer.forget(service)
+
+    async def _send(self, plan: Plan, write: Write, answers: dict[ObjectRef, Object | None]) -> None:
+        match write.verb:
+            case Verb.CREATE:
+                answer = await self._create(write)
+            case Verb.UPDATE:
+                answer = await self._update(write)
+            case Verb.PATCH:
+                answer = await self._client.patch(write.kind, write.namespace, write.name, write.body or {})
+            case Verb.DELETE:
+                if not await self._delete(plan, write):
+                    answers[write.ref] = None
+                    return
+                answer = None
+        if answer is None and write.verb is not Verb.DELETE:
+            return
+        answers[write.ref] = answer
+        self._live.forget(write.ref)
+        if answer is not None:
+            self._expect(key_of(plan.service), write.ref, answer)
+        self._observer.written(write)
+        self._announce(plan, write)
+
+    async def _create(self, write: Write) -> Object | None:
+        body = await self._signed(write)
+        try:
+            return await self._client.create(write.kind, write.namespace, body)
+        except AlreadyExists as error:
+            if write.exists_is_fine:
+                return None
+            # Something stands there that the watch does not show (yet, or ever: it may lack our label). The next round
+            # plans with the object itself, and says whose it is.
+            await self._live.fetch([write.ref])
+            if isinstance(self._live.get(write.ref), Present):
+                raise _Stale(str(error)) from error
+            raise
+
+    async def _update(self, write: Write) -> Object | None:
+        body = await self._signed(write)
+        if write.confirm and write.live is not None:
+            fingerprint = (_digest(body), _digest(write.live))
+            if self._same.get(write.ref) == fingerprint:
+                self._observer.avoided(write)
+                return None
+            answer = await self._client.update(write.kind, body, dry_run=True)
+            if _significant(answer) == _significant(write.live):
+                self._same[write.ref] = fingerprint
+                self._observer.avoided(write)
+                return None
+        try:
+            return await self._client.update(write.kind, body)
+        except NotFound as error:
+            self._live.remember(write.ref, Absent())
+            raise _Stale(str(error)) from error
+
+    async def _delete(self, plan: Plan, write: Write) -> bool:
+        live = write.live or {}
+        try:
+            await self._client.delete(write.kind, write.namespace, write.name, uid=uid_of(live))
+        except NotFound:
+            return False
+        self._expectations.deleted(write.kind, write.ref.key, uid_of(live), owner=key_of(plan.service))
+        self._same.pop(write.ref, None)
+        return True
+
+    async def _signed(self, write: Write) -> Object:
+        body = write.body or {}
+        if write.sign is None:
+            return body
+        return {**body, "data": {**mapping(body, "data"), **await self._signer(write.sign)}}
+
+    def _expect(self, owner: ObjectKey, ref: ObjectRef, answer: Object) -> None:
+        if ref.kind in _UNWATCHED:
+            return
+        version = resource_version_of(answer)
+        self._expectations.wrote(ref.kind, ref.key, uid_of(answer), version, owner=owner)
+        self.own_writes.add(ref, version)
+
+    def _announce(self, plan: Plan, write: Write) -> None:
+        if write.event:
+            self._recorder.event(regarding(plan.service), "Normal", write.event.split(" ", 1)[0], write.event)
+        if write.announce is not None:
+            self._recorder.event(regarding(plan.service), "Normal", *write.announce)
+
+
+class _Stale(Exception):
+    """What we planned on is out of date; plan again."""
+
+
+def _significant(obj: Object) -> dict[str, Any]:
+    """The object without what changes by itself: status and the server's bookkeeping."""
+    metadata = {name: value for name, value in mapping(obj, "metadata").items() if name not in _VOLATILE}
+    return {
+        **{name: value for name, value in obj.items() if name not in ("status", "metadata")},
+        "metadata": metadata,
+    }
+
+
+def _digest(obj: Object) -> bytes:
+    return msgspec.json.encode(_significant(obj), order="deterministic")

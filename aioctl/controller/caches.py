@@ -1,0 +1,131 @@
+"""What is watched, and the stores behind it (spec 50 section 12.1, 60 section 2).
+
+Children are watched by label; objects of others that any plan may need (gateways, routes, pools, Services that shadow a
+pool) without one; Secrets and ConfigMaps of others are never watched: the few that are needed are read one by one
+(`live_reads.py`), so that no replica holds every secret of the cluster.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from aioctl.api import kinds, names
+from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
+from aioctl.api.names import has_our_labels
+from aioctl.controller.triggers import SHADOW_LABEL
+from aioctl.engine.store import Delta, Store
+from aioctl.kube.cached import Cached
+
+CacheStore = Store[ObjectKey, Cached]
+OURS = f"{names.PART_OF}={names.PART_OF_VALUE}"
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One list-and-watch: a kind and its selectors (the API's syntax; empty means all)."""
+
+    kind: Kind
+    labels: str = ""
+    fields: str = ""
+    namespace: str = ""
+
+
+def watched(system_namespace: str, signer: ObjectRef | None) -> tuple[Watched, ...]:
+    """Every watch the controller keeps, our own kinds first."""
+    children = (
+        kinds.DEPLOYMENT,
+        kinds.CORE_SERVICE,
+        kinds.SECRET,
+        kinds.SERVICE_ACCOUNT,
+        kinds.ROLE,
+        kinds.ROLE_BINDING,
+        kinds.CLUSTER_ROLE_BINDING,
+        kinds.POD,
+        kinds.MODEL,
+        kinds.LEADER_WORKER_SET,
+        kinds.DESTINATION_RULE,
+        kinds.POD_MONITOR,
+        kinds.SERVICE_MONITOR,
+    )
+    others = (kinds.HTTP_ROUTE, kinds.GATEWAY, kinds.GATEWAY_CLASS, kinds.POOL_V1, kinds.POOL_V1ALPHA2)
+    listed = [Watched(kinds.SERVICE), Watched(kinds.CONFIG)]
+    listed += [Watched(kind, labels=OURS) for kind in children]
+    listed += [Watched(kind) for kind in others]
+    listed.append(Watched(kinds.CORE_SERVICE, labels=SHADOW_LABEL))
+    listed.append(
+        Watched(kinds.CONFIG_MAP, fields=f"metadata.name={names.CONFIG_MAP_NAME}", namespace=system_namespace)
+    )
+    if signer is not None:
+        listed.append(
+            Watched(kinds.SECRET, fields=f"metadata.name={signer.name}", namespace=signer.namespace)
+        )
+    return tuple(listed)
+
+
+def _by_namespace(item: Cached) -> Iterable[str]:
+    yield item.key.namespace
+
+
+def _by_service_label(item: Cached) -> Iterable[tuple[str, str]]:
+    for label in (names.NAME, SHADOW_LABEL):
+        if label in item.labels:
+            yield item.key.namespace, item.labels[label]
+
+
+class Caches:
+    """The stores of all watches; reads never touch the network."""
+
+    def __init__(self, watches: Iterable[Watched]) -> None:
+        self.stores: Mapping[Watched, CacheStore] = {
+            watch: Store({"namespace": _by_namespace, "service": _by_service_label}) for watch in watches
+        }
+        self._by_kind: dict[Kind, list[tuple[Watched, CacheStore]]] = {}
+        for watch, store in self.stores.items():
+            self._by_kind.setdefault(watch.kind, []).append((watch, store))
+
+    def holds(self, kind: Kind) -> bool:
+        """True when the kind is watched at all."""
+        return kind in self._by_kind
+
+    def synced(self, kind: Kind) -> bool:
+        """True when every watch of the kind has listed once."""
+        return all(store.synced for _, store in self._by_kind.get(kind, ()))
+
+    def get(self, kind: Kind, key: ObjectKey) -> Cached | None:
+        """The object as last seen, from whichever watch holds it."""
+        for _, store in self._by_kind.get(kind, ()):
+            found = store.get(key)
+            if found is not None:
+                return found
+        return None
+
+    def select(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Sequence[Cached]:
+        """Objects of the namespace ('' = all) with all the labels, sorted by key."""
+        found: dict[ObjectKey, Cached] = {}
+        for _, store in self._by_kind.get(kind, ()):
+            for item in self._candidates(store, namespace, labels):
+                if has_our_labels(item.labels, labels):
+                    found.setdefault(item.key, item)
+        return [found[key] for key in sorted(found)]
+
+    def service(self, key: ObjectKey) -> Cached | None:
+        """One LLMInferenceService."""
+        return self.get(kinds.SERVICE, key)
+
+    def services(self) -> Sequence[ObjectKey]:
+        """Keys of all LLMInferenceServices."""
+        return [key for _, store in self._by_kind.get(kinds.SERVICE, ()) for key in store.keys()]  # noqa: SIM118
+
+    def subscribe(self, handler: Callable[[Watched, Delta[ObjectKey, Cached]], None]) -> None:
+        """Calls the handler with every change of every store."""
+        for watch, store in self.stores.items():
+            store.subscribe(partial(handler, watch))
+
+    @staticmethod
+    def _candidates(store: CacheStore, namespace: str, labels: Mapping[str, str]) -> Iterable[Cached]:
+        if namespace:
+            for label in (names.NAME, SHADOW_LABEL):
+                if label in labels:
+                    return store.by_index("service", (namespace, labels[label]))
+            return store.by_index("namespace", namespace)
+        return store.values()

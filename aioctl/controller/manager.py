@@ -1,0 +1,185 @@
+"""The controller put together: watches, triggers, queue, workers. Knows no settings, no sockets and no metrics library.
+
+`watch` keeps the caches warm on every replica; `work` reconciles and is run only where the lease is held. What changes in
+a cache becomes keys in the queue; the echo of our own writes does not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import TaskStatus
+
+from aioctl.api import kinds
+from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
+from aioctl.controller.apply import Applier, ApplyObserver
+from aioctl.controller.caches import Caches, Watched, watched
+from aioctl.controller.interests import Interests
+from aioctl.controller.live_reads import LiveReads
+from aioctl.controller.pacing import PoolPacer
+from aioctl.controller.reconcile import ProgressObserver, Reconciler
+from aioctl.controller.signing import ServiceSigner
+from aioctl.controller.triggers import keys_for
+from aioctl.engine.clock import Clock
+from aioctl.engine.queue import LOW_PRIORITY, QueueObserver, WorkQueue
+from aioctl.engine.store import Delta
+from aioctl.engine.turnstile import Turnstile
+from aioctl.engine.workers import ReconcileObserver, run_workers
+from aioctl.kube.cached import Cached
+from aioctl.kube.client import Client
+from aioctl.kube.discovery import Discovery, DiscoveryObserver, Presence
+from aioctl.kube.events import EventRecorder, EventsObserver
+from aioctl.kube.expectations import Expectations
+from aioctl.kube.reflector import Reflector, ReflectorObserver
+from aioctl.plan.model import Policy
+from aioctl.serving import pki
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """The numbers the controller is run with; durations in seconds."""
+
+    workers: int = 4
+    reconcile_deadline: float = 60.0
+    pool_create_rate: float = 20.0
+    pool_stagger: float = 0.1
+    status_settle: float = 0.5
+    discovery_interval: float = 30.0
+    grace: float = 5.0
+
+
+@dataclass(frozen=True)
+class Observers:
+    """Who is told what happens; see the protocols."""
+
+    queue: QueueObserver
+    workers: ReconcileObserver
+    reflector: ReflectorObserver
+    discovery: DiscoveryObserver
+    events: EventsObserver
+    apply: ApplyObserver
+    progress: ProgressObserver
+
+
+@dataclass
+class Controller:
+    """One process's controller for LLMInferenceServices."""
+
+    client: Client
+    events_client: Client
+    policy: Policy
+    knobs: Knobs
+    observers: Observers
+    clock: Clock
+    turnstile: Turnstile
+    service_key: pki.KeyType = "ec"
+    instance: str = ""
+    caches: Caches = field(init=False)
+    discovery: Discovery = field(init=False)
+    queue: WorkQueue[ObjectKey] = field(init=False)
+    recorder: EventRecorder = field(init=False)
+    reconciler: Reconciler = field(init=False)
+    reflectors: Mapping[Watched, Reflector] = field(init=False)
+
+    def __post_init__(self) -> None:
+        watches = watched(self.policy.system_namespace, self.policy.signer)
+        self.caches = Caches(watches)
+        optional = {watch.kind for watch in watches if watch.kind.optional} | {kinds.AUTH_POLICY, kinds.SCC}
+        self.discovery = Discovery(
+            self.client,
+            sorted(optional, key=str),
+            recheck=self.knobs.discovery_interval,
+            observer=self.observers.discovery,
+        )
+        self.queue = WorkQueue(clock=self.clock, observer=self.observers.queue)
+        self.recorder = EventRecorder(
+            self.events_client, instance=self.instance, clock=self.clock, observer=self.observers.events
+        )
+        self.reflectors = {
+            watch: Reflector(
+                self.client,
+                watch.kind,
+                store,
+                labels=watch.labels,
+                fields=watch.fields,
+                namespace=watch.namespace,
+                turnstile=self.turnstile,
+                clock=self.clock,
+                observer=self.observers.reflector,
+            )
+            for watch, store in self.caches.stores.items()
+        }
+        self._interests = Interests()
+        live = LiveReads(self.client, self.clock)
+        expectations = Expectations(self.caches.get, clock=self.clock)
+        self._applier = Applier(
+            self.client,
+            recorder=self.recorder,
+            expectations=expectations,
+            pacer=PoolPacer(self.knobs.pool_create_rate, self.knobs.pool_stagger, self.clock),
+            live=live,
+            signer=ServiceSigner(self.caches, self.clock, key_type=self.service_key),
+            observer=self.observers.apply,
+        )
+        self.reconciler = Reconciler(
+            caches=self.caches,
+            presence=self.discovery.served,
+            live=live,
+            applier=self._applier,
+            recorder=self.recorder,
+            expectations=expectations,
+            interests=self._interests,
+            turnstile=self.turnstile,
+            clock=self.clock,
+            policy=self.policy,
+            status_settle=self.knobs.status_settle,
+            progress=self.observers.progress,
+        )
+        self.caches.subscribe(self._changed)
+        self.discovery.subscribe(self._presence_changed)
+
+    async def watch(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Keeps discovery and caches up to date for ever; started once every cache has listed."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.discovery.run)
+            for reflector in self.reflectors.values():
+                group.start_soon(reflector.run)
+            await self.discovery.first_look()
+            for store in self.caches.stores.values():
+                await store.wait_synced()
+            task_status.started()
+
+    async def work(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Reconciles for ever; started when the workers take keys."""
+        for key in self.caches.services():
+            self.queue.add(key, priority=LOW_PRIORITY)
+        async with anyio.create_task_group() as group:
+            await group.start(self.recorder.run)
+            await run_workers(
+                self.queue,
+                self.reconciler.run,
+                workers=self.knobs.workers,
+                deadline=self.knobs.reconcile_deadline,
+                grace=self.knobs.grace,
+                observer=self.observers.workers,
+                task_status=task_status,
+            )
+            group.cancel_scope.cancel()
+
+    def _changed(self, watch: Watched, delta: Delta[ObjectKey, Cached]) -> None:
+        kind = watch.kind
+        if delta.new is not None:
+            ref = ObjectRef(kind, delta.key.namespace, delta.key.name)
+            if self._applier.own_writes.is_echo(ref, delta.new.resource_version):
+                return
+        priority = LOW_PRIORITY if delta.initial else 0
+        for key in keys_for(kind, delta.old, delta.new, self._interests):
+            self.queue.add(key, priority=priority)
+
+    def _presence_changed(self, kind: Kind, presence: Presence) -> None:
+        """A kind came or went: its watch looks at once, and every service may want something else."""
+        for watch, reflector in self.reflectors.items():
+            if watch.kind == kind and presence is Presence.YES:
+                reflector.poke()
+        for key in self.caches.services():
+            self.queue.add(key, priority=LOW_PRIORITY)

@@ -1,0 +1,162 @@
+"""The observation a plan gets: caches, discovery and the few single reads, behind `plan.model.Observation`.
+
+Reads only; nothing waits. What was read is recorded (for `interests.py`), and what nobody watches and was not read yet
+is recorded as a demand, which the reconciler fetches before it plans again.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from aioctl.api import kinds, names
+from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
+from aioctl.api.objects import Object, dig, name_of, namespace_of
+from aioctl.controller.caches import Caches
+from aioctl.controller.live_reads import LiveReads
+from aioctl.kube.discovery import Presence
+from aioctl.plan.model import Absent, Certificate, Present, Read, Served, Unknown
+from aioctl.serving import pki
+
+_SERVED = {Presence.YES: Served.YES, Presence.NO: Served.NO, Presence.UNKNOWN: Served.UNKNOWN}
+_SHARED = (kinds.CONFIG, kinds.CONFIG_MAP, kinds.GATEWAY, kinds.GATEWAY_CLASS)
+"""Kinds that many services read and few objects exist of: decoded once per version."""
+_PARTLY_WATCHED = (kinds.SECRET, kinds.SERVICE_ACCOUNT, kinds.CONFIG_MAP)
+"""Kinds of which only ours are watched: absence from the cache says nothing about a user's object."""
+
+
+class Decoded:
+    """Decoded forms of shared objects and parsed certificates, by version, so that a fleet decodes each once."""
+
+    def __init__(self) -> None:
+        self._objects: dict[ObjectRef, tuple[str, dict[str, Any]]] = {}
+        self._certificates: dict[ObjectKey, tuple[bytes, Certificate | str]] = {}
+
+    def object(self, ref: ObjectRef, version: str, decode: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        known = self._objects.get(ref)
+        if known is None or known[0] != version:
+            known = (version, decode())
+            self._objects[ref] = known
+        return known[1]
+
+    def certificate(self, secret: Object) -> Certificate | str:
+        crt, key = _data(secret, "tls.crt"), _data(secret, "tls.key")
+        if crt is None or key is None:
+            return "tls.crt or tls.key is missing or not base64"
+        at, content = ObjectKey(namespace_of(secret), name_of(secret)), crt + b"\0" + key
+        known = self._certificates.get(at)
+        if known is None or known[0] != content:
+            known = (content, _parse(crt, key))
+            self._certificates[at] = known
+        return known[1]
+
+    def forget(self, secret: ObjectKey) -> None:
+        self._certificates.pop(secret, None)
+
+
+class CacheObservation:
+    """One reconcile's view. `reads` and `demands` fill while the plan asks."""
+
+    def __init__(
+        self,
+        service: ObjectKey,
+        caches: Caches,
+        presence: Callable[[Kind], Presence],
+        live: LiveReads,
+        decoded: Decoded,
+    ) -> None:
+        self._caches = caches
+        self._presence = presence
+        self._live = live
+        self._decoded = decoded
+        self._ours = _our_names(service.name)
+        self.reads: set[ObjectRef] = set()
+        self.demands: set[ObjectRef] = set()
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Read:
+        ref = ObjectRef(kind, namespace if kind.namespaced else "", name)
+        self.reads.add(ref)
+        if kind.optional and self._presence(kind) is Presence.NO:
+            return Absent()
+        cached = self._caches.get(kind, ref.key)
+        if cached is not None:
+            if kind in _SHARED:
+                return Present(self._decoded.object(ref, cached.resource_version, cached.decode))
+            return Present(cached.decode())
+        answer = self._live.get(ref)
+        if answer is not None:
+            return answer
+        if self._is_watched(ref):
+            return (
+                Absent()
+                if self._caches.synced(kind)
+                else Unknown(f"the cache of {kind.resource} is not in sync")
+            )
+        self.demands.add(ref)
+        return Unknown(f"{ref} was not read yet")
+
+    def select(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Sequence[Object] | Unknown:
+        if kind.optional and self._presence(kind) is Presence.NO:
+            return ()
+        if not self._caches.synced(kind):
+            return Unknown(f"the cache of {kind.resource} is not in sync")
+        return [item.decode() for item in self._caches.select(kind, namespace, labels)]
+
+    def served(self, kind: Kind) -> Served:
+        if not kind.optional:
+            return Served.YES
+        return _SERVED[self._presence(kind)]
+
+    def certificate(self, secret: Object) -> Certificate | str:
+        return self._decoded.certificate(secret)
+
+    def signer(self, secret: Object) -> str:
+        return pki.signer_problem(
+            _data(secret, "tls.crt"), _data(secret, "tls.key"), namespace_of(secret), name_of(secret)
+        )
+
+    def _is_watched(self, ref: ObjectRef) -> bool:
+        if not self._caches.holds(ref.kind):
+            return False
+        if ref.kind in _PARTLY_WATCHED:
+            return ref.name in self._ours or any(
+                watch.kind == ref.kind
+                and watch.fields == f"metadata.name={ref.name}"
+                and watch.namespace == ref.namespace
+                for watch in self._caches.stores
+            )
+        return True
+
+
+def _our_names(service: str) -> frozenset[str]:
+    """Names under which this controller makes Secrets and ServiceAccounts: the cache's word is enough for them."""
+    return frozenset(
+        {
+            names.tls_secret_name(service),
+            names.epp_service_account_name(service),
+            names.safe(service, "-kserve"),
+            names.safe(service, "-kserve-mn"),
+            names.safe(service, "-kserve-mn-prefill"),
+            "kserve-metrics-reader-sa",
+            "kserve-metrics-reader-sa-secret",
+        }
+    )
+
+
+def _data(secret: Object, key: str) -> bytes | None:
+    value = dig(secret, "data", key)
+    if not isinstance(value, str):
+        return None
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _parse(crt: bytes, key: bytes) -> Certificate | str:
+    parsed = pki.parse_pair(crt, key)
+    if isinstance(parsed, str):
+        return parsed
+    return Certificate(
+        frozenset(parsed.dns_names), frozenset(str(ip) for ip in parsed.ip_addresses), parsed.not_after
+    )

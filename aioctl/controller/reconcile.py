@@ -1,0 +1,183 @@
+"""One service, once: observe, plan, apply, conclude the status (design section 3).
+
+The same worker repeats plan and apply, with the answers to its own writes laid over the caches, until the plan is empty:
+what follows from our own writes needs no second turn in the queue. Status changes settle for a moment before they are
+written, so that one write says what three would.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from aioctl.api import kinds, names
+from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
+from aioctl.api.objects import Object, is_deleting, key_of, mapping, uid_of
+from aioctl.controller.apply import Applier, Recorder
+from aioctl.controller.caches import Caches
+from aioctl.controller.interests import Interests
+from aioctl.controller.live_reads import LiveReads
+from aioctl.controller.observe import CacheObservation, Decoded
+from aioctl.engine.clock import Clock
+from aioctl.engine.turnstile import Turnstile
+from aioctl.engine.workers import Done, Failed, RequeueAfter, Result
+from aioctl.kube.discovery import Presence
+from aioctl.kube.errors import KubeError
+from aioctl.kube.events import regarding
+from aioctl.kube.expectations import Expectations
+from aioctl.plan import reconcile, routing, status
+from aioctl.plan.migration import State
+from aioctl.plan.model import Outcome, Overlay, Plan, Policy
+
+MOST_ROUNDS = 6
+"""Plan and apply at most so often in one run; what is still open then gets a turn of its own."""
+MOST_DEMANDS = 4
+"""Each round of single reads can uncover the next (an account names secrets); no chain is longer."""
+EXPECTATION_RETRY = 0.05
+"""Seconds until it is looked again whether the caches show our own writes; a watch delivers within milliseconds."""
+
+
+class ReconcileError(Exception):
+    """The reconcile ended with the error the event shows; the queue repeats it with back-off."""
+
+
+class ProgressObserver(Protocol):
+    """Learns how far each service has come."""
+
+    def observed(self, service: ObjectKey, state: State, reason: str, gateways: frozenset[str]) -> None: ...
+    def gone(self, service: ObjectKey) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What one run came to: the service as last answered, the last plan, the view it was made on, the sum of answers."""
+
+    service: Object
+    plan: Plan
+    view: Overlay
+    outcome: Outcome
+
+
+@dataclass
+class Reconciler:
+    """`run` is what the workers call. All parts are given; nothing is created here."""
+
+    caches: Caches
+    presence: Callable[[Kind], Presence]
+    live: LiveReads
+    applier: Applier
+    recorder: Recorder
+    expectations: Expectations
+    interests: Interests
+    turnstile: Turnstile
+    clock: Clock
+    policy: Policy
+    status_settle: float
+    progress: ProgressObserver
+    decoded: Decoded = field(default_factory=Decoded)
+    _status_due: dict[ObjectKey, float] = field(default_factory=dict)
+
+    async def run(self, key: ObjectKey) -> Result:
+        """Reconciles one service; errors are results, not exceptions."""
+        cached = self.caches.service(key)
+        if cached is None:
+            self._forget(key)
+            return Done()
+        if self.expectations.pending_for(key):
+            return RequeueAfter(EXPECTATION_RETRY, quiet=True)
+        run = await self._converge(key, cached.decode())
+        if is_deleting(run.service):
+            return self._result(run, None)
+        decision = status.migration_of(run.plan, run.view)
+        if decision is not None:
+            self.progress.observed(key, decision.state, decision.reason, _gateways(run.plan))
+        try:
+            status_wait = await self._status(key, run)
+        except KubeError as error:
+            return Failed(ReconcileError(f"failed to update status for LLMInferenceService: {error}"))
+        return self._result(run, status_wait)
+
+    async def _converge(self, key: ObjectKey, service: Object) -> _Run:
+        """Plans and applies until nothing is left to write, or something fails or has to wait."""
+        answers: dict[ObjectRef, Object | None] = {}
+        reads: set[ObjectRef] = set()
+        for _ in range(MOST_ROUNDS):
+            plan, view = await self._plan(key, service, answers, reads)
+            applied = await self.applier.run(plan)
+            outcome = applied.outcome
+            answers.update(outcome.answers)
+            service = _latest(service, answers)
+            if outcome.failed is not None or outcome.deferred is not None:
+                break
+            if not outcome.answers and not applied.replan:
+                break
+        self.interests.record(key, reads)
+        return _Run(service, plan, Overlay(view, answers), replace(outcome, answers=answers))
+
+    async def _plan(
+        self,
+        key: ObjectKey,
+        service: Object,
+        answers: Mapping[ObjectRef, Object | None],
+        reads: set[ObjectRef],
+    ) -> tuple[Plan, CacheObservation]:
+        """A plan on what is known; objects that have to be read first are read, then it is planned again."""
+        for _ in range(MOST_DEMANDS):
+            view = CacheObservation(key, self.caches, self.presence, self.live, self.decoded)
+            async with self.turnstile.turn():
+                plan = reconcile.plan(Overlay(view, answers), service, self.policy, self.clock.now())
+            reads |= view.reads
+            if not view.demands:
+                break
+            await self.live.fetch(view.demands)
+        return plan, view
+
+    async def _status(self, key: ObjectKey, run: _Run) -> float | None:
+        """Writes the status when it differs and has settled; else the seconds until it is due, None when it is right."""
+        async with self.turnstile.turn():
+            wanted = status.conclude(run.plan, run.outcome, run.view, self.policy, self.clock.now())
+            same = status.status_equal(wanted, mapping(run.service, "status"))
+        if same:
+            self._status_due.pop(key, None)
+            return None
+        now = self.clock.monotonic()
+        due = self._status_due.setdefault(key, now + self.status_settle)
+        if now < due:
+            return due - now
+        await self.applier.write_status(run.service, wanted)
+        self._status_due.pop(key, None)
+        return None
+
+    def _result(self, run: _Run, status_wait: float | None) -> Result:
+        outcome = run.outcome
+        if outcome.failed is not None:
+            text = f"{outcome.failed.outer}{outcome.failed.inner}{outcome.error}"
+            if not is_deleting(run.service):
+                self.recorder.event(
+                    regarding(run.service), "Warning", "Error", f"Reconciliation failed: {text}"
+                )
+            return Failed(ReconcileError(text))
+        if outcome.retry:
+            return Failed(ReconcileError(outcome.error))
+        waits = [wait for wait in (outcome.deferred, status_wait) if wait is not None]
+        return RequeueAfter(min(waits)) if waits else Done()
+
+    def _forget(self, key: ObjectKey) -> None:
+        self._status_due.pop(key, None)
+        self.interests.forget(key)
+        self.applier.forget(key)
+        self.decoded.forget(ObjectKey(key.namespace, names.tls_secret_name(key.name)))
+        self.progress.gone(key)
+
+
+def _gateways(plan: Plan) -> frozenset[str]:
+    """The gateways the managed route hangs on, as `namespace/name`."""
+    if plan.context is None or routing.mode(plan.context) is not routing.Mode.MANAGED:
+        return frozenset()
+    parents = routing.parent_gateways(routing.route_spec(plan.context), plan.context.namespace)
+    return frozenset(str(gateway) for gateway in parents)
+
+
+def _latest(service: Object, answers: Mapping[ObjectRef, Object | None]) -> Object:
+    """The service as our own patch of it left it, if there was one."""
+    answer = answers.get(ObjectRef(kinds.SERVICE, *key_of(service)))
+    return answer if answer is not None and uid_of(answer) == uid_of(service) else service

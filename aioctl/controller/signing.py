@@ -1,0 +1,57 @@
+"""Makes the key pairs of the services' TLS secrets when a write asks for one (spec 30 section 5.2).
+
+Kept out of the plan because it is random and, with RSA, slow: RSA keys are made in a worker thread, P-256 keys at once.
+"""
+
+import base64
+from collections.abc import Mapping
+
+import anyio.to_thread
+
+from aioctl.api.kinds import ObjectRef
+from aioctl.api.objects import dig
+from aioctl.controller.caches import Caches
+from aioctl.engine.clock import Clock
+from aioctl.plan.model import Sign
+from aioctl.serving import pki
+
+
+class ServiceSigner:
+    """Signs with the CA Secret that the write names, or each certificate with its own key where there is none."""
+
+    def __init__(self, caches: Caches, clock: Clock, *, key_type: pki.KeyType) -> None:
+        self._caches = caches
+        self._clock = clock
+        self._key_type = key_type
+
+    async def __call__(self, request: Sign) -> Mapping[str, str]:
+        """The `data` of the Secret, base64. Raises pki.SignerError for a CA that cannot sign."""
+        crt, key = self._authority(request.signer)
+        now = self._clock.now()
+
+        def sign() -> tuple[bytes, bytes, bytes | None]:
+            return pki.sign_service_pair(
+                request.dns_names,
+                request.ip_addresses,
+                signer_crt=crt,
+                signer_key=key,
+                now=now,
+                key_type=self._key_type,
+            )
+
+        made = sign() if self._key_type == "ec" else await anyio.to_thread.run_sync(sign)
+        return {
+            name: base64.b64encode(pem).decode()
+            for name, pem in zip(("tls.crt", "tls.key", "ca.crt"), made, strict=True)
+            if pem is not None
+        }
+
+    def _authority(self, ref: ObjectRef | None) -> tuple[bytes | None, bytes | None]:
+        if ref is None:
+            return None, None
+        cached = self._caches.get(ref.kind, ref.key)
+        if cached is None:
+            return None, None
+        secret = cached.decode()
+        crt, key = dig(secret, "data", "tls.crt"), dig(secret, "data", "tls.key")
+        return base64.b64decode(crt or ""), base64.b64decode(key or "")

@@ -1,0 +1,43 @@
+"""From a change in a cache to the services it concerns. Pure functions; the watches of spec 50 section 12.1.
+
+Children wake their owner; pods the service their label names; shadow Services of a pool whoever read that pool; and
+every object wakes the services whose last plan read it (`interests.py`).
+"""
+
+from aioctl.api import kinds, names
+from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
+from aioctl.controller.interests import Interests
+from aioctl.kube.cached import Cached
+
+SHADOW_LABEL = "istio.io/inferencepool-name"
+
+
+def keys_for(kind: Kind, old: Cached | None, new: Cached | None, interests: Interests) -> set[ObjectKey]:
+    """The services to reconcile after the object changed from `old` to `new` (None = not there)."""
+    keys: set[ObjectKey] = set()
+    for item in (old, new):
+        if item is None:
+            continue
+        if kind == kinds.SERVICE:
+            keys.add(item.key)
+            continue
+        owner = owning_service(item)
+        if owner is not None:
+            keys.add(owner)
+        elif kind == kinds.POD and names.NAME in item.labels:
+            keys.add(ObjectKey(item.key.namespace, item.labels[names.NAME]))
+        if kind == kinds.CORE_SERVICE and SHADOW_LABEL in item.labels:
+            pool = item.labels[SHADOW_LABEL]
+            for generation in (kinds.POOL_V1, kinds.POOL_V1ALPHA2):
+                keys |= interests.readers(ObjectRef(generation, item.key.namespace, pool))
+        keys |= interests.readers(ObjectRef(kind, item.key.namespace, item.key.name))
+    return keys
+
+
+def owning_service(item: Cached) -> ObjectKey | None:
+    """The LLMInferenceService that controls the object; any version of the group counts."""
+    if item.owner is None or item.owner.kind != "LLMInferenceService":
+        return None
+    if item.owner.api_version.split("/", 1)[0] != kinds.GROUP:
+        return None
+    return ObjectKey(item.key.namespace, item.owner.name)

@@ -1,0 +1,116 @@
+"""One reconcile, decided: the order of the parts (spec 30 section 1, 50 sections 7 and 12.2) and nothing else.
+
+Each part is a module of its own; here they are asked in order, and the first that fails or cannot answer ends the
+plan, as its successors may depend on it. Nothing is read or written here beyond what the builders ask of `obs`.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from aioctl.api import kinds, names
+from aioctl.api.objects import FieldError, Object, is_deleting, mapping, namespace_of, sequence
+from aioctl.plan import (
+    auth,
+    ca_bundle,
+    destination_rules,
+    finalize,
+    monitoring,
+    pools,
+    references,
+    route,
+    scheduler,
+    workload,
+)
+from aioctl.plan.combine import Combined, combine
+from aioctl.plan.config import parse_config
+from aioctl.plan.model import (
+    Context,
+    GlobalConfig,
+    Observation,
+    Part,
+    Plan,
+    PlanError,
+    Policy,
+    Step,
+    Unanswered,
+    Write,
+    need,
+    step,
+)
+
+NETWORKING = "failed to reconcile networking: "
+
+
+def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Plan:
+    """The writes this service needs, in order, given what is known. Deciding twice on the same facts gives the same."""
+    if is_deleting(service):
+        present = names.FINALIZER in sequence(service, "metadata", "finalizers")
+        return Plan(service, finalize.finalize(obs, service, policy) if present else ())
+    steps: list[Step] = []
+    first = finalize.add_finalizer(service)
+    if first is not None:
+        steps.append(Step(Part.FINALIZER, writes=(first,)))
+    try:
+        ready = _configure(obs, service, policy, steps)
+    except Unanswered as unanswered:
+        steps.append(Step(Part.CONFIG, unanswered=str(unanswered)))
+        return Plan(service, tuple(steps))
+    if ready is None:
+        return Plan(service, tuple(steps))
+    config, combined = ready
+    ctx = Context(obs, combined.service, combined.spec, config, policy, now)
+    for part in _parts(ctx):
+        steps.append(part)
+        if part.error or part.unanswered:
+            break
+    return Plan(service, tuple(steps), ctx)
+
+
+def _configure(
+    obs: Observation, service: Object, policy: Policy, steps: list[Step]
+) -> tuple[GlobalConfig, Combined] | None:
+    """Global configuration and combined spec; None after adding the step that says what is wrong with them."""
+    config_map = need(obs.get(kinds.CONFIG_MAP, policy.system_namespace, names.CONFIG_MAP_NAME))
+    bundle = step(Part.CA_BUNDLE, lambda: ca_bundle.ca_bundle(obs, namespace_of(service), config_map))
+    steps.append(bundle)
+    if bundle.error or bundle.unanswered:
+        return None
+    try:
+        config = parse_config(config_map, policy.system_namespace)
+    except (PlanError, FieldError) as error:
+        steps.append(Step(Part.CONFIG, outer="failed to load ingress config: ", error=str(error)))
+        return None
+    try:
+        return config, combine(obs, service, config, policy)
+    except (PlanError, FieldError) as error:
+        steps.append(Step(Part.COMBINE, outer="failed to combine base-configurations: ", error=str(error)))
+        return None
+
+
+def _parts(ctx: Context) -> Iterator[Step]:
+    yield from workload.steps(ctx)
+    precondition = auth.precondition(ctx)
+    if precondition is not None:
+        yield precondition
+    yield references.validate(ctx)
+    yield step(Part.SCHEDULER, lambda: _scheduler(ctx), outer=NETWORKING + "failed to reconcile scheduler: ")
+    yield step(Part.ROUTES, lambda: route.route(ctx), outer=NETWORKING + "failed to reconcile HTTP routes: ")
+    yield step(
+        Part.DESTINATION_RULES,
+        lambda: destination_rules.destination_rules(ctx),
+        outer=NETWORKING + "failed to reconcile istio destination rules: ",
+    )
+    yield step(
+        Part.MONITORING,
+        lambda: monitoring.monitoring(ctx),
+        outer="failed to reconcile monitoring resources: ",
+    )
+
+
+def _scheduler(ctx: Context) -> Iterator[Write]:
+    """The order of spec 40 section 4: access, model, deployment, service, pools."""
+    yield from scheduler.access(ctx)
+    yield from pools.model(ctx)
+    yield from scheduler.deployment(ctx)
+    yield from scheduler.service(ctx)
+    yield from pools.pools(ctx)

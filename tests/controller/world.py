@@ -1,0 +1,114 @@
+"""A whole controller on the simulated cluster, in one process and on virtual time: what behaviour tests stand on."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+
+from aioctl.api import kinds
+from aioctl.api.admission import review_admission
+from aioctl.api.conversion import convert_object
+from aioctl.api.kinds import Kind
+from aioctl.api.objects import dig
+from aioctl.api.review import failure, read_conversion, success
+from aioctl.app import observers_of
+from aioctl.controller.manager import Controller, Knobs
+from aioctl.engine.turnstile import Turnstile
+from aioctl.kube.client import Client
+from aioctl.kube.errors import NotFound
+from aioctl.metrics import Metrics, Progress
+from aioctl.plan.model import Policy
+from aioctl.sim.api import SimCluster
+from aioctl.sim.webhooks import LocalWebhooks
+from tests.support.memory import MemoryWire
+from tests.support.virtual_time import VirtualClock
+
+NAMESPACE = "demo"
+POLICY = Policy(auth_disabled=True)
+
+
+async def convert(body: bytes) -> bytes:
+    """The conversion webhook without sockets."""
+    request = read_conversion(body)
+    return b"".join(success(request, [convert_object(raw, request.desired) for raw in request.objects]))
+
+
+def webhooks() -> LocalWebhooks:
+    """All webhooks of the program, found by path."""
+    handlers: dict[str, Callable[[bytes], Awaitable[bytes]]] = {"/convert": convert}
+    for version in ("v1alpha1", "v1alpha2"):
+        for kind in ("LLMInferenceService", "LLMInferenceServiceConfig"):
+            path = f"/validate-serving-kserve-io-{version}-{kind.lower()}"
+            handlers[path] = _admission(version, kind)
+    return LocalWebhooks(handlers)
+
+
+def _admission(version: str, kind: str) -> Callable[[bytes], Awaitable[bytes]]:
+    async def review(body: bytes) -> bytes:
+        return review_admission(body, "application/json", version=version, kind=kind)
+
+    return review
+
+
+@dataclass
+class World:
+    """One cluster, and the controllers running on it."""
+
+    cluster: SimCluster
+    user: Client
+    clock: VirtualClock
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def controller(self, *, policy: Policy = POLICY, knobs: Knobs | None = None) -> Controller:
+        """A controller that is not running yet; see `running`."""
+        client = Client(MemoryWire(self.cluster, agent="aioctl/test"))
+        return Controller(
+            client=client,
+            events_client=client,
+            policy=policy,
+            knobs=knobs or Knobs(status_settle=0.05),
+            observers=observers_of(self.metrics, Progress(self.metrics, self.clock)),
+            clock=self.clock,
+            turnstile=Turnstile(),
+        )
+
+    @asynccontextmanager
+    async def running(self, controller: Controller) -> AsyncIterator[Controller]:
+        """Watches and works until the block ends."""
+        async with anyio.create_task_group() as group:
+            await group.start(controller.watch)
+            await group.start(controller.work)
+            yield controller
+            group.cancel_scope.cancel()
+
+    async def find(self, kind: Kind, name: str, namespace: str = NAMESPACE) -> dict[str, Any] | None:
+        """The object, or None."""
+        try:
+            return await self.user.get(kind, namespace if kind.namespaced else "", name)
+        except NotFound:
+            return None
+
+    async def until(self, what: Callable[[], Awaitable[bool]], *, seconds: float = 60.0) -> None:
+        """Waits (virtual time) until the claim holds; fails the test when it does not."""
+        with anyio.move_on_after(seconds):
+            while not await what():
+                await anyio.sleep(0.05)
+            return
+        raise AssertionError(f"{what} did not hold within {seconds} virtual seconds")
+
+
+@asynccontextmanager
+async def world(**options: Any) -> AsyncIterator[World]:
+    """A seeded cluster with webhooks; options go to SimCluster."""
+    async with SimCluster(webhooks=webhooks(), **options) as cluster:
+        yield World(cluster, Client(MemoryWire(cluster, agent="user")), VirtualClock())
+
+
+def condition(obj: Mapping[str, Any] | None, type_: str) -> tuple[str, str, str]:
+    """(status, reason, message) of a condition; empty strings where it is absent."""
+    for found in dig(obj, "status", "conditions") or ():
+        if found["type"] == type_:
+            return found["status"], found.get("reason", ""), found.get("message", "")
+    return "", "", ""

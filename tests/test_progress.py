@@ -1,0 +1,67 @@
+"""The progress view reads an ordinary metrics page over HTTP."""
+
+import httpx
+import pytest
+import respx
+
+from aioctl.metrics import Metrics
+from aioctl.progress import ProgressError, parse, quantile, read
+
+URL = "http://127.0.0.1:8080/metrics"
+
+
+def page() -> str:
+    metrics = Metrics()
+    metrics.services.labels("Migrated").set(3)
+    metrics.services.labels("Initial").set(2)
+    for seconds in (0.002, 0.002, 0.02):
+        metrics.conversion_time.labels("up", "success").observe(seconds)
+    metrics.conversion_time.labels("down", "failure").observe(0.2)
+    metrics.queue_depth.labels("llminferenceservice").set(7)
+    return metrics.render().decode()
+
+
+def test_a_page_becomes_a_snapshot() -> None:
+    found = parse(page())
+    assert (found.services["Migrated"], found.services["Initial"], found.total) == (3, 2, 5)
+    assert (found.conversions, found.conversion_failures, found.queue_depth) == (4, 1, 7)
+    assert 0.001 < found.conversion_p50 <= 0.0025
+    assert 0.1 < found.conversion_p99 <= 0.25
+
+
+def test_a_fresh_page_has_every_state_at_zero() -> None:
+    found = parse(Metrics().render().decode())
+    assert set(found.services) == {"NoRoute", "Initial", "Shifting", "Migrated", "Held"}
+    assert (found.total, found.conversions, found.conversion_p99) == (0, 0, 0.0)
+
+
+@respx.mock
+async def test_it_is_read_over_http() -> None:
+    respx.get(URL).mock(return_value=httpx.Response(200, text=page()))
+    async with httpx.AsyncClient() as client:
+        assert (await read(client, URL)).total == 5
+
+
+@respx.mock
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (httpx.Response(503), "503"),
+        (httpx.Response(200, text="{not metrics"), "is no metrics page"),
+        (httpx.ConnectError("refused"), "refused"),
+    ],
+)
+async def test_what_is_no_metrics_page_is_said_plainly(answer: httpx.Response | Exception, says: str) -> None:
+    respx.get(URL).mock(side_effect=[answer])
+    async with httpx.AsyncClient() as client:
+        with pytest.raises(ProgressError, match=says):
+            await read(client, URL)
+
+
+@pytest.mark.parametrize(("q", "expected"), [(0.5, 1.0), (0.25, 0.5), (0.75, 1.5), (1.0, 2.0)])
+def test_quantiles_are_linear_within_a_bucket(q: float, expected: float) -> None:
+    assert quantile(q, [(1.0, 50.0), (2.0, 100.0), (float("inf"), 100.0)]) == pytest.approx(expected)
+
+
+def test_a_quantile_beyond_the_last_bound_is_that_bound() -> None:
+    assert quantile(0.99, [(1.0, 10.0), (float("inf"), 100.0)]) == 1.0
