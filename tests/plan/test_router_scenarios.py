@@ -62,7 +62,10 @@ def test_scenario_25_a_route_that_lost_its_owner_is_adopted() -> None:
 @pytest.mark.parametrize("controlled", [True, False])
 def test_scenario_25_a_route_of_somebody_else_is_an_error_and_stays(*, controlled: bool) -> None:
     world = RouterWorld()
-    stranger = {"metadata": {"namespace": NS, "name": ROUTE.name}, "spec": {"hostnames": ["a.example.org"]}}
+    stranger: dict[str, Any] = {
+        "metadata": {"namespace": NS, "name": ROUTE.name},
+        "spec": {"hostnames": ["a.example.org"]},
+    }
     if controlled:
         stranger["metadata"] |= {
             "labels": names.labels(SVC, names.ROUTER_COMPONENT),
