@@ -244,8 +244,14 @@ POOL_V1_NEEDS = ("endpointPickerRef", "selector", "targetPorts")
 POOL_V1ALPHA2_NEEDS = ("extensionRef", "selector", "targetPortNumber")
 
 
-def route_spec() -> dict[str, Any]:
-    """Gateway API HTTPRouteSpec: the defaults of spec 10 section 2.5 and the required names."""
+def route_spec(*, may_be_template: bool = False) -> dict[str, Any]:
+    """Gateway API HTTPRouteSpec: the defaults of spec 10 section 2.5 and the required names.
+
+    `may_be_template` drops the pattern of a parent's namespace, as the Config kind does (spec 10 section 2.4).
+    """
+    namespace = text(minLength=1, maxLength=63)
+    if not may_be_template:
+        namespace["pattern"] = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
     any_path = {"type": "PathPrefix", "value": "/"}
     backend = {"group": text(""), "kind": text("Service"), "name": text(minLength=1, maxLength=253)}
     redirect = object_of({"statusCode": whole(302), "path": object_of({}, needs=("type",))})
@@ -296,7 +302,7 @@ def route_spec() -> dict[str, Any]:
             "group": text(_GATEWAY_API),
             "kind": text("Gateway"),
             "name": text(minLength=1, maxLength=253),
-            "namespace": text(minLength=1, maxLength=63, pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"),
+            "namespace": namespace,
         },
         needs=("name",),
     )
@@ -472,17 +478,18 @@ def llm_kinds() -> tuple[Resource, Resource]:
     ):
         pool_v1 = pool_v1_spec(most_ports=8, needs=() if is_config else POOL_V1_NEEDS)
         pool_old = pool_v1alpha2_spec(needs=() if is_config else POOL_V1ALPHA2_NEEDS)
+        route = route_spec(may_be_template=is_config)
         rule = picker_port_required(("spec", "router", "scheduler", "pool", "spec"))
         versions = (
             Version(
                 GroupVersion(GROUP, "v1alpha2"),
-                Schema(service_schema(pool=pool_v1, route=route_spec(), is_old=False)),
+                Schema(service_schema(pool=pool_v1, route=route, is_old=False)),
                 (rule,),
                 columns=() if is_config else LLM_COLUMNS,
             ),
             Version(
                 GroupVersion(GROUP, "v1alpha1"),
-                Schema(service_schema(pool=pool_old, route=route_spec(), is_old=True)),
+                Schema(service_schema(pool=pool_old, route=route, is_old=True)),
                 columns=() if is_config else LLM_COLUMNS,
             ),
         )
