@@ -40,12 +40,14 @@ class Written(Enum):
 
 _PACKAGES = {
     "kserve": "v1alpha2",
+    "root": "v1alpha2",
     "knative": "apis",
     "pool": "v1",
     "gateway": "v1",
     "meta": "v1",
     "core": "v1",
 }
+_ROOT_TITLE = "struct { *v1alpha2.LLMInferenceService; GlobalConfig *llmisvc.Config }"
 _SCALARS = {
     "string": (Shape.STRING, "string"),
     "bool": (Shape.BOOL, "bool"),
@@ -110,20 +112,18 @@ class Struct:
 
     name: str
     fields: tuple[Field, ...]
-    embedded: Mapping[str, "Struct"] = field(default_factory=dict)
-
-    @cached_property
-    def by_json(self) -> Mapping[str, Field]:
-        return {entry.json: entry for entry in self.fields}
+    embedded: Mapping[str, GoType] = field(default_factory=dict)
 
     @cached_property
     def by_go(self) -> Mapping[str, Field]:
         return {entry.go: entry for entry in self.fields}
 
-    @property
-    def title(self) -> str:
-        package, _, name = self.name.partition(".")
-        return f"{_PACKAGES[package]}.{name}"
+    @cached_property
+    def by_promotion(self) -> Mapping[str, Field]:
+        """Fields of structs embedded under a JSON name, such as the Name of ObjectMeta, with the field that has them."""
+        return {
+            inner.go: entry for entry in self.fields if entry.promotes for inner in entry.type.struct.fields
+        }
 
 
 def go_type(text: str) -> GoType:
@@ -144,7 +144,8 @@ def go_type(text: str) -> GoType:
         shape, title = _SCALARS[text]
         return GoType(shape, named or title)
     package, _, name = text.partition(".")
-    return GoType(Shape.STRUCT, f"{_PACKAGES[package]}.{name}", struct_id=text)
+    title = _ROOT_TITLE if text == "root.Root" else f"{_PACKAGES.get(package, package)}.{name}"
+    return GoType(Shape.STRUCT, title, struct_id=text)
 
 
 def _entry(word: str) -> Field:
@@ -162,31 +163,34 @@ def _entry(word: str) -> Field:
     )
 
 
-def _read_fields(package: str, name: str, words: Iterator[str]) -> Struct:
+def _read_struct(name: str, words: Iterator[str], structs: dict[str, Struct]) -> Struct:
+    """One struct up to `>` or the end of its words; the structs embedded in it become types of their own."""
+    package = name.partition(".")[0]
     fields: list[Field] = []
-    embedded: dict[str, Struct] = {}
+    embedded: dict[str, GoType] = {}
     for word in words:
         if word == ">":
             break
         if word.startswith("<"):
-            inner = _read_fields(package, word[1:], words)
-            embedded[word[1:]] = inner
-            embedded.update(inner.embedded)
+            inner_name = f"{package}.{word[1:]}"
+            inner = _read_struct(inner_name, words, structs)
+            structs.setdefault(inner_name, inner)
+            embedded |= {**inner.embedded, word[1:]: go_type(inner_name)}
             fields.extend(inner.fields)
         else:
             fields.append(_entry(word))
-    return Struct(f"{package}.{name}", tuple(fields), embedded)
+    return Struct(name, tuple(fields), embedded)
 
 
 def _read_table(table: str) -> dict[str, Struct]:
-    structs = {}
+    structs: dict[str, Struct] = {}
     for line in table.strip().replace("\n  ", " ").splitlines():
         name, _, rest = line.partition(": ")
-        package, _, short = name.partition(".")
-        structs[name] = _read_fields(package, short, iter(rest.split()))
+        structs[name] = _read_struct(name, iter(rest.split()), structs)
     return structs
 
 
 STRUCTS: dict[str, Struct] = _read_table(TABLE)
 SPEC = go_type("kserve.LLMInferenceServiceSpec")
-METADATA = go_type("meta.ObjectMeta")
+ROOT = go_type("root.Root")
+"""What a template starts from: the service's fields and `.GlobalConfig` (spec 20 section 4.3)."""

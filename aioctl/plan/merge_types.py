@@ -20,8 +20,6 @@ kserve.GatewaySpec: refs:[]kserve.UntypedObjectReference
 kserve.HTTPRouteSpec: refs:[]core.LocalObjectReference spec:*gateway.HTTPRouteSpec
 kserve.InferencePoolSpec: spec:*pool.InferencePoolSpec ref:*core.LocalObjectReference
 kserve.IngressSpec: refs:[]kserve.UntypedObjectReference
-kserve.LLMInferenceService: <TypeMeta kind apiVersion=APIVersion > metadata=ObjectMeta:meta.ObjectMeta&
-  spec:kserve.LLMInferenceServiceSpec status:kserve.LLMInferenceServiceStatus
 kserve.LLMInferenceServiceSpec: model:kserve.LLMModelSpec! <WorkloadSpec replicas:*int32
   parallelism:*kserve.ParallelismSpec template:*core.PodSpec worker:*core.PodSpec > router:*kserve.RouterSpec
   prefill:*kserve.WorkloadSpec baseRefs:[]core.LocalObjectReference
@@ -296,4 +294,17 @@ core.VsphereVirtualDiskVolumeSource: volumePath! fsType=FSType storagePolicyName
 core.WeightedPodAffinityTerm: weight:int32! podAffinityTerm:core.PodAffinityTerm!
 core.WindowsSecurityContextOptions: gmsaCredentialSpecName=GMSACredentialSpecName:*string
   gmsaCredentialSpec=GMSACredentialSpec:*string runAsUserName:*string hostProcess:*bool
+root.Root: <LLMInferenceService <TypeMeta kind apiVersion=APIVersion > metadata=ObjectMeta:meta.ObjectMeta&
+  spec:kserve.LLMInferenceServiceSpec status:kserve.LLMInferenceServiceStatus > globalConfig:*llmisvc.Config
+llmisvc.Config: systemNamespace ingressGatewayName ingressGatewayNamespace
+  istioGatewayControllerNames:[]string storageConfig:*types.StorageInitializerConfig
+  credentialConfig:*credentials.CredentialConfig
+types.StorageInitializerConfig: image cpuRequest cpuLimit cpuModelcar memoryRequest memoryLimit
+  caBundleConfigMapName caBundleVolumeMountPath memoryModelcar enableDirectPvcVolumeMount:bool
+  enableModelcar=EnableOciImageSource:bool uidModelcar:*int64
+credentials.CredentialConfig: s3=S3:s3.S3Config gcs=GCS:gcs.GCSConfig storageSpecSecretName
+  storageSecretNameAnnotation
+gcs.GCSConfig: gcsCredentialFileName=GCSCredentialFileName
+s3.S3Config: s3AccessKeyIDName s3SecretAccessKeyName s3Endpoint s3UseHttps s3Region s3VerifySSL
+  s3UseVirtualBucket s3UseAccelerate s3UseAnonymousCredential s3CABundleConfigMap s3CABundle
 """

@@ -192,21 +192,6 @@ def _zero_for(type_: GoType) -> Callable[[], Any]:
             return lambda: zero
 
 
-def _is_zero(value: Any, type_: GoType) -> bool:
-    """Go's IsZero of the decoded value: an empty map or a pointer to an empty struct is not zero."""
-    if value is None:
-        return True
-    match type_.shape:
-        case Shape.POINTER | Shape.LIST | Shape.MAP:
-            return False
-        case Shape.STRUCT:
-            return isinstance(value, Mapping) and all(
-                _is_zero(value.get(entry.json), entry.type) for entry in type_.struct.fields
-            )
-        case shape:
-            return bool(value == _SIMPLE[shape][1])
-
-
 _PLAIN_STRUCTS = (Shape.STRUCT, Shape.QUANTITY, Shape.URL)
 """Go structs without omitzero are never empty to its encoder."""
 
@@ -214,13 +199,8 @@ _PLAIN_STRUCTS = (Shape.STRUCT, Shape.QUANTITY, Shape.URL)
 def _writer(entry: Field) -> _Writer:
     write = _write_for(entry.type)
     if entry.written is Written.OMIT_ZERO:
-        type_ = entry.type
-        return _Writer(
-            entry.json,
-            lambda value: None if _is_zero(value, type_) else write(value),
-            keeps_empty=type_.shape is Shape.STRUCT,
-            absent=None,
-        )
+        # Go writes `{}` for a struct that holds only an empty map, and drops it the next time; here at once.
+        return _Writer(entry.json, write, keeps_empty=False, absent=None)
     if entry.written is Written.ALWAYS or entry.type.shape in _PLAIN_STRUCTS:
         return _Writer(entry.json, write, keeps_empty=True, absent=_zero_for(entry.type))
     return _Writer(entry.json, write, keeps_empty=entry.type.shape is Shape.POINTER, absent=None)

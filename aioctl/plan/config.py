@@ -1,0 +1,192 @@
+"""The ConfigMap `inferenceservice-config`, read into a `GlobalConfig` (spec 20 section 1).
+
+Each value of the ConfigMap is a JSON text of its own. Settings stay as written, defaults for empty ones are filled where
+they are used. All problems are PlanErrors with the Go controller's texts; nothing is read from the cluster here.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from aioctl.api import quantity
+from aioctl.api.names import CONFIG_MAP_NAME
+from aioctl.api.objects import Object, boolean, integer, mapping, text
+from aioctl.plan.model import CredentialConfig, GlobalConfig, PlanError, S3Config, StorageConfig
+from aioctl.plan.template import ParseError
+from aioctl.plan.template import parse as parse_template
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_OPTIONAL = ("cpuModelcar", "memoryModelcar")
+_BROKEN_TEMPLATE = ("unexpected EOF", "unexpected {{", "expected end", "missing value", "unclosed")
+"""Reasons that make a path template invalid in Go too; what only our subset refuses is none of our business there."""
+
+
+def parse_config(config_map: Object | None, system_namespace: str) -> GlobalConfig:
+    """The global configuration. Raises PlanError with the wrappers of spec 20 section 1.4, for None too."""
+    if config_map is None:
+        raise PlanError(f'failed to load InferenceServiceConfigMap: configmaps "{CONFIG_MAP_NAME}" not found')
+    ingress, storage, credentials = (
+        _entry(config_map, key) for key in ("ingress", "storageInitializer", "credentials")
+    )
+    return _parsed(ingress, storage, credentials, system_namespace)
+
+
+def _entry(config_map: Object, key: str) -> str | None:
+    data = mapping(config_map, "data")
+    return text(data, key) if key in data else None
+
+
+@lru_cache(maxsize=16)
+def _parsed(
+    ingress: str | None, storage: str | None, credentials: str | None, system_namespace: str
+) -> GlobalConfig:
+    gateway = _converted("IngressConfig", lambda: _gateway(ingress, system_namespace))
+    return GlobalConfig(
+        system_namespace,
+        ingress_gateway_namespace=gateway[0],
+        ingress_gateway_name=gateway[1],
+        storage=_converted("StorageInitializerConfig", lambda: _checked_storage(storage)),
+        credentials=_converted("CredentialConfig", lambda: _credentials(credentials)),
+    )
+
+
+_Part = TypeVar("_Part")
+
+
+def _converted(title: str, read: Callable[[], _Part]) -> _Part:
+    try:
+        return read()
+    except PlanError as error:
+        raise PlanError(f"failed to convert InferenceServiceConfigMap to {title}: {error}") from error
+
+
+def _decoded(json_text: str) -> Mapping[str, Any]:
+    """The object in a JSON text. Raises ValueError."""
+    found = msgspec.json.decode(json_text)
+    if found is not None and not isinstance(found, dict):
+        raise ValueError("expected an object")
+    return found or {}
+
+
+def _gateway(json_text: str | None, system_namespace: str) -> tuple[str, str]:
+    """Namespace and name of the default ingress gateway."""
+    if json_text is None:
+        return system_namespace, ""
+    try:
+        settings = _decoded(json_text)
+        gateway = text(settings, "kserveIngressGateway")
+        if boolean(settings, "enableGatewayApi"):
+            _check_gateway(gateway)
+        if not text(settings, "ingressGateway"):
+            raise PlanError("invalid ingress config - ingressGateway is required")
+        _check_path_template(text(settings, "pathTemplate"), text(settings, "ingressDomain"))
+    except ValueError as error:
+        raise PlanError(f"unable to parse ingress config json: {error}") from error
+    namespace, separator, name = gateway.partition("/")
+    if not separator or "/" in name:
+        return system_namespace, gateway
+    return namespace, name
+
+
+def _check_gateway(gateway: str) -> None:
+    prefix = "invalid ingress config - kserveIngressGateway"
+    if not gateway:
+        raise PlanError(f"{prefix} is required")
+    if gateway.count("/") != 1:
+        raise PlanError(f"{prefix} should be in the format <namespace>/<name>")
+    namespace, name = gateway.split("/")
+    if _LABEL.fullmatch(namespace) is None:
+        raise PlanError(f"{prefix} gateway namespace is invalid")
+    if _LABEL.fullmatch(name) is None:
+        raise PlanError(f"{prefix} gateway name is invalid")
+
+
+def _check_path_template(template: str, domain: str) -> None:
+    if not template:
+        return
+    prefix = "invalid ingress config, unable to parse pathTemplate: template: path-template:1: "
+    if template.rfind("{{") > template.rfind("}}"):
+        raise PlanError(f"{prefix}unclosed action")
+    try:
+        parse_template(template)
+    except ParseError as error:
+        if error.reason.startswith(_BROKEN_TEMPLATE):
+            raise PlanError(prefix + error.reason) from error
+    if not domain:
+        raise PlanError("invalid ingress config - ingressDomain is required if pathTemplate is given")
+
+
+def _storage(json_text: str | None) -> StorageConfig:
+    if json_text is None:
+        return StorageConfig()
+    try:
+        settings = _decoded(json_text)
+        return StorageConfig(
+            image=text(settings, "image"),
+            memory_request=text(settings, "memoryRequest"),
+            memory_limit=text(settings, "memoryLimit"),
+            cpu_request=text(settings, "cpuRequest"),
+            cpu_limit=text(settings, "cpuLimit"),
+            cpu_modelcar=text(settings, "cpuModelcar"),
+            memory_modelcar=text(settings, "memoryModelcar"),
+            uid_modelcar=integer(settings, "uidModelcar"),
+            enable_modelcar=boolean(settings, "enableModelcar"),
+            enable_direct_pvc_volume_mount=boolean(settings, "enableDirectPvcVolumeMount"),
+            ca_bundle_config_map_name=text(settings, "caBundleConfigMapName"),
+            ca_bundle_volume_mount_path=text(settings, "caBundleVolumeMountPath"),
+        )
+    except ValueError as error:
+        raise PlanError(f"Unable to unmarshall storageInitializer json string due to {error} ") from error
+
+
+def _checked_storage(json_text: str | None) -> StorageConfig:
+    storage = _storage(json_text)
+    values = {
+        "memoryRequest": storage.memory_request,
+        "memoryLimit": storage.memory_limit,
+        "cpuRequest": storage.cpu_request,
+        "cpuLimit": storage.cpu_limit,
+        "cpuModelcar": storage.cpu_modelcar,
+        "memoryModelcar": storage.memory_modelcar,
+    }
+    for field, value in values.items():
+        if field in _OPTIONAL and not value:
+            continue
+        try:
+            quantity.parse(value)
+        except ValueError as error:
+            raise PlanError(
+                f'failed to parse resource configuration for "storageInitializer"."{field}": {error}'
+            ) from error
+    return storage
+
+
+def _credentials(json_text: str | None) -> CredentialConfig:
+    if json_text is None:
+        return CredentialConfig()
+    try:
+        settings = _decoded(json_text)
+        s3 = mapping(settings, "s3")
+        return CredentialConfig(
+            storage_spec_secret_name=text(settings, "storageSpecSecretName"),
+            storage_secret_name_annotation=text(settings, "storageSecretNameAnnotation"),
+            gcs_credential_file_name=text(settings, "gcs", "gcsCredentialFileName"),
+            s3=S3Config(
+                access_key_id_name=text(s3, "s3AccessKeyIDName"),
+                secret_access_key_name=text(s3, "s3SecretAccessKeyName"),
+                endpoint=text(s3, "s3Endpoint"),
+                use_https=text(s3, "s3UseHttps"),
+                region=text(s3, "s3Region"),
+                verify_ssl=text(s3, "s3VerifySSL"),
+                use_virtual_bucket=text(s3, "s3UseVirtualBucket"),
+                use_accelerate=text(s3, "s3UseAccelerate"),
+                use_anonymous_credential=text(s3, "s3UseAnonymousCredential"),
+                ca_bundle_config_map=text(s3, "s3CABundleConfigMap"),
+                ca_bundle=text(s3, "s3CABundle"),
+            ),
+        )
+    except ValueError as error:
+        raise PlanError(f"unable to parse credential config json: {error}") from error

@@ -1,0 +1,87 @@
+"""Where each field of a combined spec came from: the merge repeated on trees whose leaves know their source.
+
+Used for `aioctl render --explain` and for the texts of template errors; never in the way of a reconcile.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+from aioctl.plan.merge import merge_written
+
+CONTROLLER = "the controller"
+"""The source of what no config and no service says: selector labels, account name, redirected references."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """One spec of the fold, as Go writes it, and whose it is."""
+
+    title: str
+    spec: Mapping[str, Any]
+
+
+class _Leaf:
+    """A scalar (or an empty object or list) with its source; equal and true as the value is, so that merging works."""
+
+    __slots__ = ("source", "value")
+
+    def __init__(self, value: Any, source: str) -> None:
+        self.value = value
+        self.source = source
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Leaf) and bool(self.value == other.value)
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+
+def _marked(tree: Any, source: str) -> Any:
+    if isinstance(tree, Mapping):
+        return {name: _marked(value, source) for name, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return [_marked(value, source) for value in tree]
+    return None if tree is None else _Leaf(tree, source)
+
+
+def _leaves(tree: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, Mapping) and tree:
+        for name, value in tree.items():
+            yield from _leaves(value, f"{path}.{name}")
+    elif isinstance(tree, (list, tuple)) and tree:
+        for index, value in enumerate(tree):
+            yield from _leaves(value, f"{path}[{index}]")
+    elif isinstance(tree, _Leaf) or not isinstance(tree, (Mapping, list, tuple)):
+        yield path, tree
+
+
+def _sources(contributions: Sequence[Contribution]) -> dict[str, _Leaf]:
+    """The leaf at each path of the merged spec, before rendering."""
+    marked = [_marked(contribution.spec, contribution.title) for contribution in contributions]
+    merged = reduce(merge_written, marked)
+    return {path: leaf for path, leaf in _leaves(merged, "spec") if isinstance(leaf, _Leaf)}
+
+
+def owner_of(path: str, contributions: Sequence[Contribution]) -> str:
+    """Whose value stands at a path such as `spec.template.containers[0].image`; empty when nobody's."""
+    leaf = _sources(contributions).get(path)
+    return leaf.source if leaf is not None else ""
+
+
+def explain(spec: Mapping[str, Any], contributions: Sequence[Contribution]) -> list[tuple[str, str]]:
+    """(path, source) of every leaf of a combined spec, in its order."""
+    sources = _sources(contributions)
+
+    def source(path: str, value: Any) -> str:
+        leaf = sources.get(path)
+        if leaf is None:
+            return CONTROLLER
+        rendered = isinstance(leaf.value, str) and "{{" in leaf.value
+        return leaf.source if rendered or leaf.value == value else CONTROLLER
+
+    return [(path, source(path, value)) for path, value in _leaves(spec, "spec") if value is not None]

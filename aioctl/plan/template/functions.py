@@ -1,0 +1,99 @@
+"""The functions templates may call, but `and` and `or`, which do not evaluate all their operands (evaluator).
+
+`ChildName` is KServe's, the others are Go's builtins (spec 20 sections 4.2 and 5). Misuse that Go answers with garbage
+in the text, such as `%!d(string=x)`, is an error here.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from aioctl.api import names
+from aioctl.plan.gotypes import Shape
+from aioctl.plan.template.values import OperationError, Value, as_string, of_bool, of_string, truth
+
+MAX_LENGTH = 1 << 20
+"""Characters in one rendered string: what an object of the API server can hold, so a bound for nested printf."""
+
+_VERB = re.compile(r"%(.?)", re.DOTALL)
+_COMPARABLE = {Shape.BOOL: "bool", Shape.INT: "int", Shape.STRING: "string"}
+_PRINTABLE = {"s": (Shape.STRING,), "d": (Shape.INT,), "v": (Shape.STRING, Shape.INT, Shape.BOOL)}
+
+
+@dataclass(frozen=True, slots=True)
+class Builtin:
+    """`count` operands exactly, or at least that many; the first `texts` of them must be strings."""
+
+    call: Callable[[Sequence[Value]], Value]
+    count: int
+    at_least: bool = False
+    texts: int = 0
+
+
+def _child_name(operands: Sequence[Value]) -> Value:
+    parent, suffix = (as_string(operand) for operand in operands)
+    return of_string(names.child(parent, suffix))
+
+
+def _kind(value: Value) -> str | None:
+    return _COMPARABLE.get(value.type.shape)
+
+
+def _equal(operands: Sequence[Value]) -> bool:
+    """True when the first operand equals any other one; values of different kinds cannot be compared."""
+    first, *others = operands
+    if not others:
+        raise OperationError("error calling eq: missing argument for comparison")
+    return any(_equals(first, other) for other in others)
+
+
+def _equals(first: Value, other: Value) -> bool:
+    if _kind(first) != _kind(other):
+        raise OperationError("error calling eq: incompatible types for comparison")
+    if _kind(first) is not None:
+        return bool(first.data == other.data)
+    if first.type != other.type or first.type.shape in (Shape.LIST, Shape.MAP, Shape.STRUCT):
+        raise OperationError(f"error calling eq: non-comparable types {first.type.title}, {other.type.title}")
+    # Go compares addresses of pointers: two of them are equal when both are nil or both are the same field.
+    return first.data is other.data
+
+
+def _not_equal(operands: Sequence[Value]) -> bool:
+    try:
+        return not _equals(*operands)
+    except OperationError as error:
+        raise OperationError(str(error).replace("calling eq", "calling ne")) from error
+
+
+def _printf(operands: Sequence[Value]) -> Value:
+    form, *arguments = operands
+    waiting = list(reversed(arguments))
+
+    def formatted(match: re.Match[str]) -> str:
+        verb = match[1]
+        if verb == "%":
+            return "%"
+        if verb not in _PRINTABLE:
+            raise OperationError(f"error calling printf: %{verb} is not supported, only %s, %d, %v and %%")
+        if not waiting:
+            raise OperationError(f"error calling printf: no operand for %{verb}")
+        value = waiting.pop()
+        if value.type.shape not in _PRINTABLE[verb]:
+            raise OperationError(f"error calling printf: %{verb} cannot print a {value.type.title}")
+        return ("true" if value.data else "false") if value.type.shape is Shape.BOOL else str(value.data)
+
+    text = _VERB.sub(formatted, as_string(form))
+    if waiting:
+        raise OperationError(f"error calling printf: {len(waiting)} operands too many")
+    if len(text) > MAX_LENGTH:
+        raise OperationError(f"error calling printf: the text is longer than {MAX_LENGTH} characters")
+    return of_string(text)
+
+
+BUILTINS = {
+    "ChildName": Builtin(_child_name, 2, texts=2),
+    "not": Builtin(lambda operands: of_bool(not truth(operands[0])), 1),
+    "eq": Builtin(lambda operands: of_bool(_equal(operands)), 1, at_least=True),
+    "ne": Builtin(lambda operands: of_bool(_not_equal(operands)), 2),
+    "printf": Builtin(_printf, 1, at_least=True, texts=1),
+}

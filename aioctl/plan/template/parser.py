@@ -1,0 +1,254 @@
+"""Reads one string as a template: the subset of Go's text/template that spec 20 section 4.2 supports.
+
+The order of checks and the reasons are Go's, so that people find the texts they know; what Go knows and we do not
+(range, define, template, block, variables, quoted strings, chained parentheses) is refused here with a reason that says
+so, never passed through. Work is linear in the text; nesting is bounded.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+from aioctl.plan.template.errors import ParseError
+from aioctl.plan.template.escapes import escape, quote, unescape
+from aioctl.plan.template.lexer import Kind, Token, tokens
+from aioctl.plan.template.nodes import (
+    Action,
+    Boolean,
+    Branch,
+    Command,
+    Dot,
+    Function,
+    Node,
+    Number,
+    Operand,
+    Path,
+    Pipe,
+    RawString,
+    Template,
+    Text,
+)
+
+FUNCTIONS = frozenset({"ChildName", "and", "or", "not", "eq", "ne", "printf"})
+MAX_DEPTH = 100
+"""Branches and parentheses inside each other; a bound on recursion, far beyond any real preset."""
+
+_INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]{0,18})")
+_INT64 = range(-(2**63), 2**63)
+_VALUE = (
+    "a path such as .Spec.Model.Name, `text`, an integer, true, false, "
+    f"(...) or one of the functions {', '.join(sorted(FUNCTIONS))}"
+)
+_KEYWORDS = "if, else, with or end"
+_OPERANDS = frozenset(
+    {Kind.BOOL, Kind.DOT, Kind.FIELD, Kind.IDENTIFIER, Kind.NUMBER, Kind.RAW_STRING, Kind.OPEN}
+)
+
+
+class _Parser:
+    def __init__(self, stream: Iterable[Token]) -> None:
+        self._tokens = list(stream)
+        self._place = 0
+        self._depth = 0
+
+    def template(self) -> Template:
+        nodes, stop = self._list()
+        if stop.kind is not Kind.END:
+            raise ParseError(f"unexpected {{{{{stop.text}}}}}", stop.at, "an open if or with before it")
+        return Template(nodes)
+
+    # Tokens. The last one, END or ERROR, is never passed.
+
+    def _peek(self) -> Token:
+        return self._tokens[self._place]
+
+    def _next(self) -> Token:
+        token = self._tokens[self._place]
+        if self._place < len(self._tokens) - 1:
+            self._place += 1
+        return token
+
+    def _peek_non_space(self) -> Token:
+        while self._peek().kind is Kind.SPACE:
+            self._next()
+        return self._peek()
+
+    def _next_non_space(self) -> Token:
+        self._peek_non_space()
+        return self._next()
+
+    def _unexpected(self, token: Token, context: str, expected: str) -> ParseError:
+        if token.kind is Kind.ERROR:
+            return ParseError(token.text, token.at, expected)
+        return ParseError(f"unexpected {token} in {context}", token.at, expected)
+
+    def _close(self, context: str) -> None:
+        token = self._next_non_space()
+        if token.kind is not Kind.RIGHT:
+            raise self._unexpected(token, context, "}}")
+
+    def _enter(self, token: Token) -> None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise ParseError(f"nested deeper than {MAX_DEPTH}", token.at)
+
+    # Text and actions.
+
+    def _list(self) -> tuple[tuple[Node, ...], Token]:
+        """Nodes up to the action `else` or `end`, or up to the end of the string."""
+        nodes: list[Node] = []
+        while True:
+            token = self._next()
+            if token.kind is Kind.TEXT:
+                text = unescape(token.text)
+                if nodes and isinstance(nodes[-1], Text):
+                    # Only a comment can stand between two texts.
+                    text = nodes.pop().text + text  # type: ignore[union-attr]
+                nodes.append(Text(text))
+            elif token.kind is Kind.LEFT:
+                first = self._peek_non_space()
+                if first.kind is Kind.KEYWORD and first.text in ("else", "end"):
+                    self._next()
+                    return tuple(nodes), first
+                nodes.append(self._action(first))
+            elif token.kind is Kind.END:
+                return tuple(nodes), token
+            else:
+                raise self._unexpected(token, "input", "")
+
+    def _action(self, first: Token) -> Node:
+        if first.kind is Kind.KEYWORD:
+            self._next()
+            if first.text in ("if", "with"):
+                return self._branch(first)
+            raise ParseError(f"{quote(first.text)} is not supported", first.at, _KEYWORDS)
+        return Action(self._pipe("command", Kind.RIGHT))
+
+    def _branch(self, keyword: Token) -> Branch:
+        self._enter(keyword)
+        pipe = self._pipe(keyword.text, Kind.RIGHT)
+        then, stop = self._list()
+        otherwise: tuple[Node, ...] = ()
+        if stop.text == "else":
+            otherwise = self._else(keyword)
+        elif stop.text == "end":
+            self._close("end")
+        else:
+            raise ParseError("unexpected EOF", stop.at, f"{{{{ end }}}} for {keyword.text}")
+        self._depth -= 1
+        return Branch(keyword.text, pipe, then, otherwise)
+
+    def _else(self, keyword: Token) -> tuple[Node, ...]:
+        again = self._peek_non_space()
+        if again.kind is Kind.KEYWORD and again.text == keyword.text:
+            # `else if` is an if inside the else, and its end is the end of both.
+            self._next()
+            return (self._branch(again),)
+        self._close("else")
+        nodes, stop = self._list()
+        if stop.text == "else":
+            raise ParseError("expected end; found {{else}}", stop.at, "{{ end }}")
+        if stop.kind is Kind.END:
+            raise ParseError("unexpected EOF", stop.at, f"{{{{ end }}}} for {keyword.text}")
+        self._close("end")
+        return nodes
+
+    # Values.
+
+    def _pipe(self, context: str, end: Kind) -> Pipe:
+        start = self._peek_non_space()
+        commands: list[Command] = []
+        while True:
+            token = self._next_non_space()
+            if token.kind is end:
+                self._check_pipe(commands, context, token)
+                return Pipe(tuple(commands), start.at)
+            if token.kind not in _OPERANDS:
+                raise self._unexpected(token, context, _VALUE)
+            self._place -= 1
+            commands.append(self._command())
+
+    def _check_pipe(self, commands: list[Command], context: str, end: Token) -> None:
+        if not commands:
+            raise ParseError(f"missing value for {context}", end.at, _VALUE)
+        for stage, command in enumerate(commands[1:], start=2):
+            if isinstance(command.words[0], Boolean | Dot | Number | RawString):
+                raise ParseError(
+                    f"non executable command in pipeline stage {stage}", command.at, "a function"
+                )
+
+    def _command(self) -> Command:
+        start = self._peek_non_space()
+        words: list[Operand] = []
+        while True:
+            word = self._operand()
+            if word is not None:
+                words.append(word)
+            token = self._next()
+            if token.kind is Kind.SPACE:
+                continue
+            if token.kind in (Kind.RIGHT, Kind.CLOSE):
+                self._place -= 1
+            elif token.kind is not Kind.PIPE:
+                raise self._unexpected(token, "operand", _VALUE)
+            break
+        if not words:
+            raise ParseError("empty command", start.at, _VALUE)
+        return Command(tuple(words), start.at)
+
+    def _operand(self) -> Operand | None:
+        start = self._peek_non_space()
+        word = self._term()
+        if word is None or self._peek().kind is not Kind.FIELD:
+            return word
+        if isinstance(word, Pipe | Function):
+            raise ParseError("fields of an expression are not supported", start.at, "a path from the root")
+        if not isinstance(word, Path):
+            raise ParseError(f"unexpected . after term {quote(str(word))}", start.at, "a blank")
+        names = list(word.names)
+        while self._peek().kind is Kind.FIELD:
+            names.append(self._next().text[1:])
+        return Path(tuple(names), word.at)
+
+    def _term(self) -> Operand | None:
+        token = self._peek_non_space()
+        if token.kind not in _OPERANDS:
+            return None
+        self._next()
+        match token.kind:
+            case Kind.IDENTIFIER:
+                if token.text not in FUNCTIONS:
+                    raise ParseError(f"function {quote(token.text)} not defined", token.at, _VALUE)
+                return Function(token.text, token.at)
+            case Kind.DOT:
+                return Dot(token.at)
+            case Kind.FIELD:
+                return Path((token.text[1:],), token.at)
+            case Kind.BOOL:
+                return Boolean(token.text == "true", token.at)
+            case Kind.NUMBER:
+                return _number(token)
+            case Kind.RAW_STRING:
+                return RawString(unescape(token.text), token.at)
+            case _:
+                self._enter(token)
+                pipe = self._pipe("parenthesized pipeline", Kind.CLOSE)
+                self._depth -= 1
+                return pipe
+
+
+def _number(token: Token) -> Number:
+    if _INTEGER.fullmatch(token.text) is None or int(token.text) not in _INT64:
+        raise ParseError(
+            f"illegal number syntax: {quote(token.text)}", token.at, "a decimal integer of 64 bits"
+        )
+    return Number(int(token.text), token.at)
+
+
+@lru_cache(maxsize=2048)
+def parse(text: str) -> Template:
+    """The template in one string (the decoded value of a JSON string). Raises ParseError.
+
+    Cached: presets are the same for thousands of services.
+    """
+    return _Parser(tokens(escape(text))).template()

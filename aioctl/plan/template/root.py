@@ -1,0 +1,50 @@
+"""The root object of templates: the service as stored, and the global configuration (spec 20 sections 1.4 and 4.3)."""
+
+from dataclasses import asdict
+from typing import Any
+
+from aioctl.api.names import ISTIO_GATEWAY_CONTROLLERS
+from aioctl.api.objects import Object
+from aioctl.plan.gotypes import ROOT
+from aioctl.plan.model import GlobalConfig
+from aioctl.plan.template.values import Value
+
+
+def _camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(part.capitalize() for part in tail)
+
+
+def _credentials(config: GlobalConfig) -> dict[str, Any]:
+    credentials, s3 = config.credentials, config.credentials.s3
+    return {
+        "s3": {
+            "s3AccessKeyIDName": s3.access_key_id_name,
+            "s3SecretAccessKeyName": s3.secret_access_key_name,
+            "s3Endpoint": s3.endpoint,
+            "s3UseHttps": s3.use_https,
+            "s3Region": s3.region,
+            "s3VerifySSL": s3.verify_ssl,
+            "s3UseVirtualBucket": s3.use_virtual_bucket,
+            "s3UseAccelerate": s3.use_accelerate,
+            "s3UseAnonymousCredential": s3.use_anonymous_credential,
+            "s3CABundleConfigMap": s3.ca_bundle_config_map,
+            "s3CABundle": s3.ca_bundle,
+        },
+        "gcs": {"gcsCredentialFileName": credentials.gcs_credential_file_name},
+        "storageSpecSecretName": credentials.storage_spec_secret_name,
+        "storageSecretNameAnnotation": credentials.storage_secret_name_annotation,
+    }
+
+
+def root(service: Object, config: GlobalConfig) -> Value:
+    """What `.` is at the start of every template."""
+    global_config = {
+        "systemNamespace": config.system_namespace,
+        "ingressGatewayName": config.ingress_gateway_name,
+        "ingressGatewayNamespace": config.ingress_gateway_namespace,
+        "istioGatewayControllerNames": list(ISTIO_GATEWAY_CONTROLLERS),
+        "storageConfig": {_camel(name): value for name, value in asdict(config.storage).items()},
+        "credentialConfig": _credentials(config),
+    }
+    return Value(ROOT, {**service, "globalConfig": global_config})

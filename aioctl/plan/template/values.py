@@ -1,0 +1,193 @@
+"""Values of templates: a piece of the JSON tree together with the Go type it would have.
+
+Fields, truth and printing follow Go (spec 20 section 4.4). What Go prints as a memory address or as the dump of a whole
+struct is refused: nobody can want it in a field.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aioctl.api import gourl
+from aioctl.plan.gotypes import GoType, Shape, Struct, go_type
+
+STRING = go_type("string")
+BOOL = go_type("bool")
+INT = go_type("int")
+_URL_PARTS = {"Scheme": "scheme", "Host": "host", "Path": "path"}
+_PROTOBUF_PACKAGES = ("core.", "meta.")
+"""Their structs print themselves, a nil one as `nil`."""
+_ZERO: dict[Shape, Any] = {
+    Shape.STRING: "",
+    Shape.BOOL: False,
+    Shape.INT: 0,
+    Shape.INT_OR_STRING: 0,
+    Shape.QUANTITY: "0",
+    Shape.URL: "",
+    Shape.STRUCT: {},
+}
+
+
+class OperationError(Exception):
+    """An operation on a value that Go refuses; the text is Go's reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """`data` is None for nil pointers, lists and maps."""
+
+    type: GoType
+    data: Any
+
+
+def of_string(text: str) -> Value:
+    return Value(STRING, text)
+
+
+def of_bool(value: object) -> Value:
+    return Value(BOOL, bool(value))
+
+
+def of_int(value: int) -> Value:
+    return Value(INT, value)
+
+
+def _typed(type_: GoType, data: Any) -> Value:
+    return Value(type_, _ZERO.get(type_.shape) if data is None else data)
+
+
+def field(value: Value, name: str) -> Value:
+    """The field or map entry. Raises OperationError for an unknown one, and for a known one of a nil pointer."""
+    type_, is_nil = value.type, False
+    if type_.shape is Shape.POINTER:
+        type_, is_nil = type_.of, value.data is None
+    unknown = OperationError(f"can't evaluate field {name} in type {value.type.title}")
+    match type_.shape:
+        case Shape.MAP if not is_nil:
+            return _entry(type_, value.data, name)
+        case Shape.URL:
+            if name not in _URL_PARTS:
+                raise unknown
+            found = None if is_nil else of_string(getattr(gourl.parse(value.data), _URL_PARTS[name]))
+        case Shape.STRUCT:
+            if not _has_field(type_.struct, name):
+                raise unknown
+            found = None if is_nil else _struct_field(type_.struct, value.data, name)
+        case _ if not is_nil:
+            raise unknown
+        case _:
+            found = None
+    if found is None:
+        raise OperationError(f"nil pointer evaluating {value.type.title}.{name}")
+    return found
+
+
+def _entry(type_: GoType, data: Any, name: str) -> Value:
+    if not isinstance(data, Mapping) or name not in data:
+        raise OperationError(f'map has no entry for key "{name}"')
+    return _typed(type_.of, data[name])
+
+
+def _has_field(struct: Struct, name: str) -> bool:
+    return name in struct.by_go or name in struct.embedded or name in struct.by_promotion
+
+
+def _struct_field(struct: Struct, data: Any, name: str) -> Value:
+    known = struct.by_go.get(name)
+    if known is not None:
+        return _typed(known.type, data.get(known.json) if isinstance(data, Mapping) else None)
+    if name in struct.embedded:
+        return Value(struct.embedded[name], data)
+    through = struct.by_promotion[name]
+    return _struct_field(through.type.struct, data.get(through.json) or {}, name)
+
+
+def truth(value: Value) -> bool:
+    """Go's truth: zero scalars, nil, and empty lists and maps are false; structs and non-nil pointers are true."""
+    if value.type.shape in (Shape.STRING, Shape.BOOL, Shape.INT, Shape.LIST, Shape.MAP):
+        return bool(value.data)
+    return value.type.shape is not Shape.POINTER or value.data is not None
+
+
+def printed(value: Value) -> str:
+    """The text of `{{ value }}`: a pointer prints what it points to, nil prints `<nil>`."""
+    type_ = value.type
+    if value.data is None:
+        return _nil(type_)
+    if type_.shape is Shape.POINTER:
+        type_ = type_.of
+    match type_.shape:
+        case Shape.STRUCT:
+            return _struct_text(type_, value.data, top=True)
+        case Shape.URL:
+            return gourl.go_string(value.data)
+        case Shape.TIME | Shape.ANY:
+            raise _unprintable(type_)
+        case Shape.QUANTITY | Shape.INT_OR_STRING:
+            return str(value.data)
+        case _:
+            return _text(type_, value.data)
+
+
+def _unprintable(type_: GoType) -> OperationError:
+    return OperationError(f"can't print {type_.title}, name one of its fields")
+
+
+def _nil(type_: GoType) -> str:
+    match type_.shape:
+        case Shape.LIST:
+            return "[]"
+        case Shape.MAP:
+            return "map[]"
+        case Shape.POINTER if type_.of.struct_id.startswith(_PROTOBUF_PACKAGES):
+            return "nil"
+        case Shape.POINTER if type_.of.shape is Shape.URL:
+            return ""
+        case _:
+            return "<nil>"
+
+
+def _text(type_: GoType, data: Any) -> str:
+    """Go's %v of a value that is not on the top level, or is no struct."""
+    if data is None:
+        return _nil(type_)
+    match type_.shape:
+        case Shape.BOOL:
+            return "true" if data else "false"
+        case Shape.STRING | Shape.INT:
+            return str(data)
+        case Shape.LIST:
+            return f"[{' '.join(_text(type_.of, _typed(type_.of, item).data) for item in data)}]"
+        case Shape.MAP:
+            entries = (f"{key}:{_text(type_.of, _typed(type_.of, data[key]).data)}" for key in sorted(data))
+            return f"map[{' '.join(entries)}]"
+        case Shape.STRUCT:
+            return _struct_text(type_, data, top=False)
+        case _:
+            raise _unprintable(type_)
+
+
+def _struct_text(type_: GoType, data: Any, *, top: bool) -> str:
+    struct = type_.struct
+    if struct.embedded or (top and type_.struct_id.startswith(_PROTOBUF_PACKAGES)):
+        raise _unprintable(type_)
+    parts = []
+    for entry in struct.fields:
+        item = _struct_field(struct, data, entry.go)
+        if entry.type.shape is Shape.POINTER and item.data is not None:
+            # Go prints its address.
+            raise _unprintable(type_)
+        parts.append(_text(entry.type, item.data))
+    return f"{{{' '.join(parts)}}}"
+
+
+def as_string(value: Value) -> str:
+    """A string argument of a function: strings, and pointers to strings that are not nil."""
+    type_ = value.type
+    if type_ == STRING:
+        return str(value.data)
+    if type_.shape is Shape.POINTER and type_.of == STRING:
+        if value.data is None:
+            raise OperationError("dereference of nil pointer of type string")
+        return str(value.data)
+    raise OperationError(f"wrong type for value; expected string; got {type_.title}")

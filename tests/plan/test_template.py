@@ -1,0 +1,342 @@
+"""The template language: recorded Go renderings, the rules of spec 20 sections 4.1 to 4.6, and its laws."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioctl.plan.model import GlobalConfig, StorageConfig
+from aioctl.plan.template import ParseError, TemplateError, parse, render, root
+from aioctl.plan.template.nodes import (
+    Action,
+    Boolean,
+    Branch,
+    Command,
+    Dot,
+    Function,
+    Node,
+    Number,
+    Operand,
+    Path,
+    Pipe,
+    RawString,
+    Template,
+    Text,
+)
+from tests.support.shared_data import vectors
+
+CONFIG = GlobalConfig(
+    "kserve",
+    ingress_gateway_name="kserve-ingress-gateway",
+    ingress_gateway_namespace="kserve",
+    storage=StorageConfig(image="storage:1", enable_modelcar=True),
+)
+
+
+def service(**spec: Any) -> dict[str, Any]:
+    spec.setdefault("model", {"uri": "hf://org/model", "name": "m"})
+    return {
+        "metadata": {"name": "svc", "namespace": "ns", "labels": {"foo": "bar"}, "uid": "u1"},
+        "spec": spec,
+    }
+
+
+def rendered(text: str, subject: dict[str, Any] | None = None) -> str:
+    result: str = render({"image": text}, root(subject or service(), CONFIG), path="spec")["image"]
+    return result
+
+
+def failure(text: str, subject: dict[str, Any] | None = None) -> str:
+    with pytest.raises(TemplateError) as caught:
+        rendered(text, subject)
+    return str(caught.value)
+
+
+def _without_column(error: str) -> str:
+    return re.sub(r"config:1:\d+:", "config:1:", error)
+
+
+def test_recorded_renderings_are_equal() -> None:
+    for row in vectors("render"):
+        if "error" in row:
+            assert _without_column(failure(row["template"], row["service"])).startswith(
+                _without_column(row["error"])
+            )
+        else:
+            assert rendered(row["template"], row["service"]) == row["result"]
+
+
+@pytest.mark.parametrize(
+    ("text", "spec", "result"),
+    [
+        ("{{ .Spec.Replicas }}", {"replicas": 0}, "0"),
+        ("{{ .Spec.Replicas }}", {}, "<nil>"),
+        ("{{ .Spec.Worker }}", {}, "nil"),
+        ("{{ .Spec.Parallelism.Expert }}", {"parallelism": {}}, "false"),
+        ("{{ .Spec.Parallelism }}", {"parallelism": {}}, "{<nil> <nil> <nil> <nil> <nil> false}"),
+        ("{{ .Spec.BaseRefs }}", {"baseRefs": [{"name": "a"}, {"name": "b"}]}, "[{a} {b}]"),
+        ("{{ .Labels }}", {}, "map[foo:bar]"),
+        ("{{ .Spec.WorkloadSpec.Replicas }}", {"replicas": 3}, "3"),
+        (
+            "{{ .Spec.Model.URI.Scheme }} {{ .Spec.Model.URI.Host }} {{ .Spec.Model.URI.Path }}",
+            {},
+            "hf org /model",
+        ),
+        ("{{ .Spec.Model.URI }}", {"model": {"uri": "HF://org/a b"}}, "hf://org/a%20b"),
+        ("{{ .Spec.Template.ServiceAccountName }}", {"template": {"serviceAccountName": "sa"}}, "sa"),
+        ("{{ .GlobalConfig.StorageConfig.Image }}", {}, "storage:1"),
+        ("{{ .GlobalConfig.StorageConfig.EnableOciImageSource }}", {}, "true"),
+        ("{{ .GlobalConfig.CredentialConfig.S3.S3Endpoint }}", {}, ""),
+        ("{{ .UID }}{{ .ObjectMeta.UID }}", {}, "u1u1"),
+        ("{{ if .Spec.Replicas }}y{{ else }}n{{ end }}", {"replicas": 0}, "y"),
+        ("{{ if .Spec.Model.URI }}y{{ end }}", {}, "y"),
+        ("{{ if .Spec.BaseRefs }}y{{ else }}n{{ end }}", {"baseRefs": []}, "n"),
+        ("{{ if 0 }}y{{ else if `` }}z{{ else }}n{{ end }}", {}, "n"),
+        ("{{ and .Spec.Parallelism .Spec.Parallelism.Data }}", {}, "<nil>"),
+        ("{{ or .Spec.Parallelism `x` }}", {}, "x"),
+        ("{{ or 0 false `` }}", {}, ""),
+        ("{{ not .Spec.Prefill }}", {}, "true"),
+        ("{{ with .Spec.Parallelism }}{{ .Data }}{{ else }}none{{ end }}", {"parallelism": {"data": 2}}, "2"),
+        ("{{ with .Spec.Parallelism }}{{ .Data }}{{ else }}none{{ end }}", {}, "none"),
+        ("{{ with .Name }}{{ . }}{{ end }}", {}, "svc"),
+        ("{{ eq .Name `svc` }} {{ ne .Name `svc` }} {{ eq 1 2 1 }}", {}, "true false true"),
+        ("{{ printf `%s-%d-%v-%%` .Name 7 true }}", {}, "svc-7-true-%"),
+        ("{{ `-x` | ChildName .Name }}", {}, "svc-x"),
+        ("{{ .Name | printf `%s-%s` `a` }}", {}, "a-svc"),
+        ("{{ 1 | and true }} {{ 1 | or 0 }}", {}, "1 1"),
+    ],
+)
+def test_values(text: str, spec: dict[str, Any], result: str) -> None:
+    assert rendered(text, service(**spec)) == result
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("a  {{- ` b ` -}}  c", "a b c"),
+        ("a \n  {{- `b` -}}  \n c", "a \nb\n c"),
+        ("a\t{{- `b` -}}\tc", "a\tb\tc"),
+        ("a {{- /* note */ -}} b", "ab"),
+        ("{{/* note */}}x }} y", "x }} y"),
+        ("{{`a\nb`}}", "a\nb"),
+        ('{{ `<&> " \\ \u2028` }}', '<&> " \\ \u2028'),
+        ('"quoted" \\ {{ .Name }}', '"quoted" \\ svc'),
+        ("{ {{ .Name }} }", "{ svc }"),
+    ],
+)
+def test_blanks_and_escapes(text: str, result: str) -> None:
+    assert rendered(text) == result
+
+
+def test_a_value_lands_in_its_field_verbatim() -> None:
+    subject = service(model={"uri": "hf://o/m", "name": 'say "hi" \\ \n {{ .Name }}'})
+    assert rendered("<{{ .Spec.Model.Name }}>", subject) == '<say "hi" \\ \n {{ .Name }}>'
+
+
+PARSE = "failed to parse template config: template: config:1: "
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{{ ChildName .ObjectMeta.Name "x" }}', 'unexpected "\\\\" in operand'),
+        ("{{ .Name\n}}", "bad character U+005C '\\'"),
+        ("{{ .Name", "bad character U+0022 '\"'"),
+        ("{{ .Name ", "bad character U+0022 '\"'"),
+        ("{{{ .Name }}", 'unexpected "{" in command'),
+        ("{{ if }}x{{ end }}", "missing value for if"),
+        ("{{ }}", "missing value for command"),
+        ("{{ if .Name }}x", "unexpected EOF"),
+        ("{{ if .Name }}x{{ else }}y", "unexpected EOF"),
+        ("{{ end }}", "unexpected {{end}}"),
+        ("{{ quote .Name }}", 'function "quote" not defined'),
+        ("{{ len .Name }}", 'function "len" not defined'),
+        ("{{ (1 }}", "unclosed left paren"),
+        ("{{ 1) }}", "unexpected right paren"),
+        ("{{ .Name > 1 }}", 'unexpected "\\\\" in operand'),
+        ("{{ `x }}", "unterminated raw quoted string"),
+        ("{{ 1 | 2 }}", "non executable command in pipeline stage 2"),
+        ("{{/* x", "unclosed comment"),
+        ("{{ range .Spec.BaseRefs }}{{ end }}", '"range" is not supported'),
+        ("{{ define `x` }}{{ end }}", '"define" is not supported'),
+        ("{{ $x := 1 }}", 'unexpected "$" in command'),
+        ("{{ (.Spec).Replicas }}", "fields of an expression are not supported"),
+        ("{{ 1.5 }}", 'illegal number syntax: "1.5"'),
+        ("{{ 99999999999999999999 }}", 'illegal number syntax: "99999999999999999999"'),
+        ("{{ " + "(" * 200 + "1" + ")" * 200 + " }}", "nested deeper than 100"),
+    ],
+)
+def test_what_does_not_parse(text: str, reason: str) -> None:
+    assert failure(text).startswith(f"{PARSE}{reason} (in spec.image, line 1")
+
+
+def test_a_parse_error_names_path_owner_line_and_what_was_expected() -> None:
+    tree = {"containers": [{"args": ["one", "two\nthree {{ range }}"]}]}
+    with pytest.raises(TemplateError) as caught:
+        render(tree, root(service(), CONFIG), path="spec.template", source=lambda _path: "Config kserve/c")
+    assert str(caught.value) == (
+        f'{PARSE}"range" is not supported '
+        "(in spec.template.containers[0].args[1] of Config kserve/c, line 2; expected if, else, with or end)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "context", "reason"),
+    [
+        ("{{ .NonExisting }}", ".NonExisting", "can't evaluate field NonExisting in type struct"),
+        (
+            "{{ .GlobalConfig.Nope.Field }}",
+            ".GlobalConfig.Nope.Field",
+            "can't evaluate field Nope in type *llmisvc.Config",
+        ),
+        (
+            "{{ .Spec.Nope }}",
+            ".Spec.Nope",
+            "can't evaluate field Nope in type v1alpha2.LLMInferenceServiceSpec",
+        ),
+        (
+            "{{ .Spec.Prefill.Nope }}",
+            ".Spec.Prefill.Nope",
+            "can't evaluate field Nope in type *v1alpha2.WorkloadSpec",
+        ),
+        (
+            "{{ .Spec.Parallelism.Data }}",
+            ".Spec.Parallelism.Data",
+            "nil pointer evaluating *v1alpha2.ParallelismSpec.Data",
+        ),
+        (
+            "{{ or .Spec.Parallelism.Data 1 }}",
+            ".Spec.Parallelism.Data",
+            "nil pointer evaluating *v1alpha2.ParallelismSpec.Data",
+        ),
+        ("{{ .Spec.Replicas.X }}", ".Spec.Replicas.X", "nil pointer evaluating *int32.X"),
+        ("{{ .Labels.bar }}", ".Labels.bar", 'map has no entry for key "bar"'),
+        ("{{ .Annotations.bar }}", ".Annotations.bar", 'map has no entry for key "bar"'),
+        ("{{ .Name.X }}", ".Name.X", "can't evaluate field X in type string"),
+        ("{{ .Name `x` }}", ".Name", "Name has arguments but cannot be invoked as function"),
+        ("{{ 1 2 }}", "1", "can't give argument to non-function 1"),
+        ("{{ ChildName .Name }}", "ChildName", "wrong number of args for ChildName: want 2 got 1"),
+        ("{{ and }}", "and", "wrong number of args for and: want at least 1 got 0"),
+        ("{{ ChildName .Name 1 }}", "1", "expected string; found 1"),
+        (
+            "{{ ChildName .Spec.Template.RuntimeClassName `x` }}",
+            ".Spec.Template.RuntimeClassName",
+            "dereference of nil pointer of type string",
+        ),
+        ("{{ ChildName .UID `x` }}", ".UID", "wrong type for value; expected string; got types.UID"),
+        (
+            "{{ eq .Name 1 }}",
+            "eq .Name 1",
+            "error calling eq: incompatible types for comparison",
+        ),
+        ("{{ printf `%x` 1 }}", "printf `%x` 1", "error calling printf: %x is not supported"),
+        ("{{ printf `%s` 1 }}", "printf `%s` 1", "error calling printf: %s cannot print a int"),
+        ("{{ .Spec }}", ".Spec", "can't print v1alpha2.LLMInferenceServiceSpec, name one of its fields"),
+    ],
+)
+def test_what_cannot_be_evaluated(text: str, context: str, reason: str) -> None:
+    error = failure(text, service(template={}))
+    assert re.match(r"failed to merge config: template: config:1:\d+: executing \"config\" at <", error)
+    assert f"<{context}>: {reason}" in error
+    assert error.endswith("(in spec.image, line 1)")
+
+
+def test_operands_after_the_deciding_one_are_not_evaluated() -> None:
+    assert rendered("{{ and false .Spec.Nope }}{{ or 1 .Spec.Nope }}") == "false1"
+
+
+def test_a_syntax_error_anywhere_comes_before_an_evaluation_error_anywhere() -> None:
+    with pytest.raises(TemplateError, match="in b, line 1"):
+        render({"a": "{{ .Nope }}", "b": "{{ }}"}, root(service(), CONFIG))
+
+
+def test_keys_are_rendered_and_untouched_trees_are_shared() -> None:
+    tree = {"{{ .Name }}": ["{{ .Namespace }}", 1, None, True], "x": "{{ .Name }}"}
+    assert render(tree, root(service(), CONFIG)) == {"svc": ["ns", 1, None, True], "x": "svc"}
+    plain = {"a": ["b"]}
+    assert render(plain, root(service(), CONFIG)) is plain
+
+
+def test_nested_printf_cannot_grow_without_bound() -> None:
+    text = "{{ with `0123456789` }}" + "{{ with printf `%s%s` . . }}" * 60 + "{{ . }}" + "{{ end }}" * 61
+    assert "longer than" in failure(text)
+
+
+_words = st.text(alphabet='ab {}"\\\n<&é-', min_size=1, max_size=6)
+_identifiers = st.sampled_from(["Name", "Spec", "A1", "é_x"])
+_literals = st.one_of(
+    st.booleans().map(Boolean),
+    st.integers(-(2**63), 2**63 - 1).map(Number),
+    st.text(alphabet='a b{}"\\\n-|)', max_size=5).map(RawString),
+    st.just(Dot()),
+)
+_paths = st.lists(_identifiers, min_size=1, max_size=3).map(lambda parts: Path(tuple(parts)))
+_functions = st.sampled_from(["ChildName", "and", "or", "not", "eq", "ne", "printf"]).map(Function)
+
+
+def _pipes(operands: st.SearchStrategy[Operand]) -> st.SearchStrategy[Pipe]:
+    words: st.SearchStrategy[tuple[Operand, ...]] = st.lists(operands, max_size=2).map(tuple)
+    first = st.tuples(st.one_of(_functions, operands), words).map(lambda pair: Command((pair[0], *pair[1])))
+    later = st.tuples(_functions, words).map(lambda pair: Command((pair[0], *pair[1])))
+    return st.tuples(first, st.lists(later, max_size=1)).map(lambda pair: Pipe((pair[0], *pair[1])))
+
+
+_simple: st.SearchStrategy[Operand] = st.one_of(_literals, _paths)
+_operands: st.SearchStrategy[Operand] = st.one_of(_simple, _pipes(_simple))
+_any_pipe = _pipes(_operands)
+
+
+def _joined(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """Neighbouring texts are one."""
+    joined: list[Node] = []
+    for node in nodes:
+        last = joined[-1] if joined else None
+        if isinstance(node, Text) and isinstance(last, Text):
+            joined[-1] = Text(last.text + node.text)
+        else:
+            joined.append(node)
+    return tuple(joined)
+
+
+_node_lists: st.SearchStrategy[tuple[Node, ...]] = st.recursive(
+    st.lists(st.one_of(_words.map(Text), _any_pipe.map(Action)), max_size=3).map(_joined),
+    lambda inner: st.lists(
+        st.one_of(
+            _words.map(Text),
+            st.builds(Branch, st.sampled_from(["if", "with"]), _any_pipe, inner, inner),
+        ),
+        max_size=3,
+    ).map(_joined),
+    max_leaves=6,
+)
+
+
+@given(_node_lists)
+def test_printing_a_template_and_parsing_it_again_gives_the_same(nodes: tuple[Node, ...]) -> None:
+    template = Template(nodes)
+    assert parse(str(template)) == template
+
+
+_PIECES = (
+    "{{ }} {{-_ _-}} { } if else end with .Name .Spec . _ ( ) | ` `x` not and or eq printf ChildName 1 -1 true "
+    '" \\ /* */ $x := é , range %s .Spec.Model.URI .Spec.Worker .Labels'
+)
+_soup = st.lists(
+    st.sampled_from([piece.replace("_", " ") for piece in _PIECES.split()] + ["\n"]), max_size=25
+).map("".join)
+
+
+@given(st.one_of(_soup, st.text(max_size=40).map(lambda text: "{{" + text + "}}")))
+def test_no_input_crashes_it(text: str) -> None:
+    try:
+        template = parse(text)
+    except ParseError:
+        return
+    assert parse(str(template)) == template
+    try:
+        rendered(text, service(worker={}, parallelism={"data": 1}))
+    except TemplateError:
+        return
