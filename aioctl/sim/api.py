@@ -6,7 +6,7 @@ port, tests call `handle` directly, players use the same door.
 """
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,6 +31,7 @@ from aioctl.sim.store import Collection, Record, Store, Watcher
 from aioctl.sim.webhooks import HookTarget, LocalWebhooks, WebhookCaller
 from aioctl.sim.writes import Outcome, Writer
 
+Observer = Callable[[Resource, Record, str], None]
 _VERB_OF = {"POST": "create", "PUT": "update", "PATCH": "patch"}
 DEFAULT_WEBHOOK = {
     "service": {
@@ -70,6 +71,10 @@ class SimCluster:
         self._targets: dict[str, tuple[int, HookTarget | None]] = {}
         self._open: dict[Watcher, Call] = {}
         self._tasks: anyio.abc.TaskGroup | None = None
+        self.observers: list[Observer] = []
+        """Told every write at its moment, before anybody else can see it: (resource, object's record, event type)."""
+        self.documents: dict[str, Callable[[], Any]] = {"/sim/stats": self.stats.as_json}
+        """JSON documents beside the API, by path; made when asked for."""
         for resource in built_ins():
             self.store.add(resource, self._translate_later(resource.title))
         configurations = self.store.collections[
@@ -152,6 +157,8 @@ class SimCluster:
     def _written(self, collection: Collection, record: Record, kind: str) -> None:
         if collection.resource.title == CRDS:
             self._crd_written(record, kind)
+        for observer in self.observers:
+            observer(collection.resource, record, kind)
         if self._collector is not None:
             self._collector.note(collection, record, kind)
 
@@ -206,8 +213,10 @@ class SimCluster:
             await self.faults.before(Call("get", request.path, client=request.user_agent))
             if request.path in {"/healthz", "/readyz", "/livez"}:
                 return SimReply(200, {"content-type": "text/plain"}, b"ok")
-            if request.path == "/sim/stats":
-                return SimReply(200, JSON_HEADERS, msgspec.json.encode(self.stats.as_json()))
+            if request.path in self.documents:
+                if request.method == "DELETE":
+                    self.stats.reset()
+                return SimReply(200, JSON_HEADERS, msgspec.json.encode(self.documents[request.path]()))
             self.stats.count("discovery", "", request.user_agent, 200)
             resources = (collection.resource for collection in self.store.collections.values())
             return SimReply(200, JSON_HEADERS, discovery.document(request.path, resources))

@@ -1,0 +1,331 @@
+"""The gateway player: accepts or refuses pools and routes as its script says, a while after they were written.
+
+A `Behaviour` is what a gateway implementation can do: which pool generations it answers for, and which it can resolve in a
+route. `GatewayScript` adds delay and address, for each gateway its own. Statuses carry observedGeneration, keep the entries
+of gateways that are not played, and drop the synthetic `Status/default` parent of v1alpha2 pools (spec 40 section 11).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import anyio
+
+from aioctl.api.kinds import (
+    GATEWAY,
+    GATEWAY_CLASS,
+    HTTP_ROUTE,
+    POOL_GROUP_V1,
+    POOL_GROUP_V1ALPHA2,
+    POOL_V1,
+    POOL_V1ALPHA2,
+    Kind,
+    ObjectKey,
+)
+from aioctl.api.objects import dig, generation_of, key_of, mapping, namespace_of, sequence, text
+from aioctl.sim.players.client import Event, Object, PlayerClient
+from aioctl.sim.players.stage import Agenda, follow
+
+_Job = tuple[Kind, ObjectKey]
+_KINDS = (GATEWAY, GATEWAY_CLASS, HTTP_ROUTE, POOL_V1, POOL_V1ALPHA2)
+_POOL_OF_GROUP = {POOL_GROUP_V1: POOL_V1, POOL_GROUP_V1ALPHA2: POOL_V1ALPHA2}
+_BOTH = frozenset(_POOL_OF_GROUP)
+GLOBAL_GATEWAY = ObjectKey("kserve", "kserve-ingress-gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What a gateway can do; groups are those of the two pool generations."""
+
+    pools: frozenset[str] = _BOTH
+    """Generations whose pools it accepts."""
+    routes: frozenset[str] = _BOTH
+    """Generations it resolves in a route; any other reference makes the route InvalidKind."""
+
+
+BEHAVIOURS: Mapping[str, Behaviour] = {
+    "both": Behaviour(),
+    "v1-only": Behaviour(frozenset({POOL_GROUP_V1}), frozenset({POOL_GROUP_V1})),
+    "v1alpha2-only": Behaviour(frozenset({POOL_GROUP_V1ALPHA2}), frozenset({POOL_GROUP_V1ALPHA2})),
+    "accepts-both-routes-v1alpha2": Behaviour(_BOTH, frozenset({POOL_GROUP_V1ALPHA2})),
+    "silent": Behaviour(frozenset(), _BOTH),
+}
+"""By name. `accepts-both-routes-v1alpha2` is the liar of spec 50 section 4.4: v1 pools accepted, routes InvalidKind."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayScript:
+    """How one gateway plays. `delay`: seconds from a change to the answer."""
+
+    behaviour: Behaviour = field(default_factory=Behaviour)
+    delay: float = 1.0
+    address: str = "10.9.9.9"
+    is_programmed: bool = True
+    controller: str = "istio.io/gateway-controller"
+
+
+class GatewayPlayer:
+    """Plays all gateways of the cluster; run it in a task."""
+
+    def __init__(
+        self,
+        client: PlayerClient,
+        *,
+        stamp: Callable[[], str],
+        default: GatewayScript | None = None,
+        scripts: Mapping[ObjectKey, GatewayScript] | None = None,
+        accepts_unreferenced: bool = True,
+        global_gateway: ObjectKey = GLOBAL_GATEWAY,
+    ) -> None:
+        """`scripts` override the default for single gateways. With `accepts_unreferenced` the global gateway and the
+        gateways of a pool's namespace answer for it before any route names it, as in the recordings; otherwise only
+        gateways whose routes name the pool do. `stamp` gives the time for conditions."""
+        self._client = client
+        self._stamp = stamp
+        self._default = default or GatewayScript()
+        self._scripts = dict(scripts or {})
+        self._accepts_unreferenced = accepts_unreferenced
+        self._global = global_gateway
+        self._known: dict[Kind, dict[ObjectKey, Object]] = {kind: {} for kind in _KINDS}
+        self._seen: dict[_Job, object] = {}
+        self._naming: dict[_Job, dict[ObjectKey, None]] = {}
+        """Which routes name a pool."""
+        self._named: dict[ObjectKey, list[_Job]] = {}
+        """Which pools a route named when it was last seen."""
+        self._agenda: Agenda[_Job] = Agenda(self._play)
+
+    async def run(self) -> None:
+        """Endless."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._agenda.run)
+            for kind in _KINDS:
+                group.start_soon(self._follow, kind)
+
+    def script_of(self, gateway: ObjectKey) -> GatewayScript:
+        return self._scripts.get(gateway, self._default)
+
+    def set_script(self, script: GatewayScript, gateway: ObjectKey | None = None) -> None:
+        """From now on a gateway (None: all without a script of their own) plays differently; everything is judged anew."""
+        if gateway is None:
+            self._default = script
+        else:
+            self._scripts[gateway] = script
+        for kind, objects in self._known.items():
+            for key in objects:
+                self._agenda.add((kind, key), script.delay)
+
+    # -- what a change means
+
+    async def _follow(self, kind: Kind) -> None:
+        async for event in follow(self._client, kind, self._known[kind]):
+            if kind is HTTP_ROUTE:
+                self._index(event)
+            if self._matters(kind, event):
+                for job in self._affected(kind, event):
+                    self._agenda.add(job, self._delay_of(job))
+
+    def _index(self, event: Event) -> None:
+        key = key_of(event.object)
+        for pool in self._named.pop(key, ()):
+            self._naming.get(pool, {}).pop(key, None)
+        if event.type != "DELETED":
+            self._named[key] = list(self._pools_of(event.object))
+            for pool in self._named[key]:
+                self._naming.setdefault(pool, {})[key] = None
+
+    def _matters(self, kind: Kind, event: Event) -> bool:
+        """Our own status writes come back as changes; only new generations and deletions count."""
+        job = kind, key_of(event.object)
+        if event.type == "DELETED":
+            self._seen.pop(job, None)
+            return True
+        state = text(event.object, "metadata", "uid"), generation_of(event.object)
+        is_new = self._seen.get(job) != state
+        self._seen[job] = state
+        return is_new
+
+    def _affected(self, kind: Kind, event: Event) -> Iterable[_Job]:
+        key = key_of(event.object)
+        yield kind, key
+        if kind is HTTP_ROUTE:
+            yield from self._pools_of(event.object)
+        elif kind in {POOL_V1, POOL_V1ALPHA2}:
+            for route in self._naming.get((kind, key), ()):
+                yield HTTP_ROUTE, route
+        elif kind is GATEWAY:
+            for other in (HTTP_ROUTE, POOL_V1, POOL_V1ALPHA2):
+                for other_key in self._known[other]:
+                    yield other, other_key
+
+    def _delay_of(self, job: _Job) -> float:
+        kind, key = job
+        gateways = [key] if kind is GATEWAY else self._gateways_of(kind, key)
+        return min((self.script_of(gateway).delay for gateway in gateways), default=self._default.delay)
+
+    def _gateways_of(self, kind: Kind, key: ObjectKey) -> list[ObjectKey]:
+        """Gateways that answer for an object, those that exist only."""
+        if kind is HTTP_ROUTE:
+            route = self._known[HTTP_ROUTE].get(key)
+            found = _parents_of(route) if route is not None else []
+        elif kind is GATEWAY_CLASS:
+            found = []
+        else:
+            found = [
+                gateway
+                for route in self._naming.get((kind, key), ())
+                for gateway in _parents_of(self._known[HTTP_ROUTE].get(route, {}))
+            ]
+            if self._accepts_unreferenced:
+                found.append(self._global)
+                found += [gateway for gateway in self._known[GATEWAY] if gateway.namespace == key.namespace]
+        return [gateway for gateway in dict.fromkeys(found) if gateway in self._known[GATEWAY]]
+
+    @staticmethod
+    def _pools_of(route: Object) -> Iterable[_Job]:
+        for rule in sequence(route, "spec", "rules"):
+            for ref in sequence(rule, "backendRefs"):
+                kind = _POOL_OF_GROUP.get(str(ref.get("group") or ""))
+                if kind is not None and ref.get("kind") == "InferencePool":
+                    yield kind, ObjectKey(ref.get("namespace") or namespace_of(route), str(ref.get("name")))
+
+    # -- answers
+
+    async def _play(self, job: _Job) -> None:
+        kind, key = job
+        obj = self._known[kind].get(key)
+        if obj is None:
+            return
+        status = self._status_of(kind, key, obj)
+        if status is not None and _without_times(status) != _without_times(_same_part(obj, status)):
+            written = await self._client.patch_status(kind, key.namespace, key.name, status)
+            if written is not None and key in self._known[kind]:
+                self._known[kind][key] = written
+
+    def _status_of(self, kind: Kind, key: ObjectKey, obj: Object) -> Object | None:
+        if kind is GATEWAY:
+            return self._gateway_status(key, obj)
+        if kind is GATEWAY_CLASS:
+            accepted = _condition("Accepted", "True", "Accepted", obj, self._stamp())
+            return {"conditions": [accepted]}
+        gateways = self._gateways_of(kind, key)
+        if kind is HTTP_ROUTE:
+            entries = [self._route_entry(obj, gateway) for gateway in gateways]
+            return {"parents": _merged(sequence(obj, "status", "parents"), entries, gateways, key.namespace)}
+        field_name, group = ("parents", POOL_GROUP_V1) if kind is POOL_V1 else ("parent", POOL_GROUP_V1ALPHA2)
+        able = [gateway for gateway in gateways if group in self.script_of(gateway).behaviour.pools]
+        entries = [self._pool_entry(obj, gateway) for gateway in able]
+        merged = _merged(sequence(obj, "status", field_name), entries, gateways, key.namespace)
+        if not able and merged == list(sequence(obj, "status", field_name)):
+            return None
+        return {field_name: merged}
+
+    def _gateway_status(self, key: ObjectKey, obj: Object) -> Object:
+        script, stamp = self.script_of(key), self._stamp()
+        programmed = "True" if script.is_programmed else "False"
+        listeners = [
+            {
+                "name": listener.get("name"),
+                "attachedRoutes": 0,
+                "supportedKinds": [{"group": HTTP_ROUTE.group, "kind": HTTP_ROUTE.kind}],
+                "conditions": [_condition("Programmed", programmed, "Programmed", obj, stamp)],
+            }
+            for listener in sequence(obj, "spec", "listeners")
+        ]
+        return {
+            "addresses": [{"type": "IPAddress", "value": script.address}] if script.is_programmed else [],
+            "conditions": [
+                _condition("Accepted", "True", "Accepted", obj, stamp),
+                _condition(
+                    "Programmed", programmed, "Programmed" if script.is_programmed else "Pending", obj, stamp
+                ),
+            ],
+            "listeners": listeners,
+        }
+
+    def _pool_entry(self, pool: Object, gateway: ObjectKey) -> Object:
+        stamp = self._stamp()
+        conditions = [
+            _condition("Accepted", "True", "Accepted", pool, stamp),
+            _condition("ResolvedRefs", "True", "ResolvedRefs", pool, stamp),
+        ]
+        return {"parentRef": _reference(gateway), "conditions": conditions}
+
+    def _route_entry(self, route: Object, gateway: ObjectKey) -> Object:
+        script, stamp = self.script_of(gateway), self._stamp()
+        accepted = _condition("Accepted", "True", "Accepted", route, stamp)
+        resolved = self._resolved(route, script.behaviour, stamp)
+        parent = next(
+            (
+                dict(ref)
+                for ref in sequence(route, "spec", "parentRefs")
+                if _key_of_ref(ref, route) == gateway
+            ),
+            _reference(gateway),
+        )
+        return {"controllerName": script.controller, "parentRef": parent, "conditions": [accepted, resolved]}
+
+    def _resolved(self, route: Object, behaviour: Behaviour, stamp: str) -> Object:
+        for kind, pool in self._pools_of(route):
+            if kind.group not in behaviour.routes:
+                message = f'referencing unsupported backendRef: group "{kind.group}" kind "InferencePool"'
+                return _condition("ResolvedRefs", "False", "InvalidKind", route, stamp, message)
+            if pool not in self._known[kind]:
+                message = f"backend({pool}) not found"
+                return _condition("ResolvedRefs", "False", "BackendNotFound", route, stamp, message)
+        return _condition("ResolvedRefs", "True", "ResolvedRefs", route, stamp)
+
+
+def _condition(kind: str, status: str, reason: str, obj: Object, stamp: str, message: str = "") -> Object:
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "observedGeneration": generation_of(obj),
+        "lastTransitionTime": stamp,
+    }
+
+
+def _reference(gateway: ObjectKey) -> Object:
+    return {
+        "group": GATEWAY.group,
+        "kind": GATEWAY.kind,
+        "name": gateway.name,
+        "namespace": gateway.namespace,
+    }
+
+
+def _key_of_ref(ref: Mapping[str, object], owner: Object) -> ObjectKey:
+    return ObjectKey(str(ref.get("namespace") or namespace_of(owner)), str(ref.get("name", "")))
+
+
+def _parents_of(route: Object) -> list[ObjectKey]:
+    refs = sequence(route, "spec", "parentRefs")
+    return [_key_of_ref(ref, route) for ref in refs if ref.get("kind", "Gateway") == "Gateway"]
+
+
+def _merged(
+    held: Iterable[Object], entries: list[Object], played: list[ObjectKey], namespace: str
+) -> list[Object]:
+    """Our entries beside those of others; the synthetic `Status/default` one goes when a gateway takes over."""
+    kept = []
+    for entry in held:
+        ref = mapping(entry, "parentRef")
+        key = ObjectKey(str(ref.get("namespace") or namespace), str(ref.get("name", "")))
+        is_synthetic = ref.get("kind") == "Status"
+        if key not in played and not (is_synthetic and entries):
+            kept.append(entry)
+    return kept + entries
+
+
+def _same_part(obj: Object, status: Object) -> Object:
+    found = dig(obj, "status")
+    found = found if isinstance(found, dict) else {}
+    return {key: found.get(key) for key in status}
+
+
+def _without_times(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_times(item) for key, item in value.items() if key != "lastTransitionTime"}
+    if isinstance(value, list):
+        return [_without_times(item) for item in value]
+    return value

@@ -1,0 +1,118 @@
+"""The workload player: Deployments and LeaderWorkerSets become available a while after they were written.
+
+Stands for kubelet, scheduler and the LWS operator. No pods are made: the controller reads the status only.
+"""
+
+from collections.abc import Callable
+
+import anyio
+
+from aioctl.api.kinds import DEPLOYMENT, LEADER_WORKER_SET, Kind, ObjectKey
+from aioctl.api.objects import dig, generation_of, key_of
+from aioctl.sim.players.client import Object, PlayerClient
+from aioctl.sim.players.stage import Agenda, follow
+
+_Job = tuple[Kind, ObjectKey]
+
+
+class WorkloadPlayer:
+    """Plays on all namespaces; run it in a task."""
+
+    def __init__(
+        self,
+        client: PlayerClient,
+        *,
+        delay: float,
+        stamp: Callable[[], str],
+        fails: Callable[[Object], bool] = lambda _: False,
+    ) -> None:
+        """`delay` seconds after a new generation it is available, unless `fails` says that this object never is.
+        `stamp` gives the time for conditions."""
+        self._client = client
+        self.delay = delay
+        self.fails = fails
+        self._stamp = stamp
+        self._known: dict[Kind, dict[ObjectKey, Object]] = {DEPLOYMENT: {}, LEADER_WORKER_SET: {}}
+        self._agenda: Agenda[_Job] = Agenda(self._play)
+
+    async def run(self) -> None:
+        """Endless."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._agenda.run)
+            for kind in self._known:
+                group.start_soon(self._follow, kind)
+
+    async def _follow(self, kind: Kind) -> None:
+        async for event in follow(self._client, kind, self._known[kind]):
+            if event.type == "DELETED":
+                continue
+            if dig(event.object, "status", "observedGeneration") != generation_of(event.object):
+                self._agenda.add((kind, key_of(event.object)), self.delay)
+
+    async def _play(self, job: _Job) -> None:
+        kind, key = job
+        obj = self._known[kind].get(key)
+        if obj is None or dig(obj, "status", "observedGeneration") == generation_of(obj):
+            return
+        make = _deployment_status if kind is DEPLOYMENT else _lws_status
+        status = make(obj, self._stamp(), is_available=not self.fails(obj))
+        await self._client.patch_status(kind, key.namespace, key.name, status)
+
+
+def _condition(kind: str, status: bool, reason: str, message: str, stamp: str) -> Object:  # noqa: FBT001
+    return {
+        "type": kind,
+        "status": "True" if status else "False",
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": stamp,
+    }
+
+
+def _deployment_status(obj: Object, stamp: str, *, is_available: bool) -> Object:
+    replicas = dig(obj, "spec", "replicas") or 0
+    ready = replicas if is_available else 0
+    available = (
+        _condition(
+            "Available", True, "MinimumReplicasAvailable", "Deployment has minimum availability.", stamp
+        )
+        if is_available
+        else _condition(
+            "Available",
+            False,
+            "MinimumReplicasUnavailable",
+            "Deployment does not have minimum availability.",
+            stamp,
+        )
+    )
+    progressing = _condition(
+        "Progressing", True, "NewReplicaSetAvailable", "ReplicaSet has progressed.", stamp
+    )
+    return {
+        "observedGeneration": generation_of(obj),
+        "replicas": replicas,
+        "updatedReplicas": replicas,
+        "readyReplicas": ready,
+        "availableReplicas": ready,
+        "conditions": [
+            {**condition, "lastUpdateTime": condition["lastTransitionTime"]}
+            for condition in (available, progressing)
+        ],
+    }
+
+
+def _lws_status(obj: Object, stamp: str, *, is_available: bool) -> Object:
+    replicas = dig(obj, "spec", "replicas") or 0
+    reason, message = (
+        ("AllGroupsReady", "All replicas are ready")
+        if is_available
+        else ("GroupsProgressing", "Replicas are progressing")
+    )
+    kind = "Available" if is_available else "Progressing"
+    return {
+        "observedGeneration": generation_of(obj),
+        "replicas": replicas,
+        "readyReplicas": replicas if is_available else 0,
+        "updatedReplicas": replicas,
+        "conditions": [_condition(kind, True, reason, message, stamp)],
+    }
