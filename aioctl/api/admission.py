@@ -219,6 +219,8 @@ def review_admission(
         verdict = _Verdict(_error(error.code, str(error)))
     except (Undecodable, FieldError) as error:
         verdict = _Verdict(_error(400, str(error)))
+    except RecursionError:
+        verdict = _Verdict(_error(400, f"the {kind} is nested too deeply"))
     return answer(
         request.api_version,
         request.uid,

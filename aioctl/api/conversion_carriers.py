@@ -62,9 +62,12 @@ class Annotations:
         result["metadata"] = metadata
 
 
-def encode(value: Any) -> str:
-    """Compact JSON text of a carried value."""
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, default=_opened)
+def encode(value: Any) -> str | None:
+    """Compact JSON text of a carried value; None when it is nested too deeply to be written."""
+    try:
+        return json.dumps(value, separators=(",", ":"), sort_keys=True, default=_opened)
+    except RecursionError:
+        return None
 
 
 def decode(text: str | None) -> Any:
@@ -155,9 +158,10 @@ def lora_up(model: Any, annotations: Annotations) -> Any:
         for index, adapter in enumerate(adapters)
         if isinstance(adapter, Mapping) and isinstance(adapter.get("criticality"), str)
     }
-    if not carried:
+    text = encode(carried) if carried else None
+    if text is None:
         return model
-    annotations.write(LORA_CRITICALITIES, encode(carried))
+    annotations.write(LORA_CRITICALITIES, text)
     return _with_adapters(
         model,
         [

@@ -88,12 +88,15 @@ def _ports_down(pool: dict[str, Any], annotations: Annotations) -> None:
         return
     if not _is_port_list(ports, annotations):
         return
+    if _needs_carrying(ports):
+        text = encode(ports)
+        if text is None:
+            return
+        annotations.write(TARGET_PORTS, text)
     del pool["targetPorts"]
     number = _first_number(ports)
     if number is not None:
         pool["targetPortNumber"] = number
-    if _needs_carrying(ports):
-        annotations.write(TARGET_PORTS, encode(ports))
 
 
 def _is_port_object(port: Any) -> bool:

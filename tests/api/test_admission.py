@@ -280,6 +280,15 @@ def test_a_fault_of_ours_is_a_500_with_the_uid() -> None:
     assert json.loads(admission.crashed(b"{", RuntimeError("boom")))["response"]["uid"] == ""
 
 
+def test_an_object_nested_too_deeply_is_refused_not_a_crash() -> None:
+    deep: list[Any] = []
+    for _ in range(900):
+        deep = [deep]
+    response = reviewed(body("CREATE", made(SERVICE, worker={"x": deep})))
+    assert not response["allowed"]
+    assert response["uid"] == "u-1"
+
+
 _KEYS = """spec metadata model lora adapters router route http refs uri parallelism data worker prefill name status
 addresses url baseRefs"""
 KEYS = _KEYS.split()

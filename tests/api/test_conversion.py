@@ -1,7 +1,6 @@
 """Conversion case by case (spec 10 sections 3.2 to 3.9), and against the recorded views of real objects."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,12 +9,13 @@ import yaml
 
 from aioctl.api.conversion import ConversionFailed, convert_object, down, up
 from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
+from tests.support.shared_data import ROOT
 
 OURS = "serving.kserve.io/criticality"
 UPSTREAM = "internal.serving.kserve.io/model-criticality"
 LORA = "internal.serving.kserve.io/lora-criticalities"
 PORTS = "internal.serving.kserve.io/target-ports"
-GOLDEN = Path(__file__).parents[3] / "shared" / "data" / "golden"
+GOLDEN = ROOT / "golden"
 
 
 def alpha1(spec: Any = None, **annotations: str) -> dict[str, Any]:
@@ -227,6 +227,24 @@ def test_stale_port_annotations_go_both_ways() -> None:
 def test_nothing_is_carried_where_annotations_cannot_be_written() -> None:
     given = {**alpha1(model(criticality="Critical")), "metadata": {"name": "a", "annotations": []}}
     assert up(given) == {**given, "apiVersion": V1ALPHA2}
+
+
+def test_depth_of_nesting_stops_no_conversion() -> None:
+    deep = "[" * 300 + "]" * 300
+    for place in (
+        '"x":%s',
+        '"model":{"criticality":%s}',
+        '"model":{"lora":{"adapters":[{"criticality":%s}]}}',
+    ):
+        raw = json.dumps(alpha1("SPEC")).replace('"SPEC"', "{" + place % deep + "}")
+        converted = bytes(convert_object(raw.encode(), V1ALPHA2))
+        assert b"[" * 300 in converted
+        assert b"v1alpha2" in converted
+    raw = json.dumps(alpha2("SPEC")).replace(
+        '"SPEC"',
+        json.dumps(pool(targetPorts=[{"number": 1, "x": "DEEP"}])).replace('"DEEP"', deep),
+    )
+    assert b"v1alpha1" in bytes(convert_object(raw.encode(), V1ALPHA1))
 
 
 def test_untouched_subtrees_are_shared() -> None:

@@ -1,20 +1,13 @@
 """Child names against those recorded from the Go functions."""
 
-import json
-from pathlib import Path
-
 import pytest
 
 from aioctl.api import names
-
-VECTORS = Path(__file__).parents[3] / "shared" / "data" / "vectors" / "names.jsonl"
+from tests.support import shared_data
 
 
 def test_recorded_names_agree_and_panics_are_errors() -> None:
-    if not VECTORS.is_file():
-        pytest.skip("the recorded names (shared/data/vectors) are not beside this checkout")
-    for line in VECTORS.read_text().splitlines():
-        row = json.loads(line)
+    for row in shared_data.vectors("names"):
         function = {"SafeChildName": names.safe, "ChildName": names.child}[row["function"]]
         if row["result"] is None:
             with pytest.raises(ValueError, match="is longer than"):

@@ -1,16 +1,13 @@
 """Admission rules of LLMInferenceService (spec 10 section 5.3), one by one and against recorded verdicts."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from aioctl.api import gojson, validation
 from aioctl.api.decoding import Undecodable, check_decodable
+from tests.support import shared_data
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 WORKER_TEXT = "when worker is specified, parallelism must be configured for either data parallelism or pipeline parallelism"
 
 
@@ -218,16 +215,9 @@ _ROWS = """
 RATCHETED = frozenset(int(row) for row in _ROWS.split())
 
 
-def recorded() -> list[dict[str, Any]]:
-    path = DATA / "vectors" / "validate.jsonl"
-    if not path.is_file():
-        pytest.skip("the recorded verdicts (shared/data/vectors) are not beside this checkout")
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 def test_recorded_verdicts_agree_but_for_ratcheting() -> None:
     differing = set()
-    for number, row in enumerate(recorded()):
+    for number, row in enumerate(shared_data.vectors("validate")):
         old = row.get("old")
         problems = validation.validate(row["object"], old)
         mine = validation.message("svc", problems) if problems else None
@@ -246,10 +236,7 @@ def test_recorded_verdicts_agree_but_for_ratcheting() -> None:
 
 @pytest.mark.parametrize("case", ["bad-both", "bad-data-only"])
 def test_recorded_refusals_of_a_real_server(case: str) -> None:
-    path = DATA / "golden" / f"{case}.yaml"
-    if not path.is_file():
-        pytest.skip("the recorded cases (shared/data/golden) are not beside this checkout")
-    recording = yaml.safe_load(path.read_text())
+    (recording,) = shared_data.documents(f"golden/{case}.yaml")[case]
     given = recording["given"]["services"][0]
     # The API server fills these in before admission (spec 10 section 2.5).
     for parent in (

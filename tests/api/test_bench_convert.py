@@ -1,0 +1,38 @@
+"""The loss check of the conversion bench: finds none here, and would find one."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from aioctl.api.conversion import convert_object
+from bench import convert
+
+
+def test_mutated_objects_lose_nothing() -> None:
+    report = convert.check_losses(1_000, seed=3)
+    assert report["conversions"] == 1_000
+    assert report["losses"] == 0, report["examples"]
+
+
+def test_a_lossy_converter_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lossy(raw: bytes, desired: str) -> bytes:
+        tree: dict[str, Any] = msgspec.json.decode(convert_object(raw, desired))
+        tree["spec"].pop("replicas", None)
+        return msgspec.json.encode(tree)
+
+    monkeypatch.setattr(convert, "convert_object", lossy)
+    assert convert.check_losses(100, seed=3)["losses"] > 30
+
+
+def test_the_report_is_json_with_every_figure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(convert, "_LISTS", (20,))
+    assert convert.main(["--mutate", "20"]) == 0
+    shown = capsys.readouterr()
+    report = json.loads(shown.out)
+    assert report["one_object"]["up"]["bytes"] >= 10_000
+    assert report["reviews"][0]["objects"] == 20
+    assert "losses 0" in shown.err
