@@ -1,0 +1,214 @@
+"""The content of the managed route and its comparison with what an API server stores (spec 50 sections 2 and 4.6)."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioctl.api import kinds
+from aioctl.api.equality import equal
+from aioctl.plan.default_route import default_route_spec
+from aioctl.plan.migration import Decision, Reason, State, weights
+from aioctl.plan.model import PlanError, Strategy
+from aioctl.plan.route import rewrite_default_refs, route
+from aioctl.plan.route_defaults import defaulted
+from tests.plan.router_world import EXTERNAL, MANAGED, NS, SVC, RouterWorld
+from tests.support.shared_data import documents
+
+LOCKED = Decision(State.MIGRATED, locked=True, reason=Reason.LOCKED)
+FREE = Decision(State.INITIAL, locked=False, reason=Reason.V1_POOL_NOT_READY)
+V1, ALPHA = kinds.POOL_GROUP_V1, kinds.POOL_GROUP_V1ALPHA2
+POOLS = frozenset({"p"})
+
+
+def ref(group: str, weight: int | None = None, name: str = "p") -> dict[str, Any]:
+    made: dict[str, Any] = {"group": group, "kind": "InferencePool", "name": name}
+    return made if weight is None else {**made, "weight": weight}
+
+
+SERVICE = {"kind": "Service", "name": "p", "weight": 3}
+
+
+@pytest.mark.parametrize(
+    ("given_refs", "before", "after"),
+    [
+        ([ref(V1, 0), ref(ALPHA, 100)], [ref(V1, 0), ref(ALPHA, 100)], [ref(V1, 100), ref(ALPHA, 0)]),
+        ([ref(ALPHA, 90), ref(V1, 10)], [ref(ALPHA, 90), ref(V1, 10)], [ref(ALPHA, 0), ref(V1, 100)]),
+        ([ref(ALPHA)], [ref(ALPHA)], [ref(V1)]),
+        ([ref(ALPHA, 5), SERVICE], [ref(ALPHA, 5), SERVICE], [ref(V1, 5), SERVICE]),
+        ([ref(V1, 5)], [ref(V1, 5)], [ref(V1, 5)]),
+        (
+            [ref(V1, 80, "a"), ref(V1, 20, "b")],
+            [ref(V1, 80, "a"), ref(V1, 20, "b")],
+            [ref(V1, 80, "a"), ref(V1, 20, "b")],
+        ),
+        ([ref(ALPHA, 1, "a")], [ref(ALPHA, 1, "a")], [ref(ALPHA, 1, "a")]),
+        ([SERVICE], [SERVICE], [SERVICE]),
+        ([], [], []),
+    ],
+)
+def test_weights_before_and_after_the_migration(
+    given_refs: list[Any], before: list[Any], after: list[Any]
+) -> None:
+    rules = [{"backendRefs": given_refs}]
+    assert weights(rules, FREE, POOLS) == [{"backendRefs": before}]
+    assert weights(rules, LOCKED, POOLS) == [{"backendRefs": after}]
+
+
+def test_swap_keeps_one_reference_to_the_active_generation() -> None:
+    rules = [{"backendRefs": [ref(V1, 0), ref(ALPHA, 100), SERVICE]}]
+    free = Decision(State.INITIAL, locked=False, reason=Reason.V1_POOL_NOT_READY, strategy=Strategy.SWAP)
+    locked = Decision(State.MIGRATED, locked=True, reason=Reason.LOCKED, strategy=Strategy.SWAP)
+    assert weights(rules, free, POOLS) == [{"backendRefs": [ref(ALPHA, 100), SERVICE]}]
+    assert weights(rules, locked, POOLS) == [{"backendRefs": [ref(V1, 100), SERVICE]}]
+
+
+def test_rules_without_backends_or_of_a_wrong_type_pass_through() -> None:
+    rules: list[Any] = [{"matches": []}, "odd"]
+    assert weights(rules, LOCKED, POOLS) == rules
+
+
+def test_default_references_follow_scheduler_and_external_pool() -> None:
+    spec = default_route_spec(SVC, NS, "gw", "kserve")
+    workload = rewrite_default_refs(spec, SVC, {"router": {"route": {}}})
+    assert [
+        [
+            (each.get("group"), each["kind"], each["name"], each["port"], each["weight"])
+            for each in rule["backendRefs"]
+        ]
+        for rule in workload["rules"]
+    ] == [
+        *[[("", "Service", "svc-kserve-workload-svc", 8000, w) for w in (0, 100)]] * 2,
+        [(None, "Service", "svc-kserve-workload-svc", 8000, 100)],
+    ]
+    external = rewrite_default_refs(spec, SVC, {"router": EXTERNAL})
+    assert [each["name"] for each in external["rules"][0]["backendRefs"]] == ["my-pool", "my-pool"]
+    assert [each["group"] for each in external["rules"][0]["backendRefs"]] == [V1, ALPHA]
+    assert rewrite_default_refs(spec, SVC, {"router": MANAGED}) == spec
+
+
+def test_rewriting_leaves_other_references_and_specs_without_rules_alone() -> None:
+    spec = {"rules": [{"backendRefs": [ref(V1, 1, "other")]}, {"matches": []}]}
+    assert rewrite_default_refs(spec, SVC, {"router": {"route": {}}}) == spec
+    assert rewrite_default_refs({"hostnames": ["a"]}, SVC, {}) == {"hostnames": ["a"]}
+
+
+def test_an_empty_pool_reference_counts_as_none() -> None:
+    spec = default_route_spec(SVC, NS, "gw", "kserve")
+    router = {"scheduler": {"pool": {"ref": {"name": ""}}}}
+    assert rewrite_default_refs(spec, SVC, {"router": router}) == spec
+
+
+def test_the_default_route_is_what_the_go_controller_makes() -> None:
+    for case in ("router-all", "route-only", "upd-drop-scheduler", "external-pool"):
+        (recorded,) = documents(f"golden/{case}.yaml")[case]
+        key = "gateway.networking.k8s.io/v1/httproutes/svc-kserve-route"
+        live = recorded["objects"][key]["spec"]
+        routers = {
+            "router-all": MANAGED,
+            "external-pool": {"scheduler": {"pool": {"ref": {"name": "ext"}}}},
+        }
+        router = routers.get(case, {"route": {}})
+        made = default_route_spec(SVC, f"c-{case}", "kserve-ingress-gateway", "kserve")
+        made = rewrite_default_refs(made, SVC, {"router": router})
+        made["rules"] = weights(
+            made["rules"], LOCKED if "scheduler" in router else FREE, frozenset({"svc-inference-pool", "ext"})
+        )
+        assert defaulted(made) == live
+
+
+def _fill(schema: Mapping[str, Any], value: Any) -> Any:
+    """Structural defaulting as an API server does it: absent properties with a default, then downwards."""
+    if isinstance(value, dict):
+        for name, sub in schema.get("properties", {}).items():
+            if name not in value and "default" in sub:
+                value[name] = copy.deepcopy(sub["default"])
+            if name in value:
+                value[name] = _fill(sub, value[name])
+    elif isinstance(value, list):
+        return [_fill(schema.get("items", {}), item) for item in value]
+    return value
+
+
+_CRDS = ("crds/gateway-api-v1.2.1/gatewayapi_httproute.yaml", "crds/gateway-api-v1.4.0/*httproutes.yaml")
+_BACKEND = st.fixed_dictionaries(
+    {"name": st.just("b")},
+    optional={
+        "group": st.just("g"),
+        "weight": st.integers(0, 5),
+        "filters": st.just(
+            [
+                {
+                    "type": "RequestMirror",
+                    "requestMirror": {"backendRef": {"name": "m"}, "fraction": {"numerator": 1}},
+                }
+            ]
+        ),
+    },
+)
+_MATCH = st.fixed_dictionaries(
+    {},
+    optional={
+        "path": st.sampled_from([{}, {"value": "/x"}, {"type": "Exact"}]),
+        "headers": st.just([{"name": "h", "value": "v"}]),
+        "queryParams": st.just([{"name": "q", "value": "v"}]),
+        "method": st.just("GET"),
+    },
+)
+_RULE = st.fixed_dictionaries(
+    {},
+    optional={
+        "matches": st.lists(_MATCH, max_size=2),
+        "backendRefs": st.lists(_BACKEND, max_size=2),
+        "filters": st.just(
+            [
+                {"type": "RequestRedirect", "requestRedirect": {}},
+                {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "m"}}},
+            ]
+        ),
+        "timeouts": st.just({"request": "1s"}),
+    },
+)
+_SPEC = st.fixed_dictionaries(
+    {},
+    optional={
+        "parentRefs": st.just([{"name": "gw"}]),
+        "hostnames": st.just(["a.example.org"]),
+        "rules": st.lists(_RULE, max_size=2),
+    },
+)
+
+
+@pytest.mark.parametrize("pattern", _CRDS)
+def test_our_defaults_are_those_of_the_crds(pattern: str) -> None:
+    (crd,) = next(iter(documents(pattern).values()))
+    version = next(each for each in crd["spec"]["versions"] if each["name"] == "v1")
+    schema = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+
+    @given(_SPEC)
+    def check(spec: dict[str, Any]) -> None:
+        stored = _fill(schema, copy.deepcopy(spec))
+        assert equal(defaulted(spec), defaulted(stored))
+        # Fraction defaults came with Gateway API 1.3; everything else is exactly what is stored.
+        if "1.4" in pattern:
+            assert defaulted(spec) == stored
+
+    check()
+
+
+def test_without_gateway_api_the_cure_is_named() -> None:
+    world = RouterWorld()
+    world.unserved |= {kinds.HTTP_ROUTE}
+    world.reconcile()
+    assert "install the Gateway API CRDs" in world.condition("HTTPRoutesReady")["message"]
+
+
+def test_a_managed_route_without_any_spec_is_named() -> None:
+    world = RouterWorld()
+    ctx = world.ctx
+    ctx.spec["router"]["route"]["http"].pop("spec")
+    with pytest.raises(PlanError, match=r"spec\.router\.route\.http\.spec is empty"):
+        list(route(ctx))
