@@ -6,11 +6,13 @@ from typing import Any
 from aioctl.api import quantity
 
 _QUANTITY_PARENTS = frozenset({"limits", "requests", "capacity"})
+_MAPPINGS = (dict, Mapping)
+_PLAIN = frozenset({str, bool, int})
 _QUANTITY_FIELDS = frozenset({"sizeLimit", "divisor", "storage"})
 
 
 def _empty(value: Any) -> bool:
-    return value is None or (isinstance(value, (str, list, tuple, Mapping)) and not value)
+    return value is None or (isinstance(value, (str, dict, list, tuple, Mapping)) and not value)
 
 
 def _scalars_equal(wanted: Any, live: Any, *, as_quantity: bool) -> bool:
@@ -32,10 +34,12 @@ def derivative(wanted: Any, live: Any, *, _field: str = "", _parent: str = "") -
 
     Absent, null and empty values of `wanted` equal anything; a list may be a prefix; surplus keys of `live` are ignored.
     """
+    if type(wanted) in _PLAIN and type(wanted) is type(live) and wanted == live:
+        return True
     if _empty(wanted):
         return True
-    if isinstance(wanted, Mapping):
-        return isinstance(live, Mapping) and all(
+    if isinstance(wanted, _MAPPINGS):
+        return isinstance(live, _MAPPINGS) and all(
             derivative(value, live.get(key), _field=key, _parent=_field) for key, value in wanted.items()
         )
     if isinstance(wanted, (list, tuple)):
@@ -52,9 +56,11 @@ def derivative(wanted: Any, live: Any, *, _field: str = "", _parent: str = "") -
 
 def equal(wanted: Any, live: Any, *, _field: str = "", _parent: str = "") -> bool:
     """Full semantic equality: null, absent and empty are the same, quantities go by value (spec 30 section 13)."""
+    if type(wanted) in _PLAIN and type(wanted) is type(live) and wanted == live:
+        return True
     if _empty(wanted) and _empty(live):
         return True
-    if isinstance(wanted, Mapping) and isinstance(live, Mapping):
+    if isinstance(wanted, _MAPPINGS) and isinstance(live, _MAPPINGS):
         return all(
             equal(wanted.get(key), live.get(key), _field=key, _parent=_field)
             for key in wanted.keys() | live.keys()

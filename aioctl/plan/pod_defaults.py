@@ -47,7 +47,9 @@ _VOLUMES: dict[str, dict[str, Any]] = {
 
 def canonical(value: Any, *, _parent: str = "") -> Any:
     """A deep copy without null, and without the false and zero values that Go's types cannot tell from absent."""
-    if isinstance(value, Mapping):
+    if type(value) is str:
+        return value
+    if isinstance(value, (dict, Mapping)):
         return {
             key: canonical(item, _parent=key)
             for key, item in value.items()
