@@ -43,7 +43,7 @@ pool.EndpointPickerRef: group:*string~v1.Group kind:string~v1.Kind name:string~v
   failureMode:string~v1.EndpointPickerFailureMode
 pool.InferencePoolSpec: selector:pool.LabelSelector? targetPorts:[]pool.Port
   endpointPickerRef:pool.EndpointPickerRef?
-pool.LabelSelector: matchLabels:map[]string~v1.LabelValue
+pool.LabelSelector: matchLabels:map[]string~map[v1.LabelKey]v1.LabelValue
 pool.Port: number:int32~v1.PortNumber
 gateway.BackendObjectReference: group:*string~v1.Group kind:*string~v1.Kind name:string~v1.ObjectName!
   namespace:*string~v1.Namespace port:*int32

@@ -49,12 +49,16 @@ def _equal(operands: Sequence[Value]) -> bool:
 
 def _equals(first: Value, other: Value) -> bool:
     if _kind(first) != _kind(other):
-        raise OperationError("error calling eq: incompatible types for comparison")
+        raise OperationError(
+            f"error calling eq: incompatible types for comparison: {first.type.title} and {other.type.title}"
+        )
     if _kind(first) is not None:
         return bool(first.data == other.data)
-    if first.type != other.type or first.type.shape in (Shape.LIST, Shape.MAP, Shape.STRUCT):
-        raise OperationError(f"error calling eq: non-comparable types {first.type.title}, {other.type.title}")
-    # Go compares addresses of pointers: two of them are equal when both are nil or both are the same field.
+    if first.type.shape is not Shape.POINTER or other.type.shape is not Shape.POINTER:
+        raise OperationError(
+            f"error calling eq: non-comparable types {first.type.title} and {other.type.title}"
+        )
+    # Go compares addresses: two pointers are equal when both are nil or both are the same field.
     return first.data is other.data
 
 

@@ -53,7 +53,7 @@ class Token(NamedTuple):
                 return "EOF"
             case Kind.ERROR:
                 return self.text
-            case Kind.KEYWORD:
+            case Kind.KEYWORD | Kind.DOT:
                 return f"<{self.text}>"
             case Kind.RAW_STRING:
                 return _shortened(f"`{self.text}`")
@@ -228,7 +228,7 @@ class _Lexer:
     def _number(self, start: int) -> Token:
         match = _NUMBER.match(self.text, start)
         end = match.end() if match is not None else start
-        if _is_word(self._peek(end)):
+        if _is_word(self._peek(end)) or self._peek(end) in "+-":
             raise _LexicalError(f"bad number syntax: {quote(self.text[start : end + 1])}", start)
         self.at = end
         return Token(Kind.NUMBER, self.text[start:end], start)
