@@ -39,6 +39,8 @@ CALL_TIMEOUT: Final = 35.0
 LIST_TIMEOUT: Final = 60.0
 """Seconds for one page: the API server's own limit for requests that are not watches."""
 MAX_ATTEMPTS: Final = 4
+REPEAT_WITHIN: Final = 20.0
+"""Seconds after the first try in which another may begin: calls that run into their deadline are not repeated."""
 MAX_RETRY_AFTER: Final = 10.0
 """A longer wait than this is the caller's business: a worker must not sleep it away."""
 
@@ -285,11 +287,16 @@ class Client:
 
     async def _send(self, request: Request, limit: float) -> Response:
         """One call with its retries; answers only successes."""
+        until = anyio.current_time() + REPEAT_WITHIN
+
+        def repeats(error: BaseException) -> bool:
+            return may_repeat(error, reading=request.method == "GET") and anyio.current_time() < until
+
         attempts = AsyncRetrying(
             sleep=anyio.sleep,
             stop=stop_after_attempt(MAX_ATTEMPTS),
             wait=_wait,
-            retry=retry_if_exception(lambda error: may_repeat(error, reading=request.method == "GET")),
+            retry=retry_if_exception(repeats),
             reraise=True,
         )
         return await attempts(self._once, request, limit)

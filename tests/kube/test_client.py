@@ -233,6 +233,16 @@ async def test_a_call_without_an_answer_ends_at_its_deadline() -> None:
     assert anyio.current_time() == 35.0
 
 
+@virtual_time
+async def test_a_read_that_ran_into_its_deadline_is_not_repeated() -> None:
+    wire = ScriptedWire(delay=1e9)
+    wire.answer("GET", f"{PATH}/s", body=OBJECT)
+    with pytest.raises(TransportError):
+        await Client(wire).get(SERVICE, "n", "s")
+    assert anyio.current_time() == 35.0
+    assert len(wire.requests) == 1
+
+
 async def test_a_list_comes_in_pages_of_raw_objects() -> None:
     wire = ScriptedWire()
     path = SERVICE.path()
