@@ -1,0 +1,296 @@
+"""The status concluded from a plan and its outcome: which error shows where, and what is copied from workloads."""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from aioctl.api import kinds
+from aioctl.api.kinds import Kind
+from aioctl.plan import status
+from aioctl.plan.migration import Reason, State
+from aioctl.plan.model import Outcome, Part, Plan, Policy, Step
+from tests.plan.router_world import GATEWAY, NS, ROUTE, V1, RouterWorld, condition
+
+ORDER = [
+    Part.CA_BUNDLE,
+    Part.CERTIFICATE,
+    Part.MULTI_NODE,
+    Part.SINGLE_NODE,
+    Part.WORKLOAD_SERVICE,
+    Part.AUTH,
+    Part.VALIDATION,
+    Part.SCHEDULER,
+    Part.ROUTES,
+    Part.DESTINATION_RULES,
+    Part.MONITORING,
+]
+
+
+def workload(kind: Kind, name: str, *conditions: dict[str, Any]) -> dict[str, Any]:
+    return {"metadata": {"namespace": NS, "name": name}, "status": {"conditions": list(conditions)}}
+
+
+AVAILABLE = condition("Available")
+SCARCE = condition("Available", "False", "MinimumReplicasUnavailable", message="100% short")
+
+
+def settled(
+    *extra: tuple[Kind, dict[str, Any]], spec: dict[str, Any] | None = None
+) -> tuple[RouterWorld, Plan]:
+    """A migrated service with accepted route, and a plan of every part without a write."""
+    world = RouterWorld().migrated()
+    world.accept_route()
+    for kind, obj in extra:
+        world.put(kind, obj)
+    ctx = replace(world.ctx, spec={**world.ctx.spec, **(spec or {})})
+    return world, Plan(world.service, tuple(Step(part) for part in ORDER), ctx)
+
+
+def conclude(world: RouterWorld, plan: Plan, outcome: Outcome | None = None) -> dict[str, Any]:
+    return status.conclude(plan, outcome or Outcome(), world.facts, world.policy, world.now)
+
+
+def by_type(made: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {entry["type"]: entry for entry in made["conditions"]}
+
+
+MAIN = (kinds.DEPLOYMENT, workload(kinds.DEPLOYMENT, "svc-kserve", AVAILABLE))
+
+
+def test_everything_ready_is_ready() -> None:
+    world, plan = settled(MAIN)
+    made = conclude(world, plan)
+    shown = [(entry["type"], entry["status"], entry.get("severity", "")) for entry in made["conditions"]]
+    assert shown == [
+        ("HTTPRoutesReady", "True", "Info"),
+        ("InferencePoolReady", "True", "Info"),
+        ("MainWorkloadReady", "True", "Info"),
+        ("PresetsCombined", "True", "Info"),
+        ("Ready", "True", ""),
+        ("RouterReady", "True", ""),
+        ("WorkloadsReady", "True", ""),
+    ]
+    assert made["observedGeneration"] == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "inner", "type_", "reason", "message"),
+    [
+        (Part.CERTIFICATE, "", "MainWorkloadReady", "ReconcileCertsError", "boom"),
+        (Part.MULTI_NODE, "in: ", "MainWorkloadReady", "ReconcileMultiNodeWorkloadError", "in: boom"),
+        (Part.SINGLE_NODE, "in: ", "MainWorkloadReady", "ReconcileSingleNodeWorkloadError", "in: boom"),
+        (Part.WORKLOAD_SERVICE, "", "MainWorkloadReady", "ReconcileWorkloadServiceError", "boom"),
+        (Part.AUTH, "in: ", "HTTPRoutesReady", "HTTPRouteReconcileError", "in: boom"),
+        (
+            Part.SCHEDULER,
+            "",
+            "SchedulerWorkloadReady",
+            "SchedulerReconcileError",
+            "Failed to reconcile scheduler: boom",
+        ),
+        (
+            Part.ROUTES,
+            "",
+            "HTTPRoutesReady",
+            "HTTPRouteReconcileError",
+            "Failed to reconcile HTTPRoute: boom",
+        ),
+        (
+            Part.DESTINATION_RULES,
+            "",
+            "HTTPRoutesReady",
+            "IstioDestinationRuleReconcileError",
+            "Failed to reconcile DestinationRule: boom",
+        ),
+    ],
+)
+def test_each_part_fails_in_its_own_condition_and_spoils_ready(
+    part: Part, inner: str, type_: str, reason: str, message: str
+) -> None:
+    world, plan = settled(MAIN)
+    failed = Step(part, "outer: ", inner, error="boom")
+    steps = tuple(failed if step.part is part else step for step in plan.steps)
+    made = by_type(
+        conclude(world, Plan(world.service, steps, plan.context), Outcome(failed=failed, error="boom"))
+    )
+    for each in (type_, "Ready", "WorkloadsReady" if type_ == "MainWorkloadReady" else "RouterReady"):
+        assert (made[each]["status"], made[each]["reason"], made[each]["message"]) == (
+            "False",
+            reason,
+            message,
+        )
+
+
+def test_an_early_error_leaves_later_conditions_as_they_were() -> None:
+    world, plan = settled(MAIN)
+    world.service["status"] = conclude(world, plan)
+    world.pool_status(V1, [condition("Accepted", "False")])
+    failed = Step(Part.CERTIFICATE, error="boom")
+    steps = tuple(failed if step.part is Part.CERTIFICATE else step for step in plan.steps)
+    made = by_type(
+        conclude(world, Plan(world.service, steps, plan.context), Outcome(failed=failed, error="boom"))
+    )
+    assert made["InferencePoolReady"]["status"] == made["RouterReady"]["status"] == "True"
+
+
+def test_monitoring_errors_show_in_no_condition() -> None:
+    world, plan = settled(MAIN)
+    whole = conclude(world, plan)
+    failed = plan.steps[-1]
+    assert conclude(world, plan, Outcome(failed=failed, error="boom")) == whole
+
+
+@pytest.mark.parametrize("part", [Part.CA_BUNDLE, Part.FINALIZER])
+def test_what_fails_before_the_defaults_leaves_the_status_untouched(part: Part) -> None:
+    world = RouterWorld()
+    failed = Step(part, error="boom")
+    plan = Plan(world.service, (failed,))
+    assert conclude(world, plan, Outcome(failed=failed, error="boom")) == {}
+
+
+def test_a_configuration_that_cannot_be_loaded_sets_no_condition_but_is_observed() -> None:
+    world = RouterWorld()
+    failed = Step(Part.CONFIG, error="boom")
+    made = conclude(world, Plan(world.service, (failed,)), Outcome(failed=failed, error="boom"))
+    assert made["observedGeneration"] == 1
+    assert sorted(by_type(made)) == ["Ready", "RouterReady", "WorkloadsReady"]
+
+
+LWS = kinds.LEADER_WORKER_SET
+DEPLOYMENT = kinds.DEPLOYMENT
+PODS: dict[str, Any] = {"containers": []}
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind", "name", "type_"),
+    [
+        ({}, DEPLOYMENT, "svc-kserve", "MainWorkloadReady"),
+        ({"worker": PODS}, LWS, "svc-kserve-mn", "MainWorkloadReady"),
+        ({"prefill": {}}, DEPLOYMENT, "svc-kserve-prefill", "PrefillWorkloadReady"),
+        ({"prefill": {"worker": PODS}}, LWS, "svc-kserve-mn-prefill", "PrefillWorkloadReady"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ([AVAILABLE], ("True", "", "")),
+        ([SCARCE], ("False", "MinimumReplicasUnavailable", "100% short")),
+        ([condition("Progressing", "False", "Deadline"), AVAILABLE], ("True", "", "")),
+        ([], ("False", "Progressing", "")),
+    ],
+)
+def test_availability_is_copied_from_the_object_of_the_topology(
+    spec: dict[str, Any],
+    kind: Kind,
+    name: str,
+    type_: str,
+    conditions: list[Any],
+    expected: tuple[str, str, str],
+) -> None:
+    world, plan = settled(MAIN, (kind, workload(kind, name, *conditions)), spec=spec)
+    entry = by_type(conclude(world, plan))[type_]
+    assert (entry["status"], entry.get("reason", ""), entry.get("message", "")) == expected
+
+
+def test_prefill_conditions_go_with_prefill() -> None:
+    world, plan = settled(MAIN)
+    stale = {"type": "PrefillWorkloadReady", "status": "False", "severity": "Info", "reason": "x"}
+    world.service["status"]["conditions"].append(stale)
+    made = by_type(conclude(world, Plan(world.service, plan.steps, plan.context)))
+    assert "PrefillWorkloadReady" not in made
+    assert made["Ready"]["status"] == "True"
+
+
+def test_the_scheduler_reports_its_deployment_and_goes_without_one() -> None:
+    picker = (DEPLOYMENT, workload(DEPLOYMENT, "svc-kserve-router-scheduler", SCARCE))
+    world, plan = settled(MAIN, picker)
+    assert plan.context is not None
+    plan.context.spec["router"]["scheduler"]["template"] = PODS
+    made = by_type(conclude(world, plan))
+    assert made["SchedulerWorkloadReady"]["reason"] == "MinimumReplicasUnavailable"
+    assert made["RouterReady"]["message"] == "100% short"
+    plan.context.spec["router"].pop("scheduler")
+    world.service["status"]["conditions"] = list(made.values())
+    assert "SchedulerWorkloadReady" not in by_type(conclude(world, plan))
+
+
+def test_a_part_that_waits_for_an_answer_keeps_its_conditions() -> None:
+    world, plan = settled(MAIN)
+    before = conclude(world, plan)
+    world.service["status"] = before
+    waiting = (*plan.steps[:6], Step(Part.SCHEDULER, unanswered="not synced"))
+    made = conclude(
+        world, Plan(world.service, waiting, plan.context), Outcome(retry=True, error="not synced")
+    )
+    assert status.status_equal(made, before)
+
+
+def test_fields_of_others_in_the_status_survive() -> None:
+    world, plan = settled(MAIN)
+    world.service["status"] |= {"router": {"gateways": []}, "annotations": {"a": "b"}}
+    made = conclude(world, Plan(world.service, plan.steps, plan.context))
+    assert made["router"] == {"gateways": []}
+    assert made["annotations"]["a"] == "b"
+
+
+def test_the_answers_to_our_own_writes_are_seen() -> None:
+    world, plan = settled(MAIN)
+    live = copy.deepcopy(world.live)
+    del world.objects[ROUTE]
+    made = by_type(conclude(world, plan, Outcome(answers={ROUTE: live})))
+    assert made["HTTPRoutesReady"]["status"] == "True"
+
+
+def test_the_policy_in_force_decides_about_authentication() -> None:
+    world, plan = settled(MAIN)
+    made = status.conclude(plan, Outcome(), world.facts, Policy(), world.now)
+    assert "Authentication is not enforced" in by_type(made)["HTTPRoutesReady"]["message"]
+
+
+def test_times_and_empty_fields_do_not_count_in_the_comparison() -> None:
+    one = {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "a"}], "addresses": []}
+    other = {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "b"}]}
+    assert status.status_equal(one, other)
+    assert not status.status_equal(one, {"conditions": [{"type": "Ready", "status": "False"}]})
+    assert not status.status_equal({"url": "a"}, {})
+
+
+@pytest.mark.parametrize(
+    ("failing", "ready"),
+    [(["MinimumReplicasUnavailable"], "MinimumReplicasUnavailable"), ([], "Progressing")],
+)
+def test_ready_copies_the_part_that_failed(failing: list[str], ready: str) -> None:
+    main = workload(DEPLOYMENT, "svc-kserve", *([SCARCE] if failing else []))
+    world, plan = settled((DEPLOYMENT, main))
+    assert by_type(conclude(world, plan))["Ready"]["reason"] == ready
+
+
+def test_a_pool_that_cannot_be_read_is_said_so() -> None:
+    world, plan = settled(MAIN)
+    world.unknown[V1] = "connection refused"
+    made = status.conclude(plan, Outcome(), world.facts, world.policy, world.now)
+    assert (
+        by_type(made)["InferencePoolReady"]["reason"],
+        by_type(made)["InferencePoolReady"]["message"],
+    ) == (
+        "InferencePoolFetchError",
+        f"failed to fetch v1 InferencePool {V1.namespace}/{V1.name}: connection refused",
+    )
+
+
+def test_the_migration_of_a_plan_is_told_with_its_gateways() -> None:
+    world, plan = settled(MAIN)
+    decision = status.migration_of(plan, world.facts)
+    assert decision is not None
+    assert (decision.state, decision.reason) == (State.MIGRATED, Reason.LOCKED)
+    assert decision.gateways == {"/".join(GATEWAY)}
+    assert status.migration_of(Plan(world.service), world.facts) is None
+
+
+def test_a_fresh_service_without_router_is_not_migrating() -> None:
+    world = RouterWorld(None)
+    decision = status.migration_of(world.plan(), world.facts)
+    assert decision is not None
+    assert (decision.state, decision.reason) == (State.NO_ROUTE, Reason.NO_MANAGED_ROUTE)
