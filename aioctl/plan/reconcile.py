@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from aioctl.api import kinds, names
-from aioctl.api.objects import FieldError, Object, is_deleting, mapping, namespace_of, sequence
+from aioctl.api.objects import FieldError, Object, is_deleting, namespace_of, sequence
 from aioctl.plan import (
     auth,
     ca_bundle,
@@ -19,6 +19,7 @@ from aioctl.plan import (
     references,
     route,
     scheduler,
+    urls,
     workload,
 )
 from aioctl.plan.combine import Combined, combine
@@ -95,6 +96,9 @@ def _parts(ctx: Context) -> Iterator[Step]:
     yield references.validate(ctx)
     yield step(Part.SCHEDULER, lambda: _scheduler(ctx), outer=NETWORKING + "failed to reconcile scheduler: ")
     yield step(Part.ROUTES, lambda: route.route(ctx), outer=NETWORKING + "failed to reconcile HTTP routes: ")
+    undiscoverable = urls.check(ctx)
+    if undiscoverable is not None:
+        yield undiscoverable
     yield step(
         Part.DESTINATION_RULES,
         lambda: destination_rules.destination_rules(ctx),
