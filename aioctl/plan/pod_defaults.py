@@ -33,6 +33,7 @@ _POD = {
 }
 _PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+_REFERENCES = {"fieldRef": {"apiVersion": "v1"}, "resourceFieldRef": {"divisor": "0"}}
 _VOLUMES: dict[str, dict[str, Any]] = {
     "secret": {"defaultMode": 0o644},
     "configMap": {"defaultMode": 0o644},
@@ -108,7 +109,7 @@ def _container(container: dict[str, Any]) -> None:
     for port in sequence(container, "ports"):
         _fill(port, {"protocol": "TCP"})
     for variable in sequence(container, "env"):
-        _field_ref(mapping(variable, "valueFrom"))
+        _references(mapping(variable, "valueFrom"))
     for name in _PROBES:
         probe = container.get(name)
         if probe is not None:
@@ -124,10 +125,11 @@ def _http_get(handler: Any) -> None:
         _fill(request, {"path": "/", "scheme": "HTTP"})
 
 
-def _field_ref(holder: Mapping[str, Any]) -> None:
-    reference = mapping(holder, "fieldRef")
-    if isinstance(reference, dict) and reference:
-        _fill(reference, {"apiVersion": "v1"})
+def _references(holder: Mapping[str, Any]) -> None:
+    for name, defaults in _REFERENCES.items():
+        reference = mapping(holder, name)
+        if isinstance(reference, dict) and reference:
+            _fill(reference, defaults)
 
 
 def _volume(volume: dict[str, Any]) -> None:
@@ -135,10 +137,10 @@ def _volume(volume: dict[str, Any]) -> None:
         if isinstance(volume.get(source), dict):
             _fill(volume[source], defaults)
     for item in sequence(volume, "downwardAPI", "items"):
-        _field_ref(item)
+        _references(item)
     for projection in sequence(volume, "projected", "sources"):
         for item in sequence(projection, "downwardAPI", "items"):
-            _field_ref(item)
+            _references(item)
         token = projection.get("serviceAccountToken")
         if isinstance(token, dict):
             _fill(token, {"expirationSeconds": 3600})

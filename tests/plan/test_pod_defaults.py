@@ -18,7 +18,10 @@ SENT: dict[str, Any] = {
             "image": "other:2",
             "stdin": False,
             "ports": [{"containerPort": 8000, "hostPort": 0}],
-            "env": [{"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
+            "env": [
+                {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+                {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
+            ],
             "livenessProbe": {"httpGet": {"port": 8000}, "initialDelaySeconds": 0, "periodSeconds": 3},
             "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": False},
             "volumeMounts": [{"name": "tls", "mountPath": "/tls", "readOnly": False}],
@@ -58,7 +61,11 @@ STORED = {
             "resources": {},
             "ports": [{"containerPort": 8000, "protocol": "TCP"}],
             "env": [
-                {"name": "IP", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.podIP"}}}
+                {"name": "IP", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.podIP"}}},
+                {
+                    "name": "CPU",
+                    "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "0"}},
+                },
             ],
             "livenessProbe": {
                 "httpGet": {"port": 8000, "path": "/", "scheme": "HTTP"},

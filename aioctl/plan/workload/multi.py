@@ -1,7 +1,7 @@
 """Multi node: LeaderWorkerSets, the accounts their pods run under, and the OpenShift binding (spec 30 section 7).
 
-A side of the service is multi-node when it has a `worker`, even an empty one. Comparison needs no dry run: pod specs of
-LeaderWorkerSets are stored as they are sent.
+A side of the service is multi-node when it has a `worker`, even an empty one. Pod specs of LeaderWorkerSets are stored
+nearly as they are sent, so they compare equal without local defaulting.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -191,7 +191,8 @@ def _ensure_set(ctx: Context, side: pods.Side, group: Group) -> Iterator[Write]:
     labels = _worker_labels(ctx, side)
     annotations = pods.copied_annotations(ctx, pods.GROUP_ANNOTATIONS)
     wanted = build(ctx, kind, name, labels=labels, annotations=annotations, spec=_spec(ctx, side, group))
-    yield from ensure(ctx, kind, wanted, same=_same)
+    # Asked before it is sent, like a Deployment: an admission webhook may change pod specs, and would do so for ever.
+    yield from ensure(ctx, kind, wanted, same=_same, confirm=True)
 
 
 def _spec(ctx: Context, side: pods.Side, group: Group) -> dict[str, Any]:
