@@ -13,7 +13,7 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -45,8 +45,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         default="demo",
         help="demo: namespaces, configuration and gateway of a KServe installation; empty: nothing (default: %(default)s)",
     )
-    parser.add_argument("--services", type=int, default=0, help="create so many services at the start")
-    parser.add_argument("--seed", type=int, default=0, help="for service specs and uids")
+    parser.add_argument("--seed", type=int, default=0, help="for uids and generated names")
     parser.add_argument("--gateway-delay", type=float, default=1.0, help="seconds until the gateway answers")
     parser.add_argument("--gateway-behaviour", choices=sorted(BEHAVIOURS), default="both")
     parser.add_argument(
@@ -63,12 +62,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     unknown = [name for name in arguments.absent if name not in custom_kinds()]
     if unknown:
         parser.error(f"--absent {unknown[0]}: no such CRD; known are {', '.join(custom_kinds())}")
-    if arguments.services and arguments.scenario != "demo":
-        parser.error("--services needs --scenario demo")
     return arguments
 
 
-async def _until_stopped() -> None:
+async def _until_stopped(signals: AsyncIterator[signal.Signals]) -> None:
     """Until a signal, or until the parent closes our standard input."""
     async with anyio.create_task_group() as group:
 
@@ -78,15 +75,13 @@ async def _until_stopped() -> None:
 
         ended = anyio.Event()
         group.start_soon(stop_after, ended)
-        group.start_soon(_signals, ended)
+        group.start_soon(_signals, signals, ended)
         group.start_soon(_stdin, ended)
 
 
-async def _signals(ended: anyio.Event) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
-        async for _ in received:
-            ended.set()
-            return
+async def _signals(signals: AsyncIterator[signal.Signals], ended: anyio.Event) -> None:
+    await anext(signals)
+    ended.set()
 
 
 async def _stdin(ended: anyio.Event) -> None:
@@ -111,6 +106,8 @@ async def run(arguments: argparse.Namespace) -> None:
     """Serves until told to stop."""
     script = GatewayScript(BEHAVIOURS[arguments.gateway_behaviour], delay=arguments.gateway_delay)
     async with AsyncExitStack() as stack:
+        # Before anything announces us: a parent may stop us at once.
+        signals = stack.enter_context(anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT))
         hooks = await stack.enter_async_context(HttpsWebhooks())
         cluster = await stack.enter_async_context(
             SimCluster(
@@ -137,11 +134,9 @@ async def run(arguments: argparse.Namespace) -> None:
                 base64.b64encode(bundle).decode(),
                 match_policy=arguments.match_policy,
             )
-        for obj in seed.services(arguments.services, seed=arguments.seed):
-            await cluster.create(obj, client="sim")
         port = await stack.enter_async_context(serve(cluster, host=arguments.host, port=arguments.port))
         _announce(arguments, port)
-        await _until_stopped()
+        await _until_stopped(signals)
         players.cancel_scope.cancel()
 
 

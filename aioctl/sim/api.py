@@ -73,6 +73,8 @@ class SimCluster:
         self._tasks: anyio.abc.TaskGroup | None = None
         self.observers: list[Observer] = []
         """Told every write at its moment, before anybody else can see it: (resource, object's record, event type)."""
+        self.watch_ends: Callable[[], object] | None = None
+        """Called whenever a watch has ended, whoever ended it."""
         self.documents: dict[str, Callable[[], Any]] = {"/sim/stats": self.stats.as_json}
         """JSON documents beside the API, by path; made when asked for."""
         for resource in built_ins():
@@ -300,6 +302,8 @@ class SimCluster:
     def _watch_closed(self, watcher: Watcher) -> None:
         if self._open.pop(watcher, None) is not None:
             self.stats.watches -= 1
+            if self.watch_ends is not None:
+                self.watch_ends()
 
     def freeze_reads(self, title: str, match: Match | None = None) -> StaleReads:
         """Matching gets and lists of a collection see it as it is now, until `thaw_reads`."""

@@ -5,6 +5,7 @@ handshake 10 s (design section 5); a burst therefore costs a handshake for each 
 """
 
 import base64
+import io
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -97,7 +98,8 @@ class HttpsWebhooks:
         try:
             async with self._session(address, target).post(
                 f"{address}?timeout={seconds:g}s",
-                data=body,
+                # Lists are many megabytes; aiohttp wants such bodies as a file.
+                data=io.BytesIO(body),
                 headers={"Content-Type": "application/json", "User-Agent": "kube-apiserver-admission"},
                 timeout=limits,
             ) as answer:

@@ -5,7 +5,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.sim.driver import SERVICES, Driver, Object, cluster, config_map, relabel, service
+from tests.sim.driver import SERVICES, Object, cluster, config_map, relabel, service
 from tests.support.virtual_time import virtual_time
 
 MAPS = "/api/v1/namespaces/demo/configmaps"
@@ -157,8 +157,10 @@ REFUSALS: list[tuple[str, str, str, Object | None, int, str, str]] = [
         {**config_map("held"), "metadata": {"name": "held", "resourceVersion": "1"}},
         409,
         "Conflict",
-        'Operation cannot be fulfilled on configmaps "held": the object has been modified; please apply your changes to'
-        " the latest version and try again",
+        (
+            'Operation cannot be fulfilled on configmaps "held": the object has been modified; please apply your changes to'
+            " the latest version and try again"
+        ),
     ),
     (
         "another uid",
@@ -217,8 +219,10 @@ REFUSALS: list[tuple[str, str, str, Object | None, int, str, str]] = [
         service("b", replicas=-1),
         422,
         "Invalid",
-        'LLMInferenceService.serving.kserve.io "b" is invalid: spec.replicas: Invalid value: -1: '
-        "spec.replicas in body should be greater than or equal to 0",
+        (
+            'LLMInferenceService.serving.kserve.io "b" is invalid: spec.replicas: Invalid value: -1: '
+            "spec.replicas in body should be greater than or equal to 0"
+        ),
     ),
     (
         "a model without uri",
@@ -256,7 +260,15 @@ REFUSALS: list[tuple[str, str, str, Object | None, int, str, str]] = [
         "Invalid",
         "spec.selector: Required value",
     ),
-    ("a strange patch type", "PATCH", f"{MAPS}/held", {}, 415, "UnsupportedMediaType", "accepted media types"),
+    (
+        "a strange patch type",
+        "PATCH",
+        f"{MAPS}/held",
+        {},
+        415,
+        "UnsupportedMediaType",
+        "accepted media types",
+    ),
 ]
 
 
@@ -411,11 +423,19 @@ async def test_apply_creates_what_is_missing_and_merges_what_is_there() -> None:
 async def test_deployments_get_the_servers_defaults() -> None:
     async with cluster() as api:
         spec = (await api("POST", APPS, deployment())).body["spec"]
-        assert (spec["replicas"], spec["revisionHistoryLimit"], spec["progressDeadlineSeconds"]) == (1, 10, 600)
+        assert (spec["replicas"], spec["revisionHistoryLimit"], spec["progressDeadlineSeconds"]) == (
+            1,
+            10,
+            600,
+        )
         rolling = {"maxSurge": "25%", "maxUnavailable": "25%"}
         assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": rolling}
         pod = spec["template"]["spec"]
-        assert (pod["restartPolicy"], pod["dnsPolicy"], pod["securityContext"]) == ("Always", "ClusterFirst", {})
+        assert (pod["restartPolicy"], pod["dnsPolicy"], pod["securityContext"]) == (
+            "Always",
+            "ClusterFirst",
+            {},
+        )
         assert (pod["schedulerName"], pod["serviceAccount"]) == ("default-scheduler", "sa")
         assert pod["volumes"][0]["secret"]["defaultMode"] == 420
         assert pod["volumes"][1] == {"name": "home", "emptyDir": {}}
@@ -509,7 +529,10 @@ async def test_a_crd_that_goes_takes_its_kind_along_and_can_come_back() -> None:
         await api("POST", POOLS_OLD, pool_old())
         await api.cluster.uninstall("inferencepools.inference.networking.x-k8s.io")
         assert (await api.get(POOLS_OLD)).status == 404
-        names = [entry["name"] for entry in (await api.get("/apis/inference.networking.x-k8s.io/v1alpha2")).body["resources"]]
+        names = [
+            entry["name"]
+            for entry in (await api.get("/apis/inference.networking.x-k8s.io/v1alpha2")).body["resources"]
+        ]
         assert "inferencepools" not in names
         await api.cluster.install("inferencepools.inference.networking.x-k8s.io")
         assert (await api.get(POOLS_OLD)).body["items"] == []
@@ -524,7 +547,10 @@ async def test_a_posted_crd_is_served_with_its_own_schema() -> None:
                 "spec": {
                     "type": "object",
                     "required": ["size"],
-                    "properties": {"size": {"type": "integer"}, "colour": {"type": "string", "default": "blue"}},
+                    "properties": {
+                        "size": {"type": "integer"},
+                        "colour": {"type": "string", "default": "blue"},
+                    },
                 }
             },
         }
@@ -541,7 +567,9 @@ async def test_a_posted_crd_is_served_with_its_own_schema() -> None:
                 ],
             },
         }
-        assert (await api("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)).status == 201
+        assert (
+            await api("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
+        ).status == 201
         path = "/apis/example.com/v1/namespaces/demo/things"
         thing = {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "t"}, "spec": {}}
         assert "spec.size: Required value" in (await api("POST", path, thing)).message
@@ -561,8 +589,8 @@ async def test_an_event_has_two_faces() -> None:
             "reason": "Created",
             "type": "Normal",
         }
-        assert (await api("POST", "/apis/events.k8s.io/v1/namespaces/demo/events", event)).body["note"] == "hello"
+        assert (await api("POST", "/apis/events.k8s.io/v1/namespaces/demo/events", event)).body[
+            "note"
+        ] == "hello"
         found = await api.get("/api/v1/namespaces/demo/events", fieldSelector="involvedObject.name=p")
         assert found.body["items"][0]["message"] == "hello"
-
-

@@ -1,0 +1,263 @@
+"""Gateways accept what their script says, workloads become available."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectKey
+from aioctl.sim import seed
+from aioctl.sim.players.client import InProcessClient
+from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
+from aioctl.sim.players.workload import WorkloadPlayer
+from tests.sim.driver import Driver, Object, cluster
+from tests.sim.test_crud import APPS, POOLS_OLD, POOLS_V1, ROUTES, deployment, pool_old, pool_v1
+from tests.support.virtual_time import virtual_time
+
+GLOBAL = {
+    "group": "gateway.networking.k8s.io",
+    "kind": "Gateway",
+    "name": "kserve-ingress-gateway",
+    "namespace": "kserve",
+}
+
+
+def route(*weights: tuple[str, int], gateways: tuple[ObjectKey, ...] = ()) -> Object:
+    """A route with one rule that names pool `p` in the given groups."""
+    refs = [
+        {"group": group, "kind": "InferencePool", "name": "p", "port": 8000, "weight": weight}
+        for group, weight in weights
+    ]
+    parents = [{"name": key.name, "namespace": key.namespace} for key in gateways] or [
+        {"name": "kserve-ingress-gateway", "namespace": "kserve"}
+    ]
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "r", "labels": {"app.kubernetes.io/name": "svc"}},
+        "spec": {"parentRefs": parents, "rules": [{"backendRefs": refs}]},
+    }
+
+
+BOTH = ((POOL_GROUP_V1, 0), (POOL_GROUP_V1ALPHA2, 100))
+
+
+@asynccontextmanager
+async def stage(**settings: Any) -> AsyncIterator[tuple[Driver, GatewayPlayer]]:
+    """A demo world with a gateway player."""
+    async with cluster() as api, anyio.create_task_group() as group:
+        player = GatewayPlayer(InProcessClient(api.cluster), stamp=api.cluster.core.clock.stamp, **settings)
+        group.start_soon(player.run)
+        for obj in seed.world(namespaces=()):
+            await api.cluster.create(obj)
+        yield api, player
+        group.cancel_scope.cancel()
+
+
+async def pools_and_route(api: Driver, **spec: Any) -> None:
+    await api("POST", POOLS_V1, pool_v1())
+    await api("POST", POOLS_OLD, pool_old())
+    await api("POST", ROUTES, route(*BOTH, **spec))
+
+
+async def seen(api: Driver) -> dict[str, str]:
+    """What each object says, in a word."""
+    v1 = (await api.get(f"{POOLS_V1}/p")).body
+    old = (await api.get(f"{POOLS_OLD}/p")).body
+    found = (await api.get(f"{ROUTES}/r")).body
+    conditions = [
+        condition
+        for parent in found.get("status", {}).get("parents", [])
+        for condition in parent["conditions"]
+        if condition["type"] == "ResolvedRefs"
+    ]
+    return {
+        "v1": _word(v1.get("status", {}).get("parents", [])),
+        "v1alpha2": _word(old.get("status", {}).get("parent", [])),
+        "route": conditions[0]["reason"] if conditions else "silent",
+    }
+
+
+def _word(parents: list[Object]) -> str:
+    kinds = {parent["parentRef"]["kind"] for parent in parents}
+    if kinds == {"Gateway"}:
+        assert parents[0]["parentRef"] == GLOBAL
+        assert {c["type"]: c["status"] for c in parents[0]["conditions"]} == {
+            "Accepted": "True",
+            "ResolvedRefs": "True",
+        }
+        return "accepted"
+    return "synthetic" if kinds == {"Status"} else "silent"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "expected"),
+    [
+        ("both", {"v1": "accepted", "v1alpha2": "accepted", "route": "ResolvedRefs"}),
+        ("v1-only", {"v1": "accepted", "v1alpha2": "synthetic", "route": "InvalidKind"}),
+        ("v1alpha2-only", {"v1": "silent", "v1alpha2": "accepted", "route": "InvalidKind"}),
+        (
+            "accepts-both-routes-v1alpha2",
+            {"v1": "accepted", "v1alpha2": "accepted", "route": "InvalidKind"},
+        ),
+        ("silent", {"v1": "silent", "v1alpha2": "synthetic", "route": "ResolvedRefs"}),
+    ],
+)
+def test_a_gateway_answers_as_it_can(behaviour: str, expected: dict[str, str]) -> None:
+    @virtual_time
+    async def run() -> None:
+        async with stage(default=GatewayScript(BEHAVIOURS[behaviour])) as (api, _):
+            await pools_and_route(api)
+            await anyio.sleep(5)
+            assert await seen(api) == expected
+
+    run()
+
+
+@virtual_time
+async def test_the_answer_comes_after_the_delay_and_for_the_current_generation() -> None:
+    async with stage(default=GatewayScript(delay=3.0)) as (api, _):
+        await pools_and_route(api)
+        await anyio.sleep(2.9)
+        assert (await seen(api))["v1"] == "silent"
+        await anyio.sleep(1)
+        assert (await seen(api))["v1"] == "accepted"
+        await api.merge(f"{POOLS_V1}/p", {"spec": {"selector": {"matchLabels": {"c": "d"}}}})
+        await anyio.sleep(4)
+        pool = (await api.get(f"{POOLS_V1}/p")).body
+        [parent] = pool["status"]["parents"]
+        assert (
+            {c["observedGeneration"] for c in parent["conditions"]} == {2} == {pool["metadata"]["generation"]}
+        )
+
+
+@virtual_time
+async def test_a_gateway_is_programmed_and_gets_an_address() -> None:
+    async with stage(default=GatewayScript(address="10.1.2.3")) as (api, _):
+        await anyio.sleep(2)
+        path = "/apis/gateway.networking.k8s.io/v1/namespaces/kserve/gateways/kserve-ingress-gateway"
+        status = (await api.get(path)).body["status"]
+        assert status["addresses"] == [{"type": "IPAddress", "value": "10.1.2.3"}]
+        assert {c["type"]: c["status"] for c in status["conditions"]} == {
+            "Accepted": "True",
+            "Programmed": "True",
+        }
+
+
+@virtual_time
+async def test_pools_nobody_names_are_ignored_by_a_gateway_that_waits_for_routes() -> None:
+    async with stage(accepts_unreferenced=False) as (api, _):
+        await api("POST", POOLS_V1, pool_v1())
+        await anyio.sleep(5)
+        assert "status" not in (await api.get(f"{POOLS_V1}/p")).body
+        await api("POST", ROUTES, route((POOL_GROUP_V1, 1)))
+        await anyio.sleep(5)
+        assert (await api.get(f"{POOLS_V1}/p")).body["status"]["parents"][0]["parentRef"] == GLOBAL
+
+
+@virtual_time
+async def test_each_gateway_plays_its_own_script() -> None:
+    other = ObjectKey("demo", "mine")
+    scripts = {other: GatewayScript(BEHAVIOURS["v1alpha2-only"])}
+    async with stage(scripts=scripts) as (api, _):
+        await api.cluster.create(seed.gateway("demo", "mine"))
+        await pools_and_route(api, gateways=(ObjectKey("kserve", "kserve-ingress-gateway"), other))
+        await anyio.sleep(5)
+        v1 = (await api.get(f"{POOLS_V1}/p")).body["status"]["parents"]
+        old = (await api.get(f"{POOLS_OLD}/p")).body["status"]["parent"]
+        assert [parent["parentRef"]["name"] for parent in v1] == ["kserve-ingress-gateway"]
+        assert {parent["parentRef"]["name"] for parent in old} == {"kserve-ingress-gateway", "mine"}
+        parents = (await api.get(f"{ROUTES}/r")).body["status"]["parents"]
+        reasons = {p["parentRef"]["name"]: p["conditions"][1]["reason"] for p in parents}
+        assert reasons == {"kserve-ingress-gateway": "ResolvedRefs", "mine": "InvalidKind"}
+
+
+@virtual_time
+async def test_a_new_script_is_played_at_once() -> None:
+    async with stage(default=GatewayScript(BEHAVIOURS["v1alpha2-only"])) as (api, player):
+        await pools_and_route(api)
+        await anyio.sleep(5)
+        player.set_script(GatewayScript(BEHAVIOURS["both"]))
+        await anyio.sleep(5)
+        assert await seen(api) == {"v1": "accepted", "v1alpha2": "accepted", "route": "ResolvedRefs"}
+
+
+@virtual_time
+async def test_a_route_with_a_missing_pool_is_resolved_when_it_comes() -> None:
+    async with stage() as (api, _):
+        await api("POST", POOLS_OLD, pool_old())
+        await api("POST", ROUTES, route(*BOTH))
+        await anyio.sleep(3)
+        status = (await api.get(f"{ROUTES}/r")).body["status"]["parents"][0]["conditions"][1]
+        assert (status["status"], status["reason"]) == ("False", "BackendNotFound")
+        await api("POST", POOLS_V1, pool_v1())
+        await anyio.sleep(3)
+        assert (await seen(api))["route"] == "ResolvedRefs"
+
+
+@virtual_time
+async def test_players_survive_a_restart_and_kinds_that_come_late() -> None:
+    async with stage() as (api, _):
+        await api.cluster.uninstall("inferencepools.inference.networking.k8s.io")
+        await anyio.sleep(10)
+        await api.cluster.install("inferencepools.inference.networking.k8s.io")
+        await api.cluster.restart(down_for=3)
+        await pools_and_route(api)
+        await anyio.sleep(20)
+        assert await seen(api) == {"v1": "accepted", "v1alpha2": "accepted", "route": "ResolvedRefs"}
+
+
+@virtual_time
+async def test_a_quiet_world_stays_quiet() -> None:
+    async with stage() as (api, _):
+        await pools_and_route(api)
+        await anyio.sleep(10)
+        before = api.cluster.store.revision
+        await anyio.sleep(600)
+        assert api.cluster.store.revision == before
+
+
+@virtual_time
+async def test_workloads_become_available_after_the_delay_again_for_each_generation() -> None:
+    async with cluster() as api, anyio.create_task_group() as group:
+        player = WorkloadPlayer(InProcessClient(api.cluster), delay=2, stamp=api.cluster.core.clock.stamp)
+        group.start_soon(player.run)
+        await api("POST", APPS, deployment())
+        lws = {
+            "apiVersion": "leaderworkerset.x-k8s.io/v1",
+            "kind": "LeaderWorkerSet",
+            "metadata": {"name": "l"},
+            "spec": {"leaderWorkerTemplate": {"workerTemplate": {}}},
+        }
+        sets = "/apis/leaderworkerset.x-k8s.io/v1/namespaces/demo/leaderworkersets"
+        await api("POST", sets, lws)
+        await anyio.sleep(1.5)
+        assert "status" not in (await api.get(f"{APPS}/d")).body
+        await anyio.sleep(1)
+        for path in (f"{APPS}/d", f"{sets}/l"):
+            conditions = (await api.get(path)).body["status"]["conditions"]
+            assert ("Available", "True") in {(c["type"], c["status"]) for c in conditions}
+        await api.merge(f"{APPS}/d", {"spec": {"replicas": 3}})
+        await anyio.sleep(3)
+        status = (await api.get(f"{APPS}/d")).body["status"]
+        assert (status["observedGeneration"], status["availableReplicas"]) == (2, 3)
+        group.cancel_scope.cancel()
+
+
+@virtual_time
+async def test_a_failing_workload_says_so() -> None:
+    async with cluster() as api, anyio.create_task_group() as group:
+        player = WorkloadPlayer(
+            InProcessClient(api.cluster),
+            delay=0,
+            stamp=api.cluster.core.clock.stamp,
+            fails=lambda obj: obj["metadata"]["name"] == "d",
+        )
+        group.start_soon(player.run)
+        await api("POST", APPS, deployment())
+        await anyio.sleep(1)
+        [available, _] = (await api.get(f"{APPS}/d")).body["status"]["conditions"]
+        assert (available["type"], available["status"]) == ("Available", "False")
+        group.cancel_scope.cancel()
