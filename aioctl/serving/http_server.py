@@ -8,6 +8,7 @@ What is answered is the handler's business.
 
 import asyncio
 import logging
+import math
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -164,6 +165,8 @@ class HttpServer:
         self.serving = False
         """True while connections are accepted."""
         self.draining = False
+        self._end_by = math.inf
+        self._adopting: set[anyio.CancelScope] = set()
 
     @property
     def connections(self) -> int:
@@ -192,7 +195,7 @@ class HttpServer:
                     try:
                         await self._accept(listener, server, openings)
                     finally:
-                        self.serving, self.draining = False, True
+                        self._begin_to_drain()
                         self._accept_rest(listener, server, openings)
             finally:
                 with anyio.CancelScope(shield=True):
@@ -283,20 +286,35 @@ class HttpServer:
                 "ssl_handshake_timeout": self._limits.handshake,
                 "ssl_shutdown_timeout": _TLS_CLOSE,
             }
-        try:
-            with anyio.CancelScope(shield=True):  # bounded by the handshake's own deadline
+        opened = False
+        with anyio.CancelScope(shield=True, deadline=self._end_by) as scope:
+            self._adopting.add(scope)
+            with suppress(OSError):  # TLS errors, resets and time-outs alike
                 await asyncio.get_running_loop().connect_accepted_socket(factory, accepted, **options)
-        except OSError:  # TLS errors, resets and time-outs alike
+                opened = True
+        self._adopting.discard(scope)
+        if not opened:
             self._room.release()
             self._observer.handshake_failed()
 
+    def _begin_to_drain(self) -> None:
+        self.serving, self.draining = False, True
+        self._end_by = anyio.current_time() + self._limits.drain
+        for scope in self._adopting:
+            scope.deadline = self._end_by
+
     async def _drain(self, server: web.Server) -> None:
-        with anyio.move_on_after(_FIRST_REQUEST_GRACE):
-            for connection in server.connections:
-                if isinstance(connection, Connection):
-                    await connection.talked.wait()
-        server.pre_shutdown()
-        await server.shutdown(self._limits.drain)
+        """Calls in flight end, new connections get their first answer, idle ones are closed; then the rest is cut."""
+        with anyio.CancelScope(deadline=self._end_by):
+            with anyio.move_on_after(_FIRST_REQUEST_GRACE):
+                for connection in server.connections:
+                    if isinstance(connection, Connection):
+                        await connection.talked.wait()
+            server.pre_shutdown()
+            await server.shutdown(self._limits.drain)
+        for connection in server.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -44,7 +44,7 @@ class MetricsServer:
     ) -> None:
         self._pages = dict(pages)
         self._turnstile = turnstile
-        self._server = HttpServer(host, port, self._answer, limits=limits or Limits())
+        self._server = HttpServer(host, port, self._answer, limits=limits or Limits(drain=1.0))
 
     @property
     def port(self) -> int:

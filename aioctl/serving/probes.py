@@ -125,7 +125,7 @@ class ProbeServer:
             "healthz": dict(healthz) or {"ping": alive},
             "readyz": dict(readyz) or {"ping": alive},
         }
-        self._server = HttpServer(host, port, self._answer, limits=limits or Limits())
+        self._server = HttpServer(host, port, self._answer, limits=limits or Limits(drain=1.0))
 
     @property
     def port(self) -> int:

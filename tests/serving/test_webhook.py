@@ -281,6 +281,22 @@ async def test_calls_in_flight_are_answered_before_the_server_ends(ca: Ca) -> No
     assert closings == [(200, "close")] * 2
 
 
+async def test_a_call_that_does_not_end_is_cut_when_the_drain_is_over(ca: Ca) -> None:
+    echo = Echo(is_open=False)
+    webhook = server(ca, echo, limits=replace(LIMITS, drain=0.05))
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as group:
+            await group.start(webhook.run)
+            stream = await connected(webhook, ca)
+            await stream.send(WHOLE)
+            await until(lambda: echo.inside == 1)
+            group.cancel_scope.cancel()
+        await until(lambda: echo.inside == 0)
+        with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+            await stream.receive()
+        await anyio.aclose_forcefully(stream)
+
+
 async def test_a_connection_that_the_kernel_took_before_the_stop_is_served(ca: Ca) -> None:
     webhook = server(ca)
     with anyio.fail_after(PATIENCE):
