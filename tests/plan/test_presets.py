@@ -1,0 +1,269 @@
+"""Our presets: the fact tables of spec 20 section 6, the recorded third-party presets, and that they render."""
+
+import importlib.util
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from aioctl.api.names import WELL_KNOWN_CONFIGS
+from aioctl.plan.config_check import SAMPLE, check_config
+from aioctl.plan.model import GlobalConfig
+from aioctl.plan.presets import PREFIX, chosen
+from aioctl.plan.roundtrip import round_trip
+from aioctl.plan.template import render, root
+from tests.support.shared_data import documents
+
+FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "presets"
+CONFIG = GlobalConfig("kserve", ingress_gateway_name="gateway", ingress_gateway_namespace="gateways")
+PIPELINE = {f"{PREFIX}{role}worker-pipeline-parallel" for role in ("", "decode-", "prefill-")}
+
+
+@cache
+def ours() -> dict[str, dict[str, Any]]:
+    """Our preset objects by name."""
+    objects = (yaml.safe_load(path.read_text()) for path in FOLDER.glob("config-*.yaml"))
+    return {config["metadata"]["name"]: config for config in objects}
+
+
+@cache
+def theirs() -> dict[str, dict[str, Any]]:
+    return {docs[0]["metadata"]["name"]: docs[0] for docs in documents("presets/*.yaml").values()}
+
+
+def build() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("presets_build", FOLDER / "build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def rendered(spec: Any, **service_spec: Any) -> dict[str, Any]:
+    service = {
+        "metadata": {"name": "svc", "namespace": "ns"},
+        "spec": {"model": {"uri": "hf://o/m", "name": "the-model"}, **service_spec},
+    }
+    return round_trip(render(spec, root(service, CONFIG), path="spec"))
+
+
+def test_the_manifests_are_what_the_program_writes() -> None:
+    written = build().files()
+    assert {path.name: path.read_text() for path in FOLDER.glob("*.yaml")} == written
+
+
+def test_all_names_are_there_and_listed() -> None:
+    assert set(ours()) == WELL_KNOWN_CONFIGS | PIPELINE
+    listed = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())["resources"]
+    assert listed == sorted(path.name for path in FOLDER.glob("config-*.yaml"))
+
+
+@pytest.mark.parametrize("name", sorted(WELL_KNOWN_CONFIGS | PIPELINE))
+def test_every_preset_passes_admission(name: str) -> None:
+    check_config(ours()[name], CONFIG)
+
+
+PARALLELISMS: list[dict[str, Any]] = [
+    {},
+    {"parallelism": {}},
+    {"parallelism": {"data": 4, "dataLocal": 2, "tensor": 1, "expert": True}},
+    {"parallelism": {"pipeline": 2, "dataRPCPort": 1234}},
+    {"prefill": {}},
+    {"prefill": {"parallelism": {"data": 8, "dataLocal": 8, "tensor": 2, "expert": True}}},
+    {"prefill": {"parallelism": {"pipeline": 3}}, "parallelism": {"tensor": 8}},
+]
+
+
+@pytest.mark.parametrize("service_spec", PARALLELISMS)
+@pytest.mark.parametrize("name", sorted(WELL_KNOWN_CONFIGS))
+def test_a_preset_equals_the_recorded_one_but_for_the_words_of_its_script(
+    name: str, service_spec: dict[str, Any]
+) -> None:
+    mine, recorded = (
+        _with_commands(rendered(configs[name]["spec"], **service_spec)) for configs in (ours(), theirs())
+    )
+    assert mine == recorded
+
+
+def _with_commands(tree: Any) -> Any:
+    """Scripts are replaced by what they start: the rank and the words of the command line, quotes included."""
+    if isinstance(tree, dict):
+        return {name: _with_commands(value) for name, value in tree.items()}
+    if isinstance(tree, list):
+        return [_with_commands(value) for value in tree]
+    return _command(tree) if isinstance(tree, str) and "vllm serve" in tree else tree
+
+
+def _command(script: str) -> list[str]:
+    rank = re.search(r"^START_RANK=.*$", script, re.MULTILINE)
+    start = script.index('eval "vllm serve')
+    return [rank[0] if rank else "", *script[start:].replace("\\\n", " ").split()]
+
+
+def _script(name: str, *path: str, **service_spec: Any) -> str:
+    tree = rendered(ours()[name]["spec"], **service_spec)
+    for part in path:
+        tree = tree[part]
+    script: str = tree["containers"][0]["args"][0]
+    return script
+
+
+def _flags(script: str) -> str:
+    """What stands between the two lines that spec 20 section 4.6 names."""
+    return script.partition("--disable-log-requests \\\n")[2].partition("  --data-parallel-address")[0]
+
+
+NO_FLAGS = r""" \
+ \
+  --data-parallel-size 1 \
+  --data-parallel-size-local 1 \
+"""
+ALL_FLAGS = r"""--enable-expert-parallel \
+--tensor-parallel-size 1 \
+  --data-parallel-size 4 \
+  --data-parallel-size-local 2 \
+"""
+
+
+@pytest.mark.parametrize("part", ["template", "worker"])
+@pytest.mark.parametrize("role", ["", "decode-", "prefill-"])
+def test_rendered_flags_to_the_byte(role: str, part: str) -> None:
+    name = f"{PREFIX}{role}worker-data-parallel"
+    path = ("prefill", part) if role == "prefill-" else (part,)
+    given: dict[str, Any] = {"parallelism": {"data": 4, "dataLocal": 2, "tensor": 1, "expert": True}}
+    assert _flags(_script(name, *path)) == NO_FLAGS
+    assert _flags(_script(name, *path, **({"prefill": given} if role == "prefill-" else given))) == ALL_FLAGS
+
+
+@pytest.mark.parametrize("name", sorted(WELL_KNOWN_CONFIGS | PIPELINE))
+def test_scripts_are_valid_shell(name: str) -> None:
+    for script in _scripts(rendered(ours()[name]["spec"])):
+        checked = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+        assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def _scripts(tree: Any) -> list[str]:
+    if isinstance(tree, dict):
+        return [script for value in tree.values() for script in _scripts(value)]
+    if isinstance(tree, list):
+        return [script for value in tree for script in _scripts(value)]
+    return [tree] if isinstance(tree, str) and "\n" in tree else []
+
+
+Adapter = tuple[str, dict[int, tuple[str, str]]]
+"""State of port 1, and by GID index its type and its value."""
+
+V4, V6, ROCE_V2, ROCE_V1 = "0000:0000:0000:0000:0000:ffff:0a00:0001", "fe80:0000", "RoCE v2", "IB/RoCE v1"
+UP, DOWN = "4: ACTIVE", "1: DOWN"
+
+
+def _sysfs(folder: Path, adapters: dict[str, Adapter]) -> Path:
+    for name, (state, gids) in adapters.items():
+        port = folder / name / "ports" / "1"
+        (port / "gid_attrs" / "types").mkdir(parents=True)
+        (port / "gids").mkdir()
+        (port / "state").write_text(state)
+        for index, (kind, value) in gids.items():
+            (port / "gid_attrs" / "types" / str(index)).write_text(kind)
+            (port / "gids" / str(index)).write_text(value)
+    return folder
+
+
+def _exported(config: dict[str, Any], sysfs: Path, given: dict[str, str]) -> dict[str, str]:
+    """What the script exports for the servers, run on a made-up device tree."""
+    script = config["spec"]["template"]["containers"][0]["args"][0].partition('eval "vllm')[0]
+    script = script.replace("/sys/class/infiniband", str(sysfs)) + "\nenv"
+    environment = {"PATH": "/usr/bin:/bin", "KSERVE_INFER_ROCE": "true", **given}
+    ran = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=False)
+    pairs = (line.partition("=") for line in ran.stdout.splitlines())
+    return {name: value for name, _, value in pairs if name.startswith(("NCCL_", "NVSHMEM_", "UCX_"))}
+
+
+TREES: dict[str, dict[str, Adapter]] = {
+    "none": {},
+    "one": {"mlx5_0": (UP, {0: (ROCE_V1, V6), 1: (ROCE_V2, V6), 2: (ROCE_V1, V4), 3: (ROCE_V2, V4)})},
+    "down": {"mlx5_0": (DOWN, {3: (ROCE_V2, V4)}), "mlx5_1": (UP, {1: (ROCE_V1, V4)})},
+    "most": {
+        "mlx5_0": (UP, {3: (ROCE_V2, V4)}),
+        "mlx5_1": (UP, {5: (ROCE_V2, V4)}),
+        "mlx5_2": (UP, {5: (ROCE_V2, V4), 7: (ROCE_V2, V4)}),
+    },
+    "tie": {"mlx5_0": (UP, {5: (ROCE_V2, V4)}), "mlx5_1": (UP, {3: (ROCE_V2, V4)})},
+    "no IPv4": {"mlx5_0": (UP, {1: (ROCE_V2, V6)})},
+}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"NCCL_IB_GID_INDEX": "9"},
+        {"NCCL_IB_HCA": "mine", "UCX_IB_GID_INDEX": "8"},
+        {"KSERVE_INFER_IB_GID_INDEX_GREP": "RoCE v1"},
+        {"KSERVE_INFER_ROCE": "false"},
+    ],
+)
+@pytest.mark.parametrize("tree", sorted(TREES))
+def test_the_script_infers_the_same_roce_settings_as_the_recorded_one(
+    tree: str, given: dict[str, str], tmp_path: Path
+) -> None:
+    name, sysfs = f"{PREFIX}template", _sysfs(tmp_path, TREES[tree])
+    assert _exported(ours()[name], sysfs, given) == _exported(theirs()[name], sysfs, given)
+
+
+def test_pipeline_presets_fill_the_parts_their_names_say() -> None:
+    specs = {name: ours()[name]["spec"] for name in PIPELINE}
+    assert set(specs[f"{PREFIX}worker-pipeline-parallel"]) == {"template", "worker"}
+    decode = specs[f"{PREFIX}decode-worker-pipeline-parallel"]
+    assert decode["template"]["initContainers"][0]["name"] == "llm-d-routing-sidecar"
+    assert set(specs[f"{PREFIX}prefill-worker-pipeline-parallel"]["prefill"]) == {"template", "worker"}
+    script = _script(
+        f"{PREFIX}worker-pipeline-parallel", "template", parallelism={"pipeline": 4, "tensor": 2}
+    )
+    assert "--pipeline-parallel-size 4" in script
+    assert "--tensor-parallel-size 2" in script
+
+
+DP, PP = {"data": 1}, {"pipeline": 1}
+WORKER: dict[str, Any] = {"containers": []}
+
+
+@pytest.mark.parametrize(
+    ("spec", "names"),
+    [
+        ({}, ["template"]),
+        ({"router": {}}, ["template"]),
+        ({"router": {"scheduler": {}}}, ["scheduler", "template"]),
+        ({"router": {"scheduler": {"pool": {"ref": {"name": ""}}}}}, ["scheduler", "template"]),
+        ({"router": {"scheduler": {"pool": {"ref": {"name": "p"}}}}}, ["template"]),
+        ({"router": {"route": {}}}, ["router-route", "template"]),
+        ({"router": {"route": {"http": {"spec": {}}}}}, ["router-route", "template"]),
+        ({"router": {"route": {"http": {"refs": [{"name": "r"}]}}}}, ["template"]),
+        ({"prefill": {}}, ["prefill-template", "decode-template"]),
+        ({"prefill": {"worker": {}, "parallelism": DP}}, ["prefill-worker-data-parallel", "decode-template"]),
+        (
+            {"prefill": {"worker": {}, "parallelism": PP}, "worker": {}, "parallelism": {"dataLocal": 1}},
+            ["prefill-worker-pipeline-parallel", "decode-worker-data-parallel"],
+        ),
+        ({"prefill": {"worker": {}}, "worker": {}}, []),
+        ({"worker": WORKER, "parallelism": DP | PP}, ["worker-data-parallel"]),
+        ({"worker": WORKER, "parallelism": PP}, ["worker-pipeline-parallel"]),
+        ({"worker": WORKER, "parallelism": {"tensor": 8}}, []),
+        (
+            {"prefill": {}, "worker": {}, "parallelism": PP},
+            ["prefill-template", "decode-worker-pipeline-parallel"],
+        ),
+    ],
+)
+def test_choice(spec: dict[str, Any], names: list[str]) -> None:
+    assert list(chosen(spec)) == [PREFIX + name for name in names]
+
+
+def test_the_sample_is_the_one_of_the_specification() -> None:
+    assert SAMPLE["spec"]["parallelism"] == {"data": 4, "dataLocal": 2, "tensor": 1, "expert": True}
