@@ -5,7 +5,8 @@ an empty tuple for what is absent or null, and raises `FieldError` naming the fi
 objects exist when an older CRD let them in.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from aioctl.api.kinds import GROUP, V1ALPHA2, ObjectKey
@@ -27,6 +28,15 @@ class FieldError(ValueError):
 def _type_of(value: object) -> str:
     names = {dict: "object", list: "list", str: "string", bool: "boolean", int: "integer", float: "number"}
     return names.get(type(value), type(value).__name__)
+
+
+@contextmanager
+def within(path: str) -> Iterator[None]:
+    """Puts `path` before the path of every FieldError raised inside: getters see only the part they are given."""
+    try:
+        yield
+    except FieldError as error:
+        raise FieldError(f"{path}.{error.path}" if error.path else path, error.problem) from error
 
 
 def dig(obj: object, *path: str) -> Any:

@@ -20,6 +20,7 @@ from aioctl.api.objects import (
     mapping,
     sequence,
     text,
+    within,
 )
 from aioctl.plan.children import build, create, delete, ensure, is_ours, remove
 from aioctl.plan.model import Context, PlanError, Served, Write, need
@@ -99,7 +100,8 @@ def _v1_spec(ctx: Context) -> dict[str, Any]:
 def _v1alpha2_spec(ctx: Context, v1: Mapping[str, Any]) -> dict[str, Any]:
     root = {"spec": {"router": {"scheduler": {"pool": {"spec": v1}}}}}
     ports = sequence(root, *_POOL_SPEC, "targetPorts")
-    number = integer(ports[0], "number") if ports else None
+    with within(f"{'.'.join(_POOL_SPEC)}.targetPorts[0]"):
+        number = integer(ports[0], "number") if ports else None
     if number is None:
         raise PlanError(
             f"failed to create {kinds.POOL_V1ALPHA2.type_name} {ctx.namespace}/"

@@ -3,14 +3,14 @@
 Views only: nothing is read from the cluster and nothing is built here. Refs win over an inline spec (Decision).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any
 
 from aioctl.api import names
 from aioctl.api.defaulting import external_pool_name, is_stopped
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectKey
-from aioctl.api.objects import Object, mapping, namespace_of, present, sequence, text
+from aioctl.api.objects import Object, mapping, namespace_of, present, sequence, text, within
 from aioctl.plan.model import Context
 
 Spec = Mapping[str, Any]
@@ -54,14 +54,22 @@ def owns_pools(ctx: Context) -> bool:
 
 def route_refs(ctx: Context) -> list[ObjectKey]:
     """The user's own HTTPRoutes, in order; always in the namespace of the service."""
-    refs = sequence({"spec": ctx.spec}, "spec", "router", "route", "http", "refs")
-    return [ObjectKey(ctx.namespace, text(ref, "name")) for ref in refs]
+    refs = _refs(ctx, "spec", "router", "route", "http", "refs")
+    return [ObjectKey(ctx.namespace, name) for _, name in refs]
 
 
 def gateway_refs(ctx: Context) -> list[ObjectKey]:
     """The gateways of `router.gateway.refs`; a namespace left out is that of the service."""
-    refs = sequence({"spec": ctx.spec}, "spec", "router", "gateway", "refs")
-    return [ObjectKey(text(ref, "namespace") or ctx.namespace, text(ref, "name")) for ref in refs]
+    refs = _refs(ctx, "spec", "router", "gateway", "refs")
+    return [ObjectKey(namespace or ctx.namespace, name) for namespace, name in refs]
+
+
+def _refs(ctx: Context, *path: str) -> Iterator[tuple[str, str]]:
+    """(namespace, name) of each reference; FieldError names the entry."""
+    for index, ref in enumerate(sequence({"spec": ctx.spec}, *path)):
+        with within(f"{'.'.join(path)}[{index}]"):
+            entry = text(ref, "namespace"), text(ref, "name")
+        yield entry
 
 
 def route_spec(ctx: Context) -> dict[str, Any]:

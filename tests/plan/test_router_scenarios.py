@@ -377,10 +377,36 @@ def test_a_read_that_is_unknown_in_the_validation_makes_the_reconcile_wait() -> 
     assert world.status_of("RouterReady") == "Unknown"
 
 
-def test_a_field_of_the_wrong_type_is_named_in_a_condition() -> None:
-    world = RouterWorld({"route": {}, "gateway": {"refs": "kserve"}})
+@pytest.mark.parametrize(
+    ("router", "text"),
+    [
+        (
+            {"route": {}, "gateway": {"refs": "kserve"}},
+            "spec.router.gateway.refs: expected a list, got string",
+        ),
+        (
+            {"route": {}, "gateway": {"refs": [{"name": 1}]}},
+            "spec.router.gateway.refs[0].name: expected a string",
+        ),
+        (
+            {"route": {"http": {"refs": ["mine"]}}},
+            "spec.router.route.http.refs[0]: expected an object, got string",
+        ),
+        ({"gateway": []}, "spec.router.gateway: expected an object, got list"),
+        (
+            {"route": {}, "scheduler": {"pool": {"spec": {"targetPorts": [{"number": "x"}]}}}},
+            "spec.router.scheduler.pool.spec.targetPorts[0].number: expected an integer, got string",
+        ),
+        (
+            {"route": {}, "scheduler": {"pool": {"spec": {"targetPorts": [8000]}}}},
+            "spec.router.scheduler.pool.spec.targetPorts[0]: expected an object, got integer",
+        ),
+    ],
+)
+def test_a_field_of_the_wrong_type_is_named_in_a_condition(router: dict[str, Any], text: str) -> None:
+    world = RouterWorld(router)
     world.reconcile()
-    assert "spec.router.gateway.refs: expected a list, got string" in world.condition("Ready")["message"]
+    assert text in world.condition("Ready")["message"]
 
 
 def test_a_route_nobody_speaks_of_is_shown_with_its_status() -> None:
