@@ -99,12 +99,11 @@ class Admission:
         self._converter = converter
         self._caller = caller
         self._stats = stats
-        self._parsed: tuple[int, list[_Hook]] = (-1, [])
+        self._parsed: tuple[tuple[int, ...], list[_Hook]] = ((), [])
 
     def _hooks(self) -> list[_Hook]:
         records = self._configurations.records
-        # Revisions only grow, so their sum changes with every write of a configuration.
-        stamp = sum(record.revision for record in records.values())
+        stamp = tuple(record.revision for record in records.values())
         if stamp != self._parsed[0]:
             sources = (hook for record in records.values() for hook in record.decode().get("webhooks") or ())
             self._parsed = stamp, [_Hook.parse(hook) for hook in sources]

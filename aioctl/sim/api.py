@@ -23,11 +23,13 @@ from aioctl.sim.errors import NoSuchPath, StatusError, internal, method_not_allo
 from aioctl.sim.facts import ABSENT_BY_DEFAULT, built_ins, custom_kinds
 from aioctl.sim.faults import Call, ConnectionLost, Faults, Match, StaleReads
 from aioctl.sim.reads import Reader
+from aioctl.sim.records import Record
 from aioctl.sim.requests import JSON_HEADERS, SimReply, SimRequest, Target, parse_path
 from aioctl.sim.resources import GroupVersion, Object, Resource, Version
 from aioctl.sim.selectors import parse_labels
 from aioctl.sim.stats import Stats
-from aioctl.sim.store import Collection, Record, Store, Watcher
+from aioctl.sim.store import Collection, Store
+from aioctl.sim.views import Watcher
 from aioctl.sim.webhooks import HookTarget, LocalWebhooks, WebhookCaller
 from aioctl.sim.writes import Outcome, Writer
 

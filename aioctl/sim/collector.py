@@ -12,7 +12,8 @@ import anyio
 
 from aioctl.sim.core import Core
 from aioctl.sim.errors import StatusError
-from aioctl.sim.store import Collection, Key, Record
+from aioctl.sim.records import Key, Record
+from aioctl.sim.store import Collection
 from aioctl.sim.writes import FOREGROUND, ORPHAN, Writer
 
 

@@ -15,8 +15,9 @@ import anyio
 from aioctl.sim.admission import Admission
 from aioctl.sim.conversion import Converter
 from aioctl.sim.errors import NoSuchPath
+from aioctl.sim.records import Record, record_of
 from aioctl.sim.resources import GroupVersion, Object, Version
-from aioctl.sim.store import Collection, Record, Store, record_of
+from aioctl.sim.store import Collection, Store
 
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 

@@ -4,6 +4,7 @@ Kinds of the tables get a CRD object that says little more than their names; a C
 (defaults and required fields), and where it belongs to a kind of the tables that kind's rules stay in force.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,13 +63,21 @@ def _schema_of(version: Mapping[str, Any]) -> Schema | None:
     return Schema({**source, "properties": properties})
 
 
+def _priority(version: str) -> tuple[int, int, int]:
+    """Kubernetes' order of versions: v2 before v1 before v1beta2 before v1alpha1; names of other shapes last."""
+    match = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version)
+    if match is None:
+        return 0, 0, 0
+    stage = {None: 3, "beta": 2, "alpha": 1}[match[2]]
+    return stage, int(match[1]), int(match[3] or 0)
+
+
 def resource_of(crd: Mapping[str, Any]) -> Resource:
     """What a CRD object makes the server serve."""
     spec = crd["spec"]
     known = custom_kinds().get(crd["metadata"]["name"])
     group, names = spec["group"], spec["names"]
     versions, stored, has_status = [], None, False
-    # Served versions in Kubernetes' priority order: the tables' order, else as written, stored first.
     for entry in spec["versions"]:
         at = GroupVersion(group, entry["name"])
         if entry.get("storage"):
@@ -90,7 +99,7 @@ def resource_of(crd: Mapping[str, Any]) -> Resource:
             )
         )
         has_status = has_status or "status" in (entry.get("subresources") or {})
-    versions.sort(key=lambda version: (version.at != stored, version.at.version))
+    versions.sort(key=lambda version: _priority(version.at.version), reverse=True)
     return Resource(
         group,
         names["plural"],

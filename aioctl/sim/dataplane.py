@@ -17,8 +17,8 @@ from aioctl.api.kinds import HTTP_ROUTE, POOL_GROUP_V1, POOL_V1, POOL_V1ALPHA2, 
 from aioctl.api.names import NAME
 from aioctl.api.objects import dig, generation_of, labels_of, namespace_of, sequence
 from aioctl.sim.api import SimCluster
+from aioctl.sim.records import Record
 from aioctl.sim.resources import Resource
-from aioctl.sim.store import Record
 
 Object = Mapping[str, Any]
 _PoolRef = tuple[str, ObjectKey]

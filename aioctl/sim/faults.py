@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import anyio
 
 from aioctl.sim.errors import StatusError
-from aioctl.sim.store import Key, Record, Watcher
+from aioctl.sim.records import Key, Record
+from aioctl.sim.views import Watcher
 
 
 class ConnectionLost(Exception):

@@ -20,6 +20,8 @@ from aioctl.sim.requests import SimRequest
 
 BACKLOG = 4096
 """Connections that may wait to be accepted; aiohttp's 128 drops a burst (design section 5)."""
+IDLE_SECONDS = 3600.0
+"""A kept connection is never closed under a client that is about to use it."""
 MAX_BODY = 64 * 2**20
 
 
@@ -84,7 +86,13 @@ def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) 
 @asynccontextmanager
 async def serve(cluster: SimCluster, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[int]:
     """Serves the cluster (port 0: any free one); yields the port."""
-    server = web.Server(_Front(cluster), request_factory=_request, handler_cancellation=True, access_log=None)
+    server = web.Server(
+        _Front(cluster),
+        request_factory=_request,
+        handler_cancellation=True,
+        access_log=None,
+        keepalive_timeout=IDLE_SECONDS,
+    )
     runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
     try:

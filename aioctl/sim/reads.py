@@ -18,6 +18,7 @@ import msgspec
 from aioctl.sim.core import Core
 from aioctl.sim.errors import StatusError, bad_request, expired, not_found
 from aioctl.sim.faults import Call, Faults, StaleReads
+from aioctl.sim.records import Change, Record, as_list_item, partial_metadata, watch_line
 from aioctl.sim.requests import (
     JSON_HEADERS,
     SimReply,
@@ -28,17 +29,9 @@ from aioctl.sim.requests import (
 )
 from aioctl.sim.resources import Resource, Version
 from aioctl.sim.selectors import FieldMatch, LabelMatch, parse_labels
-from aioctl.sim.store import (
-    Change,
-    Collection,
-    Record,
-    View,
-    Watcher,
-    as_list_item,
-    partial_metadata,
-    watch_line,
-)
+from aioctl.sim.store import Collection
 from aioctl.sim.tables import table
+from aioctl.sim.views import View, Watcher
 
 KEPT_LISTS = 100
 """Paged lists that may be under way; the oldest is forgotten first (410 for its next page)."""
@@ -160,6 +153,13 @@ class Reader:
         if not view.is_filled:
             await view.fill(lambda: (collection.main.snapshot(""), self._core.store.revision))
 
+    async def _caught_up(self, collection: Collection, view: View, revision: int) -> None:
+        """Until the view has seen a revision; a view that is lost meanwhile is filled anew."""
+        await view.wait_for(revision)
+        while not view.is_filled:
+            await self._fill(collection, view)
+            await view.wait_for(revision)
+
     # -- list
 
     async def list(
@@ -226,13 +226,11 @@ class Reader:
             await self._fill(collection, collection.views[version.at])
             return collection.main.snapshot(target.namespace), now
         view = collection.views[version.at]
-        await self._fill(collection, view)
         least = now if not wanted else _revision(wanted)
         if least > now:
             text = f"Too large resource version: {least}, current: {now}"
             raise StatusError(504, "Timeout", text, details={"retryAfterSeconds": 1})
-        await view.wait_for(least)
-        await self._fill(collection, view)
+        await self._caught_up(collection, view, least)
         return view.snapshot(target.namespace), view.revision
 
     def _keep(self, rest: Sequence[Record], revision: int) -> str:
@@ -271,7 +269,7 @@ class Reader:
         )
         headers = {**JSON_HEADERS, "transfer-encoding": "chunked"}
         if starts_with_all:
-            await view.wait_for(self._core.store.revision if since == 0 else since)
+            await self._caught_up(collection, view, since or self._core.store.revision)
             self._offer_all(view, watcher, selection)
             if request.flag("sendInitialEvents"):
                 ends: dict[str, object] = {"annotations": {"k8s.io/initial-events-end": "true"}}

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from aioctl.sim.records import Record
 from aioctl.sim.resources import Version
-from aioctl.sim.store import Record
 
 _FILTER = re.compile(r"^(?P<field>[^\[]+)\[\?\(@\.(?P<key>\w+)=='(?P<value>[^']*)'\)\]$")
 

@@ -27,9 +27,10 @@ from aioctl.sim.errors import (
     plain_500,
     unsupported_media,
 )
+from aioctl.sim.records import Key, Record, record_of
 from aioctl.sim.requests import SimRequest, Target, decode_body, decode_object
 from aioctl.sim.resources import Object, Version
-from aioctl.sim.store import Collection, Key, Record, record_of
+from aioctl.sim.store import Collection
 
 _ATTEMPTS = 5
 """How often a write without resourceVersion is tried again when somebody else was faster."""

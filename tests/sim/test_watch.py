@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from aioctl.sim.requests import SimRequest
-from aioctl.sim.store import Watcher
+from aioctl.sim.views import Watcher
 from tests.sim.driver import SERVICES, Driver, cluster, config_map, service
 from tests.support.virtual_time import virtual_time
 
