@@ -8,7 +8,8 @@ stops in the reverse order, the webhook last, after a drain.
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -16,8 +17,13 @@ import structlog
 from anyio.abc import TaskStatus
 
 from aioctl.api import kinds
-from aioctl.api.kinds import Kind, ObjectRef
+from aioctl.api.admission import review_admission
+from aioctl.api.kinds import ObjectKey, ObjectRef
+from aioctl.api.names import CONFIG_MAP_NAME
+from aioctl.api.objects import Object
 from aioctl.controller.manager import Controller, Knobs, Observers
+from aioctl.controller.storage_migration import migrate_storage
+from aioctl.controller.webhook_certificates import WebhookCertificates
 from aioctl.engine.clock import SYSTEM_CLOCK, Clock
 from aioctl.engine.lag import LagMonitor
 from aioctl.engine.limits import TokenBucket
@@ -25,9 +31,9 @@ from aioctl.engine.services import Service, run_services
 from aioctl.engine.turnstile import Turnstile
 from aioctl.kube.client import Client
 from aioctl.kube.config import ClusterConfig, load_config
-from aioctl.kube.discovery import Presence
 from aioctl.kube.lease import LeaderElection, new_identity
 from aioctl.metrics import (
+    CONVERT,
     ApplyMetrics,
     CertificateMetrics,
     ClientMetrics,
@@ -38,15 +44,33 @@ from aioctl.metrics import (
     Progress,
     QueueMetrics,
     ReflectorMetrics,
+    StorageMigrationMetrics,
     WebhookMetrics,
     WorkerMetrics,
 )
+from aioctl.plan.config import parse_config
+from aioctl.plan.config_check import check_config
 from aioctl.plan.model import Policy
+from aioctl.serving.admission import AdmissionHandler
+from aioctl.serving.certificates import CertificateFiles, LiveCertificate
+from aioctl.serving.conversion import ConversionHandler
+from aioctl.serving.limits import Limits
+from aioctl.serving.metrics_page import MetricsServer, Page
+from aioctl.serving.probes import ProbeServer, fresh_watches, self_conversion
+from aioctl.serving.webhook import Handler, WebhookServer
 from aioctl.settings import CertMode, Settings
 
 log = structlog.get_logger(__name__)
 
 RESOLV_CONF = Path("/etc/resolv.conf")
+ADMISSION_PATHS = {
+    f"/validate-serving-kserve-io-{version}-{kind.lower()}": (version, kind)
+    for version in ("v1alpha1", "v1alpha2")
+    for kind in (kinds.SERVICE.kind, kinds.CONFIG.kind)
+}
+"""Path -> version and kind (spec 60 section 7)."""
+WATCH_SILENCE = 600.0
+"""Seconds without any news after which liveness fails: ten times the bookmarks' period."""
 EVENT_RATE = 50.0
 """Events per second: they have a limit of their own, so that they never stand in the way of the work."""
 
@@ -157,3 +181,116 @@ class Application:
             instance=os.environ.get("POD_NAME", socket.gethostname()),
         )
         self.metrics.watch_queue(self.controller.queue)
+        self.certificate = LiveCertificate(CertificateMetrics(self.metrics))
+        hooks = WebhookMetrics(self.metrics, (CONVERT, *ADMISSION_PATHS))
+        handlers: dict[str, Handler] = {
+            CONVERT: ConversionHandler(
+                self.turnstile, body_limit=settings.conversion_body_limit, observer=hooks
+            )
+        }
+        for path, (version, kind) in ADMISSION_PATHS.items():
+            check = self._check_config if kind == kinds.CONFIG.kind else None
+            review = partial(review_admission, version=version, kind=kind, config_check=check)
+            handlers[path] = AdmissionHandler(review, self.turnstile)
+        self.webhook = WebhookServer(
+            settings.webhook_host,
+            settings.webhook_port,
+            self.certificate,
+            handlers,
+            limits=Limits(drain=settings.drain),
+            turnstile=self.turnstile,
+            observer=hooks,
+        )
+
+    async def run(self, stop: anyio.Event) -> None:
+        """Runs every part until `stop` is set; see the module docstring for the order."""
+        try:
+            await run_services(tuple(self._services()), stop=stop)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.client.aclose()
+
+    def _services(self) -> Iterator[Service]:
+        settings = self.settings
+        if settings.metrics_port:
+            page = Page("text/plain; version=0.0.4; charset=utf-8", self._metrics_page)
+            server = MetricsServer(
+                settings.metrics_host, settings.metrics_port, {"/metrics": page}, turnstile=self.turnstile
+            )
+            yield Service("metrics", server.run, drain=1.0)
+        if settings.health_port:
+            yield Service("probes", self._probes().run, drain=1.0)
+        yield Service("loop lag", LagMonitor(self.metrics.loop_lag.observe, clock=self.clock).run, drain=0.0)
+        yield Service("certificates", self._certificates(), drain=1.0)
+        yield Service("webhooks", self.webhook.run, drain=settings.drain + 1.0)
+        yield Service("events", self.controller.recorder.run, drain=2.0)
+        yield Service("caches", self.controller.watch, drain=1.0)
+        yield Service("leadership", self._lead, drain=settings.drain + 3.0)
+
+    def _metrics_page(self) -> Iterator[bytes]:
+        self.progress.refresh()
+        return self.metrics.pieces()
+
+    def _probes(self) -> ProbeServer:
+        ready = self_conversion(self.webhook, self.settings.webhook_host)
+        return ProbeServer(
+            self.settings.health_host,
+            self.settings.health_port,
+            healthz={"watches": fresh_watches(self.controller.watch_ages, WATCH_SILENCE)},
+            readyz={"conversion": ready},
+        )
+
+    def _certificates(self) -> Callable[..., Awaitable[None]]:
+        settings = self.settings
+        if settings.cert_mode is CertMode.FILES:
+            return CertificateFiles(self.certificate, settings.cert_dir).run
+        return WebhookCertificates(
+            self.side_client,
+            self.certificate,
+            namespace=settings.namespace,
+            secret=settings.cert_secret,
+            service=settings.cert_service,
+            domain=self.controller.policy.cluster_domain,
+            overlap=settings.cert_overlap,
+            clock=self.clock,
+        ).run
+
+    async def _lead(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        if not self.settings.leader_election:
+            task_status.started()
+            await self._work()
+            return
+        election = LeaderElection(
+            self.side_client,
+            self.settings.namespace,
+            self.settings.lease_name,
+            new_identity(),
+            lease_duration=self.settings.lease_duration,
+            renew_deadline=self.settings.renew_deadline,
+            retry_period=self.settings.retry_period,
+            clock=self.clock,
+            observer=LeaseMetrics(self.metrics),
+        )
+        await election.run(self._work, task_status=task_status)
+
+    async def _work(self) -> None:
+        """What only the leader does."""
+        async with anyio.create_task_group() as group:
+            if self.settings.storage_migration:
+                group.start_soon(self._migrate_storage)
+            await self.controller.work()
+
+    async def _migrate_storage(self) -> None:
+        pace = TokenBucket(self.settings.storage_migration_rate, 1, self.clock)
+        await migrate_storage(
+            self.side_client,
+            (kinds.SERVICE, kinds.CONFIG),
+            pace=pace,
+            observer=StorageMigrationMetrics(self.metrics),
+        )
+
+    def _check_config(self, config: Object) -> None:
+        """Admission of LLMInferenceServiceConfigs: the configuration loads and the templates render (spec 10 5.4)."""
+        namespace = self.settings.namespace
+        cached = self.controller.caches.get(kinds.CONFIG_MAP, ObjectKey(namespace, CONFIG_MAP_NAME))
+        check_config(config, parse_config(cached.decode() if cached else None, namespace))

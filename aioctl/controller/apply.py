@@ -57,6 +57,8 @@ class Applied:
 
     outcome: Outcome
     replan: bool = False
+    conflict: bool = False
+    """Somebody wrote between our read and our write; the caches will show it in a moment."""
 
 
 class OwnWrites:
@@ -123,9 +125,10 @@ class Applier:
                     )
                     return Applied(outcome, replan=True)
                 except Conflict as error:
-                    return Applied(
-                        Outcome(answers=answers, deferred=deferred, retry=True, error=f"{write.error}{error}")
+                    outcome = Outcome(
+                        answers=answers, deferred=deferred, retry=True, error=f"{write.error}{error}"
                     )
+                    return Applied(outcome, conflict=True)
                 except KubeError as error:
                     if write.best_effort:
                         log.warning("write left out", write=str(write.ref), error=str(error))

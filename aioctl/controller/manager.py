@@ -63,7 +63,7 @@ class Observers:
 
 @dataclass
 class Controller:
-    """One process's controller for LLMInferenceServices."""
+    """One process's controller for LLMInferenceServices. Three things run: `recorder.run`, `watch` and `work`."""
 
     client: Client
     events_client: Client
@@ -153,18 +153,24 @@ class Controller:
         """Reconciles for ever; started when the workers take keys."""
         for key in self.caches.services():
             self.queue.add(key, priority=LOW_PRIORITY)
-        async with anyio.create_task_group() as group:
-            await group.start(self.recorder.run)
-            await run_workers(
-                self.queue,
-                self.reconciler.run,
-                workers=self.knobs.workers,
-                deadline=self.knobs.reconcile_deadline,
-                grace=self.knobs.grace,
-                observer=self.observers.workers,
-                task_status=task_status,
-            )
-            group.cancel_scope.cancel()
+        await run_workers(
+            self.queue,
+            self.reconciler.run,
+            workers=self.knobs.workers,
+            deadline=self.knobs.reconcile_deadline,
+            grace=self.knobs.grace,
+            clock=self.clock,
+            observer=self.observers.workers,
+            task_status=task_status,
+        )
+
+    def watch_ages(self) -> Mapping[str, float]:
+        """Seconds since each running watch was last heard of, by resource and selector."""
+        ages = {
+            f"{watch.kind.resource}{f' ({watch.labels})' if watch.labels else ''}": reflector.last_event_age
+            for watch, reflector in self.reflectors.items()
+        }
+        return {name: age for name, age in ages.items() if age is not None}
 
     def _changed(self, watch: Watched, delta: Delta[ObjectKey, Cached]) -> None:
         kind = watch.kind

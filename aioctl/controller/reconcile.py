@@ -55,6 +55,7 @@ class _Run:
     plan: Plan
     view: Overlay
     outcome: Outcome
+    conflict: bool
 
 
 @dataclass
@@ -111,7 +112,9 @@ class Reconciler:
             if not outcome.answers and not applied.replan:
                 break
         self.interests.record(key, reads)
-        return _Run(service, plan, Overlay(view, answers), replace(outcome, answers=answers))
+        return _Run(
+            service, plan, Overlay(view, answers), replace(outcome, answers=answers), applied.conflict
+        )
 
     async def _plan(
         self,
@@ -156,6 +159,8 @@ class Reconciler:
                     regarding(run.service), "Warning", "Error", f"Reconciliation failed: {text}"
                 )
             return Failed(ReconcileError(text))
+        if run.conflict:
+            return RequeueAfter(EXPECTATION_RETRY, quiet=True)
         if outcome.retry:
             return Failed(ReconcileError(outcome.error))
         waits = [wait for wait in (outcome.deferred, status_wait) if wait is not None]

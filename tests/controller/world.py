@@ -78,6 +78,7 @@ class World:
     async def running(self, controller: Controller) -> AsyncIterator[Controller]:
         """Watches and works until the block ends."""
         async with anyio.create_task_group() as group:
+            await group.start(controller.recorder.run)
             await group.start(controller.watch)
             await group.start(controller.work)
             yield controller

@@ -1,0 +1,5 @@
+"""`python -m aioctl` is `aioctl`."""
+
+from aioctl.cli import main
+
+main()

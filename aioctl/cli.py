@@ -1,0 +1,115 @@
+"""The command line. Each command imports what it runs, so that `aioctl --help` is quick."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from aioctl import __version__
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="aioctl")
+def main() -> None:
+    """Controller for KServe's LLMInferenceService: both InferencePool generations, one-way migration, conversion."""
+
+
+@main.command()
+@click.option(
+    "--kubeconfig", default="", metavar="FILE", help="Kubeconfig; else $KUBECONFIG, the pod, ~/.kube/config."
+)
+def run(kubeconfig: str) -> None:
+    """Run the controller: webhooks, metrics, probes, and, while leading, reconciles. Settings come from AIOCTL_*."""
+    import anyio
+    import structlog
+
+    from aioctl import app, logs
+    from aioctl.kube.config import ConfigError
+    from aioctl.kube.lease import LeadershipLost
+    from aioctl.settings import SettingsError, load
+
+    try:
+        settings, warnings = load()
+    except SettingsError as error:
+        raise click.ClickException(f"settings cannot be used:\n{error}") from error
+    logs.configure(settings.log_level, settings.log_format)
+    log = structlog.get_logger("aioctl")
+    for warning in warnings:
+        log.warning("unknown setting", problem=warning)
+    log.info("starting", version=__version__, namespace=settings.namespace, workers=settings.workers)
+    try:
+        anyio.run(lambda: app.run(settings, kubeconfig=kubeconfig))
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+    except LeadershipLost as error:
+        log.error("leadership lost, leaving so that the pod starts anew", error=str(error))  # noqa: TRY400  no trace needed
+        sys.exit(1)
+    log.info("stopped")
+
+
+@main.command()
+@click.option(
+    "--services", default=50, show_default=True, type=click.IntRange(1, 5000), help="How many services."
+)
+@click.option("--serve", is_flag=True, help="Keep everything up afterwards, until interrupted.")
+@click.option(
+    "--gateway-delay",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, 60),
+    help="Seconds until the gateway accepts.",
+)
+@click.option(
+    "--timeout",
+    default=50.0,
+    show_default=True,
+    type=click.FloatRange(1, 3600),
+    help="Seconds until the demo gives up.",
+)
+def demo(services: int, serve: bool, gateway_delay: float, timeout: float) -> None:  # noqa: FBT001  click's shape
+    """Migrate a fleet on the embedded cluster, with live progress and a summary."""
+    import anyio
+
+    from aioctl import demo as show
+    from aioctl import logs
+    from aioctl.settings import LogFormat, LogLevel
+
+    logs.configure(LogLevel.WARNING, LogFormat.CONSOLE)
+    options = show.Options(services=services, serve=serve, gateway_delay=gateway_delay, timeout=timeout)
+    try:
+        sys.exit(anyio.run(lambda: show.run(options)))
+    except show.DemoError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@main.command()
+@click.option(
+    "-f",
+    "--filename",
+    "service",
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="LLMInferenceService.",
+)
+@click.option(
+    "--configs",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of presets and baseRefs; else the shipped ones.",
+)
+@click.option(
+    "--explain", is_flag=True, help="Say which preset or baseRef each field of the combined spec came from."
+)
+def render(service: Path, configs: Path | None, explain: bool) -> None:  # noqa: FBT001  click's shape
+    """Print every object that would be created for a service, without a cluster."""
+    from aioctl import rendering
+
+    try:
+        click.echo(rendering.render_file(service, configs, explain=explain), nl=False)
+    except rendering.RenderError as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

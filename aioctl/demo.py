@@ -1,0 +1,340 @@
+"""`aioctl demo`: a fleet migrated on the embedded cluster, by the same program that runs on a real one.
+
+Three processes: the embedded cluster (API server, gateway and workload players), `aioctl run` against it over HTTP with
+webhooks over TLS, and this one, which creates the services as a user would and watches the controller's metrics page.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from aioctl import shipped
+from aioctl.api import kinds
+from aioctl.api.kinds import Kind
+from aioctl.api.names import MIGRATED
+from aioctl.api.objects import dig, name_of, namespace_of
+from aioctl.kube.client import Client
+from aioctl.kube.config import load_config
+from aioctl.progress import ProgressError, Snapshot, read
+from aioctl.serving import pki
+from aioctl.sim import seed
+
+START_DEADLINE = 20.0
+POLL = 0.25
+
+
+class DemoError(Exception):
+    """The demo could not be shown; the text says which part failed and where its log is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Times in seconds."""
+
+    services: int = 50
+    serve: bool = False
+    gateway_delay: float = 1.0
+    timeout: float = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What runs: addresses and files."""
+
+    folder: Path
+    kubeconfig: Path
+    metrics: str
+    cluster: str
+
+
+async def run(options: Options) -> int:
+    """The whole demo; 0 when every service was migrated, 1 otherwise. Raises DemoError when it cannot be shown."""
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="aioctl-demo-") as name:
+        folder = Path(name)
+        async with _stage(folder, options) as stage, httpx.AsyncClient() as http:
+            console.print(
+                f"[bold]embedded cluster[/] at {stage.cluster}, kubeconfig {stage.kubeconfig}", soft_wrap=True
+            )
+            console.print(f"[bold]controller[/] metrics at {stage.metrics}", soft_wrap=True)
+            config = await load_config(str(stage.kubeconfig))
+            client = Client(config.wire())
+            try:
+                await _install_presets(client)
+                began = time.monotonic()
+                async with anyio.create_task_group() as group:
+                    group.start_soon(_create, client, options.services)
+                    last = await _follow(http, stage, options, console, began)
+                    group.cancel_scope.cancel()
+                took = time.monotonic() - began
+                code = await _summary(client, console, last, options, took)
+                if options.serve:
+                    await _serve(console, stage)
+            finally:
+                await client.aclose()
+    return code
+
+
+@asynccontextmanager
+async def _stage(folder: Path, options: Options) -> AsyncIterator[Stage]:
+    """Cluster and controller as processes; both are ended on the way out, however that comes."""
+    webhook, metrics, health = _free_ports(3)
+    certificates = _write_certificates(folder)
+    kubeconfig = folder / "kubeconfig"
+    cluster_command = [
+        sys.executable, "-m", "aioctl.sim", "--port", "0", "--kubeconfig", str(kubeconfig), "--scenario", "demo",
+        "--webhook-url", f"https://localhost:{webhook}", "--webhook-ca", str(certificates / "ca.crt"),
+        "--gateway-delay", str(options.gateway_delay),
+    ]  # fmt: skip
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(kubeconfig),
+        "AIOCTL_WEBHOOK_HOST": "127.0.0.1",
+        "AIOCTL_WEBHOOK_PORT": str(webhook),
+        "AIOCTL_METRICS_HOST": "127.0.0.1",
+        "AIOCTL_METRICS_PORT": str(metrics),
+        "AIOCTL_HEALTH_HOST": "127.0.0.1",
+        "AIOCTL_HEALTH_PORT": str(health),
+        "AIOCTL_CERT_DIR": str(certificates),
+        "AIOCTL_LEADER_ELECTION": "false",
+        "LLMISVC_AUTH_DISABLED": "true",
+    }
+    async with _process("cluster", cluster_command, folder, dict(os.environ)) as cluster:
+        address = await _first_line(cluster, folder)
+        async with _process(
+            "controller", [sys.executable, "-m", "aioctl", "run"], folder, environment
+        ) as controller:
+            await _ready(f"http://127.0.0.1:{health}/readyz", controller, folder)
+            yield Stage(folder, kubeconfig, f"http://127.0.0.1:{metrics}/metrics", address)
+
+
+@asynccontextmanager
+async def _process(
+    name: str, command: Sequence[str], folder: Path, environment: Mapping[str, str]
+) -> AsyncIterator[anyio.abc.Process]:
+    with (folder / f"{name}.log").open("wb") as log:
+        process = await anyio.open_process(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment
+        )
+        try:
+            yield process
+        finally:
+            with anyio.CancelScope(shield=True):
+                with contextlib.suppress(ProcessLookupError):
+                    process.terminate()
+                with anyio.move_on_after(10):
+                    await process.wait()
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.aclose()
+
+
+async def _first_line(process: anyio.abc.Process, folder: Path) -> str:
+    """The cluster says where it listens in one line of JSON."""
+    line = b""
+    with anyio.move_on_after(START_DEADLINE):
+        while process.stdout is not None and not line.endswith(b"\n"):
+            try:
+                line += await process.stdout.receive(4096)
+            except anyio.EndOfStream:
+                break
+    try:
+        return str(json.loads(line)["server"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DemoError(f"the embedded cluster did not start:\n{_tail(folder / 'cluster.log')}") from error
+
+
+async def _ready(url: str, process: anyio.abc.Process, folder: Path) -> None:
+    async with httpx.AsyncClient() as http:
+        with anyio.move_on_after(START_DEADLINE):
+            while process.returncode is None:
+                with contextlib.suppress(httpx.HTTPError):
+                    if (await http.get(url, timeout=5)).status_code == httpx.codes.OK:
+                        return
+                await anyio.sleep(0.1)
+    raise DemoError(f"the controller did not get ready:\n{_tail(folder / 'controller.log')}")
+
+
+async def _install_presets(client: Client) -> None:
+    """The shipped presets, as an administrator would apply them."""
+    for preset in shipped.objects(shipped.presets_folder()):
+        await client.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
+
+
+async def _create(client: Client, count: int) -> None:
+    """Creates the services in both API versions, a few at a time, as a busy pipeline would."""
+    limit = anyio.CapacityLimiter(16)
+
+    async def one(service: Mapping[str, Any]) -> None:
+        kind = kinds.SERVICE_V1ALPHA1 if service["apiVersion"] == kinds.V1ALPHA1 else kinds.SERVICE
+        async with limit:
+            await client.create(kind, namespace_of(service), service)
+
+    async with anyio.create_task_group() as group:
+        for service in seed.services(count):
+            group.start_soon(one, service)
+
+
+async def _follow(
+    http: httpx.AsyncClient, stage: Stage, options: Options, console: Console, began: float
+) -> Snapshot:
+    """Shows the metrics page until all are migrated or the time is over; answers the last reading."""
+    last = Snapshot()
+    shown = ""
+    live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
+    with live or contextlib.nullcontext():
+        while time.monotonic() - began < options.timeout:
+            with contextlib.suppress(ProgressError):
+                last = await read(http, stage.metrics)
+            line = _line(last, options.services, time.monotonic() - began)
+            if live is not None:
+                live.update(_table(last, options.services, time.monotonic() - began))
+            elif line.split("s ", 1)[1] != shown:
+                shown = line.split("s ", 1)[1]
+                console.print(line, highlight=False, soft_wrap=True)
+            if last.services.get("Migrated", 0) >= options.services:
+                break
+            await anyio.sleep(POLL if live is not None else 4 * POLL)
+    return last
+
+
+def _line(found: Snapshot, wanted: int, seconds: float) -> str:
+    states = " ".join(f"{state}={count}" for state, count in found.services.items() if count)
+    return (
+        f"{seconds:5.1f}s {found.services.get('Migrated', 0)}/{wanted} migrated  [{states}]  "
+        f"conversions={found.conversions} p99={found.conversion_p99 * 1000:.0f}ms in-flight={found.in_flight}  "
+        f"queue={found.queue_depth}  reconciles={found.reconciles}"
+    )
+
+
+def _table(found: Snapshot, wanted: int, seconds: float) -> Table:
+    table = Table(title=f"aioctl demo, {seconds:.1f} s", show_header=False)
+    for state, count in found.services.items():
+        bar = "█" * round(40 * count / wanted)
+        table.add_row(
+            state, f"{count:5d}", f"[green]{bar}[/]" if state == "Migrated" else f"[yellow]{bar}[/]"
+        )
+    table.add_section()
+    table.add_row(
+        "conversions",
+        f"{found.conversions:5d}",
+        f"p50 {found.conversion_p50 * 1000:.1f} ms, "
+        f"p99 {found.conversion_p99 * 1000:.1f} ms, in flight {found.in_flight}, failed {found.conversion_failures}",
+    )
+    table.add_row(
+        "queue", f"{found.queue_depth:5d}", f"{found.reconciles} reconciles, {found.reconcile_errors} errors"
+    )
+    table.add_row("pools created", f"{found.pools_created:5d}", f"{found.writes} writes in all")
+    return table
+
+
+async def _summary(client: Client, console: Console, last: Snapshot, options: Options, took: float) -> int:
+    services = [obj async for obj in _all(client, kinds.SERVICE)]
+    routes = [obj async for obj in _all(client, kinds.HTTP_ROUTE)]
+    locked = {
+        namespace_of(route) + "/" + str(dig(route, "metadata", "labels", "app.kubernetes.io/name"))
+        for route in routes
+        if dig(route, "metadata", "annotations", MIGRATED) == "v1"
+    }
+    done = [obj for obj in services if f"{namespace_of(obj)}/{name_of(obj)}" in locked]
+    missing = [obj for obj in services if obj not in done]
+    table = Table(title="summary")
+    for column in ("what", "value"):
+        table.add_column(column)
+    table.add_row("services", f"{len(services)} of {options.services}")
+    table.add_row("migrated to the v1 InferencePool", f"{len(done)}")
+    table.add_row("seconds until all were migrated" if not missing else "seconds waited", f"{took:.1f}")
+    ready = Counter(_ready_status(obj) for obj in services)
+    table.add_row(
+        "condition Ready", ", ".join(f"{status} {count}" for status, count in sorted(ready.items()))
+    )
+    table.add_row("conversions", f"{last.conversions}, {last.conversion_failures} failed")
+    table.add_row(
+        "conversion latency",
+        f"p50 {last.conversion_p50 * 1000:.1f} ms, p99 {last.conversion_p99 * 1000:.1f} ms",
+    )
+    table.add_row("reconciles", f"{last.reconciles}, {last.reconcile_errors} with an error")
+    table.add_row("writes", f"{last.writes}")
+    console.print(table)
+    if len(services) == options.services and not missing:
+        console.print(f"[bold green]all {options.services} services are migrated[/]")
+        return 0
+    console.print(
+        f"[bold red]{options.services - len(done)} of {options.services} services are not migrated[/]"
+    )
+    for obj in missing[:10]:
+        console.print(f"  {namespace_of(obj)}/{name_of(obj)}: {_why(obj)}", highlight=False)
+    return 1
+
+
+def _ready_status(service: Mapping[str, Any]) -> str:
+    found = [c for c in dig(service, "status", "conditions") or () if c.get("type") == "Ready"]
+    return str(found[0]["status"]) if found else "missing"
+
+
+def _why(service: Mapping[str, Any]) -> str:
+    """The conditions that are not True, in one line."""
+    conditions = dig(service, "status", "conditions") or ()
+    bad = [
+        f"{c['type']}={c['status']} {c.get('reason', '')}: {c.get('message', '')}"
+        for c in conditions
+        if c.get("status") != "True" and c["type"] not in ("Ready", "RouterReady", "WorkloadsReady")
+    ]
+    return "; ".join(bad) or "no status yet"
+
+
+async def _all(client: Client, kind: Kind) -> AsyncIterator[dict[str, Any]]:
+    async for page in client.list_pages(kind):
+        for raw in page.items:
+            yield json.loads(raw)
+
+
+async def _serve(console: Console, stage: Stage) -> None:
+    console.print("still up; interrupt to stop. Look into it with:")
+    console.print(f"  export KUBECONFIG={stage.kubeconfig}", highlight=False)
+    console.print("  kubectl get llminferenceservices,httproutes,inferencepools -A", highlight=False)
+    console.print(f"  curl {stage.metrics}", highlight=False)
+    await anyio.sleep_forever()
+
+
+def _write_certificates(folder: Path) -> Path:
+    """A CA and a leaf for the webhook, as files, as cert-manager would mount them."""
+    place = folder / "webhook-certificates"
+    place.mkdir()
+    now = datetime.now(UTC)
+    ca = pki.create_ca("aioctl demo", now=now, lifetime=timedelta(days=1))
+    leaf = pki.issue_leaf(ca, ["localhost"], now=now, lifetime=timedelta(days=1))
+    (place / "ca.crt").write_bytes(ca.crt)
+    (place / "tls.crt").write_bytes(leaf.crt)
+    (place / "tls.key").write_bytes(leaf.key)
+    return place
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(errors="replace")[-3000:] if log.exists() else "(no log)"

@@ -1,0 +1,27 @@
+"""Where the files that come with the program are: beside the package in a checkout, inside it in an installed wheel."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_PACKAGE = Path(__file__).parent
+
+
+def presets_folder() -> Path:
+    """The folder of the shipped LLMInferenceServiceConfigs. Raises FileNotFoundError when the installation is broken."""
+    for folder in (_PACKAGE.parent / "deploy" / "presets", _PACKAGE / "_presets"):
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError("the presets that belong to aioctl are not beside the package; install it anew")
+
+
+def objects(folder: Path) -> Iterator[dict[str, Any]]:
+    """Every Kubernetes object in the YAML files of a folder, kustomizations apart, sorted by file name."""
+    for file in sorted(folder.glob("*.yaml")):
+        if file.name == "kustomization.yaml":
+            continue
+        for document in yaml.safe_load_all(file.read_text(encoding="utf-8")):
+            if isinstance(document, dict):
+                yield document
