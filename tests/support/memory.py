@@ -8,6 +8,7 @@ import anyio
 from aioctl.kube.errors import TransportError
 from aioctl.kube.wire import Request, Response
 from aioctl.sim.api import SimCluster
+from aioctl.sim.faults import ConnectionLost
 from aioctl.sim.requests import SimReply, SimRequest
 
 
@@ -48,9 +49,11 @@ class MemoryWire:
 
     async def _handle(self, request: Request) -> SimReply:
         headers = {**request.headers, "user-agent": self._agent}
-        return await self._cluster.handle(
-            SimRequest(request.method, request.path, request.query, headers, request.body or b"")
-        )
+        asked = SimRequest(request.method, request.path, request.query, headers, request.body or b"")
+        try:
+            return await self._cluster.handle(asked)
+        except ConnectionLost as lost:
+            raise TransportError(str(lost), maybe_sent=lost.was_done) from lost
 
 
 class MemoryStream:
