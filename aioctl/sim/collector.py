@@ -11,10 +11,11 @@ from typing import Any
 import anyio
 
 from aioctl.sim.core import Core
+from aioctl.sim.deletion import FOREGROUND, ORPHAN
 from aioctl.sim.errors import StatusError
 from aioctl.sim.records import Key, Record
 from aioctl.sim.store import Collection
-from aioctl.sim.writes import FOREGROUND, ORPHAN, Writer
+from aioctl.sim.writes import Writer
 
 
 class Collector:

@@ -13,6 +13,7 @@ from aioctl.sim import objectmeta, patch
 from aioctl.sim.admission import Attributes
 from aioctl.sim.builtins import drop_nulls
 from aioctl.sim.core import Core
+from aioctl.sim.deletion import finalizers_left, mark_for_deletion
 from aioctl.sim.errors import (
     Cause,
     StatusError,
@@ -34,7 +35,6 @@ from aioctl.sim.store import Collection
 
 _ATTEMPTS = 5
 """How often a write without resourceVersion is tried again when somebody else was faster."""
-FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,11 +380,11 @@ class Writer:
         if current is None:
             raise not_found(resource.title, resource.group, key[1])
         obj = current.decode()
-        finalizers = _finalizers(obj, policy, resource.title)
+        finalizers = finalizers_left(obj, policy, resource.title)
         if finalizers and is_dry_run:
             return Outcome(await self._core.as_record(collection, current, version.at), wrote=False)
         if finalizers:
-            if _mark_for_deletion(obj, finalizers, self._core.clock.stamp()):
+            if mark_for_deletion(obj, finalizers, self._core.clock.stamp()):
                 current = self._commit(collection, obj, key, is_dry_run=False)
             return Outcome(await self._core.as_record(collection, current, version.at), 200, warnings)
         if is_dry_run:
@@ -411,41 +411,6 @@ class Writer:
         record = self._core.store.delete(collection, key)
         self._written(collection, record, "DELETED")
         return record
-
-
-def _finalizers(obj: Object, policy: str, title: str) -> list[str]:
-    """The finalizers a deletion leaves on the object, by propagation policy."""
-    held = [item for item in obj["metadata"].get("finalizers") or () if item not in {FOREGROUND, ORPHAN}]
-    kept = [item for item in obj["metadata"].get("finalizers") or () if item in {FOREGROUND, ORPHAN}]
-    if policy == "Foreground":
-        kept = [FOREGROUND]
-    elif policy == "Orphan":
-        kept = [ORPHAN]
-    elif policy == "Background":
-        kept = []
-    if title == "namespaces" and (obj.get("spec") or {}).get("finalizers"):
-        # A namespace is held by its spec until it is empty; the collector empties it.
-        kept.append("kubernetes")
-    return held + kept
-
-
-def _mark_for_deletion(obj: Object, finalizers: list[str], stamp: str) -> bool:
-    """Puts the mark; False when everything stood there already."""
-    metadata = obj["metadata"]
-    wanted = [item for item in finalizers if item != "kubernetes"]
-    if metadata.get("deletionTimestamp") and (metadata.get("finalizers") or []) == wanted:
-        return False
-    metadata["finalizers"] = wanted
-    if not wanted:
-        del metadata["finalizers"]
-    if not metadata.get("deletionTimestamp"):
-        metadata["deletionTimestamp"] = stamp
-        metadata["deletionGracePeriodSeconds"] = 0
-        if metadata.get("generation"):
-            metadata["generation"] += 1
-        if "kubernetes" in finalizers:
-            obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
-    return True
 
 
 def is_dry_run(request: SimRequest) -> bool:
