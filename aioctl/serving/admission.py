@@ -9,15 +9,19 @@ from http import HTTPStatus
 from typing import Final
 
 import msgspec
+import structlog
 
+from aioctl.api.admission import crashed
 from aioctl.serving.limits import MIB
 from aioctl.serving.webhook import Answer, Call, Turnstile
+
+log = structlog.get_logger(__name__)
 
 BODY_BOUND: Final = 7 * MIB
 """Bodies of this size and more are refused (spec 10 section 5.2)."""
 
 Review = Callable[[bytes, str], bytes]
-"""Body and Content-Type of the request to the encoded AdmissionReview that answers it; must not raise."""
+"""Body and Content-Type of the request to the encoded AdmissionReview that answers it."""
 
 
 class AdmissionHandler:
@@ -45,5 +49,13 @@ class AdmissionHandler:
         return Answer.of(HTTPStatus.OK, msgspec.json.encode(review))
 
     async def answer(self, call: Call) -> Answer:
+        body = bytes(call.take())
         async with self._turnstile.turn(urgent=True):
-            return Answer.of(HTTPStatus.OK, self._review(bytes(call.take()), call.content_type))
+            return Answer.of(HTTPStatus.OK, self._judged(body, call.content_type))
+
+    def _judged(self, body: bytes, content_type: str) -> bytes:
+        try:
+            return self._review(body, content_type)
+        except Exception as error:
+            log.exception("admission review failed")
+            return crashed(body, error)
