@@ -37,6 +37,7 @@ ROOMS = {
     "serving": room("api engine", "aiohttp anyio cryptography msgspec prometheus_client structlog"),
     "controller": room("api plan engine kube serving", "anyio msgspec structlog"),
     "sim": room("api", "aiohttp anyio cryptography msgspec structlog yaml"),
+    "crdgen": room("api", "click yaml"),
 }
 """Modules beside the rooms (app, cli, settings, metrics, ...) compose: they may import everything, no room imports them."""
 

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,11 @@ CRD_SOURCES = {
     "istio.io/api@v1.24.2": ("kubernetes/customresourcedefinitions.gen.yaml",),
 }
 
+SCHEMA_SOURCES = {
+    "sigs.k8s.io/gateway-api@v1.4.1": ("config/crd/experimental/gateway.networking.k8s.io_httproutes.yaml",),
+}
+"""Read when our own CRDs are generated, never installed."""
+
 
 class NotAvailable(Exception):
     """No API server can be had here; the text says what is missing and how to get it."""
@@ -56,12 +62,13 @@ class NotAvailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """Paths of the programs, and the CRD files of other projects."""
+    """Paths of the programs, and the CRD files of other projects: those to install, and those only read."""
 
     kube_apiserver: Path
     etcd: Path
     kubectl: Path | None
     crds: tuple[Path, ...]
+    schemas: tuple[Path, ...]
 
 
 def cache_folder() -> Path:
@@ -70,21 +77,24 @@ def cache_folder() -> Path:
 
 def assets(*, build: bool) -> Assets:
     """The programs and CRDs; builds what is missing if asked to. Raises NotAvailable."""
-    crds = _crds(build=build)
+    crds = _files(CRD_SOURCES, "crds", build=build)
+    schemas = _files(SCHEMA_SOURCES, "schemas", build=build)
     given = os.environ.get("KUBEBUILDER_ASSETS")
     if given:
         folder = Path(given)
         for name in ("kube-apiserver", "etcd"):
             if not (folder / name).is_file():
                 raise NotAvailable(f"KUBEBUILDER_ASSETS={given} holds no {name}")
-        return Assets(folder / "kube-apiserver", folder / "etcd", _optional(folder / "kubectl"), crds)
+        return Assets(
+            folder / "kube-apiserver", folder / "etcd", _optional(folder / "kubectl"), crds, schemas
+        )
     folder = cache_folder() / f"kubernetes-{KUBERNETES}"
     for name in GO_PROGRAMS:
         if not (folder / name).is_file():
             if not build:
                 raise NotAvailable(f"no {name} in the cache; `make test-real` builds it (needs Go)")
             _build(name, folder)
-    return Assets(folder / "kube-apiserver", folder / "etcd", folder / "kubectl", crds)
+    return Assets(folder / "kube-apiserver", folder / "etcd", folder / "kubectl", crds, schemas)
 
 
 def _optional(path: Path) -> Path | None:
@@ -110,15 +120,15 @@ def _build(name: str, folder: Path) -> None:
     unfinished.rename(folder / name)
 
 
-def _crds(*, build: bool) -> tuple[Path, ...]:
-    folder = cache_folder() / "crds"
+def _files(sources: Mapping[str, tuple[str, ...]], kind: str, *, build: bool) -> tuple[Path, ...]:
+    folder = cache_folder() / kind
     found: list[Path] = []
-    for module, files in CRD_SOURCES.items():
+    for module, files in sources.items():
         kept = folder / module.replace("/", "_")
         if not all((kept / Path(file).name).is_file() for file in files):
             if not build:
                 raise NotAvailable(
-                    f"the CRDs of {module} are not in the cache; `make test-real` fetches them (needs Go)"
+                    f"the {kind} of {module} are not in the cache; `make test-real` fetches them (needs Go)"
                 )
             source = _download(module)
             kept.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,101 @@
+"""HTTPRouteSpec and the two pool specs as a structural schema embeds them, read from the CRDs those projects publish.
+
+They are taken as they are, without descriptions. Gateway API publishes HTTPRoute in two channels made of the same Go types:
+the fields come from the experimental one (a service may use them where the cluster's HTTPRoute has them), validations and
+enums that only one channel has come from neither. Which channel a cluster runs is for its HTTPRoute to decide, not for us.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from aioctl.crdgen.schema import Schema, SourceError
+
+_VALIDATIONS = "x-kubernetes-validations"
+_CODES = [301, 302, 303, 307, 308]
+"""Redirect codes that the CRD we replace accepts: it embeds Gateway API of 2025-10-17, newer than 1.4 (spec 10, top)."""
+
+
+def http_route_spec(standard: Mapping[str, Any], experimental: Mapping[str, Any]) -> Schema:
+    """HTTPRouteSpec of gateway.networking.k8s.io/v1, out of the CRDs of both channels. Raises SourceError."""
+    if _bundle(standard) != _bundle(experimental):
+        raise SourceError(
+            f"the CRDs of HTTPRoute are of two releases, standard {_bundle(standard)!r} and experimental "
+            f"{_bundle(experimental)!r}: give both of the same"
+        )
+    schema = spec_of(experimental, "v1")
+    _keep_what_both_say(schema, spec_of(standard, "v1"))
+    rule = schema["properties"]["rules"]["items"]["properties"]
+    backend = rule["backendRefs"]["items"]["properties"]
+    for filters in (rule["filters"], backend["filters"]):
+        redirect = filters["items"]["properties"]["requestRedirect"]["properties"]
+        redirect["statusCode"]["enum"] = list(_CODES)
+    return schema
+
+
+def _keep_what_both_say(schema: Schema, other: Schema) -> None:
+    """Cuts validations and enums of `schema` down to those `other` has too; fields that `other` lacks stay whole."""
+    for key in (_VALIDATIONS, "enum"):
+        if key in schema:
+            schema[key] = [entry for entry in schema[key] if entry in other.get(key, ())]
+            if not schema[key]:
+                del schema[key]
+    for field, value in schema.get("properties", {}).items():
+        if field in other.get("properties", {}):
+            _keep_what_both_say(value, other["properties"][field])
+    if "items" in schema and "items" in other:
+        _keep_what_both_say(schema["items"], other["items"])
+
+
+def for_templates(http_route: Schema) -> Schema:
+    """The same for the Config kind: rules that template expressions would break are left out (spec 10 section 2.4)."""
+    schema = copy.deepcopy(http_route)
+    fields = schema["properties"]
+    rule = fields["rules"]["items"]["properties"]
+    del rule["matches"]["items"]["properties"]["path"][_VALIDATIONS]
+    del rule["filters"]["items"]["properties"]["urlRewrite"]["properties"]["path"][_VALIDATIONS]
+    del fields["parentRefs"]["items"]["properties"]["namespace"]["pattern"]
+    return schema
+
+
+def spec_of(crd: Mapping[str, Any], version: str) -> Schema:
+    """The schema of `spec` at that version of a published CRD, without descriptions. Raises SourceError."""
+    for entry in (crd.get("spec") or {}).get("versions") or ():
+        if entry.get("name") == version:
+            schema: Schema = without_descriptions(entry["schema"]["openAPIV3Schema"]["properties"]["spec"])
+            return schema
+    name = (crd.get("metadata") or {}).get("name", "the file")
+    raise SourceError(f"{name} has no version {version}: give the CRD of the release that serves it")
+
+
+def without_descriptions(node: Any) -> Any:
+    """A deep copy without the `description` of any schema; a property of that name stays."""
+    if not isinstance(node, Mapping):
+        return copy.deepcopy(node)
+    kept: Schema = {}
+    for key, value in node.items():
+        if key == "description":
+            continue
+        if key == "properties":
+            kept[key] = {field: without_descriptions(schema) for field, schema in value.items()}
+        elif key == "default":
+            kept[key] = copy.deepcopy(value)
+        elif isinstance(value, list):
+            kept[key] = [without_descriptions(item) for item in value]
+        else:
+            kept[key] = without_descriptions(value)
+    return kept
+
+
+def release_of(crd: Mapping[str, Any]) -> str:
+    """The release, and channel where there is one, that a published CRD says it belongs to. May be empty."""
+    return f"{_bundle(crd)} {_annotation(crd, '/channel')}".strip()
+
+
+def _bundle(crd: Mapping[str, Any]) -> str:
+    return _annotation(crd, "/bundle-version")
+
+
+def _annotation(crd: Mapping[str, Any], suffix: str) -> str:
+    annotations = (crd.get("metadata") or {}).get("annotations") or {}
+    return next((str(value) for key, value in annotations.items() if key.endswith(suffix)), "")

@@ -1,0 +1,68 @@
+"""The real API server for whatever test asks for it (marker `real`, option `--real`); everything else runs without.
+
+`real_cluster` is shared by the whole run: use namespaces and names of your own, leave nothing cluster-wide behind.
+`own_real_cluster` is the module's alone: for tests that install webhooks, CRDs of ours or RBAC. Both hold other people's CRDs
+and cost about five seconds.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.real.build import Assets, NotAvailable
+from tests.real.build import assets as find_assets
+from tests.real.cluster import RealCluster
+from tests.real.kubectl import Kubectl, prepared
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--real", action="store_true", help="run the tests that need a real kube-apiserver, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--real"):
+        return
+    skip = pytest.mark.skip(reason="needs a real kube-apiserver: run `make test-real`, or pytest with --real")
+    for item in items:
+        if item.get_closest_marker("real") is not None:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def real_assets(request: pytest.FixtureRequest) -> Assets:
+    """The programs and other people's CRDs; skips where they are not in the cache."""
+    if not request.config.getoption("--real"):
+        pytest.skip("a test without the marker `real` asks for the real kube-apiserver: give it the marker")
+    try:
+        found = find_assets(build=False)
+    except NotAvailable as error:
+        pytest.skip(str(error))
+    if found.kubectl is None:
+        pytest.skip("KUBEBUILDER_ASSETS holds no kubectl")
+    return found
+
+
+@pytest.fixture(scope="session")
+def real_cluster(real_assets: Assets) -> Iterator[RealCluster]:
+    """One API server for the whole run, with other people's CRDs, and none of ours."""
+    with prepared(real_assets) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def real_kubectl(real_assets: Assets, real_cluster: RealCluster) -> Kubectl:
+    """kubectl as administrator of `real_cluster`."""
+    return Kubectl.of(real_assets, real_cluster)
+
+
+@pytest.fixture(scope="module")
+def own_real_cluster(real_assets: Assets) -> Iterator[RealCluster]:
+    """An API server that only this module's tests see, with other people's CRDs."""
+    with prepared(real_assets) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def own_kubectl(real_assets: Assets, own_real_cluster: RealCluster) -> Kubectl:
+    """kubectl as administrator of `own_real_cluster`."""
+    return Kubectl.of(real_assets, own_real_cluster)

@@ -1,0 +1,95 @@
+"""kubectl against a real API server in tests: apply, read, act as a ServiceAccount. Blocking, for fixtures and plain tests."""
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from tests.real.build import Assets
+from tests.real.cluster import RealCluster, running
+
+
+class KubectlError(AssertionError):
+    """kubectl ended with an error; the text is what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kubectl:
+    """One program, one cluster, one user."""
+
+    program: Path
+    kubeconfig: Path
+
+    @classmethod
+    def of(cls, assets: Assets, cluster: RealCluster) -> Self:
+        """As administrator of the cluster."""
+        assert assets.kubectl is not None
+        return cls(assets.kubectl, cluster.kubeconfig)
+
+    def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """The ended process, whatever its result."""
+        command = [str(self.program), f"--kubeconfig={self.kubeconfig}", *arguments]
+        return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=120)
+
+    def __call__(self, *arguments: str, stdin: str = "") -> str:
+        """What it prints. Raises KubectlError."""
+        done = self.run(*arguments, stdin=stdin)
+        if done.returncode != 0:
+            raise KubectlError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def read(self, *arguments: str) -> Any:
+        """`get ... -o json`, decoded. Raises KubectlError."""
+        return json.loads(self("get", *arguments, "-o", "json"))
+
+    def apply(self, *sources: Path, documents: str = "") -> str:
+        """Server-side apply of files, or of YAML text; what it warned about. Unknown fields are errors. Raises KubectlError."""
+        files = [f"--filename={source}" for source in sources] or ["--filename=-"]
+        done = self.run("apply", "--server-side", "--validate=strict", *files, stdin=documents)
+        if done.returncode != 0:
+            raise KubectlError(f"kubectl apply: {done.stderr.strip()}")
+        return done.stderr
+
+    def wait_for_crds(self) -> None:
+        """Until every CRD is served; a second after they were applied that is not yet so."""
+        self("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+
+    def token(self, namespace: str, account: str) -> str:
+        """A token of the ServiceAccount (TokenRequest), good for an hour. Raises KubectlError."""
+        return self("create", "token", account, f"--namespace={namespace}", "--duration=1h").strip()
+
+    def as_account(self, cluster: RealCluster, namespace: str, account: str) -> "Kubectl":
+        """The same as that ServiceAccount; `.kubeconfig` of the result serves any other client. Raises KubectlError."""
+        path = cluster.folder / f"{namespace}.{account}.kubeconfig"
+        path.write_text(json.dumps(kubeconfig(cluster, self.token(namespace, account))))
+        return replace(self, kubeconfig=path)
+
+
+def kubeconfig(cluster: RealCluster, token: str) -> Mapping[str, Any]:
+    """A kubeconfig for the holder of the token."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "real",
+        "clusters": [
+            {
+                "name": "real",
+                "cluster": {"server": cluster.server, "certificate-authority": str(cluster.ca_file)},
+            }
+        ],
+        "users": [{"name": "account", "user": {"token": token}}],
+        "contexts": [{"name": "real", "context": {"cluster": "real", "user": "account"}}],
+    }
+
+
+@contextlib.contextmanager
+def prepared(assets: Assets) -> Iterator[RealCluster]:
+    """A running cluster that serves other people's CRDs."""
+    with running(assets) as cluster:
+        kubectl = Kubectl.of(assets, cluster)
+        kubectl.apply(*assets.crds)
+        kubectl.wait_for_crds()
+        yield cluster

@@ -1,0 +1,59 @@
+"""What our CRDs are generated from, for the test that compares and for whoever raises a version.
+
+`python -m tests.real.schemas FOLDER` writes them into FOLDER (deploy/crds) by the command that users have.
+"""
+
+import ssl
+import sys
+import urllib.request
+from pathlib import Path
+
+from aioctl.crdgen.command import crds
+from tests.real.build import Assets
+from tests.real.build import assets as find_assets
+from tests.real.cluster import RealCluster, running
+
+OPENAPI = "/openapi/v3/api/v1"
+GATEWAY = "gateway.networking.k8s.io_httproutes.yaml"
+POOL_V1 = "inference.networking.k8s.io_inferencepools.yaml"
+POOL_V1ALPHA2 = "inference.networking.x-k8s.io_inferencepools.yaml"
+
+
+def arguments(assets: Assets, cluster: RealCluster, output: Path) -> list[str]:
+    """The arguments of `aioctl crds` that make the CRDs in that folder."""
+    files = {
+        "--openapi": openapi(cluster),
+        "--http-route": _named(GATEWAY, assets.crds),
+        "--http-route-experimental": _named(GATEWAY, assets.schemas),
+        "--pool-v1": _named(POOL_V1, assets.crds),
+        "--pool-v1alpha2": _named(POOL_V1ALPHA2, assets.crds),
+        "--output": output,
+    }
+    return [part for option, path in files.items() for part in (option, str(path))]
+
+
+def openapi(cluster: RealCluster) -> Path:
+    """The document with PodSpec, as the API server gives it."""
+    request = urllib.request.Request(  # noqa: S310  an address of ours
+        cluster.server + OPENAPI,
+        headers={"Authorization": f"Bearer {cluster.token}", "Accept": "application/json"},
+    )
+    context = ssl.create_default_context(cafile=str(cluster.ca_file))
+    kept = cluster.folder / "openapi.json"
+    with urllib.request.urlopen(request, context=context, timeout=30) as answer:  # noqa: S310
+        kept.write_bytes(answer.read())
+    return kept
+
+
+def _named(name: str, paths: tuple[Path, ...]) -> Path:
+    return next(path for path in paths if path.name == name)
+
+
+def main(output: Path) -> None:
+    assets = find_assets(build=True)
+    with running(assets) as cluster:
+        crds.main(arguments(assets, cluster, output), standalone_mode=False)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
