@@ -7,7 +7,7 @@ on the loop that serves webhooks. `docs/reference.md` lists them; a test compare
 """
 
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -24,7 +24,7 @@ from aioctl.engine.clock import Clock
 from aioctl.engine.queue import WorkQueue
 from aioctl.engine.workers import Failed, Run, Terminal
 from aioctl.kube.discovery import Presence
-from aioctl.plan.migration import State
+from aioctl.plan.migration import Decision, Reason, State
 from aioctl.plan.model import Verb, Write
 from aioctl.serving.pki import ParsedPair
 
@@ -37,7 +37,7 @@ OBJECT_BUCKETS = (1.0, 2.0, 10.0, 100.0, 500.0, 1500.0, 10000.0)
 SIZE_BUCKETS = (1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 
 log = structlog.get_logger(__name__)
-disable_created_metrics()  # a second series beside every counter and histogram, which no dashboard reads
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside every counter and histogram, which no dashboard reads
 
 
 class Metrics:
@@ -149,6 +149,9 @@ class Metrics:
         self.services = Gauge(
             "aioctl_services", "LLMInferenceServices by migration state.", ["state"], registry=r
         )
+        self.services_by_reason = Gauge(
+            "aioctl_services_by_reason", "The same by the reason for being there.", ["reason"], registry=r
+        )
         self.services_by_gateway = Gauge(
             "aioctl_services_by_gateway", "The same by gateway.", ["gateway", "state"], registry=r
         )
@@ -216,6 +219,8 @@ class Metrics:
                 self.conversion_time.labels(direction, result)
         for state in State:
             self.services.labels(state.value)
+        for reason in Reason:
+            self.services_by_reason.labels(reason.value)
         for version in ("v1", "v1alpha2"):
             self.pools_created.labels(version)
         for cause in ("handshake", "header"):
@@ -236,7 +241,7 @@ class Metrics:
     def pieces(self) -> Iterator[bytes]:
         """The page family by family, so that no stretch of rendering holds up the loop (design rule 8)."""
         for family in self.registry.collect():
-            yield generate_latest(_One(family))  # type: ignore[arg-type]  # only collect() is used
+            yield generate_latest(_One(family))
 
 
 class _One:
@@ -483,25 +488,32 @@ class Progress:
 
     metrics: Metrics
     clock: Clock
-    _states: dict[ObjectKey, tuple[State, frozenset[str]]] = field(default_factory=dict)
+    _seen: dict[ObjectKey, tuple[State, Reason, frozenset[str]]] = field(default_factory=dict)
     _since: dict[ObjectKey, float] = field(default_factory=dict)
     _shown: set[tuple[str, str]] = field(default_factory=set)
 
-    def observed(self, service: ObjectKey, state: State, reason: str, gateways: frozenset[str]) -> None:
-        before = self._states.get(service)
-        if before is not None and before == (state, gateways):
+    def observed(self, service: ObjectKey, decision: Decision, gateways: frozenset[str]) -> None:
+        before = self._seen.get(service)
+        now = (decision.state, decision.reason, gateways)
+        if before == now:
             return
-        self._states[service] = (state, gateways)
-        if state is State.MIGRATED:
+        self._seen[service] = now
+        if decision.state is State.MIGRATED:
             self._since.pop(service, None)
         else:
             self._since.setdefault(service, self.clock.monotonic())
-        if before is None or before[0] is not state:
-            log.info("migration state", service=str(service), state=state.value, reason=reason)
+        if before is None or before[:2] != now[:2]:
+            log.info(
+                "migration state",
+                service=str(service),
+                state=decision.state.value,
+                reason=decision.reason.value,
+                problem=decision.problem or None,
+            )
         self._show()
 
     def gone(self, service: ObjectKey) -> None:
-        if self._states.pop(service, None) is not None:
+        if self._seen.pop(service, None) is not None:
             self._since.pop(service, None)
             self._show()
 
@@ -510,15 +522,15 @@ class Progress:
         now = self.clock.monotonic()
         self.metrics.oldest_waiting.set(max((now - since for since in self._since.values()), default=0.0))
 
-    def states(self) -> Mapping[ObjectKey, State]:
-        return {service: state for service, (state, _) in self._states.items()}
-
     def _show(self) -> None:
-        states = Tally(state.value for state, _ in self._states.values())
+        states = Tally(state for state, _, _ in self._seen.values())
+        reasons = Tally(reason for _, reason, _ in self._seen.values())
         for state in State:
-            self.metrics.services.labels(state.value).set(states[state.value])
+            self.metrics.services.labels(state.value).set(states[state])
+        for reason in Reason:
+            self.metrics.services_by_reason.labels(reason.value).set(reasons[reason])
         pairs = Tally(
-            (gateway, state.value) for state, gateways in self._states.values() for gateway in gateways
+            (gateway, state.value) for state, _, gateways in self._seen.values() for gateway in gateways
         )
         for pair in self._shown - pairs.keys():
             self.metrics.services_by_gateway.remove(*pair)

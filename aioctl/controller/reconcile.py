@@ -25,7 +25,7 @@ from aioctl.kube.errors import KubeError
 from aioctl.kube.events import regarding
 from aioctl.kube.expectations import Expectations
 from aioctl.plan import reconcile, routing, status
-from aioctl.plan.migration import State
+from aioctl.plan.migration import Decision
 from aioctl.plan.model import Outcome, Overlay, Plan, Policy
 
 MOST_ROUNDS = 6
@@ -43,7 +43,7 @@ class ReconcileError(Exception):
 class ProgressObserver(Protocol):
     """Learns how far each service has come."""
 
-    def observed(self, service: ObjectKey, state: State, reason: str, gateways: frozenset[str]) -> None: ...
+    def observed(self, service: ObjectKey, decision: Decision, gateways: frozenset[str]) -> None: ...
     def gone(self, service: ObjectKey) -> None: ...
 
 
@@ -76,6 +76,7 @@ class Reconciler:
     progress: ProgressObserver
     decoded: Decoded = field(default_factory=Decoded)
     _status_due: dict[ObjectKey, float] = field(default_factory=dict)
+    _problems: dict[ObjectKey, str] = field(default_factory=dict)
 
     async def run(self, key: ObjectKey) -> Result:
         """Reconciles one service; errors are results, not exceptions."""
@@ -90,7 +91,8 @@ class Reconciler:
             return self._result(run, None)
         decision = status.migration_of(run.plan, run.view)
         if decision is not None:
-            self.progress.observed(key, decision.state, decision.reason, _gateways(run.plan))
+            self.progress.observed(key, decision, _gateways(run.plan))
+            self._tell(key, run.service, decision)
         try:
             status_wait = await self._status(key, run)
         except KubeError as error:
@@ -150,6 +152,14 @@ class Reconciler:
         self._status_due.pop(key, None)
         return None
 
+    def _tell(self, key: ObjectKey, service: Object, decision: Decision) -> None:
+        """One event when a migration starts to wait for somebody, with the reason that condition and metric show."""
+        if self._problems.get(key, "") == decision.problem:
+            return
+        self._problems[key] = decision.problem
+        if decision.problem:
+            self.recorder.event(regarding(service), "Warning", decision.reason.value, decision.problem)
+
     def _result(self, run: _Run, status_wait: float | None) -> Result:
         outcome = run.outcome
         if outcome.failed is not None:
@@ -168,6 +178,7 @@ class Reconciler:
 
     def _forget(self, key: ObjectKey) -> None:
         self._status_due.pop(key, None)
+        self._problems.pop(key, None)
         self.interests.forget(key)
         self.applier.forget(key)
         self.decoded.forget(ObjectKey(key.namespace, names.tls_secret_name(key.name)))
