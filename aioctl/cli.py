@@ -80,8 +80,6 @@ def demo(services: int, serve: bool, gateway_delay: float, timeout: float) -> No
         sys.exit(anyio.run(lambda: show.run(options)))
     except show.DemoError as error:
         raise click.ClickException(str(error)) from error
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 @main.command()

@@ -7,6 +7,7 @@ webhooks over TLS, and this one, which creates the services as a user would and 
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -39,6 +40,8 @@ from aioctl.sim import seed
 
 START_DEADLINE = 20.0
 POLL = 0.25
+SETTLE = 5.0
+INTERRUPTED = 130
 
 
 class DemoError(Exception):
@@ -66,11 +69,28 @@ class Stage:
 
 
 async def run(options: Options) -> int:
-    """The whole demo; 0 when every service was migrated, 1 otherwise. Raises DemoError when it cannot be shown."""
+    """The whole demo; 0 when every service was migrated, 1 otherwise, 130 when it was told to stop.
+
+    Raises DemoError when it cannot be shown.
+    """
+    code = INTERRUPTED
+    async with anyio.create_task_group() as group:
+
+        async def stop_on_signal() -> None:
+            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                async for _ in signals:
+                    group.cancel_scope.cancel()
+
+        group.start_soon(stop_on_signal)
+        code = await _show(options)
+        group.cancel_scope.cancel()
+    return code
+
+
+async def _show(options: Options) -> int:
     console = Console()
     with tempfile.TemporaryDirectory(prefix="aioctl-demo-") as name:
-        folder = Path(name)
-        async with _stage(folder, options) as stage, httpx.AsyncClient() as http:
+        async with _stage(Path(name), options) as stage, httpx.AsyncClient() as http:
             console.print(
                 f"[bold]embedded cluster[/] at {stage.cluster}, kubeconfig {stage.kubeconfig}", soft_wrap=True
             )
@@ -85,11 +105,13 @@ async def run(options: Options) -> int:
                     last = await _follow(http, stage, options, console, began)
                     group.cancel_scope.cancel()
                 took = time.monotonic() - began
+                await _settle(client)
                 code = await _summary(client, console, last, options, took)
                 if options.serve:
                     await _serve(console, stage)
             finally:
-                await client.aclose()
+                with anyio.CancelScope(shield=True):
+                    await client.aclose()
     return code
 
 
@@ -244,6 +266,16 @@ def _table(found: Snapshot, wanted: int, seconds: float) -> Table:
     )
     table.add_row("pools created", f"{found.pools_created:5d}", f"{found.writes} writes in all")
     return table
+
+
+async def _settle(client: Client) -> None:
+    """Gives the last workloads a moment to become available, so that the summary shows services at rest."""
+    with anyio.move_on_after(SETTLE):
+        while True:
+            services = [obj async for obj in _all(client, kinds.SERVICE)]
+            if all(_ready_status(obj) == "True" for obj in services):
+                return
+            await anyio.sleep(POLL)
 
 
 async def _summary(client: Client, console: Console, last: Snapshot, options: Options, took: float) -> int:
