@@ -1,0 +1,90 @@
+"""docs/reference.md is a promise: commands, metrics, conditions, reasons and annotations on it are those of the code."""
+
+import re
+from pathlib import Path
+
+import click
+
+from aioctl.api import conditions, names
+from aioctl.cli import main
+from aioctl.metrics import Metrics
+from aioctl.plan.migration import Reason, State
+
+PAGE = (Path(__file__).parent.parent / "docs" / "reference.md").read_text()
+
+
+def section(title: str) -> str:
+    """The text below a heading, up to the next of the same level."""
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert found, f"docs/reference.md has no section {title!r}"
+    return found[1]
+
+
+def rows(title: str) -> dict[str, list[str]]:
+    """First column (in backquotes) -> the other cells of the section's tables."""
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in section(title).splitlines()
+        if line.startswith("| `")
+    ]
+    return {first.strip("`"): rest for first, *rest in cells}
+
+
+def test_every_command_and_option_is_listed() -> None:
+    listed = rows("Command line")
+    expected = {}
+    for name, command in main.commands.items():
+        options = [
+            opt
+            for parameter in command.params
+            if isinstance(parameter, click.Option)
+            for opt in parameter.opts
+        ]
+        expected[f"aioctl {name}"] = sorted(options)
+    assert {name: sorted(re.findall(r"`(-[^`]+)`", cells[0])) for name, cells in listed.items()} == expected
+
+
+def test_every_metric_is_listed_with_type_and_labels() -> None:
+    metrics = Metrics()
+    families = {
+        family._name: (family._type, ", ".join(family._labelnames))
+        for family in vars(metrics).values()
+        if hasattr(family, "_labelnames")
+    }
+    expected = {
+        f"{name}_total" if type_ == "counter" else name: [type_, labels]
+        for name, (type_, labels) in families.items()
+    }
+    expected["workqueue_unfinished_work_seconds"] = ["gauge", "name"]
+    expected["workqueue_longest_running_processor_seconds"] = ["gauge", "name"]
+    listed = {name: cells[:2] for name, cells in rows("Metrics").items()}
+    assert listed == expected
+
+
+def test_every_condition_type_is_listed() -> None:
+    types = {
+        value
+        for name, value in vars(conditions).items()
+        if name.isupper() and name.endswith(("READY", "COMBINED", "MIGRATION"))
+    }
+    unused = {conditions.WORKER_WORKLOAD_READY, conditions.PREFILL_WORKER_WORKLOAD_READY}
+    assert set(rows("Conditions")) == types - unused
+
+
+def test_every_migration_state_and_reason_is_listed() -> None:
+    listed = set(rows("Migration states and reasons"))
+    assert listed == {state.value for state in State} | {reason.value for reason in Reason}
+
+
+def test_every_annotation_that_is_read_or_written_is_listed() -> None:
+    keys = {
+        names.MIGRATED,
+        names.MIGRATED_MERGED_SPELLING,
+        names.MIGRATION,
+        names.MIGRATION_STRATEGY,
+        names.ENABLE_AUTH,
+        names.STOP,
+        names.CRITICALITY,
+        names.CERTIFICATE_EXPIRY,
+    }
+    assert keys <= set(rows("Annotations, labels and finalizers"))
