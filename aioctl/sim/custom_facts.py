@@ -38,12 +38,16 @@ def custom(
     return Resource(group, plural, kind, made, at, status=status, custom=True, **rest)
 
 
-def parent_status(field: str) -> dict[str, Any]:
+def parent_status(field: str, *, pending: bool = False) -> dict[str, Any]:
+    """Schema of the parents of a route or pool; `pending`: conditions that are left out read as waiting."""
+    found = conditions()
+    if pending:
+        found["default"] = [waiting("Accepted")]
     reference = object_of(
         {"group": text(GATEWAY_API), "kind": text("Gateway"), "name": text()}, needs=("name",)
     )
     return list_of(
-        object_of({"parentRef": reference, "conditions": conditions()}, needs=("parentRef",)), title=field
+        object_of({"parentRef": reference, "conditions": found}, needs=("parentRef",)), title=field
     )
 
 

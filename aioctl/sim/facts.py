@@ -21,7 +21,7 @@ from aioctl.sim.inference_facts import (
     pool_v1_spec,
     pool_v1alpha2_spec,
 )
-from aioctl.sim.llm import LLM_COLUMNS, service_schema
+from aioctl.sim.llm import LLM_COLUMNS, pod_spec, service_schema
 from aioctl.sim.resources import GroupVersion, Prepare, Resource, Version
 from aioctl.sim.schema import Schema, list_of, object_of, text, whole
 
@@ -125,6 +125,7 @@ def built_ins() -> tuple[Resource, ...]:
 
 
 def _lws_schema() -> dict[str, Any]:
+    template = object_of({"spec": {**pod_spec(), "required": ["containers"]}})
     rolling = object_of({"maxSurge": {"default": 0}, "maxUnavailable": {"default": 1}})
     return object_of(
         {
@@ -137,7 +138,12 @@ def _lws_schema() -> dict[str, Any]:
                         needs=("type",),
                     ),
                     "leaderWorkerTemplate": object_of(
-                        {"size": whole(1, minimum=1), "restartPolicy": text("RecreateGroupOnPodRestart")},
+                        {
+                            "size": whole(1, minimum=1),
+                            "restartPolicy": text("RecreateGroupOnPodRestart"),
+                            "leaderTemplate": template,
+                            "workerTemplate": template,
+                        },
                         needs=("workerTemplate",),
                     ),
                 },

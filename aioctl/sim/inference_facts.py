@@ -12,6 +12,8 @@ from aioctl.sim.errors import Cause, invalid_value
 from aioctl.sim.resources import Resource, Rule
 from aioctl.sim.schema import list_of, object_of, text, whole
 
+_GROUP = r"^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+_KIND = "^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$"
 POOL_V1_NEEDS = ("endpointPickerRef", "selector", "targetPorts")
 POOL_V1ALPHA2_NEEDS = ("extensionRef", "selector", "targetPortNumber")
 
@@ -62,8 +64,8 @@ def pool_v1_spec(*, most_ports: int, needs: tuple[str, ...]) -> dict[str, Any]:
             ),
             "endpointPickerRef": object_of(
                 {
-                    "group": text("", maxLength=253),
-                    "kind": text("Service", minLength=1, maxLength=63),
+                    "group": text("", maxLength=253, pattern=_GROUP),
+                    "kind": text("Service", minLength=1, maxLength=63, pattern=_KIND),
                     "name": text(minLength=1, maxLength=253),
                     "port": object_of({"number": whole(minimum=1, maximum=65535)}, needs=("number",)),
                     "failureMode": text("FailClose", enum=["FailOpen", "FailClose"]),
@@ -83,8 +85,8 @@ def pool_v1alpha2_spec(*, needs: tuple[str, ...]) -> dict[str, Any]:
             "targetPortNumber": whole(minimum=1, maximum=65535),
             "extensionRef": object_of(
                 {
-                    "group": text("", maxLength=253),
-                    "kind": text("Service", minLength=1, maxLength=63),
+                    "group": text("", maxLength=253, pattern=_GROUP),
+                    "kind": text("Service", minLength=1, maxLength=63, pattern=_KIND),
                     "name": text(minLength=1, maxLength=253),
                     "portNumber": whole(minimum=1, maximum=65535),
                     "failureMode": text("FailClose", enum=["FailOpen", "FailClose"]),
@@ -109,14 +111,16 @@ def inference_pools() -> tuple[Resource, Resource, Resource]:
     v1alpha2 = object_of(
         {
             "spec": pool_v1alpha2_spec(needs=POOL_V1ALPHA2_NEEDS),
-            "status": object_of({"parent": parent_status("parent")}, default={"parent": [pending]}),
+            "status": object_of(
+                {"parent": parent_status("parent", pending=True)}, default={"parent": [pending]}
+            ),
         }
     )
     model = object_of(
         {
             "spec": object_of(
                 {
-                    "modelName": text(minLength=1, maxLength=256),
+                    "modelName": text(maxLength=256),
                     "criticality": text(enum=["Critical", "Standard", "Sheddable"]),
                     "poolRef": object_of(
                         {"group": text(POOL_GROUP_V1ALPHA2), "kind": text("InferencePool")}, needs=("name",)
@@ -124,7 +128,7 @@ def inference_pools() -> tuple[Resource, Resource, Resource]:
                 },
                 needs=("modelName", "poolRef"),
             ),
-            "status": object_of({"conditions": conditions()}, default={"conditions": [waiting("Ready")]}),
+            "status": object_of({"conditions": {**conditions(), "default": [waiting("Ready")]}}),
         }
     )
     return (

@@ -23,7 +23,8 @@ def vectors(name: str) -> list[dict[str, Any]]:
 
 def documents(pattern: str) -> dict[str, list[Any]]:
     """The YAML files that match, by name without suffix; skips the test when there are none."""
-    found = {path.stem: list(yaml.safe_load_all(path.read_text())) for path in sorted(ROOT.glob(pattern))}
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads the 2 MB CRDs ten times faster
+    found = {path.stem: list(yaml.load_all(path.read_text(), loader)) for path in sorted(ROOT.glob(pattern))}
     if not found:
         pytest.skip(f"recorded data is not here: shared/data/{pattern}")
     return found
