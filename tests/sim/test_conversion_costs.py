@@ -278,3 +278,54 @@ async def test_admission_that_cannot_convert_is_an_internal_error_before_any_val
         with pytest.raises(StatusError, match="Internal error occurred: conversion webhook for"):
             await driver.cluster.create({**service("a"), "metadata": {"name": "a", "namespace": "demo"}})
         assert driver.cluster.stats.admission.calls == 0
+
+
+@virtual_time
+async def test_a_webhook_that_does_not_answer_is_given_thirty_seconds() -> None:
+    async def hang(body: bytes) -> bytes:
+        await anyio.sleep(100)
+        return body
+
+    async with cluster(webhooks=LocalWebhooks({"/convert": hang})) as driver:
+        await driver("POST", A2, service("a"))
+        answer = await driver.get(f"{A1}/a")
+        assert anyio.current_time() == pytest.approx(30, abs=0.1)
+        assert answer.message.endswith('convert?timeout=30s": context deadline exceeded')
+        assert driver.cluster.stats.conversion.failures == 1
+
+
+@virtual_time
+async def test_readers_that_wait_for_a_watch_cache_get_through_when_it_is_lost_and_filled_anew() -> None:
+    calls = 0
+
+    async def second_fails(body: bytes) -> bytes:
+        nonlocal calls
+        calls += 1
+        await anyio.sleep(1)
+        if calls == 2:
+            raise HookFailure("reset")
+        return await relabel(body)
+
+    async with cluster(webhooks=LocalWebhooks({"/convert": second_fails})) as driver:
+        await driver("POST", A2, service("a"))
+        await driver.get(A1)
+        await driver("POST", A2, service("b"))
+        items = (await driver.get(A1)).body["items"]
+        assert [item["metadata"]["name"] for item in items] == ["a", "b"]
+
+
+@virtual_time
+async def test_many_conversions_are_in_flight_at_once_and_counted() -> None:
+    async def slow(body: bytes) -> bytes:
+        await anyio.sleep(1)
+        return await relabel(body)
+
+    async with cluster(webhooks=LocalWebhooks({"/convert": slow})) as driver:
+        await both_versions_used(driver)
+        async with anyio.create_task_group() as group:
+            for number in range(700):
+                group.start_soon(driver, "POST", A1, service(f"s{number}", "v1alpha1"))
+        shown = (await driver.get("/sim/stats")).body["conversion"]
+        assert shown["max_in_flight"] >= 700
+        assert (shown["failures"], shown["in_flight"]) == (0, 1)
+        assert shown["seconds"]["max"] == pytest.approx(1)

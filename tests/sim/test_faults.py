@@ -4,7 +4,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from aioctl.sim.errors import conflict, too_many_requests
+from aioctl.sim.errors import conflict, expired, plain_500, too_many_requests
 from aioctl.sim.faults import ConnectionLost, Match
 from tests.sim.driver import Driver, cluster, config_map
 from tests.support.virtual_time import virtual_time
@@ -162,3 +162,20 @@ async def test_calls_are_counted_by_verb_resource_and_client() -> None:
             "status": 404,
             "count": 1,
         } in shown["calls"]
+
+
+@virtual_time
+async def test_discovery_can_fail_like_any_call() -> None:
+    async with cluster() as api:
+        path = "/apis/inference.networking.k8s.io/v1"
+        api.cluster.faults.fail(Match(resource=path), plain_500("etcdserver: leader changed"))
+        assert (await api.get(path)).status == 500
+        assert (await api.get(path)).status == 200
+
+
+@virtual_time
+async def test_a_watch_can_be_refused_as_gone_by_status() -> None:
+    async with cluster() as api:
+        api.cluster.faults.fail(Match(verb="watch"), expired("too old resource version"))
+        answer = await api.get(MAPS, watch="true", resourceVersion="1")
+        assert (answer.status, answer.body["reason"]) == (410, "Expired")

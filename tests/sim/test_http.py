@@ -21,7 +21,7 @@ from aioctl.sim.api import SimCluster
 from aioctl.sim.faults import Match
 from aioctl.sim.hooks import install_webhooks
 from aioctl.sim.http import kubeconfig, serve
-from aioctl.sim.webhooks import HttpsWebhooks
+from aioctl.sim.webhooks import HookTarget, HttpsWebhooks
 from tests.sim.driver import SERVICES, Driver, allow, config_map, relabel, service
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -104,6 +104,41 @@ async def test_reviews_travel_over_tls_with_the_bundle_of_the_crd() -> None:
             refused = await api.get(SERVICES.format(version="v1alpha1") + "/svc")
             assert refused.status == 500
             assert "certificate verify failed" in refused.message
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_burst_of_reviews_keeps_at_most_25_idle_connections() -> None:
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    crowd, everybody = 0, anyio.Event()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        nonlocal crowd
+        crowd += 1
+        if crowd == 60:
+            everybody.set()
+        await everybody.wait()
+        return web.Response(body=await request.read())
+
+    server = web.Server(answer)
+    runner = web.ServerRunner(server)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context, backlog=128).start()
+    target = HookTarget(
+        f"https://127.0.0.1:{runner.addresses[0][1]}/convert", ca_bundle=authority.cert_pem.bytes()
+    )
+    try:
+        async with HttpsWebhooks() as hooks, anyio.create_task_group() as group:
+            for _ in range(60):
+                group.start_soon(lambda: hooks.call(target, b"{}", seconds=30))
+            await everybody.wait()
+            assert len(server.connections) == 60
+            with anyio.fail_after(5):
+                while len(server.connections) > 25:  # noqa: ASYNC110 -- other side of a socket
+                    await anyio.sleep(0.01)
+            assert len(server.connections) == 25
     finally:
         await runner.cleanup()
 
