@@ -25,7 +25,7 @@ from aioctl.plan.model import GlobalConfig, Observation, PlanError, Policy, need
 from aioctl.plan.provenance import Contribution, owner_of
 from aioctl.plan.roundtrip import round_trip
 from aioctl.plan.route import rewrite_default_refs
-from aioctl.plan.template import DECODE_PREFIX, render, root
+from aioctl.plan.template import render, root
 
 Tree = Mapping[str, Any]
 
@@ -37,7 +37,7 @@ class Combined:
     """The result of the combination."""
 
     spec: dict[str, Any]
-    """As Go writes it, templates rendered."""
+    """As Go writes it, templates rendered. Shares subtrees with the cached presets: never change it in place."""
     service: Object
     """As stored, with the model name that is in effect (spec 20 section 2.3 step 2)."""
     sources: tuple[Contribution, ...]
@@ -189,10 +189,8 @@ def _rendered(
     rendered = render(
         given, root(service, config), source=lambda path: owner_of(path, sources) or _title(service)
     )
-    try:
-        result = round_trip(rendered["spec"])
-    except FieldError as error:
-        raise PlanError(f"{DECODE_PREFIX}{error.problem} (in {error.path})") from error
+    # Rendering puts strings where strings were. Only an empty one changes what Go would write.
+    result = round_trip(rendered.tree["spec"]) if rendered.emptied else dict(rendered.tree["spec"])
     if present(result, "router", "route", "http", "spec"):
         route = rewrite_default_refs(result["router"]["route"]["http"]["spec"], name_of(service), result)
         result = _replaced(result, ("router", "route", "http", "spec"), route)

@@ -72,13 +72,11 @@ def check_config(config_object: Object, config: GlobalConfig) -> None:
     """Passes, or raises PlanError with the text of the refusal. Both API versions are accepted."""
     hub = up(config_object) if config_object.get("apiVersion") == V1ALPHA1 else config_object
     title = f"LLMInferenceServiceConfig {namespace_of(hub)}/{name_of(hub)}"
-    given = {"metadata": mapping(hub, "metadata"), "spec": _written(mapping(hub, "spec"))}
-    rendered = render(given, root(SAMPLE, config), source=lambda _path: title)
-    _written(rendered["spec"])
-
-
-def _written(spec: Object) -> dict[str, Any]:
     try:
-        return round_trip(spec)
+        spec = round_trip(mapping(hub, "spec"))
     except FieldError as error:
         raise PlanError(f"{DECODE_PREFIX}{error.problem} (in {error.path})") from error
+    # Rendering puts strings where strings were, so what could be decoded before can be decoded after.
+    render(
+        {"metadata": mapping(hub, "metadata"), "spec": spec}, root(SAMPLE, config), source=lambda _path: title
+    )

@@ -50,7 +50,7 @@ def rendered(spec: Any, **service_spec: Any) -> dict[str, Any]:
         "metadata": {"name": "svc", "namespace": "ns"},
         "spec": {"model": {"uri": "hf://o/m", "name": "the-model"}, **service_spec},
     }
-    return round_trip(render(spec, root(service, CONFIG), path="spec"))
+    return round_trip(render(spec, root(service, CONFIG), path="spec").tree)
 
 
 def test_the_manifests_are_what_the_program_writes() -> None:

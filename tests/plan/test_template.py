@@ -45,7 +45,7 @@ def service(**spec: Any) -> dict[str, Any]:
 
 
 def rendered(text: str, subject: dict[str, Any] | None = None) -> str:
-    result: str = render({"image": text}, root(subject or service(), CONFIG), path="spec")["image"]
+    result: str = render({"image": text}, root(subject or service(), CONFIG), path="spec").tree["image"]
     return result
 
 
@@ -255,9 +255,9 @@ def test_a_syntax_error_anywhere_comes_before_an_evaluation_error_anywhere() -> 
 
 def test_keys_are_rendered_and_untouched_trees_are_shared() -> None:
     tree = {"{{ .Name }}": ["{{ .Namespace }}", 1, None, True], "x": "{{ .Name }}"}
-    assert render(tree, root(service(), CONFIG)) == {"svc": ["ns", 1, None, True], "x": "svc"}
+    assert render(tree, root(service(), CONFIG)).tree == {"svc": ["ns", 1, None, True], "x": "svc"}
     plain = {"a": ["b"]}
-    assert render(plain, root(service(), CONFIG)) is plain
+    assert render(plain, root(service(), CONFIG)).tree is plain
 
 
 def test_nested_printf_cannot_grow_without_bound() -> None:

@@ -4,8 +4,9 @@ All strings are read before the first is evaluated, because Go reads the object 
 comes before an evaluation error anywhere. Values land in their field verbatim (Decision in spec 20 section 4.1).
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from aioctl.plan.template.errors import ExecuteError, ParseError, Source, execute_failure, parse_failure
 from aioctl.plan.template.escapes import escape
@@ -16,55 +17,95 @@ from aioctl.plan.template.values import Value
 _START = "{{"
 
 
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The object with its templates replaced; subtrees without one are shared with the object that was given."""
+
+    tree: Any
+    emptied: bool = False
+    """A template came out as the empty string, which Go's encoder drops from most fields."""
+
+
+class _Found(NamedTuple):
+    """One template: the keys and indexes that lead to it, and whether it is the last key itself."""
+
+    steps: tuple[str | int, ...]
+    text: str
+    is_key: bool
+
+    def path(self, start: str) -> str:
+        shown = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.steps)
+        return (start + "".join(shown)).removeprefix(".")
+
+
+class _Search:
+    """Collects the templates of an object, in its order."""
+
+    def __init__(self) -> None:
+        self.found: list[_Found] = []
+        self._steps: list[str | int] = []
+
+    def walk(self, tree: Any) -> None:
+        kind = tree.__class__
+        if kind is str:
+            if _START in tree:
+                self.found.append(_Found(tuple(self._steps), tree, is_key=False))
+        elif kind is dict:
+            for key, value in tree.items():
+                self._steps.append(key)
+                if _START in key:
+                    self.found.append(_Found(tuple(self._steps), key, is_key=True))
+                if value.__class__ is not str or _START in value:
+                    self.walk(value)
+                self._steps.pop()
+        elif kind is list or kind is tuple:
+            for index, value in enumerate(tree):
+                if value.__class__ is not str or _START in value:
+                    self._steps.append(index)
+                    self.walk(value)
+                    self._steps.pop()
+
+
+def _replaced(tree: Any, found: list[_Found], depth: int, texts: Mapping[str, str]) -> Any:
+    """A copy of the tree with the templates below it replaced; `found` are those, in the order of the tree."""
+    below: dict[str | int, list[_Found]] = {}
+    for item in found:
+        if len(item.steps) == depth:
+            return texts[item.text]
+        below.setdefault(item.steps[depth], []).append(item)
+
+    def value(step: str | int, old: Any) -> Any:
+        inner = [item for item in below.get(step, ()) if not (item.is_key and len(item.steps) == depth + 1)]
+        return _replaced(old, inner, depth + 1, texts) if inner else old
+
+    if isinstance(tree, dict):
+        return {texts[key] if _START in key else key: value(key, old) for key, old in tree.items()}
+    return [value(index, old) for index, old in enumerate(tree)]
+
+
 def _nowhere(_path: str) -> str:
     return ""
 
 
-def _templates(tree: Any, path: str) -> Iterator[tuple[str, str]]:
-    """(path, string) of every string and key with an action in it, in the order of the object."""
-    if isinstance(tree, str):
-        if _START in tree:
-            yield path, tree
-    elif isinstance(tree, Mapping):
-        for key, value in tree.items():
-            below = f"{path}.{key}" if path else key
-            if _START in key:
-                yield below, key
-            yield from _templates(value, below)
-    elif isinstance(tree, (list, tuple)):
-        for index, value in enumerate(tree):
-            yield from _templates(value, f"{path}[{index}]")
-
-
-def _replaced(tree: Any, texts: Mapping[str, str]) -> Any:
-    """The tree with every template replaced by its text; subtrees without one are shared."""
-    if isinstance(tree, str):
-        return texts[tree] if _START in tree else tree
-    if isinstance(tree, Mapping):
-        return {_replaced(key, texts): _replaced(value, texts) for key, value in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        return [_replaced(value, texts) for value in tree]
-    return tree
-
-
-def render(tree: Any, root: Value, *, source: Source = _nowhere, path: str = "") -> Any:
-    """The tree with all templates rendered; a new tree, or the same one when there is nothing to render.
+def render(tree: Any, root: Value, *, source: Source = _nowhere, path: str = "") -> Rendered:
+    """All templates of a tree of dicts and lists rendered.
 
     `path` is where the tree stands in its object, `source` names whose value a path holds, for the text of
     TemplateError, which is raised for the first string that does not parse or cannot be evaluated.
     """
-    found = list(_templates(tree, path))
-    if not found:
-        return tree
-    for at, text in found:
+    search = _Search()
+    search.walk(tree)
+    if not search.found:
+        return Rendered(tree)
+    for item in search.found:
         try:
-            parse(text)
+            parse(item.text)
         except ParseError as error:
-            raise parse_failure(error, escape(text), at, source) from error
+            raise parse_failure(error, escape(item.text), item.path(path), source) from error
     texts: dict[str, str] = {}
-    for at, text in found:
+    for item in search.found:
         try:
-            texts[text] = evaluate(parse(text), root)
+            texts[item.text] = evaluate(parse(item.text), root)
         except ExecuteError as error:
-            raise execute_failure(error, escape(text), at, source) from error
-    return _replaced(tree, texts)
+            raise execute_failure(error, escape(item.text), item.path(path), source) from error
+    return Rendered(_replaced(tree, search.found, 0, texts), emptied="" in texts.values())

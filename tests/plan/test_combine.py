@@ -1,0 +1,300 @@
+"""The combination of presets, baseRefs and service (spec 20 section 2), and where each field came from."""
+
+from typing import Any
+
+import pytest
+
+from aioctl.api.kinds import CONFIG, ObjectRef
+from aioctl.plan.combine import Combined, combine
+from aioctl.plan.model import Facts, GlobalConfig, PlanError, Policy, Unanswered
+from aioctl.plan.presets import PREFIX
+from aioctl.plan.provenance import CONTROLLER, explain
+
+SETTINGS = GlobalConfig("kserve", ingress_gateway_name="gateway", ingress_gateway_namespace="gateways")
+CATCH_ALL = {"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]}
+RULES = [
+    {"matches": [{"path": {"type": "PathPrefix", "value": "/v1"}}]}
+    | {
+        "backendRefs": [
+            {
+                "group": group,
+                "kind": "InferencePool",
+                "name": "{{ ChildName .Name `-inference-pool` }}",
+                "port": 8000,
+            }
+            for group in ("inference.networking.k8s.io", "inference.networking.x-k8s.io")
+        ]
+    }
+]
+PRESETS: dict[str, dict[str, Any]] = {
+    f"kserve/{PREFIX}template": {
+        "template": {
+            "containers": [{"name": "main", "image": "preset", "args": ["--name", "{{ .Spec.Model.Name }}"]}],
+            "volumes": [{"name": "home", "emptyDir": {}}],
+        }
+    },
+    f"kserve/{PREFIX}scheduler": {
+        "router": {
+            "scheduler": {
+                "pool": {
+                    "spec": {
+                        "selector": {"matchLabels": {"mine": "x", "app.kubernetes.io/name": "other"}},
+                        "targetPorts": [{"number": 8000}],
+                    }
+                },
+                "template": {"containers": [{"name": "main", "image": "epp"}]},
+            }
+        }
+    },
+    f"kserve/{PREFIX}router-route": {
+        "router": {
+            "route": {
+                "http": {
+                    "spec": {
+                        "parentRefs": [{"name": "{{ .GlobalConfig.IngressGatewayName }}"}],
+                        "rules": RULES,
+                    }
+                }
+            }
+        }
+    },
+}
+
+
+def observation(configs: dict[str, Any] | None = None, unknown: tuple[str, ...] = ()) -> Facts:
+    def ref(key: str) -> ObjectRef:
+        namespace, _, name = key.partition("/")
+        return ObjectRef(CONFIG, namespace, name)
+
+    objects = {
+        ref(key): {"metadata": {"namespace": ref(key).namespace, "name": ref(key).name}, "spec": spec}
+        for key, spec in {**PRESETS, **(configs or {})}.items()
+        if spec is not None
+    }
+    return Facts(objects, unknown={ref(key): "not synced" for key in unknown})
+
+
+def combined(
+    spec: dict[str, Any],
+    configs: dict[str, Any] | None = None,
+    *,
+    unknown: tuple[str, ...] = (),
+    **metadata: Any,
+) -> Combined:
+    service = {
+        "metadata": {"name": "svc", "namespace": "ns", **metadata},
+        "spec": {"model": {"uri": "hf://o/m"}, **spec},
+    }
+    return combine(observation(configs, unknown), service, SETTINGS, Policy())
+
+
+def refs(*names: str) -> list[dict[str, str]]:
+    return [{"name": name} for name in names]
+
+
+def test_the_service_wins_over_its_base_refs_and_those_over_the_preset() -> None:
+    image = [{"name": "main", "image": "{}"}]
+    configs = {
+        "ns/first": {"template": {"containers": [{**image[0], "image": "first"}], "hostname": "first"}},
+        "kserve/second": {
+            "template": {"containers": [{**image[0], "image": "second"}], "hostname": "second"}
+        },
+    }
+    result = combined({"baseRefs": refs("first", "second"), "template": {"hostname": "own"}}, configs)
+    template = result.spec["template"]
+    assert template["hostname"] == "own"
+    assert template["containers"][0]["image"] == "second"
+    assert template["volumes"] == [{"name": "home", "emptyDir": {}}]
+    assert template["containers"][0]["args"] == ["--name", "svc"]
+
+
+def test_a_config_of_the_namespace_shadows_the_preset() -> None:
+    shadow = {f"ns/{PREFIX}template": {"template": {"containers": [{"name": "main", "image": "shadow"}]}}}
+    assert combined({}, shadow).spec["template"]["containers"][0]["image"] == "shadow"
+    elsewhere = {
+        f"other/{PREFIX}template": {"template": {"containers": [{"name": "main", "image": "shadow"}]}}
+    }
+    assert combined({}, elsewhere).spec["template"]["containers"][0]["image"] == "preset"
+
+
+def test_a_model_name_in_a_base_ref_beats_the_service_and_the_last_one_wins() -> None:
+    configs = {
+        "ns/a": {"model": {"uri": "", "name": "from-a"}},
+        "ns/b": {"model": {"uri": "", "name": "from-b"}},
+    }
+    given = {"model": {"uri": "hf://o/m", "name": "own"}, "baseRefs": refs("a", "b")}
+    result = combined(given, configs)
+    assert result.service["spec"]["model"] == {"uri": "hf://o/m", "name": "from-b"}
+    assert result.spec["model"] == {"uri": "hf://o/m", "name": "from-b"}
+    assert result.spec["template"]["containers"][0]["args"] == ["--name", "from-b"]
+
+
+def test_presets_are_chosen_from_what_the_base_refs_enable() -> None:
+    result = combined({"baseRefs": refs("a")}, {"ns/a": {"router": {"scheduler": {}}}})
+    assert [source.title.rpartition("/")[2] for source in result.sources] == [
+        f"{PREFIX}scheduler",
+        f"{PREFIX}template",
+        "a",
+        "svc",
+    ]
+    assert result.spec["router"]["scheduler"]["template"]["containers"][0]["image"] == "epp"
+
+
+def test_templates_see_the_service_as_stored() -> None:
+    preset = {
+        f"kserve/{PREFIX}template": {
+            "template": {"hostname": "{{ if .Spec.Parallelism }}yes{{ else }}no{{ end }}"}
+        }
+    }
+    result = combined({"baseRefs": refs("a")}, {**preset, "ns/a": {"parallelism": {"data": 2}}})
+    assert result.spec["parallelism"] == {"data": 2}
+    assert result.spec["template"]["hostname"] == "no"
+
+
+def test_the_pool_selector_and_the_scheduler_account_are_completed() -> None:
+    scheduler = combined({"router": {"scheduler": {}}}).spec["router"]["scheduler"]
+    assert scheduler["pool"]["spec"]["selector"]["matchLabels"] == {
+        "mine": "x",
+        "app.kubernetes.io/part-of": "llminferenceservice",
+        "app.kubernetes.io/name": "svc",
+        "kserve.io/component": "workload",
+    }
+    assert scheduler["template"]["serviceAccountName"] == "svc-epp-sa"
+    own = combined({"router": {"scheduler": {"template": {"serviceAccountName": "mine"}}}}).spec["router"][
+        "scheduler"
+    ]
+    assert own["template"]["serviceAccountName"] == "mine"
+    assert own["template"]["containers"][0]["image"] == "epp"
+
+
+def _backends(result: Combined) -> list[tuple[str, str, str]]:
+    refs_of_rule = result.spec["router"]["route"]["http"]["spec"]["rules"][0]["backendRefs"]
+    return [(ref.get("group", ""), ref["kind"], ref["name"]) for ref in refs_of_rule]
+
+
+def test_default_references_follow_the_scheduler() -> None:
+    v1, v1alpha2 = "inference.networking.k8s.io", "inference.networking.x-k8s.io"
+    managed = combined({"router": {"route": {}, "scheduler": {}}})
+    assert _backends(managed) == [
+        (v1, "InferencePool", "svc-inference-pool"),
+        (v1alpha2, "InferencePool", "svc-inference-pool"),
+    ]
+    external = combined({"router": {"route": {}, "scheduler": {"pool": {"ref": {"name": "theirs"}}}}})
+    assert _backends(external) == [(v1, "InferencePool", "theirs"), (v1alpha2, "InferencePool", "theirs")]
+    assert _backends(combined({"router": {"route": {}}})) == [("", "Service", "svc-kserve-workload-svc")] * 2
+
+
+@pytest.mark.parametrize("where", ["service", "baseRef"])
+def test_rules_that_only_the_crd_default_put_there_do_not_replace_the_preset(where: str) -> None:
+    inline = {
+        "router": {"route": {"http": {"spec": {"hostnames": ["h"], "rules": [CATCH_ALL]}}}, "scheduler": {}}
+    }
+    result = combined(inline) if where == "service" else combined({"baseRefs": refs("a")}, {"ns/a": inline})
+    route = result.spec["router"]["route"]["http"]["spec"]
+    assert route["hostnames"] == ["h"]
+    assert route["rules"][0]["matches"][0]["path"]["value"] == "/v1"
+
+
+def test_a_worker_without_parallelism_gets_no_workload_preset() -> None:
+    assert combined({"worker": {}, "replicas": 2}).spec == {
+        "model": {"uri": "hf://o/m", "name": "svc"},
+        "replicas": 2,
+        "worker": {"containers": None},
+    }
+
+
+def failure(spec: dict[str, Any], configs: dict[str, Any] | None = None, **metadata: Any) -> str:
+    with pytest.raises(PlanError) as caught:
+        combined(spec, configs, **metadata)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ({"baseRefs": [{"name": "absent"}]}, "absent"),
+        ({"worker": {}, "parallelism": {"pipeline": 2}}, f"{PREFIX}worker-pipeline-parallel"),
+        ({"baseRefs": [{"name": ""}]}, ""),
+    ],
+)
+def test_a_missing_config_names_both_namespaces(spec: dict[str, Any], name: str) -> None:
+    assert failure(spec) == (
+        f'failed to get LLMInferenceServiceConfig "{name}" from namespaces ["ns", "kserve"]: '
+        f'LLMInferenceServiceConfig.serving.kserve.io "{name}" not found'
+    )
+
+
+@pytest.mark.parametrize("unknown", [f"ns/{PREFIX}template", f"kserve/{PREFIX}template"])
+def test_an_unknown_config_is_not_taken_for_absent(unknown: str) -> None:
+    with pytest.raises(Unanswered):
+        combined({}, unknown=(unknown,))
+
+
+def test_a_merge_that_fails_says_so_twice_in_the_final_fold_and_once_for_base_refs() -> None:
+    keyless: dict[str, Any] = {"template": {"imagePullSecrets": [{}]}}
+    text = "could not apply merge patch: map: map[] does not contain declared merge key: name"
+    configs = {f"kserve/{PREFIX}template": {"template": {"imagePullSecrets": [{"name": "a"}]}}}
+    assert failure(keyless, configs) == f"failed to merge specs: failed to merge specs: {text}"
+    given = {"template": {"imagePullSecrets": [{"name": "a"}]}, "baseRefs": refs("a")}
+    assert failure(given, {"ns/a": keyless}) == f"failed to merge specs: {text}"
+
+
+def test_a_template_error_names_the_config_and_the_path() -> None:
+    broken = {f"kserve/{PREFIX}template": {"template": {"hostname": 'a\n{{ ChildName .Name "x" }}'}}}
+    assert failure({}, broken).startswith(
+        'failed to parse template config: template: config:1: unexpected "\\\\" in operand '
+        f"(in spec.template.hostname of LLMInferenceServiceConfig kserve/{PREFIX}template, line 2; expected "
+    )
+    assert failure({"template": {"hostname": "{{ .Nope }}"}}).endswith(
+        "(in spec.template.hostname of LLMInferenceService ns/svc, line 1)"
+    )
+
+
+def test_templates_in_the_service_metadata_count_for_errors_only() -> None:
+    assert "metadata.annotations.a of LLMInferenceService ns/svc" in failure(
+        {}, annotations={"a": "{{ .Nope }}"}
+    )
+    assert combined({}, annotations={"a": "{{ .Name }}"}).service["metadata"]["annotations"] == {
+        "a": "{{ .Name }}"
+    }
+
+
+def test_a_string_rendered_empty_is_dropped_as_go_does() -> None:
+    preset = {f"kserve/{PREFIX}template": {"template": {"hostname": "{{ if .Spec.Prefill }}x{{ end }}"}}}
+    assert combined({}, preset).spec["template"] == {"containers": None}
+
+
+def test_an_unparseable_uri_is_named() -> None:
+    with pytest.raises(
+        ValueError, match=r'spec.model.uri: parse "oci://image:tag": invalid port ":tag" after host'
+    ):
+        combined({"model": {"uri": "oci://image:tag"}})
+
+
+def test_combining_changes_neither_configs_nor_service() -> None:
+    spec = {"router": {"route": {}, "scheduler": {}}, "baseRefs": refs("a")}
+    configs = {"ns/a": {"model": {"uri": "", "name": "n"}, "template": {"nodeSelector": {"a": "b"}}}}
+    before = repr((spec, configs, PRESETS))
+    first = combined(spec, configs)
+    assert combined(spec, configs) == first
+    assert repr((spec, configs, PRESETS)) == before
+
+
+def test_every_field_tells_where_it_came_from() -> None:
+    result = combined(
+        {
+            "router": {"scheduler": {}},
+            "baseRefs": refs("a"),
+            "template": {"containers": [{"name": "main", "env": [{"name": "A", "value": "1"}]}]},
+        },
+        {"ns/a": {"template": {"containers": [{"name": "main", "image": "from-a"}]}}},
+    )
+    sources = dict(explain(result.spec, result.sources))
+    assert sources["spec.template.containers[0].image"] == "LLMInferenceServiceConfig ns/a"
+    assert (
+        sources["spec.template.containers[0].args[1]"] == f"LLMInferenceServiceConfig kserve/{PREFIX}template"
+    )
+    assert sources["spec.template.containers[0].env[0].value"] == "LLMInferenceService ns/svc"
+    assert sources["spec.router.scheduler.template.serviceAccountName"] == CONTROLLER
+    assert sources["spec.model.uri"] == "LLMInferenceService ns/svc"
+    assert all(sources.values())

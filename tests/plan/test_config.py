@@ -1,0 +1,162 @@
+"""The global configuration: what is read, and every refusal of spec 20 section 1."""
+
+import json
+from typing import Any
+
+import pytest
+
+from aioctl.plan.config import parse_config
+from aioctl.plan.model import GlobalConfig, PlanError
+
+STORAGE = {"memoryRequest": "100Mi", "memoryLimit": "1Gi", "cpuRequest": "100m", "cpuLimit": "1"}
+INGRESS = {"ingressGateway": "knative-serving/gateway"}
+
+
+def config_map(**values: Any) -> dict[str, Any]:
+    values.setdefault("storageInitializer", STORAGE)
+    data = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+    return {"metadata": {"name": "inferenceservice-config"}, "data": data}
+
+
+def parsed(**values: Any) -> GlobalConfig:
+    return parse_config(config_map(**values), "kserve")
+
+
+def refusal(found: dict[str, Any] | None) -> str:
+    with pytest.raises(PlanError) as caught:
+        parse_config(found, "kserve")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "namespace", "name"),
+    [
+        ("kserve/kserve-ingress-gateway", "kserve", "kserve-ingress-gateway"),
+        ("openshift-ingress/openshift-ai-inference", "openshift-ingress", "openshift-ai-inference"),
+        ("gateway", "kserve", "gateway"),
+        ("a/b/c", "kserve", "a/b/c"),
+        ("", "kserve", ""),
+    ],
+)
+def test_the_ingress_gateway_is_split_at_its_one_slash(written: str, namespace: str, name: str) -> None:
+    config = parsed(ingress={**INGRESS, "kserveIngressGateway": written})
+    assert (config.ingress_gateway_namespace, config.ingress_gateway_name) == (namespace, name)
+
+
+def test_settings_are_kept_as_written() -> None:
+    config = parsed(
+        storageInitializer={
+            **STORAGE,
+            "image": "i",
+            "cpuModelcar": "",
+            "uidModelcar": 1010,
+            "enableModelcar": True,
+        },
+        credentials={
+            "storageSpecSecretName": "storage-config",
+            "gcs": {"gcsCredentialFileName": "gcs.json"},
+            "s3": {"s3AccessKeyIDName": "ID", "s3CABundle": "/certs"},
+        },
+    )
+    assert config.system_namespace == "kserve"
+    assert (config.storage.memory_limit, config.storage.cpu_modelcar) == ("1Gi", "")
+    assert (config.storage.uid_modelcar, config.storage.enable_modelcar) == (1010, True)
+    assert config.credentials.gcs_credential_file_name == "gcs.json"
+    assert (config.credentials.s3.access_key_id_name, config.credentials.s3.ca_bundle) == ("ID", "/certs")
+    assert config.credentials.s3.endpoint == ""
+
+
+def test_a_missing_config_map_is_told_as_the_api_server_does() -> None:
+    assert refusal(None) == (
+        'failed to load InferenceServiceConfigMap: configmaps "inferenceservice-config" not found'
+    )
+
+
+INGRESS_PREFIX = "failed to convert InferenceServiceConfigMap to IngressConfig: "
+GATEWAY_PREFIX = f"{INGRESS_PREFIX}invalid ingress config - kserveIngressGateway "
+
+
+@pytest.mark.parametrize(
+    ("ingress", "text"),
+    [
+        ("{", f"{INGRESS_PREFIX}unable to parse ingress config json: "),
+        ("[]", f"{INGRESS_PREFIX}unable to parse ingress config json: "),
+        (
+            {"enableGatewayApi": "yes"},
+            f"{INGRESS_PREFIX}unable to parse ingress config json: enableGatewayApi: ",
+        ),
+        ({"enableGatewayApi": True}, f"{GATEWAY_PREFIX}is required"),
+        (
+            {"enableGatewayApi": True, "kserveIngressGateway": "a"},
+            f"{GATEWAY_PREFIX}should be in the format <namespace>/<name>",
+        ),
+        (
+            {"enableGatewayApi": True, "kserveIngressGateway": "a/b/c"},
+            f"{GATEWAY_PREFIX}should be in the format <namespace>/<name>",
+        ),
+        (
+            {"enableGatewayApi": True, "kserveIngressGateway": "A/b"},
+            f"{GATEWAY_PREFIX}gateway namespace is invalid",
+        ),
+        (
+            {"enableGatewayApi": True, "kserveIngressGateway": "a/"},
+            f"{GATEWAY_PREFIX}gateway name is invalid",
+        ),
+        ({}, f"{INGRESS_PREFIX}invalid ingress config - ingressGateway is required"),
+        (
+            {**INGRESS, "pathTemplate": "/{{ .Name"},
+            f"{INGRESS_PREFIX}invalid ingress config, unable to parse pathTemplate: ",
+        ),
+        (
+            {**INGRESS, "pathTemplate": "/{{ if .Name }}", "ingressDomain": "d"},
+            f"{INGRESS_PREFIX}invalid ingress config, unable to parse pathTemplate: ",
+        ),
+        (
+            {**INGRESS, "pathTemplate": "/{{ .Name }}"},
+            f"{INGRESS_PREFIX}invalid ingress config - ingressDomain is required if pathTemplate is given",
+        ),
+    ],
+)
+def test_refused_ingress_settings(ingress: Any, text: str) -> None:
+    assert refusal(config_map(ingress=ingress)).startswith(text)
+
+
+def test_a_path_template_beyond_our_subset_is_accepted() -> None:
+    parsed(ingress={**INGRESS, "pathTemplate": '/{{ printf "%s" .Name }}', "ingressDomain": "d"})
+
+
+STORAGE_PREFIX = "failed to convert InferenceServiceConfigMap to StorageInitializerConfig: "
+
+
+@pytest.mark.parametrize(
+    ("storage", "text"),
+    [
+        ("nope", "Unable to unmarshall storageInitializer json string due to "),
+        (
+            {},
+            'failed to parse resource configuration for "storageInitializer"."memoryRequest": quantities must match',
+        ),
+        (
+            {**STORAGE, "cpuLimit": "much", "cpuModelcar": "x"},
+            'failed to parse resource configuration for "storageInitializer"."cpuLimit": ',
+        ),
+        (
+            {**STORAGE, "memoryModelcar": "x"},
+            'failed to parse resource configuration for "storageInitializer"."memoryModelcar": ',
+        ),
+    ],
+)
+def test_refused_storage_settings(storage: Any, text: str) -> None:
+    assert refusal(config_map(storageInitializer=storage)).startswith(STORAGE_PREFIX + text)
+
+
+def test_storage_settings_are_mandatory() -> None:
+    assert refusal({"data": {}}).startswith(
+        f'{STORAGE_PREFIX}failed to parse resource configuration for "storage'
+    )
+
+
+def test_refused_credentials() -> None:
+    assert refusal(config_map(credentials="{")).startswith(
+        "failed to convert InferenceServiceConfigMap to CredentialConfig: unable to parse credential config json: "
+    )
