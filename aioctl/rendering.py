@@ -1,0 +1,70 @@
+"""`aioctl render`: reads a service and presets from files, prints the children; what they are is decided in `plan`."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from aioctl import shipped
+from aioctl.plan.model import PlanError, Policy
+from aioctl.plan.render import Rendering, render
+
+
+class RenderError(Exception):
+    """Nothing could be rendered; the text names the file and what is wrong with it."""
+
+
+def render_file(file: Path, configs: Path | None, *, explain: bool) -> str:
+    """The children (or with `explain` the origin of each field) of every LLMInferenceService in the file, as YAML text.
+
+    Objects of other kinds in the file count as being in the cluster. Raises RenderError.
+    """
+    given = _read(file)
+    services = [obj for obj in given if obj.get("kind") == "LLMInferenceService"]
+    if not services:
+        raise RenderError(f"{file}: holds no LLMInferenceService")
+    others = [obj for obj in given if obj.get("kind") != "LLMInferenceService"]
+    folder = configs if configs is not None else shipped.presets_folder()
+    around = [*_folder(folder), *others]
+    policy = Policy(auth_disabled=True)
+    parts = []
+    for service in services:
+        try:
+            made = render(service, around, policy=policy, now=datetime.now(UTC))
+        except PlanError as error:
+            raise RenderError(f"{file}: {error}") from error
+        parts.append(_explained(made) if explain else _printed(made))
+    return "".join(parts)
+
+
+def _printed(made: Rendering) -> str:
+    comments = [f"# assumed to exist: {name}\n" for name in made.assumed]
+    comments += [f"# not rendered further: {problem}\n" for problem in made.problems]
+    return "".join(comments) + yaml.safe_dump_all(
+        made.children, sort_keys=False, width=120, explicit_start=True
+    )
+
+
+def _explained(made: Rendering) -> str:
+    width = max((len(source) for _, source in made.fields), default=0)
+    lines = [f"{source.ljust(width)}  {path}\n" for path, source in made.fields]
+    return "".join(lines) + "".join(f"# {problem}\n" for problem in made.problems)
+
+
+def _folder(folder: Path) -> list[dict[str, Any]]:
+    try:
+        return list(shipped.objects(folder))
+    except (OSError, yaml.YAMLError) as error:
+        raise RenderError(f"{folder}: {error}") from error
+
+
+def _read(file: Path) -> list[dict[str, Any]]:
+    try:
+        documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RenderError(f"{file}: {error}") from error
+    for document in documents:
+        if document is not None and not isinstance(document, dict):
+            raise RenderError(f"{file}: holds a document that is no object")
+    return [document for document in documents if document]
