@@ -73,12 +73,13 @@ def demo(services: int, serve: bool, gateway_delay: float, timeout: float) -> No
     from aioctl import demo as show
     from aioctl import logs
     from aioctl.settings import LogFormat, LogLevel
+    from aioctl.stage import StageError
 
     logs.configure(LogLevel.WARNING, LogFormat.CONSOLE)
     options = show.Options(services=services, serve=serve, gateway_delay=gateway_delay, timeout=timeout)
     try:
         sys.exit(anyio.run(lambda: show.run(options)))
-    except show.DemoError as error:
+    except StageError as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -6,18 +6,13 @@ webhooks over TLS, and this one, which creates the services as a user would and 
 
 import contextlib
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +22,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from aioctl import shipped
+from aioctl import shipped, stage
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind
 from aioctl.api.names import MIGRATED
@@ -35,17 +30,11 @@ from aioctl.api.objects import dig, name_of, namespace_of
 from aioctl.kube.client import Client
 from aioctl.kube.config import load_config
 from aioctl.progress import ProgressError, Snapshot, read
-from aioctl.serving import pki
 from aioctl.sim import seed
 
-START_DEADLINE = 20.0
 POLL = 0.25
 SETTLE = 5.0
 INTERRUPTED = 130
-
-
-class DemoError(Exception):
-    """The demo could not be shown; the text says which part failed and where its log is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +48,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Scene:
     """What runs: addresses and files."""
 
     folder: Path
@@ -71,7 +60,7 @@ class Stage:
 async def run(options: Options) -> int:
     """The whole demo; 0 when every service was migrated, 1 otherwise, 130 when it was told to stop.
 
-    Raises DemoError when it cannot be shown.
+    Raises StageError when it cannot be shown.
     """
     code = INTERRUPTED
     async with anyio.create_task_group() as group:
@@ -90,25 +79,25 @@ async def run(options: Options) -> int:
 async def _show(options: Options) -> int:
     console = Console()
     with tempfile.TemporaryDirectory(prefix="aioctl-demo-") as name:
-        async with _stage(Path(name), options) as stage, httpx.AsyncClient() as http:
+        async with _scene(Path(name), options) as scene, httpx.AsyncClient() as http:
             console.print(
-                f"[bold]embedded cluster[/] at {stage.cluster}, kubeconfig {stage.kubeconfig}", soft_wrap=True
+                f"[bold]embedded cluster[/] at {scene.cluster}, kubeconfig {scene.kubeconfig}", soft_wrap=True
             )
-            console.print(f"[bold]controller[/] metrics at {stage.metrics}", soft_wrap=True)
-            config = await load_config(str(stage.kubeconfig))
+            console.print(f"[bold]controller[/] metrics at {scene.metrics}", soft_wrap=True)
+            config = await load_config(str(scene.kubeconfig))
             client = Client(config.wire())
             try:
                 await _install_presets(client)
                 began = time.monotonic()
                 async with anyio.create_task_group() as group:
                     group.start_soon(_create, client, options.services)
-                    last = await _follow(http, stage, options, console, began)
+                    last = await _follow(http, scene, options, console, began)
                     group.cancel_scope.cancel()
                 took = time.monotonic() - began
                 await _settle(client)
                 code = await _summary(client, console, last, options, took)
                 if options.serve:
-                    await _serve(console, stage)
+                    await _serve(console, scene)
             finally:
                 with anyio.CancelScope(shield=True):
                     await client.aclose()
@@ -116,83 +105,16 @@ async def _show(options: Options) -> int:
 
 
 @asynccontextmanager
-async def _stage(folder: Path, options: Options) -> AsyncIterator[Stage]:
-    """Cluster and controller as processes; both are ended on the way out, however that comes."""
-    webhook, metrics, health = _free_ports(3)
-    certificates = _write_certificates(folder)
+async def _scene(folder: Path, options: Options) -> AsyncIterator[Scene]:
+    ports = stage.Ports.free()
+    certificates = stage.write_certificates(folder)
     kubeconfig = folder / "kubeconfig"
-    cluster_command = [
-        sys.executable, "-m", "aioctl.sim", "--port", "0", "--kubeconfig", str(kubeconfig), "--scenario", "demo",
-        "--webhook-url", f"https://localhost:{webhook}", "--webhook-ca", str(certificates / "ca.crt"),
-        "--gateway-delay", str(options.gateway_delay),
-    ]  # fmt: skip
-    environment = {
-        **os.environ,
-        "KUBECONFIG": str(kubeconfig),
-        "AIOCTL_WEBHOOK_HOST": "127.0.0.1",
-        "AIOCTL_WEBHOOK_PORT": str(webhook),
-        "AIOCTL_METRICS_HOST": "127.0.0.1",
-        "AIOCTL_METRICS_PORT": str(metrics),
-        "AIOCTL_HEALTH_HOST": "127.0.0.1",
-        "AIOCTL_HEALTH_PORT": str(health),
-        "AIOCTL_CERT_DIR": str(certificates),
-        "AIOCTL_LEADER_ELECTION": "false",
-        "LLMISVC_AUTH_DISABLED": "true",
-    }
-    async with _process("cluster", cluster_command, folder, dict(os.environ)) as cluster:
-        address = await _first_line(cluster, folder)
-        async with _process(
-            "controller", [sys.executable, "-m", "aioctl", "run"], folder, environment
-        ) as controller:
-            await _ready(f"http://127.0.0.1:{health}/readyz", controller, folder)
-            yield Stage(folder, kubeconfig, f"http://127.0.0.1:{metrics}/metrics", address)
-
-
-@asynccontextmanager
-async def _process(
-    name: str, command: Sequence[str], folder: Path, environment: Mapping[str, str]
-) -> AsyncIterator[anyio.abc.Process]:
-    with (folder / f"{name}.log").open("wb") as log:
-        process = await anyio.open_process(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment
-        )
-        try:
-            yield process
-        finally:
-            with anyio.CancelScope(shield=True):
-                with contextlib.suppress(ProcessLookupError):
-                    process.terminate()
-                with anyio.move_on_after(10):
-                    await process.wait()
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.aclose()
-
-
-async def _first_line(process: anyio.abc.Process, folder: Path) -> str:
-    """The cluster says where it listens in one line of JSON."""
-    line = b""
-    with anyio.move_on_after(START_DEADLINE):
-        while process.stdout is not None and not line.endswith(b"\n"):
-            try:
-                line += await process.stdout.receive(4096)
-            except anyio.EndOfStream:
-                break
-    try:
-        return str(json.loads(line)["server"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DemoError(f"the embedded cluster did not start:\n{_tail(folder / 'cluster.log')}") from error
-
-
-async def _ready(url: str, process: anyio.abc.Process, folder: Path) -> None:
-    async with httpx.AsyncClient() as http:
-        with anyio.move_on_after(START_DEADLINE):
-            while process.returncode is None:
-                with contextlib.suppress(httpx.HTTPError):
-                    if (await http.get(url, timeout=5)).status_code == httpx.codes.OK:
-                        return
-                await anyio.sleep(0.1)
-    raise DemoError(f"the controller did not get ready:\n{_tail(folder / 'controller.log')}")
+    played = ["--scenario", "demo", "--gateway-delay", str(options.gateway_delay)]
+    async with (
+        stage.cluster(folder, ports, certificates, played) as address,
+        stage.controller(folder, ports, certificates, kubeconfig),
+    ):
+        yield Scene(folder, kubeconfig, ports.metrics_page, address)
 
 
 async def _install_presets(client: Client) -> None:
@@ -216,7 +138,7 @@ async def _create(client: Client, count: int) -> None:
 
 
 async def _follow(
-    http: httpx.AsyncClient, stage: Stage, options: Options, console: Console, began: float
+    http: httpx.AsyncClient, scene: Scene, options: Options, console: Console, began: float
 ) -> Snapshot:
     """Shows the metrics page until all are migrated or the time is over; answers the last reading."""
     last = Snapshot()
@@ -225,7 +147,7 @@ async def _follow(
     with live or contextlib.nullcontext():
         while time.monotonic() - began < options.timeout:
             with contextlib.suppress(ProgressError):
-                last = await read(http, stage.metrics)
+                last = await read(http, scene.metrics)
             line = _line(last, options.services, time.monotonic() - began)
             if live is not None:
                 live.update(_table(last, options.services, time.monotonic() - began))
@@ -339,34 +261,9 @@ async def _all(client: Client, kind: Kind) -> AsyncIterator[dict[str, Any]]:
             yield json.loads(raw)
 
 
-async def _serve(console: Console, stage: Stage) -> None:
+async def _serve(console: Console, scene: Scene) -> None:
     console.print("still up; interrupt to stop. Look into it with:")
-    console.print(f"  export KUBECONFIG={stage.kubeconfig}", highlight=False)
+    console.print(f"  export KUBECONFIG={scene.kubeconfig}", highlight=False)
     console.print("  kubectl get llminferenceservices,httproutes,inferencepools -A", highlight=False)
-    console.print(f"  curl {stage.metrics}", highlight=False)
+    console.print(f"  curl {scene.metrics}", highlight=False)
     await anyio.sleep_forever()
-
-
-def _write_certificates(folder: Path) -> Path:
-    """A CA and a leaf for the webhook, as files, as cert-manager would mount them."""
-    place = folder / "webhook-certificates"
-    place.mkdir()
-    now = datetime.now(UTC)
-    ca = pki.create_ca("aioctl demo", now=now, lifetime=timedelta(days=1))
-    leaf = pki.issue_leaf(ca, ["localhost"], now=now, lifetime=timedelta(days=1))
-    (place / "ca.crt").write_bytes(ca.crt)
-    (place / "tls.crt").write_bytes(leaf.crt)
-    (place / "tls.key").write_bytes(leaf.key)
-    return place
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-
-
-def _tail(log: Path) -> str:
-    return log.read_text(errors="replace")[-3000:] if log.exists() else "(no log)"

@@ -18,7 +18,7 @@ from typing import Any, Final
 import anyio
 import structlog
 
-from aioctl.kube.http import Credentials, HttpWire
+from aioctl.kube.http import USER_AGENT, Credentials, HttpWire
 
 REFRESH: Final = 60.0
 """Seconds between looks at token files and tokens about to expire; kubelet renews mounted tokens an hour ahead."""
@@ -50,7 +50,7 @@ class ClusterConfig:
     source: str = ""
     """Where this came from, for the log."""
 
-    def wire(self, *, connections: int = 50) -> HttpWire:
+    def wire(self, *, connections: int = 50, user_agent: str = USER_AGENT) -> HttpWire:
         """A new wire to this server."""
         return HttpWire(
             self.server,
@@ -59,6 +59,7 @@ class ClusterConfig:
             server_hostname=self.server_hostname,
             proxy=self.proxy,
             connections=connections,
+            user_agent=user_agent,
         )
 
 

@@ -1,0 +1,182 @@
+"""The processes that demo and bench watch: the embedded cluster, and the controller as `aioctl run` starts it.
+
+Each is a child of its own with its log in the given folder; it is ended on the way out, however that comes. Nothing here
+knows what is played on the stage.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import anyio
+import anyio.abc
+import httpx
+
+from aioctl.serving import pki
+
+START_DEADLINE = 20.0
+"""Seconds until a process has said that it is ready."""
+STOP_DEADLINE = 10.0
+
+
+class StageError(Exception):
+    """A process did not start; the text says which, and shows the end of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the controller listens, on loopback."""
+
+    webhook: int
+    metrics: int
+    health: int
+
+    @classmethod
+    def free(cls) -> "Ports":
+        return cls(*_free_ports(3))
+
+    @property
+    def webhook_url(self) -> str:
+        return f"https://localhost:{self.webhook}"
+
+    @property
+    def metrics_page(self) -> str:
+        return f"http://127.0.0.1:{self.metrics}/metrics"
+
+
+@asynccontextmanager
+async def cluster(
+    folder: Path, ports: Ports, certificates: Path, options: Sequence[str] = ()
+) -> AsyncIterator[str]:
+    """The embedded cluster, its kubeconfig in `folder/kubeconfig`; yields its address. Raises StageError."""
+    command = [
+        sys.executable, "-m", "aioctl.sim", "--port", "0", "--kubeconfig", str(folder / "kubeconfig"),
+        "--webhook-url", ports.webhook_url, "--webhook-ca", str(certificates / "ca.crt"), *options,
+    ]  # fmt: skip
+    async with process("cluster", command, folder) as running:
+        yield await _first_line(running, folder)
+
+
+@asynccontextmanager
+async def controller(
+    folder: Path,
+    ports: Ports,
+    certificates: Path,
+    kubeconfig: Path,
+    settings: Mapping[str, str] | None = None,
+    *,
+    core: int | None = None,
+) -> AsyncIterator[int]:
+    """`aioctl run`, ready; yields its process id. `settings` are further environment variables; `core` is the only
+    processor it may use. Raises StageError."""
+    environment = {
+        "KUBECONFIG": str(kubeconfig),
+        "AIOCTL_WEBHOOK_HOST": "127.0.0.1",
+        "AIOCTL_WEBHOOK_PORT": str(ports.webhook),
+        "AIOCTL_METRICS_HOST": "127.0.0.1",
+        "AIOCTL_METRICS_PORT": str(ports.metrics),
+        "AIOCTL_HEALTH_HOST": "127.0.0.1",
+        "AIOCTL_HEALTH_PORT": str(ports.health),
+        "AIOCTL_CERT_DIR": str(certificates),
+        "AIOCTL_LEADER_ELECTION": "false",
+        "LLMISVC_AUTH_DISABLED": "true",
+        **(settings or {}),
+    }
+    command = [sys.executable, "-m", "aioctl", "run"]
+    async with process("controller", command, folder, environment, core=core) as running:
+        await _ready(f"http://127.0.0.1:{ports.health}/readyz", running, folder)
+        yield running.pid
+
+
+@asynccontextmanager
+async def process(
+    name: str,
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    core: int | None = None,
+) -> AsyncIterator[anyio.abc.Process]:
+    """A child with `environment` beside our own; its standard error goes to `<name>.log` in the folder."""
+    with (folder / f"{name}.log").open("wb") as log:
+        child = await anyio.open_process(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env={**os.environ, **(environment or {})},
+        )
+        try:
+            if core is not None:
+                # Before its interpreter has started a thread, which would keep the old mask.
+                os.sched_setaffinity(child.pid, {core})
+            yield child
+        finally:
+            with anyio.CancelScope(shield=True):
+                with contextlib.suppress(ProcessLookupError):
+                    child.terminate()
+                with anyio.move_on_after(STOP_DEADLINE):
+                    await child.wait()
+                with contextlib.suppress(ProcessLookupError):
+                    child.kill()
+                await child.aclose()
+
+
+def write_certificates(folder: Path) -> Path:
+    """A CA and a leaf for the webhook on localhost, as files, as cert-manager would mount them; answers their folder."""
+    place = folder / "webhook-certificates"
+    place.mkdir()
+    now = datetime.now(UTC)
+    ca = pki.create_ca("aioctl stage", now=now, lifetime=timedelta(days=1))
+    leaf = pki.issue_leaf(ca, ["localhost"], now=now, lifetime=timedelta(days=1))
+    (place / "ca.crt").write_bytes(ca.crt)
+    (place / "tls.crt").write_bytes(leaf.crt)
+    (place / "tls.key").write_bytes(leaf.key)
+    return place
+
+
+async def _first_line(running: anyio.abc.Process, folder: Path) -> str:
+    """The cluster says where it listens in one line of JSON."""
+    line = b""
+    with anyio.move_on_after(START_DEADLINE):
+        while running.stdout is not None and not line.endswith(b"\n"):
+            try:
+                line += await running.stdout.receive(4096)
+            except anyio.EndOfStream:
+                break
+    try:
+        return str(json.loads(line)["server"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StageError(f"the embedded cluster did not start:\n{tail(folder / 'cluster.log')}") from error
+
+
+async def _ready(url: str, running: anyio.abc.Process, folder: Path) -> None:
+    async with httpx.AsyncClient() as http:
+        with anyio.move_on_after(START_DEADLINE):
+            while running.returncode is None:
+                with contextlib.suppress(httpx.HTTPError):
+                    if (await http.get(url, timeout=5)).status_code == httpx.codes.OK:
+                        return
+                await anyio.sleep(0.1)
+    raise StageError(f"the controller did not get ready:\n{tail(folder / 'controller.log')}")
+
+
+def _free_ports(count: int) -> Iterator[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        yield from [one.getsockname()[1] for one in sockets]
+
+
+def tail(log: Path) -> str:
+    """The end of a log, for a message."""
+    return log.read_text(errors="replace")[-3000:] if log.exists() else "(no log)"
