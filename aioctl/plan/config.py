@@ -4,12 +4,11 @@ Each value of the ConfigMap is a JSON text of its own. Settings stay as written,
 they are used. All problems are PlanErrors with the Go controller's texts; nothing is read from the cluster here.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
-
-import msgspec
 
 from aioctl.api import quantity
 from aioctl.api.names import CONFIG_MAP_NAME
@@ -65,7 +64,7 @@ def _converted(title: str, read: Callable[[], _Part]) -> _Part:
 
 def _decoded(json_text: str) -> Mapping[str, Any]:
     """The object in a JSON text. Raises ValueError."""
-    found = msgspec.json.decode(json_text)
+    found = json.loads(json_text)
     if found is not None and not isinstance(found, dict):
         raise ValueError("expected an object")
     return found or {}

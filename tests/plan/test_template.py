@@ -166,6 +166,7 @@ PARSE = "failed to parse template config: template: config:1: "
         ("{{ (.Spec).Replicas }}", "fields of an expression are not supported"),
         ("{{ 1.5 }}", 'illegal number syntax: "1.5"'),
         ("{{ 99999999999999999999 }}", 'illegal number syntax: "99999999999999999999"'),
+        ("{{ and" + " 1" * 20_000 + " }}", "more than 20000 words in one string"),
         ("{{ " + "(" * 200 + "1" + ")" * 200 + " }}", "nested deeper than 100"),
     ],
 )

@@ -139,8 +139,6 @@ class _Run:
     ) -> Value:
         given = len(operands) + (last is not None)
         if function.name in _SHORT_CIRCUIT:
-            if not given:
-                raise _failure(f"wrong number of args for {function}: want at least 1 got 0", function)
             return self._short_circuit(function, operands, dot, last)
         builtin = BUILTINS[function.name]
         if given < builtin.count or (given > builtin.count and not builtin.at_least):
@@ -159,15 +157,13 @@ class _Run:
     ) -> Value:
         """The first operand that decides, else the last one; operands after the deciding one are not looked at."""
         ends_at = _SHORT_CIRCUIT[function.name]
-        value = last
-        for word in operands:
+        for left, word in zip(range(len(operands) - 1, -1, -1), operands, strict=True):
             value = self._operand(word, dot)
-            if truth(value) is ends_at:
+            if truth(value) is ends_at or (not left and last is None):
                 return value
-        if last is not None:
-            return last
-        assert value is not None  # noqa: S101 - one operand at least, checked by the caller
-        return value
+        if last is None:
+            raise _failure(f"wrong number of args for {function}: want at least 1 got 0", function)
+        return last
 
     def _argument(self, builtin: Builtin, place: int, word: Operand, dot: Value) -> Value:
         is_text = place < builtin.texts

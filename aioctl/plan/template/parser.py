@@ -6,7 +6,7 @@ so, never passed through. Work is linear in the text; nesting is bounded.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from functools import lru_cache
 
 from aioctl.plan.template.errors import ParseError
@@ -32,6 +32,8 @@ from aioctl.plan.template.nodes import (
 FUNCTIONS = frozenset({"ChildName", "and", "or", "not", "eq", "ne", "printf"})
 MAX_DEPTH = 100
 """Branches and parentheses inside each other; a bound on recursion, far beyond any real preset."""
+MAX_TOKENS = 20_000
+"""Words and marks in one string, a bound on work: about fifty times what the longest preset script has."""
 
 _INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]{0,18})")
 _INT64 = range(-(2**63), 2**63)
@@ -46,8 +48,9 @@ _OPERANDS = frozenset(
 
 
 class _Parser:
-    def __init__(self, stream: Iterable[Token]) -> None:
-        self._tokens = list(stream)
+    def __init__(self, stream: Iterator[Token]) -> None:
+        self._stream = stream
+        self._tokens = [next(stream)]
         self._place = 0
         self._depth = 0
 
@@ -64,8 +67,13 @@ class _Parser:
 
     def _next(self) -> Token:
         token = self._tokens[self._place]
-        if self._place < len(self._tokens) - 1:
-            self._place += 1
+        if token.kind in (Kind.END, Kind.ERROR):
+            return token
+        self._place += 1
+        if self._place == len(self._tokens):
+            if self._place > MAX_TOKENS:
+                raise ParseError(f"more than {MAX_TOKENS} words in one string", token.at)
+            self._tokens.append(next(self._stream))
         return token
 
     def _peek_non_space(self) -> Token:
@@ -97,15 +105,17 @@ class _Parser:
     def _list(self) -> tuple[tuple[Node, ...], Token]:
         """Nodes up to the action `else` or `end`, or up to the end of the string."""
         nodes: list[Node] = []
+        pieces: list[str] = []
         while True:
             token = self._next()
             if token.kind is Kind.TEXT:
-                text = unescape(token.text)
-                if nodes and isinstance(nodes[-1], Text):
-                    # Only a comment can stand between two texts.
-                    text = nodes.pop().text + text  # type: ignore[union-attr]
-                nodes.append(Text(text))
-            elif token.kind is Kind.LEFT:
+                # A comment leaves two texts beside each other; they become one.
+                pieces.append(unescape(token.text))
+                continue
+            if pieces:
+                nodes.append(Text("".join(pieces)))
+                pieces.clear()
+            if token.kind is Kind.LEFT:
                 first = self._peek_non_space()
                 if first.kind is Kind.KEYWORD and first.text in ("else", "end"):
                     self._next()
