@@ -41,7 +41,7 @@ async def read(client: httpx.AsyncClient, url: str) -> Snapshot:
         answer = await client.get(url, timeout=TIMEOUT)
         answer.raise_for_status()
     except httpx.HTTPError as error:
-        raise ProgressError(f"cannot read {url}: {error or type(error).__name__}") from error
+        raise ProgressError(f"cannot read {url}: {str(error) or type(error).__name__}") from error
     try:
         return parse(answer.text)
     except ValueError as error:

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import msgspec
-
 from aioctl.api import names
 from aioctl.api.defaulting import apply_defaults
+from aioctl.api.encoding import from_json, to_json
 from aioctl.api.kinds import CONFIG
 from aioctl.api.objects import FieldError, Object, mapping, name_of, namespace_of, present, sequence, text
 from aioctl.plan import presets
@@ -98,14 +97,14 @@ def _find(obs: Observation, service: Object, policy: Policy, name: str) -> Contr
 
 def _contribution(config: Object, title: str) -> Contribution:
     try:
-        return Contribution(title, _config_spec(msgspec.json.encode(mapping(config, "spec"))))
+        return Contribution(title, _config_spec(to_json(mapping(config, "spec"))))
     except FieldError as error:
         raise PlanError(f"{title}: {error}") from error
 
 
 @lru_cache(maxsize=512)
 def _config_spec(encoded: bytes) -> Tree:
-    return _as_merged(msgspec.json.decode(encoded))
+    return _as_merged(from_json(encoded))
 
 
 def _as_merged(spec: Tree) -> Tree:
