@@ -193,7 +193,7 @@ def _gateway_reference() -> Schema:
 def _pool_spec(embedded: Embedded, flavour: Flavour) -> Schema:
     schema = _embed("Spec of the InferencePool that is made.", embedded.pools[flavour.version])
     if flavour.partial:
-        del schema["required"]
+        schema.pop("required", None)
     return schema
 
 

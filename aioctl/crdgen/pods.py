@@ -55,7 +55,7 @@ def pod_spec(document: Mapping[str, Any]) -> Schema:
     if POD_SPEC not in schemas:
         raise SourceError(f"the OpenAPI document holds no components.schemas[{POD_SPEC!r}]")
     schema = _inlined(schemas, schemas[POD_SPEC])
-    del schema["required"]
+    schema.pop("required", None)
     return schema
 
 

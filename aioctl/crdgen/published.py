@@ -25,12 +25,21 @@ def http_route_spec(standard: Mapping[str, Any], experimental: Mapping[str, Any]
         )
     schema = spec_of(experimental, "v1")
     _keep_what_both_say(schema, spec_of(standard, "v1"))
-    rule = schema["properties"]["rules"]["items"]["properties"]
-    backend = rule["backendRefs"]["items"]["properties"]
-    for filters in (rule["filters"], backend["filters"]):
-        redirect = filters["items"]["properties"]["requestRedirect"]["properties"]
-        redirect["statusCode"]["enum"] = list(_CODES)
+    for filters in ("rules[].filters[]", "rules[].backendRefs[].filters[]"):
+        field(schema, f"{filters}.requestRedirect.statusCode")["enum"] = list(_CODES)
     return schema
+
+
+def field(schema: Schema, path: str) -> Schema:
+    """The schema of the field at a path such as `rules[].matches[].path`. Raises SourceError."""
+    at = schema
+    for part in path.split("."):
+        name, items = part.removesuffix("[]"), part.endswith("[]")
+        at = at.get("properties", {}).get(name)
+        at = at.get("items") if items and at is not None else at
+        if at is None:
+            raise SourceError(f"HTTPRouteSpec has no field {path}: give the CRD of HTTPRoute")
+    return at
 
 
 def _keep_what_both_say(schema: Schema, other: Schema) -> None:
@@ -50,22 +59,23 @@ def _keep_what_both_say(schema: Schema, other: Schema) -> None:
 def for_templates(http_route: Schema) -> Schema:
     """The same for the Config kind: rules that template expressions would break are left out (spec 10 section 2.4)."""
     schema = copy.deepcopy(http_route)
-    fields = schema["properties"]
-    rule = fields["rules"]["items"]["properties"]
-    del rule["matches"]["items"]["properties"]["path"][_VALIDATIONS]
-    del rule["filters"]["items"]["properties"]["urlRewrite"]["properties"]["path"][_VALIDATIONS]
-    del fields["parentRefs"]["items"]["properties"]["namespace"]["pattern"]
+    for path in ("rules[].matches[].path", "rules[].filters[].urlRewrite.path"):
+        field(schema, path).pop(_VALIDATIONS, None)
+    field(schema, "parentRefs[].namespace").pop("pattern", None)
     return schema
 
 
 def spec_of(crd: Mapping[str, Any], version: str) -> Schema:
     """The schema of `spec` at that version of a published CRD, without descriptions. Raises SourceError."""
     for entry in (crd.get("spec") or {}).get("versions") or ():
-        if entry.get("name") == version:
-            schema: Schema = without_descriptions(entry["schema"]["openAPIV3Schema"]["properties"]["spec"])
+        root = (entry.get("schema") or {}).get("openAPIV3Schema") or {}
+        if entry.get("name") == version and "spec" in root.get("properties", {}):
+            schema: Schema = without_descriptions(root["properties"]["spec"])
             return schema
     name = (crd.get("metadata") or {}).get("name", "the file")
-    raise SourceError(f"{name} has no version {version}: give the CRD of the release that serves it")
+    raise SourceError(
+        f"{name} has no schema of `spec` at version {version}: give the CRD of the release that serves it"
+    )
 
 
 def without_descriptions(node: Any) -> Any:

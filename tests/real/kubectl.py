@@ -3,13 +3,25 @@
 import contextlib
 import json
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from tests.real.build import Assets
 from tests.real.cluster import RealCluster, running
+
+SERVED_DEADLINE = 30.0
+
+
+class Applied(NamedTuple):
+    """What an apply did."""
+
+    objects: tuple[str, ...]
+    """`<kind>[.<group>]/<name>` of every object."""
+    warnings: str
+    """What kubectl wrote beside that, warnings of the API server for one; empty when there was nothing to say."""
 
 
 class KubectlError(AssertionError):
@@ -45,17 +57,32 @@ class Kubectl:
         """`get ... -o json`, decoded. Raises KubectlError."""
         return json.loads(self("get", *arguments, "-o", "json"))
 
-    def apply(self, *sources: Path, documents: str = "") -> str:
-        """Server-side apply of files, or of YAML text; what it warned about. Unknown fields are errors. Raises KubectlError."""
-        files = [f"--filename={source}" for source in sources] or ["--filename=-"]
-        done = self.run("apply", "--server-side", "--validate=strict", *files, stdin=documents)
+    def apply(self, *sources: Path, documents: str = "", kustomize: Path | None = None) -> Applied:
+        """Server-side apply of files or folders, of YAML or JSON text, or of a kustomization. Raises KubectlError.
+
+        Unknown fields are errors.
+        """
+        given = [f"--filename={source}" for source in sources]
+        given += [f"--kustomize={kustomize}"] if kustomize else []
+        done = self.run(
+            "apply", "--server-side", "--validate=strict", *(given or ["--filename=-"]), stdin=documents
+        )
         if done.returncode != 0:
             raise KubectlError(f"kubectl apply: {done.stderr.strip()}")
-        return done.stderr
+        return Applied(tuple(line.split()[0] for line in done.stdout.splitlines()), done.stderr)
 
-    def wait_for_crds(self) -> None:
-        """Until every CRD is served; a second after they were applied that is not yet so."""
-        self("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    def install_crds(self, *sources: Path, documents: str = "") -> Applied:
+        """Applies CRDs and returns once their kinds are served, a second or two later. Raises KubectlError."""
+        applied = self.apply(*sources, documents=documents)
+        wanted = {
+            name.partition("/")[2] for name in applied.objects if name.startswith("customresourcedefinition.")
+        }
+        deadline = time.monotonic() + SERVED_DEADLINE
+        while missing := wanted - set(self("api-resources", "--output=name", "--cached=false").split()):
+            if time.monotonic() > deadline:
+                raise KubectlError(f"not served after {SERVED_DEADLINE:g} s: {', '.join(sorted(missing))}")
+            time.sleep(0.1)  # another process works; there is nothing to await
+        return applied
 
     def token(self, namespace: str, account: str) -> str:
         """A token of the ServiceAccount (TokenRequest), good for an hour. Raises KubectlError."""
@@ -90,6 +117,5 @@ def prepared(assets: Assets) -> Iterator[RealCluster]:
     """A running cluster that serves other people's CRDs."""
     with running(assets) as cluster:
         kubectl = Kubectl.of(assets, cluster)
-        kubectl.apply(*assets.crds)
-        kubectl.wait_for_crds()
+        kubectl.install_crds(*assets.crds)
         yield cluster

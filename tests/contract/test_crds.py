@@ -1,0 +1,217 @@
+"""Our CRDs on a real API server: made of what it serves itself, accepted by it, and as strict as they should be.
+
+Conversion is switched off here, so that a write in v1alpha1 is judged by its schema alone and needs no webhook.
+"""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aioctl.api import conversion
+from aioctl.api.kinds import CONFIG, CONFIG_V1ALPHA1, CRD, SERVICE, SERVICE_V1ALPHA1, Kind
+from aioctl.crdgen.command import crds as crds_command
+from tests.contract.bad_objects import BAD, DROP, Bad, changed, valid
+from tests.real import schemas
+from tests.real.api import Api
+from tests.real.build import Assets
+from tests.real.cluster import RealCluster
+from tests.real.kubectl import Kubectl
+from tests.support import shared_data
+
+pytestmark = pytest.mark.real
+DEPLOYED = Path(__file__).parents[2] / "deploy" / "crds"
+NAMES = ("llminferenceservices", "llminferenceserviceconfigs")
+KINDS = {(kind.kind, kind.version): kind for kind in (SERVICE, SERVICE_V1ALPHA1, CONFIG, CONFIG_V1ALPHA1)}
+
+
+@pytest.fixture(scope="module")
+def api(own_real_cluster: RealCluster, own_kubectl: Kubectl) -> Api:
+    """The cluster with our CRDs, conversion off."""
+    documents = []
+    for name in NAMES:
+        crd = yaml.load((DEPLOYED / f"serving.kserve.io_{name}.yaml").read_text(), yaml.CSafeLoader)
+        crd["spec"]["conversion"] = {"strategy": "None"}
+        documents.append(json.dumps(crd))
+    assert own_kubectl.install_crds(documents="\n---\n".join(documents)).warnings == ""
+    return Api(own_real_cluster)
+
+
+def kind_of(obj: dict[str, Any]) -> Kind:
+    return KINDS[obj["kind"], obj["apiVersion"].rpartition("/")[2]]
+
+
+def path_of(obj: dict[str, Any]) -> str:
+    return kind_of(obj).path("default")
+
+
+def shipped() -> dict[str, Any]:
+    """KServe's samples and presets by file name; skips where they are not here."""
+    found = {**shared_data.documents("samples/*/*.yaml"), **shared_data.documents("samples/*/*/*.yaml")}
+    found |= shared_data.documents("presets/*.yaml")
+    objects = {}
+    for name, documents in found.items():
+        for document in documents:
+            if document and document["kind"] in (SERVICE.kind, CONFIG.kind):
+                document["metadata"]["namespace"] = "default"
+                objects[name] = document
+    return objects
+
+
+def test_the_committed_crds_are_what_the_command_makes(
+    own_real_cluster: RealCluster, real_assets: Assets, tmp_path: Path
+) -> None:
+    crds_command.main(schemas.arguments(real_assets, own_real_cluster, tmp_path), standalone_mode=False)
+    made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    committed = {path.name: path.read_text() for path in DEPLOYED.glob("serving.kserve.io_*.yaml")}
+    assert made.keys() == committed.keys()
+    for name, text in made.items():
+        assert text == committed[name], f"{name}: run `python -m tests.real.schemas deploy/crds`"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_server_finds_no_fault_with_the_schemas(api: Api, name: str) -> None:
+    crd = api("GET", CRD.path("", f"{name}.serving.kserve.io")).body
+    states = {condition["type"]: condition["status"] for condition in crd["status"]["conditions"]}
+    assert states == {"NamesAccepted": "True", "Established": "True"}
+    assert crd["status"]["storedVersions"] == ["v1alpha2"]
+
+
+def test_all_samples_and_presets_are_accepted(api: Api) -> None:
+    refused = {}
+    for name, document in shipped().items():
+        for version in (document, conversion.down(document)):
+            answer = api.try_create(path_of(version), version)
+            if answer.status != 201:
+                refused[name, version["apiVersion"]] = answer.message
+    assert refused == {}
+
+
+@pytest.mark.parametrize("kind", ["service", "config"])
+@pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
+def test_the_object_that_bad_ones_start_from_is_accepted(api: Api, version: str, kind: str) -> None:
+    obj = valid(version, kind)
+    answer = api.try_create(path_of(obj), obj)
+    assert (answer.status, answer.warnings) == (201, ())
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: f"{bad.what}-{bad.version}-{bad.kind}")
+def test_a_bad_object_is_refused_with_its_field(api: Api, bad: Bad) -> None:
+    obj = bad.object()
+    answer = api.try_create(path_of(obj), obj)
+    assert answer.status == 422, answer.body
+    assert bad.field in answer.fields, answer.message
+    assert bad.text in answer.message
+
+
+TEMPLATES: dict[str, dict[str, Any]] = {
+    "path with an expression": {
+        "spec.router.route.http.spec.rules[0].matches[0].path.value": "{{ .Name }}/v1",
+    },
+    "rewrite with an expression": {
+        "spec.router.route.http.spec.rules[0].filters": [
+            {"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch"}}}
+        ],
+    },
+    "parent namespace with an expression": {
+        "spec.router.route.http.spec.parentRefs[0]": {"name": "a", "namespace": "{{ .Namespace }}"},
+    },
+    "part of a pool": {"spec.router.scheduler.pool.spec": {}},
+}
+
+
+@pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
+@pytest.mark.parametrize("what", TEMPLATES)
+def test_a_preset_may_hold_templates_and_parts(api: Api, what: str, version: str) -> None:
+    obj = changed(valid(version, "config"), TEMPLATES[what])
+    assert api.try_create(path_of(obj), obj).status == 201
+    obj = changed(valid(version, "service"), TEMPLATES[what])
+    assert api.try_create(path_of(obj), obj).status == 422
+
+
+@pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
+def test_defaults_are_filled_in(api: Api, version: str) -> None:
+    changes = {"spec.baseRefs": [{}], "spec.template.containers[0].ports": [{"containerPort": 8000}]}
+    obj = changed(valid(version, "service"), changes)
+    spec = api.try_create(path_of(obj), obj).body["spec"]
+    assert spec["baseRefs"] == [{"name": ""}]
+    assert spec["template"]["containers"][0]["ports"] == [{"containerPort": 8000, "protocol": "TCP"}]
+
+
+def test_an_endpoint_picker_is_a_service_that_fails_closed_by_default(api: Api) -> None:
+    obj = valid("v1alpha2", "service")
+    picker = api.try_create(path_of(obj), obj).body["spec"]["router"]["scheduler"]["pool"]["spec"][
+        "endpointPickerRef"
+    ]
+    assert (picker["group"], picker["kind"], picker["failureMode"]) == ("", "Service", "FailClose")
+
+
+@pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
+def test_a_route_with_host_names_only_gets_the_default_rule(api: Api, version: str) -> None:
+    obj = changed(
+        valid(version, "service"), {"spec.router.route.http.spec": {"hostnames": ["a.example.com"]}}
+    )
+    route = api.try_create(path_of(obj), obj).body["spec"]["router"]["route"]["http"]["spec"]
+    assert route["rules"] == [{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]}]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"spec.template.volumes[0]": {"name": "a", "ephemeral": {"volumeClaimTemplate": {
+            "metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}}, "spec": {}}}}},
+        {"spec.template.containers[0].resources.limits": {"cpu": 2, "memory": "1.5Gi", "nvidia.com/gpu": "1"}},
+        {"spec.template.containers[0].livenessProbe.httpGet": {"port": "http", "path": "/"}},
+        {"spec.model.lora.adapters": [{"uri": "hf://a/b", "lora": {"adapters": [{"anything": [1]}]}}]},
+        {"spec.router.route.http.spec.rules[0].retry": {"codes": [500], "attempts": 2}},
+    ],
+    ids=["claim template", "quantities", "port name", "adapters", "experimental route field"],
+)  # fmt: skip
+@pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
+def test_what_is_written_is_kept(api: Api, version: str, change: dict[str, Any]) -> None:
+    # The pools of the two versions differ, and nothing converts them here.
+    obj = changed(valid(version, "service"), {"spec.router.scheduler": DROP, **change})
+    wanted = copy.deepcopy(obj["spec"])
+    answer = api.try_create(path_of(obj), obj)
+    assert answer.status == 201, answer.body
+    assert contains(answer.body["spec"], wanted)
+
+
+def contains(found: Any, wanted: Any) -> bool:
+    """Everything wanted is there; defaults may have been added."""
+    if isinstance(wanted, dict):
+        return all(key in found and contains(found[key], value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return len(found) == len(wanted) and all(map(contains, found, wanted))
+    return bool(found == wanted)
+
+
+def test_an_unknown_field_is_an_error_for_strict_clients(api: Api) -> None:
+    obj = changed(valid("v1alpha2", "service"), {"spec.modle": {}})
+    answer = api.try_create(path_of(obj), obj)
+    assert answer.status == 400
+    assert 'unknown field "spec.modle"' in answer.message
+
+
+@pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
+def test_the_columns_show_which_pool_carries_the_traffic(
+    api: Api, own_kubectl: Kubectl, version: str
+) -> None:
+    name = f"columns-{version}"
+    obj = {**valid(version, "service"), "metadata": {"name": name, "namespace": "default"}}
+    created = api("POST", path_of(obj), obj).body
+    created["status"] = {
+        "url": "http://a.example.com/",
+        "annotations": {"serving.kserve.io/inference-pool-migrated": "v1"},
+        "conditions": [{"type": "Ready", "status": "True", "reason": "AllGood"}],
+    }
+    stored = api("PUT", kind_of(obj).path("default", name, "status"), created)
+    assert stored.status == 200, stored.body
+    table = own_kubectl("get", f"llminferenceservices.{version}.serving.kserve.io", name, "--output=wide")
+    head, row = (line.split() for line in table.splitlines())
+    assert head == ["NAME", "URL", "READY", "REASON", "AGE", "URLS", "POOL"]
+    assert (row[:4], row[-1]) == ([name, "http://a.example.com/", "True", "AllGood"], "v1")
+    own_kubectl("delete", "llmisvc", name, "--namespace=default")
