@@ -115,6 +115,7 @@ def knobs_of(settings: Settings) -> Knobs:
         status_settle=settings.status_settle,
         discovery_interval=settings.discovery_interval,
         grace=settings.drain,
+        resync=settings.resync,
     )
 
 

@@ -138,6 +138,9 @@ class Settings(BaseModel):
     discovery_interval: Annotated[float, Field(ge=1, le=60)] = Field(
         30.0, description="how often it is checked which optional kinds are served"
     )
+    resync: Annotated[float, Field(ge=60, le=604800)] = Field(
+        36_000.0, description="how often every service is looked at again although nothing changed"
+    )
     conversion_body_limit: Annotated[int, Field(ge=1 << 20, le=1 << 31)] = Field(
         256 << 20, description="largest conversion review in bytes; larger ones get 413"
     )

@@ -46,6 +46,7 @@ class Knobs:
     status_settle: float = 0.5
     discovery_interval: float = 30.0
     grace: float = 5.0
+    resync: float = 36_000.0
 
 
 @dataclass(frozen=True)
@@ -151,18 +152,30 @@ class Controller:
 
     async def work(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Reconciles for ever; started when the workers take keys."""
+        self._add_all()
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._resync)
+            await run_workers(
+                self.queue,
+                self.reconciler.run,
+                workers=self.knobs.workers,
+                deadline=self.knobs.reconcile_deadline,
+                grace=self.knobs.grace,
+                clock=self.clock,
+                observer=self.observers.workers,
+                task_status=task_status,
+            )
+            group.cancel_scope.cancel()
+
+    async def _resync(self) -> None:
+        """Looks at every service again now and then: certificates age, and what nobody watches may have changed."""
+        while True:
+            await anyio.sleep(self.knobs.resync)
+            self._add_all()
+
+    def _add_all(self) -> None:
         for key in self.caches.services():
             self.queue.add(key, priority=LOW_PRIORITY)
-        await run_workers(
-            self.queue,
-            self.reconciler.run,
-            workers=self.knobs.workers,
-            deadline=self.knobs.reconcile_deadline,
-            grace=self.knobs.grace,
-            clock=self.clock,
-            observer=self.observers.workers,
-            task_status=task_status,
-        )
 
     def watch_ages(self) -> Mapping[str, float]:
         """Seconds since each running watch was last heard of, by resource and selector."""
@@ -187,5 +200,4 @@ class Controller:
         for watch, reflector in self.reflectors.items():
             if watch.kind == kind and presence is Presence.YES:
                 reflector.poke()
-        for key in self.caches.services():
-            self.queue.add(key, priority=LOW_PRIORITY)
+        self._add_all()
