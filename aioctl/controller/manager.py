@@ -110,6 +110,7 @@ class Controller:
             )
             for watch, store in self.caches.stores.items()
         }
+        self._working = False
         self._interests = Interests()
         live = LiveReads(self.client, self.clock)
         expectations = Expectations(self.caches.get, clock=self.clock)
@@ -151,7 +152,8 @@ class Controller:
             task_status.started()
 
     async def work(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Reconciles for ever; started when the workers take keys."""
+        """Reconciles for ever; started when the workers take keys. Changes seen before count as seen: all are added."""
+        self._working = True
         self._add_all()
         async with anyio.create_task_group() as group:
             group.start_soon(self._resync)
@@ -191,6 +193,8 @@ class Controller:
             ref = ObjectRef(kind, delta.key.namespace, delta.key.name)
             if self._applier.own_writes.is_echo(ref, delta.new.resource_version):
                 return
+        if not self._working:
+            return
         priority = LOW_PRIORITY if delta.initial else 0
         for key in keys_for(kind, delta.old, delta.new, self._interests):
             self.queue.add(key, priority=priority)
@@ -200,4 +204,5 @@ class Controller:
         for watch, reflector in self.reflectors.items():
             if watch.kind == kind and presence is Presence.YES:
                 reflector.poke()
-        self._add_all()
+        if self._working:
+            self._add_all()
