@@ -118,8 +118,15 @@ class Decision:
 def decide(facts: MigrationFacts) -> Decision:
     """The state, the lock and the reason. Depends on nothing but the facts and never raises."""
     state, locked, reason = _decide(facts)
-    keep = reason is Reason.NOT_KNOWN and facts.route_exists
+    keep = facts.route_exists and (reason is Reason.NOT_KNOWN or _hurts_to_go_back(facts, reason))
     return Decision(state, locked, reason, facts.strategy, keep, _problem(facts, reason))
+
+
+def _hurts_to_go_back(facts: MigrationFacts, reason: Reason) -> bool:
+    """Held by somebody who moved the weights to v1 by hand: not undone while only v1 may be able to take the traffic."""
+    held = reason in (Reason.PAUSED, Reason.STRATEGY_HOLD)
+    v1_may_serve = facts.v1 in (PoolState.READY, PoolState.UNKNOWN)
+    return held and v1_may_serve and facts.v1alpha2 is not PoolState.READY
 
 
 def _decide(facts: MigrationFacts) -> tuple[State, bool, Reason]:

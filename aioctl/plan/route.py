@@ -15,7 +15,7 @@ from aioctl.api.equality import derivative, equal
 from aioctl.api.kinds import HTTP_ROUTE
 from aioctl.api.objects import Object, annotations_of, labels_of, sequence
 from aioctl.plan.children import build, create, is_ours, onto, remove, under
-from aioctl.plan.migration import Decision, weights
+from aioctl.plan.migration import Decision, Reason, weights
 from aioctl.plan.migration_facts import LOCK_KEYS, LOCKED_VALUE, is_adoptable, migration_of
 from aioctl.plan.model import Context, PlanError, Served, Unanswered, Verb, Write, need
 from aioctl.plan.route_defaults import defaulted
@@ -47,7 +47,7 @@ def expected_route(ctx: Context, decision: Decision, live: Object | None = None)
     if sequence(spec, "rules"):
         rules = weights(sequence(spec, "rules"), decision, pools)
         if decision.keep and live is not None:
-            rules = _keep_weights(rules, sequence(live, "spec", "rules"), pools)
+            rules = _keep_weights(rules, sequence(live, "spec", "rules"), pools, decision)
         spec["rules"] = rules
     return build(
         ctx,
@@ -155,26 +155,42 @@ def _onto(wanted: Object, live: Object, decision: Decision) -> dict[str, Any]:
     return body
 
 
-def _keep_weights(rules: Sequence[Any], live_rules: Sequence[Any], pools: frozenset[str]) -> list[Any]:
-    """The rules with the live weights of their pool references.
+def _keep_weights(
+    rules: Sequence[Any], live_rules: Sequence[Any], pools: frozenset[str], decision: Decision
+) -> list[Any]:
+    """The rules with the live weights of their pool references; with the live references where they are of other groups.
 
-    Raises Unanswered when a reference has no live counterpart: what its weight should be is not known yet.
+    A reference without live counterpart stays as decided; where nothing could be decided, Unanswered is raised.
     """
     kept: list[Any] = []
     for index, rule in enumerate(rules):
-        live_refs = sequence(live_rules[index], "backendRefs") if index < len(live_rules) else ()
-        known = {_identity(ref): ref.get("weight", 1) for ref in live_refs if is_pool_ref(ref, pools)}
-        refs: list[Any] = []
-        for ref in sequence(rule, "backendRefs"):
-            if not is_pool_ref(ref, pools):
-                refs.append(ref)
-            elif _identity(ref) in known:
-                refs.append({**ref, "weight": known[_identity(ref)]})
-            else:
-                raise Unanswered(f"whether v1 InferencePool {ref.get('name')} may take traffic is not known")
+        live = sequence(live_rules[index], "backendRefs") if index < len(live_rules) else ()
+        refs = _keep_in_rule(sequence(rule, "backendRefs"), live, pools, decision)
         kept.append({**rule, "backendRefs": refs} if refs else rule)
     return kept
 
 
+def _keep_in_rule(
+    refs: Sequence[Any], live_refs: Sequence[Any], pools: frozenset[str], decision: Decision
+) -> list[Any]:
+    wanted = [ref for ref in refs if is_pool_ref(ref, pools)]
+    live = [ref for ref in live_refs if is_pool_ref(ref, pools)]
+    known = {_identity(ref): ref.get("weight", 1) for ref in live}
+    if not wanted or {_identity(ref) for ref in wanted} == known.keys():
+        return [{**ref, "weight": known[_identity(ref)]} if is_pool_ref(ref, pools) else ref for ref in refs]
+    if {_target(ref) for ref in wanted} != {_target(ref) for ref in live}:
+        if decision.reason is not Reason.NOT_KNOWN:
+            return list(refs)
+        raise Unanswered(f"whether v1 InferencePool {wanted[0]['name']} may take traffic is not known")
+    # The same pool in other generations, as a strategy or somebody's hand left it: dropping one would move its traffic.
+    first = next(index for index, ref in enumerate(refs) if is_pool_ref(ref, pools))
+    others = [ref for ref in refs if not is_pool_ref(ref, pools)]
+    return [*others[:first], *live, *others[first:]]
+
+
+def _target(ref: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(ref.get(field) for field in ("kind", "name", "namespace", "port"))
+
+
 def _identity(ref: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(ref.get(field) for field in ("group", "kind", "name", "namespace", "port"))
+    return (ref.get("group"), *_target(ref))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aioctl.api import kinds, names
-from aioctl.api.kinds import ObjectRef
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectRef
 from aioctl.plan.model import Verb
 from tests.plan.router_world import (
     ALPHA,
@@ -510,6 +510,45 @@ def test_paused_does_not_undo_the_lock() -> None:
     world = RouterWorld().migrated()
     world.annotate(names.MIGRATION, "paused")
     assert world.reconcile() == []
+
+
+@pytest.mark.parametrize(
+    ("strategy", "shape"),
+    [("weighted", "weights"), ("hold", "weights"), ("swap", "weights"), ("swap", "group")],
+)
+def test_held_traffic_that_somebody_moved_is_not_moved_back_to_a_pool_that_cannot_take_it(
+    strategy: str, shape: str
+) -> None:
+    world = RouterWorld()
+    world.annotate(names.MIGRATION, "paused")
+    world.annotate(names.MIGRATION_STRATEGY, strategy)
+    world.reconcile()
+    world.pool_status(V1, accepted())
+    moved = [(POOL_GROUP_V1, 100), (POOL_GROUP_V1ALPHA2, 0)] if shape == "weights" else [(POOL_GROUP_V1, 100)]
+
+    def move(live: Any) -> None:
+        for rule in live["spec"]["rules"][:2]:
+            template = rule["backendRefs"][0]
+            rule["backendRefs"] = [{**template, "group": group, "weight": weight} for group, weight in moved]
+
+    world.edit(ROUTE, move)
+    assert world.reconcile() == []
+    world.unknown[V1] = "connection refused"
+    assert world.plan_route() == []
+    world.unknown.clear()
+    world.pool_status(ALPHA, accepted())
+    assert [write.ref for write in world.reconcile()] == [ROUTE]
+    live = [(ref["group"], ref["weight"]) for ref in world.refs() if ref["weight"]]
+    assert (live, world.a) == ([(POOL_GROUP_V1ALPHA2, 100)], None)
+
+
+def test_an_unreadable_pool_keeps_references_that_another_strategy_would_drop() -> None:
+    world = RouterWorld()
+    world.reconcile()
+    world.edit(ROUTE, set_weights(50, 50))
+    world.annotate(names.MIGRATION_STRATEGY, "swap")
+    world.unknown[V1] = "connection refused"
+    assert world.plan_route() == []
 
 
 def test_strategy_hold_keeps_both_pools_and_leaves_traffic() -> None:

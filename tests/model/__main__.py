@@ -1,0 +1,56 @@
+"""`python -m tests.model`: explores the migration as far as the limits allow and says how far that was.
+
+Ends with status 1 and a story when a law is broken.
+"""
+
+import argparse
+import sys
+
+from tests.model.explore import Report, explore
+from tests.model.profiles import PROFILES
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.model", description="Model checker of the pool migration."
+    )
+    parser.add_argument(
+        "profiles", nargs="*", metavar="profile", help=f"of {', '.join(PROFILES)}; default: all"
+    )
+    parser.add_argument(
+        "--states", type=int, default=100_000, help="at most so many in each profile; 0: no limit"
+    )
+    parser.add_argument("--seconds", type=float, default=0.0, help="at most so many in all; 0: no limit")
+    given = parser.parse_args()
+    chosen = given.profiles or list(PROFILES)
+    unknown = [name for name in chosen if name not in PROFILES]
+    if unknown:
+        parser.error(f"unknown profile {', '.join(unknown)}; there are {', '.join(PROFILES)}")
+    reports = []
+    left = given.seconds
+    for index, name in enumerate(chosen):
+        seconds = left / (len(chosen) - index) if given.seconds else 0.0
+        report = explore(PROFILES[name], most_states=given.states, most_seconds=seconds)
+        reports.append(report)
+        left -= report.seconds
+        _say(f"{name}: {report}")
+        if report.violation is not None:
+            _say(str(report.violation))
+    _say(_sum(reports))
+    return int(any(report.violation is not None for report in reports))
+
+
+def _sum(reports: list[Report]) -> str:
+    states = sum(report.states for report in reports)
+    transitions = sum(report.transitions for report in reports)
+    broken = sum(report.violation is not None for report in reports)
+    return f"in all: {states:,} states, {transitions:,} transitions, {broken} broken laws"
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
