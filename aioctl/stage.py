@@ -74,9 +74,10 @@ async def controller(
     settings: Mapping[str, str] | None = None,
     *,
     core: int | None = None,
+    interpreter: Sequence[str] = (),
 ) -> AsyncIterator[int]:
-    """`aioctl run`, ready; yields its process id. `settings` are further environment variables; `core` is the only
-    processor it may use. Raises StageError."""
+    """`aioctl run`, ready; yields its process id. `settings` are further environment variables, `core` is the only
+    processor it may use, `interpreter` are options of Python (a profiler). Raises StageError."""
     environment = {
         "KUBECONFIG": str(kubeconfig),
         "AIOCTL_WEBHOOK_HOST": "127.0.0.1",
@@ -90,7 +91,7 @@ async def controller(
         "LLMISVC_AUTH_DISABLED": "true",
         **(settings or {}),
     }
-    command = [sys.executable, "-m", "aioctl", "run"]
+    command = [sys.executable, *interpreter, "-m", "aioctl", "run"]
     async with process("controller", command, folder, environment, core=core) as running:
         await _ready(f"http://127.0.0.1:{ports.health}/readyz", running, folder)
         yield running.pid

@@ -1,0 +1,25 @@
+"""`python -m bench SCENARIO`: each scenario is a module with `main(argv)`; its result is the exit code."""
+
+import sys
+from importlib import import_module
+
+SCENARIOS = {
+    "convert": "conversion: losses, pure speed, and the webhook server over TLS",
+    "memory": "what cached services cost in memory",
+    "plan": "how long one service's plan takes",
+    "storm": "a fleet created at once, until all of it is migrated",
+}
+
+
+def main(argv: list[str]) -> int:
+    if not argv or argv[0] not in SCENARIOS:
+        for name, text in SCENARIOS.items():
+            print(f"  python -m bench {name:<8}  {text}", file=sys.stderr)
+        return 2
+    scenario = import_module(f"bench.{argv[0]}")
+    code: int = scenario.main(argv[1:])
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,162 @@
+"""Where a storm takes place: the simulated cluster, a real API server of our own, or one that somebody gives.
+
+All three end up the same: CRDs with conversion through our webhook, validating webhooks, the ConfigMap, a gateway, the
+shipped presets, and players that answer for gateway and pods.
+"""
+
+import base64
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import yaml
+
+from aioctl import shipped, stage
+from aioctl.api import kinds
+from aioctl.api.kinds import Kind
+from aioctl.kube.client import Client
+from aioctl.kube.config import load_config
+from aioctl.kube.errors import AlreadyExists, NotFound
+from aioctl.sim import seed
+from aioctl.sim.hooks import conversion_patch, validating_configurations
+from bench.counts import AuditCounting, Counting, SimCounting
+
+AGENT = "bench/1"
+CRD = Kind(
+    "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
+)
+HOOKS = Kind(
+    "admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations",
+    namespaced=False,
+)  # fmt: skip
+NAMESPACE = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
+_WORLD_KINDS = {
+    kind.kind: kind
+    for kind in (NAMESPACE, kinds.CONFIG_MAP, kinds.GATEWAY_CLASS, kinds.GATEWAY, kinds.CONFIG)
+}
+_OUR_CRDS = Path(__file__).resolve().parents[1] / "deploy" / "crds"
+_SERVED_DEADLINE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Players:
+    """Delays in seconds."""
+
+    gateway_delay: float = 1.0
+    workload_delay: float = 1.0
+    behaviour: str = "both"
+
+    def options(self) -> list[str]:
+        return [
+            "--gateway-delay", str(self.gateway_delay),
+            "--workload-delay", str(self.workload_delay),
+            "--gateway-behaviour", self.behaviour,
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Arena:
+    """A cluster made ready, but for what needs a running webhook."""
+
+    name: str
+    kubeconfig: Path
+    counting: Counting
+    simulated: str = ""
+    """Address of the simulated server; empty for a real one."""
+
+
+@asynccontextmanager
+async def simulated(
+    folder: Path, ports: stage.Ports, certificates: Path, players: Players
+) -> AsyncIterator[Arena]:
+    """The embedded cluster as a process of its own. Raises StageError."""
+    options = ["--scenario", "demo", "--history", "200000", *players.options()]
+    async with stage.cluster(folder, ports, certificates, options) as server:
+        yield Arena("simulated API server", folder / "kubeconfig", SimCounting(server), server)
+
+
+@asynccontextmanager
+async def real(
+    folder: Path, ports: stage.Ports, certificates: Path, players: Players
+) -> AsyncIterator[Arena]:
+    """A kube-apiserver and an etcd, started for this run. Raises tests.real.build.NotAvailable, StageError."""
+    # Only here: nothing else of the bench needs the programs that the tests build.
+    from tests.real.build import KUBERNETES, assets  # noqa: PLC0415
+    from tests.real.cluster import running  # noqa: PLC0415
+
+    found = assets(build=True)
+    with running(found, audit=True) as cluster:
+        others = [document for path in found.crds for document in yaml.safe_load_all(path.read_text())]
+        async with (
+            given(folder, ports, certificates, players, cluster.kubeconfig, others) as arena,
+            client_for(cluster.kubeconfig) as client,
+        ):
+            counting = AuditCounting(client, cluster.audit_log)
+            yield Arena(f"kube-apiserver {KUBERNETES}", arena.kubeconfig, counting)
+
+
+@asynccontextmanager
+async def given(
+    folder: Path,
+    ports: stage.Ports,
+    certificates: Path,
+    players: Players,
+    kubeconfig: Path,
+    crds: list[Any] | None = None,
+) -> AsyncIterator[Arena]:
+    """Somebody's API server, whose webhooks must reach this host's loopback: only for clusters made for this."""
+    async with client_for(kubeconfig) as client:
+        bundle = base64.b64encode((certificates / "ca.crt").read_bytes()).decode()
+        ours = list(shipped.objects(_OUR_CRDS))
+        for crd in (document for document in crds or () if document):
+            await _ensure(client, CRD, crd)
+        for crd in ours:
+            clause = conversion_patch(ports.webhook_url, bundle)
+            await _ensure(client, CRD, {**crd, "spec": {**crd["spec"], **clause["spec"]}})
+        for kind in (kinds.GATEWAY, kinds.HTTP_ROUTE, kinds.POOL_V1, kinds.CONFIG, kinds.SERVICE):
+            await _until_served(client, kind)
+        for obj in seed.world():
+            await _ensure(client, _WORLD_KINDS[obj["kind"]], obj)
+        for hooks in validating_configurations(ports.webhook_url, bundle):
+            await _ensure(client, HOOKS, hooks)
+        play = [sys.executable, "-m", "tests.support.real_players", "--kubeconfig", str(kubeconfig)]
+        async with stage.process("players", [*play, *players.options()], folder):
+            yield Arena(f"API server of {kubeconfig}", kubeconfig, AuditCounting(client, None))
+
+
+async def install_presets(client: Client) -> None:
+    """The shipped presets; needs the webhook."""
+    for preset in shipped.objects(shipped.presets_folder()):
+        await _ensure(client, kinds.CONFIG, preset, namespace=seed.SYSTEM_NAMESPACE)
+
+
+@asynccontextmanager
+async def client_for(kubeconfig: Path) -> AsyncIterator[Client]:
+    config = await load_config(str(kubeconfig))
+    client = Client(config.wire(user_agent=AGENT))
+    try:
+        yield client
+    finally:
+        with anyio.CancelScope(shield=True):
+            await client.aclose()
+
+
+async def _ensure(client: Client, kind: Kind, obj: dict[str, Any], *, namespace: str = "") -> None:
+    at = namespace or obj["metadata"].get("namespace", "")
+    with contextlib.suppress(AlreadyExists):
+        await client.create(kind, at, obj)
+
+
+async def _until_served(client: Client, kind: Kind) -> None:
+    """A CRD is served a moment after it was created."""
+    with anyio.fail_after(_SERVED_DEADLINE):
+        while True:
+            with contextlib.suppress(NotFound):
+                await client.get_raw(kind.path())
+                return
+            await anyio.sleep(0.1)

@@ -1,0 +1,165 @@
+"""Counting API calls and conversions from the API server's side: the simulated one counts itself, a real one has an audit
+log and metrics. The controller's own view (queue, loop lag, latency of conversions) is read from its metrics page."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from aioctl.kube.client import Client
+from aioctl.progress import quantile
+
+WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+_AGENT = "aioctl/"
+_TIMEOUT = 30.0
+_CONVERSIONS = "apiserver_crd_conversion_webhook_duration_seconds"
+
+Call = tuple[str, str]
+"""Verb and resource, `<plural>` or `<plural>/<subresource>`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Since the server's start: the controller's calls, and the conversions anybody caused."""
+
+    calls: Counter[Call] = field(default_factory=Counter)
+    conversions: int = 0
+    conversion_failures: int = 0
+
+    def __sub__(self, earlier: "Counts") -> "Counts":
+        return Counts(
+            self.calls - earlier.calls,
+            self.conversions - earlier.conversions,
+            self.conversion_failures - earlier.conversion_failures,
+        )
+
+    @property
+    def writes(self) -> int:
+        return sum(count for (verb, _), count in self.calls.items() if verb in WRITES)
+
+    @property
+    def events(self) -> int:
+        return sum(count for (_, resource), count in self.calls.items() if resource == "events")
+
+    def by_verb(self) -> dict[str, int]:
+        """Without events, watches and discovery apart from the rest."""
+        found: Counter[str] = Counter()
+        for (verb, resource), count in self.calls.items():
+            if resource != "events":
+                found[verb] += count
+        return dict(sorted(found.items()))
+
+
+class Counting(Protocol):
+    """A source of counts."""
+
+    async def read(self) -> Counts: ...
+
+    async def conversion_seconds(self) -> Mapping[str, float]:
+        """p50, p99, max and max_in_flight of conversions as the API server saw them; what it cannot tell is missing."""
+        ...
+
+
+class SimCounting:
+    """The counters of `aioctl.sim`."""
+
+    def __init__(self, server: str) -> None:
+        self._url = f"{server}/sim/stats"
+
+    async def read(self) -> Counts:
+        stats = await self._get()
+        calls: Counter[Call] = Counter()
+        for row in stats["calls"]:
+            if row["client"].startswith(_AGENT):
+                calls[row["verb"], row["resource"]] += row["count"]
+        return Counts(calls, stats["conversion"]["calls"], stats["conversion"]["failures"])
+
+    async def conversion_seconds(self) -> Mapping[str, float]:
+        conversion = (await self._get())["conversion"]
+        return {**conversion["seconds"], "max_in_flight": conversion["max_in_flight"]}
+
+    async def _get(self) -> Any:
+        async with httpx.AsyncClient() as http:
+            return (await http.get(self._url, timeout=_TIMEOUT)).raise_for_status().json()
+
+
+class AuditCounting:
+    """The audit log of a kube-apiserver, and the histogram it keeps of conversions."""
+
+    def __init__(self, client: Client, log: Path | None) -> None:
+        """`log` is None where it cannot be read; then no calls are counted."""
+        self._client = client
+        self._log = log
+        self._offset = 0
+        self._calls: Counter[Call] = Counter()
+
+    async def read(self) -> Counts:
+        if self._log is not None:
+            self._read_on(self._log)
+        page = await self._metrics()
+        counts = page[f"{_CONVERSIONS}_count"]
+        failed = sum(value for labels, value in counts if labels.get("succeeded") == "false")
+        return Counts(Counter(self._calls), int(sum(value for _, value in counts)), int(failed))
+
+    async def conversion_seconds(self) -> Mapping[str, float]:
+        page = await self._metrics()
+        buckets = summed_buckets(page, _CONVERSIONS)
+        return {"p50": quantile(0.5, buckets), "p99": quantile(0.99, buckets)}
+
+    def _read_on(self, path: Path) -> None:
+        with path.open("rb") as log:
+            log.seek(self._offset)
+            for line in log:
+                if not line.endswith(b"\n"):
+                    break  # still being written
+                self._offset += len(line)
+                entry = json.loads(line)
+                if not entry.get("userAgent", "").startswith(_AGENT):
+                    continue
+                target = entry.get("objectRef") or {}
+                resource = "/".join(
+                    part for part in (target.get("resource"), target.get("subresource")) if part
+                )
+                started = entry.get("stage") == "ResponseStarted"
+                if not started:  # a watch is logged when it begins and when it ends
+                    self._calls[entry["verb"], resource] += 1
+
+    async def _metrics(self) -> "Page":
+        return parse((await self._client.get_raw("/metrics", accept="text/plain")).decode())
+
+
+Page = Mapping[str, list[tuple[Mapping[str, str], float]]]
+"""Samples by name, each with its labels."""
+
+
+def parse(text: str) -> Page:
+    """A page in the Prometheus text format. Raises ValueError."""
+    values: defaultdict[str, list[tuple[Mapping[str, str], float]]] = defaultdict(list)
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            values[sample.name].append((sample.labels, sample.value))
+    return values
+
+
+def total(page: Page, name: str) -> float:
+    """The sum over all labels; 0 where there is no such series."""
+    return sum(value for _, value in page.get(name, ()))
+
+
+def summed_buckets(page: Page, name: str, earlier: Page | None = None) -> list[tuple[float, float]]:
+    """A histogram's buckets over all labels, less those of an earlier reading."""
+    buckets: defaultdict[float, float] = defaultdict(float)
+    for source, sign in ((page, 1), (earlier or {}, -1)):
+        for labels, value in source.get(f"{name}_bucket", ()):
+            buckets[float(labels["le"])] += sign * value
+    return sorted(buckets.items())
+
+
+async def metrics_page(http: httpx.AsyncClient, url: str) -> Page:
+    """The controller's metrics. Raises httpx.HTTPError."""
+    return parse((await http.get(url, timeout=_TIMEOUT)).raise_for_status().text)

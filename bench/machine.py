@@ -1,0 +1,53 @@
+"""What the numbers were taken on, and what a process used: read from /proc, without its help."""
+
+import os
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+_PROC = Path("/proc")
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def describe() -> dict[str, Any]:
+    """The machine, the versions, how busy it was when asked, and the day."""
+    words = [line.partition(":") for line in (_PROC / "cpuinfo").read_text().splitlines()]
+    models = {value.strip() for name, _, value in words if name.strip() == "model name"}
+    memory = (_PROC / "meminfo").read_text().split()[1]
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "cpu": ", ".join(sorted(models)) or platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(int(memory) / 1e6, 1),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load_average": os.getloadavg()[0],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Of one process: seconds of CPU since its start, megabytes resident now and at most."""
+
+    cpu: float
+    rss: float
+    peak_rss: float
+
+
+def usage(pid: int) -> Usage:
+    """Raises FileNotFoundError when the process is gone."""
+    fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    status = dict(
+        line.split(":", 1) for line in (_PROC / str(pid) / "status").read_text().splitlines() if ":" in line
+    )
+    kilobytes = {name: int(status[name].split()[0]) for name in ("VmRSS", "VmHWM")}
+    cpu = (int(fields[11]) + int(fields[12])) / _TICKS
+    return Usage(cpu, kilobytes["VmRSS"] / 1024, kilobytes["VmHWM"] / 1024)
+
+
+def quantile(samples: list[float], share: float) -> float:
+    """The smallest sample that at least this share of them does not exceed; 0 without samples."""
+    ordered = sorted(samples)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
