@@ -143,6 +143,7 @@ def _lws_schema() -> dict[str, Any]:
                             "restartPolicy": text("RecreateGroupOnPodRestart"),
                             "leaderTemplate": template,
                             "workerTemplate": template,
+                            "subGroupPolicy": object_of({"subGroupPolicyType": text("LeaderWorker")}),
                         },
                         needs=("workerTemplate",),
                     ),

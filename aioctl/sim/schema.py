@@ -174,7 +174,7 @@ class Schema:
         if least is not None and len(value) < least:
             yield invalid_value(path, len(value), f"{path} in body should have at least {least} {word}")
         if most is not None and len(value) > most:
-            body = f"Too many: {len(value)}: must have at most {most} items"
+            body = f"Too many: {len(value)}: must have at most {most} item{'' if most == 1 else 's'}"
             yield Cause(path, body, "FieldValueTooMany")
 
 

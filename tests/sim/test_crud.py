@@ -240,7 +240,7 @@ REFUSALS: list[tuple[str, str, str, Object | None, int, str, str]] = [
         pool_v1(targetPorts=[{"number": 1}, {"number": 2}]),
         422,
         "Invalid",
-        "spec.targetPorts: Too many: 2: must have at most 1 items",
+        "spec.targetPorts: Too many: 2: must have at most 1 item, <nil>: Invalid value: null",
     ),
     (
         "a pool whose picker service has no port",
