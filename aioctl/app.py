@@ -32,15 +32,14 @@ from aioctl.engine.turnstile import Turnstile
 from aioctl.kube.client import Client
 from aioctl.kube.config import ClusterConfig, load_config
 from aioctl.kube.lease import LeaderElection, new_identity
-from aioctl.metrics import (
-    CONVERT,
+from aioctl.metrics import CONVERT, Metrics
+from aioctl.observers import (
     ApplyMetrics,
     CertificateMetrics,
     ClientMetrics,
     DiscoveryMetrics,
     EventMetrics,
     LeaseMetrics,
-    Metrics,
     Progress,
     QueueMetrics,
     ReflectorMetrics,

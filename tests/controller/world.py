@@ -7,18 +7,18 @@ from typing import Any
 
 import anyio
 
-from aioctl.api import kinds
 from aioctl.api.admission import review_admission
 from aioctl.api.conversion import convert_object
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import dig
-from aioctl.api.review import failure, read_conversion, success
+from aioctl.api.review import read_conversion, success
 from aioctl.app import observers_of
 from aioctl.controller.manager import Controller, Knobs
 from aioctl.engine.turnstile import Turnstile
 from aioctl.kube.client import Client
 from aioctl.kube.errors import NotFound
-from aioctl.metrics import Metrics, Progress
+from aioctl.metrics import Metrics
+from aioctl.observers import Progress
 from aioctl.plan.model import Policy
 from aioctl.sim.api import SimCluster
 from aioctl.sim.webhooks import LocalWebhooks
