@@ -1,13 +1,24 @@
 """`python -m tests.model`: explores the migration as far as the limits allow and says how far that was.
 
-Ends with status 1 and a story when a law is broken.
+Ends with status 1 and a story when a law is broken. `--orders 1000` runs the other long check instead: that a real
+controller ends in one status in whatever order it learns the same facts.
 """
 
 import argparse
+import logging
 import sys
+from collections import Counter
+
+import structlog
 
 from tests.model.explore import Report, explore
+from tests.model.orders import ILL, MIXED, WELL, told
 from tests.model.profiles import PROFILES
+from tests.support.virtual_time import run_virtual
+
+
+FLEET = 100
+"""Services in one simulated cluster."""
 
 
 def main() -> int:
@@ -21,7 +32,12 @@ def main() -> int:
         "--states", type=int, default=100_000, help="at most so many in each profile; 0: no limit"
     )
     parser.add_argument("--seconds", type=float, default=0.0, help="at most so many in all; 0: no limit")
+    parser.add_argument(
+        "--orders", type=int, default=0, help="instead: tell a real controller facts in so many orders"
+    )
     given = parser.parse_args()
+    if given.orders:
+        return _orders(given.orders)
     chosen = given.profiles or list(PROFILES)
     unknown = [name for name in chosen if name not in PROFILES]
     if unknown:
@@ -38,6 +54,22 @@ def main() -> int:
             _say(str(report.violation))
     _say(_sum(reports))
     return int(any(report.violation is not None for report in reports))
+
+
+def _orders(number: int) -> int:
+    """Every order to a service of its own, on the simulated cluster; one status has to come of them."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    worst = 1
+    for name, facts in {"well": WELL, "ill": ILL, "mixed": MIXED}.items():
+        ends: Counter[bytes] = Counter()
+        for done in range(0, number, FLEET):
+            fleet = min(FLEET, number - done)
+            ends.update(run_virtual(told, facts, fleet, done).values())
+        worst = max(worst, len(ends))
+        _say(f"{name}: {number:,} orders end in {len(ends)} different statuses")
+        for end, often in ends.items() if len(ends) > 1 else ():
+            _say(f"  {often:,} times: {end.decode()}")
+    return int(worst > 1)
 
 
 def _sum(reports: list[Report]) -> str:

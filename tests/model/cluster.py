@@ -81,7 +81,7 @@ class Cluster:
         self._policy = policy
         self._plans: dict[State, Planned] = {}
         self._parts: dict[Any, Any] = {}
-        self._world = _settled(self.gateways, policy)
+        self._world = settled(self.gateways, policy)
         self._service = self._world.objects.pop(SERVICE)
         self._templates = {ref: self._world.objects.pop(ref) for ref in (ROUTE, POOL_V1, POOL_ALPHA)}
 
@@ -246,7 +246,7 @@ def _condition(type_: str, answer: Answer, refusal: str) -> dict[str, Any]:
     }
 
 
-def _settled(gateways: tuple[ObjectKey, ...], policy: Policy) -> World:
+def settled(gateways: tuple[ObjectKey, ...], policy: Policy) -> World:
     """The world after the controller has made everything, with no answer from any gateway."""
     world = World(unserved=UNSERVED)
     _put(world, kinds.CONFIG_MAP, seed.config_map())

@@ -1,0 +1,31 @@
+"""Equal facts end in an equal status, byte for byte but for times, in whatever order they arrived."""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from tests.model.orders import ILL, MIXED, WELL, Fact, told
+from tests.model.retelling import Teller
+from tests.support.virtual_time import run_virtual
+
+FACTS = pytest.mark.parametrize("facts", [WELL, ILL, MIXED], ids=["well", "ill", "mixed"])
+ORDERS = 1_000
+FLEET = 15
+"""Orders told to real controllers; `python -m tests.model --orders 1000` tells more."""
+
+
+@FACTS
+def test_a_thousand_orders_of_the_same_facts_end_in_one_status(facts: Sequence[Fact]) -> None:
+    teller = Teller(facts)
+    # Determinism, not secrecy.
+    generator = random.Random(6)  # noqa: S311
+    ends = Counter(teller.tell(generator) for _ in range(ORDERS))
+    assert len(ends) == 1, ends
+
+
+@FACTS
+def test_a_real_controller_ends_in_one_status_for_every_order(facts: Sequence[Fact]) -> None:
+    ends = Counter(run_virtual(told, facts, FLEET).values())
+    assert len(ends) == 1, ends
