@@ -70,7 +70,7 @@ ADMISSION_PATHS = {
 """Path -> version and kind (spec 60 section 7)."""
 WATCH_SILENCE = 600.0
 """Seconds without any news after which liveness fails: ten times the bookmarks' period."""
-EVENT_RATE = 50.0
+EVENT_RATE = 100.0
 """Events per second: they have a limit of their own, so that they never stand in the way of the work."""
 
 

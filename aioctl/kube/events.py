@@ -32,10 +32,10 @@ CORE_EVENT: Final = Kind("", "v1", "Event", "events")
 COMPONENT: Final = "LLMInferenceServiceController"
 REPEAT: Final = 10.0
 """Seconds between two writes of the same event."""
-QUEUE: Final = 1000
-"""Events that may wait."""
+QUEUE: Final = 20_000
+"""Events that may wait: those of 1,000 services created at once, about 25 MB."""
 REMEMBERED: Final = 4096
-"""Events whose repetition is recognised; client-go remembers as many."""
+"""Events whose repetition is recognised beyond those that wait; client-go remembers as many."""
 ATTEMPTS: Final = 4
 FLUSH: Final = 3.0
 """Seconds the last events get at the stop."""
@@ -114,13 +114,16 @@ class EventRecorder:
         *,
         component: str = COMPONENT,
         instance: str = "",
+        queue: int = QUEUE,
         clock: Clock = SYSTEM_CLOCK,
         observer: EventsObserver | None = None,
     ) -> None:
-        """`client` should not share its rate limit with the work. `instance` names this process (the pod)."""
+        """`client` should not share its rate limit with the work. `instance` names this process (the pod), `queue` bounds
+        the events that wait."""
         self._client = client
         self._component = component
         self._instance = instance
+        self._queue = queue
         self._clock = clock
         self._observer: EventsObserver = observer or NoObserver()
         self._known: OrderedDict[_Same, _Tally] = OrderedDict()
@@ -141,7 +144,7 @@ class EventRecorder:
             reason,
             message,
         )
-        if same not in self._waiting and len(self._waiting) >= QUEUE:
+        if same not in self._waiting and len(self._waiting) >= self._queue:
             self._observer.event_dropped("full")
             return
         now = self._clock.now()
@@ -175,13 +178,14 @@ class EventRecorder:
     async def _write_next(self) -> None:
         """Writes the first event that is due, or waits for one."""
         now = self._clock.monotonic()
-        due = {same: self._known[same].due for same in self._waiting}
-        for same, at in due.items():
-            if at <= now:
-                await self._write(same)
-                return
+        # Nearly always the first one is due: a storm's backlog must not be walked for every event.
+        ready = next((same for same in self._waiting if self._known[same].due <= now), None)
+        if ready is not None:
+            await self._write(ready)
+            return
         self._something = anyio.Event()
-        with anyio.move_on_after(min(due.values()) - now if due else None):
+        soonest = min((self._known[same].due for same in self._waiting), default=None)
+        with anyio.move_on_after(None if soonest is None else soonest - now):
             await self._something.wait()
 
     async def _write(self, same: _Same) -> None:
@@ -256,7 +260,7 @@ class EventRecorder:
         }
 
     def _forget_oldest(self) -> None:
-        while len(self._known) > REMEMBERED:
+        while len(self._known) > REMEMBERED + len(self._waiting):
             oldest = next(same for same in self._known if same not in self._waiting)
             del self._known[oldest]
 

@@ -38,11 +38,11 @@ class Counts:
 
 
 class Scene:
-    def __init__(self) -> None:
+    def __init__(self, queue: int = QUEUE) -> None:
         self.wire = ScriptedWire()
         self.counts = Counts()
         self.recorder = EventRecorder(
-            Client(self.wire), instance="pod-1", clock=VirtualClock(), observer=self.counts
+            Client(self.wire), instance="pod-1", queue=queue, clock=VirtualClock(), observer=self.counts
         )
 
     def bodies(self, method: str) -> list[dict[str, Any]]:
@@ -132,14 +132,14 @@ async def test_distinct_messages_and_objects_are_never_merged() -> None:
 
 @virtual_time
 async def test_events_written_before_the_queue_is_full_are_kept_and_the_rest_is_counted() -> None:
-    scene = Scene()
+    scene = Scene(queue=100)
     scene.wire.answer("POST", PATH, OK)
-    for number in range(QUEUE + 5):
+    for number in range(105):
         scene.recorder.event(REF, "Normal", "Created", str(number))
     assert scene.counts.dropped == ["full"] * 5
     async with scene.running():
         await anyio.sleep(1)
-    assert scene.counts.written == QUEUE
+    assert scene.counts.written == 100
 
 
 @virtual_time
