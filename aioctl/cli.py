@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from aioctl import __version__
+from aioctl.crdgen.command import crds
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -136,6 +137,9 @@ def render(service: Path, configs: Path | None, explain: bool) -> None:  # noqa:
         click.echo(rendering.render_file(service, configs, explain=explain), nl=False)
     except rendering.RenderError as error:
         raise click.ClickException(str(error)) from error
+
+
+main.add_command(crds)
 
 
 if __name__ == "__main__":
