@@ -187,6 +187,8 @@ class Applier:
         self._live.forget(write.ref)
         if answer is not None:
             self._expect(key_of(plan.service), write.ref, answer)
+        if write.paced:
+            self._pacer.created(key_of(plan.service))
         self._observer.written(write)
         self._announce(plan, write)
 

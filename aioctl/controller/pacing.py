@@ -2,7 +2,8 @@
 
 All creations of the process pass one token bucket, and the second pool of a service comes at least the stagger after
 its first. Nobody waits here: a service that is too early gets a time of its own, goes back into the queue, and finds that
-time reserved for it, so a thousand services in line ask twice each and not a thousand times.
+time reserved for it, so a thousand services in line ask twice each and not a thousand times. A creation that failed has no
+follower to hold back: how soon it is tried again is the queue's back-off alone.
 """
 
 from aioctl.api.kinds import ObjectKey
@@ -25,7 +26,7 @@ class PoolPacer:
         self._last: dict[ObjectKey, float] = {}
 
     def admit(self, service: ObjectKey) -> float:
-        """0.0 when the service may create a pool now (and counts it); else the seconds until its turn."""
+        """0.0 when the service may create a pool now (which takes its turn); else the seconds until its turn."""
         now = self._clock.monotonic()
         slot = self._slots.get(service)
         if slot is None:
@@ -34,8 +35,11 @@ class PoolPacer:
         if slot > now + _GRAIN:
             return slot - now
         del self._slots[service]
-        self._last[service] = now
         return 0.0
+
+    def created(self, service: ObjectKey) -> None:
+        """The service has a pool more: its next one keeps the distance."""
+        self._last[service] = self._clock.monotonic()
 
     def forget(self, service: ObjectKey) -> None:
         """Drops what is remembered of a service that is gone."""

@@ -94,7 +94,7 @@ class World:
     async def until(self, what: Callable[[], Awaitable[bool]], *, seconds: float = 60.0) -> None:
         """Waits (virtual time) until the claim holds; fails the test when it does not."""
         with anyio.move_on_after(seconds):
-            while not await what():
+            while not await what():  # noqa: ASYNC110  a cluster tells nobody when a claim comes true
                 await anyio.sleep(0.05)
             return
         raise AssertionError(f"{what} did not hold within {seconds} virtual seconds")

@@ -1,0 +1,46 @@
+"""When a pool may be created: one bucket for all, a distance between two of one service, and nobody in line forgotten."""
+
+import anyio
+
+from aioctl.api.kinds import ObjectKey
+from aioctl.controller.pacing import PoolPacer
+from tests.support.virtual_time import VirtualClock, virtual_time
+
+A, B, C = (ObjectKey("ns", name) for name in "abc")
+
+
+@virtual_time
+async def test_the_second_pool_of_a_service_keeps_its_distance_and_others_do_not_wait_for_it() -> None:
+    pacer = PoolPacer(0, 0.1, VirtualClock())
+    assert pacer.admit(A) == 0
+    pacer.created(A)
+    assert pacer.admit(B) == 0
+    assert abs(pacer.admit(A) - 0.1) < 1e-9
+    await anyio.sleep(0.1)
+    assert pacer.admit(A) == 0
+
+
+@virtual_time
+async def test_a_creation_that_failed_holds_nothing_back() -> None:
+    pacer = PoolPacer(0, 0.1, VirtualClock())
+    assert [pacer.admit(A), pacer.admit(A)] == [0, 0]
+
+
+@virtual_time
+async def test_those_in_line_find_their_time_reserved() -> None:
+    pacer = PoolPacer(1, 0, VirtualClock())
+    assert [pacer.admit(key) for key in (A, B, C)] == [0, 1, 2]
+    # Asking again takes no other place.
+    assert [pacer.admit(C), pacer.admit(B)] == [2, 1]
+    await anyio.sleep(1)
+    assert [pacer.admit(B), pacer.admit(C)] == [0, 1]
+
+
+@virtual_time
+async def test_a_service_that_is_gone_leaves_no_trace() -> None:
+    pacer = PoolPacer(0, 5, VirtualClock())
+    pacer.admit(A)
+    pacer.created(A)
+    assert pacer.admit(A) == 5
+    pacer.forget(A)
+    assert pacer.admit(A) == 0

@@ -1,0 +1,218 @@
+"""Scenarios 25, 37 to 39, 41 to 45 and 47 of spec 50 section 15: ownership, authentication, stop, URLs, conditions, rest."""
+
+from typing import Any
+
+from aioctl.api import kinds, names
+from aioctl.api.kinds import POOL_V1, POOL_V1ALPHA2
+from aioctl.api.objects import dig
+from tests.scenarios.ground import Stage, on_both_servers, on_the_simulated_server
+from tests.scenarios.scene import ACCEPTED_ONLY, ROUTER, SVC, Scene, condition
+
+MISSING_AUTH = (
+    "failed to validate Gateway on OpenShift: "
+    "AuthPolicy CRD is not available, please install Red Hat Connectivity Link"
+)
+
+
+@on_both_servers
+async def test_scenario_25_a_route_that_lost_its_owner_is_adopted(scene: Scene) -> None:
+    await scene.created()
+    await scene.edit(
+        kinds.HTTP_ROUTE, scene.route_name, lambda route: route["metadata"].update(ownerReferences=[])
+    )
+
+    async def adopted() -> bool:
+        return bool((await scene.route())["metadata"].get("ownerReferences"))
+
+    await scene.until(adopted)
+    await scene.pool_status(POOL_V1)
+    await scene.until_traffic(100, 0, "v1")
+
+
+@on_both_servers
+async def test_scenario_25_a_route_of_somebody_else_is_an_error_and_stays(scene: Scene) -> None:
+    before = await scene.put(kinds.HTTP_ROUTE, scene.route_name, {"rules": []})
+    await scene.create()
+    await scene.until_condition("HTTPRoutesReady", "False", "HTTPRouteReconcileError")
+    key = f"{scene.namespace}/{scene.route_name}"
+    owner = f"v1alpha2.LLMInferenceService {scene.namespace}/{SVC}"
+    assert (await scene.condition("HTTPRoutesReady"))[2] == (
+        f"Failed to reconcile HTTPRoute: failed to reconcile HTTPRoute {key}: "
+        f"failed to update v1.HTTPRoute {key}: it is not controlled by {owner}"
+    )
+    assert await scene.route() == before
+
+
+@on_both_servers
+async def test_scenario_37_without_authpolicy_there_is_no_managed_route(scene: Scene) -> None:
+    await scene.created(annotations={})
+    assert await scene.find(kinds.HTTP_ROUTE, scene.route_name) is None
+    assert await scene.condition("HTTPRoutesReady") == ("False", "HTTPRouteReconcileError", MISSING_AUTH)
+
+
+@on_the_simulated_server
+async def test_scenario_38_a_route_that_no_policy_protects_is_not_ready(stage: Stage) -> None:
+    scene = stage.scene
+    await stage.cluster.install(kinds.AUTH_POLICY.resource)
+    await stage.restart()
+    await scene.created(annotations={})
+    await scene.route_status(ACCEPTED_ONLY)
+    await scene.rest()
+    status, reason, message = await scene.condition("HTTPRoutesReady")
+    assert (status, reason) == ("False", "HTTPRoutesNotReady")
+    assert "Authentication is not enforced" in message
+    affected = [condition("kuadrant.io/AuthPolicyAffected")]
+    route = await scene.route()
+    await scene.user.patch(
+        kinds.HTTP_ROUTE,
+        scene.namespace,
+        scene.route_name,
+        {
+            "status": {
+                "parents": [
+                    *route["status"]["parents"],
+                    {
+                        "parentRef": route["spec"]["parentRefs"][0],
+                        "controllerName": "kuadrant.io/policy-controller",
+                        "conditions": affected,
+                    },
+                ]
+            }
+        },
+        subresource="status",
+    )
+    await scene.until_condition("HTTPRoutesReady", "True")
+
+
+@on_both_servers
+async def test_scenario_39_the_annotation_switches_authentication_off_in_any_case(scene: Scene) -> None:
+    await scene.created(annotations={names.ENABLE_AUTH: "FALSE"})
+    await scene.route_status(ACCEPTED_ONLY)
+    await scene.until_condition("HTTPRoutesReady", "True")
+
+
+@on_both_servers
+async def test_scenario_41_a_stopped_service_resumes_migrated(scene: Scene) -> None:
+    await scene.migrated()
+    await scene.annotate(names.STOP, "true")
+
+    async def taken_down() -> bool:
+        found = [
+            await scene.find(kinds.HTTP_ROUTE, scene.route_name),
+            await scene.find(POOL_V1, scene.pool),
+            await scene.find(POOL_V1ALPHA2, scene.pool),
+            await scene.find(kinds.DEPLOYMENT, "svc-kserve"),
+            await scene.find(kinds.DEPLOYMENT, "svc-kserve-router-scheduler"),
+        ]
+        return found == [None] * 5
+
+    await scene.until(taken_down)
+    await scene.until_condition("HTTPRoutesReady", "False", "Stopped")
+    await scene.rest()
+    for type_ in ("MainWorkloadReady", "SchedulerWorkloadReady", "InferencePoolReady", "GatewaysReady"):
+        assert await scene.condition(type_) == ("False", "Stopped", "Service is stopped")
+    status = (await scene.service())["status"]
+    assert not {"url", "address"} & set(status)
+    assert not status.get("addresses")
+    await scene.annotate(names.STOP, None)
+    await scene.until_traffic(100, 0, "v1")
+
+
+def own_gateway(*names_: str) -> dict[str, Any]:
+    return {**ROUTER, "gateway": {"refs": [{"name": name} for name in names_]}}
+
+
+async def urls(scene: Scene) -> tuple[str | None, list[str]]:
+    """(status.url, the URLs of status.addresses)."""
+    status = (await scene.service()).get("status") or {}
+    return status.get("url"), [entry["url"] for entry in status.get("addresses") or ()]
+
+
+@on_both_servers
+async def test_scenario_42_the_first_address_of_the_gateway_fills_url_and_addresses(scene: Scene) -> None:
+    await scene.gateway("own", addresses=())
+    await scene.created(own_gateway("own"))
+    assert (await urls(scene))[0] is None
+    await scene.gateway_status("own", addresses=["203.0.113.7"])
+    wanted = f"http://203.0.113.7/{scene.namespace}/{SVC}"
+
+    async def filled() -> bool:
+        return await urls(scene) == (wanted, [wanted])
+
+    await scene.until(filled)
+
+
+@on_both_servers
+async def test_scenario_43_the_url_is_the_first_external_address(scene: Scene) -> None:
+    await scene.gateway("own", addresses=("203.0.113.1", "10.0.0.1"))
+    await scene.created(own_gateway("own"))
+    path = f"/{scene.namespace}/{SVC}"
+    assert await urls(scene) == (
+        f"http://203.0.113.1{path}",
+        [f"http://10.0.0.1{path}", f"http://203.0.113.1{path}"],
+    )
+
+
+@on_both_servers
+async def test_scenario_44_gateways_that_are_not_ready_are_listed_sorted_and_the_status_rests(
+    scene: Scene,
+) -> None:
+    for name in ("b", "a"):
+        await scene.gateway(name, programmed=False)
+    await scene.created(own_gateway("b", "a"))
+    text = f"The following Gateways are not ready: [{scene.namespace}/a {scene.namespace}/b]"
+    assert await scene.condition("GatewaysReady") == ("False", "GatewaysNotReady", text)
+    for number in range(4):
+        await scene.gateway_status(
+            ("a", "b")[number % 2], programmed=False, addresses=[f"203.0.113.{number}"]
+        )
+        await scene.rest()
+        assert await scene.condition("GatewaysReady") == ("False", "GatewaysNotReady", text)
+    before = (await scene.service())["status"]
+    touched = await scene.touch("again")
+    await scene.rest()
+    assert (await scene.service()) == {**touched, "status": before}
+
+
+@on_both_servers
+async def test_scenario_45_a_combination_that_fails_leaves_the_mark_of_the_new_generation(
+    scene: Scene,
+) -> None:
+    await scene.migrated()
+    await scene.edit(
+        kinds.SERVICE, SVC, lambda service: service["spec"].update(baseRefs=[{"name": "no-such-config"}])
+    )
+    await scene.until_condition("PresetsCombined", "False", "CombineBaseError")
+    await scene.rest()
+    service = await scene.service()
+    assert service["status"]["observedGeneration"] == service["metadata"]["generation"]
+    # Without pods a part is False already, so Ready is too.
+    assert await scene.condition("Ready") == (
+        "False",
+        "NewObservedGenFailure",
+        "unsuccessfully observed a new generation",
+    )
+
+    async def told() -> bool:
+        return any(
+            (kind, reason) == ("Warning", "Error") and "failed to combine base-configurations" in note
+            for kind, reason, note in await scene.events()
+        )
+
+    await scene.until(told)
+
+
+@on_both_servers
+async def test_scenario_47_at_rest_nothing_is_written(scene: Scene) -> None:
+    await scene.migrated()
+    await scene.route_status(ACCEPTED_ONLY)
+    await scene.until_condition("HTTPRoutesReady", "True")
+    await scene.rest()
+    events, status = len(await scene.events()), (await scene.service())["status"]
+    for number in range(10):
+        touched = await scene.touch(str(number))
+        versions = await scene.rest()
+        assert versions[f"{kinds.SERVICE.resource}/{SVC}"] == touched["metadata"]["resourceVersion"]
+    assert (await scene.service())["status"] == status
+    assert len(await scene.events()) == events
+    assert dig(await scene.route(), "metadata", "generation") == 2
