@@ -117,7 +117,8 @@ class Settings(BaseModel):
         0.1, description="shortest time between the first and the second pool of one service"
     )
     status_settle: Annotated[float, Field(ge=0, le=60)] = Field(
-        0.5, description="how long a changed status waits for further changes before it is written"
+        0.5,
+        description="how long a readiness or a problem waits before it is written to the status; progress waits until it rests, three times that, at most ten times",
     )
     migration_strategy: Strategy = Field(
         Strategy.WEIGHTED,

@@ -18,6 +18,7 @@ from aioctl.controller.interests import Interests
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.pacing import PoolPacer
 from aioctl.controller.reconcile import ProgressObserver, Reconciler
+from aioctl.controller.settling import StatusSettling
 from aioctl.controller.signing import ServiceSigner
 from aioctl.controller.triggers import keys_for
 from aioctl.engine.clock import Clock
@@ -134,7 +135,7 @@ class Controller:
             turnstile=self.turnstile,
             clock=self.clock,
             policy=self.policy,
-            status_settle=self.knobs.status_settle,
+            settling=StatusSettling(self.knobs.status_settle, self.clock),
             progress=self.observers.progress,
         )
         self.caches.subscribe(self._changed)

@@ -17,6 +17,7 @@ from aioctl.controller.caches import Caches
 from aioctl.controller.interests import Interests
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.observe import CacheObservation, Decoded
+from aioctl.controller.settling import StatusSettling
 from aioctl.engine.clock import Clock
 from aioctl.engine.turnstile import Turnstile
 from aioctl.engine.workers import Done, Failed, RequeueAfter, Result
@@ -72,10 +73,9 @@ class Reconciler:
     turnstile: Turnstile
     clock: Clock
     policy: Policy
-    status_settle: float
+    settling: StatusSettling
     progress: ProgressObserver
     decoded: Decoded = field(default_factory=Decoded)
-    _status_due: dict[ObjectKey, float] = field(default_factory=dict)
     _problems: dict[ObjectKey, str] = field(default_factory=dict)
 
     async def run(self, key: ObjectKey) -> Result:
@@ -94,7 +94,9 @@ class Reconciler:
             self.progress.observed(key, decision, _gateways(run.plan))
             self._tell(key, run.service, decision)
         try:
-            status_wait = await self._status(key, run)
+            status_wait = await self._status(
+                key, run, problem=decision is not None and bool(decision.problem)
+            )
         except KubeError as error:
             return Failed(ReconcileError(f"failed to update status for LLMInferenceService: {error}"))
         return self._result(run, status_wait)
@@ -136,20 +138,22 @@ class Reconciler:
             await self.live.fetch(view.demands)
         return plan, view
 
-    async def _status(self, key: ObjectKey, run: _Run) -> float | None:
+    async def _status(self, key: ObjectKey, run: _Run, *, problem: bool) -> float | None:
         """Writes the status when it differs and has settled; else the seconds until it is due, None when it is right."""
         async with self.turnstile.turn():
             wanted = status.conclude(run.plan, run.outcome, run.view, self.policy, self.clock.now())
             same = status.status_equal(wanted, mapping(run.service, "status"))
         if same:
-            self._status_due.pop(key, None)
+            self.settling.forget(key)
             return None
-        now = self.clock.monotonic()
-        due = self._status_due.setdefault(key, now + self.status_settle)
-        if now < due:
-            return due - now
+        # After a failure the queue's back-off decides when this service is looked at again: what is known is said now.
+        failed = run.outcome.failed is not None or (run.outcome.retry and not run.conflict)
+        busy = run.outcome.deferred is not None
+        wait = 0.0 if failed else self.settling.wait(key, wanted, problem=problem, busy=busy)
+        if wait > 0:
+            return wait
         await self.applier.write_status(run.service, wanted)
-        self._status_due.pop(key, None)
+        self.settling.forget(key)
         return None
 
     def _tell(self, key: ObjectKey, service: Object, decision: Decision) -> None:
@@ -177,7 +181,7 @@ class Reconciler:
         return RequeueAfter(min(waits)) if waits else Done()
 
     def _forget(self, key: ObjectKey) -> None:
-        self._status_due.pop(key, None)
+        self.settling.forget(key)
         self._problems.pop(key, None)
         self.interests.forget(key)
         self.applier.forget(key)

@@ -1,0 +1,65 @@
+"""When a changed status is written (design section 5: each write of a service object costs conversions).
+
+What people wait for (it is ready, somebody has to do something) is written after the settle time. Everything else is
+written once it rests: a rollout that goes well is one write and not five, and a route that is stale for the second in
+which the gateway looks at our change does not make the service flap.
+"""
+
+from dataclasses import dataclass
+
+from aioctl.api.kinds import ObjectKey
+from aioctl.api.objects import Object, sequence
+from aioctl.engine.clock import Clock
+from aioctl.plan.status import status_equal
+
+REST = 3
+"""Settle times without a change after which a status is written: with the default, longer than a gateway's usual second."""
+LONGEST = 10
+"""Settle times after which a status is written though it goes on changing."""
+_GRAIN = 1e-6
+"""Seconds; a timer may fire that early, and a wait of less than its resolution would never end."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A status that differs from the stored one, the moment it last changed, and the latest moment for its write."""
+
+    wanted: Object
+    changed: float
+    latest: float
+
+
+class StatusSettling:
+    """State of one process: the services whose status is not written yet."""
+
+    def __init__(self, settle: float, clock: Clock) -> None:
+        """`settle` in seconds; 0 writes everything at once."""
+        self._settle = settle
+        self._clock = clock
+        self._pending: dict[ObjectKey, _Pending] = {}
+
+    def wait(self, service: ObjectKey, wanted: Object, *, problem: bool = False, busy: bool = False) -> float:
+        """Seconds until the wanted status, which differs from the stored one, is due; 0.0 when it is.
+
+        `problem`: somebody has to do something about this service. `busy`: writes of ours for it are still to come.
+        """
+        now = self._clock.monotonic()
+        pending = self._pending.get(service)
+        if pending is None:
+            pending = _Pending(wanted, now, now + LONGEST * self._settle)
+            self._pending[service] = pending
+        elif busy or not status_equal(pending.wanted, wanted):
+            pending.wanted, pending.changed = wanted, now
+        if problem or _is_ready(wanted):
+            pending.latest = min(pending.latest, now + self._settle)
+        due = min(pending.latest, pending.changed + REST * self._settle)
+        return due - now if due - now > _GRAIN else 0.0
+
+    def forget(self, service: ObjectKey) -> None:
+        """The status was written, is right again, or the service is gone."""
+        self._pending.pop(service, None)
+
+
+def _is_ready(status: Object) -> bool:
+    conditions = sequence(status, "conditions")
+    return any(found.get("type") == "Ready" and found.get("status") == "True" for found in conditions)
