@@ -1,21 +1,23 @@
 """`python -m tests.model`: explores the migration as far as the limits allow and says how far that was.
 
-Ends with status 1 and a story when a law is broken. `--orders 1000` runs the other long check instead: that a real
-controller ends in one status in whatever order it learns the same facts.
+Ends with status 1 and a story when a law is broken. Two other long checks run instead when asked for: `--orders 1000`, that a
+real controller ends in one status in whatever order it learns the same facts, and `--storms 1000`, that it ends where it
+should after all kinds of bad luck at once.
 """
 
 import argparse
 import logging
 import sys
 from collections import Counter
+from functools import partial
 
 import structlog
 
 from tests.model.explore import Report, explore
 from tests.model.orders import ILL, MIXED, WELL, told
 from tests.model.profiles import PROFILES
+from tests.model.storm import weather
 from tests.support.virtual_time import run_virtual
-
 
 FLEET = 100
 """Services in one simulated cluster."""
@@ -35,7 +37,13 @@ def main() -> int:
     parser.add_argument(
         "--orders", type=int, default=0, help="instead: tell a real controller facts in so many orders"
     )
+    parser.add_argument(
+        "--storms", type=int, default=0, help="instead: so many random histories of a real controller"
+    )
     given = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    if given.storms:
+        return _storms(given.storms)
     if given.orders:
         return _orders(given.orders)
     chosen = given.profiles or list(PROFILES)
@@ -58,7 +66,6 @@ def main() -> int:
 
 def _orders(number: int) -> int:
     """Every order to a service of its own, on the simulated cluster; one status has to come of them."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     worst = 1
     for name, facts in {"well": WELL, "ill": ILL, "mixed": MIXED}.items():
         ends: Counter[bytes] = Counter()
@@ -70,6 +77,20 @@ def _orders(number: int) -> int:
         for end, often in ends.items() if len(ends) > 1 else ():
             _say(f"  {often:,} times: {end.decode()}")
     return int(worst > 1)
+
+
+def _storms(number: int) -> int:
+    """Half of them with a user that meddles."""
+    bad = 0
+    for seed in range(number):
+        meddling = seed % 2 == 1
+        end = run_virtual(partial(weather, seed, meddling=meddling))
+        problems = end.problems(meddling=meddling)
+        bad += bool(problems)
+        if problems:
+            _say(f"storm {seed}: {'; '.join(problems)}")
+    _say(f"{number:,} storms, {bad} ended badly")
+    return int(bad > 0)
 
 
 def _sum(reports: list[Report]) -> str:

@@ -56,9 +56,10 @@ _GENERATIONS = ("generation", "observedGeneration")
 
 @dataclass
 class Stage:
-    """A world, and every write it has seen: (resource, name, event type) in order."""
+    """A world, its gateways' player, and every write it has seen: (resource, name, event type) in order."""
 
     world: World
+    gateways: GatewayPlayer
     written: list[tuple[str, str, str]] = field(default_factory=list)
 
     def controller(self, life: int = 1) -> Controller:
@@ -123,12 +124,11 @@ async def stage(*, played: bool = True) -> AsyncIterator[Stage]:
         for preset in shipped.objects(shipped.presets_folder()):
             metadata = {**preset["metadata"], "namespace": seed.SYSTEM_NAMESPACE}
             await w.cluster.create({**preset, "metadata": metadata})
-        staged = Stage(w)
+        client, stamp = InProcessClient(w.cluster), w.cluster.core.clock.stamp
+        gateways = GatewayPlayer(client, stamp=stamp, default=GatewayScript(delay=1.0))
+        staged = Stage(w, gateways)
         w.cluster.observers.append(staged.note)
         if played:
-            client = InProcessClient(w.cluster)
-            stamp = w.cluster.core.clock.stamp
-            gateways = GatewayPlayer(client, stamp=stamp, default=GatewayScript(delay=1.0))
             group.start_soon(gateways.run)
             group.start_soon(WorkloadPlayer(client, delay=0.5, stamp=stamp).run)
         yield staged

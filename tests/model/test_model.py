@@ -10,7 +10,7 @@ from tests.model.laws import LAWS
 from tests.model.mutants import MUTANTS, Mutant
 from tests.model.profiles import PROFILES
 
-STATES = 800
+STATES = 500
 """For each profile; `python -m tests.model` goes on to a fixed point."""
 
 
