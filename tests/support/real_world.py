@@ -1,0 +1,159 @@
+"""A real API server furnished as an administrator would, and the whole program in this process to run against it.
+
+Conversion and admission go over TLS to the program's own webhook server on loopback. Nothing here plays gateways or
+workloads; `real_players.py` does.
+"""
+
+import base64
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import yaml
+
+from aioctl import shipped, stage
+from aioctl.api import kinds
+from aioctl.api.kinds import Kind
+from aioctl.app import Application
+from aioctl.kube.client import Client
+from aioctl.kube.config import load_config
+from aioctl.kube.errors import AlreadyExists, KubeError, NotFound
+from aioctl.settings import Settings
+from aioctl.sim import seed
+from aioctl.sim.hooks import conversion_patch, validating_configurations
+
+CRDS = Path(__file__).parents[2] / "deploy" / "crds"
+SERVED_WITHIN = 30.0
+KINDS: Mapping[str, Kind] = {
+    kind.kind: kind
+    for kind in (
+        kinds.NAMESPACE,
+        kinds.CONFIG_MAP,
+        kinds.GATEWAY_CLASS,
+        kinds.GATEWAY,
+        kinds.CONFIG,
+        kinds.CRD,
+        kinds.VALIDATING_WEBHOOK,
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """Where the program's webhook server is, and what proves it."""
+
+    port: int
+    certificates: Path
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> "Webhooks":
+        """A free port, and a new certificate in the folder."""
+        return cls(stage.Ports.free().webhook, stage.write_certificates(folder))
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.port}"
+
+    @property
+    def bundle(self) -> str:
+        """The CA, PEM in base64, as API objects carry it."""
+        return base64.b64encode((self.certificates / "ca.crt").read_bytes()).decode()
+
+    def settings(self, **more: Any) -> Settings:
+        """The program serving these webhooks alone: no metrics page, no probes, no lease."""
+        given = {
+            "webhook_host": "127.0.0.1",
+            "webhook_port": self.port,
+            "cert_dir": self.certificates,
+            "metrics_port": 0,
+            "health_port": 0,
+            "leader_election": False,
+            **more,
+        }
+        return Settings.model_validate(given)
+
+
+@asynccontextmanager
+async def client_for(kubeconfig: Path, *, agent: str = "user/1") -> AsyncIterator[Client]:
+    config = await load_config(str(kubeconfig))
+    client = Client(config.wire(user_agent=agent))
+    try:
+        yield client
+    finally:
+        with anyio.CancelScope(shield=True):
+            await client.aclose()
+
+
+@asynccontextmanager
+async def running(settings: Settings, kubeconfig: Path) -> AsyncIterator[Application]:
+    """The whole program in this event loop until the block ends; stopped as SIGTERM would."""
+    application = Application(settings, await load_config(str(kubeconfig)))
+    stop = anyio.Event()
+    async with anyio.create_task_group() as group:
+        group.start_soon(application.run, stop)
+        try:
+            yield application
+        finally:
+            stop.set()
+
+
+async def create(client: Client, *objects: Mapping[str, Any]) -> None:
+    """Each where it belongs; what is there already stays."""
+    for obj in objects:
+        with contextlib.suppress(AlreadyExists):
+            await client.create(KINDS[obj["kind"]], obj["metadata"].get("namespace", ""), obj)
+
+
+async def install_crds(client: Client, webhooks: Webhooks) -> None:
+    """Our CRDs as shipped, their conversion pointed at the program."""
+    clause = conversion_patch(webhooks.url, webhooks.bundle)["spec"]
+    for path in sorted(CRDS.glob("serving.*.yaml")):
+        crd = yaml.load(path.read_text(), yaml.CSafeLoader)
+        await create(client, {**crd, "spec": {**crd["spec"], **clause}})
+    for kind in (kinds.SERVICE, kinds.CONFIG, kinds.SERVICE_V1ALPHA1, kinds.CONFIG_V1ALPHA1):
+        await until_served(client, kind)
+
+
+async def install_validation(client: Client, webhooks: Webhooks, *, match_policy: str = "Exact") -> None:
+    await create(client, *validating_configurations(webhooks.url, webhooks.bundle, match_policy=match_policy))
+
+
+async def install_presets(client: Client) -> None:
+    """The shipped ones, into the system namespace, as soon as the program serves its webhooks."""
+
+    async def installed() -> bool:
+        try:
+            for preset in shipped.objects(shipped.presets_folder()):
+                metadata = {**preset["metadata"], "namespace": seed.SYSTEM_NAMESPACE}
+                await create(client, {**preset, "metadata": metadata})
+        except KubeError:
+            return False
+        return True
+
+    await until(installed)
+
+
+async def until_served(client: Client, kind: Kind) -> None:
+    """A CRD is served a moment after it was created."""
+
+    async def served() -> bool:
+        try:
+            await client.get_raw(kind.path())
+        except NotFound:
+            return False
+        except KubeError:
+            return True  # there, but not without its webhook
+        return True
+
+    await until(served)
+
+
+async def until(claim: Callable[[], Awaitable[bool]], *, seconds: float = SERVED_WITHIN) -> None:
+    """Asks every tenth of a second. Raises TimeoutError."""
+    with anyio.fail_after(seconds):
+        while not await claim():  # noqa: ASYNC110  a cluster tells nobody when a claim comes true
+            await anyio.sleep(0.1)
