@@ -32,7 +32,7 @@ def account_subject(name: str, namespace: str = "") -> dict[str, Any]:
 
 def account(ctx: Context, name: str, labels: Mapping[str, str], source: Object | None) -> dict[str, Any]:
     """A generated account: what the source account has, under our name and labels (spec 30 sections 7.1 and 8.1)."""
-    copied = {field: source[field] for field in _COPIED if source and source.get(field) is not None}
+    copied = {field: source[field] for field in _COPIED if source and source.get(field) not in (None, [])}
     theirs = labels_of(source) if source else {}
     annotations = annotations_of(source) if source else {}
     return build(

@@ -1,0 +1,282 @@
+"""Every intended difference from the recordings of the Go controller, each with the Decision it comes from.
+
+Reviewed by hand. A difference that no pattern here covers fails the test of its case, and a pattern that covers nothing any
+more fails as well. Patterns are those of fnmatch on the lines of `compare.differences`; `LLM` stands for the service in
+both versions.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+LLM = "serving.kserve.io/v1alpha[12]/llminferenceservices/*"
+OLD = "serving.kserve.io/v1alpha1/llminferenceservices/*"
+ROUTES = "gateway.networking.k8s.io/v1/httproutes"
+POOLS_OLD = "inference.networking.x-k8s.io/v1alpha2/inferencepools"
+POOLS_V1 = "inference.networking.k8s.io/v1/inferencepools"
+MODELS = "inference.networking.x-k8s.io/v1alpha2/inferencemodels"
+RULES = "networking.istio.io/v1/destinationrules"
+RBAC = "rbac.authorization.k8s.io/v1"
+MONITORS = "monitoring.coreos.com/v1"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why some lines differ, and which."""
+
+    why: str
+    patterns: tuple[str, ...]
+
+
+def because(why: str, *patterns: str) -> Reason:
+    return Reason(why, patterns)
+
+
+def _conditions(*types: str) -> tuple[str, ...]:
+    """The condition as a whole or any field of it."""
+    return tuple(f"{LLM} status.conditions.{type_}*" for type_ in types)
+
+
+_MONITORING = (
+    f"{MONITORS}/podmonitors/kserve-llm-isvc-vllm-engine ours",
+    f"{MONITORS}/servicemonitors/kserve-llm-isvc-scheduler ours",
+    f"{RBAC}/clusterrolebindings/kserve-metrics-reader-role-binding-<ns> ours",
+    "v1/secrets/kserve-metrics-reader-sa-secret ours",
+    "v1/serviceaccounts/kserve-metrics-reader-sa ours",
+)
+_ISTIO = (f"{RULES}/svc-kserve-scheduler ours", f"{RULES}/svc-kserve-workload-svc ours")
+_SAID_BY_THE_PART_THAT_FAILED = because(
+    "30 section 1: only what is wanted is built, so the reason follows the part that failed",
+    "event ours Warning Error: Reconciliation failed: failed to reconcile workload: failed to reconcile single node *",
+    "event theirs Warning Error: Reconciliation failed: failed to reconcile workload: failed to reconcile multi node *",
+    *_conditions("MainWorkloadReady", "WorkloadsReady", "Ready"),
+)
+
+EVERYWHERE: tuple[Reason, ...] = (
+    because(
+        "30 section 13, 40 section 14.3: nothing is written that changes nothing; Go rewrites Deployments in every reconcile",
+        "event theirs Normal Updated: Updated v1.Deployment *",
+    ),
+    because(
+        "50 section 12.4: the migration has an event of its own",
+        "event ours Normal InferencePoolMigrated: Traffic moved to v1 InferencePool *",
+    ),
+    because(
+        "50 section 12.4: events are not thinned; in the recordings 25 events had used up what Go's client allows",
+        "event ours Normal Updated: Updated v1.HTTPRoute *",
+        "event ours Normal Deleted: Deleted v1.*",
+    ),
+    because(
+        "50 section 4.5: a second copy of the lock stands in the status",
+        f"{LLM} status.annotations",
+    ),
+    because(
+        "50 section 11: without a route the address is that of the workload in the cluster",
+        f"{LLM} status.addresses",
+    ),
+    because(
+        "40 section 6: all three resources in both groups",
+        f"{RBAC}/roles/*-epp-role rules.2.resources",
+    ),
+    because(
+        "30 section 7.3: no SCC binding without security.openshift.io",
+        "event theirs Normal Created: Created v1.RoleBinding <ns>/*-kserve-mn-scc",
+        f"{RBAC}/rolebindings/*-kserve-mn-scc theirs",
+    ),
+    because(
+        "10 section 3.8: what users wrote is kept as they wrote it; Go stores it back through its types",
+        f"{LLM} spec.*ontainers.*.resources",
+        f"{LLM} spec.*ontainers.*.resources.limits.*",
+        f"{LLM} spec.*ontainers.*.resources.requests.*",
+        f"{LLM} spec.*ontainers.*.volumeMounts.*.readOnly",
+    ),
+    because(
+        "design rule 4: empty values that only Go's types carry are not sent",
+        f"{MONITORS}/*monitors/* spec.namespaceSelector",
+        f"{MONITORS}/podmonitors/* spec.podMetricsEndpoints.0.bearerTokenSecret",
+        f"{MONITORS}/podmonitors/* spec.podMetricsEndpoints.0.tlsConfig.ca",
+        f"{MONITORS}/podmonitors/* spec.podMetricsEndpoints.0.tlsConfig.cert",
+    ),
+    because(
+        "10 section 3.5: the annotation that carries criticality shows in v1alpha2 only",
+        f"{OLD} metadata.annotations.serving.kserve.io/criticality",
+    ),
+)
+
+CASES: Mapping[str, tuple[Reason, ...]] = {
+    "auth-on": (
+        because(
+            "30 section 5.2: not signed again before every Service has its address; the picker's is never made here",
+            "event theirs Normal Updated: Updated v1.Secret <ns>/svc-kserve-self-signed-certs",
+        ),
+    ),
+    "bad-scheme": (_SAID_BY_THE_PART_THAT_FAILED,),
+    "del": (
+        because(
+            "50 section 12.2: the managed route goes first, so that no traffic meets vanishing pods",
+            f"{ROUTES}/svc-kserve-route theirs",
+        ),
+    ),
+    "edit-deployment": (
+        because(
+            "40 section 14.3: labels and annotations of others are kept",
+            "apps/v1/deployments/svc-kserve metadata.annotations",
+            "apps/v1/deployments/svc-kserve metadata.labels.mine",
+        ),
+        because(
+            "30 section 13: the live number of replicas stays where the spec has none",
+            "apps/v1/deployments/svc-kserve spec.replicas",
+        ),
+    ),
+    "edit-route-annotation": (
+        because(
+            "50 section 2.4: annotations of others are kept",
+            f"{ROUTES}/svc-kserve-route metadata.annotations.mine",
+        ),
+    ),
+    "external-pool": (
+        because(
+            "50 section 15 number 7: one route write is enough when the v1 pool is ready from the start",
+            "event theirs Normal Updated: Updated v1.HTTPRoute <ns>/svc-kserve-route",
+        ),
+    ),
+    "gateway-refs": (
+        because(
+            "50 section 2.1: a gateway reference without namespace is one of the service's namespace",
+            "event theirs Warning Error: *spec.parentRefs?0?.namespace*",
+            f"{ROUTES}/svc-kserve-route ours",
+            *_ISTIO,
+            *_MONITORING,
+            *_conditions("GatewaysReady", "HTTPRoutesReady", "InferencePoolReady", "RouterReady", "Ready"),
+        ),
+    ),
+    "labels-single": (
+        because(
+            "30 section 4: a selector cannot change, so copied labels stay out of it",
+            "apps/v1/deployments/svc-kserve*spec.selector.matchLabels.kueue.x-k8s.io/queue-name",
+        ),
+    ),
+    "lora-a1": (
+        because(
+            "10 section 3.5: the adapters' criticality survives in an annotation",
+            f"{OLD} spec.model.lora.adapters.0.criticality",
+            "serving.kserve.io/v1alpha2/llminferenceservices/svc"
+            " metadata.annotations.internal.serving.kserve.io/lora-criticalities",
+        ),
+    ),
+    "pool-foreign": (
+        because(
+            "40 section 16: the v1alpha2 pool comes first, before the v1 pool that fails",
+            f"{POOLS_OLD}/svc-inference-pool ours",
+        ),
+    ),
+    "pool-inline-a1": (
+        because(
+            "40 section 12: the annotation that carries criticality is read",
+            f"{MODELS}/svc-inference-model spec.criticality",
+        ),
+    ),
+    "pool-two-ports": (
+        because(
+            "40 section 16: the v1alpha2 pool comes first, before the v1 pool that fails",
+            f"{POOLS_OLD}/svc-inference-pool ours",
+        ),
+        because(
+            "40 section 16: what does not depend on the pool is done while the pool waits for its turn",
+            f"{ROUTES}/svc-kserve-route ours",
+            *_ISTIO,
+            *_MONITORING,
+        ),
+        because(
+            "10 section 3.4: ports that v1alpha1 cannot say survive in an annotation",
+            f"{OLD} metadata.annotations.internal.serving.kserve.io/target-ports",
+        ),
+    ),
+    "route-inline": (
+        because(
+            "50 section 4.6: a rule that refers to one pool only keeps its weight",
+            f"{ROUTES}/svc-kserve-route spec.rules.0.backendRefs.0.weight",
+        ),
+    ),
+    "router-all-a1": (
+        because(
+            "40 section 12: the annotation that carries criticality is read",
+            f"{MODELS}/svc-inference-model spec.criticality",
+        ),
+    ),
+    "sa-missing": (_SAID_BY_THE_PART_THAT_FAILED,),
+    "scheduler-template": (
+        because(
+            "40 section 5: an account named by the user is used as it is",
+            "event theirs Warning Error: *it is not controlled by v1alpha2.LLMInferenceService <ns>/svc",
+            "event ours Normal Created: Created *",
+            "apps/v1/deployments/svc-kserve-router-scheduler ours",
+            f"{ROUTES}/svc-kserve-route ours",
+            f"{POOLS_V1}/svc-inference-pool ours",
+            f"{POOLS_OLD}/svc-inference-pool ours",
+            f"{MODELS}/svc-inference-model ours",
+            f"{RBAC}/clusterrolebindings/<ns>-svc-epp-auth-rb ours",
+            f"{RBAC}/rolebindings/svc-epp-rb ours",
+            f"{RBAC}/roles/svc-epp-role ours",
+            "v1/services/svc-epp-service ours",
+            *_ISTIO,
+            *_MONITORING,
+            *_conditions(
+                "HTTPRoutesReady", "InferencePoolReady", "SchedulerWorkloadReady", "RouterReady", "Ready"
+            ),
+        ),
+    ),
+    "upd-drop-prefill": (
+        because(
+            "30 section 4: a selector that no longer fits replaces the Deployment",
+            "event theirs Warning Error: *field is immutable",
+            "apps/v1/deployments/svc-kserve metadata.labels.llm-d.ai/role",
+            "apps/v1/deployments/svc-kserve spec.*",
+            "apps/v1/deployments/svc-kserve-router-scheduler spec.template.spec.containers.0.args.*",
+            "apps/v1/deployments/svc-kserve-prefill theirs",
+            f"{RBAC}/rolebindings/svc-kserve-rb theirs",
+            f"{RBAC}/roles/svc-kserve-role theirs",
+            *_conditions("MainWorkloadReady", "WorkloadsReady", "Ready"),
+        ),
+        because(
+            "30 section 14: conditions that no longer apply go",
+            f"{LLM} status.conditions.PrefillWorkloadReady",
+        ),
+    ),
+    "upd-drop-scheduler": (
+        because(
+            "40 section 5: nothing of the picker is left behind",
+            f"{RBAC}/clusterrolebindings/<ns>-svc-epp-auth-rb theirs",
+            f"{RBAC}/rolebindings/svc-epp-rb theirs",
+            f"{RBAC}/roles/svc-epp-role theirs",
+        ),
+        because(
+            "40 section 7.2: the condition goes with the picker",
+            f"{LLM} status.conditions.SchedulerWorkloadReady",
+        ),
+    ),
+}
+
+TAKEOVER: Mapping[str, tuple[Reason, ...]] = {}
+"""Writes of a takeover of the recorded objects: `<verb> <plural>/<name>`."""
+
+
+def unexpected(case: str, found: Iterable[str]) -> list[str]:
+    """The differences of a case that no entry explains."""
+    reasons = (*EVERYWHERE, *CASES.get(case, ()))
+    return [line for line in found if not any(_covers(reason, line) for reason in reasons)]
+
+
+def outdated(reasons: Iterable[Reason], found: Iterable[str]) -> list[str]:
+    """The patterns that match none of the differences."""
+    lines = list(found)
+    return [
+        f"{pattern} ({reason.why})"
+        for reason in reasons
+        for pattern in reason.patterns
+        if not any(fnmatchcase(line, pattern) for line in lines)
+    ]
+
+
+def _covers(reason: Reason, line: str) -> bool:
+    return any(fnmatchcase(line, pattern) for pattern in reason.patterns)

@@ -1,0 +1,82 @@
+"""A case on the simulated cluster: a fresh cluster, the controller and the players in one process, virtual time."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cache
+
+import anyio
+
+from aioctl.controller.manager import Knobs
+from aioctl.kube.client import Client
+from aioctl.sim.players.client import InProcessClient
+from aioctl.sim.players.gateway import GatewayPlayer, GatewayScript
+from aioctl.sim.players.workload import WorkloadPlayer
+from tests.controller.world import World, world
+from tests.golden.cases import Case
+from tests.golden.compare import State
+from tests.golden.signer import rsa_authority
+from tests.golden.stage import POLICY, Stage
+from tests.golden.webhook_manifests import service_reference, validating_configurations
+from tests.support.memory import MemoryWire
+
+PLAYER_DELAY = 0.3
+"""Seconds after which the recordings' player answered."""
+KNOBS = Knobs(status_settle=0.05)
+PAUSE = 1.0
+PATIENCE = 120.0
+
+
+@dataclass
+class Scene:
+    """One cluster, ready for a case."""
+
+    world: World
+    stage: Stage
+
+    @asynccontextmanager
+    async def played(self) -> AsyncIterator[None]:
+        """Gateways and workloads answer while the block runs."""
+        client = InProcessClient(self.world.cluster)
+        stamp = self.world.cluster.core.clock.stamp
+        gateways = GatewayPlayer(client, stamp=stamp, default=GatewayScript(delay=PLAYER_DELAY))
+        workloads = WorkloadPlayer(client, delay=PLAYER_DELAY, stamp=stamp)
+        async with anyio.create_task_group() as group:
+            group.start_soon(gateways.run)
+            group.start_soon(workloads.run)
+            yield
+            group.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def controlled(self) -> AsyncIterator[None]:
+        """The controller runs while the block runs."""
+        async with self.world.running(self.world.controller(policy=POLICY, knobs=KNOBS)):
+            yield
+
+    async def play(self, case: Case) -> State:
+        """The whole case, from the empty namespace to the state it ends in."""
+        async with self.played(), self.controlled():
+            await self.stage.open(case)
+            refused = await self.stage.give(case)
+            await self.stage.rest()
+            if case.later():
+                refused |= await self.stage.follow(case)
+                await self.stage.rest()
+        # The recorder has flushed its events by now.
+        return await self.stage.state(case, refused)
+
+
+@asynccontextmanager
+async def scene() -> AsyncIterator[Scene]:
+    """A cluster as the recordings found it. Nothing is garbage collected: they had no controller manager."""
+    async with world(garbage_collection=False, start=1_767_225_600.0) as made:
+        stage = Stage(Client(MemoryWire(made.cluster, agent="kubectl/test")), pause=PAUSE, patience=PATIENCE)
+        for configuration in validating_configurations(service_reference):
+            await made.cluster.create(configuration)
+        await stage.prepare(_signer())
+        yield Scene(made, stage)
+
+
+@cache
+def _signer() -> dict[str, bytes]:
+    return rsa_authority()
