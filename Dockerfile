@@ -5,6 +5,7 @@ FROM python:3.11.14-slim-bookworm AS build
 WORKDIR /src
 COPY pyproject.toml requirements.lock README.md ./
 COPY aioctl ./aioctl
+COPY deploy/presets ./deploy/presets
 RUN python -m venv /opt/aioctl \
  && python -m venv /opt/tools \
  && /opt/tools/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock \
