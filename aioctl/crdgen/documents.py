@@ -15,7 +15,7 @@ from aioctl.crdgen import fields, pods, published
 from aioctl.crdgen.fields import NEW, OLD, Embedded, Flavour
 
 SOURCES_ANNOTATION = "aioctl.dev/schema-sources"
-HEADER = "# Made by `aioctl crds` (docs/decisions/crds.md says how); do not edit.\n"
+HEADER = "# Made by `aioctl crds` (docs/decisions/0006-crds-are-generated.md); do not edit.\n"
 _LOCK = names.MIGRATED.replace(".", r"\.")
 _COLUMNS = (
     {"name": "URL", "type": "string", "jsonPath": ".status.url"},

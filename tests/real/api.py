@@ -35,6 +35,7 @@ class Api:
     """As administrator, or as the ServiceAccount `<namespace>:<name>` by impersonation."""
 
     def __init__(self, cluster: RealCluster, account: str = "") -> None:
+        self.cluster = cluster
         self._server = cluster.server
         self._context = ssl.create_default_context(cafile=str(cluster.ca_file))
         self._headers = {"Authorization": f"Bearer {cluster.token}", "Accept": "application/json"}

@@ -72,8 +72,13 @@ class Kubectl:
         return Applied(tuple(line.split()[0] for line in done.stdout.splitlines()), done.stderr)
 
     def install_crds(self, *sources: Path, documents: str = "") -> Applied:
-        """Applies CRDs and returns once their kinds are served, a second or two later. Raises KubectlError."""
+        """Applies CRDs and returns once their kinds are served. Raises KubectlError."""
         applied = self.apply(*sources, documents=documents)
+        self.wait_until_served(applied)
+        return applied
+
+    def wait_until_served(self, applied: Applied) -> None:
+        """Until the kinds of all applied CRDs are served, a second or two later. Raises KubectlError."""
         wanted = {
             name.partition("/")[2] for name in applied.objects if name.startswith("customresourcedefinition.")
         }
@@ -82,7 +87,6 @@ class Kubectl:
             if time.monotonic() > deadline:
                 raise KubectlError(f"not served after {SERVED_DEADLINE:g} s: {', '.join(sorted(missing))}")
             time.sleep(0.1)  # another process works; there is nothing to await
-        return applied
 
     def token(self, namespace: str, account: str) -> str:
         """A token of the ServiceAccount (TokenRequest), good for an hour. Raises KubectlError."""

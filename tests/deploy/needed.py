@@ -1,0 +1,93 @@
+"""Every permission that the program needs, by reason; the shipped roles have to hold these and no other (spec 60 section 11).
+
+What can be read off the code is: the watches, and the rules of the roles that are handed out. The rest is one row for
+each call the code makes.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from aioctl.api import kinds, names
+from aioctl.api.kinds import Kind
+from aioctl.app import policy_of
+from aioctl.controller.caches import watched
+from aioctl.controller.webhook_certificates import TARGETS
+from aioctl.plan import scheduler
+from aioctl.plan.workload import pods
+from aioctl.settings import load
+from tests.deploy.manifests import NAMESPACE, Permission
+
+CHILDREN = (
+    kinds.CORE_SERVICE,
+    kinds.SECRET,
+    kinds.SERVICE_ACCOUNT,
+    kinds.DEPLOYMENT,
+    kinds.LEADER_WORKER_SET,
+    kinds.ROLE,
+    kinds.ROLE_BINDING,
+    kinds.CLUSTER_ROLE_BINDING,
+    kinds.HTTP_ROUTE,
+    kinds.POOL_V1,
+    kinds.POOL_V1ALPHA2,
+    kinds.MODEL,
+    kinds.DESTINATION_RULE,
+    kinds.POD_MONITOR,
+    kinds.SERVICE_MONITOR,
+)
+"""What plans write. A child that stands in the way of a creation is read once, whoever made it."""
+
+HANDED_OUT: Mapping[str, tuple[Mapping[str, Any], ...]] = {
+    "the endpoint picker's role": scheduler._RULES,
+    "the routing side-car's role": pods.SIDECAR_RULES,
+    "system:auth-delegator": (
+        {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
+        {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
+    ),
+}
+"""The escalation rule: nobody can give what he has not."""
+
+
+def on(kind: Kind, *verbs: str, part: str = "", name: str = "", namespace: str = "") -> Iterator[Permission]:
+    resource = f"{kind.plural}/{part}" if part else kind.plural
+    for verb in verbs:
+        yield Permission(verb, kind.group, resource, name, namespace)
+
+
+def rules(given: Iterable[Mapping[str, Any]]) -> Iterator[Permission]:
+    for rule in given:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                for verb in rule["verbs"]:
+                    yield Permission(verb, group, resource)
+
+
+def needed() -> set[Permission]:
+    found: set[Permission] = set()
+    for watch in watched(NAMESPACE, policy_of(load({})[0]).signer):
+        if watch.kind == kinds.CONFIG_MAP:
+            # One object in one namespace: nobody else's ConfigMaps are listed.
+            found |= set(
+                on(watch.kind, "list", "watch", name=names.CONFIG_MAP_NAME, namespace=watch.namespace)
+            )
+        else:
+            found |= set(on(watch.kind, "list", "watch"))
+    for kind in CHILDREN:
+        found |= set(on(kind, "get", "create", "update", "delete"))
+    for given in HANDED_OUT.values():
+        found |= set(rules(given))
+    event = Kind("", "v1", "Event", "events")
+    found |= {
+        *on(kinds.SERVICE, "get", "patch"),  # after a conflict on the status; finalizer, storage migration
+        *on(kinds.SERVICE, "update", part="status"),
+        *on(kinds.SERVICE, "update", part="finalizers"),  # blockOwnerDeletion of children
+        *on(kinds.CONFIG, "patch"),  # storage migration
+        *on(kinds.CONFIG_MAP, "get", "create", "update"),  # CA bundle, copied
+        *on(event, "create", "patch"),
+        *on(kinds.LEASE, "get", "create", "update", namespace=NAMESPACE),
+    }
+    for target in TARGETS:
+        found |= set(on(target.kind, "get", "patch", name=target.name))  # CA bundle of the webhooks
+    for kind in (kinds.SERVICE, kinds.CONFIG):
+        found |= set(on(kinds.CRD, "get", name=kind.resource))
+        found |= set(on(kinds.CRD, "patch", part="status", name=kind.resource))
+    return found
