@@ -1,6 +1,5 @@
 """deploy/ on a real API server: everything is accepted as written, and the shipped account may do what it has to, no more."""
 
-import base64
 import copy
 import json
 import shutil
@@ -10,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import yaml
 
 from aioctl.api import kinds
+from aioctl.controller.webhook_certificates import TARGETS, bundle_patch
 from aioctl.plan import monitoring
 from tests.deploy.manifests import ACCOUNT, DEPLOY, NAMESPACE, Permission, deployment
 from tests.deploy.needed import HANDED_OUT, needed
@@ -89,19 +90,17 @@ def test_what_is_applied_is_what_is_stored(own_kubectl: Kubectl, installed: Appl
 
 
 def test_a_second_apply_leaves_the_ca_bundles_alone(own_kubectl: Kubectl, admin: Api) -> None:
-    bundle = base64.b64encode(b"-----BEGIN CERTIFICATE-----\n").decode()
-    path = kinds.VALIDATING_WEBHOOK.path("", "llminferenceservice.serving.kserve.io")
-    patch = [{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": bundle}]
-    done = own_kubectl.as_account(admin.cluster, NAMESPACE, ACCOUNT).run(
-        "patch",
-        "validatingwebhookconfiguration",
-        "llminferenceservice.serving.kserve.io",
-        "--type=json",
-        f"--patch={json.dumps(patch)}",
-    )
-    assert done.returncode == 0, done.stderr
+    """What the account has written stays when somebody applies the base anew, as every upgrade does."""
+    bundle = trustme.CA().cert_pem.bytes()
+    as_account = own_kubectl.as_account(admin.cluster, NAMESPACE, ACCOUNT)
+    for target in TARGETS:
+        live = admin("GET", target.kind.path("", target.name)).body
+        patch = json.dumps(bundle_patch(live, bundle, "aioctl-webhook", NAMESPACE))
+        as_account("patch", target.kind.resource, target.name, "--type=json", f"--patch={patch}")
     own_kubectl.apply(kustomize=DEPLOY / "base")
-    assert admin("GET", path).body["webhooks"][0]["clientConfig"]["caBundle"] == bundle
+    for target in TARGETS:
+        live = admin("GET", target.kind.path("", target.name)).body
+        assert bundle_patch(live, bundle, "aioctl-webhook", NAMESPACE) == [], str(target)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
