@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from aioctl import shipped, stage
+from aioctl import stage
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind
 from aioctl.api.names import MIGRATED
@@ -87,7 +87,7 @@ async def _show(options: Options) -> int:
             config = await load_config(str(scene.kubeconfig))
             client = Client(config.wire())
             try:
-                await _install_presets(client)
+                await stage.install_presets(client)
                 began = time.monotonic()
                 async with anyio.create_task_group() as group:
                     group.start_soon(_create, client, options.services)
@@ -115,12 +115,6 @@ async def _scene(folder: Path, options: Options) -> AsyncIterator[Scene]:
         stage.controller(folder, ports, certificates, kubeconfig),
     ):
         yield Scene(folder, kubeconfig, ports.metrics_page, address)
-
-
-async def _install_presets(client: Client) -> None:
-    """The shipped presets, as an administrator would apply them."""
-    for preset in shipped.objects(shipped.presets_folder()):
-        await client.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
 
 
 async def _create(client: Client, count: int) -> None:

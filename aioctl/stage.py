@@ -20,7 +20,14 @@ import anyio
 import anyio.abc
 import httpx
 
+from aioctl import shipped
+from aioctl.api import kinds
+from aioctl.api.names import CONFIG_MAP_NAME
+from aioctl.api.objects import Object
+from aioctl.kube.client import Client
+from aioctl.kube.errors import AlreadyExists, Forbidden
 from aioctl.serving import pki
+from aioctl.sim import seed
 
 START_DEADLINE = 20.0
 """Seconds until a process has said that it is ready."""
@@ -129,6 +136,28 @@ async def process(
                 with contextlib.suppress(ProcessLookupError):
                     child.kill()
                 await child.aclose()
+
+
+async def install_presets(client: Client) -> None:
+    """The shipped presets, as an administrator would apply them. Raises KubeError.
+
+    A controller that has just started may not have read the ConfigMap that their admission needs.
+    """
+    for preset in shipped.objects(shipped.presets_folder()):
+        with anyio.fail_after(START_DEADLINE):
+            while not await _created(client, preset):  # noqa: ASYNC110  another process reads on; nothing tells us when
+                await anyio.sleep(0.2)
+
+
+async def _created(client: Client, preset: Object) -> bool:
+    with contextlib.suppress(AlreadyExists):
+        try:
+            await client.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
+        except Forbidden as error:
+            if CONFIG_MAP_NAME not in str(error):
+                raise
+            return False
+    return True
 
 
 def write_certificates(folder: Path) -> Path:

@@ -129,12 +129,6 @@ async def given(
             yield Arena(f"API server of {kubeconfig}", kubeconfig, AuditCounting(client, None))
 
 
-async def install_presets(client: Client) -> None:
-    """The shipped presets; needs the webhook."""
-    for preset in shipped.objects(shipped.presets_folder()):
-        await _ensure(client, kinds.CONFIG, preset, namespace=seed.SYSTEM_NAMESPACE)
-
-
 @asynccontextmanager
 async def client_for(kubeconfig: Path) -> AsyncIterator[Client]:
     config = await load_config(str(kubeconfig))
@@ -146,10 +140,9 @@ async def client_for(kubeconfig: Path) -> AsyncIterator[Client]:
             await client.aclose()
 
 
-async def _ensure(client: Client, kind: Kind, obj: dict[str, Any], *, namespace: str = "") -> None:
-    at = namespace or obj["metadata"].get("namespace", "")
+async def _ensure(client: Client, kind: Kind, obj: dict[str, Any]) -> None:
     with contextlib.suppress(AlreadyExists):
-        await client.create(kind, at, obj)
+        await client.create(kind, obj["metadata"].get("namespace", ""), obj)
 
 
 async def _until_served(client: Client, kind: Kind) -> None:

@@ -51,7 +51,9 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any other variable")
     parser.add_argument("--gateway-delay", type=float, default=1.0)
     parser.add_argument("--workload-delay", type=float, default=1.0)
-    parser.add_argument("--one-core", action="store_true", help="the controller may use one processor only")
+    parser.add_argument(
+        "--one-core", action="store_true", help="one processor for the controller, the others for the rest"
+    )
     parser.add_argument(
         "--readers", type=int, default=0, metavar="N", help="reads in v1alpha1 at once, in waves"
     )
@@ -96,7 +98,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
                 interpreter=["-m", "cProfile", "-o", str(options.profile)] if options.profile else [],
             )
             async with starting as pid:
-                await arena.install_presets(client)
+                await stage.install_presets(client)
                 await _until_still(place.counting)
                 result = await _storm(options, place, client, pid, ports.metrics_page, folder)
         if options.keep_log:

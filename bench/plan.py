@@ -1,0 +1,127 @@
+"""`python -m bench plan`: how long does it take from an observation to a plan with all children, and to the status?
+
+A fleet lives on the simulated cluster in this process, on virtual time. Timed is what a worker does without waiting:
+reading (and decoding) what the caches hold, planning, concluding the status. `fresh` services have no children yet, so
+that every child is planned; `settled` ones have all of them, so that every child is compared.
+"""
+
+import argparse
+from time import perf_counter
+from typing import Any
+
+import anyio
+
+from aioctl import logs, shipped
+from aioctl.api import kinds
+from aioctl.api.kinds import ObjectKey
+from aioctl.api.objects import namespace_of
+from aioctl.controller.live_reads import LiveReads
+from aioctl.controller.manager import Controller
+from aioctl.controller.observe import CacheObservation, Decoded
+from aioctl.plan import reconcile, status
+from aioctl.plan.model import Outcome, Overlay, Plan
+from aioctl.settings import LogFormat, LogLevel
+from aioctl.sim import seed
+from aioctl.sim.players.client import InProcessClient
+from aioctl.sim.players.gateway import GatewayPlayer
+from aioctl.sim.players.workload import WorkloadPlayer
+from bench import machine, report
+from tests.controller.world import World, world
+from tests.support.virtual_time import run_virtual
+
+_SETTLED = 30.0
+"""Virtual seconds until every service of the fleet is at rest."""
+
+
+def arguments(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench plan", description=__doc__)
+    parser.add_argument("--services", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=20, help="how often each service is planned")
+    report.add_option(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str]) -> int:
+    options = arguments(argv)
+    logs.configure(LogLevel.ERROR, LogFormat.CONSOLE)
+    result = {
+        "command": "python -m bench plan",
+        "machine": machine.describe(),
+        **run_virtual(run, options.services, options.rounds),
+    }
+    rows = [
+        (
+            f"{state}: {what}",
+            f"median {times['median_ms']} ms, p99 {times['p99_ms']} ms, {times['writes']} writes",
+        )
+        for state in ("fresh", "settled")
+        for what, times in result[state].items()
+    ]
+    report.give("plan", result, options.json, rows)
+    return 0
+
+
+async def run(services: int, rounds: int) -> dict[str, Any]:
+    """Times for fresh and settled services, in milliseconds."""
+    async with world() as stage:
+        await _fill(stage, services)
+        controller = stage.controller()
+        async with anyio.create_task_group() as group:
+            await group.start(controller.watch)
+            fresh = _times(controller, rounds)
+            stamp = stage.cluster.core.clock.stamp
+            players = InProcessClient(stage.cluster)
+            group.start_soon(GatewayPlayer(players, stamp=stamp).run)
+            group.start_soon(WorkloadPlayer(players, delay=1.0, stamp=stamp).run)
+            await group.start(controller.recorder.run)
+            await group.start(controller.work)
+            await anyio.sleep(_SETTLED)
+            settled = _times(controller, rounds)
+            group.cancel_scope.cancel()
+    return {"services": services, "rounds": rounds, "fresh": fresh, "settled": settled}
+
+
+async def _fill(stage: World, services: int) -> None:
+    for obj in seed.world():
+        await stage.cluster.create(obj, client="user")
+    for preset in shipped.objects(shipped.presets_folder()):
+        await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
+    for service in seed.services(services):
+        kind = kinds.SERVICE_V1ALPHA1 if service["apiVersion"] == kinds.V1ALPHA1 else kinds.SERVICE
+        await stage.user.create(kind, namespace_of(service), service)
+
+
+def _times(controller: Controller, rounds: int) -> dict[str, Any]:
+    live = LiveReads(controller.client, controller.clock)
+    decoded = Decoded()
+    planning: list[float] = []
+    concluding: list[float] = []
+    writes = 0
+    for _ in range(rounds):
+        for key in controller.caches.services():
+            view = CacheObservation(key, controller.caches, controller.discovery.served, live, decoded)
+            started = perf_counter()
+            plan = _plan(controller, view, key)
+            planned = perf_counter()
+            status.conclude(plan, Outcome(), view, controller.policy, controller.clock.now())
+            concluded = perf_counter()
+            planning.append((planned - started) * 1e3)
+            concluding.append((concluded - planned) * 1e3)
+            writes += sum(len(step.writes) for step in plan.steps)
+    each = round(writes / len(planning), 1)
+    return {"plan": _summary(planning, each), "status": _summary(concluding, 0)}
+
+
+def _plan(controller: Controller, view: CacheObservation, key: ObjectKey) -> Plan:
+    cached = controller.caches.service(key)
+    if cached is None:
+        raise LookupError(f"{key} is not in the cache")
+    return reconcile.plan(Overlay(view, {}), cached.decode(), controller.policy, controller.clock.now())
+
+
+def _summary(milliseconds: list[float], writes: float) -> dict[str, float]:
+    return {
+        "median_ms": round(machine.quantile(milliseconds, 0.5), 3),
+        "p99_ms": round(machine.quantile(milliseconds, 0.99), 3),
+        "writes": writes,
+    }
