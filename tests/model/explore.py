@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.model.cluster import Cluster
-from tests.model.laws import at_rest, broken
+from tests.model.laws import at_rest, broken, broken_on_the_way
 from tests.model.moves import Rules, controller, environment
 from tests.model.state import Answer, State
 
@@ -90,10 +90,9 @@ def explore(
             break
         state = waiting.popleft()
         states += 1
-        if not state.pending:
-            law = next((law for law in broken(state, cluster) if laws is None or law in laws), None)
-            if law is not None:
-                violation = Violation(law, state, tuple(_story(came_from, state)))
+        law = next((law for law in _broken(state, cluster) if laws is None or law in laws), None)
+        if law is not None:
+            violation = Violation(law, state, tuple(_story(came_from, state)))
         for move, reached in _moves(state, rules, cluster):
             transitions += 1
             if reached not in came_from:
@@ -101,6 +100,13 @@ def explore(
                 waiting.append(reached)
     seconds = time.perf_counter() - started
     return Report(states, transitions, cluster.planned, len(waiting), seconds, violation)
+
+
+def _broken(state: State, cluster: Cluster) -> Iterator[str]:
+    if not state.pending:
+        yield from broken(state, cluster)
+    for _, reached in controller(state, cluster):
+        yield from broken_on_the_way(state, reached)
 
 
 def _moves(state: State, rules: Rules, cluster: Cluster) -> Iterator[tuple[str, State]]:

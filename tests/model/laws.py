@@ -61,6 +61,14 @@ def broken(state: State, cluster: Cluster) -> Iterator[str]:
     yield from _left_alone(state, cluster, planned)
 
 
+def broken_on_the_way(state: State, reached: State) -> Iterator[str]:
+    """The laws that a step of the controller breaks when it takes effect, whatever has happened since it was decided."""
+    if state.locked and not reached.locked:
+        yield ONE_WAY
+    if state.route is not None and reached.route is None:
+        yield NO_DELETE
+
+
 def _route_write(state: State, made: Route) -> Iterator[str]:
     live = state.route
     if live is not None and not state.locked and _hurts(state, live, made):
