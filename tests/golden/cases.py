@@ -38,7 +38,7 @@ RECORDED = (
     kinds.POD_MONITOR,
     kinds.SERVICE_MONITOR,
 )
-_OTHERS = (kinds.CONFIG, kinds.CONFIG_V1ALPHA1, kinds.GATEWAY, kinds.GATEWAY_CLASS, kinds.NAMESPACE)
+OTHERS = (kinds.CONFIG, kinds.CONFIG_V1ALPHA1, kinds.GATEWAY, kinds.GATEWAY_CLASS, kinds.NAMESPACE)
 LABELLED = "app.kubernetes.io/part-of"
 """Recordings hold services, and of everything else what carries this label."""
 
@@ -107,7 +107,7 @@ def presets() -> tuple[Object, ...]:
 
 def kind_of(obj: Mapping[str, Any]) -> Kind:
     """The kind of an object; kinds this program does not know are guessed to be namespaced with a plain plural."""
-    for kind in (*RECORDED, *_OTHERS):
+    for kind in (*RECORDED, *OTHERS):
         if (kind.api_version, kind.kind) == (obj["apiVersion"], obj["kind"]):
             return kind
     group, _, version = obj["apiVersion"].rpartition("/")
@@ -117,7 +117,7 @@ def kind_of(obj: Mapping[str, Any]) -> Kind:
 def kind_at(path: str) -> tuple[Kind, str]:
     """The kind and name behind `<group/version>/<plural>/<name>`."""
     prefix, _, name = path.rpartition("/")
-    for kind in (*RECORDED, *_OTHERS):
+    for kind in (*RECORDED, *OTHERS):
         if prefix == f"{kind.api_version}/{kind.plural}":
             return kind, name
     raise AssertionError(f"a recording holds a kind this test does not know: {path}")

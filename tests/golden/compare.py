@@ -87,6 +87,17 @@ def _is_thinned(text: str, recorded: set[str]) -> bool:
     return sum(other.startswith(f"{kind}:") for other in recorded) >= _DISTINCT
 
 
+def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """What was written between two looks at versions, as `created`, `updated` or `deleted` and the object."""
+    found = [f"deleted {path}" for path in before.keys() - after.keys()]
+    for path, version in after.items():
+        if path not in before:
+            found.append(f"created {path}")
+        elif before[path] != version:
+            found.append(f"updated {path}")
+    return sorted(found)
+
+
 def normalised(path: str, obj: Mapping[str, Any]) -> Object:
     """Without what differs in every run, and without what others write (the status of everything but services)."""
     kept = {name: value for name, value in obj.items() if name not in _NOT_OF_THE_OBJECT}

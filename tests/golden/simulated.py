@@ -9,6 +9,7 @@ import anyio
 
 from aioctl.controller.manager import Knobs
 from aioctl.kube.client import Client
+from aioctl.sim.hooks import validating_configurations
 from aioctl.sim.players.client import InProcessClient
 from aioctl.sim.players.gateway import GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
@@ -16,8 +17,7 @@ from tests.controller.world import World, world
 from tests.golden.cases import Case
 from tests.golden.compare import State
 from tests.golden.signer import rsa_authority
-from tests.golden.stage import POLICY, Stage
-from tests.golden.webhook_manifests import service_reference, validating_configurations
+from tests.golden.stage import MATCH_POLICY, POLICY, Stage
 from tests.support.memory import MemoryWire
 
 PLAYER_DELAY = 0.3
@@ -71,7 +71,8 @@ async def scene() -> AsyncIterator[Scene]:
     """A cluster as the recordings found it. Nothing is garbage collected: they had no controller manager."""
     async with world(garbage_collection=False, start=1_767_225_600.0) as made:
         stage = Stage(Client(MemoryWire(made.cluster, agent="kubectl/test")), pause=PAUSE, patience=PATIENCE)
-        for configuration in validating_configurations(service_reference):
+        hooks = validating_configurations("https://localhost", "", match_policy=MATCH_POLICY)
+        for configuration in hooks:
             await made.cluster.create(configuration)
         await stage.prepare(_signer())
         yield Scene(made, stage)

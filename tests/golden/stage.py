@@ -6,7 +6,7 @@ written any more.
 
 import base64
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import anyio
@@ -16,15 +16,17 @@ from aioctl.api import kinds
 from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.kube.client import Client
 from aioctl.kube.errors import ApiError, NotFound
-from aioctl.kube.events import CORE_EVENT
+from aioctl.kube.events import COMPONENT, CORE_EVENT
 from aioctl.plan.model import Policy
 from aioctl.sim import seed
-from tests.golden.cases import LABELLED, RECORDED, Case, Object, kind_at, kind_of, presets
+from tests.golden.cases import LABELLED, OTHERS, RECORDED, Case, Object, kind_at, kind_of, presets
 from tests.golden.compare import State
 
 SIGNER = ObjectRef(kinds.SECRET, "openshift-service-ca", "signing-key")
 POLICY = Policy(signer=SIGNER)
 """As in the recordings: a signer, and authentication not switched off for all."""
+MATCH_POLICY = "Equivalent"
+"""Of the recordings' validating webhooks."""
 QUIET_CHECKS = 3
 
 
@@ -72,44 +74,56 @@ class Stage:
 
     async def follow(self, case: Case) -> dict[str, str]:
         """What is done after everything has settled; what was refused of it, by name."""
+        await self.change(case)
         refused: dict[str, str] = {}
         for entry in case.given.get("then_merge_patch") or ():
             try:
                 await self.client.patch(kinds.SERVICE, case.namespace, entry["service"], entry["patch"])
             except ApiError as error:
                 refused[entry["service"]] = f"{error.status}: {error.message}"
+        for name in case.given.get("then_delete") or ():
+            await self.client.delete(kinds.SERVICE, case.namespace, name)
+        return refused
+
+    async def change(self, case: Case, only: Iterable[Kind] = (*RECORDED, *OTHERS)) -> None:
+        """The changes of objects other than the services, or of some kinds of them."""
+        wanted = tuple(only)
         for entry in case.given.get("then") or ():
             kind, name = kind_at(entry["object"])
+            if kind not in wanted:
+                continue
             where = case.namespace if kind.namespaced else ""
             if entry["verb"] == "DELETE":
                 await self.client.delete(kind, where, name)
             else:
                 await self.client.patch(kind, where, name, entry["body"])
-        for name in case.given.get("then_delete") or ():
-            await self.client.delete(kinds.SERVICE, case.namespace, name)
-        return refused
 
     async def rest(self) -> None:
         """Until nothing was written for a while. Raises AssertionError when that never happens."""
-        last, quiet = await self.revision(), 0
+        last, quiet = None, 0
         with anyio.move_on_after(self._patience):
             while quiet < QUIET_CHECKS:
-                await anyio.sleep(self._pause)
-                now = await self.revision()
+                now = await self.versions(), await self._events()
                 quiet = quiet + 1 if now == last else 0
                 last = now
+                await anyio.sleep(self._pause)
             return
         raise AssertionError(f"something still writes after {self._patience:g} s")
 
-    async def revision(self) -> str:
-        """Changes with every write to the server but those of events."""
+    async def versions(self) -> dict[str, str]:
+        """`<plural>[.<group>] <namespace>/<name>` -> uid and version of everything that matters here."""
         watched = [kind for kind in (*RECORDED, kinds.GATEWAY) if kind is not kinds.SERVICE_V1ALPHA1]
-        versions = [
-            f"{obj['metadata']['uid']}/{obj['metadata']['resourceVersion']}"
+        return {
+            f"{kind.resource} {obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}": (
+                f"{obj['metadata']['uid']}/{obj['metadata']['resourceVersion']}"
+            )
             for kind in watched
             async for obj in self._listed(kind, metadata_only=True)
-        ]
-        return " ".join(sorted(versions))
+        }
+
+    async def _events(self) -> set[str]:
+        """Only whether they exist: the old ones are counted on and on."""
+        return {obj["metadata"]["uid"] async for obj in self._listed(CORE_EVENT, metadata_only=True)}
 
     async def state(self, case: Case, refused: Mapping[str, str] | None = None) -> State:
         """What a recording holds of a case."""
@@ -119,7 +133,8 @@ class Stage:
                 if _belongs(kind, obj, case):
                     state.objects[f"{kind.api_version}/{kind.plural}/{obj['metadata']['name']}"] = obj
         async for event in self._listed(CORE_EVENT, case.namespace):
-            state.events.add(f"{event['type']} {event['reason']}: {event['message']}")
+            if event.get("reportingComponent") == COMPONENT:  # the API server itself tells about cluster IPs
+                state.events.add(f"{event['type']} {event['reason']}: {event['message']}")
         return state
 
     async def find(self, kind: Kind, namespace: str, name: str) -> Object | None:

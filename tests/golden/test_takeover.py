@@ -1,0 +1,75 @@
+"""After the Go controller: ours takes over what stands there, and restarts no model server."""
+
+import anyio
+import pytest
+
+from tests.golden.cases import NAMES, PLACE, WHY_ABSENT, Case, case
+from tests.golden.compare import changes
+from tests.golden.differences import TAKEOVER, TAKEOVER_EVERYWHERE, outdated, unexplained
+from tests.golden.inherit import inherit, restarted
+from tests.golden.simulated import scene
+from tests.support.virtual_time import run_virtual
+
+SETTLED = [name for name in NAMES if case(name).objects]
+REPLACED = {
+    "upd-drop-prefill": [
+        "apps/v1/deployments/svc-kserve",
+        "apps/v1/deployments/svc-kserve-prefill",
+        "apps/v1/deployments/svc-kserve-router-scheduler",
+    ]
+}
+"""Workloads that are replaced on purpose; the list of differences says why."""
+pytestmark = pytest.mark.skipif(not NAMES, reason=WHY_ABSENT)
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, list[str]]:
+    return {}
+
+
+@pytest.mark.parametrize("name", SETTLED)
+def test_taking_over_a_recorded_case_writes_next_to_nothing(name: str, found: dict[str, list[str]]) -> None:
+    taken = case(name)
+    written, anew = run_virtual(take_over, taken)
+    lines = [line.replace(taken.namespace, PLACE) for line in written]
+    found[name] = lines
+    assert anew == REPLACED.get(name, [])
+    assert not unexplained((*TAKEOVER_EVERYWHERE, *TAKEOVER.get(name, ())), lines)
+    assert not outdated(TAKEOVER.get(name, ()), lines)
+
+
+def test_every_general_write_of_a_takeover_still_occurs(found: dict[str, list[str]]) -> None:
+    if found.keys() != set(SETTLED):
+        pytest.skip("only some of the cases were run")
+    assert not outdated(TAKEOVER_EVERYWHERE, [line for lines in found.values() for line in lines])
+
+
+@pytest.mark.parametrize("name", SETTLED)
+def test_a_second_controller_of_our_own_writes_nothing(name: str) -> None:
+    assert run_virtual(run_twice, case(name)) == []
+
+
+async def take_over(taken: Case) -> tuple[list[str], list[str]]:
+    """What the controller writes, and the workloads whose pod templates change."""
+    async with scene() as fresh:
+        stage = fresh.stage
+        await stage.open(taken)
+        async with fresh.played():
+            await inherit(stage, taken)
+            await stage.rest()
+        before, state = await stage.versions(), await stage.state(taken)
+        async with fresh.controlled():
+            await stage.rest()
+        after = await stage.state(taken)
+        return changes(before, await stage.versions()), restarted(state, after)
+
+
+async def run_twice(taken: Case) -> list[str]:
+    """What a second process writes where the first has come to rest."""
+    async with scene() as fresh:
+        await fresh.play(taken)
+        before = await fresh.stage.versions()
+        async with fresh.played(), fresh.controlled():
+            await fresh.stage.rest()
+            await anyio.sleep(60.0)
+        return changes(before, await fresh.stage.versions())
