@@ -5,6 +5,7 @@ listing our own kinds needs our own conversion; readiness does not wait for the 
 stops in the reverse order, the webhook last, after a drain.
 """
 
+import gc
 import os
 import signal
 import socket
@@ -152,6 +153,14 @@ async def _stop_on_signal(ended: anyio.Event) -> None:
             ended.set()
 
 
+async def _freeze_heap(*, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+    """Modules and the filled caches stay: full collections need not walk them (179 ms, design section 5)."""
+    gc.collect()
+    gc.freeze()
+    task_status.started()
+    await anyio.sleep_forever()
+
+
 class Application:
     """Everything one process runs, built from settings and a cluster."""
 
@@ -225,6 +234,7 @@ class Application:
         yield Service("webhooks", self.webhook.run, drain=settings.drain + 1.0)
         yield Service("events", self.controller.recorder.run, drain=2.0)
         yield Service("caches", self.controller.watch, drain=1.0)
+        yield Service("heap", _freeze_heap, drain=0.0)
         yield Service("leadership", self._lead, drain=settings.drain + 3.0)
 
     def _metrics_page(self) -> Iterator[bytes]:
