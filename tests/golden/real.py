@@ -4,9 +4,12 @@ The server has the CRDs of the recordings (../shared/data/crds), KServe's own in
 program's webhook server over TLS.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +19,17 @@ from aioctl.api import kinds
 from aioctl.app import Application
 from aioctl.kube.client import Client
 from aioctl.kube.errors import KubeError
+from aioctl.settings import Settings
 from aioctl.sim.hooks import conversion_patch
 from aioctl.sim.players.gateway import GatewayScript
-from tests.golden.cases import OTHERS, RECORDED, Case, Object
-from tests.golden.compare import State
+from aioctl.sim.seed import SYSTEM_NAMESPACE
+from tests.golden.cases import OTHERS, RECORDED, Case, Object, recorded_refs
+from tests.golden.compare import State, changes
+from tests.golden.inherit import inherit, restarted
 from tests.golden.signer import rsa_authority
 from tests.golden.simulated import PLAYER_DELAY
 from tests.golden.stage import MATCH_POLICY, Stage
+from tests.real.cluster import RealCluster
 from tests.support import real_players, real_world
 from tests.support.real_world import Webhooks
 from tests.support.shared_data import documents
@@ -46,19 +53,38 @@ PAUSE = 0.7
 PATIENCE = 120.0
 
 
+@dataclass(frozen=True)
+class Played:
+    """How the cases ended, and what a second run of the program sent where the first had come to rest."""
+
+    states: Mapping[str, State]
+    changed: list[str]
+    """Lines of `compare.changes`."""
+    sent: list[str]
+    """`<verb> <path>` of every write but those of events, dry runs included."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a takeover wrote (lines of `compare.changes`), and the workloads whose pods it made anew."""
+
+    written: list[str]
+    restarted: list[str]
+
+
 @dataclass
 class RealScene:
     """One API server, ready for cases."""
 
     stage: Stage
-    kubeconfig: Path
+    cluster: RealCluster
     webhooks: Webhooks
 
     @asynccontextmanager
     async def controlled(self, **settings: Any) -> AsyncIterator[Application]:
         """The whole program runs while the block runs."""
         wanted = self.webhooks.settings(**{**SETTINGS, **settings})
-        async with real_world.running(wanted, self.kubeconfig) as application:
+        async with real_world.running(wanted, self.cluster.kubeconfig) as application:
             yield application
 
     @asynccontextmanager
@@ -66,15 +92,15 @@ class RealScene:
         """Gateways and workloads answer while the block runs."""
         script = GatewayScript(delay=PLAYER_DELAY)
         async with (
-            real_world.client_for(self.kubeconfig, agent="player/1") as client,
+            real_world.client_for(self.cluster.kubeconfig, agent="player/1") as client,
             anyio.create_task_group() as group,
         ):
             group.start_soon(lambda: real_players.play(client, script, workload_delay=PLAYER_DELAY))
             yield
             group.cancel_scope.cancel()
 
-    async def play(self, cases: Sequence[Case]) -> dict[str, State]:
-        """Every case from the empty namespace to the state it ends in, all at the same time."""
+    async def play(self, cases: Sequence[Case]) -> Played:
+        """Every case from the empty namespace to the state it ends in, all at the same time; then a second program."""
         refused: dict[str, dict[str, str]] = {}
         states: dict[str, State] = {}
 
@@ -96,7 +122,61 @@ class RealScene:
             await self.stage.rest()
             # The program converts what is read here, so it still has to run.
             await _for_each(cases, look)
-        return states
+        before, seen = await self.stage.versions(), self._audited()
+        async with self.controlled():
+            await self.stage.rest()
+        return Played(
+            states, changes(before, await self.stage.versions()), _writes(self._audited()[len(seen) :])
+        )
+
+    async def take_over(self, cases: Sequence[Case]) -> dict[str, Taken]:
+        """The recorded objects of all cases as live state, and then the program."""
+
+        async def leave(case: Case) -> None:
+            await self.stage.open(case)
+            await inherit(self.stage, case)
+
+        async def look(case: Case, into: dict[str, State]) -> None:
+            into[case.name] = await self.stage.state(case)
+
+        old: dict[str, State] = {}
+        new: dict[str, State] = {}
+        await self._let_another_lead()
+        async with self.controlled(leader_election=True), self.played():
+            await self.prepare()
+            await _for_each(cases, leave)
+            await self.stage.rest()
+            await _for_each(cases, partial(look, into=old))
+        before = await self.stage.versions()
+        async with self.controlled():
+            await self.stage.rest()
+            after = await self.stage.versions()
+            await _for_each(cases, partial(look, into=new))
+        written = changes(before, after)
+        return {
+            case.name: Taken(
+                [line for line in written if _is_of(case, line)], restarted(old[case.name], new[case.name])
+            )
+            for case in cases
+        }
+
+    async def _let_another_lead(self) -> None:
+        """Another process holds the lease: a program that wants to lead serves webhooks and nothing else."""
+        at = {"name": Settings.model_validate({}).lease_name, "namespace": SYSTEM_NAMESPACE}
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        spec = {
+            "holderIdentity": "another",
+            "leaseDurationSeconds": 3600,
+            "acquireTime": now,
+            "renewTime": now,
+        }
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}}
+        lease = {"apiVersion": kinds.LEASE.api_version, "kind": "Lease", "metadata": at, "spec": spec}
+        await self.stage.client.create(kinds.NAMESPACE, "", namespace)
+        await self.stage.client.create(kinds.LEASE, SYSTEM_NAMESPACE, lease)
+
+    def _audited(self) -> list[str]:
+        return self.cluster.audit_log.read_text().splitlines()
 
     async def prepare(self) -> None:
         """Once the program serves its webhooks: presets, configuration, gateway, signer, validation."""
@@ -119,6 +199,29 @@ class RealScene:
             await self.stage.client.create(kinds.SERVICE, "default", body, dry_run=True)
 
         return not await _works(probe)
+
+
+def _writes(audited: Iterable[str]) -> list[str]:
+    """What the program sent, from the API server's own log."""
+    entries = [json.loads(line) for line in audited]
+    return [
+        f"{entry['verb']} {entry['requestURI']}"
+        for entry in entries
+        if entry["verb"] in ("create", "update", "patch", "delete")
+        and entry["userAgent"].startswith("aioctl")
+        and entry.get("objectRef", {}).get("resource") != kinds.EVENT.plural
+    ]
+
+
+def _is_of(case: Case, line: str) -> bool:
+    """Whether a changed object belongs to a case; cluster-scoped ones say so in their name."""
+    namespace, _, name = line.rpartition(" ")[2].partition("/")
+    if namespace:
+        return namespace == case.namespace
+    services = [ref.name for ref, _ in recorded_refs(case) if ref.kind is kinds.SERVICE]
+    return name == f"kserve-metrics-reader-role-binding-{case.namespace}" or name.startswith(
+        tuple(f"{case.namespace}-{service}-" for service in services)
+    )
 
 
 async def _works(call: Callable[[], Awaitable[None]]) -> bool:
@@ -145,12 +248,12 @@ async def _for_each(cases: Sequence[Case], do: Callable[[Case], Coroutine[Any, A
 
 
 @asynccontextmanager
-async def scene(kubeconfig: Path, folder: Path) -> AsyncIterator[RealScene]:
-    """A server with the CRDs; `folder` takes the webhook's certificate."""
+async def scene(cluster: RealCluster, folder: Path) -> AsyncIterator[RealScene]:
+    """A server with an audit log gets the CRDs; `folder` takes the webhook's certificate."""
     webhooks = Webhooks.in_folder(folder)
-    async with real_world.client_for(kubeconfig, agent="kubectl/test") as client:
+    async with real_world.client_for(cluster.kubeconfig, agent="kubectl/test") as client:
         await install_crds(client, webhooks)
-        yield RealScene(Stage(client, pause=PAUSE, patience=PATIENCE), kubeconfig, webhooks)
+        yield RealScene(Stage(client, pause=PAUSE, patience=PATIENCE), cluster, webhooks)
 
 
 async def install_crds(client: Client, webhooks: Webhooks) -> None:

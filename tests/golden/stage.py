@@ -5,6 +5,7 @@ written any more.
 """
 
 import base64
+import contextlib
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
@@ -15,7 +16,7 @@ import msgspec
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.kube.client import Client
-from aioctl.kube.errors import ApiError, NotFound
+from aioctl.kube.errors import AlreadyExists, ApiError, NotFound
 from aioctl.kube.events import COMPONENT, CORE_EVENT
 from aioctl.plan.model import Policy
 from aioctl.sim import seed
@@ -47,7 +48,8 @@ class Stage:
     async def prepare(self, signer: Mapping[str, bytes]) -> None:
         """What the recordings found in the cluster; `signer` holds tls.crt and tls.key of the signing secret."""
         for obj in seed.world(namespaces=(SIGNER.namespace,)):
-            await self.create(config_map() if kind_of(obj) is kinds.CONFIG_MAP else obj)
+            with contextlib.suppress(AlreadyExists):
+                await self.create(config_map() if kind_of(obj) is kinds.CONFIG_MAP else obj)
         data = {name: base64.b64encode(pem).decode() for name, pem in signer.items()}
         metadata = {"name": SIGNER.name, "namespace": SIGNER.namespace}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "kubernetes.io/tls"}
