@@ -1,5 +1,6 @@
 """`aioctl render`: reads a service and presets from files, prints the children; what they are is decided in `plan`."""
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,26 @@ def render_file(file: Path, configs: Path | None, *, explain: bool) -> str:
 def _printed(made: Rendering) -> str:
     comments = [f"# assumed to exist: {name}\n" for name in made.assumed]
     comments += [f"# not rendered further: {problem}\n" for problem in made.problems]
-    return "".join(comments) + yaml.safe_dump_all(
-        made.children, sort_keys=False, width=120, explicit_start=True
-    )
+    return "".join(comments) + as_yaml(made.children)
+
+
+def as_yaml(objects: Iterable[Mapping[str, Any]]) -> str:
+    """Documents for people: keys in the given order, scripts line by line."""
+    return yaml.dump_all(objects, Dumper=_Readable, sort_keys=False, width=120, explicit_start=True)
+
+
+class _Readable(yaml.SafeDumper):
+    """Texts of several lines as blocks, and nothing by reference: equal labels are written out wherever they stand."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Readable.add_representer(str, _text)
 
 
 def _explained(made: Rendering) -> str:
