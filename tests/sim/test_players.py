@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectKey
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind, ObjectKey
 from aioctl.sim import seed
 from aioctl.sim.players.client import InProcessClient
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
@@ -44,11 +44,22 @@ def route(*weights: tuple[str, int], gateways: tuple[ObjectKey, ...] = ()) -> Ob
 BOTH = ((POOL_GROUP_V1, 0), (POOL_GROUP_V1ALPHA2, 100))
 
 
+class LateAnswers(InProcessClient):
+    """The answers of writes arrive a second after the change did."""
+
+    async def patch_status(self, kind: Kind, namespace: str, name: str, status: Object) -> Object | None:
+        answer = await super().patch_status(kind, namespace, name, status)
+        await anyio.sleep(1.0)
+        return answer
+
+
 @asynccontextmanager
-async def stage(**settings: Any) -> AsyncIterator[tuple[Driver, GatewayPlayer]]:
+async def stage(
+    client: type[InProcessClient] = InProcessClient, **settings: Any
+) -> AsyncIterator[tuple[Driver, GatewayPlayer]]:
     """A demo world with a gateway player."""
     async with cluster() as api, anyio.create_task_group() as group:
-        player = GatewayPlayer(InProcessClient(api.cluster), stamp=api.cluster.core.clock.stamp, **settings)
+        player = GatewayPlayer(client(api.cluster), stamp=api.cluster.core.clock.stamp, **settings)
         group.start_soon(player.run)
         for obj in seed.world(namespaces=()):
             await api.cluster.create(obj)
@@ -114,6 +125,21 @@ def test_a_gateway_answers_as_it_can(behaviour: str, expected: dict[str, str]) -
             assert await seen(api) == expected
 
     run()
+
+
+@virtual_time
+async def test_a_late_answer_does_not_hide_what_a_watch_showed_meanwhile() -> None:
+    async with stage(LateAnswers, default=GatewayScript(delay=1.0)) as (api, _):
+        await pools_and_route(api)
+        await anyio.sleep(1.5)
+        found = (await api.get(f"{ROUTES}/r")).body
+        found["spec"]["hostnames"] = ["a.example.com"]
+        await api("PUT", f"{ROUTES}/r", found)
+        await anyio.sleep(5)
+        now = (await api.get(f"{ROUTES}/r")).body
+        assert now["metadata"]["generation"] == 2
+        (parent,) = now["status"]["parents"]
+        assert {condition["observedGeneration"] for condition in parent["conditions"]} == {2}
 
 
 @virtual_time

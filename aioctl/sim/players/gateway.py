@@ -197,8 +197,11 @@ class GatewayPlayer:
         status = self._status_of(kind, key, obj)
         if status is not None and _without_times(status) != _without_times(_same_part(obj, status)):
             written = await self._client.patch_status(kind, key.namespace, key.name, status)
-            if written is not None and key in self._known[kind]:
-                self._known[kind][key] = written
+            # A watch may have shown a newer one while the answer was on its way; that one is judged next.
+            current = self._known[kind].get(key)
+            if written is None or current is None or generation_of(written) < generation_of(current):
+                return
+            self._known[kind][key] = written
 
     def _status_of(self, kind: Kind, key: ObjectKey, obj: Object) -> Object | None:
         if kind is GATEWAY:
