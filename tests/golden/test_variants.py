@@ -1,0 +1,69 @@
+"""Cases nobody recorded: both servers must agree on how they end, and then nothing is written any more."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+
+import anyio
+import pytest
+
+from tests.golden.cases import NAMES, WHY_ABSENT
+from tests.golden.compare import State, changes, differences
+from tests.golden.real import Played
+from tests.golden.real import scene as real_scene
+from tests.golden.simulated import scene
+from tests.golden.variants import variants
+from tests.real.build import Assets
+from tests.real.cluster import running
+from tests.support.virtual_time import run_virtual
+
+CASES = variants()
+IN_THE_WAY = re.compile(r"create /\S+/namespaces/c-(account|deployment|service)-taken/")
+"""Objects of others under our names carry no label of ours, so that only a refused creation tells of them."""
+pytestmark = pytest.mark.skipif(not NAMES, reason=WHY_ABSENT)
+
+
+@cache
+def simulated(name: str) -> tuple[State, list[str]]:
+    """How the case ends on the simulated cluster, and what a second controller changes then."""
+
+    async def play() -> tuple[State, list[str]]:
+        async with scene() as fresh:
+            state = await fresh.play(CASES[name])
+            before = await fresh.stage.versions()
+            async with fresh.played(), fresh.controlled():
+                await fresh.stage.rest()
+            return state, changes(before, await fresh.stage.versions())
+
+    return run_virtual(play)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_case_comes_to_rest_and_a_second_controller_changes_nothing(name: str) -> None:
+    _, changed = simulated(name)
+    assert changed == []
+
+
+@pytest.fixture(scope="module")
+def played(real_assets: Assets, tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """All cases at the same time on one real server."""
+
+    async def play() -> Played:
+        async with real_scene(cluster, tmp_path_factory.mktemp("webhook")) as ground:
+            return await ground.play(list(CASES.values()))
+
+    with running(real_assets, audit=True) as cluster:
+        return anyio.run(play)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", CASES)
+def test_both_servers_agree_on_how_a_case_ends(name: str, played: Played) -> None:
+    found: Mapping[str, str] = differences(simulated(name)[0], played.states[name], CASES[name].namespace)
+    assert not found, "\n".join(f"{line}: {values}" for line, values in found.items())
+
+
+@pytest.mark.real
+def test_a_second_program_writes_nothing_on_the_real_server(played: Played) -> None:
+    assert played.changed == []
+    assert [line for line in played.sent if not IN_THE_WAY.match(line)] == []
