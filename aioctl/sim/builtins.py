@@ -218,11 +218,12 @@ def secret(new: Object, old: Object | None) -> None:
     if texts := new.pop("stringData", None):
         data = new.setdefault("data", {})
         data.update({key: base64.b64encode(str(value).encode()).decode() for key, value in texts.items()})
-    for key, value in (new.get("data") or {}).items():
+    for value in (new.get("data") or {}).values():
         try:
             base64.b64decode(value, validate=True)
         except (binascii.Error, TypeError, ValueError) as error:
-            raise bad_request(f"illegal base64 data in field data.{key}") from error
+            why = "illegal base64 data at input byte 0"
+            raise bad_request(f'Secret in version "v1" cannot be handled as a Secret: {why}') from error
     causes = []
     if new["type"] == "kubernetes.io/tls":
         causes = [

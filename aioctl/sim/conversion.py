@@ -27,9 +27,12 @@ class ConversionError(StatusError):
 
 
 def failed(source: Mapping[str, Any], why: str) -> ConversionError:
+    return _refused(source, f"failed: {why}")
+
+
+def _refused(source: Mapping[str, Any], what: str) -> ConversionError:
     at = source.get("apiVersion")
-    text = f"conversion webhook for {at}, Kind={source.get('kind')} failed: {why}"
-    return ConversionError(500, "", text)
+    return ConversionError(500, "", f"conversion webhook for {at}, Kind={source.get('kind')} {what}")
 
 
 class Converter:
@@ -103,7 +106,7 @@ def _checked(answer: bytes, uid: str, objects: Sequence[Object], to: GroupVersio
         raise failed(objects[0], text)
     response = review.get("response")
     if not isinstance(response, dict):
-        raise failed(objects[0], "webhook response was empty")
+        raise failed(objects[0], "no response provided")
     if response.get("uid") != uid:
         raise failed(objects[0], f'expected response.uid="{uid}", got "{response.get("uid", "")}"')
     result = response.get("result") or {}
@@ -114,38 +117,39 @@ def _checked(answer: bytes, uid: str, objects: Sequence[Object], to: GroupVersio
         raise failed(objects[0], text)
     converted = response.get("convertedObjects") or []
     if len(converted) != len(objects):
-        raise failed(objects[0], f"returned {len(converted)} objects, expected {len(objects)}")
-    for original, obj in zip(objects, converted, strict=True):
-        _restore(original, obj, to)
+        raise _refused(objects[0], f"returned {len(converted)} objects, expected {len(objects)}")
+    for index, (original, obj) in enumerate(zip(objects, converted, strict=True)):
+        # The real server words it by whether it converts a list or one object; one of a list is rare.
+        at = f"object at index {index}" if len(objects) == 1 else f"converted object at index {index}"
+        _restore(original, obj, to, at)
     return list(converted)
 
 
-def _restore(original: Object, converted: Any, to: GroupVersion) -> None:
+def _restore(original: Object, converted: Any, to: GroupVersion, at: str) -> None:
     if not isinstance(converted, dict) or converted.get("apiVersion") != to.api_version:
         received = converted.get("apiVersion") if isinstance(converted, dict) else None
         text = f"invalid groupVersion (expected {to.api_version}, received {received})"
-        raise failed(original, f"returned invalid converted object: {text}")
+        raise _refused(original, f"returned invalid {at}: {text}")
     if converted.get("kind") != original.get("kind"):
         text = f"invalid kind (expected {original.get('kind')}, received {converted.get('kind')})"
-        raise failed(original, f"returned invalid converted object: {text}")
+        raise _refused(original, f"returned invalid {at}: {text}")
     metadata = converted.get("metadata")
     if not isinstance(metadata, dict):
-        raise failed(original, "returned invalid converted object: missing metadata in converted object")
+        raise _refused(original, "returned invalid metadata: missing metadata in converted object")
     mine = original["metadata"]
     for field in ("name", "namespace", "uid"):
         if metadata.get(field, "") != mine.get(field, ""):
             title = {"name": "name", "namespace": "namespace", "uid": "UID"}[field]
             text = f"must have the same {title}: {metadata.get(field, '')} != {mine.get(field, '')}"
-            raise failed(original, f"returned invalid metadata: {text}")
+            raise _refused(original, f"returned invalid metadata: {text}")
     kept = {key: value for key, value in mine.items() if key not in {"labels", "annotations"}}
     for field in ("labels", "annotations"):
         values = metadata.get(field)
         if values is not None and (
             not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values())
         ):
-            raise failed(
-                original, f"returned invalid metadata: invalid metadata of type {type(values).__name__}"
-            )
+            text = f"invalid metadata.{field} of type {type(values).__name__} in converted object"
+            raise _refused(original, f"returned invalid metadata: {text}")
         if values:
             kept[field] = values
     converted["metadata"] = kept

@@ -111,9 +111,7 @@ def invalid(kind: str, group: str, name: str, causes: Sequence[Cause]) -> Status
     listing = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     dotted = f"{kind}.{group}" if group else kind
     details = {
-        "name": name,
-        "group": group,
-        "kind": kind,
+        **_named(name, group, kind),
         "causes": [{"reason": c.reason, "message": c.body, "field": c.field} for c in causes],
     }
     return StatusError(422, "Invalid", f'{dotted} "{name}" is invalid: {listing}', details=details)
@@ -142,6 +140,15 @@ def method_not_allowed() -> StatusError:
     )
 
 
+def unsupported_patch() -> StatusError:
+    """A strange patch of a built-in kind; the words differ from those for custom kinds."""
+    return StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type")
+
+
+def no_such_subresource() -> StatusError:
+    return StatusError(404, "NotFound", "the server could not find the requested resource")
+
+
 def unsupported_media(accepted: Sequence[str]) -> StatusError:
     text = "the body of the request was in an unknown format - accepted media types include: " + ", ".join(
         accepted
@@ -160,6 +167,13 @@ def plain_500(message: str) -> StatusError:
     return StatusError(500, "", message)
 
 
+def too_new(wanted: int, current: int) -> StatusError:
+    """A read that asks for what has not happened yet."""
+    causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
+    text = f"Timeout: Too large resource version: {wanted}, current: {current}"
+    return StatusError(504, "Timeout", text, details={"causes": causes, "retryAfterSeconds": 1})
+
+
 def too_many_requests(retry_after: int = 1, message: str = "") -> StatusError:
     return StatusError(
         429,
@@ -171,5 +185,10 @@ def too_many_requests(retry_after: int = 1, message: str = "") -> StatusError:
 
 
 def _details(resource: str, group: str, name: str) -> dict[str, Any]:
-    plural = resource.split(".", 1)[0]
-    return {"name": name, "group": group, "kind": plural} if group else {"name": name, "kind": plural}
+    return _named(name, group, resource.split(".", 1)[0])
+
+
+def _named(name: str, group: str, kind: str) -> dict[str, Any]:
+    """What is empty is left out."""
+    given = {"name": name, "group": group, "kind": kind}
+    return {field: value for field, value in given.items() if value}

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from aioctl.sim.errors import Cause, bad_request, conflict, forbidden_field, invalid_value, required
+from aioctl.api.objects import dig
+from aioctl.sim.errors import Cause, bad_request, conflict, forbidden_field, invalid, invalid_value, required
 from aioctl.sim.resources import Object, Resource
 
 SYSTEM_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
@@ -37,6 +38,13 @@ _LABEL_TEXT = (
 )
 
 
+_KEY_TEXT = (
+    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+    "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
+
+
 def metadata_of(obj: Object) -> Object:
     """The metadata, made if absent; strings where the API wants strings. Raises StatusError 400."""
     metadata = obj.setdefault("metadata", {})
@@ -57,15 +65,35 @@ def metadata_of(obj: Object) -> Object:
     return metadata
 
 
-def check_type(obj: Mapping[str, Any], api_version: str, kind: str) -> None:
-    """The body must be of the type the path names. Raises StatusError 400."""
-    found = obj.get("apiVersion"), obj.get("kind")
-    if found[0] != api_version:
-        text = f"the API version in the data ({found[0] or ''}) does not match the expected API version ({api_version})"
+def check_type(resource: Resource, obj: Mapping[str, Any], api_version: str) -> None:
+    """The body must be of the type the path names. Raises StatusError 400, for the kind of a custom object 422."""
+    version, kind = obj.get("apiVersion") or "", obj.get("kind") or ""
+    if (version, kind) == (api_version, resource.kind):
+        return
+    if not resource.custom:
+        known = (
+            f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:110"'
+        )
+        raise bad_request(f'{kind} in version "{version}" cannot be handled as a {resource.kind}: {known}')
+    if version != api_version:
+        text = (
+            f"the API version in the data ({version}) does not match the expected API version ({api_version})"
+        )
         raise bad_request(text)
-    if found[1] != kind:
+    name = dig(obj, "metadata", "name")
+    raise invalid(
+        str(kind), resource.group, str(name or ""), [invalid_value("kind", kind, f"must be {resource.kind}")]
+    )
+
+
+def check_address(metadata: Mapping[str, Any], namespace: str, name: str) -> None:
+    """Name and namespace in the body, where given, are those of the path. Raises StatusError 400."""
+    found = metadata.get("name", "")
+    if found != name:
+        raise bad_request(f"the name of the object ({found}) does not match the name on the URL ({name})")
+    if metadata.get("namespace", namespace) != namespace:
         raise bad_request(
-            f"the kind in the data ({found[1] or ''}) does not match the expected kind ({kind})"
+            "the namespace of the provided object does not match the namespace sent on the request"
         )
 
 
@@ -80,11 +108,14 @@ def findings(resource: Resource, metadata: Mapping[str, Any]) -> Iterator[Cause]
         yield from _name_findings(resource, name)
     for key, value in (metadata.get("labels") or {}).items():
         if not _LABEL_KEY.match(key):
-            yield invalid_value("metadata.labels", key, "name part must consist of alphanumeric characters")
+            yield invalid_value("metadata.labels", key, _KEY_TEXT)
         if len(value) > 63:
-            yield invalid_value("metadata.labels", value, "must be no more than 63 bytes")
+            yield invalid_value("metadata.labels", value, "must be no more than 63 characters")
         elif not _LABEL_VALUE.match(value):
             yield invalid_value("metadata.labels", value, _LABEL_TEXT)
+    for key in metadata.get("annotations") or {}:
+        if not _LABEL_KEY.match(key):
+            yield invalid_value("metadata.annotations", key, _KEY_TEXT)
     size = sum(len(k.encode()) + len(v.encode()) for k, v in (metadata.get("annotations") or {}).items())
     if size > MAX_ANNOTATIONS:
         body = f"Too long: may not be more than {MAX_ANNOTATIONS} bytes"
@@ -95,7 +126,7 @@ def findings(resource: Resource, metadata: Mapping[str, Any]) -> Iterator[Cause]
 def _name_findings(resource: Resource, name: str) -> Iterator[Cause]:
     if resource.dns_label:
         if len(name) > 63:
-            yield invalid_value("metadata.name", name, "must be no more than 63 bytes")
+            yield invalid_value("metadata.name", name, "must be no more than 63 characters")
         if not _DNS_LABEL.match(name):
             yield invalid_value("metadata.name", name, _DNS_LABEL_TEXT)
     elif resource.group == "rbac.authorization.k8s.io":
@@ -103,7 +134,7 @@ def _name_findings(resource: Resource, name: str) -> Iterator[Cause]:
             yield invalid_value("metadata.name", name, "may not contain '/' or '%'")
     else:
         if len(name) > 253:
-            yield invalid_value("metadata.name", name, "must be no more than 253 bytes")
+            yield invalid_value("metadata.name", name, "must be no more than 253 characters")
         if not _SUBDOMAIN.match(name):
             yield invalid_value("metadata.name", name, _SUBDOMAIN_TEXT)
 
@@ -170,13 +201,17 @@ def check_preconditions(resource: Resource, options: Mapping[str, Any], stored: 
     if not isinstance(wanted, Mapping):
         return
     metadata = stored["metadata"]
-    for field, title in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    for field, title, guess in (
+        ("uid", "UID", "deleted and then recreated"),
+        ("resourceVersion", "ResourceVersion", "modified"),
+    ):
         if wanted.get(field) and wanted[field] != metadata.get(field):
             why = (
-                f"Precondition failed: {title} in precondition: {wanted[field]}, "
-                f"{title} in object meta: {metadata.get(field)}"
+                f"the {title} in the precondition ({wanted[field]}) does not match the {title} in record "
+                f"({metadata.get(field)}). The object might have been {guess}"
             )
-            raise conflict(resource.title, resource.group, metadata["name"], why)
+            raise conflict(kind, resource.group, metadata["name"], why)
 
 
 def same_apart_from_revision(new: Object, old: Object) -> bool:

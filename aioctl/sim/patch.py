@@ -32,6 +32,13 @@ _SET_LISTS = frozenset({"finalizers"})
 _DIRECTIVES = ("$setElementOrder/", "$retainKeys", "$deleteFromPrimitiveList/")
 
 
+def merge_patch(target: Any, patch: Any) -> Any:
+    """A merge patch of an object. Raises StatusError 400 for a patch that is none."""
+    if not isinstance(patch, Mapping):
+        raise bad_request("error decoding patch: a merge patch is an object")
+    return merge(target, patch)
+
+
 def merge(target: Any, patch: Any) -> Any:
     """RFC 7396: null deletes, objects merge, everything else replaces."""
     if not isinstance(patch, Mapping):
@@ -113,7 +120,7 @@ def _apply(document: Any, operation: Mapping[str, Any]) -> Any:
         return _remove(document, path)
     if op == "test":
         if _get(document, path) != operation.get("value"):
-            raise _unprocessable(f"testing value {operation['path']} failed: test failed")
+            raise _unprocessable()
         return document
     if op in {"move", "copy"}:
         source = _pointer(operation.get("from", ""))
@@ -128,32 +135,27 @@ def _pointer(text: str) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
 
 
-def _unprocessable(problem: str) -> StatusError:
-    return StatusError(
-        422, "Invalid", f"the server rejected our request due to an error in our request: {problem}"
-    )
+def _unprocessable() -> StatusError:
+    """The real server keeps to itself which operation failed."""
+    return StatusError(422, "Invalid", "the server rejected our request due to an error in our request")
 
 
-def _missing(path: Sequence[str]) -> StatusError:
-    return _unprocessable(f"missing path: /{'/'.join(path)}")
-
-
-def _index(container: list[Any], part: str, path: Sequence[str], *, end: bool) -> int:
+def _index(container: list[Any], part: str, *, end: bool) -> int:
     if part == "-" and end:
         return len(container)
     if not part.isdigit() or int(part) > len(container) - (0 if end else 1):
-        raise _missing(path)
+        raise _unprocessable()
     return int(part)
 
 
 def _get(document: Any, path: Sequence[str]) -> Any:
     for part in path:
         if isinstance(document, list):
-            document = document[_index(document, part, path, end=False)]
+            document = document[_index(document, part, end=False)]
         elif isinstance(document, dict) and part in document:
             document = document[part]
         else:
-            raise _missing(path)
+            raise _unprocessable()
     return document
 
 
@@ -163,26 +165,26 @@ def _put(document: Any, path: Sequence[str], value: Any, *, replace: bool) -> An
     container, last = _get(document, path[:-1]), path[-1]
     if isinstance(container, list):
         if replace:
-            container[_index(container, last, path, end=False)] = value
+            container[_index(container, last, end=False)] = value
         else:
-            container.insert(_index(container, last, path, end=True), value)
+            container.insert(_index(container, last, end=True), value)
     elif isinstance(container, dict):
         if replace and last not in container:
-            raise _missing(path)
+            raise _unprocessable()
         container[last] = value
     else:
-        raise _missing(path)
+        raise _unprocessable()
     return document
 
 
 def _remove(document: Any, path: Sequence[str]) -> Any:
     if not path:
-        raise _missing(path)
+        raise _unprocessable()
     container, last = _get(document, path[:-1]), path[-1]
     if isinstance(container, list):
-        del container[_index(container, last, path, end=False)]
+        del container[_index(container, last, end=False)]
     elif isinstance(container, dict) and last in container:
         del container[last]
     else:
-        raise _missing(path)
+        raise _unprocessable()
     return document

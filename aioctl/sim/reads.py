@@ -7,6 +7,7 @@ moment: the records of the first page's revision are kept for the rest until the
 
 import base64
 import math
+import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import anyio
 import msgspec
 
 from aioctl.sim.core import Core
-from aioctl.sim.errors import StatusError, bad_request, expired, not_found
+from aioctl.sim.errors import StatusError, bad_request, expired, not_found, too_new
 from aioctl.sim.faults import Call, Faults, StaleReads
 from aioctl.sim.records import Change, Record, as_list_item, partial_metadata, watch_line
 from aioctl.sim.requests import (
@@ -35,6 +36,7 @@ from aioctl.sim.views import View, Watcher
 
 KEPT_LISTS = 100
 """Paged lists that may be under way; the oldest is forgotten first (410 for its next page)."""
+_TOKEN = re.compile(f"{base64.urlsafe_b64encode(b'page/').decode()[:6]}.*")
 BOOKMARK_SECONDS = 60.0
 DEFAULT_WATCH_SECONDS = 1800.0
 _EXPIRED_CONTINUE = (
@@ -228,14 +230,13 @@ class Reader:
         view = collection.views[version.at]
         least = now if not wanted else _revision(wanted)
         if least > now:
-            text = f"Too large resource version: {least}, current: {now}"
-            raise StatusError(504, "Timeout", text, details={"retryAfterSeconds": 1})
+            raise too_new(least, now)
         await self._caught_up(collection, view, least)
         return view.snapshot(target.namespace), view.revision
 
     def _keep(self, rest: Sequence[Record], revision: int) -> str:
         self._page_count += 1
-        token = base64.urlsafe_b64encode(f"{revision}/{self._page_count}".encode()).decode()
+        token = base64.urlsafe_b64encode(f"page/{revision}/{self._page_count}".encode()).decode()
         self._pages[token] = rest, revision
         while len(self._pages) > KEPT_LISTS:
             self._pages.popitem(last=False)
@@ -243,6 +244,8 @@ class Reader:
 
     def _continue(self, token: str) -> tuple[Sequence[Record], int]:
         found = self._pages.get(token)
+        if found is None and not _TOKEN.fullmatch(token):
+            raise bad_request("invalid continue token: continue key is not valid")
         if found is None:
             raise expired(_EXPIRED_CONTINUE)
         return found
@@ -372,11 +375,12 @@ def _whole(request: SimRequest, name: str) -> int:
     if not value:
         return 0
     if not value.isdigit():
-        raise bad_request(f"invalid value for {name}: {value!r}: a whole number is needed")
+        raise bad_request(f'strconv.ParseInt: parsing "{value}": invalid syntax')
     return int(value)
 
 
 def _revision(value: str) -> int:
     if value and not value.isdigit():
-        raise bad_request(f'resourceVersion: Invalid value: "{value}": strconv.ParseUint: invalid syntax')
+        why = f'strconv.ParseUint: parsing "{value}": invalid syntax'
+        raise bad_request(f'invalid resource version: resourceVersion: Invalid value: "{value}": {why}')
     return int(value or 0)

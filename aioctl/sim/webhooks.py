@@ -110,7 +110,7 @@ class HttpsWebhooks:
             raise HookFailure(f'Post "{shown}": {error}') from error
         if answer.status != 200:
             text = payload.decode("utf-8", "replace").strip()
-            raise HookFailure(text or f"the server responded with the status code {answer.status}")
+            raise HookFailure(f'an error on the server ("{text}") has prevented the request from succeeding')
         return payload
 
     def _address(self, target: HookTarget) -> str:

@@ -7,6 +7,7 @@ subresource changes nothing else, ordinary writes leave it alone.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from aioctl.sim import objectmeta, patch
@@ -16,17 +17,17 @@ from aioctl.sim.core import Core
 from aioctl.sim.deletion import finalizers_left, mark_for_deletion
 from aioctl.sim.errors import (
     Cause,
-    StatusError,
     already_exists,
     bad_request,
     conflict,
     forbidden,
     invalid,
     invalid_value,
-    method_not_allowed,
+    no_such_subresource,
     not_found,
     plain_500,
     unsupported_media,
+    unsupported_patch,
 )
 from aioctl.sim.records import Key, Record, record_of
 from aioctl.sim.requests import SimRequest, Target, decode_body, decode_object
@@ -77,7 +78,7 @@ class Writer:
     ) -> Outcome:
         """Creates a decoded object; see the module for the order of things. Raises StatusError."""
         resource = collection.resource
-        objectmeta.check_type(obj, version.at.api_version, resource.kind)
+        objectmeta.check_type(resource, obj, version.at.api_version)
         metadata = objectmeta.metadata_of(obj)
         self._check_namespace(collection, metadata, namespace)
         if metadata.get("resourceVersion"):
@@ -173,25 +174,12 @@ class Writer:
     ) -> Outcome:
         """PUT on an object or its status."""
         obj = decode_object(request)
-        objectmeta.check_type(obj, version.at.api_version, collection.resource.kind)
+        objectmeta.check_type(collection.resource, obj, version.at.api_version)
         metadata = objectmeta.metadata_of(obj)
-        name = metadata.get("name", "")
-        if name != target.name:
-            raise bad_request(
-                f"the name of the object ({name}) does not match the name on the URL ({target.name})"
-            )
-        if metadata.get("namespace", target.namespace) != target.namespace:
-            raise bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request"
-            )
+        objectmeta.check_address(metadata, target.namespace, target.name)
         if not metadata.get("resourceVersion") and not collection.resource.unconditional_update:
-            detail = "must be specified for an update"
-            raise invalid(
-                collection.resource.kind,
-                collection.resource.group,
-                name,
-                [Cause("metadata.resourceVersion", f"Invalid value: 0x0: {detail}")],
-            )
+            finding = invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
+            raise invalid(collection.resource.plural, collection.resource.group, target.name, [finding])
         return await self._change(
             collection, version, target, lambda _: objectmeta.copy(obj), is_dry_run=is_dry_run(request)
         )
@@ -206,17 +194,18 @@ class Writer:
             return await self._apply(collection, version, target, request, body)
         change: Callable[[Object], Any]
         if kind == patch.MERGE_PATCH:
-            change = lambda old: patch.merge(old, body)  # noqa: E731 -- three one-liners side by side
+            change = lambda old: patch.merge_patch(old, body)  # noqa: E731 -- three one-liners side by side
         elif kind == patch.JSON_PATCH:
             change = lambda old: patch.json_patch(old, body)  # noqa: E731
         elif kind == patch.STRATEGIC_PATCH and not collection.resource.custom:
             change = lambda old: patch.strategic(old, body)  # noqa: E731
         else:
-            accepted = [patch.JSON_PATCH, patch.MERGE_PATCH, patch.APPLY_PATCH]
-            raise unsupported_media(
-                accepted if collection.resource.custom else [*accepted, patch.STRATEGIC_PATCH]
-            )
-        return await self._change(collection, version, target, change, is_dry_run=is_dry_run(request))
+            if not collection.resource.custom:
+                raise unsupported_patch()
+            raise unsupported_media([patch.JSON_PATCH, patch.MERGE_PATCH, patch.APPLY_PATCH])
+        return await self._change(
+            collection, version, target, partial(_patched, change, target), is_dry_run=is_dry_run(request)
+        )
 
     async def _apply(
         self, collection: Collection, version: Version, target: Target, request: SimRequest, body: Any
@@ -249,7 +238,7 @@ class Writer:
     ) -> Outcome:
         resource = collection.resource
         if target.subresource not in {"", "status"} or (target.subresource and not resource.status):
-            raise method_not_allowed()
+            raise no_such_subresource()
         key = (target.namespace, target.name)
         for _ in range(_ATTEMPTS):
             held = collection.records.get(key)
@@ -279,7 +268,7 @@ class Writer:
         """Everything between the wish and the write, in place on `new`; answers admission's warnings."""
         resource = collection.resource
         objectmeta.metadata_of(new)
-        objectmeta.check_type(new, version.at.api_version, resource.kind)
+        objectmeta.check_type(resource, new, version.at.api_version)
         objectmeta.check_update(resource, new, old)
         if target.subresource:
             status = new.get("status")
@@ -413,10 +402,24 @@ class Writer:
         return record
 
 
+def _patched(change: Callable[[Object], Any], target: Target, old: Object) -> Any:
+    """The object after the patch, which may not give it another identity. Raises StatusError 400 or 422."""
+    uid = old["metadata"].get("uid")
+    new = change(old)
+    if isinstance(new, dict) and isinstance(metadata := new.get("metadata"), dict):
+        objectmeta.check_address(metadata, target.namespace, target.name)
+        if metadata.get("uid", uid) != uid:
+            # The real server says it twice: one finding each of two validations.
+            finding = invalid_value("metadata.uid", metadata["uid"], "field is immutable")
+            group = str(new.get("apiVersion", "")).rpartition("/")[0]
+            raise invalid(str(new.get("kind", "")), group, target.name, [finding, finding])
+    return new
+
+
 def is_dry_run(request: SimRequest) -> bool:
     """dryRun=All; anything else is refused. Raises StatusError."""
     value = request.argument("dryRun")
     if value not in {"", "All"}:
-        field_error = invalid_value("dryRun", value, 'supported values: "All"')
-        raise StatusError(422, "Invalid", f'CreateOptions.meta.k8s.io "" is invalid: {field_error.text}')
+        body = f'Unsupported value: ["{value}"]: supported values: "All"'
+        raise invalid("CreateOptions", "meta.k8s.io", "", [Cause("dryRun", body, "FieldValueNotSupported")])
     return value == "All"

@@ -228,7 +228,7 @@ async def test_a_list_from_the_future_waits_in_vain() -> None:
     async with cluster() as api:
         answer = await api.get(MAPS, resourceVersion="999999")
         assert answer.status == 504
-        assert answer.message.startswith("Too large resource version: 999999")
+        assert answer.message.startswith("Timeout: Too large resource version: 999999")
 
 
 @virtual_time
