@@ -364,6 +364,14 @@ def _made() -> dict[str, dict[str, Any]]:
                 {"service": "svc", "patch": {"spec": {"template": _main(image="other:1")}}}
             ],
         },
+        "two-then-one": {
+            "services": [_service(router=_ROUTER), _service(metadata={"name": "other"}, router=_ROUTER)],
+            "then_delete": ["other"],
+        },
+        "two-then-none": {
+            "services": [_service(router=_ROUTER), _service(metadata={"name": "other"}, **workers)],
+            "then_delete": ["svc", "other"],
+        },
         "upd-bad-scheme": {
             "services": [_service(router=_ROUTER)],
             "then_merge_patch": [{"service": "svc", "patch": {"spec": {"model": {"uri": "ftp://h/m"}}}}],
