@@ -1,26 +1,30 @@
-"""`python -m bench convert`: is anything lost in conversion, and how fast are the pure functions?
+"""`python -m bench convert`: is anything lost in conversion, and how fast is it?
 
-Part one mutates realistic objects with a seeded generator, converts each there and back through the encoded path, and
-counts objects that did not come back equal (spec 10 section 3.8) or that the decoded path converts differently. Part
-two times one object of 10 kB and whole reviews of 1,500 and 10,000 such objects, envelope included, in this thread.
+`losses` mutates realistic objects with a seeded generator, converts each there and back through the encoded path, and
+counts objects that did not come back equal (spec 10 section 3.8) or that the decoded path converts differently.
+`functions` times one object of 10 kB and whole reviews of 1,500 and 10,000 such objects, envelope included, in this thread.
+`server` sends the same to the webhook of a running controller, over TLS on a kept connection.
 """
 
 import argparse
-import json
 import random
 import resource
 import statistics
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from time import perf_counter
 from typing import Any
 
+import anyio
 import msgspec
 
+from aioctl import logs
 from aioctl.api import review
 from aioctl.api.conversion import convert_object, down, up
 from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
+from aioctl.settings import LogFormat, LogLevel
+from bench import machine, report, webhook
+from bench.webhook import envelope
 
 Tree = dict[str, Any]
 _LEVELS = ("Critical", "Standard", "Sheddable")
@@ -45,6 +49,7 @@ _SCALARS: tuple[Any, ...] = (
 _GUARDED = frozenset({"apiVersion", "kind", "metadata", "model", "lora", "adapters", "pool"})
 _OBJECT_SIZE = 10_000
 _LISTS = (1_500, 10_000)
+_PARTS = ("losses", "functions", "server")
 
 
 def _container(rng: random.Random, name: str, variables: int) -> Tree:
@@ -198,10 +203,6 @@ def _sized_object() -> bytes:
     return msgspec.json.encode(obj)
 
 
-def _quantile(samples: list[float], share: float) -> float:
-    return sorted(samples)[min(len(samples) - 1, int(share * len(samples)))]
-
-
 def time_one(convert: Callable[[], object], rounds: int = 3_000) -> Tree:
     """Microseconds of one call."""
     samples = []
@@ -212,19 +213,13 @@ def time_one(convert: Callable[[], object], rounds: int = 3_000) -> Tree:
     return {
         "rounds": rounds,
         "median_us": round(statistics.median(samples), 1),
-        "p99_us": round(_quantile(samples, 0.99), 1),
+        "p99_us": round(machine.quantile(samples, 0.99), 1),
     }
 
 
 def time_review(raw: bytes, count: int) -> Tree:
     """Milliseconds to read, convert and write one review of `count` objects, and the longest single step of it."""
-    body = (
-        b'{"apiVersion":"apiextensions.k8s.io/v1","kind":"ConversionReview","request":{"uid":"u","desiredAPIVersion":"'
-        + V1ALPHA2.encode()
-        + b'","objects":['
-        + b",".join([raw] * count)
-        + b"]}}"
-    )
+    body = envelope(raw, count)
     steps: list[float] = []
     started = last = perf_counter()
     request = review.read_conversion(body)
@@ -249,48 +244,88 @@ def time_review(raw: bytes, count: int) -> Tree:
     }
 
 
-def _table(report: Tree) -> str:
-    mutated = report["mutation"]
-    lines = [
-        f"mutated conversions   {mutated['conversions']:>9,}   losses {mutated['losses']}   {mutated['seconds']} s",
-        f"{'one object':<20} {'size':>9} {'median':>10} {'p99':>10}",
-    ]
-    lines += [
-        f"  {name:<18} {row['bytes']:>7} B {row['median_us']:>7} us {row['p99_us']:>7} us"
-        for name, row in report["one_object"].items()
-    ]
-    lines.append(
-        f"{'one review':<20} {'size':>9} {'total':>10} {'read':>10} {'longest step':>13} {'peak RSS':>11}"
-    )
-    lines += [
-        f"  {row['objects']:<18,} {row['review_mb']:>6} MB {row['total_ms']:>7} ms {row['read_ms']:>7} ms "
-        f"{row['longest_step_ms']:>10} ms {row['peak_rss_mb']:>8} MB"
-        for row in report["reviews"]
-    ]
-    return "\n".join(lines)
+def time_functions() -> Tree:
+    """One object up and down, and whole reviews."""
+    below = _sized_object()
+    above = bytes(convert_object(below, V1ALPHA2))
+    one = {
+        name: {"bytes": len(raw), **time_one(partial(convert_object, raw, desired))}
+        for name, raw, desired in (("up", below, V1ALPHA2), ("down", above, V1ALPHA1))
+    }
+    return {"one_object": one, "reviews": [time_review(below, count) for count in _LISTS]}
+
+
+def _table(result: Tree) -> list[report.Row]:
+    rows: list[report.Row] = []
+    if "losses" in result:
+        mutated = result["losses"]
+        rows.append(
+            (
+                "mutated conversions",
+                f"{mutated['conversions']:,}, losses {mutated['losses']}, {mutated['seconds']} s",
+            )
+        )
+    if "functions" in result:
+        functions = result["functions"]
+        rows += [
+            (
+                f"function: {name}, {one['bytes']:,} bytes",
+                f"median {one['median_us']} us, p99 {one['p99_us']} us",
+            )
+            for name, one in functions["one_object"].items()
+        ]
+        rows += [
+            (
+                f"function: {row['objects']:,} objects, {row['review_mb']} MB",
+                f"{row['total_ms']} ms, reading {row['read_ms']} ms, longest step {row['longest_step_ms']} ms",
+            )
+            for row in functions["reviews"]
+        ]
+    if "server" in result:
+        server = result["server"]
+        one = server["one_object"]
+        rows.append(
+            (
+                f"server: one object, {one['bytes']:,} bytes",
+                f"median {one['median_ms']} ms, p99 {one['p99_ms']} ms",
+            )
+        )
+        for row in server["lists"]:
+            parts = (
+                f"{row['slowest_ms']} ms",
+                f"a small call beside it at most {row['small_call_beside_max_ms']} ms",
+                f"memory {row['memory_by_review']} x the review",
+            )
+            rows.append((f"server: {row['objects']:,} objects, {row['review_mb']} MB", ", ".join(parts)))
+    return rows
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench convert", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m bench convert", description=__doc__)
+    parser.add_argument("--parts", nargs="+", choices=_PARTS, default=_PARTS)
     parser.add_argument(
         "--mutate", type=int, default=100_000, metavar="N", help="conversions of mutated objects"
     )
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="print the report as JSON only")
+    parser.add_argument(
+        "--first-on-core", action="store_true", help="on a machine busy with other things (needs root)"
+    )
+    report.add_option(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str]) -> int:
-    """Run it all; the exit code is 1 when anything was lost."""
+    """Run the parts; the exit code is 1 when anything was lost."""
     options = _arguments(argv)
-    report: Tree = {"mutation": check_losses(options.mutate, options.seed), "one_object": {}}
-    below = _sized_object()
-    above = bytes(convert_object(below, V1ALPHA2))
-    for name, raw, desired in (("up", below, V1ALPHA2), ("down", above, V1ALPHA1)):
-        timed = time_one(partial(convert_object, raw, desired))
-        report["one_object"][name] = {"bytes": len(raw), **timed}
-    report["reviews"] = [time_review(below, count) for count in _LISTS]
-    if not options.json:
-        print(_table(report), file=sys.stderr)
-    print(json.dumps(report, indent=2))
-    return 1 if report["mutation"]["losses"] else 0
+    logs.configure(LogLevel.ERROR, LogFormat.CONSOLE)
+    result: Tree = {"command": " ".join(["python -m bench convert", *argv]), "machine": machine.describe()}
+    if "losses" in options.parts:
+        result["losses"] = check_losses(options.mutate, options.seed)
+    if "functions" in options.parts:
+        result["functions"] = time_functions()
+    if "server" in options.parts:
+        result["server"] = anyio.run(
+            partial(webhook.measure, _sized_object(), _LISTS, first=options.first_on_core)
+        )
+    report.give("convert", result, options.json, _table(result))
+    return 1 if result.get("losses", {}).get("losses") else 0

@@ -30,12 +30,15 @@ class Counts:
     calls: Counter[Call] = field(default_factory=Counter)
     conversions: int = 0
     conversion_failures: int = 0
+    conversion_buckets: Counter[float] = field(default_factory=Counter)
+    """The server's histogram of their seconds, cumulative by upper bound; empty where there is none."""
 
     def __sub__(self, earlier: "Counts") -> "Counts":
         return Counts(
             self.calls - earlier.calls,
             self.conversions - earlier.conversions,
             self.conversion_failures - earlier.conversion_failures,
+            self.conversion_buckets - earlier.conversion_buckets,
         )
 
     @property
@@ -60,8 +63,9 @@ class Counting(Protocol):
 
     async def read(self) -> Counts: ...
 
-    async def conversion_seconds(self) -> Mapping[str, float]:
-        """p50, p99, max and max_in_flight of conversions as the API server saw them; what it cannot tell is missing."""
+    async def conversion_seconds(self, counts: Counts) -> Mapping[str, float]:
+        """p50, p99, max and max_in_flight of the counted conversions as the API server saw them, handshakes included;
+        what it cannot tell is missing."""
         ...
 
 
@@ -79,7 +83,8 @@ class SimCounting:
                 calls[row["verb"], row["resource"]] += row["count"]
         return Counts(calls, stats["conversion"]["calls"], stats["conversion"]["failures"])
 
-    async def conversion_seconds(self) -> Mapping[str, float]:
+    async def conversion_seconds(self, counts: Counts) -> Mapping[str, float]:
+        """Of all since the start: this server keeps no histogram."""
         conversion = (await self._get())["conversion"]
         return {**conversion["seconds"], "max_in_flight": conversion["max_in_flight"]}
 
@@ -104,11 +109,11 @@ class AuditCounting:
         page = await self._metrics()
         counts = page[f"{_CONVERSIONS}_count"]
         failed = sum(value for labels, value in counts if labels.get("succeeded") == "false")
-        return Counts(Counter(self._calls), int(sum(value for _, value in counts)), int(failed))
+        buckets = Counter(dict(summed_buckets(page, _CONVERSIONS)))
+        return Counts(Counter(self._calls), int(sum(value for _, value in counts)), int(failed), buckets)
 
-    async def conversion_seconds(self) -> Mapping[str, float]:
-        page = await self._metrics()
-        buckets = summed_buckets(page, _CONVERSIONS)
+    async def conversion_seconds(self, counts: Counts) -> Mapping[str, float]:
+        buckets = sorted(counts.conversion_buckets.items())
         return {"p50": quantile(0.5, buckets), "p99": quantile(0.99, buckets)}
 
     def _read_on(self, path: Path) -> None:

@@ -47,6 +47,18 @@ def usage(pid: int) -> Usage:
     return Usage(cpu, kilobytes["VmRSS"] / 1024, kilobytes["VmHWM"] / 1024)
 
 
+def put_first(pid: int, priority: int = 1) -> None:
+    """Lets a process (0: this one, and what it starts) go before everything else on its processors, on a machine that is
+    busy with other things. Needs root. Not for the record: the kernel takes 5 % of each second back."""
+    os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(priority))
+
+
+def reset_peak(pid: int) -> Usage:
+    """Sets the peak back to what is resident now. Raises FileNotFoundError, PermissionError."""
+    (_PROC / str(pid) / "clear_refs").write_text("5")
+    return usage(pid)
+
+
 def quantile(samples: list[float], share: float) -> float:
     """The smallest sample that at least this share of them does not exceed; 0 without samples."""
     ordered = sorted(samples)

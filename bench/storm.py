@@ -104,7 +104,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
             )
             async with starting as pid:
                 if options.first_on_core:
-                    os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(1))
+                    machine.put_first(pid)
                 await stage.install_presets(client)
                 await _until_still(place.counting)
                 result = await _storm(options, place, client, pid, ports.metrics_page, folder)
@@ -163,7 +163,7 @@ async def _storm(
         result["migrated"] = _times(witness, witness.migrated, began)
         result["ready"] = _times(witness, witness.ready, began)
         result |= _costs(options.services, counted_after - counted, page, page_after)
-        result["conversions"] |= await place.counting.conversion_seconds()
+        result["conversions"] |= await place.counting.conversion_seconds(counted_after - counted)
         result["cpu_s"] = round(used_after.cpu - used.cpu, 2)
         result["cpu_s_per_service"] = round((used_after.cpu - used.cpu) / options.services, 4)
         if len(witness.migrated) == options.services:

@@ -1,6 +1,7 @@
 """The loss check of the conversion bench: finds none here, and would find one."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,13 +27,14 @@ def test_a_lossy_converter_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     assert convert.check_losses(100, seed=3)["losses"] > 30
 
 
-def test_the_report_is_json_with_every_figure(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_report_is_json_with_every_figure_of_the_functions(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(convert, "_LISTS", (20,))
-    assert convert.main(["--mutate", "20"]) == 0
-    shown = capsys.readouterr()
-    report = json.loads(shown.out)
-    assert report["one_object"]["up"]["bytes"] >= 10_000
-    assert report["reviews"][0]["objects"] == 20
-    assert "losses 0" in shown.err
+    file = tmp_path / "result.json"
+    assert convert.main(["--mutate", "20", "--parts", "losses", "functions", "--json", str(file)]) == 0
+    written = json.loads(file.read_text())
+    assert written["losses"]["losses"] == 0
+    assert written["functions"]["one_object"]["up"]["bytes"] >= 10_000
+    assert written["functions"]["reviews"][0]["objects"] == 20
+    assert "losses 0" in capsys.readouterr().out
