@@ -11,7 +11,7 @@ from aioctl.api import kinds
 from aioctl.api.equality import derivative, equal
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import Object, annotations_of, labels_of
-from aioctl.plan.children import build, ensure, remove
+from aioctl.plan.children import build, ensure, remove, under
 from aioctl.plan.model import Context, Write
 
 RBAC = "rbac.authorization.k8s.io"
@@ -49,7 +49,7 @@ def ensure_account(ctx: Context, wanted: Object) -> Iterator[Write]:
     yield from ensure(ctx, kinds.SERVICE_ACCOUNT, wanted, same=_same_account)
 
 
-def ensure_role(
+def _ensure_role(
     ctx: Context, name: str, labels: Mapping[str, str], rules: Sequence[Mapping[str, Any]]
 ) -> Iterator[Write]:
     wanted = build(ctx, kinds.ROLE, name, labels=labels, rules=list(rules))
@@ -82,6 +82,37 @@ def ensure_binding(ctx: Context, kind: Kind, wanted: Object, *, shared: bool = F
     """`shared`: several services make it, so that it may exist already, and nobody gets an event."""
     yield from ensure(
         ctx, kind, wanted, same=_same_lists, owned=kind.namespaced, exists_is_fine=shared, quiet=shared
+    )
+
+
+def grant(
+    ctx: Context,
+    what: str,
+    *,
+    role: str,
+    binding_name: str,
+    account: str,
+    labels: Mapping[str, str],
+    rules: Sequence[Mapping[str, Any]],
+) -> Iterator[Write]:
+    """A role and the binding that gives it to our account in the service's namespace; errors begin with `what`."""
+    at = f"{ctx.namespace}/"
+    yield from under(
+        f"failed to reconcile {what} role {at}{role}: ",
+        _ensure_role(ctx, role, labels, rules),
+    )
+    bound = binding(
+        ctx,
+        kinds.ROLE_BINDING,
+        binding_name,
+        labels,
+        role_kind="Role",
+        role=role,
+        subjects=[account_subject(account, ctx.namespace)],
+    )
+    yield from under(
+        f"failed to reconcile {what} rolebinding {at}{binding_name}: ",
+        ensure_binding(ctx, kinds.ROLE_BINDING, bound),
     )
 
 

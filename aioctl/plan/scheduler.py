@@ -18,7 +18,7 @@ from aioctl.plan.cluster_service import ensure_service
 from aioctl.plan.deployment import ensure_deployment
 from aioctl.plan.model import Context, Observation, Write, need, need_list
 from aioctl.plan.pod_defaults import canonical
-from aioctl.plan.rbac import account, account_subject, binding, ensure_binding, ensure_role, rule
+from aioctl.plan.rbac import account, account_subject, binding, ensure_binding, grant, rule
 from aioctl.plan.scheduler_config import with_config
 
 _TEMPLATE = ("spec", "router", "scheduler", "template")
@@ -54,24 +54,19 @@ def access(ctx: Context) -> Iterator[Write]:
         yield from remove(ctx, kinds.ROLE, role)
         yield from _remove_others(ctx, kinds.SERVICE_ACCOUNT, keep="")
         return
-    labels, user, at = _labels(ctx), _account_name(ctx), f"{ctx.namespace}/"
-    yield from under(f"failed to reconcile scheduler service account {at}{user}: ", _account(ctx, user))
+    user = _account_name(ctx)
+    yield from under(
+        f"failed to reconcile scheduler service account {ctx.namespace}/{user}: ", _account(ctx, user)
+    )
     yield from _delegator(ctx, user)
-    yield from under(
-        f"failed to reconcile scheduler role {at}{role}: ", ensure_role(ctx, role, labels, _RULES)
-    )
-    bound = binding(
+    yield from grant(
         ctx,
-        kinds.ROLE_BINDING,
-        role_binding,
-        labels,
-        role_kind="Role",
+        "scheduler",
         role=role,
-        subjects=[account_subject(user, ctx.namespace)],
-    )
-    yield from under(
-        f"failed to reconcile scheduler rolebinding {at}{role_binding}: ",
-        ensure_binding(ctx, kinds.ROLE_BINDING, bound),
+        binding_name=role_binding,
+        account=user,
+        labels=_labels(ctx),
+        rules=_RULES,
     )
     yield from _remove_others(ctx, kinds.SERVICE_ACCOUNT, keep=user)
 

@@ -20,7 +20,7 @@ from aioctl.plan.rbac import (
     binding,
     ensure_account,
     ensure_binding,
-    ensure_role,
+    grant,
     remove_access,
 )
 from aioctl.plan.workload import pods
@@ -72,23 +72,14 @@ def main_access(ctx: Context, main: Build) -> Iterator[Write]:
         yield from remove(ctx, kinds.ROLE_BINDING, role_binding)
         yield from remove(ctx, kinds.ROLE, role)
         return
-    labels = pods.base_labels(ctx)
-    yield from under(
-        f"failed to reconcile multi node role {ctx.namespace}/{role}: ",
-        ensure_role(ctx, role, labels, pods.SIDECAR_RULES),
-    )
-    bound = binding(
+    yield from grant(
         ctx,
-        kinds.ROLE_BINDING,
-        role_binding,
-        labels,
-        role_kind="Role",
+        "multi node",
         role=role,
-        subjects=[account_subject(name, ctx.namespace)],
-    )
-    yield from under(
-        f"failed to reconcile multi node rolebinding {ctx.namespace}/{role_binding}: ",
-        ensure_binding(ctx, kinds.ROLE_BINDING, bound),
+        binding_name=role_binding,
+        account=name,
+        labels=pods.base_labels(ctx),
+        rules=pods.SIDECAR_RULES,
     )
 
 

@@ -15,11 +15,8 @@ from aioctl.plan.deployment import ensure_deployment
 from aioctl.plan.model import Context, PlanError, Write
 from aioctl.plan.rbac import (
     account,
-    account_subject,
-    binding,
     ensure_account,
-    ensure_binding,
-    ensure_role,
+    grant,
     remove_access,
 )
 from aioctl.plan.workload import pods
@@ -80,28 +77,18 @@ def access(ctx: Context, main: Build) -> Iterator[Write]:
     wanted = _sidecar_account(ctx, side, main)
     if wanted is None:
         return
-    labels = names.labels(ctx.name, names.WORKLOAD_COMPONENT)
-    at = f"{ctx.namespace}/"
     yield from under(
-        f"failed to reconcile single node service account {at}{account_name(ctx)}: ",
+        f"failed to reconcile single node service account {ctx.namespace}/{account_name(ctx)}: ",
         ensure_account(ctx, wanted),
     )
-    yield from under(
-        f"failed to reconcile single node role {at}{role}: ",
-        ensure_role(ctx, role, labels, pods.SIDECAR_RULES),
-    )
-    bound = binding(
+    yield from grant(
         ctx,
-        kinds.ROLE_BINDING,
-        role_binding,
-        labels,
-        role_kind="Role",
+        "single node",
         role=role,
-        subjects=[account_subject(account_name(ctx), ctx.namespace)],
-    )
-    yield from under(
-        f"failed to reconcile single node rolebinding {at}{role_binding}: ",
-        ensure_binding(ctx, kinds.ROLE_BINDING, bound),
+        binding_name=role_binding,
+        account=account_name(ctx),
+        labels=names.labels(ctx.name, names.WORKLOAD_COMPONENT),
+        rules=pods.SIDECAR_RULES,
     )
 
 
