@@ -19,8 +19,9 @@ from aioctl.api.encoding import from_json, to_json
 from aioctl.api.kinds import CONFIG
 from aioctl.api.objects import FieldError, Object, mapping, name_of, namespace_of, present, sequence, text
 from aioctl.plan import presets
+from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.merge import MergeError, merge_written
-from aioctl.plan.model import GlobalConfig, Observation, PlanError, Policy, need
+from aioctl.plan.model import Observation, PlanError, Policy, need
 from aioctl.plan.provenance import Contribution, owner_of
 from aioctl.plan.roundtrip import round_trip
 from aioctl.plan.route import rewrite_default_refs

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from aioctl.api import quantity
 from aioctl.api.names import CONFIG_MAP_NAME
 from aioctl.api.objects import Object, boolean, integer, mapping, text
-from aioctl.plan.model import CredentialConfig, GlobalConfig, PlanError, S3Config, StorageConfig
+from aioctl.plan.global_config import CredentialConfig, GlobalConfig, S3Config, StorageConfig
+from aioctl.plan.model import PlanError
 from aioctl.plan.template import ParseError
 from aioctl.plan.template import parse as parse_template
 

@@ -10,7 +10,8 @@ from typing import Any
 from aioctl.api.conversion import up
 from aioctl.api.kinds import V1ALPHA1
 from aioctl.api.objects import FieldError, Object, mapping, name_of, namespace_of
-from aioctl.plan.model import GlobalConfig, PlanError
+from aioctl.plan.global_config import GlobalConfig
+from aioctl.plan.model import PlanError
 from aioctl.plan.roundtrip import round_trip
 from aioctl.plan.template import DECODE_PREFIX, render, root
 

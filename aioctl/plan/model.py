@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.api.names import has_our_labels
 from aioctl.api.objects import FieldError, Object, labels_of, name_of, namespace_of, uid_of
+from aioctl.plan.global_config import GlobalConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,62 +312,6 @@ class Overlay:
 
     def signer(self, secret: Object) -> str:
         return self.below.signer(secret)
-
-
-@dataclass(frozen=True, slots=True)
-class S3Config:
-    """The `s3` object of key `credentials` (spec 20 section 1.3); all values are strings, empty = not set."""
-
-    access_key_id_name: str = ""
-    secret_access_key_name: str = ""
-    endpoint: str = ""
-    use_https: str = ""
-    region: str = ""
-    verify_ssl: str = ""
-    use_virtual_bucket: str = ""
-    use_accelerate: str = ""
-    use_anonymous_credential: str = ""
-    ca_bundle_config_map: str = ""
-    ca_bundle: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CredentialConfig:
-    """Key `credentials` of the ConfigMap (spec 20 section 1.3)."""
-
-    storage_spec_secret_name: str = ""
-    storage_secret_name_annotation: str = ""
-    gcs_credential_file_name: str = ""
-    s3: S3Config = S3Config()
-
-
-@dataclass(frozen=True, slots=True)
-class StorageConfig:
-    """Key `storageInitializer` of the ConfigMap (spec 20 section 1.2); quantities as written."""
-
-    image: str = ""
-    memory_request: str = ""
-    memory_limit: str = ""
-    cpu_request: str = ""
-    cpu_limit: str = ""
-    cpu_modelcar: str = ""
-    memory_modelcar: str = ""
-    uid_modelcar: int | None = None
-    enable_modelcar: bool = False
-    enable_direct_pvc_volume_mount: bool = False
-    ca_bundle_config_map_name: str = ""
-    ca_bundle_volume_mount_path: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class GlobalConfig:
-    """The parsed ConfigMap `inferenceservice-config` (spec 20 section 1.4). Made by `plan/config.py`."""
-
-    system_namespace: str
-    ingress_gateway_name: str = ""
-    ingress_gateway_namespace: str = ""
-    storage: StorageConfig = StorageConfig()
-    credentials: CredentialConfig = CredentialConfig()
 
 
 class Strategy(Enum):

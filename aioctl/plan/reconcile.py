@@ -24,9 +24,9 @@ from aioctl.plan import (
 )
 from aioctl.plan.combine import Combined, combine
 from aioctl.plan.config import parse_config
+from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.model import (
     Context,
-    GlobalConfig,
     Observation,
     Part,
     Plan,

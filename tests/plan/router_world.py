@@ -16,19 +16,8 @@ from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.api.objects import Object
 from aioctl.plan import auth, destination_rules, pools, references, route, status, urls
 from aioctl.plan.default_route import default_route_spec
-from aioctl.plan.model import (
-    Context,
-    Facts,
-    GlobalConfig,
-    Outcome,
-    Part,
-    Plan,
-    Policy,
-    Step,
-    Verb,
-    Write,
-    step,
-)
+from aioctl.plan.global_config import GlobalConfig
+from aioctl.plan.model import Context, Facts, Outcome, Part, Plan, Policy, Step, Verb, Write, step
 from aioctl.plan.route_defaults import defaulted
 
 NS, SVC = "ns", "svc"

@@ -8,7 +8,8 @@ import pytest
 
 from aioctl.api import kinds
 from aioctl.api.objects import Object
-from aioctl.plan.model import PlanError, S3Config
+from aioctl.plan.global_config import S3Config
+from aioctl.plan.model import PlanError
 from aioctl.plan.workload.artifacts import attach_model
 from tests.support.plan_world import CONFIG, CREDENTIALS, STORAGE, World, service
 

@@ -6,7 +6,8 @@ import pytest
 
 from aioctl.api.kinds import CONFIG, ObjectRef
 from aioctl.plan.combine import Combined, combine
-from aioctl.plan.model import Facts, GlobalConfig, PlanError, Policy, Unanswered
+from aioctl.plan.global_config import GlobalConfig
+from aioctl.plan.model import Facts, PlanError, Policy, Unanswered
 from aioctl.plan.presets import PREFIX
 from aioctl.plan.provenance import CONTROLLER, explain
 

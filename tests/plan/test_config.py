@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from aioctl.plan.config import parse_config
-from aioctl.plan.model import GlobalConfig, PlanError
+from aioctl.plan.global_config import GlobalConfig
+from aioctl.plan.model import PlanError
 
 STORAGE = {"memoryRequest": "100Mi", "memoryLimit": "1Gi", "cpuRequest": "100m", "cpuLimit": "1"}
 INGRESS = {"ingressGateway": "knative-serving/gateway"}

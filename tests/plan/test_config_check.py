@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from aioctl.plan.config_check import check_config
-from aioctl.plan.model import GlobalConfig, PlanError
+from aioctl.plan.global_config import GlobalConfig
+from aioctl.plan.model import PlanError
 
 SETTINGS = GlobalConfig("kserve", ingress_gateway_name="gateway", ingress_gateway_namespace="gateways")
 

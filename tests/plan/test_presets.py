@@ -13,7 +13,7 @@ import yaml
 
 from aioctl.api.names import WELL_KNOWN_CONFIGS
 from aioctl.plan.config_check import SAMPLE, check_config
-from aioctl.plan.model import GlobalConfig
+from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.presets import PREFIX, chosen
 from aioctl.plan.roundtrip import round_trip
 from aioctl.plan.template import render, root

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioctl.plan.model import GlobalConfig, StorageConfig
+from aioctl.plan.global_config import GlobalConfig, StorageConfig
 from aioctl.plan.template import ParseError, TemplateError, parse, render, root
 from aioctl.plan.template.nodes import (
     Action,

@@ -11,19 +11,8 @@ from typing import Any
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.api.objects import Object, owner_reference, uid_of
-from aioctl.plan.model import (
-    Certificate,
-    Context,
-    CredentialConfig,
-    Facts,
-    GlobalConfig,
-    Policy,
-    S3Config,
-    Step,
-    StorageConfig,
-    Verb,
-    Write,
-)
+from aioctl.plan.global_config import CredentialConfig, GlobalConfig, S3Config, StorageConfig
+from aioctl.plan.model import Certificate, Context, Facts, Policy, Step, Verb, Write
 from aioctl.plan.pod_defaults import with_defaults
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -5,8 +5,8 @@ from typing import Any
 
 from aioctl.api.names import ISTIO_GATEWAY_CONTROLLERS
 from aioctl.api.objects import Object
+from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.gotypes import ROOT
-from aioctl.plan.model import GlobalConfig
 from aioctl.plan.template.values import Value
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aioctl.plan.model import S3Config
+from aioctl.plan.global_config import S3Config
 from aioctl.plan.workload.containers import Item
 
 CA_BUNDLE = "AWS_CA_BUNDLE"

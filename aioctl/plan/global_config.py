@@ -1,0 +1,59 @@
+"""What the ConfigMap `inferenceservice-config` says, parsed (spec 20 section 1). Read from it by `plan/config.py`."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class S3Config:
+    """The `s3` object of key `credentials` (spec 20 section 1.3); all values are strings, empty = not set."""
+
+    access_key_id_name: str = ""
+    secret_access_key_name: str = ""
+    endpoint: str = ""
+    use_https: str = ""
+    region: str = ""
+    verify_ssl: str = ""
+    use_virtual_bucket: str = ""
+    use_accelerate: str = ""
+    use_anonymous_credential: str = ""
+    ca_bundle_config_map: str = ""
+    ca_bundle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialConfig:
+    """Key `credentials` of the ConfigMap (spec 20 section 1.3)."""
+
+    storage_spec_secret_name: str = ""
+    storage_secret_name_annotation: str = ""
+    gcs_credential_file_name: str = ""
+    s3: S3Config = S3Config()
+
+
+@dataclass(frozen=True, slots=True)
+class StorageConfig:
+    """Key `storageInitializer` of the ConfigMap (spec 20 section 1.2); quantities as written."""
+
+    image: str = ""
+    memory_request: str = ""
+    memory_limit: str = ""
+    cpu_request: str = ""
+    cpu_limit: str = ""
+    cpu_modelcar: str = ""
+    memory_modelcar: str = ""
+    uid_modelcar: int | None = None
+    enable_modelcar: bool = False
+    enable_direct_pvc_volume_mount: bool = False
+    ca_bundle_config_map_name: str = ""
+    ca_bundle_volume_mount_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalConfig:
+    """The parsed ConfigMap `inferenceservice-config` (spec 20 section 1.4). Made by `plan/config.py`."""
+
+    system_namespace: str
+    ingress_gateway_name: str = ""
+    ingress_gateway_namespace: str = ""
+    storage: StorageConfig = StorageConfig()
+    credentials: CredentialConfig = CredentialConfig()
