@@ -106,7 +106,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
                 if options.first_on_core:
                     machine.put_first(pid)
                 await stage.install_presets(client)
-                await _until_still(place.counting)
+                await until_still(place.counting)
                 result = await _storm(options, place, client, pid, ports.metrics_page, folder)
         if options.keep_log:
             options.keep_log.write_bytes((folder / "controller.log").read_bytes())
@@ -151,13 +151,13 @@ async def _storm(
         counted, used, page = await _readings(place.counting, http, page_url, pid)
         async with _readers(options, place, folder, result):
             began = monotonic()
-            group.start_soon(_create, client, witness, options.services)
+            group.start_soon(create_fleet, client, witness, options.services)
             with anyio.move_on_after(options.timeout):
                 await witness.wait_migrated()
                 used_migrated = machine.usage(pid).cpu - used.cpu
                 await witness.wait_ready()
         took = monotonic() - began
-        await _until_still(place.counting)
+        await until_still(place.counting)
         counted_after, used_after, page_after = await _readings(place.counting, http, page_url, pid)
         result["took_s"] = round(took, 2)
         result["migrated"] = _times(witness, witness.migrated, began)
@@ -179,7 +179,8 @@ async def _storm(
     return result
 
 
-async def _create(client: Client, witness: Witness, count: int) -> None:
+async def create_fleet(client: Client, witness: Witness, count: int) -> None:
+    """Creates services as fast as the API server takes them. Raises KubeError."""
     limit = anyio.CapacityLimiter(_CREATORS)
 
     async def one(service: Mapping[str, Any]) -> None:
@@ -209,7 +210,7 @@ async def _readers(
     result["readers"] = json.loads(said)
 
 
-async def _until_still(counting: Counting) -> None:
+async def until_still(counting: Counting) -> None:
     """Until the controller has not called for a while."""
     with anyio.move_on_after(_STILL_DEADLINE):
         before = (await counting.read()).writes
