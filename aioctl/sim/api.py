@@ -171,12 +171,17 @@ class SimCluster:
         if kind == "DELETED":
             self.store.remove(title)
             return
-        resource = crds.resource_of(record.decode())
+        definition = record.decode()
+        resource = crds.resource_of(definition)
         served = self.store.collections.get(title)
         if served is None:
-            self._follow(self.store.add(resource, self._translate_later(title)))
+            served = self.store.add(resource, self._translate_later(title))
+            self._follow(served)
         elif [v.at for v in served.resource.versions] == [v.at for v in resource.versions]:
             served.resource = resource
+            if served.definition != definition["spec"]:
+                served.begin_anew()
+        served.definition = definition["spec"]
 
     def _conversion_target(self, title: str) -> HookTarget | None:
         record = self.store.collections[CRDS].records.get(("", title))
@@ -230,7 +235,7 @@ class SimCluster:
     async def _dispatch(
         self, collection: Collection, version: Version, target: Target, request: SimRequest, call: Call
     ) -> SimReply:
-        await self._reader.use(collection, version)
+        collection.use()
         match call.verb:
             case "get":
                 return await self._reader.get(collection, version, target, request, call)
@@ -328,9 +333,8 @@ class SimCluster:
         """The server goes away and comes back: watches end, watch caches are cold, the objects stay."""
         self.faults.is_down = True
         for collection in self.store.collections.values():
-            for view in collection.views.values():
-                view.lose()
-        self.compact()
+            collection.begin_anew()
+        self._reader.expire_pages()
         await anyio.sleep(down_for)
         self.faults.is_down = False
 

@@ -1,7 +1,7 @@
 """Get, list and watch.
 
-Lists and watches come out of the view (watch cache) of the request's version; a get asks the store, unless
-`resourceVersion=0` allows the cache. What each costs in conversions is design section 5's table. Pages of one list show one
+Lists and watches come out of the view (watch cache) of the request's version, lists out of the store when that stays behind;
+a get asks the store, unless `resourceVersion=0` allows the cache. What each costs in conversions is design section 5's table. Pages of one list show one
 moment: the records of the first page's revision are kept for the rest until they are too old.
 """
 
@@ -60,6 +60,11 @@ class _Selection:
             parse_labels(request.argument("labelSelector")),
             FieldMatch(request.argument("fieldSelector"), resource.selectable),
         )
+
+    @property
+    def selects(self) -> bool:
+        """True with a selector."""
+        return self.labels is not None or self.fields.is_set
 
     def has(self, record: Record) -> bool:
         return (
@@ -123,12 +128,11 @@ class Reader:
         stale = self._stale(collection, call)
         if target.subresource not in {"", "status"} or (target.subresource and not resource.status):
             raise not_found(resource.title, resource.group, target.name)
-        view = collection.views[version.at]
-        await self._fill(collection, view)
         if stale is not None:
             record = stale.records.get(key)
         elif request.argument("resourceVersion") == "0":
-            record = view.records.get(key)
+            view = collection.views[version.at]
+            record = (view if view.is_filled else collection.main).records.get(key)
         else:
             record = collection.records.get(key)
         if record is None:
@@ -146,22 +150,6 @@ class Reader:
         stale = self._faults.stale.get(collection.resource.title)
         return stale if stale is not None and stale.match.fits(call) else None
 
-    async def use(self, collection: Collection, version: Version) -> None:
-        """Any request in a version starts its watch cache. Raises StatusError when everything cannot be converted."""
-        await self._fill(collection, collection.views[version.at])
-
-    async def _fill(self, collection: Collection, view: View) -> None:
-        """First use of a version starts its watch cache."""
-        if not view.is_filled:
-            await view.fill(lambda: (collection.main.snapshot(""), self._core.store.revision))
-
-    async def _caught_up(self, collection: Collection, view: View, revision: int) -> None:
-        """Until the view has seen a revision; a view that is lost meanwhile is filled anew."""
-        await view.wait_for(revision)
-        while not view.is_filled:
-            await self._fill(collection, view)
-            await view.wait_for(revision)
-
     # -- list
 
     async def list(
@@ -172,7 +160,7 @@ class Reader:
         if token:
             records, revision = self._continue(token)
         else:
-            records, revision = await self._start_list(collection, version, target, request, call)
+            records, revision = await self._start_list(collection, version, selection, request, call)
             records = [record for record in records if selection.has(record)]
         limit = _whole(request, "limit")
         rest = records[limit:] if limit else ()
@@ -214,7 +202,7 @@ class Reader:
         )
 
     async def _start_list(
-        self, collection: Collection, version: Version, target: Target, request: SimRequest, call: Call
+        self, collection: Collection, version: Version, selection: _Selection, request: SimRequest, call: Call
     ) -> tuple[Sequence[Record], int]:
         stale = self._stale(collection, call)
         if stale is not None:
@@ -224,15 +212,31 @@ class Reader:
         now = self._core.store.revision
         if is_exact and wanted and int(wanted) != now:
             raise expired(f"too old resource version: {wanted} ({now})")
-        if is_exact or (not wanted and not self._lists_from_cache):
-            await self._fill(collection, collection.views[version.at])
-            return collection.main.snapshot(target.namespace), now
         view = collection.views[version.at]
+        is_page = bool(_whole(request, "limit")) and not selection.selects
+        if is_exact or not (wanted or self._lists_from_cache) or (is_page and not view.is_filled):
+            return await self._from_store(collection, version, selection, request)
         least = now if not wanted else _revision(wanted)
         if least > now:
             raise too_new(least, now)
-        await self._caught_up(collection, view, least)
-        return view.snapshot(target.namespace), view.revision
+        await view.ready()
+        if await view.is_fresh(least):
+            return view.snapshot(selection.namespace), view.revision
+        if wanted:
+            raise too_new(least, view.revision)
+        return await self._from_store(collection, version, selection, request)
+
+    async def _from_store(
+        self, collection: Collection, version: Version, selection: _Selection, request: SimRequest
+    ) -> tuple[Sequence[Record], int]:
+        """What is stored in the key range of the request; converted here, unless that is left to each page."""
+        revision = self._core.store.revision
+        records: Sequence[Record] = [
+            record for record in collection.main.snapshot(selection.namespace) if selection.fits_key(record)
+        ]
+        if records and version.at != collection.resource.stored and not _whole(request, "limit"):
+            records = await self._core.translator(collection.resource.title)(records, version.at, "list")
+        return records, revision
 
     def _keep(self, rest: Sequence[Record], revision: int) -> str:
         self._page_count += 1
@@ -263,7 +267,7 @@ class Reader:
         if target.name:
             selection.fields.name = target.name
         view = collection.views[version.at]
-        await self._fill(collection, view)
+        await view.ready()
         watcher = Watcher(selection.event_for, partial=wants_metadata_only(request))
         watcher.delay = self._faults.lag_of(call)
         since = _revision(request.argument("resourceVersion"))
@@ -272,7 +276,7 @@ class Reader:
         )
         headers = {**JSON_HEADERS, "transfer-encoding": "chunked"}
         if starts_with_all:
-            await self._caught_up(collection, view, since or self._core.store.revision)
+            await self._caught_up(view, since or self._core.store.revision, request)
             self._offer_all(view, watcher, selection)
             if request.flag("sendInitialEvents"):
                 ends: dict[str, object] = {"annotations": {"k8s.io/initial-events-end": "true"}}
@@ -287,6 +291,14 @@ class Reader:
                 watcher.close()
         self._opened(watcher, call)
         return SimReply(200, headers, self._stream(collection, version, request, view, watcher))
+
+    @staticmethod
+    async def _caught_up(view: View, revision: int, request: SimRequest) -> None:
+        """Before the objects that a watch begins with: where a bookmark says that these are all, they must be."""
+        while not await view.is_fresh(revision):
+            await view.ready()
+            if not request.flag("sendInitialEvents"):
+                return
 
     @staticmethod
     def _offer_all(view: View, watcher: Watcher, selection: _Selection) -> None:

@@ -76,6 +76,11 @@ class FieldMatch:
             raise bad_request(f"field label not supported: {key}")
 
     @property
+    def is_set(self) -> bool:
+        """False: everything fits."""
+        return self.name is not None or self.namespace is not None or self.needs_object
+
+    @property
     def needs_object(self) -> bool:
         return bool(self._rest)
 

@@ -4,9 +4,12 @@ Every write gets the next revision and is told to the views of its resource. Own
 garbage collector. Nothing here knows HTTP, defaults or permissions.
 """
 
+from collections.abc import Sequence
+
+from aioctl.sim.converted_views import ConvertedView, Translate
 from aioctl.sim.records import Change, Key, Record, record_of
 from aioctl.sim.resources import GroupVersion, Object, Resource
-from aioctl.sim.views import Translate, View
+from aioctl.sim.views import View
 
 
 class Collection:
@@ -14,11 +17,29 @@ class Collection:
 
     def __init__(self, resource: Resource, history: int, translate: Translate) -> None:
         self.resource = resource
-        self.main = View(resource.stored, history, None)
+        self.definition: Object | None = None
+        """The spec of its CRD, if it has one."""
+        self.main = View(resource.stored, history)
         self.views: dict[GroupVersion, View] = {resource.stored: self.main}
         for version in resource.versions:
             if version.at != resource.stored:
-                self.views[version.at] = View(version.at, history, translate)
+                self.views[version.at] = ConvertedView(
+                    version.at, resource.kind, history, translate, self._stored
+                )
+
+    def _stored(self) -> tuple[Sequence[Record], int]:
+        return self.main.snapshot(""), self.main.revision
+
+    def use(self) -> None:
+        """A request of any kind, in any version: from now on every version is kept at hand."""
+        for view in self.views.values():
+            view.use()
+
+    def begin_anew(self) -> None:
+        """Another spec of the CRD or another server: watches end, history is forgotten, versions are cold again."""
+        for view in self.views.values():
+            view.lose()
+            view.forget_history()
 
     @property
     def records(self) -> dict[Key, Record]:

@@ -1,18 +1,17 @@
 """One version of a resource and those who watch it: what the watch cache is to the real server.
 
-The view of the stored version is always there and costs nothing; another one fills when it is first used and then follows
-every write through a translator, which may wait for a webhook: one change after the other. History is bounded; a watch from
-before it gets 410.
+The view of the stored version, which is here, is always there and costs nothing; those of other versions are in
+`converted_views.py`. History is bounded; a watch from before it gets 410.
 """
 
 import bisect
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import anyio
 
-from aioctl.sim.errors import StatusError, too_old
+from aioctl.sim.errors import too_old
 from aioctl.sim.records import Change, Key, Record
 from aioctl.sim.resources import GroupVersion
 
@@ -88,32 +87,35 @@ class Watcher:
         return bisect.bisect_right(self._lines, anyio.current_time(), key=lambda entry: entry[0])
 
 
-Translate = Callable[[Sequence[Record], GroupVersion, str], Awaitable[Sequence[Record]]]
-"""Records into a version for a cause (`cache`, `list`), all or none in one conversion. Raises StatusError."""
-
-
 class View:
     """All objects of a resource in one version, the recent history, and who watches."""
 
-    def __init__(self, at: GroupVersion, history: int, translate: Translate | None) -> None:
-        """`translate` None: the records arrive in this version already."""
+    def __init__(self, at: GroupVersion, history: int) -> None:
         self.at = at
         self.records: dict[Key, Record] = {}
         self._sorted: list[Key] | None = None
         self._history: deque[Change] = deque(maxlen=history)
         self._compacted = 0
         self._watchers: set[Watcher] = set()
-        self._translate = translate
         self.revision = 0
-        """What the view has seen; behind the store while a translation is under way."""
-        self._progress = anyio.Event()
-        self._backlog: deque[tuple[int, Change | None]] = deque()
-        self._work = anyio.Event()
-        self._filling = anyio.Lock()
-        self._collects = False
-        self.is_filled = translate is None
+        """What the view has seen."""
 
     # -- reading
+
+    @property
+    def is_filled(self) -> bool:
+        """False: nothing can be read here yet."""
+        return True
+
+    def use(self) -> None:
+        """Somebody asked for the resource, in whatever version."""
+
+    async def ready(self) -> None:
+        """Until the view can be read. Raises StatusError 429 when that takes too long."""
+
+    async def is_fresh(self, revision: int) -> bool:
+        """Waits for a revision that was written; False when the view does not get there."""
+        return self.revision >= revision
 
     def sorted_keys(self) -> list[Key]:
         """Keys in etcd's order."""
@@ -128,12 +130,6 @@ class View:
             start = bisect.bisect_left(keys, (namespace, ""))
             keys = keys[start : bisect.bisect_left(keys, (namespace + "\0", ""))]
         return [self.records[key] for key in keys]
-
-    async def wait_for(self, revision: int) -> None:
-        """Until the view has seen a revision."""
-        while self.revision < revision and self.is_filled:
-            self._progress = self._progress if not self._progress.is_set() else anyio.Event()
-            await self._progress.wait()
 
     # -- watching
 
@@ -161,19 +157,15 @@ class View:
     # -- following the store
 
     def follow(self, change: Change) -> None:
-        """A write of the stored objects; translated views take it when their turn comes."""
-        if self._translate is None:
-            self._take(change)
-        elif self._collects:
-            self._backlog.append((change.revision, change))
-            self._work.set()
+        """A write of the stored objects."""
+        self._take(change)
 
     def advance(self, revision: int) -> None:
         """Somebody else's write: the revision moves, nothing of ours changed."""
-        if self._backlog:
-            self._backlog.append((revision, None))
-        else:
-            self._seen(revision)
+        self._seen(revision)
+
+    async def run(self) -> None:
+        """The work behind the view, if it has any; endless."""
 
     def _take(self, change: Change) -> None:
         key = change.record.key
@@ -194,63 +186,8 @@ class View:
 
     def _seen(self, revision: int) -> None:
         self.revision = revision
-        self._progress.set()
-
-    async def fill(self, current: Callable[[], tuple[Sequence[Record], int]]) -> None:
-        """Makes the view usable: on first use everything is translated at once. Raises StatusError and stays empty."""
-        if self._translate is None:
-            return
-        async with self._filling:
-            if self.is_filled:
-                return
-            records, revision = current()
-            self._backlog.clear()
-            self._collects = True
-            try:
-                translated = await self._translate(records, self.at, "list") if records else ()
-            except BaseException:  # cancellation included: a half-filled view must not look filled
-                self.lose()
-                raise
-            self.records = {record.key: record for record in translated}
-            self._sorted = None
-            self._history.clear()
-            self._compacted = revision
-            self.is_filled = True
-            self._seen(revision)
-            self._work.set()
 
     def lose(self) -> None:
-        """The view lost its place: watchers must come again, a translated view fills anew at its next use."""
-        if self._translate is not None:
-            self.is_filled = self._collects = False
-            self._backlog.clear()
+        """The server went away: watchers must come again."""
         for watcher in tuple(self._watchers):
             watcher.close()
-        self._progress.set()
-
-    async def run(self) -> None:
-        """Translates the backlog, one change after the other as the real server's cache does; endless."""
-        translate = self._translate
-        if translate is None:
-            return
-        while True:
-            while self._backlog and self.is_filled:
-                await self._step(translate)
-            self._work = anyio.Event()
-            await self._work.wait()
-
-    async def _step(self, translate: Translate) -> None:
-        entry = self._backlog[0]
-        revision, change = entry
-        if change is not None:
-            try:
-                translated = await translate([change.record], self.at, "cache")
-            except StatusError:
-                self.lose()
-                return
-            if not self._backlog or self._backlog[0] is not entry:
-                return  # the view was lost and filled anew meanwhile
-            self._take(Change(change.type, translated[0], change.old_labels))
-        else:
-            self._seen(revision)
-        self._backlog.popleft()

@@ -11,9 +11,11 @@ import msgspec
 from aioctl.sim.api import SimCluster
 from aioctl.sim.reads import WatchStream
 from aioctl.sim.requests import SimReply, SimRequest
+from aioctl.sim.webhooks import LocalWebhooks
 
 Object = dict[str, Any]
 SERVICES = "/apis/serving.kserve.io/{version}/namespaces/demo/llminferenceservices"
+A1, A2 = SERVICES.format(version="v1alpha1"), SERVICES.format(version="v1alpha2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +171,16 @@ def validators(match_policy: str) -> Object:
         "metadata": {"name": "llminferenceservice.serving.kserve.io"},
         "webhooks": hooks,
     }
+
+
+def hooks() -> LocalWebhooks:
+    """Conversion by relabelling, and admission that admits everything."""
+    validate = "/validate-serving-kserve-io-{}-llminferenceservice"
+    return LocalWebhooks(
+        {"/convert": relabel, validate.format("v1alpha1"): allow, validate.format("v1alpha2"): allow}
+    )
+
+
+async def both_versions_used(driver: Driver) -> None:
+    for path in (A1, A2):
+        await driver.get(path)
