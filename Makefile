@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-real lint types fmt lock clean
+.PHONY: demo test test-real laws lint types fmt lock clean
 .DEFAULT_GOAL := test
 
 $(VENV)/.locked: requirements.lock pyproject.toml
@@ -22,6 +22,10 @@ test: $(VENV)/.locked
 test-real: $(VENV)/.locked
 	$(BIN)/python -m tests.real.build
 	$(BIN)/python -m pytest -q -m real --real
+
+laws: $(VENV)/.locked # as many states of the migration as two minutes allow, and 100,000 mutated conversions
+	$(BIN)/python -m tests.model --seconds 120
+	$(BIN)/python -m bench convert --parts losses
 
 lint: $(VENV)/.locked
 	$(BIN)/ruff format --check .
