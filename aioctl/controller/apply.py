@@ -175,7 +175,7 @@ class Applier:
             case Verb.UPDATE:
                 answer = await self._update(write)
             case Verb.PATCH:
-                answer = await self._client.patch(write.kind, write.namespace, write.name, write.body or {})
+                answer = await self._patch(plan, write)
             case Verb.DELETE:
                 if not await self._delete(plan, write):
                     answers[write.ref] = None
@@ -185,7 +185,7 @@ class Applier:
             return
         answers[write.ref] = answer
         self._live.forget(write.ref)
-        if answer is not None:
+        if answer is not None and not write.releases:
             self._expect(key_of(plan.service), write.ref, answer)
         if write.paced:
             self._pacer.created(key_of(plan.service))
@@ -223,6 +223,25 @@ class Applier:
         except NotFound as error:
             self._live.remember(write.ref, Absent())
             raise _Stale(str(error)) from error
+
+    async def _patch(self, plan: Plan, write: Write) -> Object | None:
+        try:
+            answer = await self._client.patch(write.kind, write.namespace, write.name, write.body or {})
+        except NotFound:
+            if not write.releases:
+                raise
+            answer = None
+        if write.releases:
+            self._expect_release(plan, write, answer)
+        return answer
+
+    def _expect_release(self, plan: Plan, write: Write, answer: Object | None) -> None:
+        """The answer to the last finalizer's removal has the version from before: it says nothing about the caches."""
+        if answer is not None and mapping(answer, "metadata").get("finalizers"):
+            self._expect(key_of(plan.service), write.ref, answer)
+        else:
+            uid = uid_of(write.live or {})
+            self._expectations.released(write.kind, write.ref.key, uid, owner=key_of(plan.service))
 
     async def _delete(self, plan: Plan, write: Write) -> bool:
         live = write.live or {}

@@ -25,6 +25,8 @@ class _Expected:
     uid: str
     resource_version: str
     """Empty: the object shall disappear."""
+    wholly: bool
+    """Nothing holds it any more: its deletionTimestamp alone is not enough."""
     was_there: bool
     """The cache held this very object when we wrote: should it be missing later, somebody deleted it since."""
     until: float
@@ -46,11 +48,15 @@ class Expectations:
         self, kind: Kind, key: ObjectKey, uid: str, resource_version: str, *, owner: Hashable | None = None
     ) -> None:
         """Created, updated or patched: the answer's uid and version. `owner` is whose reconcile wrote (a queue key)."""
-        self._expect(kind, key, uid, resource_version, owner)
+        self._expect(kind, key, uid, resource_version, owner, wholly=False)
 
     def deleted(self, kind: Kind, key: ObjectKey, uid: str, *, owner: Hashable | None = None) -> None:
         """Asked for the deletion of this very object; finalizers may keep it, then its deletionTimestamp is enough."""
-        self._expect(kind, key, uid, "", owner)
+        self._expect(kind, key, uid, "", owner, wholly=False)
+
+    def released(self, kind: Kind, key: ObjectKey, uid: str, *, owner: Hashable | None = None) -> None:
+        """Took the last finalizer off this very object in deletion, so it is gone."""
+        self._expect(kind, key, uid, "", owner, wholly=True)
 
     def pending(self, refs: Iterable[ObjectRef]) -> bool:
         """True while the caches have not shown our last write to one of the objects, and its deadline is not over."""
@@ -64,7 +70,14 @@ class Expectations:
         return len(self._expected)
 
     def _expect(
-        self, kind: Kind, key: ObjectKey, uid: str, resource_version: str, owner: Hashable | None
+        self,
+        kind: Kind,
+        key: ObjectKey,
+        uid: str,
+        resource_version: str,
+        owner: Hashable | None,
+        *,
+        wholly: bool,
     ) -> None:
         ref = ObjectRef(kind, key.namespace, key.name)
         seen = self._lookup(kind, key)
@@ -72,7 +85,7 @@ class Expectations:
         self._forget(ref)
         self._forget_overdue()
         until = self._clock.monotonic() + self._deadline
-        self._expected[ref] = _Expected(uid, resource_version, was_there, until, owner)
+        self._expected[ref] = _Expected(uid, resource_version, wholly, was_there, until, owner)
         if owner is not None:
             self._owned.setdefault(owner, set()).add(ref)
 
@@ -107,7 +120,7 @@ class Expectations:
 
 
 def _gone(expected: _Expected, seen: Cached | None) -> bool:
-    return seen is None or seen.uid != expected.uid or seen.deleting
+    return seen is None or seen.uid != expected.uid or (seen.deleting and not expected.wholly)
 
 
 def _shown(expected: _Expected, seen: Cached | None) -> bool:

@@ -73,7 +73,7 @@ def finalize(obs: Observation, service: Object, policy: Policy) -> tuple[Step, .
     if any(part.error or part.unanswered for part in steps):
         return steps
     release = _finalizers(service, [entry for entry in present if entry != names.FINALIZER])
-    return (*steps, Step(Part.FINALIZE, writes=(release,)))
+    return (*steps, Step(Part.FINALIZE, writes=(replace(release, releases=True),)))
 
 
 def _finalizers(service: Object, wanted: list[str]) -> Write:

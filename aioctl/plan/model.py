@@ -189,6 +189,8 @@ class Write:
     """CREATE of an InferencePool: goes through the pacer (design rule 5)."""
     exists_is_fine: bool = False
     """CREATE of a shared object: AlreadyExists counts as done (spec 30 section 12)."""
+    releases: bool = False
+    """PATCH that takes our finalizer off an object in deletion: NotFound counts as done, somebody else was the last."""
     sign: Sign | None = None
     announce: tuple[str, str] | None = None
     """(reason, message) of a further Normal event after success, such as InferencePoolMigrated."""

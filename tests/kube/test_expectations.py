@@ -91,6 +91,20 @@ async def test_a_deletion_is_pending_until_the_object_is_gone_replaced_or_going(
 
 
 @virtual_time
+async def test_an_object_that_nothing_holds_is_pending_until_it_is_gone_or_replaced() -> None:
+    caches, expectations = made()
+    caches.show("u", "8", deleting=True)
+    expectations.released(DEPLOYMENT, KEY, "u")
+    assert expectations.pending([REF])
+    caches.held.clear()
+    assert not expectations.pending([REF])
+    caches.show("u", "8", deleting=True)
+    expectations.released(DEPLOYMENT, KEY, "u")
+    caches.show("v", "12")
+    assert not expectations.pending([REF])
+
+
+@virtual_time
 async def test_a_lost_watch_blocks_only_until_the_deadline() -> None:
     _, expectations = made()
     expectations.wrote(DEPLOYMENT, KEY, "u", "10", owner="s")
