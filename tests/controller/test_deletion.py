@@ -1,0 +1,61 @@
+"""A service that goes: what is done already is no failure."""
+
+import anyio
+
+from aioctl import shipped
+from aioctl.api import kinds
+from aioctl.api.names import FINALIZER
+from aioctl.api.objects import dig
+from aioctl.metrics import CONTROLLER
+from aioctl.sim import seed
+from aioctl.sim.faults import Match
+from tests.controller.world import NAMESPACE, World, world
+from tests.support.virtual_time import virtual_time
+
+LATE = 0.5
+"""Seconds by which the controller sees services late."""
+
+
+def releases(stage: World) -> int:
+    """Patches of services that the controller has sent."""
+    return sum(
+        count
+        for (verb, resource, client, _), count in stage.cluster.stats.calls.items()
+        if client.startswith("aioctl/")
+        and (verb, resource.partition(".")[0]) == ("patch", "llminferenceservices")
+    )
+
+
+@virtual_time
+async def test_a_finalizer_that_is_gone_with_its_service_counts_as_removed() -> None:
+    async with world() as stage:
+        for obj in seed.world():
+            await stage.cluster.create(obj, client="user")
+        for preset in shipped.objects(shipped.presets_folder()):
+            await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
+        service = {
+            "apiVersion": kinds.V1ALPHA2,
+            "kind": kinds.SERVICE.kind,
+            "metadata": {"name": "one", "namespace": NAMESPACE},
+            "spec": {"model": {"uri": "hf://facebook/opt-125m"}},
+        }
+
+        async def is_held() -> bool:
+            return FINALIZER in (dig(await stage.find(kinds.SERVICE, "one"), "metadata", "finalizers") or ())
+
+        async with stage.running(stage.controller()):
+            await stage.user.create(kinds.SERVICE, NAMESPACE, service)
+            await stage.until(is_held)
+            await anyio.sleep(5)
+            errors = stage.metrics.reconcile_errors.labels(CONTROLLER)
+            failed, sent = errors._value.get(), releases(stage)
+            stage.cluster.faults.lag_watches(
+                Match(verb="watch", resource="llminferenceservices", client="aioctl/"), LATE
+            )
+            # The removal takes effect, its answer gets lost, and the deletion is not seen yet when it is tried again.
+            stage.cluster.faults.lose(Match(verb="patch", resource="llminferenceservices", client="aioctl/"))
+            await stage.user.delete(kinds.SERVICE, NAMESPACE, "one")
+            await anyio.sleep(LATE * 3)
+            assert await stage.find(kinds.SERVICE, "one") is None
+            assert releases(stage) == sent + 2
+            assert errors._value.get() == failed + 1, "the lost answer, and nothing else"
