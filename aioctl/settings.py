@@ -161,7 +161,7 @@ class Settings(BaseModel):
         10.0, description="give up leading after this without renewal"
     )
     retry_period: Annotated[float, Field(ge=0.1, le=60)] = Field(
-        2.0, description="time between attempts to take or renew the lease"
+        2.0, description="time between renewals of the lease; candidates look twice as often"
     )
     drain: Annotated[float, Field(ge=0, le=60)] = Field(
         5.0, description="how long running calls and reconciles may finish after SIGTERM"
