@@ -94,6 +94,8 @@ def _ports_down(pool: dict[str, Any], annotations: Annotations) -> None:
             return
         annotations.write(TARGET_PORTS, text)
     del pool["targetPorts"]
+    # A stray value of the wrong type would hide the carried list on the way up.
+    pool.pop("targetPortNumber", None)
     number = _first_number(ports)
     if number is not None:
         pool["targetPortNumber"] = number

@@ -216,6 +216,12 @@ def test_a_carried_port_list_that_does_not_begin_with_the_visible_number_is_igno
     assert up(alpha1(pool(**visible), **{PORTS: text})) == alpha2(pool(**listed))
 
 
+def test_a_stray_port_number_of_the_wrong_type_does_not_cost_the_port_list() -> None:
+    ports = [{}, {"number": 1}]
+    above = up(down(alpha2(pool(targetPorts=ports, targetPortNumber="8000"))))
+    assert above == alpha2(pool(targetPorts=ports))
+
+
 def test_stale_port_annotations_go_both_ways() -> None:
     text = '[{"number":1},{"number":2}]'
     assert up(alpha1({}, **{PORTS: text})) == alpha2({})
