@@ -57,6 +57,8 @@ class _Run:
     view: Overlay
     outcome: Outcome
     conflict: bool
+    reads: set[ObjectRef]
+    """What was looked at so far; grows with what is read through `view`."""
 
 
 @dataclass
@@ -115,9 +117,15 @@ class Reconciler:
                 break
             if not outcome.answers and not applied.replan:
                 break
-        self.interests.record(key, reads)
+        view.reads |= reads
+        self.interests.record(key, view.reads)
         return _Run(
-            service, plan, Overlay(view, answers), replace(outcome, answers=answers), applied.conflict
+            service,
+            plan,
+            Overlay(view, answers),
+            replace(outcome, answers=answers),
+            applied.conflict,
+            view.reads,
         )
 
     async def _plan(
@@ -143,6 +151,8 @@ class Reconciler:
         async with self.turnstile.turn():
             wanted = status.conclude(run.plan, run.outcome, run.view, self.policy, self.clock.now())
             same = status.status_equal(wanted, mapping(run.service, "status"))
+            # Conditions speak of objects that no plan looks at, such as a pool of somebody else behind a user's route.
+            self.interests.record(key, run.reads)
         if same:
             self.settling.forget(key)
             return None

@@ -90,6 +90,17 @@ async def test_scenario_28_an_external_pool_that_becomes_ready_wakes_the_service
 
 
 @on_both_servers
+async def test_scenario_28_also_a_pool_of_the_old_generation_that_no_managed_route_names(
+    scene: Scene,
+) -> None:
+    await external_pool(scene, POOL_V1ALPHA2)
+    await scene.created({"scheduler": EXTERNAL_ROUTER["scheduler"]})
+    await scene.until_condition("InferencePoolReady", "False")
+    await scene.pool_status(POOL_V1ALPHA2)
+    await scene.until_condition("InferencePoolReady", "True")
+
+
+@on_both_servers
 async def test_scenario_29_without_a_scheduler_every_rule_points_at_the_workload(scene: Scene) -> None:
     await scene.created({"route": {}, "gateway": {}})
     rules = (await scene.route())["spec"]["rules"]
