@@ -73,7 +73,7 @@ class CacheObservation:
         self.reads: set[ObjectRef] = set()
         self.demands: set[ObjectRef] = set()
 
-    def get(self, kind: Kind, namespace: str, name: str) -> Read:
+    def get(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Read:
         ref = ObjectRef(kind, namespace if kind.namespaced else "", name)
         self.reads.add(ref)
         if kind.optional and self._presence(kind) is Presence.NO:
@@ -86,7 +86,7 @@ class CacheObservation:
         answer = self._live.get(ref)
         if answer is not None:
             return answer
-        if self._is_watched(ref):
+        if self._is_watched(ref, named_by_user=named_by_user):
             return (
                 Absent()
                 if self._caches.synced(kind)
@@ -115,11 +115,11 @@ class CacheObservation:
             _data(secret, "tls.crt"), _data(secret, "tls.key"), namespace_of(secret), name_of(secret)
         )
 
-    def _is_watched(self, ref: ObjectRef) -> bool:
+    def _is_watched(self, ref: ObjectRef, *, named_by_user: bool) -> bool:
         if not self._caches.holds(ref.kind):
             return False
         if ref.kind in _PARTLY_WATCHED:
-            return ref.name in self._ours or any(
+            return (ref.name in self._ours and not named_by_user) or any(
                 watch.kind == ref.kind
                 and watch.fields == f"metadata.name={ref.name}"
                 and watch.namespace == ref.namespace

@@ -70,8 +70,11 @@ class Certificate:
 class Observation(Protocol):
     """Everything a plan may know of the cluster. Synchronous: answers come from caches, never from the network."""
 
-    def get(self, kind: Kind, namespace: str, name: str) -> Read:
-        """One object. Kinds that are not served answer Absent."""
+    def get(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Read:
+        """One object. Kinds that are not served answer Absent.
+
+        `named_by_user`: the object may be anybody's, even if the name is one that we give to ours.
+        """
         ...
 
     def select(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Sequence[Object] | Unknown:
@@ -121,7 +124,7 @@ class Facts:
     certificates: Mapping[str, Certificate] = field(default_factory=dict)
     """By `namespace/name` of the secret; a secret that is not listed counts as unusable."""
 
-    def get(self, kind: Kind, namespace: str, name: str) -> Read:
+    def get(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Read:
         ref = ObjectRef(kind, namespace, name)
         if ref in self.unknown:
             return Unknown(self.unknown[ref])
@@ -273,6 +276,8 @@ class Outcome:
     """Seconds until a pool creation that had to wait may go."""
     retry: bool = False
     """A read was unknown or a write conflicted: repeat quietly."""
+    blocked: Step | None = None
+    """The step in which a write conflicted; what comes after it was not written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,12 +287,12 @@ class Overlay:
     below: Observation
     answers: Mapping[ObjectRef, Object | None]
 
-    def get(self, kind: Kind, namespace: str, name: str) -> Read:
+    def get(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Read:
         ref = ObjectRef(kind, namespace, name)
         if ref in self.answers:
             found = self.answers[ref]
             return Present(found) if found is not None else Absent()
-        return self.below.get(kind, namespace, name)
+        return self.below.get(kind, namespace, name, named_by_user=named_by_user)
 
     def select(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Sequence[Object] | Unknown:
         below = self.below.select(kind, namespace, labels)

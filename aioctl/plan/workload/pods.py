@@ -141,7 +141,7 @@ def existing_account(ctx: Context, name: str, whose: str) -> Object | None:
     """
     if not name:
         return None
-    found = need(ctx.obs.get(kinds.SERVICE_ACCOUNT, ctx.namespace, name))
+    found = need(ctx.obs.get(kinds.SERVICE_ACCOUNT, ctx.namespace, name, named_by_user=True))
     if found is None:
         raise PlanError(
             f"failed to fetch existing {whose} service account {ctx.namespace}/{name}: "
