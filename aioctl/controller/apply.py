@@ -119,16 +119,13 @@ class Applier:
                         continue
                 try:
                     await self._send(plan, write, answers)
-                except _Stale as stale:
+                except (_Stale, Conflict) as error:
+                    text = f"{write.error}{error}"
                     outcome = Outcome(
-                        answers=answers, deferred=deferred, retry=True, error=f"{write.error}{stale}"
+                        answers=answers, deferred=deferred, retry=True, error=text, blocked=step
                     )
-                    return Applied(outcome, replan=True)
-                except Conflict as error:
-                    outcome = Outcome(
-                        answers=answers, deferred=deferred, retry=True, error=f"{write.error}{error}"
-                    )
-                    return Applied(outcome, conflict=True)
+                    stale = isinstance(error, _Stale)
+                    return Applied(outcome, replan=stale, conflict=not stale)
                 except KubeError as error:
                     if write.best_effort:
                         log.warning("write left out", write=str(write.ref), error=str(error))

@@ -42,6 +42,8 @@ from aioctl.plan.routing import Mode, gateway_refs, mode, owns_pools
 
 STOPPED = ("Stopped", "Service is stopped")
 
+_BEFORE_THE_STATUS = (Part.FINALIZER, Part.CA_BUNDLE)
+"""Parts whose failure leaves no trace in the status (spec 50 section 12.2 steps 2 and 4)."""
 _WORKLOAD_PARTS = (Part.CERTIFICATE, Part.MULTI_NODE, Part.SINGLE_NODE, Part.WORKLOAD_SERVICE)
 _ROUTER_PARTS = (
     Part.AUTH,
@@ -83,7 +85,7 @@ _FAILURES: Mapping[Part, tuple[str, str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """How far the plan came. `stopped_at` is the step that failed or was left for want of an answer."""
+    """How far the plan came. `stopped_at` is the step that failed, was left for want of an answer, or met a conflict."""
 
     done: frozenset[Part]
     stopped_at: Step | None
@@ -111,7 +113,7 @@ def conclude(plan: Plan, outcome: Outcome, obs: Observation, policy: Policy, now
     """
     stored = mapping(plan.service, "status")
     progress = _progress(plan, outcome)
-    if plan.context is None and not _says_something(progress):
+    if progress.ended_in(_BEFORE_THE_STATUS) or (plan.context is None and not _says_something(progress)):
         return dict(stored)
     made = ConditionSet(
         sequence(stored, "conditions"),
@@ -158,14 +160,14 @@ def _progress(plan: Plan, outcome: Outcome) -> _Progress:
     for step in plan.steps:
         if step is outcome.failed or step == outcome.failed:
             return _Progress(frozenset(done) - {step.part}, step, failed=True)
-        if step.unanswered:
+        if step.unanswered or step is outcome.blocked:
             return _Progress(frozenset(done) - {step.part}, step, failed=False)
         done.append(step.part)
     return _Progress(frozenset(done), outcome.failed, failed=outcome.failed is not None)
 
 
 def _says_something(progress: _Progress) -> bool:
-    """Only a failed configuration or combination shows in the status; what comes before leaves no trace (12.2)."""
+    """Without a combined spec only a failed configuration or combination shows in the status (12.2)."""
     return progress.failed and progress.ended_in((Part.CONFIG, Part.COMBINE))
 
 
@@ -189,8 +191,6 @@ def _conclude_parts(
     progress: _Progress,
     outcome: Outcome,
 ) -> None:
-    if progress.ended_in((Part.FINALIZER, Part.CA_BUNDLE)):
-        return
     made.mark_true(c.PRESETS_COMBINED)
     # A field of the wrong type is named by the step that failed on it; here it only means that there is nothing to see.
     with suppress(FieldError):

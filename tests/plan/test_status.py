@@ -150,6 +150,28 @@ def test_what_fails_before_the_defaults_leaves_the_status_untouched(part: Part) 
     assert conclude(world, plan, Outcome(failed=failed, error="boom")) == {}
 
 
+@pytest.mark.parametrize("part", [Part.CA_BUNDLE, Part.FINALIZER])
+@pytest.mark.parametrize("conflict", [True, False])
+def test_a_write_before_the_defaults_that_fails_leaves_the_status_untouched(
+    part: Part, *, conflict: bool
+) -> None:
+    world, plan = settled(MAIN)
+    world.service["status"] = before = conclude(world, plan)
+    world.service["metadata"]["generation"] = 2
+    early = Step(part)
+    outcome = Outcome(retry=True, blocked=early) if conflict else Outcome(failed=early, error="boom")
+    assert conclude(world, Plan(world.service, (early, *plan.steps), plan.context), outcome) == before
+
+
+def test_what_comes_after_a_conflict_says_nothing() -> None:
+    world = RouterWorld()
+    plan = world.plan()
+    blocked = next(step for step in plan.steps if step.part is Part.SCHEDULER)
+    made = by_type(conclude(world, plan, Outcome(retry=True, error="conflict", blocked=blocked)))
+    assert sorted(made) == ["PresetsCombined", "Ready", "RouterReady", "WorkloadsReady"]
+    assert made["RouterReady"]["status"] == "Unknown"
+
+
 def test_a_configuration_that_cannot_be_loaded_sets_no_condition_but_is_observed() -> None:
     world = RouterWorld()
     failed = Step(Part.CONFIG, error="boom")
