@@ -274,6 +274,13 @@ UNSUPPORTED = "unsupported schema in model URI: ftp://host/model"
             Part.MULTI_NODE,
             MULTI
             + "failed to reconcile multi-node service account: failed to build the expected main LWS for "
+            f"building the Role: failed to attach model artifacts to leader template: {UNSUPPORTED}",
+        ),
+        (
+            {"model": BAD["model"], "worker": MAIN},
+            Part.MULTI_NODE,
+            MULTI
+            + "failed to reconcile multi-node service account: failed to build the expected main LWS for "
             f"building the Role: failed to attach model artifacts to worker template: {UNSUPPORTED}",
         ),
         (

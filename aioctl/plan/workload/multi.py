@@ -154,10 +154,9 @@ def _account_step(ctx: Context, side: pods.Side) -> Iterator[Write]:
 def _build(ctx: Context, side: pods.Side) -> Group:
     generated = _account(ctx, side)
     part = "prefill " if side.prefill else ""
-    worker = _pod(ctx, side, "worker", generated, f"{part}worker template")
-    if not side.has_template:
-        return Group(worker, None)
-    return Group(worker, _pod(ctx, side, "template", generated, f"{part}leader template"))
+    # The leader first: of a model that neither can have, its error is the one that is told (spec 30 section 15).
+    leader = _pod(ctx, side, "template", generated, f"{part}leader template") if side.has_template else None
+    return Group(_pod(ctx, side, "worker", generated, f"{part}worker template"), leader)
 
 
 def _pod(ctx: Context, side: pods.Side, field: str, generated: Object, title: str) -> pods.Pod:
