@@ -32,7 +32,7 @@ async def test_a_users_account_is_found_under_a_name_that_we_would_give() -> Non
 
         async def is_deployed() -> bool:
             deployment = await stage.find(kinds.DEPLOYMENT, "one-kserve")
-            return dig(deployment, "spec", "template", "spec", "serviceAccountName") == OURS
+            return bool(dig(deployment, "spec", "template", "spec", "serviceAccountName") == OURS)
 
         async with stage.running(stage.controller()):
             await stage.user.create(kinds.SERVICE, NAMESPACE, service)
