@@ -122,9 +122,8 @@ def _own_problems(service: Object) -> Iterator[Problem]:
     if spec is None:
         return
     yield from _workload_problems(spec, "spec")
-    prefill = dig(spec, "prefill")
-    if prefill is not None:
-        yield from _workload_problems(prefill, "spec.prefill")
+    if present(service, "spec", "prefill"):
+        yield from _workload_problems(spec["prefill"], "spec.prefill")
 
 
 def _change_problems(new: Object, old: Object) -> Iterator[Problem]:

@@ -121,8 +121,12 @@ def test_an_object_being_deleted_is_not_validated() -> None:
     assert validation.validate(new, service()) == []
 
 
-def test_an_old_object_with_wrong_types_does_not_stop_the_repair() -> None:
-    assert validation.validate(service(), service(parallelism={"data": "x"})) == []
+@pytest.mark.parametrize(
+    "spec", [{"parallelism": {"data": "x"}}, {"parallelism": []}, {"prefill": []}, {"prefill": "x"}, []]
+)
+def test_an_old_object_with_wrong_types_does_not_stop_the_repair(spec: Any) -> None:
+    old = {**service(), "spec": spec}
+    assert validation.validate(service(prefill={}, parallelism={}), old) == []
 
 
 @pytest.mark.parametrize(
