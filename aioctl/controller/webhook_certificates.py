@@ -4,11 +4,16 @@ Every replica runs this loop, leader or not: the webhooks have to work before th
 the Secret; after that the rotation's steps are single writes guarded by the resourceVersion, so that any replica may
 take them. When a step is due is decided in `webhook_rotation`. CA bundles are written only where they differ. Objects
 that are not there (yet) are no obstacle; entries that point at somebody else's Service are left alone.
+
+The API server may take many seconds over the write of a large CRD. So a second loop serves what the Secret holds without
+waiting for that, and a bundle is written only while the Secret it comes from is the present one and the object is as
+read: a replica that was held up cannot put an old bundle back over the new leaf.
 """
 
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final, Protocol
 
@@ -18,7 +23,7 @@ import structlog
 from anyio.abc import TaskStatus
 
 from aioctl.api.kinds import CONFIG, CRD, SECRET, SERVICE, VALIDATING_WEBHOOK, Kind, ObjectRef
-from aioctl.api.objects import FieldError, dig, labels_of, mapping, sequence, text
+from aioctl.api.objects import FieldError, dig, labels_of, mapping, resource_version_of, sequence, text
 from aioctl.controller.webhook_rotation import (
     RotationPolicy,
     RotationState,
@@ -70,6 +75,10 @@ class CertificateApi(Protocol):
     async def patch(
         self, kind: Kind, namespace: str, name: str, body: list[Any], *, content_type: str = ...
     ) -> dict[str, Any]: ...
+
+
+class _Overtaken(Exception):
+    """Another replica has taken a step since the Secret was read."""
 
 
 class SecretNotOurs(ValueError):
@@ -125,11 +134,26 @@ class WebhookCertificates:
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Looks until cancelled; started after the first look, whether it succeeded or not."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._follow)
+            await self._keep(task_status)
+
+    async def _follow(self) -> None:
+        """Serves what the Secret holds; what is wrong with it, `look` says."""
+        while True:
+            await anyio.sleep(self._interval)
+            with suppress(KubeError, FieldError):
+                secret = await self._api.get(SECRET, self._namespace, self._secret)
+                state = from_secret_data(mapping(secret, "data"))
+                if not isinstance(state, str):
+                    self._live.offer(state.current.leaf.crt, state.current.leaf.key)
+
+    async def _keep(self, task_status: TaskStatus[None]) -> None:
         started = False
         while True:
             try:
                 pause = 0.0 if await self.look() else self._interval
-            except Conflict:
+            except (Conflict, _Overtaken):
                 pause = _AFTER_CONFLICT  # another replica was faster: see what it did
             except (KubeError, SecretNotOurs, FieldError) as error:
                 log.warning("webhook certificates cannot be kept", error=str(error))
@@ -149,7 +173,7 @@ class WebhookCertificates:
         if state is None or not self._live.offer(state.current.leaf.crt, state.current.leaf.key):
             await self._write(secret, RotationState(new_generation(self._clock.now(), self._policy)))
             return True
-        trusted = await self._spread(state.bundle)
+        trusted = await self._spread(secret, state.bundle)
         step = decide(state, self._clock.now(), self._policy, trusted=trusted)
         if step is Step.KEEP:
             return False
@@ -197,30 +221,34 @@ class WebhookCertificates:
         metadata = {**secret["metadata"], "labels": {**labels_of(secret), _MANAGED_BY: _US}}
         await self._api.update(SECRET, {**secret, "metadata": metadata, "data": to_secret_data(state)})
 
-    async def _spread(self, bundle: bytes) -> bool:
-        """Writes the bundle where it is missing. True when it was everywhere already."""
+    async def _spread(self, secret: Mapping[str, Any], bundle: bytes) -> bool:
+        """Writes the Secret's bundle where it is missing. True when it was everywhere already. Raises _Overtaken."""
         untouched = True
         for target in self._targets:
             try:
-                untouched = await self._spread_to(target, bundle) and untouched
+                untouched = await self._spread_to(target, secret, bundle) and untouched
             except NotFound:
                 self._seen.pop(target, None)
         return untouched
 
-    async def _spread_to(self, target: ObjectRef, bundle: bytes) -> bool:
+    async def _spread_to(self, target: ObjectRef, secret: Mapping[str, Any], bundle: bytes) -> bool:
         # A CRD has 0.7 MB; its metadata alone say whether anything but status has changed since it was in order.
         raw = await self._api.get_raw(target.kind.path("", target.name), accept=METADATA_ONLY)
         metadata = msgspec.json.decode(raw, type=_Partial).metadata
         if self._seen.get(target) == (metadata, bundle):
             return True
-        patch = bundle_patch(
-            await self._api.get(target.kind, "", target.name), bundle, self._service, self._namespace
-        )
+        obj = await self._api.get(target.kind, "", target.name)
+        patch = bundle_patch(obj, bundle, self._service, self._namespace)
         if not patch:
             self._seen[target] = (metadata, bundle)
             return True
+        # In this order: whoever takes a step after this look at the Secret meets the object as it is here, or makes us fail.
+        present = await self._api.get(SECRET, self._namespace, self._secret)
+        if resource_version_of(present) != resource_version_of(secret):
+            raise _Overtaken
+        guard = {"op": "replace", "path": "/metadata/resourceVersion", "value": resource_version_of(obj)}
+        await self._api.patch(target.kind, "", target.name, [guard, *patch], content_type=JSON_PATCH)
         log.info("CA bundle written", kind=target.kind.kind, name=target.name)
-        await self._api.patch(target.kind, "", target.name, patch, content_type=JSON_PATCH)
         return False
 
 

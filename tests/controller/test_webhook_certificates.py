@@ -4,6 +4,7 @@ import base64
 import copy
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +21,15 @@ from aioctl.controller.webhook_certificates import (
     bundle_patch,
     service_names,
 )
-from aioctl.controller.webhook_rotation import from_secret_data
+from aioctl.controller.webhook_rotation import (
+    RotationPolicy,
+    RotationState,
+    Step,
+    advance,
+    from_secret_data,
+    new_generation,
+    to_secret_data,
+)
 from aioctl.engine.clock import Clock
 from aioctl.engine.turnstile import Turnstile
 from aioctl.kube.errors import AlreadyExists, Conflict, Invalid, NotFound, ServerUnavailable
@@ -31,6 +40,7 @@ from tests.support.virtual_time import VirtualClock, virtual_time
 
 START = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 SERVICE = {"name": "aioctl-webhook", "namespace": "kserve"}
+POLICY = RotationPolicy(service_names("aioctl-webhook", "kserve", "cluster.local"), timedelta(hours=1))
 
 
 @dataclass
@@ -52,6 +62,8 @@ class FakeApi:
     writes: list[str] = field(default_factory=list)
     full_reads: int = 0
     down: bool = False
+    slow: float = 0.0
+    """Seconds that a patch takes before it has its effect."""
     version: int = 0
 
     def put(self, kind: Kind, body: Mapping[str, Any]) -> None:
@@ -101,6 +113,7 @@ class FakeApi:
         self, kind: Kind, namespace: str, name: str, body: list[Any], *, content_type: str = ""
     ) -> dict[str, Any]:
         assert content_type == "application/json-patch+json"
+        await anyio.sleep(self.slow)
         path = kind.path(namespace, name)
         obj = self._get(path)
         for operation in body:
@@ -111,6 +124,8 @@ class FakeApi:
             if operation["op"] == "test" and at[last] != operation["value"]:
                 raise Invalid(422, "Invalid", path)
             at[last] = operation["value"]
+        if obj["metadata"]["resourceVersion"] != self._get(path)["metadata"]["resourceVersion"]:
+            raise Conflict(409, "Conflict", path)
         self.put(kind, obj)
         self.writes.append(f"patch {path}")
         return self._get(path)
@@ -188,12 +203,17 @@ async def settled(*keepers: WebhookCertificates) -> None:
         pass
 
 
+async def overtaken_or_not(keeper: WebhookCertificates) -> None:
+    with suppress(Conflict):
+        await keeper.look()
+
+
 async def test_the_first_replica_creates_the_secret_and_all_serve_it() -> None:
     api, lives, clock = installed(), [LiveCertificate(), LiveCertificate()], HandClock()
     keepers = [keeper(api, live, clock) for live in lives]
     async with anyio.create_task_group() as group:
         for each in keepers:
-            group.start_soon(each.look)
+            group.start_soon(overtaken_or_not, each)
     await settled(*keepers)
     assert sum(write.startswith("create") for write in api.writes) == 1
     secret = api.objects[SECRET_PATH]
@@ -315,6 +335,53 @@ async def test_two_replicas_rotate_within_two_thirds_of_the_life() -> None:
         state = from_secret_data(api.objects[SECRET_PATH]["data"])
         assert not isinstance(state, str)
         assert bundles(api) == {state.current.ca.crt}
+        group.cancel_scope.cancel()
+
+
+@virtual_time
+async def test_a_replica_that_was_held_up_puts_no_old_bundle_back() -> None:
+    api, lives = installed(), [LiveCertificate(), LiveCertificate()]
+    clock = VirtualClock(START)
+    one, other = keeper(api, lives[0], clock), keeper(api, lives[1], clock)
+    await settled(one)
+    target = TARGETS[0]
+    path = CRD.path("", target.name)
+    api.put(CRD, crd(target.name))  # without a bundle: both have something to write
+
+    async def held_up() -> None:
+        api.slow = 100
+        with pytest.raises(Conflict):
+            await other.look()
+
+    before = from_secret_data(api.objects[SECRET_PATH]["data"])
+    assert not isinstance(before, str)
+    async with anyio.create_task_group() as group:
+        group.start_soon(held_up)
+        await anyio.sleep(1)
+        api.slow = 0
+        following = advance(before, Step.BEGIN, clock.now(), POLICY)
+        secret = copy.deepcopy(api.objects[SECRET_PATH])
+        api.put(SECRET, {**secret, "data": to_secret_data(following)})
+        await one.look()
+        assert bundles(api) == {following.bundle}
+    assert bundles(api) == {following.bundle}
+    assert api.writes.count(f"patch {path}") == 2
+
+
+@virtual_time
+async def test_the_next_leaf_is_served_while_a_bundle_is_still_being_written() -> None:
+    api, live, clock = installed(), LiveCertificate(), VirtualClock(START)
+    await settled(keeper(api, LiveCertificate(), clock))
+    async with anyio.create_task_group() as group:
+        await group.start(keeper(api, live, clock, overlap=8).run)
+        first = live.pair
+        api.slow = 100
+        api.put(CRD, crd(TARGETS[0].name))
+        await anyio.sleep(5)
+        renewed = RotationState(new_generation(clock.now(), POLICY))
+        api.put(SECRET, {**api.objects[SECRET_PATH], "data": to_secret_data(renewed)})
+        await anyio.sleep(2)
+        assert live.pair != first
         group.cancel_scope.cancel()
 
 
