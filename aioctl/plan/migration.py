@@ -89,6 +89,8 @@ class MigrationFacts:
     refusal: Refusal = Refusal.NONE
     mixed: bool = True
     """The live route refers to both generations."""
+    v1_has_traffic: bool = False
+    """Some reference of the live route to the v1 pool has a weight above zero."""
     strategy: Strategy = Strategy.WEIGHTED
     paused: bool = False
     problem: str = ""
@@ -119,7 +121,8 @@ def decide(facts: MigrationFacts) -> Decision:
     """The state, the lock and the reason. Depends on nothing but the facts and never raises."""
     state, locked, reason = _decide(facts)
     keep = facts.route_exists and (reason is Reason.NOT_KNOWN or _hurts_to_go_back(facts, reason))
-    return Decision(state, locked, reason, facts.strategy, keep, _problem(facts, reason))
+    problem = "; ".join(filter(None, (_sentence(facts, reason, keep=keep), facts.problem)))
+    return Decision(state, locked, reason, facts.strategy, keep, problem)
 
 
 def _hurts_to_go_back(facts: MigrationFacts, reason: Reason) -> bool:
@@ -229,23 +232,23 @@ def _refused_whole(facts: MigrationFacts) -> bool:
     return facts.mixed and facts.refusal is Refusal.ALL
 
 
-def _problem(facts: MigrationFacts, reason: Reason) -> str:
-    return "; ".join(filter(None, (_sentence(reason), facts.problem)))
-
-
-def _sentence(reason: Reason) -> str:
+def _sentence(facts: MigrationFacts, reason: Reason, *, keep: bool) -> str:
     swap = f"annotation {names.MIGRATION_STRATEGY}: swap keeps one reference per rule"
+    where = "the v1alpha2 InferencePool"
+    if facts.v1_has_traffic:
+        until = f", until {where} is ready" if keep else ""
+        where = f"the v1 InferencePool, where the HTTPRoute has it{until}"
     if reason is Reason.PAUSED:
-        return f"annotation {names.MIGRATION}: paused keeps traffic on the v1alpha2 InferencePool; remove it to go on"
+        return f"annotation {names.MIGRATION}: paused keeps traffic on {where}; remove it to go on"
     if reason is Reason.STRATEGY_HOLD:
         return (
-            "strategy hold keeps traffic on the v1alpha2 InferencePool; set annotation "
+            f"strategy hold keeps traffic on {where}; set annotation "
             f"{names.MIGRATION_STRATEGY} to weighted or swap to go on"
         )
     if reason is Reason.GATEWAY_REFUSES_V1:
         return (
             "some parent of the HTTPRoute refuses a kind it refers to (ResolvedRefs InvalidKind), so traffic stays on "
-            f"the v1alpha2 InferencePool; {swap}"
+            f"{where}; {swap}"
         )
     if reason is Reason.MIXED_REFERENCES_REFUSED:
         return (

@@ -72,6 +72,7 @@ def facts_of(ctx: Context, obs: Observation | None = None) -> MigrationFacts:
         v1alpha2=_v1alpha2(ctx, seen),
         refusal=refusal_of(live) if live is not None else Refusal.NONE,
         mixed=live is not None and _is_mixed(ctx, live),
+        v1_has_traffic=live is not None and _v1_has_traffic(ctx, live),
         strategy=strategy,
         paused=paused,
         problem=problem,
@@ -152,6 +153,16 @@ def _lock_counts(ctx: Context, live: Object, wanted: Mapping[str, Any]) -> bool:
 def _is_mixed(ctx: Context, live: Object) -> bool:
     groups = _groups(live.get("spec"), pool_names(ctx.name, ctx.spec))
     return groups >= {POOL_GROUP_V1, POOL_GROUP_V1ALPHA2}
+
+
+def _v1_has_traffic(ctx: Context, live: Object) -> bool:
+    pools = pool_names(ctx.name, ctx.spec)
+    return any(
+        ref["group"] == POOL_GROUP_V1 and dig(ref, "weight") != 0
+        for rule in sequence(live.get("spec"), "rules")
+        for ref in sequence(rule, "backendRefs")
+        if is_pool_ref(ref, pools)
+    )
 
 
 def _groups(spec: Any, pools: frozenset[str]) -> set[str]:

@@ -531,8 +531,15 @@ def test_held_traffic_that_somebody_moved_is_not_moved_back_to_a_pool_that_canno
             template = rule["backendRefs"][0]
             rule["backendRefs"] = [{**template, "group": group, "weight": weight} for group, weight in moved]
 
+    assert (
+        "keeps traffic on the v1alpha2 InferencePool" in world.condition("InferencePoolMigration")["message"]
+    )
     world.edit(ROUTE, move)
     assert world.reconcile() == []
+    assert (
+        "keeps traffic on the v1 InferencePool, where the HTTPRoute has it, until the v1alpha2 InferencePool is ready"
+        in world.condition("InferencePoolMigration")["message"]
+    )
     world.unknown[V1] = "connection refused"
     assert world.plan_route() == []
     world.unknown.clear()
@@ -540,6 +547,9 @@ def test_held_traffic_that_somebody_moved_is_not_moved_back_to_a_pool_that_canno
     assert [write.ref for write in world.reconcile()] == [ROUTE]
     live = [(ref["group"], ref["weight"]) for ref in world.refs() if ref["weight"]]
     assert (live, world.a) == ([(POOL_GROUP_V1ALPHA2, 100)], None)
+    assert (
+        "keeps traffic on the v1alpha2 InferencePool" in world.condition("InferencePoolMigration")["message"]
+    )
 
 
 def test_an_unreadable_pool_keeps_references_that_another_strategy_would_drop() -> None:
