@@ -14,7 +14,7 @@ from aioctl.api import admission_warnings, validation
 from aioctl.api.conversion import up
 from aioctl.api.decoding import Undecodable, check_decodable
 from aioctl.api.kinds import CONFIG, GROUP, SERVICE
-from aioctl.api.objects import FieldError, is_deleting, sequence
+from aioctl.api.objects import FieldError, is_deleting, sequence, text
 
 MAX_BODY = 7 * 1024 * 1024
 """Bytes; a body of this size or more is refused (the limit of Go's webhook server)."""
@@ -96,7 +96,7 @@ def read_admission(body: bytes, content_type: str) -> AdmissionRequest:
         raise AdmissionRefused(400, f"contentType={content_type}, expected application/json")
     try:
         review = _decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise AdmissionRefused(400, f"body is no {_KIND}: {error}") from error
     if review.kind != _KIND or review.api_version not in _VERSIONS:
         raise AdmissionRefused(400, f"expected an {_KIND} of {' or '.join(sorted(_VERSIONS))}")
@@ -142,9 +142,13 @@ def _content(found: Any, version: str, kind: str) -> Mapping[str, Any]:
         raise Undecodable("there is no content to decode")
     if not isinstance(found, Mapping):
         raise Undecodable(f"expected an object of kind {kind}, got {type(found).__name__}")
-    if found.get("apiVersion") != f"{GROUP}/{version}" or found.get("kind") != kind:
-        gvk = f"{found.get('apiVersion')}, Kind={found.get('kind')}"
-        raise Undecodable(f"unable to decode {gvk} into *{version}.{kind}")
+    for key, title in (("kind", "Kind"), ("apiVersion", "apiVersion")):
+        if not text(found, key):
+            raise Undecodable(f"Object '{title}' is missing")
+    if found["apiVersion"] != f"{GROUP}/{version}" or found["kind"] != kind:
+        raise Undecodable(
+            f"unable to decode {found['apiVersion']}, Kind={found['kind']} into *{version}.{kind}"
+        )
     return found
 
 

@@ -108,6 +108,7 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _SCALAR = msgspec.json.Decoder(str | int | bool | None)
 _encode = msgspec.json.Encoder().encode
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def _opened(raw: msgspec.Raw, shape: _Shape) -> Any:
@@ -119,7 +120,7 @@ def _opened(raw: msgspec.Raw, shape: _Shape) -> Any:
         if isinstance(shape, list):
             return [_opened(item, shape[0]) for item in _LIST.decode(raw)]
         return _SCALAR.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except _BROKEN:
         # null and other types; also what JSON allows and the decoder does not, such as numbers beyond a double.
         return None if bytes(raw) == b"null" else raw
 
@@ -135,7 +136,7 @@ def _text(tree: Mapping[str, Any], key: str) -> str:
     value = tree.get(key)
     try:
         found = _SCALAR.decode(value) if isinstance(value, msgspec.Raw) else value
-    except (msgspec.DecodeError, RecursionError):
+    except _BROKEN:
         return ""
     return found if isinstance(found, str) else ""
 
@@ -180,7 +181,7 @@ def convert_object(raw: bytes | msgspec.Raw, desired: str) -> bytes | msgspec.Ra
     """
     try:
         tree: dict[str, Any] = dict(_OBJECT.decode(raw))
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _BROKEN as error:
         raise ConversionFailed(f"<unnamed>: expected a JSON object: {error}") from error
     source = _text(tree, "apiVersion")
     try:

@@ -66,7 +66,7 @@ def read_conversion(body: bytes | bytearray) -> ConversionRequest:
     """Read the envelope. Raises BadReview when there is no usable request in it."""
     try:
         review = _decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadReview(f"body is no {_KIND}: {error}") from error
     if review.kind != _KIND or review.api_version not in _VERSIONS:
         raise BadReview(f"expected a {_KIND} of {' or '.join(sorted(_VERSIONS))}")

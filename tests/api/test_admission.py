@@ -96,6 +96,12 @@ def test_a_violation_is_denied_with_the_structured_status() -> None:
         (b"{", "application/json", 400, "body is no AdmissionReview: Input data was truncated"),
         (b"{}", "application/json", 400, "expected an AdmissionReview of"),
         (
+            b'{"kind":"\xff"}',
+            "application/json",
+            400,
+            "body is no AdmissionReview: 'utf-8' codec can't decode",
+        ),
+        (
             b'{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}',
             "application/json",
             400,
@@ -127,6 +133,9 @@ def test_an_unusable_body_is_denied_with_its_reason(
             "unable to decode serving.kserve.io/v1alpha2, Kind=LLMInferenceServiceConfig into *v1alpha2.LLMInferenceService",
         ),
         (body("CREATE", [1]), "expected an object of kind LLMInferenceService, got list"),
+        (body("CREATE", {}), "Object 'Kind' is missing"),
+        (body("CREATE", {"kind": SERVICE}), "Object 'apiVersion' is missing"),
+        (body("CREATE", {"kind": 1}), "kind: expected a string, got integer"),
         (body("PATCH", made(SERVICE)), 'unknown operation "PATCH"'),
         (
             body("CREATE", made(SERVICE, model={"uri": "oci://a:b"})),

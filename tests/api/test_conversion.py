@@ -269,6 +269,7 @@ def encoded(**changes: Any) -> bytes:
         (b"[]", V1ALPHA2, "<unnamed>: expected a JSON object"),
         (b"{", V1ALPHA2, "<unnamed>: expected a JSON object"),
         (b"[" * 20_000, V1ALPHA2, "<unnamed>: expected a JSON object"),
+        (b'{"\xff":1}', V1ALPHA2, "<unnamed>: expected a JSON object: 'utf-8' codec can't decode"),
         (encoded(kind=""), V1ALPHA2, "/a: kind: Object 'Kind' is missing"),
         (encoded(kind=None, metadata=3), V1ALPHA2, "<unnamed>: kind: Object 'Kind' is missing"),
         (encoded(apiVersion=5), V1ALPHA2, "/a: apiVersion: Object 'apiVersion' is missing"),
@@ -298,6 +299,12 @@ def test_what_the_protocol_cannot_express_is_refused_by_name(raw: bytes, desired
     with pytest.raises(ConversionFailed) as caught:
         convert_object(raw, desired)
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ['"model":{"criticality":"\\ff"}', '"model":{"uri":"\\ff"}'])
+def test_text_that_is_no_utf8_passes_through(place: str) -> None:
+    raw = json.dumps(alpha1("SPEC")).replace('"SPEC"', "{" + place + "}").encode().replace(b"\\ff", b"\xff")
+    assert b'"\xff"' in bytes(convert_object(raw, V1ALPHA2))
 
 
 def test_an_object_in_the_desired_version_comes_back_as_it_is() -> None:

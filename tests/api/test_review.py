@@ -58,6 +58,7 @@ def test_failure_carries_uid_and_message() -> None:
         b"{",
         b"[]",
         b"[" * 20_000,
+        b'{"kind":"\xff"}',
         b'{"kind":"ConversionReview"}',
         json.dumps({"apiVersion": V1, "kind": "ConversionReview"}).encode(),
         json.dumps({"apiVersion": V1, "kind": "ConversionReview", "request": None}).encode(),
