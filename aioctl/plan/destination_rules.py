@@ -1,7 +1,8 @@
 """Istio's DestinationRules, so that its gateways speak TLS to the endpoint picker and the model servers (spec 50 10).
 
 Wanted only while some parent gateway is Istio's; ours are removed whenever they are not wanted (Decision). What is not
-known leaves everything as it is. Each rule has one host, which is also the SNI.
+known leaves everything as it is. Each rule has one host, which is also the SNI. Where no CA signed the service's
+certificate, gateways cannot verify it (spec 30 section 5.2, no signer).
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from aioctl.plan.gateways import any_istio, referenced_routes, route_key
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import Context, PlanError, Served, Write, need, need_list
 from aioctl.plan.routing import Mode, gateways_of, has_scheduler, mode, parent_gateways, route_spec
+from aioctl.plan.workload.certificate import is_self_signed
 
 SHADOW_LABEL = "istio.io/inferencepool-name"
 MANAGED_LABELS = {"llm-d.ai/managed": "true"}
@@ -118,17 +120,16 @@ def _rule(ctx: Context, name: str, service: str, component: str) -> Iterator[Wri
         spec={
             "host": host,
             "exportTo": ["*"],
-            "trafficPolicy": {
-                "tls": {
-                    "mode": "SIMPLE",
-                    "caCertificates": ctx.policy.istio_ca_path,
-                    "insecureSkipVerify": False,
-                    "sni": host,
-                }
-            },
+            "trafficPolicy": {"tls": {"mode": "SIMPLE", "sni": host, **_trust(ctx)}},
         },
     )
     yield from ensure(ctx, DESTINATION_RULE, wanted, same=_same)
+
+
+def _trust(ctx: Context) -> dict[str, Any]:
+    if is_self_signed(ctx):
+        return {"insecureSkipVerify": True}
+    return {"insecureSkipVerify": False, "caCertificates": ctx.policy.istio_ca_path}
 
 
 def _same(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:

@@ -28,8 +28,15 @@ SHADOW_RULE = ObjectRef(kinds.DESTINATION_RULE, NS, "svc-kserve-workload")
 RULES = {SCHEDULER_RULE, WORKLOAD_RULE, SHADOW_RULE}
 
 
+SIGNER = ObjectRef(kinds.SECRET, "openshift-service-ca", "signing-key")
+TLS = "svc-kserve-self-signed-certs"
+
+
 def istio(router: Any = None) -> RouterWorld:
+    """Behind Istio, on a cluster with a CA for the services' certificates."""
     world = RouterWorld(copy.deepcopy(router or MANAGED), unserved=frozenset())
+    world.policy = Policy(auth_disabled=True, signer=SIGNER)
+    world.put(kinds.SECRET, {"metadata": {"namespace": SIGNER.namespace, "name": SIGNER.name}})
     world.put(kinds.GATEWAY, gateway(*GATEWAY, "203.0.113.1", cls="istio"))
     return world
 
@@ -75,9 +82,39 @@ def test_the_rules_are_those_the_go_controller_makes() -> None:
 
 def test_the_ca_path_comes_from_the_policy() -> None:
     world = istio()
-    world.policy = Policy(auth_disabled=True, istio_ca_path="/ca.crt")
+    world.policy = Policy(auth_disabled=True, signer=SIGNER, istio_ca_path="/ca.crt")
     world.reconcile()
     assert world.objects[WORKLOAD_RULE]["spec"]["trafficPolicy"]["tls"]["caCertificates"] == "/ca.crt"
+
+
+def verified(world: RouterWorld) -> list[bool]:
+    """For each rule: whether the gateway verifies the certificate. Both fields have to say the same."""
+    found = [world.objects[ref]["spec"]["trafficPolicy"]["tls"] for ref in sorted(rules(world), key=str)]
+    for tls in found:
+        assert ("caCertificates" in tls) is not tls["insecureSkipVerify"]
+    return [not tls["insecureSkipVerify"] for tls in found]
+
+
+@pytest.mark.parametrize("signer", [None, SIGNER])
+def test_without_a_ca_gateways_do_not_verify(signer: ObjectRef | None) -> None:
+    world = istio()
+    world.policy = Policy(auth_disabled=True, signer=signer)
+    del world.objects[SIGNER]
+    world.reconcile()
+    assert verified(world) == [False, False]
+
+
+def test_gateways_verify_what_the_stored_certificate_allows_also_when_the_ca_comes_or_goes() -> None:
+    world = istio()
+    own = {"tls.crt": "YQ==", "tls.key": "Yg==", "ca.crt": "YQ=="}
+    world.put(kinds.SECRET, {"metadata": {"namespace": NS, "name": TLS}, "data": own})
+    world.reconcile()
+    assert verified(world) == [False, False]
+    signed = {"tls.crt": "Yw==", "tls.key": "Yg=="}
+    world.put(kinds.SECRET, {"metadata": {"namespace": NS, "name": TLS}, "data": signed})
+    del world.objects[SIGNER]
+    world.reconcile()
+    assert verified(world) == [True, True]
 
 
 def test_the_first_istio_gateway_of_several_suffices() -> None:

@@ -42,6 +42,15 @@ def certificate(ctx: Context) -> Iterator[Write]:
     yield from under("failed to reconcile self-signed TLS certificate: ", writes)
 
 
+def is_self_signed(ctx: Context) -> bool:
+    """Whether no CA vouches for the stored pair; before there is one, whether none will."""
+    data = mapping(need(ctx.obs.get(kinds.SECRET, ctx.namespace, names.tls_secret_name(ctx.name))), "data")
+    if text(data, "tls.crt"):
+        return text(data, "ca.crt") == text(data, "tls.crt")
+    ref = ctx.policy.signer
+    return ref is None or need(ctx.obs.get(ref.kind, ref.namespace, ref.name)) is None
+
+
 def expected_names(ctx: Context) -> tuple[str, ...]:
     """DNS names, sorted: localhost, the workload Service, and the endpoint picker's where there is a pool."""
     services = [names.workload_service_name(ctx.name)]
