@@ -71,7 +71,9 @@ def _boolean(value: Any) -> Any:
 Bool = Annotated[bool, BeforeValidator(_boolean)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
-_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_RENEWAL_SPREAD = 1.2
+"""Candidates and holders look up to a fifth later than `retry_period` (see `kube/lease.py`)."""
 
 
 class Settings(BaseModel):
@@ -205,7 +207,7 @@ class Settings(BaseModel):
     @field_validator("namespace", "cert_secret", "cert_service", "lease_name", mode="after")
     @classmethod
     def _is_label(cls, value: str) -> str:
-        if not _LABEL.match(value):
+        if not _LABEL.fullmatch(value):
             raise ValueError("must be a DNS label: lower-case letters, digits and '-', at most 63 characters")
         return value
 
@@ -228,10 +230,11 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _lease_times_in_order(self) -> Self:
-        if not self.retry_period < self.renew_deadline < self.lease_duration:
+        if not self.retry_period * _RENEWAL_SPREAD < self.renew_deadline < self.lease_duration:
             raise ValueError(
                 f"AIOCTL_LEASE_DURATION={self.lease_duration:g}, AIOCTL_RENEW_DEADLINE={self.renew_deadline:g}, "
-                f"AIOCTL_RETRY_PERIOD={self.retry_period:g}: must fall in this order, each smaller than the one before"
+                f"AIOCTL_RETRY_PERIOD={self.retry_period:g}: must fall in this order, each smaller than the one before, "
+                f"the last more than {_RENEWAL_SPREAD:g} times"
             )
         return self
 

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from aioctl.kube.client import Client
+from aioctl.kube.lease import LeaderElection
 from aioctl.plan.model import Strategy
 from aioctl.settings import Settings, SettingsError, load, variable_of
+from tests.support.scripted_wire import ScriptedWire
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference.md"
 
@@ -48,6 +51,7 @@ def test_namespace_falls_back_to_the_pods(environ: dict[str, str], namespace: st
         ("AIOCTL_WEBHOOK_HOST", "somewhere", "IP address"),
         ("AIOCTL_NAMESPACE", "Not_A_Label", "DNS label"),
         ("POD_NAMESPACE", "Not_A_Label", "DNS label"),
+        ("AIOCTL_NAMESPACE", "kserve\n", "DNS label"),
         ("LLMISVC_AUTH_DISABLED", "1", "true or false"),
     ],
 )
@@ -70,6 +74,22 @@ def test_every_wrong_value_gets_its_own_line() -> None:
 def test_lease_times_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(SettingsError, match="AIOCTL_LEASE_DURATION=5, AIOCTL_RENEW_DEADLINE=10"):
         load({"AIOCTL_LEASE_DURATION": "5"})
+
+
+@pytest.mark.parametrize("retry", ["9", "8.4"])
+def test_lease_times_are_refused_exactly_where_the_election_refuses_them(retry: str) -> None:
+    with pytest.raises(SettingsError, match=f"AIOCTL_RETRY_PERIOD={retry}: must fall in this order"):
+        load({"AIOCTL_RETRY_PERIOD": retry})
+    settings, _ = load({"AIOCTL_RETRY_PERIOD": "8.3"})
+    LeaderElection(
+        Client(ScriptedWire()),
+        settings.namespace,
+        settings.lease_name,
+        "me",
+        lease_duration=settings.lease_duration,
+        renew_deadline=settings.renew_deadline,
+        retry_period=settings.retry_period,
+    )
 
 
 def test_unknown_names_of_ours_are_warned_about_and_others_are_not() -> None:
