@@ -6,6 +6,7 @@ Texts stay below 120 characters, as the protocol asks. Nothing here decides whet
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aioctl.api import gourl
 from aioctl.api.equality import derivative
 from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
 from aioctl.api.names import WELL_KNOWN_CONFIGS
@@ -48,10 +49,32 @@ def _label(config: Object) -> str:
     return f"{namespace_of(config)}/{name_of(config)}"
 
 
+def _url(uri: Any) -> Any:
+    try:
+        return gourl.go_string(uri) if isinstance(uri, str) else uri
+    except gourl.UrlError:
+        return uri
+
+
+def _with_urls(model: Any) -> Any:
+    """The model, or an adapter, with a text for its URI even where there is none: only equal URLs are equal."""
+    if not isinstance(model, Mapping):
+        return model
+    marked = {**model, "uri": f"URL {_url(model.get('uri') or '')}"}
+    adapters = dig(model, "lora", "adapters")
+    if isinstance(adapters, list):
+        marked["lora"] = {**model["lora"], "adapters": [_with_urls(adapter) for adapter in adapters]}
+    return marked
+
+
+def _comparable(config: Object) -> Any:
+    spec = dig(config, "spec") or {}
+    return {**spec, "model": _with_urls(spec.get("model") or {})} if isinstance(spec, Mapping) else spec
+
+
 def of_config_update(new: Object, old: Object) -> list[str]:
-    """A preset, known by its name in any namespace, loses or changes something; additions are fine."""
-    before: Mapping[str, Any] | None = dig(old, "spec")
-    if name_of(new) not in WELL_KNOWN_CONFIGS or derivative(before, dig(new, "spec")):
+    """A preset, known by its name in any namespace, loses or changes something; additions are fine, but for URLs."""
+    if name_of(new) not in WELL_KNOWN_CONFIGS or derivative(_comparable(old), _comparable(new)):
         return []
     advice = "Consider creating a custom config instead"
     return [f"modifying well-known config {_label(new)} is not recommended. {advice}"]

@@ -190,6 +190,10 @@ def test_an_api_error_of_the_check_comes_back_with_its_own_status() -> None:
     assert verdict(response) == (False, 404, "configmaps not found")
 
 
+def adapters(*given: Mapping[str, Any]) -> dict[str, Any]:
+    return {"model": {"lora": {"adapters": [*given]}}}
+
+
 def test_a_config_being_deleted_is_not_judged() -> None:
     leaving = made(CONFIG, baseRefs=[{"name": "b"}])
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
@@ -201,7 +205,13 @@ def test_a_config_being_deleted_is_not_judged() -> None:
     [
         (PRESET, {"replicas": 1}, {"replicas": 2}, True),
         (PRESET, {"replicas": 1}, {}, True),
-        (PRESET, {"replicas": 1}, {"replicas": 1, "model": {"uri": "hf://a"}}, False),
+        (PRESET, {"replicas": 1}, {"replicas": 1, "model": {"name": "m"}}, False),
+        (PRESET, {"model": {"uri": "HF://a", "name": "m"}}, {"model": {"uri": "hf://a", "name": "m"}}, False),
+        (PRESET, {}, {"model": {"uri": "hf://a"}}, True),
+        (PRESET, {"model": {"uri": ""}}, {"model": {"uri": "hf://a"}}, True),
+        (PRESET, {"model": {"uri": "hf://a"}}, {"model": {"name": "m"}}, True),
+        (PRESET, adapters({"name": "a"}), adapters({"name": "a", "uri": "hf://a"}), True),
+        (PRESET, adapters({"name": "a"}), adapters({"name": "a"}, {"uri": "hf://b"}), False),
         (PRESET, {"baseRefs": []}, {}, False),
         ("own", {"replicas": 1}, {"replicas": 2}, False),
         ("kserve-config-llm-worker-pipeline-parallel", {"replicas": 1}, {"replicas": 2}, False),
