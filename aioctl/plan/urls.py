@@ -7,10 +7,12 @@ addresses in place (the caller sees Unanswered).
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from aioctl.api import names
+from aioctl.api.gourl import UrlError, go_string
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import FieldError, Object, dig, integer, mapping, sequence, text
 from aioctl.plan.gateways import lookup, managed_route, referenced_routes, route_key
@@ -139,7 +141,9 @@ def _parent_urls(route: Object, ref: Any, gateway: Object, path: str, policy: Po
     suffix = "" if port == _PLAIN_PORTS[scheme] else f":{port}"
     for host in sorted(_hosts(route, listener, gateway, policy.wildcard_hostname)):
         shown = f"[{host}]" if ":" in host else host
-        yield f"{scheme}://{shown}{suffix}{path}"
+        # One text that is no URL, such as of a regular expression, would keep Go clients from reading the whole service.
+        with suppress(UrlError):
+            yield go_string(f"{scheme}://{shown}{suffix}{path}")
 
 
 def _hosts(route: Object, listener: Any, gateway: Object, wildcard: str) -> list[str]:

@@ -178,6 +178,22 @@ def test_the_path_is_the_shallowest_and_rules_to_a_service_go_first(rules: list[
 
 
 @pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/a%2Fb", ["http://203.0.113.1/a%2Fb"]),
+        ("/v1/.*", ["http://203.0.113.1/v1/.*"]),
+        ("/v1/(a|b)$", ["http://203.0.113.1/v1/%28a%7Cb%29$"]),
+        ("/{id}", ["http://203.0.113.1/%7Bid%7D"]),
+        ("^/v1", []),
+        ("/50%", []),
+    ],
+)
+def test_urls_are_printed_as_go_does_and_what_is_none_is_left_out(path: str, expected: list[str]) -> None:
+    seen = cluster(gateway("ns", "gw", "203.0.113.1"))
+    assert urls.route_urls(route(rules=[rule(path)]), seen, POLICY) == expected
+
+
+@pytest.mark.parametrize(
     ("host", "internal"),
     [
         ("10.1.2.3", True),
