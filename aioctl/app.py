@@ -18,10 +18,11 @@ import structlog
 from anyio.abc import TaskStatus
 
 from aioctl.api import kinds
-from aioctl.api.admission import review_admission
+from aioctl.api.admission import ApiErrorStatus, review_admission
 from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.api.names import CONFIG_MAP_NAME
 from aioctl.api.objects import Object
+from aioctl.controller.caches import Caches
 from aioctl.controller.manager import Controller, Knobs, Observers
 from aioctl.controller.storage_migration import migrate_storage
 from aioctl.controller.webhook_certificates import WebhookCertificates
@@ -159,6 +160,33 @@ async def _freeze_heap(*, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNO
     gc.freeze()
     task_status.started()
     await anyio.sleep_forever()
+
+
+def settings_map(caches: Caches, namespace: str) -> Object:
+    """The ConfigMap `inferenceservice-config` for admission.
+
+    Raises ApiErrorStatus with the status of a read that fails: 404 where it is missing (spec 10 section 5.4), and 503
+    while a program that has just started does not know.
+    """
+    cached = caches.get(kinds.CONFIG_MAP, ObjectKey(namespace, CONFIG_MAP_NAME))
+    if cached is not None:
+        return cached.decode()
+    name = f'{kinds.CONFIG_MAP.resource} "{CONFIG_MAP_NAME}"'
+    code, reason, message = (
+        (404, "NotFound", f"{name} not found")
+        if caches.synced(kinds.CONFIG_MAP)
+        else (503, "ServiceUnavailable", f"{name} is not read yet")
+    )
+    raise ApiErrorStatus(
+        {
+            "metadata": {},
+            "status": "Failure",
+            "message": message,
+            "reason": reason,
+            "details": {"name": CONFIG_MAP_NAME, "kind": kinds.CONFIG_MAP.plural},
+            "code": code,
+        }
+    )
 
 
 class Application:
@@ -302,5 +330,4 @@ class Application:
     def _check_config(self, config: Object) -> None:
         """Admission of LLMInferenceServiceConfigs: the configuration loads and the templates render (spec 10 5.4)."""
         namespace = self.settings.namespace
-        cached = self.controller.caches.get(kinds.CONFIG_MAP, ObjectKey(namespace, CONFIG_MAP_NAME))
-        check_config(config, parse_config(cached.decode() if cached else None, namespace))
+        check_config(config, parse_config(settings_map(self.controller.caches, namespace), namespace))

@@ -25,7 +25,7 @@ from aioctl.api import kinds
 from aioctl.api.names import CONFIG_MAP_NAME
 from aioctl.api.objects import Object
 from aioctl.kube.client import Client
-from aioctl.kube.errors import AlreadyExists, Forbidden
+from aioctl.kube.errors import AlreadyExists, ApiError
 from aioctl.serving import pki
 from aioctl.sim import seed
 
@@ -153,7 +153,7 @@ async def _created(client: Client, preset: Object) -> bool:
     with contextlib.suppress(AlreadyExists):
         try:
             await client.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
-        except Forbidden as error:
+        except ApiError as error:
             if CONFIG_MAP_NAME not in str(error):
                 raise
             return False
