@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+import structlog
+
 from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
-from aioctl.api.objects import Object, is_deleting, key_of, mapping, uid_of
+from aioctl.api.objects import FieldError, Object, is_deleting, key_of, mapping, uid_of
 from aioctl.controller.apply import Applier, Recorder
 from aioctl.controller.caches import Caches
 from aioctl.controller.interests import Interests
@@ -25,9 +27,11 @@ from aioctl.kube.discovery import Presence
 from aioctl.kube.errors import KubeError
 from aioctl.kube.events import regarding
 from aioctl.kube.expectations import Expectations
-from aioctl.plan import reconcile, routing, status
+from aioctl.plan import reconcile, routing, scheduler, status
 from aioctl.plan.migration import Decision
 from aioctl.plan.model import Outcome, Overlay, Plan, Policy
+
+log = structlog.get_logger(__name__)
 
 MOST_ROUNDS = 6
 """Plan and apply at most so often in one run; what is still open then gets a turn of its own."""
@@ -79,6 +83,7 @@ class Reconciler:
     progress: ProgressObserver
     decoded: Decoded = field(default_factory=Decoded)
     _problems: dict[ObjectKey, str] = field(default_factory=dict)
+    _misfits: dict[ObjectKey, tuple[str, ...]] = field(default_factory=dict)
 
     async def run(self, key: ObjectKey) -> Result:
         """Reconciles one service; errors are results, not exceptions."""
@@ -91,6 +96,7 @@ class Reconciler:
         run = await self._converge(key, cached.decode())
         if is_deleting(run.service):
             return self._result(run, None)
+        self._warn(key, run.plan)
         decision = status.migration_of(run.plan, run.view)
         if decision is not None:
             self.progress.observed(key, decision, _gateways(run.plan))
@@ -174,6 +180,23 @@ class Reconciler:
         if decision.problem:
             self.recorder.event(regarding(service), "Warning", decision.reason.value, decision.problem)
 
+    def _warn(self, key: ObjectKey, plan: Plan) -> None:
+        """One line in the log for each thing that will not work and has no condition, again only when they change."""
+        if plan.context is None:
+            return
+        try:
+            found = scheduler.misfits(plan.context)
+        except FieldError:
+            return  # the scheduler's own step names the field
+        known = self._misfits.get(key, ())
+        for problem in found:
+            if problem not in known:
+                log.warning("endpoint picker", service=str(key), problem=problem)
+        if found:
+            self._misfits[key] = found
+        else:
+            self._misfits.pop(key, None)
+
     def _result(self, run: _Run, status_wait: float | None) -> Result:
         outcome = run.outcome
         if outcome.failed is not None:
@@ -193,6 +216,7 @@ class Reconciler:
     def _forget(self, key: ObjectKey) -> None:
         self.settling.forget(key)
         self._problems.pop(key, None)
+        self._misfits.pop(key, None)
         self.interests.forget(key)
         self.applier.forget(key)
         self.decoded.forget(ObjectKey(key.namespace, names.tls_secret_name(key.name)))

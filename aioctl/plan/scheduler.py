@@ -22,6 +22,7 @@ from aioctl.plan.rbac import account, account_subject, binding, ensure_binding, 
 from aioctl.plan.scheduler_config import with_config
 
 _TEMPLATE = ("spec", "router", "scheduler", "template")
+_POOL_SPEC = ("spec", "router", "scheduler", "pool", "spec")
 _SERVED_PORTS = frozenset({"grpc", "grpc-health", "metrics"})
 _POOL_RESOURCES = ("inferencepools", "inferencemodels", "inferenceobjectives")
 _RULES = (
@@ -96,6 +97,28 @@ def service(ctx: Context) -> Iterator[Write]:
     labels = _labels(ctx)
     yield from ensure_service(ctx, name, labels=labels, selector=labels, ports=_ports(_template(ctx)))
     yield from _remove_others(ctx, kinds.CORE_SERVICE, keep=name)
+
+
+def misfits(ctx: Context) -> tuple[str, ...]:
+    """What the picker's Service lacks, for the log: no condition speaks of it (spec 40 section 8). Raises FieldError."""
+    if not is_wanted(ctx):
+        return ()
+    ports = {port["name"]: port["port"] for port in _ports(_template(ctx))}
+    found = [
+        f"no container of the endpoint picker has a port named {name}"
+        for name in sorted(_SERVED_PORTS - ports.keys())
+    ]
+    reference = (*_POOL_SPEC, "endpointPickerRef")
+    root = {"spec": ctx.spec}
+    number = integer(root, *reference, "port", "number")
+    if number is not None and text(root, *reference, "kind") in ("", "Service"):
+        name = epp_service_name(ctx.name, ctx.spec)
+        if number not in ports.values():
+            found.append(
+                f"{'.'.join(reference)}.port.number is {number}, which is no port of Service {name}; "
+                f"its ports are {', '.join(map(str, sorted(ports.values()))) or 'none'}"
+            )
+    return tuple(found)
 
 
 def delegator_names(namespace: str, service: str) -> tuple[str, str]:

@@ -136,6 +136,49 @@ NOT_WANTED = [
 ]
 
 
+PORT = "spec.router.scheduler.pool.spec.endpointPickerRef.port.number"
+
+
+def picked_at(port: Any, **reference: Any) -> dict[str, Any]:
+    return {"pool": {"spec": {"endpointPickerRef": {"name": "epp", "port": port, **reference}}}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "found"),
+    [
+        (SPEC, ()),
+        (spec_with(**picked_at({"number": 9003})), ()),
+        (
+            spec_with(**picked_at({"number": 7000})),
+            (f"{PORT} is 7000, which is no port of Service epp; its ports are 9003, 9004, 9090",),
+        ),
+        (spec_with(**picked_at({"number": 7000}, kind="Picker")), ()),
+        (spec_with(**picked_at(None)), ()),
+        (
+            spec_with({"containers": [{"name": "main"}]}, **picked_at({"number": 9002})),
+            (
+                "no container of the endpoint picker has a port named grpc",
+                "no container of the endpoint picker has a port named grpc-health",
+                "no container of the endpoint picker has a port named metrics",
+                f"{PORT} is 9002, which is no port of Service epp; its ports are none",
+            ),
+        ),
+        (spec_with({"containers": []}, pool={"ref": {"name": "theirs"}}), ()),
+    ],
+    ids=[
+        "preset",
+        "another port of it",
+        "no port of it",
+        "no Service",
+        "port left out",
+        "no ports",
+        "external",
+    ],
+)
+def test_ports_that_do_not_fit_are_told_for_the_log(spec: dict[str, Any], found: tuple[str, ...]) -> None:
+    assert scheduler.misfits(World().context(spec)) == found
+
+
 @pytest.mark.parametrize("spec", NOT_WANTED, ids=["R", "S", "T", "P"])
 def test_when_it_is_not_wanted_everything_goes_binding_objects_first(spec: dict[str, Any]) -> None:
     world = World()
