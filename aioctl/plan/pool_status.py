@@ -4,12 +4,26 @@ Unfiltered readiness on purpose: whether traffic may move is a stricter question
 """
 
 from aioctl.api import kinds
-from aioctl.api.defaulting import effective_pool_name
+from aioctl.api.defaulting import effective_pool_name, is_stopped
 from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.plan.gateways import READY, Verdict
-from aioctl.plan.model import Absent, Context, Observation, Present, Read, Served, Unknown
+from aioctl.plan.model import Absent, Context, Observation, Part, Present, Read, Served, Step, Unknown
 from aioctl.plan.readiness import NOT_READY, describe, v1_ready, v1alpha2_ready
 from aioctl.plan.routing import has_scheduler
+
+OUTER = "failed to reconcile networking: failed to evaluate Inference Pool conditions: "
+
+_FETCH_ERROR = "InferencePoolFetchError"
+
+
+def check(ctx: Context) -> Step | None:
+    """The step that has the reconcile repeated while it cannot be told whether the pool is ready."""
+    if is_stopped(ctx.service):
+        return None
+    verdict = evaluate(ctx, ctx.obs)
+    if verdict.reason != _FETCH_ERROR:
+        return None
+    return Step(Part.EVALUATION, OUTER, unanswered=verdict.message)
 
 
 def evaluate(ctx: Context, obs: Observation) -> Verdict:
@@ -25,7 +39,7 @@ def evaluate(ctx: Context, obs: Observation) -> Verdict:
     if isinstance(v1, Unknown):
         return Verdict(
             ready=False,
-            reason="InferencePoolFetchError",
+            reason=_FETCH_ERROR,
             message=f"failed to fetch v1 InferencePool {key}: {v1.reason}",
         )
     message = f"Neither v1 nor v1alpha2 InferencePool {key} is ready"

@@ -15,6 +15,7 @@ from aioctl.plan import (
     destination_rules,
     finalize,
     monitoring,
+    pool_status,
     pools,
     references,
     route,
@@ -104,6 +105,9 @@ def _parts(ctx: Context) -> Iterator[Step]:
         lambda: destination_rules.destination_rules(ctx),
         outer=NETWORKING + "failed to reconcile istio destination rules: ",
     )
+    unread = pool_status.check(ctx)
+    if unread is not None:
+        yield unread
     yield step(
         Part.MONITORING,
         lambda: monitoring.monitoring(ctx),

@@ -14,7 +14,7 @@ from aioctl.api import kinds, names
 from aioctl.api.equality import equal
 from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.api.objects import Object
-from aioctl.plan import auth, destination_rules, pools, references, route, status, urls
+from aioctl.plan import auth, destination_rules, pool_status, pools, references, route, status, urls
 from aioctl.plan.default_route import default_route_spec
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.model import Context, Facts, Outcome, Part, Plan, Policy, Step, Verb, Write, step
@@ -302,6 +302,9 @@ def _parts(ctx: Context) -> Iterator[Step]:
     if discovery is not None:
         yield discovery
     yield step(Part.DESTINATION_RULES, lambda: destination_rules.destination_rules(ctx))
+    unread = pool_status.check(ctx)
+    if unread is not None:
+        yield unread
 
 
 def _scheduler(ctx: Context) -> Iterator[Write]:

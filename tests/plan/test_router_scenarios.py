@@ -439,6 +439,22 @@ def test_pools_that_are_not_ready_are_named(pool: list[Any], message: str) -> No
     assert (found["reason"], found["message"]) == ("InferencePoolNotReady", message)
 
 
+@pytest.mark.parametrize(("ready", "retry"), [(True, False), (False, True)])
+def test_an_external_pool_that_cannot_be_read_is_looked_at_again(*, ready: bool, retry: bool) -> None:
+    world = RouterWorld({"scheduler": {"pool": {"ref": {"name": "my-pool"}}}})
+    world.unknown[ObjectRef(kinds.POOL_V1, NS, "my-pool")] = "connection refused"
+    status_of_pool = {"parent": [parent(*GATEWAY, accepted())]} if ready else {}
+    world.put(
+        kinds.POOL_V1ALPHA2, {"metadata": {"namespace": NS, "name": "my-pool"}, "status": status_of_pool}
+    )
+    world.reconcile()
+    assert (world.status_of("InferencePoolReady"), world.retry) == (str(ready), retry)
+    assert world.condition("InferencePoolReady").get("reason", "") == (
+        "" if ready else "InferencePoolFetchError"
+    )
+    assert world.condition("RouterReady").get("reason", "") == ("" if ready else "InferencePoolFetchError")
+
+
 def test_without_a_router_the_addresses_are_those_of_the_workload() -> None:
     world = RouterWorld(None)
     world.reconcile()
