@@ -61,9 +61,14 @@ class Token(NamedTuple):
                 return _shortened(self.text)
 
 
-KEYWORDS = frozenset({"block", "define", "else", "end", "if", "nil", "range", "template", "with"})
+KEYWORDS = frozenset(
+    {"block", "break", "continue", "define", "else", "end", "if", "nil", "range", "template", "with"}
+)
 _LEFT, _RIGHT = "{{", "}}"
-_NUMBER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F_]*|[0-9_]*)(?:\.[0-9_]*)?(?:[eEpP][+-]?[0-9_]*)?i?")
+_NUMBER = re.compile(
+    r"[+-]?(?:0[xX][0-9a-fA-F_]*(?:\.[0-9a-fA-F_]*)?(?:[pP][+-]?[0-9_]*)?|0[oO][0-7_]*(?:\.[0-7_]*)?"
+    r"|0[bB][01_]*(?:\.[01_]*)?|[0-9_]*(?:\.[0-9_]*)?(?:[eE][+-]?[0-9_]*)?)i?"
+)
 _TERMINATORS = frozenset(" .,|:)(")
 _DIGITS = frozenset("0123456789")
 _SINGLE = {"|": Kind.PIPE, "(": Kind.OPEN, ")": Kind.CLOSE}
@@ -87,6 +92,10 @@ def _shown(character: str) -> str:
 
 def _bad_character(character: str, at: int) -> _LexicalError:
     return _LexicalError(f"bad character {_shown(character)}", at)
+
+
+def _bad_number(number: str, at: int) -> _LexicalError:
+    return _LexicalError(f"bad number syntax: {quote(number)}", at)
 
 
 def _right_end(text: str, at: int) -> int | None:
@@ -226,12 +235,21 @@ class _Lexer:
         return Token(Kind.FIELD if name else Kind.DOT, f".{name}", start)
 
     def _number(self, start: int) -> Token:
-        match = _NUMBER.match(self.text, start)
-        end = match.end() if match is not None else start
-        if _is_word(self._peek(end)) or self._peek(end) in "+-":
-            raise _LexicalError(f"bad number syntax: {quote(self.text[start : end + 1])}", start)
+        end = self._number_end(start, start)
+        if self._peek(end) in "+-":
+            # A complex number such as `1+2i`: the second part must be imaginary.
+            end = self._number_end(start, end)
+            if self.text[end - 1] != "i":
+                raise _bad_number(self.text[start:end], start)
         self.at = end
         return Token(Kind.NUMBER, self.text[start:end], start)
+
+    def _number_end(self, start: int, at: int) -> int:
+        match = _NUMBER.match(self.text, at)
+        end = match.end() if match is not None else at
+        if _is_word(self._peek(end)):
+            raise _bad_number(self.text[start : end + 1], start)
+        return end
 
     def _word(self, start: int) -> Token:
         word = self._run(start)
