@@ -265,6 +265,8 @@ def _router(
         if progress.router_left:
             _stopped(made, status)
         return
+    if progress.router_left:
+        _clear_stopped(made)
     if Part.VALIDATION in progress.done:
         _clear_refuted(ctx, made)
     if Part.SCHEDULER in progress.done:
@@ -285,6 +287,13 @@ def _stopped(made: ConditionSet, status: dict[str, Any]) -> None:
     made.unset(c.POOL_MIGRATION)
     for field in ("url", "address", "addresses"):
         status.pop(field, None)
+
+
+def _clear_stopped(made: ConditionSet) -> None:
+    """The service was resumed: what is not judged anew this time must not go on saying that it is stopped."""
+    for type_ in _ROUTER:
+        if made.reason_of(type_) == STOPPED:
+            made.unset(type_)
 
 
 def _clear_refuted(ctx: Context, made: ConditionSet) -> None:

@@ -487,6 +487,20 @@ def test_a_gateway_class_that_is_missing_shows_in_the_condition_and_keeps_the_ro
     )
 
 
+def test_a_resumed_service_that_fails_early_does_not_go_on_saying_that_it_is_stopped() -> None:
+    world = RouterWorld().migrated()
+    world.annotate(names.STOP, "true")
+    world.reconcile()
+    world.annotate(names.STOP, None)
+    del world.objects[ObjectRef(kinds.GATEWAY, *GATEWAY)]
+    world.reconcile()
+    assert world.condition("RouterReady")["reason"] == "RefsInvalid"
+    assert "Stopped" not in {
+        world.condition(type_).get("reason")
+        for type_ in ("GatewaysReady", "HTTPRoutesReady", "InferencePoolReady", "SchedulerWorkloadReady")
+    }
+
+
 def test_a_stopped_service_with_a_router_error_shows_the_error() -> None:
     world = RouterWorld().migrated()
     world.annotate(names.STOP, "true")
