@@ -100,6 +100,12 @@ class _Parser:
         if self._depth > MAX_DEPTH:
             raise ParseError(f"nested deeper than {MAX_DEPTH}", token.at)
 
+    def _finish(self, keyword: Token) -> None:
+        """The rest of the action `else` or `end`; after `else`, an `if` or `with` stays to be read."""
+        follower = self._peek_non_space()
+        if keyword.text == "end" or follower.kind is not Kind.KEYWORD or follower.text not in ("if", "with"):
+            self._close(keyword.text)
+
     # Text and actions.
 
     def _list(self) -> tuple[tuple[Node, ...], Token]:
@@ -119,6 +125,7 @@ class _Parser:
                 first = self._peek_non_space()
                 if first.kind is Kind.KEYWORD and first.text in ("else", "end"):
                     self._next()
+                    self._finish(first)
                     return tuple(nodes), first
                 nodes.append(self._action(first))
             elif token.kind is Kind.END:
@@ -141,26 +148,22 @@ class _Parser:
         otherwise: tuple[Node, ...] = ()
         if stop.text == "else":
             otherwise = self._else(keyword)
-        elif stop.text == "end":
-            self._close("end")
-        else:
+        elif stop.kind is Kind.END:
             raise ParseError("unexpected EOF", stop.at, f"{{{{ end }}}} for {keyword.text}")
         self._depth -= 1
         return Branch(keyword.text, pipe, then, otherwise)
 
     def _else(self, keyword: Token) -> tuple[Node, ...]:
-        again = self._peek_non_space()
+        again = self._peek()
         if again.kind is Kind.KEYWORD and again.text == keyword.text:
             # `else if` is an if inside the else, and its end is the end of both.
             self._next()
             return (self._branch(again),)
-        self._close("else")
         nodes, stop = self._list()
         if stop.text == "else":
             raise ParseError("expected end; found {{else}}", stop.at, "{{ end }}")
         if stop.kind is Kind.END:
             raise ParseError("unexpected EOF", stop.at, f"{{{{ end }}}} for {keyword.text}")
-        self._close("end")
         return nodes
 
     # Values.
