@@ -119,7 +119,9 @@ class Reflector:
 
     @property
     def last_event_age(self) -> float | None:
-        """Seconds since the server last told us anything (list, event, bookmark); None before it ever did."""
+        """Seconds since the server last told us anything (list, event, bookmark, or that it does not serve the kind);
+        None before it ever did. Failures are no news: some, such as a CA that changed, only a restart can cure.
+        """
         return None if self._heard_at is None else self._clock.monotonic() - self._heard_at
 
     def poke(self) -> None:
@@ -137,6 +139,7 @@ class Reflector:
                 self._set_absent(absent=False)
                 await self._watch_until_stale()
             except NotFound as error:
+                self._heard()
                 self.store.mark_unsynced()
                 missing += 1
                 await self._not_served(error, missing)

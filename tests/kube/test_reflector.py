@@ -322,6 +322,31 @@ async def test_a_kind_that_disappears_takes_its_objects_with_it() -> None:
 
 
 @virtual_time
+async def test_a_kind_that_is_gone_is_no_silent_watch() -> None:
+    scene = Scene()
+    scene.list_answer(listing(version=5), NO_KIND)
+    scene.stream(status=404, body=NO_KIND.body)
+    async with scene.running():
+        await anyio.sleep(3600)
+        assert scene.absent()
+        age = scene.reflector.last_event_age
+        assert age is not None
+        assert age <= RECHECK
+
+
+@virtual_time
+async def test_a_server_that_answers_nothing_useful_for_long_is_silent() -> None:
+    scene = Scene()
+    scene.list_answer(listing(version=5), *[TransportError("refused", maybe_sent=True)] * 400)
+    scene.stream(status=410, body=encode(EXPIRED))
+    async with scene.running():
+        await anyio.sleep(1200)
+        age = scene.reflector.last_event_age
+        assert age is not None
+        assert age > 1000
+
+
+@virtual_time
 async def test_an_object_of_one_and_a_half_mebibyte_arrives() -> None:
     scene = Scene()
     scene.list_answer(listing(version=5))
