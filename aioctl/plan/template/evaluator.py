@@ -52,6 +52,8 @@ class _Run:
         self.refused: ExecuteError | None = None
         """The first value that cannot be printed. Go prints something there, so its own errors come first."""
         self._length = 0
+        self._reached: Operand | Command = Dot()
+        """What was looked at last; Go names it when a value has the wrong type for where it goes."""
 
     def nodes(self, nodes: Iterable[Node], dot: Value) -> None:
         for node in nodes:
@@ -82,6 +84,7 @@ class _Run:
             self.nodes(node.then, value if node.keyword == "with" else dot)
 
     def _pipe(self, pipe: Pipe, dot: Value) -> Value:
+        self._reached = pipe
         first, *others = pipe.commands
         value = self._command(first, dot, None)
         for command in others:
@@ -97,11 +100,13 @@ class _Run:
             case Path():
                 return self._path(first, dot, has_operands=has_operands)
             case _ if has_operands:
-                raise _failure(f"can't give argument to non-function {first}", first)
+                at = self._reached if isinstance(first, Pipe) else first
+                raise _failure(f"can't give argument to non-function {first}", at)
             case _:
                 return self._operand(first, dot)
 
     def _operand(self, word: Operand, dot: Value) -> Value:
+        self._reached = word
         match word:
             case Path():
                 return self._path(word, dot, has_operands=False)
@@ -119,6 +124,7 @@ class _Run:
                 return of_string(value)
 
     def _path(self, path: Path, dot: Value, *, has_operands: bool) -> Value:
+        self._reached = path
         value = dot
         try:
             for name in path.names:
@@ -137,6 +143,7 @@ class _Run:
         dot: Value,
         last: Value | None,
     ) -> Value:
+        self._reached = function
         given = len(operands) + (last is not None)
         if function.name in _SHORT_CIRCUIT:
             return self._short_circuit(function, operands, dot, last)
@@ -147,8 +154,10 @@ class _Run:
                 f"wrong number of args for {function}: want {least}{builtin.count} got {given}", function
             )
         values = [self._argument(builtin, place, word, dot) for place, word in enumerate(operands)]
+        if last is not None:
+            values.append(self._text(last) if len(values) < builtin.texts else last)
         try:
-            return builtin.call(values if last is None else [*values, last])
+            return builtin.call(values)
         except OperationError as error:
             raise _failure(str(error), command) from error
 
@@ -170,12 +179,13 @@ class _Run:
         if is_text and isinstance(word, Boolean | Number):
             raise _failure(f"expected string; found {word}", word)
         value = self._operand(word, dot)
-        if not is_text:
-            return value
+        return self._text(value) if is_text else value
+
+    def _text(self, value: Value) -> Value:
         try:
             return of_string(as_string(value))
         except OperationError as error:
-            raise _failure(str(error), word) from error
+            raise _failure(str(error), self._reached) from error
 
 
 def evaluate(template: Template, root: Value) -> str:
