@@ -162,19 +162,18 @@ class _Attempt:
         await self._pace.acquire()
         try:
             await self._client.patch(kind, item.key.namespace, item.key.name, {})
-        except NotFound:
-            self._note(item, Rewrite.GONE)
+        except NotFound as error:
+            # Admission refuses with the 404 of what it misses itself (spec 10 section 5.4).
+            if error.details.get("kind", kind.plural) == kind.plural:
+                self._note(item, Rewrite.GONE)
+            else:
+                self._refuse(item, error)
         except Conflict:
             self._note(item, Rewrite.CONFLICT)
         except (ServerUnavailable, TooManyRequests) as error:
             self._fail(item, error)
         except ApiError as error:
-            self._refused.append((item.key, error))
-            self._note(item, Rewrite.REFUSED)
-            if len(self._refused) <= NAMED:
-                log.warning(
-                    "object refused by admission", crd=kind.resource, object=str(item.key), error=str(error)
-                )
+            self._refuse(item, error)
         except KubeError as error:
             self._fail(item, error)
         else:
@@ -185,6 +184,17 @@ class _Attempt:
         if result is not Rewrite.REFUSED:
             self._done.uids.add(item.uid)
         self._observer.rewrite(self._kind, result)
+
+    def _refuse(self, item: Cached, error: ApiError) -> None:
+        self._refused.append((item.key, error))
+        self._note(item, Rewrite.REFUSED)
+        if len(self._refused) <= NAMED:
+            log.warning(
+                "object refused by admission",
+                crd=self._kind.resource,
+                object=str(item.key),
+                error=str(error),
+            )
 
     def _fail(self, item: Cached, error: KubeError) -> None:
         self._failed.append((item.key, error))

@@ -134,6 +134,18 @@ async def test_objects_that_vanish_or_change_meanwhile_count_as_done() -> None:
 
 
 @virtual_time
+async def test_a_404_of_something_else_is_a_refusal_by_admission() -> None:
+    scene = Scene(*"ab")
+    missing = status_body(
+        404, "NotFound", "denied: configmaps not found", {"kind": "configmaps", "name": "c"}
+    )
+    scene.server.answers = {"a": [Response(404, {}, encode(missing))]}
+    await scene.migrate()
+    assert scene.seen.results == [Rewrite.REFUSED, Rewrite.MIGRATED, Rewrite.MIGRATED]
+    assert scene.server.patched == ["a", "b", "a"]
+
+
+@virtual_time
 async def test_a_refused_object_stops_no_other_and_keeps_the_old_version_listed_until_it_is_mended() -> None:
     scene = Scene(*"abc")
     refusals = [failure(403, "Forbidden", "admission webhook denied the request: spec.x")] * 3
