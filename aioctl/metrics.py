@@ -14,7 +14,8 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from aioctl import __version__
-from aioctl.api.kinds import ObjectKey
+from aioctl.api import kinds
+from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.controller.storage_migration import Rewrite
 from aioctl.engine.queue import WorkQueue
 from aioctl.plan.migration import Reason, State
@@ -28,6 +29,11 @@ OBJECT_BUCKETS = (1.0, 2.0, 10.0, 100.0, 500.0, 1500.0, 10000.0)
 SIZE_BUCKETS = (1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside every counter and histogram, which no dashboard reads
+
+
+def served_label(kind: Kind) -> str:
+    """How `aioctl_kind_served` calls a kind."""
+    return f"{kind.kind}.{kind.version}.{kind.group}"
 
 
 class Metrics:
@@ -215,10 +221,16 @@ class Metrics:
             self.pools_created.labels(version)
         for cause in ("handshake", "header"):
             self.connections_failed.labels(cause)
+        for cause in ("full", "refused", "failed"):
+            self.events_dropped.labels(cause)
         for cause in ("end", "silence", "gone", "error"):
             self.watch_ends.labels(cause)
         for rewrite in Rewrite:
             self.storage_migrated.labels(rewrite.value)
+
+        for kind in vars(kinds).values():
+            if isinstance(kind, Kind) and kind.optional:
+                self.kinds_served.labels(served_label(kind)).set(-1)
 
     def watch_queue(self, queue: WorkQueue[ObjectKey]) -> None:
         """Adds the two queue figures that only a question can answer."""

@@ -12,7 +12,7 @@ from aioctl.controller.storage_migration import Rewrite
 from aioctl.engine.clock import Clock
 from aioctl.engine.workers import Failed, Run, Terminal
 from aioctl.kube.discovery import Presence
-from aioctl.metrics import CONTROLLER, CONVERT, Metrics
+from aioctl.metrics import CONTROLLER, CONVERT, Metrics, served_label
 from aioctl.plan.migration import Decision, Reason, State
 from aioctl.plan.model import Verb, Write
 from aioctl.serving.pki import ParsedPair
@@ -132,7 +132,7 @@ class DiscoveryMetrics:
         self._m = metrics
 
     def presence(self, kind: Kind, presence: Presence) -> None:
-        self._m.kinds_served.labels(f"{kind.kind}.{kind.version}.{kind.group}").set(self._VALUES[presence])
+        self._m.kinds_served.labels(served_label(kind)).set(self._VALUES[presence])
         log.info("optional kind", kind=kind.resource, version=kind.version, served=presence.value)
 
     def discovery_failed(self, group_version: str) -> None:

@@ -35,6 +35,19 @@ def test_a_fresh_page_has_every_state_at_zero() -> None:
     assert (found.total, found.conversions, found.conversion_p99) == (0, 0, 0.0)
 
 
+def test_a_fresh_page_has_every_series_whose_labels_are_known() -> None:
+    samples = {line.rpartition(" ")[0]: line for line in Metrics().render().decode().splitlines()}
+    for cause in ("full", "refused", "failed"):
+        assert f'aioctl_events_dropped_total{{cause="{cause}"}}' in samples
+    for kind in (
+        "InferencePool.v1.inference.networking.k8s.io",
+        "InferencePool.v1alpha2.inference.networking.x-k8s.io",
+        "AuthPolicy.v1.kuadrant.io",
+    ):
+        series = f'aioctl_kind_served{{kind="{kind}"}}'
+        assert samples[series] == f"{series} -1.0"
+
+
 @respx.mock
 async def test_it_is_read_over_http() -> None:
     respx.get(URL).mock(return_value=httpx.Response(200, text=page()))
