@@ -6,6 +6,7 @@ struct is refused: nobody can want it in a field.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from aioctl.api import gourl
@@ -17,6 +18,7 @@ INT = go_type("int")
 _URL_PARTS = {"Scheme": "scheme", "Host": "host", "Path": "path"}
 _PROTOBUF_PACKAGES = ("core.", "meta.")
 """Their structs print themselves, a nil one as `nil`."""
+_ZERO_TIME = "0001-01-01T00:00:00Z"
 _ZERO: dict[Shape, Any] = {
     Shape.STRING: "",
     Shape.BOOL: False,
@@ -25,6 +27,7 @@ _ZERO: dict[Shape, Any] = {
     Shape.QUANTITY: "0",
     Shape.URL: "",
     Shape.STRUCT: {},
+    Shape.TIME: _ZERO_TIME,
 }
 
 
@@ -63,7 +66,8 @@ def field(value: Value, name: str) -> Value:
         type_, is_nil = type_.of, value.data is None
     unknown = OperationError(f"can't evaluate field {name} in type {value.type.title}")
     match type_.shape:
-        case Shape.MAP if not is_nil:
+        case Shape.MAP if not is_nil and type_.title.startswith("map[string]"):
+            # Go finds no entry by a field name where keys have a type of their own, such as v1.ResourceName.
             return _entry(type_, value.data, name)
         case Shape.URL:
             if name not in _URL_PARTS:
@@ -121,12 +125,22 @@ def printed(value: Value) -> str:
             return _struct_text(type_, value.data, top=True)
         case Shape.URL:
             return gourl.go_string(value.data)
-        case Shape.TIME | Shape.ANY:
+        case Shape.TIME:
+            return _time_text(type_, value.data)
+        case Shape.ANY:
             raise _unprintable(type_)
         case Shape.QUANTITY | Shape.INT_OR_STRING:
             return str(value.data)
         case _:
             return _text(type_, value.data)
+
+
+def _time_text(type_: GoType, data: str) -> str:
+    try:
+        time = datetime.fromisoformat(data).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _unprintable(type_) from error
+    return f"{time.isoformat(sep=' ', timespec='seconds').removesuffix('+00:00')} +0000 UTC"
 
 
 def _unprintable(type_: GoType) -> OperationError:
