@@ -11,6 +11,9 @@ from aioctl.api import gourl
 from aioctl.api.objects import FieldError, Object, boolean, integer, mapping, sequence, text
 
 
+_INT32 = 2**31
+
+
 class Undecodable(ValueError):
     """The object cannot be decoded; the text is the URL parser's, or names the field with the wrong type."""
 
@@ -47,10 +50,16 @@ def _check_model(model: Mapping[str, Any], at: str) -> None:
             raise _within(place, error) from error
 
 
+def _int32(obj: Object, *path: str) -> None:
+    value = integer(obj, *path)
+    if value is not None and not -_INT32 <= value < _INT32:
+        raise FieldError(".".join(path), f"{value} does not fit into 32 bits")
+
+
 def _check_workload(obj: Object, *path: str) -> None:
-    integer(obj, *path, "replicas")
+    _int32(obj, *path, "replicas")
     for degree in ("tensor", "pipeline", "data", "dataLocal", "dataRPCPort"):
-        integer(obj, *path, "parallelism", degree)
+        _int32(obj, *path, "parallelism", degree)
     boolean(obj, *path, "parallelism", "expert")
     for pod in ("template", "worker"):
         mapping(obj, *path, pod)

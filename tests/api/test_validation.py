@@ -147,6 +147,12 @@ def test_an_old_object_with_wrong_types_does_not_stop_the_repair(spec: Any) -> N
             "spec.model.lora.adapters[0].lora.adapters[0].name: expected a string, got integer",
         ),
         ({"parallelism": {"data": "4"}}, "spec.parallelism.data: expected an integer, got string"),
+        ({"parallelism": {"data": 4.0}}, "spec.parallelism.data: expected an integer, got number"),
+        ({"replicas": 2**31}, "spec.replicas: 2147483648 does not fit into 32 bits"),
+        (
+            {"prefill": {"parallelism": {"tensor": -(2**31) - 1}}},
+            "spec.prefill.parallelism.tensor: -2147483649 does not fit into 32 bits",
+        ),
         ({"prefill": {"worker": []}}, "spec.prefill.worker: expected an object, got list"),
         (
             {"router": {"gateway": {"refs": [{"name": 1}]}}},
