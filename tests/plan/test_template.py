@@ -106,6 +106,11 @@ def test_recorded_renderings_are_equal() -> None:
         ("{{ with .Name }}{{ . }}{{ end }}", {}, "svc"),
         ("{{ eq .Name `svc` }} {{ ne .Name `svc` }} {{ eq 1 2 1 }}", {}, "true false true"),
         ("{{ printf `%s-%d-%v-%%` .Name 7 true }}", {}, "svc-7-true-%"),
+        (
+            "{{ printf `%v %v %v %v` .Labels .Spec.BaseRefs .Spec.Replicas .Spec.Worker }}",
+            {"baseRefs": [{"name": "a"}, {"name": "b"}]},
+            "map[foo:bar] [{a} {b}] <nil> nil",
+        ),
         ("{{ `-x` | ChildName .Name }}", {}, "svc-x"),
         ("{{ .Name | printf `%s-%s` `a` }}", {}, "a-svc"),
         ("{{ 1 | and true }} {{ 1 | or 0 }}", {}, "1 1"),

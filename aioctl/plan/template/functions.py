@@ -10,14 +10,22 @@ from dataclasses import dataclass
 
 from aioctl.api import names
 from aioctl.plan.gotypes import Shape
-from aioctl.plan.template.values import OperationError, Value, as_string, of_bool, of_string, truth
+from aioctl.plan.template.values import (
+    OperationError,
+    Value,
+    as_string,
+    of_bool,
+    of_string,
+    printed_by_printf,
+    truth,
+)
 
 MAX_LENGTH = 1 << 20
 """Characters in one rendered string: what an object of the API server can hold, so a bound for nested printf."""
 
 _VERB = re.compile(r"%(.?)", re.DOTALL)
 _COMPARABLE = {Shape.BOOL: "bool", Shape.INT: "int", Shape.STRING: "string"}
-_PRINTABLE = {"s": (Shape.STRING,), "d": (Shape.INT,), "v": (Shape.STRING, Shape.INT, Shape.BOOL)}
+_PRINTABLE = {"s": Shape.STRING, "d": Shape.INT, "v": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +89,14 @@ def _printf(operands: Sequence[Value]) -> Value:
             raise OperationError(f"error calling printf: %{verb} is not supported, only %s, %d, %v and %%")
         if not waiting:
             raise OperationError(f"error calling printf: no operand for %{verb}")
-        value = waiting.pop()
-        if value.type.shape not in _PRINTABLE[verb]:
-            raise OperationError(f"error calling printf: %{verb} cannot print a {value.type.title}")
-        return ("true" if value.data else "false") if value.type.shape is Shape.BOOL else str(value.data)
+        value, only = waiting.pop(), _PRINTABLE[verb]
+        cannot = OperationError(f"error calling printf: %{verb} cannot print a {value.type.title}")
+        if only is not None and value.type.shape is not only:
+            raise cannot
+        try:
+            return printed_by_printf(value)
+        except OperationError as error:
+            raise cannot from error
 
     text = _VERB.sub(formatted, as_string(form))
     if waiting:

@@ -30,6 +30,16 @@ _ZERO: dict[Shape, Any] = {
     Shape.TIME: _ZERO_TIME,
 }
 
+_PLAIN_TO_PRINTF = (
+    Shape.STRING,
+    Shape.BOOL,
+    Shape.INT,
+    Shape.LIST,
+    Shape.MAP,
+    Shape.POINTER,
+    Shape.TIME,
+)
+
 
 class OperationError(Exception):
     """An operation on a value that Go refuses; the text is Go's reason."""
@@ -133,6 +143,14 @@ def printed(value: Value) -> str:
             return str(value.data)
         case _:
             return _text(type_, value.data)
+
+
+def printed_by_printf(value: Value) -> str:
+    """Go's %v of an operand of printf, where a pointer is an address and structs do not print themselves."""
+    shape = value.type.shape
+    if (shape is Shape.POINTER and value.data is not None) or shape not in _PLAIN_TO_PRINTF:
+        raise _unprintable(value.type)
+    return printed(value)
 
 
 def _time_text(type_: GoType, data: str) -> str:
