@@ -10,7 +10,6 @@ from typing import Any
 from aioctl.api import gourl
 from aioctl.api.objects import FieldError, Object, boolean, integer, mapping, sequence, text
 
-
 _INT32 = 2**31
 
 
