@@ -1,7 +1,8 @@
 """One child object: make it so, or make it go. The rules every builder shares (spec 40 sections 5, 13 and 14).
 
 `ensure` compares what we want with what is there and answers at most one write; `remove` deletes only what this service
-controls. An update starts from the live object: foreign labels, annotations, finalizers and owner references stay.
+controls. An update starts from the live object: foreign labels, annotations, finalizers and owner references stay, but
+for keys that the caller alone may set.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -70,10 +71,11 @@ def ensure(
     exists_is_fine: bool = False,
     quiet: bool = False,
     subject: str = "v1alpha2.LLMInferenceService",
+    exclusive: tuple[str, ...] = (),
 ) -> Iterator[Write]:
     """The write that makes the object as wanted, if one is needed.
 
-    Raises PlanError when an object of that name exists and is not controlled by this service (namespaced and owned
+    `exclusive`: prefixes of label and annotation keys that go when they are not wanted, whoever set them. Raises PlanError when an object of that name exists and is not controlled by this service (namespaced and owned
     objects only), Unanswered when it is not known what exists. `quiet` writes make no event (unowned objects).
     """
     namespace, name = _address(kind, wanted)
@@ -86,14 +88,18 @@ def ensure(
             f"failed to update {kind.type_name} {namespace}/{name}: "
             f"it is not controlled by {subject} {ctx.namespace}/{ctx.name}"
         )
-    if same(wanted, live) and _metadata_same(wanted, live, owned=owned):
+    if (
+        same(wanted, live)
+        and _metadata_same(wanted, live, owned=owned)
+        and not has_left_over(mapping(wanted, "metadata"), mapping(live, "metadata"), exclusive)
+    ):
         return
     yield Write(
         Verb.UPDATE,
         kind,
         namespace,
         name,
-        body=onto(wanted, live),
+        body=onto(wanted, live, exclusive=exclusive),
         live=live,
         event="" if quiet else f"Updated {kind.type_name} {namespace}/{name}",
         error=f"failed to update {kind.type_name} {namespace}/{name}: ",
@@ -151,15 +157,30 @@ def delete(kind: Kind, live: Object, *, quiet: bool = False) -> Write:
     )
 
 
-def onto(wanted: Object, live: Object) -> dict[str, Any]:
-    """The live object with our fields replaced: foreign metadata entries stay, ours win, status is not sent."""
+def has_left_over(wanted: Object, live: Object, exclusive: tuple[str, ...]) -> bool:
+    """Whether live metadata has labels or annotations with these prefixes that the wanted metadata lacks."""
+    return any(
+        key.startswith(exclusive) and key not in mapping(wanted, field)
+        for field in ("labels", "annotations")
+        for key in mapping(live, field)
+    )
+
+
+def onto(wanted: Object, live: Object, *, exclusive: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The live object with our fields replaced: foreign metadata entries stay, ours win, status is not sent.
+
+    Labels and annotations whose keys have an `exclusive` prefix are ours alone.
+    """
     body = {name: value for name, value in live.items() if name in ("apiVersion", "kind")}
     body.update({name: value for name, value in wanted.items() if name != "status"})
     metadata = dict(mapping(live, "metadata"))
     metadata.pop("managedFields", None)
     wanted_metadata = mapping(wanted, "metadata")
     for field in ("labels", "annotations"):
-        merged = {**mapping(live, "metadata", field), **mapping(wanted_metadata, field)}
+        theirs = mapping(live, "metadata", field).items()
+        merged = {key: value for key, value in theirs if not key.startswith(exclusive)}
+        merged.update(mapping(wanted_metadata, field))
+        metadata.pop(field, None)
         if merged:
             metadata[field] = merged
     owners = _merge_owners(

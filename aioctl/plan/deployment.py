@@ -6,17 +6,19 @@ next reconcile creates it again.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from aioctl.api.equality import derivative, equal
 from aioctl.api.kinds import DEPLOYMENT
 from aioctl.api.names import has_our_labels
 from aioctl.api.objects import Object, dig, integer, is_deleting, mapping
-from aioctl.plan.children import build, delete, ensure, is_ours
+from aioctl.plan.children import build, delete, ensure, has_left_over, is_ours
 from aioctl.plan.model import Context, Write, need
 from aioctl.plan.pod_defaults import with_defaults
 
 _POD_SPEC = ("spec", "template", "spec")
+_POD_METADATA = ("spec", "template", "metadata")
 
 
 def ensure_deployment(
@@ -28,10 +30,12 @@ def ensure_deployment(
     pod_spec: Mapping[str, Any],
     annotations: Mapping[str, str] | None = None,
     replicas: int | None = None,
+    exclusive: tuple[str, ...] = (),
 ) -> Iterator[Write]:
     """The write that makes the Deployment as wanted; labels and annotations go on the object and on its pods.
 
-    `replicas` None leaves the live number alone. Raises PlanError for a stranger's object of that name.
+    `replicas` None leaves the live number alone. Labels and annotations with an `exclusive` prefix are ours alone: those
+    that are not wanted go, from the object and from its pods. Raises PlanError for a stranger's object of that name.
     """
     live = need(ctx.obs.get(DEPLOYMENT, ctx.namespace, name))
     template_annotations = dict(annotations or {})
@@ -47,7 +51,8 @@ def ensure_deployment(
             replicas = integer(live, "spec", "replicas")
         # A restart that a user asked for by annotation would be undone, and the pods rolled once more, without this.
         found = mapping(live, "spec", "template", "metadata", "annotations")
-        template_annotations = {**found, **template_annotations}
+        foreign = {key: value for key, value in found.items() if not key.startswith(exclusive)}
+        template_annotations = {**foreign, **template_annotations}
     metadata: dict[str, Any] = {"labels": dict(labels)}
     if template_annotations:
         metadata["annotations"] = template_annotations
@@ -58,14 +63,16 @@ def ensure_deployment(
     if replicas is not None:
         spec["replicas"] = replicas
     wanted = build(ctx, DEPLOYMENT, name, labels=labels, annotations=annotations, spec=spec)
-    yield from ensure(ctx, DEPLOYMENT, wanted, same=_same, confirm=True)
+    same = partial(_same, exclusive=exclusive)
+    yield from ensure(ctx, DEPLOYMENT, wanted, same=same, confirm=True, exclusive=exclusive)
 
 
-def _same(wanted: Object, live: Object) -> bool:
+def _same(wanted: Object, live: Object, *, exclusive: tuple[str, ...]) -> bool:
     ours = mapping(wanted, "spec")
     around = {**ours, "template": {"metadata": ours["template"]["metadata"]}}
     return (
         derivative(around, mapping(live, "spec"))
+        and not has_left_over(ours["template"]["metadata"], mapping(live, *_POD_METADATA), exclusive)
         and not dig(live, "spec", "paused")
         and not dig(live, "spec", "minReadySeconds")
         and equal(with_defaults(mapping(wanted, *_POD_SPEC)), mapping(live, *_POD_SPEC))

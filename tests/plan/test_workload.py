@@ -95,6 +95,27 @@ def test_kueue_metadata_reaches_deployment_and_pods_but_not_the_selector() -> No
     assert "kueue.x-k8s.io/queue-name" not in deployment["spec"]["selector"]["matchLabels"]
 
 
+def test_metadata_that_the_service_no_longer_has_goes_from_deployment_and_pods() -> None:
+    of = service(
+        labels={"kueue.x-k8s.io/queue-name": "q", "kueue.x-k8s.io/priority-class": "p"},
+        annotations={"k8s.v1.cni.cncf.io/networks": "n"},
+    )
+    world = World()
+    settle(world, HF, of=of)
+    live = world.get(kinds.DEPLOYMENT, "svc-kserve")
+    live["metadata"]["labels"]["mine"] = live["metadata"]["annotations"]["mine"] = "x"
+    live["spec"]["template"]["metadata"]["annotations"]["mine"] = "x"
+    settle(world, HF, of=service(labels={"kueue.x-k8s.io/queue-name": "q"}))
+    deployment = world.get(kinds.DEPLOYMENT, "svc-kserve")
+    metadata, template = deployment["metadata"], deployment["spec"]["template"]["metadata"]
+    for found in (metadata, template):
+        assert [key for key in found["labels"] if "kueue" in key] == ["kueue.x-k8s.io/queue-name"]
+        assert found["annotations"] == {"mine": "x"}
+    assert metadata["labels"]["mine"] == "x"
+    assert run(world, HF, of=service(labels={"kueue.x-k8s.io/queue-name": "q"})) is None
+    assert world.writes == []
+
+
 def test_the_live_selector_stays_while_the_new_pods_satisfy_it() -> None:
     of = service(labels={"kueue.x-k8s.io/queue-name": "q"})
     world = World()

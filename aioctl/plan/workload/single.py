@@ -125,6 +125,8 @@ def _deploy(ctx: Context, side: pods.Side, name: str, component: str, pod: pods.
         annotations=pods.copied_annotations(ctx, pods.POD_ANNOTATIONS),
         pod_spec=pod,
         replicas=side.replicas,
+        # What the service no longer says has to go, such as a network or a queue (spec 30 section 4).
+        exclusive=pods.POD_ANNOTATIONS,
     )
 
 
