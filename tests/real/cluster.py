@@ -14,7 +14,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,26 +38,28 @@ class RealCluster:
     kubeconfig: Path
     audit_log: Path
     folder: Path
+    etcd: str
+    """Address of its store, for what the API server shows to nobody: how an object is stored."""
 
 
 @contextlib.contextmanager
-def running(assets: Assets, *, audit: bool = False) -> Iterator[RealCluster]:
-    """Starts etcd and kube-apiserver, waits for /readyz, stops both at the end."""
+def running(assets: Assets, *, audit: bool = False, options: Sequence[str] = ()) -> Iterator[RealCluster]:
+    """Starts etcd and kube-apiserver, waits for /readyz, stops both at the end. `options` are the API server's."""
     folder = Path(tempfile.mkdtemp(prefix="aioctl-real-"))
     processes: list[subprocess.Popen[bytes]] = []
     try:
         etcd_port, peer_port, api_port = _free_port(), _free_port(), _free_port()
         processes.append(_start(folder, "etcd", _etcd(assets, folder, etcd_port, peer_port)))
         _accounts(folder)
-        processes.append(
-            _start(folder, "kube-apiserver", _api_server(assets, folder, etcd_port, api_port, audit=audit))
-        )
+        command = [*_api_server(assets, folder, etcd_port, api_port, audit=audit), *options]
+        processes.append(_start(folder, "kube-apiserver", command))
         server = f"https://127.0.0.1:{api_port}"
         ca_file = folder / "certs" / "apiserver.crt"
         _wait_ready(server, ca_file, processes, folder)
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_text(_kubeconfig(server, ca_file))
-        yield RealCluster(server, ca_file, TOKEN, kubeconfig, folder / "audit.log", folder)
+        etcd = f"http://127.0.0.1:{etcd_port}"
+        yield RealCluster(server, ca_file, TOKEN, kubeconfig, folder / "audit.log", folder, etcd)
     finally:
         # Asked to end, an API server waits for its etcd for ten seconds and more; nothing of either is kept.
         for process in processes:
