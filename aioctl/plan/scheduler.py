@@ -161,9 +161,13 @@ def _delegator(ctx: Context, user: str) -> Iterator[Write]:
 
 
 def _delegates_for(live: Object, namespace: str, service: str) -> bool:
-    """Cluster-scoped objects have no owner: label and subject namespace say whose binding it is."""
-    return labels_of(live).get(names.NAME) == service and any(
-        dig(subject, "namespace") == namespace for subject in sequence(live, "subjects")
+    """Cluster-scoped objects have no owner: label and subject namespace say whose binding it is.
+
+    One without subjects, which somebody emptied, is of whom the label names: equal names of two namespaces never clash.
+    """
+    subjects = sequence(live, "subjects")
+    return labels_of(live).get(names.NAME) == service and (
+        not subjects or any(dig(subject, "namespace") == namespace for subject in subjects)
     )
 
 

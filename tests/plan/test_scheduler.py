@@ -284,6 +284,22 @@ def test_services_with_clashing_binding_names_do_not_touch_each_other() -> None:
     assert world.names(kinds.CLUSTER_ROLE_BINDING) == []
 
 
+def test_a_binding_whose_subjects_somebody_removed_is_mended_and_not_left_behind() -> None:
+    world = World()
+    run(world, SPEC)
+    (name,) = world.names(kinds.CLUSTER_ROLE_BINDING)
+    before = world.get(kinds.CLUSTER_ROLE_BINDING, name)
+    world.put(
+        kinds.CLUSTER_ROLE_BINDING,
+        name,
+        metadata={"labels": before["metadata"]["labels"]},
+        roleRef=before["roleRef"],
+    )
+    run(world, SPEC)
+    assert world.names(kinds.CLUSTER_ROLE_BINDING) == [name]
+    assert world.get(kinds.CLUSTER_ROLE_BINDING, name)["subjects"] == before["subjects"]
+
+
 def test_a_label_of_another_client_survives_a_new_image() -> None:
     world = World()
     run(world, SPEC)
