@@ -205,21 +205,27 @@ class Applier:
 
     async def _update(self, write: Write) -> Object | None:
         body = await self._signed(write)
-        if write.confirm and write.live is not None:
-            fingerprint = (_digest(body), _digest(write.live))
-            if self._same.get(write.ref) == fingerprint:
-                self._observer.avoided(write)
-                return None
+        live = write.live or {}
+        fingerprint = (_digest(body), _digest(live))
+        if self._same.get(write.ref) == fingerprint:
+            self._observer.avoided(write)
+            return None
+        if write.confirm:
             answer = await self._client.update(write.kind, body, dry_run=True)
-            if _significant(answer) == _significant(write.live):
+            if _significant(answer) == _significant(live):
                 self._same[write.ref] = fingerprint
                 self._observer.avoided(write)
                 return None
         try:
-            return await self._client.update(write.kind, body)
+            answer = await self._client.update(write.kind, body)
         except NotFound as error:
             self._live.remember(write.ref, Absent())
             raise _Stale(str(error)) from error
+        if resource_version_of(answer) == resource_version_of(live):
+            # The API server dropped all that differs, as it does with fields its CRD does not know: no write, no event.
+            self._same[write.ref] = fingerprint
+            return None
+        return answer
 
     async def _patch(self, plan: Plan, write: Write) -> Object | None:
         try:

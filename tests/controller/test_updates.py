@@ -1,0 +1,60 @@
+"""An update of which the API server keeps nothing is no write, and is not sent again."""
+
+import anyio
+import msgspec
+
+from aioctl.api import kinds
+from aioctl.plan.model import Part, Plan, Step, Verb, Write
+from aioctl.sim import seed
+from tests.controller.world import NAMESPACE, World, world
+from tests.support.virtual_time import virtual_time
+
+ROUTE = {
+    "apiVersion": kinds.HTTP_ROUTE.api_version,
+    "kind": kinds.HTTP_ROUTE.kind,
+    "metadata": {"name": "route", "namespace": NAMESPACE},
+    "spec": {"hostnames": ["a.example.com"]},
+}
+SERVICE = {"metadata": {"name": "svc", "namespace": NAMESPACE, "uid": "uid-svc"}}
+
+
+def updates(stage: World) -> int:
+    """Updates of routes that the controller has sent."""
+    return sum(
+        count
+        for (verb, resource, client, _), count in stage.cluster.stats.calls.items()
+        if client.startswith("aioctl/") and (verb, resource.partition(".")[0]) == ("update", "httproutes")
+    )
+
+
+@virtual_time
+async def test_an_update_that_changes_nothing_is_sent_once_and_makes_no_event() -> None:
+    async with world() as stage:
+        for obj in seed.world():
+            await stage.cluster.create(obj, client="user")
+        live = await stage.user.create(kinds.HTTP_ROUTE, NAMESPACE, ROUTE)
+        controller = stage.controller()
+        # Like a field that the CRD does not know, the status is not taken over by a write of the object itself.
+        ignored = {**live, "status": {"parents": [{"controllerName": "nobody"}]}}
+        renamed = {**live, "spec": {"hostnames": ["b.example.com"]}}
+
+        def plan(body: dict[str, object]) -> Plan:
+            write = Write(
+                Verb.UPDATE, kinds.HTTP_ROUTE, NAMESPACE, "route", body=body, live=live, event="Updated it"
+            )
+            return Plan(SERVICE, (Step(Part.ROUTES, writes=(write,)),))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(controller.recorder.run)
+            for _ in range(3):
+                applied = await controller.reconciler.applier.run(plan(ignored))
+                assert (applied.outcome.answers, applied.outcome.failed) == ({}, None)
+                assert updates(stage) == 1
+            applied = await controller.reconciler.applier.run(plan(renamed))
+            assert len(applied.outcome.answers) == 1
+            await anyio.sleep(5)
+            group.cancel_scope.cancel()
+        assert updates(stage) == 2
+        pages = [page async for page in stage.user.list_pages(kinds.EVENT, namespace=NAMESPACE)]
+        notes = [msgspec.json.decode(item)["note"] for page in pages for item in page.items]
+        assert notes == ["Updated it"]
