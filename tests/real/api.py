@@ -5,7 +5,7 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,9 +42,15 @@ class Api:
         if account:
             self._headers["Impersonate-User"] = f"system:serviceaccount:{account}"
 
-    def __call__(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: str) -> Answer:
-        """One request; refusals are answers, too."""
-        headers = {**self._headers, "Content-Type": "application/json"}
+    def __call__(
+        self, method: str, path: str, body: Mapping[str, Any] | Sequence[Any] | None = None, **query: str
+    ) -> Answer:
+        """One request; refusals are answers, too. A PATCH with a mapping is a merge patch, with a sequence a JSON patch."""
+        content = "application/json"
+        if method == "PATCH":
+            kind = "merge" if isinstance(body, Mapping) else "json"
+            content = f"application/{kind}-patch+json"
+        headers = {**self._headers, "Content-Type": content}
         url = self._server + path + (f"?{urllib.parse.urlencode(query)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data=data, headers=headers, method=method)  # noqa: S310  ours

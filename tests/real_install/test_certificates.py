@@ -1,0 +1,213 @@
+"""Certificates on a real API server: shared, injected, exchanged under load, and from files (spec 60 section 8).
+
+The API server calls the replicas by the Service's name, as in a cluster (see `installation`), and checks the name.
+"""
+
+import base64
+import ssl
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aioctl.api import kinds
+from aioctl.controller.webhook_certificates import TARGETS
+from aioctl.controller.webhook_rotation import RotationState, Step, advance, to_secret_data
+from aioctl.serving.pki import Pair, issue_leaf, read_certificate
+from tests.deploy.manifests import NAMESPACE
+from tests.real_install.installation import CERTIFICATE, SERVER_NAME, TEAM, Installation, policy
+from tests.real_install.load import Load
+from tests.real_install.replica import Replica, until
+
+pytestmark = pytest.mark.real
+LOADED = "loaded"
+LOOKS = 3
+"""Looks of each replica at the Secret in which it shall write nothing."""
+RELOAD = 1.0
+"""Seconds within which a changed file is served (issue, item 5)."""
+
+
+@pytest.fixture(scope="module")
+def replicas(installation: Installation) -> list[Replica]:
+    return installation.run(2)
+
+
+@pytest.fixture(scope="module")
+def loaded(installation: Installation, replicas: list[Replica]) -> Iterator[Load]:
+    """Readers of a service in the version that is not stored; not running yet."""
+    body = {
+        "apiVersion": kinds.V1ALPHA2,
+        "kind": kinds.SERVICE.kind,
+        "metadata": {"name": LOADED},
+        "spec": {"model": {"uri": "hf://facebook/opt-125m"}},
+    }
+    assert replicas
+    installation.create(kinds.SERVICE, TEAM, body)
+    yield Load(installation.cluster, kinds.SERVICE_V1ALPHA1.path(TEAM, LOADED))
+    installation.admin("DELETE", kinds.SERVICE.path(TEAM, LOADED))
+
+
+def bundles(installation: Installation) -> set[bytes]:
+    """Every CA bundle with which the API server calls us."""
+    found = set()
+    for target in TARGETS:
+        obj: Any = installation.get(target.kind, "", target.name)
+        if target.kind == kinds.CRD:
+            clients = [obj["spec"]["conversion"]["webhook"]["clientConfig"]]
+        else:
+            clients = [webhook["clientConfig"] for webhook in obj["webhooks"]]
+        found |= {base64.b64decode(client.get("caBundle", "")) for client in clients}
+    return found
+
+
+def is_settled(state: RotationState, found: set[bytes]) -> bool:
+    return state.next is None and not state.previous_ca and found == {state.bundle}
+
+
+def until_settled(installation: Installation) -> RotationState:
+    """What the Secret holds once its bundle is everywhere and no rotation runs."""
+    until(
+        lambda: is_settled(installation.certificates(), bundles(installation)),
+        "the bundle is everywhere",
+        pause=0.5,
+    )
+    return installation.certificates()
+
+
+def served_by(replicas: list[Replica], state: RotationState) -> set[bytes]:
+    return {replica.served_certificate(state.bundle, SERVER_NAME) for replica in replicas}
+
+
+def der(leaf: Pair) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(leaf.crt.decode())
+
+
+def test_replicas_that_start_together_make_one_secret_and_serve_one_certificate(
+    installation: Installation, replicas: list[Replica]
+) -> None:
+    state = until_settled(installation)
+    leaf = read_certificate(state.current.leaf.crt)
+    assert not isinstance(leaf, str)
+    assert SERVER_NAME in leaf.dns_names
+    assert served_by(replicas, state) == {der(state.current.leaf)}
+    made = [event["responseStatus"]["code"] for event in installation.audit("create", "secrets", CERTIFICATE)]
+    assert made.count(201) == 1
+    assert set(made) <= {201, 409}
+
+
+def test_bundles_are_written_only_where_they_differ(
+    installation: Installation, replicas: list[Replica]
+) -> None:
+    state = until_settled(installation)
+
+    def writes() -> Counter[str]:
+        return Counter(
+            event["objectRef"]["name"]
+            for verb, plural in (
+                ("patch", "customresourcedefinitions"),
+                ("patch", "validatingwebhookconfigurations"),
+                ("update", "secrets"),
+            )
+            for event in installation.audit(verb, plural)
+            if "subresource" not in event["objectRef"]
+        )
+
+    def looks() -> int:
+        return sum(1 for _ in installation.audit("get", "secrets", CERTIFICATE))
+
+    before, enough = writes(), looks() + LOOKS * 2 * len(replicas)
+    until(lambda: looks() >= enough, "the replicas have looked at the Secret")
+    assert writes() == before
+    target = TARGETS[2]
+    patch = [{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]
+    assert installation.patch(target.kind, "", target.name, patch).status == 200
+    until(lambda: bundles(installation) == {state.bundle}, "the bundle is back", pause=0.2)
+    assert set(writes() - before) == {target.name}
+
+
+def test_a_rotation_under_load_loses_no_conversion(
+    installation: Installation, replicas: list[Replica], loaded: Load
+) -> None:
+    """Its first step is written here, as a replica would once the time has come; all others are the replicas'."""
+    before = until_settled(installation)
+    seen = set()
+    with loaded.running() as load:
+        until(lambda: load.answered > 100, "conversions run")
+        data = to_secret_data(advance(before, Step.BEGIN, datetime.now(UTC), policy()))
+        assert installation.patch(kinds.SECRET, NAMESPACE, CERTIFICATE, {"data": data}).status == 200
+
+        def is_over() -> bool:
+            # Whatever bundle an API server holds, whatever leaf a replica serves: they fit.
+            found = bundles(installation)
+            for bundle in found:
+                for replica in replicas:
+                    seen.add(replica.served_certificate(bundle, SERVER_NAME))
+            assert load.failed == []
+            state = installation.certificates()
+            return is_settled(state, found) and state.current.ca != before.current.ca
+
+        until(is_over, "the rotation is over", pause=0.5)
+        answered = load.answered
+        until(lambda: load.answered > answered + 100, "conversions still run")
+    assert load.failed == []
+    assert seen == {der(before.current.leaf), der(installation.certificates().current.leaf)}
+
+
+def mount(folder: Path, leaf: Pair) -> None:
+    """As the kubelet does: both files change at once, by a symlink."""
+    made = folder / str(len(list(folder.iterdir())))
+    made.mkdir()
+    (made / "tls.crt").write_bytes(leaf.crt)
+    (made / "tls.key").write_bytes(leaf.key)
+    link = folder / "next"
+    link.symlink_to(made)
+    link.replace(folder / "data")
+
+
+def test_files_are_reloaded_under_load_and_a_bad_pair_changes_nothing(
+    installation: Installation, replicas: list[Replica], loaded: Load, tmp_path: Path
+) -> None:
+    """As cert-manager or OpenShift mount them: leaves of a CA that the API server trusts already.
+
+    A rollout on the way: the replicas that keep certificates themselves go, and no call is lost by that either.
+    """
+    state = until_settled(installation)
+    first, second = (
+        issue_leaf(state.current.ca, [SERVER_NAME], now=datetime.now(UTC), lifetime=timedelta(days=1))
+        for _ in range(2)
+    )
+    mount(tmp_path, first)
+    replica = installation.start(AIOCTL_CERT_MODE="files", AIOCTL_CERT_DIR=str(tmp_path / "data"))
+    installation.connect(replica)
+
+    def calls() -> float:
+        return sum(each.value for each in replica.metrics("aioctl_webhook_calls_total", path="/convert"))
+
+    def until_called() -> None:
+        enough = calls() + 10
+        until(lambda: calls() >= enough, "the API server calls it")
+
+    with loaded.running() as load:
+        for other in replicas:
+            installation.stop(other)
+        until_called()
+        assert served_by([replica], state) == {der(first)}
+        changed = datetime.now(UTC)
+        mount(tmp_path, second)
+        until(lambda: served_by([replica], state) == {der(second)}, "the new leaf is served")
+        assert (replica.moment("certificate loaded") - changed).total_seconds() <= RELOAD
+        mount(tmp_path, Pair(second.crt, first.key))
+        until(
+            lambda: sum(each.value for each in replica.metrics("certwatcher_read_certificate_errors_total")),
+            "the pair that does not fit is counted",
+        )
+        until_called()
+        assert served_by([replica], state) == {der(second)}
+    assert load.failed == []
+    assert len(replica.said("certificate not usable, the old one stays")) == 1
+    # Whoever comes next keeps the Secret's certificate.
+    installation.connect(installation.start())
+    installation.stop(replica)
