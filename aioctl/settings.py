@@ -72,6 +72,7 @@ Bool = Annotated[bool, BeforeValidator(_boolean)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_SUBDOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL.pattern}(\.{_LABEL.pattern})*")
 _RENEWAL_SPREAD = 1.2
 """Candidates and holders look up to a fifth later than `retry_period` (see `kube/lease.py`)."""
 
@@ -204,11 +205,21 @@ class Settings(BaseModel):
         description="DNS domain of the cluster, where `/etc/resolv.conf` does not say it",
     )
 
-    @field_validator("namespace", "cert_secret", "cert_service", "lease_name", mode="after")
+    @field_validator("namespace", "cert_service", "signing_secret_namespace", mode="after")
     @classmethod
     def _is_label(cls, value: str) -> str:
         if not _LABEL.fullmatch(value):
             raise ValueError("must be a DNS label: lower-case letters, digits and '-', at most 63 characters")
+        return value
+
+    @field_validator("cert_secret", "lease_name", "signing_secret_name", mode="after")
+    @classmethod
+    def _is_subdomain(cls, value: str) -> str:
+        if not _SUBDOMAIN.fullmatch(value):
+            raise ValueError(
+                "must be a DNS subdomain: labels of lower-case letters, digits and '-' with dots between them, "
+                "at most 253 characters"
+            )
         return value
 
     @field_validator("webhook_host", "metrics_host", "health_host", mode="after")

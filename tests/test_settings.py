@@ -52,6 +52,10 @@ def test_namespace_falls_back_to_the_pods(environ: dict[str, str], namespace: st
         ("AIOCTL_NAMESPACE", "Not_A_Label", "DNS label"),
         ("POD_NAMESPACE", "Not_A_Label", "DNS label"),
         ("AIOCTL_NAMESPACE", "kserve\n", "DNS label"),
+        ("AIOCTL_LEASE_NAME", "a..b", "DNS subdomain"),
+        ("AIOCTL_CERT_SECRET", "Secret", "DNS subdomain"),
+        ("SERVICE_CA_SIGNING_SECRET_NAME", "a/b", "DNS subdomain"),
+        ("SERVICE_CA_SIGNING_SECRET_NAMESPACE", "a.b", "DNS label"),
         ("LLMISVC_AUTH_DISABLED", "1", "true or false"),
     ],
 )
@@ -60,6 +64,12 @@ def test_a_wrong_value_is_refused_with_its_name_value_and_cure(variable: str, va
         load({variable: value})
     assert str(caught.value).startswith(f"{variable}={value!r}: ")
     assert says in str(caught.value)
+
+
+def test_names_with_dots_are_names_of_leases_and_secrets() -> None:
+    given = {"AIOCTL_LEASE_NAME": "86f835c3.kserve.io", "AIOCTL_CERT_SECRET": "webhook.cert"}
+    settings, _ = load(given)
+    assert (settings.lease_name, settings.cert_secret) == tuple(given.values())
 
 
 def test_every_wrong_value_gets_its_own_line() -> None:
