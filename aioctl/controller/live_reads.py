@@ -4,6 +4,7 @@ A plan that needs one answers "unknown" for it first; the reconciler fetches wha
 are kept for a short while and shared between services, so a fleet that names one secret costs one read per period.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ FRESH_PRESENT = 30.0
 FRESH_ABSENT = 5.0
 """Seconds an answer is used. Short for absent ones: a user who adds the missing secret should not wait."""
 _MOST = 4096
+_NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:@-]+")
+"""What can be a name in a URL path. Names come from users: one with a slash would lead to the objects of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class LiveReads:
         self._answers.pop(ref, None)
 
     async def _read(self, ref: ObjectRef) -> Read:
+        if not _NAME.fullmatch(ref.name):
+            return Absent()
         try:
             found: Object = await self._client.get(ref.kind, ref.namespace, ref.name)
         except NotFound:
