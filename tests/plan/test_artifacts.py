@@ -183,6 +183,26 @@ def test_a_secret_that_is_missing_is_named_as_the_api_server_would() -> None:
         attach("hf://a/b", account=user("gone"))
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("", "resource name may not be empty"),
+        ("..", """invalid resource name "..": [may not be '..']"""),
+        (
+            "../secrets/a%",
+            """invalid resource name "../secrets/a%": [may not contain '/' may not contain '%']""",
+        ),
+    ],
+)
+def test_a_secret_whose_name_cannot_be_one_is_refused_in_the_words_of_gos_client(
+    name: str, text: str
+) -> None:
+    of = service(annotations={"serving.kserve.io/storageSecretName": name})
+    with pytest.raises(PlanError) as refused:
+        attach("hf://a/b", account=user(), of=of)
+    assert str(refused.value) == text
+
+
 def test_the_annotation_of_the_service_chooses_the_only_secret() -> None:
     world = World()
     secret(world, "one", HF_TOKEN="1")

@@ -7,6 +7,7 @@ bytes that are copied into a pod are the plain S3 settings and HTTPS headers, as
 
 import base64
 import binascii
+import json
 import posixpath
 from collections.abc import Mapping
 from typing import Any
@@ -36,6 +37,7 @@ def attach_credentials(ctx: Context, pod: Item, container: Item, account: Object
     if _ROLE_ARN in annotations_of(account):
         append(container, "env", *s3.variables(annotations_of(account), {}, ctx.config.credentials.s3))
     for name in _secret_names(ctx, account):
+        _check(name)
         secret = need(ctx.obs.get(SECRET, ctx.namespace, name))
         if secret is None:
             raise PlanError(f'secrets "{name}" not found')
@@ -72,6 +74,16 @@ def _secret_names(ctx: Context, account: Object) -> list[str]:
     if key and key in annotations:
         return [annotations[key]]
     return [text(entry, "name") for entry in sequence(account, "secrets")]
+
+
+def _check(name: str) -> None:
+    """Raises PlanError for what Go's client does not even ask the API server for."""
+    if not name:
+        raise PlanError("resource name may not be empty")
+    problems = [f"may not be '{name}'"] if name in (".", "..") else []
+    problems += [f"may not contain '{letter}'" for letter in "/%" if letter in name]
+    if problems:
+        raise PlanError(f"invalid resource name {json.dumps(name)}: [{' '.join(problems)}]")
 
 
 def _attach_secret(ctx: Context, pod: Item, container: Item, secret: Object) -> None:
