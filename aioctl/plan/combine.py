@@ -3,7 +3,8 @@
 The order of precedence, weakest first: presets, baseRefs in order, the service. Templates are rendered at the end,
 against the service as stored. Everything is read through the observation; what is unknown raises Unanswered.
 
-Merging and rendering are pure, and presets are the same for thousands of services, so their fold is kept by content.
+Merging and rendering are pure, and presets are the same for thousands of services, so their fold is kept by content; so are
+the last results, because a service is planned several times in a row while nothing of this changes.
 
 Decision (spec 50 section 1): route rules that are exactly the CRD's default count as not given.
 """
@@ -58,9 +59,7 @@ def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Pol
         resolved = merge_written(resolved, contribution.spec)
     service, own = _with_model_name(service, own, text(resolved, "model", "name"))
     configs = [*(_find(obs, service, policy, name) for name in presets.chosen(resolved)), *base_refs]
-    sources = (*configs, Contribution(_title(service), own))
-    spec = _complete(_folded(configs, own), name_of(service))
-    return Combined(_rendered(spec, service, config, sources), service, sources)
+    return _combined(_Given(service, own, tuple(configs), config))
 
 
 def _ref_name(ref: Any) -> str:
@@ -134,6 +133,38 @@ def _folded(configs: Sequence[Contribution], own: Tree) -> Tree:
         return merge_written(_fold_of(tuple(_ByIdentity(config.spec) for config in configs)), own)
     except MergeError as error:
         raise PlanError(f"failed to merge specs: {error}") from error
+
+
+class _Given:
+    """What a combination is made of, as a cache key: equal when every part of it is, down to the last byte."""
+
+    __slots__ = ("_key", "config", "configs", "own", "service")
+
+    def __init__(
+        self, service: Object, own: Tree, configs: tuple[Contribution, ...], config: GlobalConfig
+    ) -> None:
+        """`own` is the service's spec as it is merged: it follows from the service, so the key does without it."""
+        self.service = service
+        self.own = own
+        self.configs = configs
+        self.config = config
+        read = tuple((contribution.title, _ByIdentity(contribution.spec)) for contribution in configs)
+        self._key = (to_json(service), read, config)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Given) and self._key == other._key
+
+
+@lru_cache(maxsize=64)
+def _combined(given: _Given) -> Combined:
+    """More services than these are seldom on their way at once, and each result is some 50 kB."""
+    service = given.service
+    sources = (*given.configs, Contribution(_title(service), given.own))
+    spec = _complete(_folded(given.configs, given.own), name_of(service))
+    return Combined(_rendered(spec, service, given.config, sources), service, sources)
 
 
 class _ByIdentity:

@@ -281,6 +281,26 @@ def test_combining_changes_neither_configs_nor_service() -> None:
     assert repr((spec, configs, PRESETS)) == before
 
 
+@pytest.mark.parametrize(
+    ("spec", "configs", "metadata"),
+    [
+        ({"replicas": 1}, {}, {}),
+        ({}, {"ns/a": {"template": {"hostname": "other"}}}, {}),
+        ({}, {"kserve/a": {"template": {"hostname": "here"}}}, {}),
+        ({}, {}, {"annotations": {"note": "x"}}),
+        ({}, {}, {"resourceVersion": "2"}),
+    ],
+)
+def test_a_result_is_kept_for_exactly_what_it_was_made_of(
+    spec: dict[str, Any], configs: dict[str, Any], metadata: dict[str, Any]
+) -> None:
+    base = {"baseRefs": refs("a")}
+    a = {"ns/a": {"template": {"hostname": "here"}}}
+    first = combined(base, a)
+    assert combined(base, a) is first
+    assert combined({**base, **spec}, configs or a, **metadata) is not first
+
+
 def test_every_field_tells_where_it_came_from() -> None:
     result = combined(
         {
