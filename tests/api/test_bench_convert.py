@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from aioctl import logs
 from aioctl.api.conversion import convert_object
 from bench import convert
 
@@ -31,6 +32,8 @@ def test_the_report_is_json_with_every_figure_of_the_functions(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(convert, "_LISTS", (20,))
+    # It would bind every logger of this process to a stream that is closed after this test.
+    monkeypatch.setattr(logs, "configure", lambda *_: None)
     file = tmp_path / "result.json"
     assert convert.main(["--mutate", "20", "--parts", "losses", "functions", "--json", str(file)]) == 0
     written = json.loads(file.read_text())
