@@ -71,8 +71,11 @@ def _title(service: Object) -> str:
 
 
 def _with_model_name(service: Object, own: Tree, name: str) -> tuple[Object, Tree]:
-    """The service with the model name that the baseRefs left standing, and its spec as it is merged."""
-    if not name or name == text(own, "model", "name"):
+    """The service with the model name that the baseRefs left standing, and its spec as it is merged.
+
+    The service has a name by default, so an empty one was written in a baseRef; to Go that is a name too.
+    """
+    if name == text(own, "model", "name"):
         return service, own
     spec = mapping(service, "spec")
     renamed = {**service, "spec": {**spec, "model": {**mapping(spec, "model"), "name": name}}}

@@ -130,6 +130,13 @@ def test_a_model_name_in_a_base_ref_beats_the_service_and_the_last_one_wins() ->
     assert result.spec["template"]["containers"][0]["args"] == ["--name", "from-b"]
 
 
+def test_an_empty_model_name_in_a_base_ref_is_a_name_too() -> None:
+    configs = {"ns/a": {"model": {"uri": "", "name": "from-a"}}, "ns/b": {"model": {"uri": "", "name": ""}}}
+    result = combined({"baseRefs": refs("a", "b")}, configs)
+    assert result.spec["model"] == {"uri": "hf://o/m", "name": ""}
+    assert result.spec["template"]["containers"][0]["args"] == ["--name", ""]
+
+
 def test_presets_are_chosen_from_what_the_base_refs_enable() -> None:
     result = combined({"baseRefs": refs("a")}, {"ns/a": {"router": {"scheduler": {}}}})
     assert [source.title.rpartition("/")[2] for source in result.sources] == [
