@@ -4,6 +4,7 @@ import sys
 from importlib import import_module
 
 SCENARIOS = {
+    "all": "every run behind docs/benchmarks.md, and its table",
     "convert": "conversion: losses, pure speed, and the webhook server over TLS",
     "memory": "what cached services cost in memory",
     "plan": "how long one service's plan takes",

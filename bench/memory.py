@@ -33,8 +33,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str]) -> int:
     options = arguments(argv)
     logs.configure(LogLevel.ERROR, LogFormat.CONSOLE)
-    result = anyio.run(run, options.services)
-    result = {"command": " ".join(["python -m bench memory", *argv]), "machine": machine.describe(), **result}
+    about = {"command": " ".join(["python -m bench memory", *argv]), "machine": machine.describe()}
+    result = {**about, **anyio.run(run, options.services)}
     report.give("memory", result, options.json, _rows(result))
     return 0
 

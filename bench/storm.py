@@ -74,7 +74,8 @@ def main(argv: list[str]) -> int:
     """Exit code 1 when a service was not migrated, a conversion failed or the data plane lost a request."""
     options = arguments(argv)
     logs.configure(LogLevel.ERROR, LogFormat.CONSOLE)
-    result = anyio.run(run, options)
+    about = {"command": " ".join(["python -m bench storm", *argv]), "machine": machine.describe()}
+    result = {**about, **anyio.run(run, options)}
     report.give("storm", result, options.json, _table(result))
     lost = result.get("data_plane", {}).get("lost_for_nothing", 0)
     good = (
@@ -138,8 +139,6 @@ async def _storm(
 ) -> dict[str, Any]:
     witness = Witness(options.services)
     result: dict[str, Any] = {
-        "command": " ".join(["python -m bench storm", *sys.argv[2:]]),
-        "machine": machine.describe(),
         "on": place.name,
         "services": options.services,
         "one_core": options.one_core,

@@ -1,0 +1,113 @@
+"""`python -m bench all`: every run behind docs/benchmarks.md, one after the other, each in a process of its own; then the
+figures, judged, and the table in the document written anew.
+
+About twenty minutes, for a machine that does nothing else. It needs the programs that `make test-real` builds, or builds them.
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench import figures, report
+
+_ROOT = Path(__file__).resolve().parents[1]
+_BEGIN, _END = "<!-- figures: written by `python -m bench all` -->", "<!-- end of figures -->"
+
+_UNPACED = "--rate 0 --stagger 0"
+RUNS: Mapping[str, str] = {
+    "plan": "plan",
+    "convert": "convert",
+    "real": "storm --real --services 60 --one-core --quiet 60",
+    "real-unpaced": f"storm --real --services 60 --one-core {_UNPACED}",
+    "burst": "storm --services 300 --one-core --readers 750",
+    "stagger-0": f"storm --services 300 --one-core {_UNPACED}",
+    "stagger-100": "storm --services 300 --one-core --rate 0 --stagger 0.1",
+    "scale-100": f"storm --services 100 --one-core {_UNPACED}",
+    "scale-1000": f"storm --services 1000 --one-core {_UNPACED} --timeout 900",
+    "memory": "memory --services 1000",
+}
+"""By name: what comes after `python -m bench`."""
+_STORMS = ("storm", "convert")
+"""Scenarios that know --first-on-core."""
+
+
+def arguments(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench all", description=__doc__)
+    parser.add_argument(
+        "--only", nargs="+", choices=RUNS, help="these runs; older results serve for the rest"
+    )
+    parser.add_argument("--results", type=Path, default=_ROOT / "bench" / "results", metavar="FOLDER")
+    parser.add_argument("--document", type=Path, default=_ROOT / "docs" / "benchmarks.md", metavar="FILE")
+    parser.add_argument(
+        "--judge-only", action="store_true", help="run nothing, judge the results that are there"
+    )
+    parser.add_argument(
+        "--first-on-core",
+        action="store_true",
+        help="on a machine busy with other things (needs root); such numbers are provisional",
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str]) -> int:
+    """Exit code 1 when a figure was missed or a run gave no result."""
+    options = arguments(argv)
+    for name in () if options.judge_only else options.only or RUNS:
+        _run(name, options.results, first=options.first_on_core)
+    results = _read(options.results)
+    verdicts = figures.judge(results)
+    written = f"{_circumstances(results)}\n\n{figures.markdown(verdicts)}"
+    options.document.write_text(_with_table(options.document.read_text("utf-8"), written), "utf-8")
+    report.give("figures", {}, None, [_row(verdict) for verdict in verdicts])
+    return 0 if all(verdict.good for verdict in verdicts) else 1
+
+
+def _run(name: str, folder: Path, *, first: bool) -> None:
+    """An old result must not stand for a run that failed, so it goes first."""
+    file = folder / f"{name}.json"
+    file.unlink(missing_ok=True)
+    words = shlex.split(RUNS[name])
+    extra = ["--first-on-core"] if first and words[0] in _STORMS else []
+    print(f"-- {name}: python -m bench {shlex.join([*words, *extra])}", flush=True)
+    subprocess.run([sys.executable, "-m", "bench", *words, *extra, "--json", str(file)], check=False)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    files = ((name, folder / f"{name}.json") for name in RUNS)
+    return {name: json.loads(file.read_text("utf-8")) for name, file in files if file.exists()}
+
+
+def _circumstances(results: Mapping[str, Any]) -> str:
+    """What the numbers were taken on; more than one line where the runs differ."""
+    seen: dict[str, list[str]] = {}
+    for name, result in results.items():
+        about = result["machine"]
+        words = (
+            f"{about['cores']} cores of {about['cpu']}, {about['memory_gb']} GB, kernel {about['kernel']}, "
+            f"Python {about['python']}, {about['date']}"
+        )
+        seen.setdefault(words, []).append(f"{name} {about['load_average']:.1f}")
+    return "\n".join(
+        f"{words}; load average before each run: {', '.join(runs)}." for words, runs in seen.items()
+    )
+
+
+def _with_table(document: str, table: str) -> str:
+    """Raises ValueError when the document has no place for it."""
+    head, begin, rest = document.partition(_BEGIN)
+    _, end, tail = rest.partition(_END)
+    if not begin or not end:
+        raise ValueError(f"the document lacks the lines {_BEGIN!r} and {_END!r}")
+    return f"{head}{_BEGIN}\n{table}\n{_END}{tail}"
+
+
+def _row(verdict: figures.Verdict) -> report.Row:
+    figure = verdict.figure
+    value = "no result" if verdict.value is None else f"{verdict.value:.4g} {figure.unit}"
+    sign = ">=" if figure.at_least else "<="
+    return figure.what, f"{value}  ({sign} {figure.bound:g})  {'' if verdict.good else 'MISSED'}"

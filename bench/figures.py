@@ -1,0 +1,207 @@
+"""The figures that were promised, where each is found in the results of `python -m bench all`, and its bound.
+
+A figure is judged on the number itself, never on a rounded one; one whose run is missing counts as missed.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Results = Mapping[str, Mapping[str, Any]]
+"""By name of the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """`run` names where it is measured; `bound` is an upper one unless `at_least`."""
+
+    what: str
+    run: str
+    measure: Callable[[Results], float]
+    bound: float
+    unit: str = ""
+    at_least: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`value` is None when the run gave none."""
+
+    figure: Figure
+    value: float | None
+
+    @property
+    def good(self) -> bool:
+        if self.value is None:
+            return False
+        return self.value >= self.figure.bound if self.figure.at_least else self.value <= self.figure.bound
+
+
+def _at(run: str, *path: str | int) -> Callable[[Results], float]:
+    def measure(results: Results) -> float:
+        found: Any = results[run]
+        for step in path:
+            found = found[step]
+        return float(found)
+
+    return measure
+
+
+def _thousandths(measure: Callable[[Results], float]) -> Callable[[Results], float]:
+    """Seconds as milliseconds."""
+    return lambda results: measure(results) * 1e3
+
+
+def _missing(run: str, what: str) -> Callable[[Results], float]:
+    """Services that did not get there."""
+    return lambda results: results[run]["services"] - results[run][what]["count"]
+
+
+def _per_second(results: Results) -> float:
+    run = results["real-unpaced"]
+    return float(run["migrated"]["count"] / run["migrated"]["all_s"])
+
+
+def _longer(results: Results) -> float:
+    return float(results["stagger-100"]["migrated"]["all_s"] - results["stagger-0"]["migrated"]["all_s"])
+
+
+def _growth(*path: str) -> Callable[[Results], float]:
+    """Per cent by which a thousand services cost more each than a hundred."""
+    return lambda results: (_at("scale-1000", *path)(results) / _at("scale-100", *path)(results) - 1) * 100
+
+
+def _lost(results: Results) -> float:
+    """Over all storms on the simulated cluster, which has a data plane."""
+    storms = ("burst", "stagger-0", "stagger-100", "scale-100", "scale-1000")
+    return float(sum(results[run]["data_plane"]["lost_for_nothing"] for run in storms))
+
+
+FIGURES: tuple[Figure, ...] = (
+    Figure("60 services on a real API server: not migrated", "real", _missing("real", "migrated"), 0),
+    Figure("the same: not Ready", "real", _missing("real", "ready"), 0),
+    Figure("the same: time until all are migrated", "real", _at("real", "migrated", "all_s"), 20, "s"),
+    Figure("the same: time until all are Ready", "real", _at("real", "ready", "all_s"), 20, "s"),
+    Figure(
+        "conversions p99, as the API server sees them",
+        "real",
+        _thousandths(_at("real", "conversions", "p99")),
+        50,
+        "ms",
+    ),
+    Figure(
+        "conversions p99, as the webhook sees them",
+        "real",
+        _thousandths(_at("real", "conversions", "webhook_p99_s")),
+        50,
+        "ms",
+    ),
+    Figure("conversions that failed", "real", _at("real", "conversions", "failures"), 0),
+    Figure("conversions per service", "real", _at("real", "conversions", "per_service"), 6),
+    Figure(
+        "API calls per service, without events", "real", _at("real", "calls_per_service", "without_events"), 26
+    ),
+    Figure("API calls per service, with events", "real", _at("real", "calls_per_service", "with_events"), 40),
+    Figure("CPU per service", "real", _at("real", "cpu_s_per_service"), 0.12, "s"),
+    Figure("writes in the quiet minute after", "real", _at("real", "quiet", "writes"), 0),
+    Figure("services per second without pacing", "real-unpaced", _per_second, 4, "/s", at_least=True),
+    Figure(
+        "300 services, 700 readers at once: conversions in flight",
+        "burst",
+        _at("burst", "conversions", "max_in_flight"),
+        700,
+        at_least=True,
+    ),
+    Figure("the same: conversions that failed", "burst", _at("burst", "conversions", "failures"), 0),
+    Figure("the same: reads that failed", "burst", _at("burst", "readers", "failures"), 0),
+    Figure("the same: slowest conversion", "burst", _at("burst", "conversions", "max"), 2, "s"),
+    Figure("the same: not migrated", "burst", _missing("burst", "migrated"), 0),
+    Figure("300 services: longer for a stagger of 100 ms", "stagger-100", _longer, 2.5, "s"),
+    Figure(
+        "CPU per service, 1,000 against 100 services", "scale-1000", _growth("cpu_s_per_service"), 20, "% more"
+    ),
+    Figure(
+        "API calls per service, 1,000 against 100 services",
+        "scale-1000",
+        _growth("calls_per_service", "without_events"),
+        20,
+        "% more",
+    ),
+    Figure("requests that the data plane lost for nothing, all storms", "burst", _lost, 0),
+    Figure("plan of one service with all children, median", "plan", _at("plan", "fresh", "plan", "median_ms"), 3, "ms"),
+    Figure("plan of a settled service, median", "plan", _at("plan", "settled", "plan", "median_ms"), 3, "ms"),
+    Figure(
+        "memory of 1,000 cached services beyond idle, after their storm",
+        "memory",
+        _at("memory", "beyond_idle_mb", "after_the_storm"),
+        150,
+        "MB",
+    ),
+    Figure(
+        "the same of a controller started on them",
+        "memory",
+        _at("memory", "beyond_idle_mb", "started_on_the_fleet"),
+        150,
+        "MB",
+    ),
+    Figure("what that one writes", "memory", _at("memory", "writes_of_the_second"), 0),
+    Figure("losses in 100,000 conversions", "convert", _at("convert", "losses", "losses"), 0),
+    Figure("conversion of one object over TLS, p99", "convert", _at("convert", "server", "one_object", "p99_ms"), 10, "ms"),
+    Figure(
+        "list of 1,500 objects of 10 kB, slowest of 3",
+        "convert",
+        _at("convert", "server", "lists", 0, "slowest_ms"),
+        300,
+        "ms",
+    ),
+    Figure(
+        "list of 10,000 objects of 10 kB, slowest of 3",
+        "convert",
+        _at("convert", "server", "lists", 1, "slowest_ms"),
+        2000,
+        "ms",
+    ),
+    Figure(
+        "longest wait of a small call beside the latter",
+        "convert",
+        _at("convert", "server", "lists", 1, "small_call_beside_max_ms"),
+        150,
+        "ms",
+    ),
+    Figure(
+        "peak memory by size of the review",
+        "convert",
+        _at("convert", "server", "lists", 1, "memory_by_review"),
+        4,
+        "x",
+    ),
+)  # fmt: skip
+
+
+def judge(results: Results) -> list[Verdict]:
+    """Every figure, in the order of the list."""
+    return [Verdict(figure, _value(figure, results)) for figure in FIGURES]
+
+
+def _value(figure: Figure, results: Results) -> float | None:
+    try:
+        return figure.measure(results)
+    except (KeyError, IndexError, ZeroDivisionError):
+        return None
+
+
+def markdown(verdicts: Iterable[Verdict]) -> str:
+    """The table of docs/benchmarks.md."""
+    lines = ["| Figure | Run | Bound | Measured | |", "|---|---|---|---|---|"]
+    for verdict in verdicts:
+        figure = verdict.figure
+        bound = f"{'≥' if figure.at_least else '≤'} {figure.bound:g} {figure.unit}".strip()
+        measured = "no result" if verdict.value is None else f"{_shown(verdict.value)} {figure.unit}".strip()
+        lines.append(
+            f"| {figure.what} | {figure.run} | {bound} | {measured} | {'met' if verdict.good else '**missed**'} |"
+        )
+    return "\n".join(lines)
+
+
+def _shown(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"

@@ -1,0 +1,67 @@
+"""The figures of the bench: judged against their bounds, and shown where people read them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import all as everything
+from bench import figures
+from bench.figures import Figure, Verdict
+
+
+def test_every_figure_belongs_to_a_run() -> None:
+    assert {figure.run for figure in figures.FIGURES} == set(everything.RUNS) - {"stagger-0", "scale-100"}
+
+
+@pytest.mark.parametrize(
+    ("value", "at_least", "good"),
+    [(5, False, True), (5.001, False, False), (4, False, True), (4.999, True, False), (5, True, True), (None, True, False)],
+)  # fmt: skip
+def test_a_figure_is_good_up_to_its_bound_and_missed_without_a_value(
+    value: float | None, at_least: bool, good: bool
+) -> None:
+    verdict = Verdict(Figure("what", "run", lambda _: 0.0, 5, at_least=at_least), value)
+    assert verdict.good is good
+
+
+def test_runs_that_gave_nothing_leave_their_figures_missed() -> None:
+    verdicts = figures.judge({})
+    assert len(verdicts) == len(figures.FIGURES)
+    assert not any(verdict.good for verdict in verdicts)
+
+
+def test_figures_that_compare_two_runs_need_both() -> None:
+    def storm(seconds: float, cpu: float) -> dict[str, Any]:
+        return {"migrated": {"all_s": seconds}, "cpu_s_per_service": cpu}
+
+    results = {
+        "stagger-0": storm(10, 0),
+        "stagger-100": storm(12.6, 0),
+        "scale-100": storm(1, 0.1),
+        "scale-1000": storm(1, 0.119),
+    }
+    found = {verdict.figure.what: verdict for verdict in figures.judge(results)}
+    longer = found["300 services: longer for a stagger of 100 ms"]
+    assert longer.value == pytest.approx(2.6)
+    assert not longer.good
+    growth = found["CPU per service, 1,000 against 100 services"]
+    assert growth.value == pytest.approx(19)
+    assert growth.good
+    del results["scale-100"]
+    found = {verdict.figure.what: verdict for verdict in figures.judge(results)}
+    assert found["CPU per service, 1,000 against 100 services"].value is None
+
+
+def test_the_table_in_the_document_is_replaced_and_nothing_else(tmp_path: Path) -> None:
+    document = tmp_path / "benchmarks.md"
+    text = (Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md").read_text("utf-8")
+    document.write_text(text, "utf-8")
+    options = ["--judge-only", "--results", str(tmp_path), "--document", str(document)]
+    assert everything.main(options) == 1
+    written = document.read_text("utf-8")
+    assert written.count("no result") == len(figures.FIGURES)
+    assert written.partition("<!-- figures")[0] == text.partition("<!-- figures")[0]
+    assert written.partition("<!-- end")[2] == text.partition("<!-- end")[2]
+    assert everything.main(options) == 1
+    assert document.read_text("utf-8") == written
