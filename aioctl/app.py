@@ -134,17 +134,22 @@ def observers_of(metrics: Metrics, progress: Progress) -> Observers:
 
 
 async def run(settings: Settings, *, kubeconfig: str = "", stop: anyio.Event | None = None) -> None:
-    """Runs the program until SIGTERM or `stop`. Raises ConfigError, LeadershipLost or the error of a part that crashed."""
+    """Runs the program until SIGTERM or `stop`.
+
+    Raises ConfigError, ListenError, LeadershipLost, or the error of the part that crashed.
+    """
     config = await load_config(kubeconfig)
     log.info("cluster", server=config.server, source=config.source)
     application = Application(settings, config)
     ended = stop or anyio.Event()
-    async with anyio.create_task_group() as group:
-        group.start_soon(_stop_on_signal, ended)
-        try:
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(_stop_on_signal, ended)
             await application.run(ended)
-        finally:
             group.cancel_scope.cancel()
+    except ExceptionGroup as errors:
+        # Only one of the two can fail; who calls wants its error, not a group of one.
+        raise errors.exceptions[0] from None
 
 
 async def _stop_on_signal(ended: anyio.Event) -> None:

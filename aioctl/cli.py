@@ -27,6 +27,7 @@ def run(kubeconfig: str) -> None:
     from aioctl import app, logs
     from aioctl.kube.config import ConfigError
     from aioctl.kube.lease import LeadershipLost
+    from aioctl.serving.http_server import ListenError
     from aioctl.settings import SettingsError, load
 
     try:
@@ -40,7 +41,7 @@ def run(kubeconfig: str) -> None:
     log.info("starting", version=__version__, namespace=settings.namespace, workers=settings.workers)
     try:
         anyio.run(lambda: app.run(settings, kubeconfig=kubeconfig))
-    except ConfigError as error:
+    except (ConfigError, ListenError) as error:
         raise click.ClickException(str(error)) from error
     except LeadershipLost as error:
         log.error("leadership lost, leaving so that the pod starts anew", error=str(error))  # noqa: TRY400  no trace needed

@@ -7,6 +7,7 @@ Durations are numbers of seconds, booleans `true` or `false`. A value that canno
 
 import difflib
 import ipaddress
+import itertools
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -238,6 +239,20 @@ class Settings(BaseModel):
     @classmethod
     def _any_case(cls, value: Any) -> Any:
         return value.strip().lower() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _ports_apart(self) -> Self:
+        listeners = [
+            (name, getattr(self, f"{name}_host"), getattr(self, f"{name}_port"))
+            for name in ("webhook", "metrics", "health")
+        ]
+        for (one, host, port), (other, other_host, other_port) in itertools.combinations(listeners, 2):
+            if port and port == other_port and (host == other_host or not host or not other_host):
+                raise ValueError(
+                    f"{variable_of(f'{one}_port')} and {variable_of(f'{other}_port')} are both {port}: "
+                    "each server needs a port of its own"
+                )
+        return self
 
     @model_validator(mode="after")
     def _lease_times_in_order(self) -> Self:

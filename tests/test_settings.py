@@ -81,6 +81,19 @@ def test_every_wrong_value_gets_its_own_line() -> None:
     ]
 
 
+def test_two_servers_on_one_port_are_refused() -> None:
+    with pytest.raises(SettingsError, match="AIOCTL_METRICS_PORT and AIOCTL_HEALTH_PORT are both 8081"):
+        load({"AIOCTL_METRICS_PORT": "8081"})
+    load({"AIOCTL_METRICS_PORT": "0", "AIOCTL_HEALTH_PORT": "0", "AIOCTL_WEBHOOK_PORT": "0"})
+    load(
+        {
+            "AIOCTL_METRICS_PORT": "8081",
+            "AIOCTL_METRICS_HOST": "127.0.0.2",
+            "AIOCTL_HEALTH_HOST": "127.0.0.1",
+        }
+    )
+
+
 def test_lease_times_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(SettingsError, match="AIOCTL_LEASE_DURATION=5, AIOCTL_RENEW_DEADLINE=10"):
         load({"AIOCTL_LEASE_DURATION": "5"})

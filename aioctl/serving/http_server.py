@@ -139,6 +139,10 @@ class Connection(RequestHandler):
             transport.abort()  # a polite TLS goodbye would wait for a client that does not talk
 
 
+class ListenError(Exception):
+    """The address cannot be bound; says which, and why."""
+
+
 class HttpServer:
     """One listening socket and its connections. `tls` None serves plain HTTP."""
 
@@ -174,7 +178,7 @@ class HttpServer:
         return self._limits.connections - self._room.value
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Serves until cancelled, then drains. Raises OSError when the address cannot be bound.
+        """Serves until cancelled, then drains. Raises ListenError when the address cannot be bound.
 
         Started as soon as it listens; without a certificate as soon as the address is bound: until there is one, it
         refuses connections, and those who wait for the start must not wait for a certificate.
@@ -328,7 +332,7 @@ def _bound(host: str, port: int) -> socket.socket:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
         listener.setblocking(False)
         listener.bind((host, port))
-    except BaseException:
+    except OSError as error:
         listener.close()
-        raise
+        raise ListenError(f"cannot listen on {host or '*'}:{port}: {error.strerror}") from error
     return listener

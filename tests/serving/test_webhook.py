@@ -12,6 +12,7 @@ from anyio.streams.tls import TLSAttribute, TLSStream
 
 from aioctl.engine.turnstile import Turnstile
 from aioctl.serving.certificates import LiveCertificate
+from aioctl.serving.http_server import ListenError
 from aioctl.serving.limits import Limits
 from aioctl.serving.webhook import Answer, Call, Handler, WebhookServer
 from tests.serving.support import PATIENCE, Ca, Echo, Recorder, client, running, until
@@ -335,7 +336,7 @@ async def test_a_port_in_use_stops_the_start(ca: Ca) -> None:
     first = server(ca)
     async with running(first):
         second = WebhookServer("127.0.0.1", first.port, ca.live(), {}, limits=LIMITS, turnstile=Turnstile())
-        with pytest.raises(OSError, match="in use"):
+        with pytest.raises(ListenError, match=rf"127\.0\.0\.1:{first.port}: Address already in use"):
             await second.run()
 
 
