@@ -15,6 +15,25 @@ from aioctl.api.objects import Object, dig, name_of, namespace_of
 # What the API server fills in where a route has no rules (spec 10 section 2.5).
 _DEFAULT_RULES = [{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]}]
 
+_MODELS = frozenset({"model", "adapters"})
+_POD = dict.fromkeys(("hostNetwork", "hostPID", "hostIPC"), False)
+_CONTAINER = dict.fromkeys(("stdin", "stdinOnce", "tty"), False)
+_PROBE = dict.fromkeys(
+    ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"), 0
+)
+_ALWAYS_THERE: Mapping[str, Mapping[str, Any]] = {
+    "parallelism": {"expert": False},
+    **dict.fromkeys(("template", "worker"), _POD),
+    **dict.fromkeys(("containers", "initContainers"), _CONTAINER),
+    **dict.fromkeys(("livenessProbe", "readinessProbe", "startupProbe"), _PROBE),
+    "volumeMounts": {"readOnly": False},
+    "ports": {"hostPort": 0},
+    # Pointers to structs: there or not, also when they say nothing (spec 10 section 3.9 item 9).
+    **dict.fromkeys(("router", "route", "http", "gateway", "ingress", "scheduler", "pool"), {"": True}),
+    **dict.fromkeys(("prefill", "lora", "emptyDir"), {"": True}),
+}
+"""By the name of an object, or of the list it stands in: its fields that are no pointers in Go (spec 40 section 14.1)."""
+
 
 def _of_old_version(obj: Object) -> Sequence[str]:
     if obj.get("apiVersion") != V1ALPHA1:
@@ -56,24 +75,25 @@ def _url(uri: Any) -> Any:
         return uri
 
 
-def _with_urls(model: Any) -> Any:
-    """The model, or an adapter, with a text for its URI even where there is none: only equal URLs are equal."""
-    if not isinstance(model, Mapping):
-        return model
-    marked = {**model, "uri": f"URL {_url(model.get('uri') or '')}"}
-    adapters = dig(model, "lora", "adapters")
-    if isinstance(adapters, list):
-        marked["lora"] = {**model["lora"], "adapters": [_with_urls(adapter) for adapter in adapters]}
-    return marked
+def _as_go_compares(value: Any, key: str = "") -> Any:
+    """The value with the fields that Go's types always have: they are never "not set", so adding to them is a change."""
+    if isinstance(value, list):
+        return [_as_go_compares(item, key) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    parts = {name: _as_go_compares(part, name) for name, part in value.items() if part is not None}
+    if key in _MODELS:
+        parts["uri"] = f"URL {_url(parts.get('uri') or '')}"
+    return {**_ALWAYS_THERE.get(key, {}), **parts}
 
 
 def _comparable(config: Object) -> Any:
     spec = dig(config, "spec") or {}
-    return {**spec, "model": _with_urls(spec.get("model") or {})} if isinstance(spec, Mapping) else spec
+    return _as_go_compares({**spec, "model": spec.get("model") or {}}) if isinstance(spec, Mapping) else spec
 
 
 def of_config_update(new: Object, old: Object) -> list[str]:
-    """A preset, known by its name in any namespace, loses or changes something; additions are fine, but for URLs."""
+    """A preset, known by its name in any namespace, loses or changes something; additions are fine."""
     if name_of(new) not in WELL_KNOWN_CONFIGS or derivative(_comparable(old), _comparable(new)):
         return []
     advice = "Consider creating a custom config instead"

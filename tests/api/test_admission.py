@@ -190,6 +190,14 @@ def test_an_api_error_of_the_check_comes_back_with_its_own_status() -> None:
     assert verdict(response) == (False, 404, "configmaps not found")
 
 
+def containers(*given: Mapping[str, Any]) -> dict[str, Any]:
+    return {"template": {"containers": [*given]}}
+
+
+def limited(cpu: str) -> dict[str, Any]:
+    return {"name": "a", "resources": {"limits": {"cpu": cpu}}}
+
+
 def adapters(*given: Mapping[str, Any]) -> dict[str, Any]:
     return {"model": {"lora": {"adapters": [*given]}}}
 
@@ -213,6 +221,17 @@ def test_a_config_being_deleted_is_not_judged() -> None:
         (PRESET, adapters({"name": "a"}), adapters({"name": "a", "uri": "hf://a"}), True),
         (PRESET, adapters({"name": "a"}), adapters({"name": "a"}, {"uri": "hf://b"}), False),
         (PRESET, {"baseRefs": []}, {}, False),
+        (PRESET, {"worker": {}}, {}, True),
+        (PRESET, {"router": {"scheduler": {}}}, {"router": {}}, True),
+        (PRESET, {"router": {}}, {"router": {"scheduler": {}}}, False),
+        (PRESET, {}, {"worker": {"hostNetwork": True}}, False),
+        (PRESET, {"worker": {"hostname": "h"}}, {"worker": {"hostname": "h", "hostNetwork": True}}, True),
+        (PRESET, {"worker": {"hostname": "h", "hostPID": False}}, {"worker": {"hostname": "h"}}, False),
+        (PRESET, {"parallelism": {"data": 1}}, {"parallelism": {"data": 1, "tensor": 2}}, False),
+        (PRESET, {"parallelism": {"data": 1}}, {"parallelism": {"data": 1, "expert": True}}, True),
+        (PRESET, containers({"name": "a"}), containers({"name": "a", "image": "i"}, {"name": "b"}), False),
+        (PRESET, containers({"name": "a"}), containers({"name": "a", "tty": True}), True),
+        (PRESET, containers(limited("1000m")), containers(limited("1")), False),
         ("own", {"replicas": 1}, {"replicas": 2}, False),
         ("kserve-config-llm-worker-pipeline-parallel", {"replicas": 1}, {"replicas": 2}, False),
     ],
