@@ -1,40 +1,83 @@
 """Accounts that users name: what the controller does not watch is read, whatever it is called."""
 
+from typing import Any
+
+import anyio
+
 from aioctl import shipped
 from aioctl.api import kinds
 from aioctl.api.objects import dig
+from aioctl.metrics import CONTROLLER
 from aioctl.sim import seed
-from tests.controller.world import NAMESPACE, world
+from tests.controller.world import NAMESPACE, World, world
 from tests.support.virtual_time import virtual_time
 
 OURS = "one-kserve"
 """The name of the account that a routing sidecar of service `one` would get."""
 
 
+async def furnish(stage: World) -> None:
+    for obj in seed.world():
+        await stage.cluster.create(obj, client="user")
+    for preset in shipped.objects(shipped.presets_folder()):
+        await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
+
+
+async def create_account(stage: World, name: str, *secrets: str) -> dict[str, Any]:
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": name},
+        "secrets": [{"name": secret} for secret in secrets],
+    }
+    return await stage.user.create(kinds.SERVICE_ACCOUNT, NAMESPACE, account)
+
+
+def service(account: str) -> dict[str, Any]:
+    return {
+        "apiVersion": kinds.V1ALPHA2,
+        "kind": kinds.SERVICE.kind,
+        "metadata": {"name": "one", "namespace": NAMESPACE},
+        "spec": {
+            "model": {"uri": "hf://facebook/opt-125m"},
+            "template": {"serviceAccountName": account, "containers": [{"name": "main"}]},
+        },
+    }
+
+
+async def until_deployed(stage: World, account: str) -> None:
+    async def is_deployed() -> bool:
+        deployment = await stage.find(kinds.DEPLOYMENT, "one-kserve")
+        return bool(dig(deployment, "spec", "template", "spec", "serviceAccountName") == account)
+
+    await stage.until(is_deployed)
+
+
 @virtual_time
 async def test_a_users_account_is_found_under_a_name_that_we_would_give() -> None:
     async with world() as stage:
-        for obj in seed.world():
-            await stage.cluster.create(obj, client="user")
-        for preset in shipped.objects(shipped.presets_folder()):
-            await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
-        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": OURS}}
-        made = await stage.user.create(kinds.SERVICE_ACCOUNT, NAMESPACE, account)
-        service = {
-            "apiVersion": kinds.V1ALPHA2,
-            "kind": kinds.SERVICE.kind,
-            "metadata": {"name": "one", "namespace": NAMESPACE},
-            "spec": {
-                "model": {"uri": "hf://facebook/opt-125m"},
-                "template": {"serviceAccountName": OURS, "containers": [{"name": "main"}]},
-            },
-        }
-
-        async def is_deployed() -> bool:
-            deployment = await stage.find(kinds.DEPLOYMENT, "one-kserve")
-            return bool(dig(deployment, "spec", "template", "spec", "serviceAccountName") == OURS)
-
+        await furnish(stage)
+        made = await create_account(stage, OURS)
         async with stage.running(stage.controller()):
-            await stage.user.create(kinds.SERVICE, NAMESPACE, service)
-            await stage.until(is_deployed)
+            await stage.user.create(kinds.SERVICE, NAMESPACE, service(OURS))
+            await until_deployed(stage, OURS)
         assert await stage.find(kinds.SERVICE_ACCOUNT, OURS) == made
+
+
+@virtual_time
+async def test_an_account_with_many_secrets_is_read_without_a_failed_reconcile() -> None:
+    secrets = [f"secret-{number}" for number in range(6)]
+    async with world() as stage:
+        await furnish(stage)
+        await create_account(stage, "mine", *secrets)
+        for name in secrets:
+            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}
+            await stage.user.create(kinds.SECRET, NAMESPACE, secret)
+        async with stage.running(stage.controller()):
+            await stage.user.create(kinds.SERVICE, NAMESPACE, service("mine"))
+            await until_deployed(stage, "mine")
+            await anyio.sleep(5)
+        # The next process has nothing to write, so it makes one plan.
+        async with stage.running(stage.controller()):
+            await anyio.sleep(5)
+        assert stage.metrics.reconcile_errors.labels(CONTROLLER)._value.get() == 0

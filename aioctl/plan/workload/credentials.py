@@ -36,9 +36,12 @@ def attach_credentials(ctx: Context, pod: Item, container: Item, account: Object
             return
     if _ROLE_ARN in annotations_of(account):
         append(container, "env", *s3.variables(annotations_of(account), {}, ctx.config.credentials.s3))
-    for name in _secret_names(ctx, account):
+    wanted = _secret_names(ctx, account)
+    # All are asked for at once: nobody watches them, and each would cost a round of reading otherwise.
+    found = [ctx.obs.get(SECRET, ctx.namespace, name) for name in wanted]
+    for name, read in zip(wanted, found, strict=True):
         _check(name)
-        secret = need(ctx.obs.get(SECRET, ctx.namespace, name))
+        secret = need(read)
         if secret is None:
             raise PlanError(f'secrets "{name}" not found')
         _attach_secret(ctx, pod, container, secret)
