@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-real bench lint types fmt lock clean
+.PHONY: demo test test-real laws bench lint types fmt lock clean
 .DEFAULT_GOAL := test
 
 $(VENV)/.locked: requirements.lock pyproject.toml
