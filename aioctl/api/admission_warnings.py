@@ -21,6 +21,7 @@ _CONTAINER = dict.fromkeys(("stdin", "stdinOnce", "tty"), False)
 _PROBE = dict.fromkeys(
     ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"), 0
 )
+_PRESENT = {"": True}
 _ALWAYS_THERE: Mapping[str, Mapping[str, Any]] = {
     "parallelism": {"expert": False},
     **dict.fromkeys(("template", "worker"), _POD),
@@ -29,8 +30,8 @@ _ALWAYS_THERE: Mapping[str, Mapping[str, Any]] = {
     "volumeMounts": {"readOnly": False},
     "ports": {"hostPort": 0},
     # Pointers to structs: there or not, also when they say nothing (spec 10 section 3.9 item 9).
-    **dict.fromkeys(("router", "route", "http", "gateway", "ingress", "scheduler", "pool"), {"": True}),
-    **dict.fromkeys(("prefill", "lora", "emptyDir"), {"": True}),
+    **dict.fromkeys(("router", "route", "http", "gateway", "ingress", "scheduler", "pool"), _PRESENT),
+    **dict.fromkeys(("prefill", "lora", "emptyDir"), _PRESENT),
 }
 """By the name of an object, or of the list it stands in: its fields that are no pointers in Go (spec 40 section 14.1)."""
 
