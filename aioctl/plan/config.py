@@ -20,7 +20,11 @@ from aioctl.plan.template import parse as parse_template
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _OPTIONAL = ("cpuModelcar", "memoryModelcar")
-_BROKEN_TEMPLATE = ("unexpected EOF", "unexpected {{", "expected end", "missing value", "unclosed")
+_BROKEN_TEMPLATE = re.compile(
+    r'unexpected (EOF|\{\{|right paren|\. after term|"[{}@]")|expected end|missing value|unclosed|unterminated'
+    r"|comment ends|bad number|non executable command"
+    r'|function "(?!(call|ge|gt|html|index|js|le|len|lt|print|println|slice|urlquery)")'
+)
 """Reasons that make a path template invalid in Go too; what only our subset refuses is none of our business there."""
 
 
@@ -113,7 +117,7 @@ def _check_path_template(template: str, domain: str) -> None:
     try:
         parse_template(template)
     except ParseError as error:
-        if error.reason.startswith(_BROKEN_TEMPLATE):
+        if _BROKEN_TEMPLATE.match(error.reason):
             raise PlanError(prefix + error.reason) from error
     if not domain:
         raise PlanError("invalid ingress config - ingressDomain is required if pathTemplate is given")

@@ -112,6 +112,23 @@ GATEWAY_PREFIX = f"{INGRESS_PREFIX}invalid ingress config - kserveIngressGateway
             {**INGRESS, "pathTemplate": "/{{ if .Name }}", "ingressDomain": "d"},
             f"{INGRESS_PREFIX}invalid ingress config, unable to parse pathTemplate: ",
         ),
+        *(
+            (
+                {**INGRESS, "pathTemplate": template, "ingressDomain": "d"},
+                f"{INGRESS_PREFIX}invalid ingress config, unable to parse pathTemplate: template: path-template:1: "
+                + reason,
+            )
+            for template, reason in (
+                ("/{{ lower .Name }}", 'function "lower" not defined'),
+                ("/{{-.Name }}", 'bad number syntax: "-.N"'),
+                ("/{{ .Name) }}", "unexpected right paren"),
+                ("/{{ `x }}", "unterminated raw quoted string"),
+                ("/{{{ .Name }}", 'unexpected "{" in command'),
+                ("/{{/* x */ }}", "comment ends before closing delimiter"),
+                ("/{{ 1 | 2 }}", "non executable command in pipeline stage 2"),
+                ("/{{ `a`.B }}", "unexpected . after term"),
+            )
+        ),
         (
             {**INGRESS, "pathTemplate": "/{{ .Name }}"},
             f"{INGRESS_PREFIX}invalid ingress config - ingressDomain is required if pathTemplate is given",
@@ -122,8 +139,18 @@ def test_refused_ingress_settings(ingress: Any, text: str) -> None:
     assert refusal(config_map(ingress=ingress)).startswith(text)
 
 
-def test_a_path_template_beyond_our_subset_is_accepted() -> None:
-    parsed(ingress={**INGRESS, "pathTemplate": '/{{ printf "%s" .Name }}', "ingressDomain": "d"})
+@pytest.mark.parametrize(
+    "template",
+    [
+        '/{{ printf "%s)" .Name }}',
+        "/{{ index .Labels `a` | len }}",
+        "/{{ (index .A 1).B }}",
+        "/{{ range .A }}{{ . }}{{ end }}",
+        "/{{ $x := .Name }}{{ $x }}",
+    ],
+)
+def test_a_path_template_beyond_our_subset_is_accepted(template: str) -> None:
+    parsed(ingress={**INGRESS, "pathTemplate": template, "ingressDomain": "d"})
 
 
 STORAGE_PREFIX = "failed to convert InferenceServiceConfigMap to StorageInitializerConfig: "
