@@ -122,7 +122,7 @@ class Settings(BaseModel):
     )
     status_settle: Annotated[float, Field(ge=0, le=60)] = Field(
         0.5,
-        description="how long a readiness or a problem waits before it is written to the status; progress waits until it rests, three times that, at most ten times",
+        description="how long a readiness or a problem waits before it is written to the status; progress waits until it rests, three times that, at most twenty times",
     )
     migration_strategy: Strategy = Field(
         Strategy.WEIGHTED,
@@ -199,7 +199,7 @@ class Settings(BaseModel):
     )
     istio_ca_path: str = Field(
         "/var/run/secrets/kubernetes.io/serviceaccount/service-ca.crt",
-        description="CA file that DestinationRules name",
+        description="CA file that DestinationRules name; where no CA signed the certificates they do not verify",
     )
     cluster_domain: str = Field(
         "cluster.local",
