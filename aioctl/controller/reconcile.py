@@ -29,7 +29,7 @@ from aioctl.kube.events import regarding
 from aioctl.kube.expectations import Expectations
 from aioctl.plan import reconcile, routing, scheduler, status
 from aioctl.plan.migration import Decision
-from aioctl.plan.model import Outcome, Overlay, Plan, Policy
+from aioctl.plan.model import Outcome, Overlay, Plan, Policy, Step
 
 log = structlog.get_logger(__name__)
 
@@ -97,6 +97,9 @@ class Reconciler:
         if is_deleting(run.service):
             return self._result(run, None)
         self._warn(key, run.plan)
+        if run.outcome.failed is not None:
+            note = f"Reconciliation failed: {_failure(run.outcome.failed, run.outcome.error)}"
+            self.recorder.event(regarding(run.service), "Warning", "Error", note)
         decision = status.migration_of(run.plan, run.view)
         if decision is not None:
             self.progress.observed(key, decision, _gateways(run.plan))
@@ -200,12 +203,7 @@ class Reconciler:
     def _result(self, run: _Run, status_wait: float | None) -> Result:
         outcome = run.outcome
         if outcome.failed is not None:
-            text = f"{outcome.failed.outer}{outcome.failed.inner}{outcome.error}"
-            if not is_deleting(run.service):
-                self.recorder.event(
-                    regarding(run.service), "Warning", "Error", f"Reconciliation failed: {text}"
-                )
-            return Failed(ReconcileError(text))
+            return Failed(ReconcileError(_failure(outcome.failed, outcome.error)))
         if run.conflict:
             return RequeueAfter(EXPECTATION_RETRY, quiet=True)
         if outcome.retry:
@@ -221,6 +219,10 @@ class Reconciler:
         self.applier.forget(key)
         self.decoded.forget(ObjectKey(key.namespace, names.tls_secret_name(key.name)))
         self.progress.gone(key)
+
+
+def _failure(step: Step, error: str) -> str:
+    return f"{step.outer}{step.inner}{error}"
 
 
 def _gateways(plan: Plan) -> frozenset[str]:

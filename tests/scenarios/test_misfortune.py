@@ -225,6 +225,26 @@ async def test_scenario_46_a_status_write_that_conflicts_is_repeated_and_nobody_
 
 
 @on_the_simulated_server
+async def test_a_failed_reconcile_is_told_though_its_status_cannot_be_written(stage: Stage) -> None:
+    scene = stage.scene
+    stage.cluster.faults.fail(
+        Match(verb="update", resource="llminferenceservices/status", client=CLIENT), BROKEN, times=0
+    )
+    await scene.create({"route": {"http": {"refs": [{"name": "nowhere"}]}}})
+    told = (
+        "Warning",
+        "Error",
+        f"Reconciliation failed: failed to reconcile networking: HTTPRoute {scene.namespace}/nowhere does not exist",
+    )
+
+    async def is_told() -> bool:
+        return told in await scene.events()
+
+    await scene.until(is_told)
+    assert await scene.condition("HTTPRoutesReady") == ("", "", "")
+
+
+@on_the_simulated_server
 async def test_a_pool_that_is_refused_again_and_again_is_tried_with_growing_pauses(stage: Stage) -> None:
     scene = stage.scene
     refusal = Match(verb="create", resource=POOL_V1.resource, client=CLIENT)
