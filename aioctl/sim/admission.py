@@ -89,6 +89,11 @@ class _Hook:
         )
 
 
+def warning_header(warnings: Iterable[str]) -> str:
+    """How warnings travel, with a success as with a refusal."""
+    return ", ".join(f'299 - "{text}"' for text in warnings)
+
+
 class Admission:
     """Asks the webhooks that the cluster's configurations name."""
 
@@ -110,7 +115,7 @@ class Admission:
         return self._parsed[1]
 
     async def review(self, attributes: Attributes) -> list[str]:
-        """Warnings of all webhooks. Raises StatusError when one refuses, or fails and may not be ignored."""
+        """Warnings of all webhooks. Raises StatusError, with the warnings, when one refuses, or fails and may not be ignored."""
         called = [(hook, at) for hook in self._hooks() if (at := hook.version_for(attributes)) is not None]
         if not called:
             return []
@@ -123,10 +128,13 @@ class Admission:
         async with anyio.create_task_group() as group:
             for index, (hook, at) in enumerate(called):
                 group.start_soon(ask, index, hook, at)
+        warnings = [warning for found, _ in answers for warning in found]
         for _, error in answers:
             if error is not None:
+                if warnings:
+                    error.headers["warning"] = warning_header(warnings)
                 raise error
-        return [warning for warnings, _ in answers for warning in warnings]
+        return warnings
 
     async def _versioned(
         self, attributes: Attributes, wanted: Iterable[GroupVersion]

@@ -15,7 +15,7 @@ import anyio.abc
 import msgspec
 
 from aioctl.sim import crds, discovery
-from aioctl.sim.admission import Admission
+from aioctl.sim.admission import Admission, warning_header
 from aioctl.sim.collector import Collector
 from aioctl.sim.conversion import Converter
 from aioctl.sim.core import CRDS, Core, WallClock
@@ -363,7 +363,7 @@ def _path(resource: Resource, at: GroupVersion, namespace: str) -> str:
 def _reply(collection: Collection, outcome: Outcome) -> SimReply:
     headers = dict(JSON_HEADERS)
     if outcome.warnings:
-        headers["warning"] = ", ".join(f'299 - "{text}"' for text in outcome.warnings)
+        headers["warning"] = warning_header(outcome.warnings)
     body = outcome.record.raw if outcome.record else _success(collection, outcome.removed)
     return SimReply(outcome.status, headers, body)
 

@@ -69,6 +69,12 @@ async def test_warnings_travel_in_headers() -> None:
     assert (answer.status, answer.headers["warning"]) == (201, '299 - "old field"')
 
 
+@virtual_time
+async def test_warnings_travel_with_a_refusal_too() -> None:
+    answer = await write(answering(allowed=False, status={"code": 403}, warnings=["old field", "trap"]))
+    assert (answer.status, answer.headers["warning"]) == (403, '299 - "old field", 299 - "trap"')
+
+
 async def _refuse_connection(body: bytes) -> bytes:
     raise HookFailure("connect: connection refused")
 
