@@ -17,7 +17,16 @@ from aioctl.plan.children import build, ensure, remove, under
 from aioctl.plan.gateways import any_istio, referenced_routes, route_key
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import Context, PlanError, Served, Write, need, need_list
-from aioctl.plan.routing import Mode, gateways_of, has_scheduler, mode, parent_gateways, route_spec
+from aioctl.plan.routing import (
+    Mode,
+    gateways_of,
+    has_scheduler,
+    is_pool_ref,
+    mode,
+    parent_gateways,
+    pool_names,
+    route_spec,
+)
 from aioctl.plan.workload.certificate import is_self_signed
 
 SHADOW_LABEL = "istio.io/inferencepool-name"
@@ -96,13 +105,29 @@ def _picker(ctx: Context) -> str:
 def _shadow_service(ctx: Context) -> str:
     """Name of the Service Istio made for the pool that has the traffic, empty when there is none yet.
 
-    Istio owns one such Service to each pool; the owner tells the generation. Otherwise the lowest name.
+    Istio owns one such Service to each pool; the owner tells the generation. Where that says nothing, or it cannot be told
+    which generation has the traffic, the lowest name.
     """
     pool = effective_pool_name(ctx.name, ctx.spec)
     found = need_list(ctx.obs.select(kinds.CORE_SERVICE, ctx.namespace, {SHADOW_LABEL: pool}))
-    active = POOL_GROUP_V1 if migration_of(ctx).locked else POOL_GROUP_V1ALPHA2
+    active = _active_group(ctx)
     ranked = sorted(found, key=lambda service: (not _belongs_to(service, active), name_of(service)))
     return name_of(ranked[0]) if ranked else ""
+
+
+def _active_group(ctx: Context) -> str:
+    """The generation that has the traffic; of users' routes the one they name, empty when they name both or none."""
+    if mode(ctx) is Mode.MANAGED:
+        return POOL_GROUP_V1 if migration_of(ctx).locked else POOL_GROUP_V1ALPHA2
+    pools = pool_names(ctx.name, ctx.spec)
+    groups = {
+        text(ref, "group")
+        for route in referenced_routes(ctx, ctx.obs)
+        for rule in sequence(route, "spec", "rules")
+        for ref in sequence(rule, "backendRefs")
+        if is_pool_ref(ref, pools)
+    }
+    return groups.pop() if len(groups) == 1 else ""
 
 
 def _belongs_to(service: Object, group: str) -> bool:

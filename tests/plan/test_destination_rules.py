@@ -209,6 +209,33 @@ def test_the_shadow_service_of_the_active_generation_is_preferred() -> None:
     assert host(world, SHADOW_RULE).startswith("a.")
 
 
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ([kinds.POOL_GROUP_V1], "b."),
+        ([kinds.POOL_GROUP_V1ALPHA2], "a."),
+        ([kinds.POOL_GROUP_V1, kinds.POOL_GROUP_V1ALPHA2], "a."),
+        ([], "a."),
+    ],
+)
+@pytest.mark.parametrize("swapped", [True, False])
+def test_the_shadow_service_behind_a_users_route_is_that_of_the_generation_it_names(
+    named: list[str], expected: str, *, swapped: bool
+) -> None:
+    world = istio({"route": {"http": {"refs": [{"name": "mine"}]}}, "scheduler": SCHEDULER})
+    refs = [{"group": group, "kind": "InferencePool", "name": V1.name, "port": 8000} for group in named]
+    spec = {"parentRefs": [{"namespace": GATEWAY[0], "name": GATEWAY[1]}], "rules": [{"backendRefs": refs}]}
+    world.put(kinds.HTTP_ROUTE, {"metadata": {"namespace": NS, "name": "mine"}, "spec": spec})
+    groups = [kinds.POOL_GROUP_V1ALPHA2, kinds.POOL_GROUP_V1]
+    if swapped:
+        groups.reverse()
+        expected = {"a.": "b.", "b.": "a."}[expected] if len(named) == 1 else expected
+    for name, group in zip("ab", groups, strict=True):
+        world.put(kinds.CORE_SERVICE, shadow(name, group))
+    world.reconcile()
+    assert host(world, SHADOW_RULE).startswith(expected)
+
+
 def external_pool(kind: kinds.Kind) -> dict[str, Any]:
     field = "endpointPickerRef" if kind == kinds.POOL_V1 else "extensionRef"
     return {
