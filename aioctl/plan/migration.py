@@ -34,7 +34,6 @@ class Reason(StrEnum):
     """Why a service is where it is. Values are part of the public face: metrics and conditions carry them."""
 
     NO_MANAGED_ROUTE = "NoManagedRoute"
-    ROUTE_NOT_CREATED = "RouteNotCreated"
     NO_SCHEDULER = "NoScheduler"
     LOCKED = "Locked"
     V1_POOL_READY = "V1PoolReady"
