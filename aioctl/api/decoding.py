@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aioctl.api import gourl
+from aioctl.api.kinds import V1ALPHA1
 from aioctl.api.objects import FieldError, Object, boolean, integer, mapping, sequence, text
 
 _INT32 = 2**31
@@ -36,14 +37,15 @@ def _url(obj: Object, *path: str) -> None:
     gourl.parse(text(obj, *path))
 
 
-def _check_model(model: Mapping[str, Any], at: str) -> None:
-    """A model or an adapter, which is one again; nesting goes to any depth."""
+def _check_model(model: Mapping[str, Any], at: str, fields: tuple[str, ...]) -> None:
+    """A model or an adapter, which is one again; nesting goes to any depth. `fields` hold text."""
     pending = [(at, model)]
     while pending:
         place, current = pending.pop(0)
         try:
             _url(current, "uri")
-            text(current, "name")
+            for name in fields:
+                text(current, name)
             pending += [(f"{place}.{inner}", item) for inner, item in _items(current, "lora", "adapters")]
         except FieldError as error:
             raise _within(place, error) from error
@@ -103,7 +105,8 @@ def check_decodable(obj: Object) -> None:
     """Raises Undecodable for the first field that Go's types would refuse, of either version and kind."""
     try:
         mapping(obj, "metadata")
-        _check_model(mapping(obj, "spec", "model"), "spec.model")
+        fields = ("name", "criticality") if obj.get("apiVersion") == V1ALPHA1 else ("name",)
+        _check_model(mapping(obj, "spec", "model"), "spec.model", fields)
         _check_workload(obj, "spec")
         _check_workload(obj, "spec", "prefill")
         _check_router(obj)

@@ -166,6 +166,15 @@ def test_what_go_cannot_decode_is_refused_naming_url_or_field(spec: dict[str, An
     assert str(caught.value) == text
 
 
+def test_the_criticality_of_an_adapter_is_text_where_there_is_such_a_field() -> None:
+    hub = service(model={"lora": {"adapters": [{"criticality": 5}]}})
+    check_decodable(hub)
+    with pytest.raises(
+        Undecodable, match=r"^spec\.model\.lora\.adapters\[0\]\.criticality: expected a string, got integer$"
+    ):
+        check_decodable({**hub, "apiVersion": "serving.kserve.io/v1alpha1"})
+
+
 def test_urls_of_the_status_are_checked_too() -> None:
     with pytest.raises(Undecodable, match="invalid port"):
         check_decodable({**service(), "status": {"addresses": [{"url": "http://a:b"}]}})
