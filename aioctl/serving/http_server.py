@@ -31,8 +31,10 @@ _LINGER: Final = 5.0
 """Seconds for which the rest of a refused body is read and dropped, so that the client can read the answer."""
 _TLS_CLOSE: Final = 2.0
 """Seconds for the client's part of closing TLS."""
-_FIRST_REQUEST_GRACE: Final = 1.0
-"""Seconds that a stopping server gives a connection just opened to send its request."""
+_LOST_CHECK: Final = 0.01
+_FAREWELL: Final = 1.0
+"""Seconds (at most half of the drain) in which a stopping server still answers what comes over open connections, and closes
+each with its answer. Go's client does not repeat a POST that it sent just when an idle connection was closed."""
 
 _no_access_log = logging.getLogger("aioctl.no-access-log")
 _no_access_log.setLevel(
@@ -72,7 +74,7 @@ class Connection(RequestHandler):
     being answered it is off, and between requests aiohttp's own idle timer runs.
     """
 
-    __slots__ = ("_answering", "_deadline", "_handler_of_loss", "_limit", "_on_timeout", "talked")
+    __slots__ = ("_answering", "_deadline", "_handler_of_loss", "_limit", "_on_timeout", "lost")
 
     def __init__(
         self,
@@ -95,8 +97,8 @@ class Connection(RequestHandler):
         self._on_timeout = on_timeout
         self._deadline: asyncio.TimerHandle | None = None
         self._answering = False
-        self.talked = anyio.Event()
-        """Set as soon as the first header is complete, or the connection is gone."""
+        self.lost = anyio.Event()
+        """Set as soon as the connection is gone."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -109,7 +111,7 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._disarm()
-        self.talked.set()
+        self.lost.set()
         super().connection_lost(exc)
         self._handler_of_loss()
 
@@ -117,7 +119,6 @@ class Connection(RequestHandler):
         """A header is complete and being answered."""
         self._answering = True
         self._disarm()
-        self.talked.set()
 
     def end(self) -> None:
         self._answering = False
@@ -308,17 +309,24 @@ class HttpServer:
             scope.deadline = self._end_by
 
     async def _drain(self, server: web.Server) -> None:
-        """Calls in flight end, new connections get their first answer, idle ones are closed; then the rest is cut."""
+        """Calls in flight end, open connections get one more answer, idle ones are closed; then the rest is cut."""
         with anyio.CancelScope(deadline=self._end_by):
-            with anyio.move_on_after(_FIRST_REQUEST_GRACE):
-                for connection in server.connections:
+            with anyio.move_on_after(min(_FAREWELL, self._limits.drain / 2)):
+                for connection in tuple(server.connections):
                     if isinstance(connection, Connection):
-                        await connection.talked.wait()
+                        await connection.lost.wait()
             server.pre_shutdown()
             await server.shutdown(self._limits.drain)
         for connection in server.connections:
             if connection.transport is not None:
                 connection.transport.abort()
+        await self._all_lost()
+
+    async def _all_lost(self) -> None:
+        """Goodbyes over TLS take a moment; a loop that ends before leaves their sockets open."""
+        with anyio.move_on_after(_TLS_CLOSE):
+            while self.connections:  # noqa: ASYNC110  connections are lost in callbacks
+                await anyio.sleep(_LOST_CHECK)
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -3,9 +3,11 @@
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import anyio
+import anyio.lowlevel
 import pytest
 from aiohttp import ClientError
 from anyio.streams.tls import TLSAttribute, TLSStream
@@ -282,6 +284,25 @@ async def test_calls_in_flight_are_answered_before_the_server_ends(ca: Ca) -> No
     assert closings == [(200, "close")] * 2
 
 
+async def test_a_call_over_an_idle_connection_is_answered_while_the_server_stops(ca: Ca) -> None:
+    webhook = server(ca, limits=LIMITS)
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as group:
+            await group.start(webhook.run)
+            async with await connected(webhook, ca) as stream:
+                await stream.send(WHOLE)
+                assert (await stream.receive()).startswith(b"HTTP/1.1 200")
+                group.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await until(lambda: not webhook.serving)
+                    for _ in range(100):  # whatever a stopping server does at once, it has done
+                        await anyio.lowlevel.checkpoint()
+                    await stream.send(WHOLE)
+                    answer = await stream.receive()
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in answer.lower()
+
+
 async def test_a_call_that_does_not_end_is_cut_when_the_drain_is_over(ca: Ca) -> None:
     echo = Echo(is_open=False)
     webhook = server(ca, echo, limits=replace(LIMITS, drain=0.05))
@@ -330,6 +351,18 @@ async def test_before_a_certificate_is_there_connections_are_refused(ca: Ca) -> 
         await until(lambda: webhook.serving)
         async with http.post("/convert", data=b"x") as answer:
             assert answer.status == 200
+
+
+async def test_after_the_stop_no_connection_is_open(ca: Ca) -> None:
+    webhook = server(ca)
+    async with AsyncExitStack() as clients:
+        async with running(webhook):
+            for _ in range(20):
+                stream = await clients.enter_async_context(await connected(webhook, ca))
+                await stream.send(WHOLE)
+                assert (await stream.receive()).startswith(b"HTTP/1.1 200")
+            assert webhook.connections == 20
+        assert webhook.connections == 0
 
 
 async def test_a_port_in_use_stops_the_start(ca: Ca) -> None:
