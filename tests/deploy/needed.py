@@ -36,6 +36,9 @@ CHILDREN = (
 )
 """What plans write. A child that stands in the way of a creation is read once, whoever made it."""
 
+SHARED = (kinds.POD_MONITOR, kinds.SERVICE_MONITOR)
+"""Only made for a whole namespace: what stands in their way counts as there, and is not read (spec 30 section 12)."""
+
 HANDED_OUT: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "the endpoint picker's role": scheduler._RULES,
     "the routing side-car's role": pods.SIDECAR_RULES,
@@ -72,7 +75,9 @@ def needed() -> set[Permission]:
         else:
             found |= set(on(watch.kind, "list", "watch"))
     for kind in CHILDREN:
-        found |= set(on(kind, "get", "create", "update", "delete"))
+        found |= set(on(kind, "create", "update", "delete"))
+        if kind not in SHARED:
+            found |= set(on(kind, "get"))
     for given in HANDED_OUT.values():
         found |= set(rules(given))
     event = Kind("", "v1", "Event", "events")
