@@ -75,6 +75,31 @@ def policy() -> RotationPolicy:
     return RotationPolicy(names, OVERLAP)
 
 
+def monitor_crd(kind: Kind) -> dict[str, Any]:
+    """The Prometheus operator's kind, without its schema."""
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    return {
+        "apiVersion": kinds.CRD.api_version,
+        "kind": kinds.CRD.kind,
+        "metadata": {"name": kind.resource},
+        "spec": {
+            "group": kind.group,
+            "scope": "Namespaced",
+            "names": {"kind": kind.kind, "plural": kind.plural},
+            "versions": [
+                {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+            ],
+        },
+    }
+
+
+MONITOR_CRDS = {
+    "apiVersion": "v1",
+    "kind": "List",
+    "items": [monitor_crd(kind) for kind in (kinds.POD_MONITOR, kinds.SERVICE_MONITOR)],
+}
+
+
 class Administrator(Api):
     """Waits as client-go does when it is asked to come again: a CRD's storage is set up anew after each change of it."""
 
@@ -106,6 +131,7 @@ class Installation:
 
     def _install(self, assets: Assets) -> Applied:
         self.kubectl.apply(*assets.crds)
+        self.kubectl.apply(documents=json.dumps(MONITOR_CRDS))
         applied = self.kubectl.apply(kustomize=DEPLOY / "base")
         self.kubectl.wait_until_served(applied)
         self.kubectl("create", "namespace", TEAM)
