@@ -212,11 +212,14 @@ def _workloads(ctx: Context, obs: Observation, made: ConditionSet, progress: _Pr
         return
     made.unset(c.WORKER_WORKLOAD_READY)
     made.unset(c.PREFILL_WORKER_WORKLOAD_READY)
+    root = {"spec": ctx.spec}
     if is_stopped(ctx.service):
         made.mark_false(c.MAIN_WORKLOAD_READY, *STOPPED)
-        made.unset(c.PREFILL_WORKLOAD_READY)
+        if present(root, "spec", "prefill"):
+            made.mark_false(c.PREFILL_WORKLOAD_READY, *STOPPED)
+        else:
+            made.unset(c.PREFILL_WORKLOAD_READY)
         return
-    root = {"spec": ctx.spec}
     if present(root, "spec", "worker"):
         where = (Part.MULTI_NODE, kinds.LEADER_WORKER_SET, "-kserve-mn")
     else:

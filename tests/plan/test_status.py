@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aioctl.api import kinds
+from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind
 from aioctl.plan import status
 from aioctl.plan.migration import Reason, State
@@ -223,6 +223,16 @@ def test_prefill_conditions_go_with_prefill() -> None:
     made = by_type(conclude(world, Plan(world.service, plan.steps, plan.context)))
     assert "PrefillWorkloadReady" not in made
     assert made["Ready"]["status"] == "True"
+
+
+@pytest.mark.parametrize("spec", [{}, {"prefill": {}}, {"prefill": {"worker": PODS}}])
+def test_a_stopped_service_says_so_for_every_workload_it_has(spec: dict[str, Any]) -> None:
+    world, plan = settled(MAIN, spec=spec)
+    world.annotate(names.STOP, "True")
+    made = by_type(conclude(world, plan))
+    found = {type_: entry["reason"] for type_, entry in made.items() if type_.endswith("WorkloadReady")}
+    wanted = ["MainWorkloadReady", "SchedulerWorkloadReady", *(["PrefillWorkloadReady"] if spec else [])]
+    assert found == dict.fromkeys(wanted, "Stopped")
 
 
 def test_the_scheduler_reports_its_deployment_and_goes_without_one() -> None:
