@@ -19,7 +19,7 @@ from aioctl.sim.admission import Admission, warning_header
 from aioctl.sim.collector import Collector
 from aioctl.sim.conversion import Converter
 from aioctl.sim.core import CRDS, Core, WallClock
-from aioctl.sim.errors import NoSuchPath, StatusError, internal, method_not_allowed
+from aioctl.sim.errors import NoSuchPath, StatusError, internal, method_not_allowed, too_large
 from aioctl.sim.facts import ABSENT_BY_DEFAULT, built_ins, custom_kinds
 from aioctl.sim.faults import Call, ConnectionLost, Faults, Match, StaleReads
 from aioctl.sim.reads import Reader
@@ -35,6 +35,8 @@ from aioctl.sim.writes import Outcome, Writer
 
 Observer = Callable[[Resource, Record, str], None]
 _VERB_OF = {"POST": "create", "PUT": "update", "PATCH": "patch"}
+MAX_BODY = 3 << 20
+"""Bytes of a request; the limit of kube-apiserver."""
 DEFAULT_WEBHOOK = {
     "service": {
         "namespace": "kserve",
@@ -205,6 +207,8 @@ class SimCluster:
             collection, version = self.core.find(target.at, target.plural)
             call = Call(call.verb, _title(collection, target), call.namespace, call.name, call.client)
             await self.faults.before(call)
+            if len(request.body) > MAX_BODY:
+                raise too_large(MAX_BODY)
             reply = await self._dispatch(collection, version, target, request, call)
             status = reply.status
         except StatusError as error:

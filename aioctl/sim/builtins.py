@@ -13,6 +13,8 @@ from aioctl.api import quantity
 from aioctl.sim.errors import Cause, bad_request, forbidden_field, invalid, invalid_value, required
 
 Object = dict[str, Any]
+MAX_DATA = 1 << 20
+"""Bytes of values in a ConfigMap or Secret."""
 
 
 def _dicts(value: Any) -> list[Object]:
@@ -231,11 +233,21 @@ def secret(new: Object, old: Object | None) -> None:
         ]
     if old is not None and old.get("type") != new["type"]:
         causes.append(invalid_value("type", new["type"], "field is immutable"))
+    if sum(len(base64.b64decode(value)) for value in (new.get("data") or {}).values()) > MAX_DATA:
+        causes.append(_too_long("data"))
     _refuse("Secret", "", new, causes + _immutable_findings(new, old))
 
 
 def config_map(new: Object, old: Object | None) -> None:
-    _refuse("ConfigMap", "", new, _immutable_findings(new, old))
+    values = [value for part in ("data", "binaryData") for value in (new.get(part) or {}).values()]
+    causes = []
+    if sum(len(str(value).encode()) for value in values) > MAX_DATA:
+        causes.append(_too_long("[]"))
+    _refuse("ConfigMap", "", new, causes + _immutable_findings(new, old))
+
+
+def _too_long(field: str) -> Cause:
+    return Cause(field, f"Too long: may not be more than {MAX_DATA} bytes", "FieldValueTooLong")
 
 
 def _immutable_findings(new: Object, old: Object | None) -> list[Cause]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from aioctl.sim.errors import NoSuchPath
+from aioctl.sim.errors import NoSuchPath, no_such_subresource
 from aioctl.sim.resources import GroupVersion, Resource
 
 _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
@@ -35,6 +35,8 @@ def document(path: str, resources: Iterable[Resource]) -> bytes:
             made: dict[str, Any] = VERSION
         case ["api"]:
             made = {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
+        case ["api", version] if version != "v1":
+            raise no_such_subresource()
         case ["api", version]:
             made = _resource_list(GroupVersion("", version), found)
         case ["apis"]:

@@ -174,6 +174,11 @@ def too_new(wanted: int, current: int) -> StatusError:
     return StatusError(504, "Timeout", text, details={"causes": causes, "retryAfterSeconds": 1})
 
 
+def too_large(limit: int) -> StatusError:
+    """A body over the limit in bytes."""
+    return StatusError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")
+
+
 def too_many_requests(retry_after: int = 1, message: str = "") -> StatusError:
     return StatusError(
         429,

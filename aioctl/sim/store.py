@@ -7,9 +7,13 @@ garbage collector. Nothing here knows HTTP, defaults or permissions.
 from collections.abc import Sequence
 
 from aioctl.sim.converted_views import ConvertedView, Translate
+from aioctl.sim.errors import plain_500
 from aioctl.sim.records import Change, Key, Record, record_of
 from aioctl.sim.resources import GroupVersion, Object, Resource
 from aioctl.sim.views import View
+
+MAX_OBJECT = 1_572_864
+"""Bytes of JSON; etcd's limit for one request is 1.5 MiB."""
 
 
 class Collection:
@@ -83,10 +87,12 @@ class Store:
         return self.revision + 1
 
     def put(self, collection: Collection, obj: Object, key: Key) -> Record:
-        """Writes a complete object at the next revision and tells everybody."""
+        """Writes a complete object at the next revision and tells everybody. Raises StatusError for one too large."""
+        record = record_of(obj, key, self.revision + 1)
+        if len(record.raw) > MAX_OBJECT:
+            raise plain_500("etcdserver: request is too large")
         self.revision += 1
         old = collection.records.get(key)
-        record = record_of(obj, key, self.revision)
         if old is not None:
             self._unindex(collection, old)
         self._index(collection, record)

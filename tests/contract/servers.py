@@ -4,6 +4,7 @@
 can be told to answer badly. The simulated server is a process (`python -m aioctl.sim`), the real one a kube-apiserver.
 """
 
+import base64
 import contextlib
 import http.client
 import itertools
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -36,6 +38,7 @@ from aioctl.serving.limits import Limits
 from aioctl.serving.webhook import Answer as HookAnswer
 from aioctl.serving.webhook import Call, Handler, WebhookServer
 from aioctl.sim.hooks import conversion_patch, validating_configurations
+from aioctl.sim.reads import KEPT_LISTS
 from tests.real.build import Assets
 from tests.real.kubectl import prepared
 from tests.support.real_world import CRDS, Webhooks
@@ -136,6 +139,8 @@ class Server:
     kubeconfig: Path
     tls: ssl.SSLContext | None = None
     token: str = ""
+    etcd: str = ""
+    """Address of the real server's store."""
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def __call__(
@@ -183,6 +188,19 @@ class Server:
         )
         assert made.status == 201, made.body
         return name
+
+    def forget_pages(self, path: str) -> str:
+        """A token for the second page of a list that the server does not remember."""
+        if not self.etcd:
+            token: str = self("GET", path, limit="1").body["metadata"]["continue"]
+            for _ in range(KEPT_LISTS):
+                assert "continue" in self("GET", path, limit="1").body["metadata"]
+            return token
+        newest = {"revision": int(self("GET", path).version), "physical": True}
+        with urllib.request.urlopen(f"{self.etcd}/v3/kv/compaction", json.dumps(newest).encode()) as answer:  # noqa: S310
+            assert answer.status == 200
+        start = {"v": "meta.k8s.io/v1", "rv": 2, "start": "a\0"}
+        return base64.urlsafe_b64encode(json.dumps(start).encode()).decode().rstrip("=")
 
     def conversions(self, during: Callable[[], Answer]) -> int:
         """Conversion calls that a request makes, those of the watch caches included, which come a moment later."""
@@ -283,7 +301,7 @@ def real(assets: Assets, folder: Path) -> Iterator[Server]:
     # The API server ends first, so that its kept connections do.
     with HookHost(webhooks) as hooks, prepared(assets) as cluster:
         tls = ssl.create_default_context(cafile=str(cluster.ca_file))
-        server = Server("real", cluster.server, hooks, cluster.kubeconfig, tls, cluster.token)
+        server = Server("real", cluster.server, hooks, cluster.kubeconfig, tls, cluster.token, cluster.etcd)
         clause = conversion_patch(webhooks.url, webhooks.bundle)["spec"]
         for path in sorted(CRDS.glob("serving.*.yaml")):
             crd = yaml.load(path.read_text(), yaml.CSafeLoader)

@@ -144,6 +144,27 @@ def test_reads_cost_so_many_conversions(
     assert server.conversions(lambda: server("GET", path, **query)) == expected
 
 
+def test_watchers_of_a_version_share_the_one_conversion_of_each_change(
+    server: Server, namespace: str
+) -> None:
+    old, new = services(namespace, old=True), services(namespace)
+    since = server("GET", old).version
+    with (
+        server.watch(old, resourceVersion=since) as one,
+        server.watch(old, resourceVersion=since) as two,
+        server.watch(new, resourceVersion=since) as three,
+    ):
+        # One of them is admission's: v1alpha2 is validated in its own words, the stored object is not converted.
+        assert server.conversions(lambda: server("POST", new, service("a"))) == 1
+        for events in (one, two, three):
+            assert events.take(1) == [("ADDED", "a")]
+    for query in ({"resourceVersion": since}, {"resourceVersion": "0"}):
+        before = server.hooks.calls[CONVERT]
+        with server.watch(old, **query) as events:
+            assert events.take(1) == [("ADDED", "a")]
+        assert server.hooks.calls[CONVERT] == before
+
+
 # -- what breaks
 
 

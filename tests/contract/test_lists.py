@@ -198,6 +198,56 @@ def test_a_watch_from_forgotten_history_gets_a_gone_event(server: Server, namesp
             events.next()
 
 
+def test_a_page_of_a_list_that_is_too_old_is_gone(server: Server, namespace: str) -> None:
+    path = services(namespace)
+    for name in "abc":
+        server("POST", path, service(name))
+    answer = server("GET", path, limit="1", **{"continue": server.forget_pages(path)})
+    assert (answer.status, answer.body["reason"]) == (410, "Expired")
+    assert answer.message.startswith(
+        "The provided continue parameter is too old to display a consistent list result."
+    )
+
+
+def test_bookmarks_tell_of_what_a_watch_did_not_show(server: Server, namespace: str) -> None:
+    path, other = MAPS.format(namespace), MAPS.format(server.namespace())
+    since = server("GET", path).version
+    with server.watch(path, resourceVersion=since, timeoutSeconds="6") as events:
+        made = server("POST", other, config_map("elsewhere"))
+        mark = events.next(bookmarks=True)
+        assert (mark["type"], mark["object"]["kind"]) == ("BOOKMARK", "ConfigMap")
+        assert int(mark["object"]["metadata"]["resourceVersion"]) >= int(made.version)
+        assert "data" not in mark["object"]
+        with pytest.raises(EOFError):
+            events.next()
+    with server.watch(path, resourceVersion=mark["object"]["metadata"]["resourceVersion"]) as events:
+        server("POST", path, config_map("here"))
+        assert events.take(1) == [("ADDED", "here")]
+
+
+def test_a_watch_without_bookmarks_gets_none(server: Server, namespace: str) -> None:
+    path, other = MAPS.format(namespace), MAPS.format(server.namespace())
+    since = server("GET", path).version
+    query = {"allowWatchBookmarks": "false", "timeoutSeconds": "6"}
+    with server.watch(path, resourceVersion=since, **query) as events:
+        server("POST", other, config_map("elsewhere"))
+        with pytest.raises(EOFError):
+            events.next(bookmarks=True)
+
+
+def test_a_watch_on_labels_chosen_as_the_controller_does(server: Server, namespace: str) -> None:
+    path = services(namespace)
+    label = "app.kubernetes.io/part-of"
+    since = server("GET", path).version
+    with server.watch(path, resourceVersion=since, labelSelector=f"{label}=llminferenceservice") as events:
+        for name, value in (("a", "other"), ("b", "llminferenceservice")):
+            body = service(name)
+            body["metadata"]["labels"] = {label: value}
+            server("POST", path, body)
+        server("DELETE", f"{path}/b")
+        assert events.take(2) == [("ADDED", "b"), ("DELETED", "b")]
+
+
 def test_a_watch_ends_after_its_time(server: Server, namespace: str) -> None:
     with (
         server.watch(MAPS.format(namespace), resourceVersion="0", timeoutSeconds="1") as events,

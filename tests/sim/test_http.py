@@ -49,14 +49,18 @@ async def test_objects_and_watches_travel_over_sockets() -> None:
         assert sim.stats.watches == 0
 
 
-async def test_a_body_of_two_megabytes_is_taken() -> None:
+@pytest.mark.parametrize(
+    ("size", "status"), [(1 << 20, 201), (2_000_000, 422), (3 << 20, 413), (9 << 20, 413)]
+)
+async def test_a_large_body_is_read_whole_and_judged(size: int, status: int) -> None:
     async with (
         SimCluster() as sim,
         serve(sim) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client,
-        client.post(MAPS, data=io.BytesIO(json.dumps(config_map("a", x="y" * 2_000_000)).encode())) as answer,
+        client.post(MAPS, data=io.BytesIO(json.dumps(config_map("a", x="y" * size)).encode())) as answer,
     ):
-        assert answer.status == 201
+        assert answer.status == status
+        assert (await answer.json())["metadata"] is not None
 
 
 async def test_a_lost_answer_breaks_the_connection() -> None:
