@@ -6,6 +6,7 @@ server answers 401: nothing was done then, so the request is sent again whatever
 as `TransportError`; statuses are not judged.
 """
 
+import io
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from ssl import SSLContext
@@ -23,6 +24,7 @@ CONNECT_TIMEOUT: Final = 10.0
 """Seconds for name, TCP and TLS: as long as the API server itself gives a handshake (design section 5)."""
 MAX_LINE: Final = 64 * 2**20
 """Bytes of one line of a stream. Objects end at about 1.5 MiB in etcd; more than this is not an API server."""
+LARGE_BODY: Final = 2**20
 _KEEP_IDLE: Final = 60.0
 _UNAUTHORIZED: Final = 401
 
@@ -132,12 +134,17 @@ class HttpWire:
             self._server + request.path,
             params=request.query,
             headers=headers,
-            data=request.body,
+            data=_payload(request.body),
             timeout=limits,
             proxy=self._proxy,
             server_hostname=self._server_hostname,
             allow_redirects=False,
         )
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    """A large body is written in pieces: aiohttp warns of what would go out in one stretch of the loop."""
+    return io.BytesIO(body) if body is not None and len(body) > LARGE_BODY else body
 
 
 class _HttpStream:

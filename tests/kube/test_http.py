@@ -295,3 +295,15 @@ async def test_tls_verifies_the_server_against_the_given_authority() -> None:
             with pytest.raises(TransportError) as caught:
                 await wire.send(Request("GET", "/"), timeout=5)
             assert not caught.value.maybe_sent
+
+
+async def test_a_body_of_more_than_a_mebibyte_arrives_whole_and_with_its_length() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        body = b"".join([piece async for piece, _ in request.content.iter_chunks()])
+        return web.json_response([request.headers["Content-Type"], request.content_length, len(body)])
+
+    headers = {"Content-Type": "application/json"}
+    async with serve(handler) as server, wire_to(server) as wire:
+        for size in (2**20, 2**20 + 1, 3 * 2**20):
+            answer = await wire.send(Request("POST", "/x", (), headers, b"x" * size), timeout=5)
+            assert answer.body == f'["application/json", {size}, {size}]'.encode()
