@@ -354,7 +354,7 @@ async def test_before_a_certificate_is_there_connections_are_refused(ca: Ca) -> 
 
 
 async def test_after_the_stop_no_connection_is_open(ca: Ca) -> None:
-    webhook = server(ca)
+    webhook = server(ca, limits=replace(LIMITS, drain=0.1))
     async with AsyncExitStack() as clients:
         async with running(webhook):
             for _ in range(20):
