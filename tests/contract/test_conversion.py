@@ -241,7 +241,9 @@ def test_admission_refuses_with_the_webhooks_name_and_our_words(server: Server, 
 
 
 def test_warnings_of_admission_reach_the_client(server: Server, namespace: str) -> None:
-    hostnames_only = {"route": {"http": {"spec": {"hostnames": ["a.example.com"]}}}, "gateway": {}}
-    answer = server("POST", services(namespace), service("w", router=hostnames_only))
+    spec = {"model": {"uri": "hf://facebook/opt-125m", "criticality": "Standard"}}
+    answer = server("POST", services(namespace, old=True), service("w", old=True, **spec))
     assert answer.status == 201, answer.body
-    assert "299" in answer.headers.get("warning", "")
+    warning = answer.headers.get("warning", "")
+    assert '299 - "serving.kserve.io/v1alpha1 LLMInferenceService is deprecated' in warning
+    assert '299 - "spec.model.criticality is deprecated and has no effect"' in warning
