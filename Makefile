@@ -27,7 +27,7 @@ laws: $(VENV)/.locked # as many states of the migration as two minutes allow, an
 	$(BIN)/python -m tests.model --seconds 120
 	$(BIN)/python -m bench convert --parts losses
 
-bench: $(VENV)/.locked # for a machine that does nothing else: twenty minutes
+bench: $(VENV)/.locked # for a machine that does nothing else: half an hour
 	$(BIN)/python -m tests.real.build
 	$(BIN)/python -m bench all
 

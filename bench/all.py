@@ -1,7 +1,7 @@
 """`python -m bench all`: every run behind docs/benchmarks.md, one after the other, each in a process of its own; then the
 figures, judged, and the table in the document written anew.
 
-About twenty minutes, for a machine that does nothing else. It needs the programs that `make test-real` builds, or builds them.
+About half an hour, for a machine that does nothing else. It needs the programs that `make test-real` builds, or builds them.
 """
 
 import argparse
