@@ -50,7 +50,7 @@ JSON_PATCH = "application/json-patch+json"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status code, decoded body (a plain text is a message), headers in lower case."""
+    """Status code, decoded body (a plain text is a message), headers in lower case (several of one name joined)."""
 
     status: int
     body: Any
@@ -266,7 +266,11 @@ def _answer(response: http.client.HTTPResponse, raw: bytes) -> Answer:
         body = json.loads(raw)
     except ValueError:
         body = {"message": raw.decode(errors="replace")}
-    return Answer(response.status, body, {name.lower(): value for name, value in response.getheaders()})
+    headers: dict[str, str] = {}
+    for name, value in response.getheaders():
+        # The real server sends a line for each warning.
+        headers[name.lower()] = ", ".join(filter(None, (headers.get(name.lower(), ""), value)))
+    return Answer(response.status, body, headers)
 
 
 # -- the two

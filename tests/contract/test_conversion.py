@@ -237,6 +237,9 @@ def test_admission_refuses_with_the_webhooks_name_and_our_words(server: Server, 
             f'admission webhook "{name}.kserve-webhook-server.validator" denied the request: '
         )
         assert "spec.router.route.http" in answer.message
+        assert ("is deprecated" in answer.headers.get("warning", "")) == old, (
+            "warnings come with a refusal too"
+        )
         assert server("GET", services(namespace, name="bad")).status == 404
 
 
