@@ -1,7 +1,7 @@
 """Clients that read in the old version, many at the same moment: each GET costs the webhook one conversion.
 
 `python -m bench.readers` is started by the storm as a process of its own, so that its work does not slow the witness. It
-sends waves until its standard input ends, then prints what it saw as one line of JSON.
+sends waves until its standard input ends, waits for the last one, and prints what it saw as one line of JSON.
 """
 
 import argparse
@@ -22,7 +22,9 @@ from aioctl.kube.config import load_config
 from aioctl.kube.errors import KubeError, NotFound
 from bench.machine import quantile
 
-_PAUSE = 1.0
+_PAUSE = 5.0
+"""Seconds between two waves. The simulated API server makes the calls of a wave, and needs time for everything else, too."""
+_LOOK = 0.25
 
 
 @dataclass
@@ -35,18 +37,16 @@ class Readers:
     failures: list[str] = field(default_factory=list)
     waves: int = 0
 
-    async def run(self) -> None:
-        """Endless."""
-        while True:
+    async def run(self, end: anyio.Event) -> None:
+        """Until `end` is set; a wave that has begun is seen through, so that no read is cut off."""
+        while not end.is_set():
             services = await self._services()
-            if not services:
-                await anyio.sleep(_PAUSE / 4)
-                continue
             async with anyio.create_task_group() as group:
-                for key in itertools.islice(itertools.cycle(services), self.at_once):
+                for key in itertools.islice(itertools.cycle(services), self.at_once if services else 0):
                     group.start_soon(self._read, key)
-            self.waves += 1
-            await anyio.sleep(_PAUSE)
+            self.waves += bool(services)
+            with anyio.move_on_after(_PAUSE if services else _LOOK):
+                await end.wait()
 
     def summary(self) -> dict[str, object]:
         return {
@@ -84,10 +84,11 @@ async def _main(kubeconfig: str, at_once: int) -> None:
     client = Client(config.wire(connections=at_once + 10, user_agent="bench-readers/1"))
     readers = Readers(client, at_once)
     try:
+        end = anyio.Event()
         async with anyio.create_task_group() as group:
-            group.start_soon(readers.run)
+            group.start_soon(readers.run, end)
             await anyio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)
-            group.cancel_scope.cancel()
+            end.set()
     finally:
         with anyio.CancelScope(shield=True):
             await client.aclose()
