@@ -280,18 +280,16 @@ TWO_PORTS: dict[str, Any] = {
 }
 
 
-def test_traps_are_warned_about_when_the_spec_changes() -> None:
-    trapped = made(SERVICE, **TWO_PORTS)
+@pytest.mark.parametrize(
+    ("spec", "part"), [(HOSTNAMES_ONLY, "the preset's rules apply"), (TWO_PORTS, "targetPorts")]
+)
+def test_traps_are_warned_about_when_the_spec_changes(spec: dict[str, Any], part: str) -> None:
+    trapped = made(SERVICE, **spec)
     for content in (body("CREATE", trapped), body("UPDATE", trapped, made(SERVICE))):
         (warning,) = reviewed(content)["warnings"]
-        assert "targetPorts" in warning
+        assert part in warning
         assert len(warning) < 120
     assert "warnings" not in reviewed(body("UPDATE", trapped, trapped))
-
-
-def test_route_rules_that_the_server_filled_in_are_no_trap() -> None:
-    """They count as not given in a merge (spec 50 section 1), so the preset's rules stay."""
-    assert "warnings" not in reviewed(body("CREATE", made(SERVICE, **HOSTNAMES_ONLY)))
 
 
 def test_the_old_version_and_its_field_are_deprecated() -> None:
