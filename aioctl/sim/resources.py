@@ -4,6 +4,7 @@ Pure data and small functions over it. The tables that fill it in are `facts` (k
 that a client installs); `api` serves whatever is registered at the moment.
 """
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -54,11 +55,15 @@ class Version:
 
     def findings(self, new: Mapping[str, Any], old: Mapping[str, Any] | None) -> list[Cause]:
         """Schema and rule findings, with the API server's note when errors kept the rules from running."""
-        found = list(self.schema.validate(new)) if self.schema else []
-        if any(cause.reason in SKIPS_RULES for cause in found):
-            return (
-                [*found, UNCHECKED_RULES] if self.rules or (self.schema and self.schema.has_rules) else found
-            )
+        found = every = list(self.schema.validate(new)) if self.schema else []
+        if self.schema and every and old is not None:
+            # A read of the real server fills in defaults, so what is stored without them counts as having them.
+            before = copy.deepcopy(dict(old))
+            self.schema.apply_defaults(before)
+            found = list(self.schema.validate(new, old=before))
+        if any(cause.reason in SKIPS_RULES for cause in every):
+            noted = found and (self.rules or (self.schema and self.schema.has_rules))
+            return [*found, UNCHECKED_RULES] if noted else found
         return found + [cause for rule in self.rules for cause in rule(new, old)]
 
 

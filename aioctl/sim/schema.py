@@ -93,9 +93,10 @@ class Schema:
             for item in value:
                 self._items.apply_defaults(item)
 
-    def validate(self, value: Any, path: str = "") -> Iterator[Cause]:
-        """All findings, in the order of the fields."""
-        if value is None and self._nullable:
+    def validate(self, value: Any, path: str = "", old: Any = _MISSING) -> Iterator[Cause]:
+        """All findings, in the order of the fields. What is as it was in the `old` value is not looked at: an object stored
+        under a laxer schema can be written as long as its faults are left alone (ratcheting, measured on 1.34.1)."""
+        if (value is None and self._nullable) or (old is not _MISSING and value == old):
             return
         wrong = self._wrong_type(value, path)
         if wrong is not None:
@@ -103,12 +104,25 @@ class Schema:
             return
         yield from self._own_findings(value, path)
         if isinstance(value, dict):
-            yield from self._validate_object(value, path)
+            yield from self._validate_object(value, path, old if isinstance(old, dict) else {})
         elif isinstance(value, list) and self._items:
+            before = self._by_key(old)
             for index, item in enumerate(value):
-                yield from self._items.validate(item, f"{path}[{index}]")
+                yield from self._items.validate(
+                    item, f"{path}[{index}]", before.get(self._key(item), _MISSING)
+                )
 
-    def _validate_object(self, value: dict[str, Any], path: str) -> Iterator[Cause]:
+    def _key(self, item: Any) -> tuple[Any, ...]:
+        """What an item of a list is found by in the list before; empty in lists that know no keys."""
+        keys = self._source.get("x-kubernetes-list-map-keys") or ()
+        return tuple(item.get(key) for key in keys) if isinstance(item, dict) else ()
+
+    def _by_key(self, items: Any) -> dict[tuple[Any, ...], Any]:
+        found = {self._key(item): item for item in items} if isinstance(items, list) else {}
+        found.pop((), None)
+        return found
+
+    def _validate_object(self, value: dict[str, Any], path: str, old: dict[str, Any]) -> Iterator[Cause]:
         dot = f"{path}." if path else ""
         for name in self._required:
             if name not in value:
@@ -116,7 +130,7 @@ class Schema:
         for name, item in value.items():
             child = self._properties.get(name) or self._extra
             if child is not None:
-                yield from child.validate(item, f"{dot}{name}")
+                yield from child.validate(item, f"{dot}{name}", old.get(name, _MISSING))
 
     def _wrong_type(self, value: Any, path: str) -> Cause | None:
         if self._source.get("x-kubernetes-int-or-string"):
