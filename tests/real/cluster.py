@@ -134,15 +134,13 @@ def _wait_ready(server: str, ca_file: Path, processes: list[subprocess.Popen[byt
         for process in processes:
             if process.poll() is not None:
                 raise RuntimeError(f"{process.args!r} ended at start:\n{_tail(folder)}")
-        if ca_file.is_file():
+        request = urllib.request.Request(  # noqa: S310  an address of ours
+            f"{server}/readyz", headers={"Authorization": f"Bearer {TOKEN}"}
+        )
+        # The file may not be there yet, or not whole.
+        with contextlib.suppress(urllib.error.URLError, OSError, ValueError):
             context = ssl.create_default_context(cafile=str(ca_file))
-            request = urllib.request.Request(  # noqa: S310  an address of ours
-                f"{server}/readyz", headers={"Authorization": f"Bearer {TOKEN}"}
-            )
-            with (
-                contextlib.suppress(urllib.error.URLError, OSError, ValueError),
-                urllib.request.urlopen(request, context=context, timeout=2) as answer,  # noqa: S310
-            ):
+            with urllib.request.urlopen(request, context=context, timeout=2) as answer:  # noqa: S310
                 if answer.read() == b"ok":
                     return
         time.sleep(0.1)  # another process starts; there is nothing to await
