@@ -173,11 +173,14 @@ def test_a_bad_config_is_refused_with_the_exact_text(fleet: Installation, kind: 
 
 
 def test_users_are_warned_of_traps(fleet: Installation) -> None:
-    route = {"http": {"spec": {"hostnames": ["a.example.com"]}}}
-    trap = services.service("trap", {"router": {"route": route}})
+    pool = {**services.external_pool()["spec"], "targetPorts": [{"number": 8000}, {"number": 8001}]}
+    trap = services.service("trap", {"router": {**services.ROUTER, "scheduler": {"pool": {"spec": pool}}}})
     answer = fleet.admin("POST", kinds.SERVICE.path(TEAM), trap, dryRun="All")
     assert answer.status == 201, answer.body
-    assert answer.warnings != ()
+    assert any("targetPorts has 2 ports" in warning for warning in answer.warnings)
+    old = services.service("trap", {}, version=kinds.V1ALPHA1)
+    answer = fleet.admin("POST", kinds.SERVICE_V1ALPHA1.path(TEAM), old, dryRun="All")
+    assert any("is deprecated" in warning for warning in answer.warnings)
     preset = fleet.admin("DELETE", kinds.CONFIG.path(NAMESPACE, "kserve-config-llm-template"), dryRun="All")
     assert any("deleting well-known config" in warning for warning in preset.warnings)
 
