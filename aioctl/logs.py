@@ -17,7 +17,7 @@ _LEVELS = {
 
 
 def configure(level: LogLevel, style: LogFormat) -> None:
-    """Sets structlog up for the process; the standard library's loggers (aiohttp, asyncio) join the same stream."""
+    """Sets structlog up for the process; the standard library's loggers (engine, aiohttp, asyncio) join the same stream."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -37,8 +37,15 @@ def configure(level: LogLevel, style: LogFormat) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                # Before the renderer: JSON would lose the trace, and the console one shows the values of all variables.
+                structlog.processors.format_exc_info,
+                render,
+            ],
         )
     )
+    # Libraries tell too much below a warning; what our own engine says is meant to be read.
     logging.basicConfig(level=max(_LEVELS[level], logging.WARNING), handlers=[handler], force=True)
+    logging.getLogger("aioctl").setLevel(_LEVELS[level])
