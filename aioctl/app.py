@@ -301,7 +301,7 @@ class Application:
     async def _lead(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         if not self.settings.leader_election:
             task_status.started()
-            await self._work()
+            await self._work(lambda: True)
             return
         election = LeaderElection(
             self.side_client,
@@ -314,14 +314,14 @@ class Application:
             clock=self.clock,
             observer=LeaseMetrics(self.metrics),
         )
-        await election.run(self._work, task_status=task_status)
+        await election.run(partial(self._work, lambda: election.leads), task_status=task_status)
 
-    async def _work(self) -> None:
+    async def _work(self, leads: Callable[[], bool]) -> None:
         """What only the leader does."""
         async with anyio.create_task_group() as group:
             if self.settings.storage_migration:
                 group.start_soon(self._migrate_storage)
-            await self.controller.work()
+            await self.controller.work(may_finish=leads)
 
     async def _migrate_storage(self) -> None:
         pace = TokenBucket(self.settings.storage_migration_rate, 1, self.clock)

@@ -4,7 +4,7 @@
 a cache becomes keys in the queue; the echo of our own writes does not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import anyio
@@ -152,8 +152,16 @@ class Controller:
                 await store.wait_synced()
             task_status.started()
 
-    async def work(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Reconciles for ever; started when the workers take keys. Changes seen before count as seen: all are added."""
+    async def work(
+        self,
+        *,
+        may_finish: Callable[[], bool] = lambda: True,
+        task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Reconciles for ever; started when the workers take keys. Changes seen before count as seen: all are added.
+
+        `may_finish` is asked when it is cancelled: whether the reconciles that run still have the right to write.
+        """
         self._working = True
         self._add_all()
         async with anyio.create_task_group() as group:
@@ -164,6 +172,7 @@ class Controller:
                 workers=self.knobs.workers,
                 deadline=self.knobs.reconcile_deadline,
                 grace=self.knobs.grace,
+                may_finish=may_finish,
                 clock=self.clock,
                 observer=self.observers.workers,
                 task_status=task_status,

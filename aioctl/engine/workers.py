@@ -12,7 +12,7 @@ The switch stands in `_settle` and nowhere else. A requeued key keeps the priori
 
 Stopping: after `queue.shut_down()`, or when the caller is cancelled, no key is taken any more and the reconciles that
 run may go on for `grace` seconds before they are cancelled; their keys are added again, so that a queue which lives on
-(leadership lost and won back) has lost nothing.
+has lost nothing. There is no grace when `may_finish` says no: without leadership somebody else may be writing already.
 """
 
 import logging
@@ -144,13 +144,15 @@ async def run_workers(
     workers: int,
     deadline: float,
     grace: float = 5.0,
+    may_finish: Callable[[], bool] = lambda: True,
     clock: Clock = SYSTEM_CLOCK,
     observer: ReconcileObserver = LOGGING_OBSERVER,
     task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Works the queue until it is shut down; returns when the last run has ended.
 
-    `deadline`: seconds a run may take. `grace`: seconds the runs in progress may still take after the stop.
+    `deadline`: seconds a run may take. `grace`: seconds the runs in progress may still take after the stop, if
+    `may_finish`, asked at the stop, allows it.
     """
     if workers < 1 or not deadline > 0:
         raise ValueError(f"workers is {workers} and deadline {deadline:g} seconds; both must be positive")
@@ -165,8 +167,9 @@ async def run_workers(
             await queue.wait_shut_down()
         finally:
             crew.stop_taking()
-            with anyio.move_on_after(grace, shield=True):
-                await crew.wait_idle()
+            if may_finish():
+                with anyio.move_on_after(grace, shield=True):
+                    await crew.wait_idle()
             crew.interrupt()
 
 

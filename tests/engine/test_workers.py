@@ -264,6 +264,21 @@ async def test_a_cancelled_caller_grants_the_grace_too_and_loses_no_key(
 
 
 @virtual_time
+async def test_without_the_right_to_finish_runs_are_cancelled_at_once() -> None:
+    queue: WorkQueue[str] = WorkQueue(clock=VirtualClock())
+
+    async def reconcile(key: str) -> Result:
+        await anyio.sleep(3)
+        return Done()
+
+    with anyio.move_on_after(1):
+        queue.add("k")
+        await run_workers(queue, reconcile, workers=1, deadline=30, grace=5, may_finish=lambda: False)
+    assert anyio.current_time() == 1
+    assert queue.statistics() == QueueStatistics(ready=1, delayed=0, running=0)
+
+
+@virtual_time
 async def test_a_key_that_arrives_together_with_the_cancellation_is_not_begun() -> None:
     queue: WorkQueue[str] = WorkQueue(clock=VirtualClock())
     begun: list[str] = []

@@ -88,6 +88,7 @@ class Candidate:
         self.ending = ending
         self.started_at: float | None = None
         self.ended_at: float | None = None
+        self.led_when_cancelled: bool | None = None
         self.lost = False
         self.stop = anyio.CancelScope()
 
@@ -96,6 +97,7 @@ class Candidate:
         try:
             await anyio.sleep_forever()
         finally:
+            self.led_when_cancelled = self.election.leads
             with anyio.CancelScope(shield=True):
                 await anyio.sleep(self.ending)
             self.ended_at = anyio.current_time()
@@ -165,6 +167,7 @@ def test_a_clean_stop_hands_over_within_1_2_s_after_the_work_has_ended() -> None
         assert a.ended_at is not None
         assert b.started_at is not None
         assert a.ended_at == 8
+        assert a.led_when_cancelled is True
         assert a.ended_at <= b.started_at <= a.ended_at + 1.2
         assert server.spec["holderIdentity"] == "b"
         assert server.spec["leaseTransitions"] == 1
@@ -205,6 +208,7 @@ def test_a_leader_that_cannot_renew_has_ended_its_work_before_anybody_else_start
         assert a.ended_at is not None
         assert b.started_at is not None
         assert a.ended_at < b.started_at
+        assert a.led_when_cancelled is False
         # It renewed last between 3 and 5 s; ten seconds later it gives up, three later the work is over.
         assert a.ended_at <= 5 + 10 + 3
         # What is lost is not given back: it is somebody else's.
