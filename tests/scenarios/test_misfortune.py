@@ -257,3 +257,30 @@ async def test_a_pool_that_is_refused_again_and_again_is_tried_with_growing_paus
     await anyio.sleep(120)
     assert failing.hits < 25
     assert len(stage.writes_of(kinds.SERVICE)) <= 1
+
+
+@on_the_simulated_server
+async def test_a_new_process_that_cannot_discover_pools_deletes_nothing_and_moves_nothing(
+    stage: Stage,
+) -> None:
+    scene = stage.scene
+    await scene.migrated()
+    before = await scene.versions()
+    await stage.stop()
+    failing = [
+        stage.cluster.faults.fail(Match(client=CLIENT, resource=f"/apis/{kind.api_version}"), BROKEN, times=0)
+        for kind in (POOL_V1, kinds.POOL_V1ALPHA2)
+    ]
+    await stage.start()
+    await anyio.sleep(90)
+    assert all(fault.hits > 0 for fault in failing)
+    touched = await scene.touch("while it fails")
+    after = await scene.rest()
+    assert await scene.traffic() == (100, 0, "v1")
+    # Of all that stands only the touched service differs.
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert changed == {f"{kinds.SERVICE.resource}/{touched['metadata']['name']}"}
+    for fault in failing:
+        stage.cluster.faults.remove(fault)
+    await anyio.sleep(90)
+    assert await scene.rest() == after
