@@ -250,7 +250,8 @@ class Installation:
 @contextlib.contextmanager
 def installed(assets: Assets, host: str) -> Iterator[Installation]:
     """Everything of deploy/base on a cluster of its own, no replica running."""
-    with running(assets, audit=True, options=OPTIONS) as cluster:
+    # Each write of a large CRD costs the API server seconds of CPU, a third of it for garbage.
+    with running(assets, audit=True, options=OPTIONS, gogc=300) as cluster:
         installation = Installation(assets, cluster, host)
         try:
             yield installation

@@ -288,5 +288,7 @@ def test_services_go_and_leave_nothing_that_nobody_owns(fleet: Installation) -> 
     for name in [*EVERYONE, "broken"]:
         assert fleet.admin("DELETE", kinds.SERVICE.path(TEAM, name)).status == 200
     until(lambda: not fleet.admin("GET", kinds.SERVICE.path(TEAM)).body["items"], "the services are gone")
+    failures = [line["error"] for replica in fleet.replicas for line in replica.said("reconcile failed")]
+    assert [text for text in failures if "failed to update finalizers" in text] == []
     shared = (kinds.CLUSTER_ROLE_BINDING, *MONITORS, kinds.HTTP_ROUTE)
     assert [name_of(obj) for kind in shared for obj in children(fleet, kind)] == []
