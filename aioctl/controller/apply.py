@@ -7,6 +7,7 @@ remembered: as an expectation (so that no plan is made on caches that are older 
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Protocol
 
 import msgspec
@@ -157,13 +158,21 @@ class Applier:
                     return None
                 body = live
                 continue
-            self._expect(key_of(service), ObjectRef(kinds.SERVICE, *key_of(service)), answer)
+            # After a conflict the answer carries somebody's change that no plan has seen: should a list be what shows it
+            # first, it must wake the service.
+            self._expect(
+                key_of(service), ObjectRef(kinds.SERVICE, *key_of(service)), answer, known=attempt == 0
+            )
             return answer
         return None
 
     def forget(self, service: ObjectKey) -> None:
         """Drops what is remembered of a service that is gone."""
         self._pacer.forget(service)
+
+    def gone(self, ref: ObjectRef) -> None:
+        """Drops what is remembered of an object that is gone, whoever deleted it."""
+        self._same.pop(ref, None)
 
     async def _send(self, plan: Plan, write: Write, answers: dict[ObjectRef, Object | None]) -> None:
         match write.verb:
@@ -253,7 +262,6 @@ class Applier:
         except NotFound:
             return False
         self._expectations.deleted(write.kind, write.ref.key, uid_of(live), owner=key_of(plan.service))
-        self._same.pop(write.ref, None)
         return True
 
     async def _signed(self, write: Write) -> Object:
@@ -262,12 +270,14 @@ class Applier:
             return body
         return {**body, "data": {**mapping(body, "data"), **await self._signer(write.sign)}}
 
-    def _expect(self, owner: ObjectKey, ref: ObjectRef, answer: Object) -> None:
+    def _expect(self, owner: ObjectKey, ref: ObjectRef, answer: Object, *, known: bool = True) -> None:
+        """`known`: the answer holds nothing but what was planned on and what we wrote, so its echo is no news."""
         if ref.kind in _UNWATCHED:
             return
         version = resource_version_of(answer)
         self._expectations.wrote(ref.kind, ref.key, uid_of(answer), version, owner=owner)
-        self.own_writes.add(ref, version)
+        if known:
+            self.own_writes.add(ref, version)
 
     def _announce(self, plan: Plan, write: Write) -> None:
         if write.event:
@@ -290,4 +300,4 @@ def _significant(obj: Object) -> dict[str, Any]:
 
 
 def _digest(obj: Object) -> bytes:
-    return msgspec.json.encode(_significant(obj), order="deterministic")
+    return sha256(msgspec.json.encode(_significant(obj), order="deterministic")).digest()

@@ -199,10 +199,11 @@ class Controller:
 
     def _changed(self, watch: Watched, delta: Delta[ObjectKey, Cached]) -> None:
         kind = watch.kind
-        if delta.new is not None:
-            ref = ObjectRef(kind, delta.key.namespace, delta.key.name)
-            if self._applier.own_writes.is_echo(ref, delta.new.resource_version):
-                return
+        ref = ObjectRef(kind, delta.key.namespace, delta.key.name)
+        if delta.new is None:
+            self.reconciler.gone(ref)
+        elif self._applier.own_writes.is_echo(ref, delta.new.resource_version):
+            return
         if not self._working:
             return
         priority = LOW_PRIORITY if delta.initial else 0

@@ -50,8 +50,11 @@ class Decoded:
             self._certificates[at] = known
         return known[1]
 
-    def forget(self, secret: ObjectKey) -> None:
-        self._certificates.pop(secret, None)
+    def forget(self, ref: ObjectRef) -> None:
+        """Drops what is kept of an object that is gone."""
+        self._objects.pop(ref, None)
+        if ref.kind == kinds.SECRET:
+            self._certificates.pop(ref.key, None)
 
 
 class CacheObservation:

@@ -21,6 +21,7 @@ from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.observe import CacheObservation, Decoded
 from aioctl.controller.settling import StatusSettling
 from aioctl.engine.clock import Clock
+from aioctl.engine.limits import Backoff
 from aioctl.engine.turnstile import Turnstile
 from aioctl.engine.workers import Done, Failed, RequeueAfter, Result
 from aioctl.kube.discovery import Presence
@@ -34,11 +35,15 @@ from aioctl.plan.model import Outcome, Overlay, Plan, Policy, Step
 log = structlog.get_logger(__name__)
 
 MOST_ROUNDS = 6
-"""Plan and apply at most so often in one run; what is still open then gets a turn of its own."""
+"""Plan and apply at most so often in one run; what is still open then comes back with the queue's back-off, as the echo of
+our own writes wakes nobody."""
 MOST_DEMANDS = 4
 """Each round of single reads can uncover the next (an account names secrets); no chain is longer."""
 EXPECTATION_RETRY = 0.05
-"""Seconds until it is looked again whether the caches show our own writes; a watch delivers within milliseconds."""
+"""Seconds until it is looked again whether the caches show our own writes, or the one that ours conflicted with; a watch
+delivers within milliseconds."""
+LONGEST_CONFLICT_RETRY = 10.0
+"""Seconds between two tries of a write that goes on conflicting: the watch lags, and will wake the service when it shows why."""
 
 
 class ReconcileError(Exception):
@@ -84,6 +89,10 @@ class Reconciler:
     decoded: Decoded = field(default_factory=Decoded)
     _problems: dict[ObjectKey, str] = field(default_factory=dict)
     _misfits: dict[ObjectKey, tuple[str, ...]] = field(default_factory=dict)
+    _uids: dict[ObjectKey, str] = field(default_factory=dict)
+    _conflicts: Backoff[ObjectKey] = field(
+        default_factory=lambda: Backoff(base=EXPECTATION_RETRY, cap=LONGEST_CONFLICT_RETRY)
+    )
 
     async def run(self, key: ObjectKey) -> Result:
         """Reconciles one service; errors are results, not exceptions."""
@@ -91,6 +100,10 @@ class Reconciler:
         if cached is None:
             self._forget(key)
             return Done()
+        if self._uids.setdefault(key, cached.uid) != cached.uid:
+            # Deleted and made anew before anybody looked: it inherits nothing.
+            self._forget(key)
+            self._uids[key] = cached.uid
         if self.expectations.pending_for(key):
             return RequeueAfter(EXPECTATION_RETRY, quiet=True)
         run = await self._converge(key, cached.decode())
@@ -126,6 +139,8 @@ class Reconciler:
                 break
             if not outcome.answers and not applied.replan:
                 break
+        else:
+            outcome = replace(outcome, retry=True, error=f"there is more to write after {MOST_ROUNDS} rounds")
         view.reads |= reads
         self.interests.record(key, view.reads)
         return _Run(
@@ -205,19 +220,27 @@ class Reconciler:
         if outcome.failed is not None:
             return Failed(ReconcileError(_failure(outcome.failed, outcome.error)))
         if run.conflict:
-            return RequeueAfter(EXPECTATION_RETRY, quiet=True)
+            return RequeueAfter(self._conflicts.next(key_of(run.service)), quiet=True)
+        self._conflicts.forget(key_of(run.service))
         if outcome.retry:
             return Failed(ReconcileError(outcome.error))
         waits = [wait for wait in (outcome.deferred, status_wait) if wait is not None]
         return RequeueAfter(min(waits)) if waits else Done()
 
+    def gone(self, ref: ObjectRef) -> None:
+        """Drops what is remembered of an object that a cache has seen go."""
+        self.decoded.forget(ref)
+        self.applier.gone(ref)
+
     def _forget(self, key: ObjectKey) -> None:
+        self._uids.pop(key, None)
+        self._conflicts.forget(key)
         self.settling.forget(key)
         self._problems.pop(key, None)
         self._misfits.pop(key, None)
         self.interests.forget(key)
         self.applier.forget(key)
-        self.decoded.forget(ObjectKey(key.namespace, names.tls_secret_name(key.name)))
+        self.decoded.forget(ObjectRef(kinds.SECRET, key.namespace, names.tls_secret_name(key.name)))
         self.progress.gone(key)
 
 
