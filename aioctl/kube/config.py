@@ -1,4 +1,4 @@
-"""Where the API server is and how we prove who we are. The only place that uses kubernetes_asyncio.
+"""Where the API server is and how we prove who we are. With `kubeconfig.py` the only place that uses kubernetes_asyncio.
 
 The library reads kubeconfig files and the pod's mounts and talks to exec plugins and OIDC issuers; this module turns what
 it finds into one frozen `ClusterConfig`. The library's requests and models are not used. It is imported inside functions:
@@ -109,17 +109,13 @@ async def _from_kubeconfig(paths: str, context: str) -> ClusterConfig:
 
     async def load() -> _Loaded:
         from kubernetes_asyncio.client import Configuration  # noqa: PLC0415
-        from kubernetes_asyncio.config import load_kube_config  # noqa: PLC0415
+
+        from aioctl.kube.kubeconfig import Loader  # noqa: PLC0415
 
         # Not Configuration(): the class answers a shared default once one is set.
         settings = Configuration(host="")
-        # persist_config: a refreshed OIDC token goes back into the file, as kubectl does (refresh tokens work once).
-        loader = await load_kube_config(
-            os.pathsep.join(files),
-            context=context or None,
-            client_configuration=settings,
-            persist_config=True,
-        )
+        loader = Loader(os.pathsep.join(files), context)
+        await loader.load_and_set(settings)
         namespace = str((loader.current_context or {}).get("context", {}).get("namespace") or "")
         return _Loaded(settings, namespace, _exec_refresh(loader))
 

@@ -1,0 +1,60 @@
+"""The library's reader of kubeconfig files, with its refresh of OIDC tokens put right.
+
+The library (kubernetes_asyncio 36.1) calls its own writer of refreshed tokens with an argument that it does not take, checks
+no certificate of an issuer without `idp-certificate-authority-data`, and cannot use one with it. Imported inside functions
+only, like the library itself.
+"""
+
+import ssl
+from typing import Any
+
+import aiohttp
+import structlog
+from kubernetes_asyncio.config.config_exception import ConfigException
+from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger
+
+_ISSUER_TIMEOUT = aiohttp.ClientTimeout(total=30.0)
+log = structlog.get_logger(__name__)
+
+
+class Loader(KubeConfigLoader):
+    """Reads merged files; a refreshed token goes back into the file it came from, as kubectl does: some work once only."""
+
+    def __init__(self, paths: str, context: str) -> None:
+        """`paths` as in `$KUBECONFIG`; an empty context is the current one."""
+        self._files = KubeConfigMerger(paths)
+        super().__init__(
+            config_dict=self._files.config, config_base_path=None, active_context=context or None
+        )
+
+    async def _refresh_oidc(self, provider: Any) -> None:
+        given = provider["config"]
+        if "refresh-token" not in given:
+            raise ConfigException("oidc: no valid id-token, and no refresh-token to get one with")
+        issuer = str(given["idp-issuer-url"]).rstrip("/")
+        login = aiohttp.encode_basic_auth(given["client-id"], given.value.get("client-secret", ""))
+        grant = {"grant_type": "refresh_token", "refresh_token": given["refresh-token"]}
+        try:
+            async with aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._trust(provider)),
+                headers={"Accept": "application/json"},
+                timeout=_ISSUER_TIMEOUT,
+                raise_for_status=True,
+                trust_env=True,
+            ) as http:
+                async with http.get(f"{issuer}/.well-known/openid-configuration") as answer:
+                    endpoint = (await answer.json())["token_endpoint"]
+                async with http.post(endpoint, data=grant, headers={"Authorization": login}) as answer:
+                    tokens = await answer.json()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ConfigException(f"oidc: {issuer} gives no token: {error}") from error
+        given.value["id-token"] = tokens["id_token"]
+        given.value["refresh-token"] = tokens.get("refresh_token", given["refresh-token"])
+        try:
+            self._files.save_changes()
+        except OSError as error:
+            log.warning("cannot write the refreshed OIDC token into the kubeconfig", error=str(error))
+
+    def _trust(self, provider: Any) -> ssl.SSLContext:
+        own = self._retrieve_oidc_cacert(provider)
+        return ssl.create_default_context(cadata=own.decode() if own else None)
