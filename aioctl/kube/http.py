@@ -91,7 +91,8 @@ class HttpWire:
         """See `Wire.send`. When half the time has gone into getting a connection, nothing is sent any more."""
         connect = min(CONNECT_TIMEOUT, timeout / 2)
         limits = aiohttp.ClientTimeout(total=timeout, connect=connect, sock_connect=connect)
-        with _as_transport_errors(request):
+        # aiohttp's own limit begins anew after a 401, and knows nothing of a credential plugin that hangs.
+        with _as_transport_errors(request), anyio.fail_after(timeout):
             async with await self._open(self._requests, request, limits, "gzip") as answer:
                 return Response(answer.status, _lower(answer.headers), await answer.read())
 

@@ -164,6 +164,36 @@ async def test_a_401_renews_the_credentials_once_and_repeats_even_a_write() -> N
     assert tokens.renewed == 1
 
 
+async def test_the_deadline_counts_the_wait_for_credentials_too() -> None:
+    class Hanging(Tokens):
+        async def authorization(self) -> str:
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response()
+
+    async with serve(handler) as server, wire_to(server, credentials=Hanging("old")) as wire:
+        with anyio.fail_after(5), pytest.raises(TransportError, match="within the deadline"):
+            await wire.send(Request("GET", "/"), timeout=0.1)
+
+
+async def test_a_repetition_after_a_401_gets_only_what_is_left_of_the_time() -> None:
+    times: list[float] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        times.append(anyio.current_time())
+        await anyio.sleep(0.3 if len(times) == 1 else 30)
+        return web.Response(status=401)
+
+    async with serve(handler) as server, wire_to(server, credentials=Tokens("old", "new")) as wire:
+        began = anyio.current_time()
+        with pytest.raises(TransportError):
+            await wire.send(Request("GET", "/"), timeout=0.5)
+        assert anyio.current_time() - began < 0.75
+    assert len(times) == 2
+
+
 async def test_a_401_without_other_credentials_is_the_answer() -> None:
     async def handler(request: web.Request) -> web.Response:
         return web.Response(status=401)
