@@ -179,7 +179,12 @@ class Applier:
             case Verb.CREATE:
                 answer = await self._create(write)
             case Verb.UPDATE:
-                answer = await self._update(write)
+                try:
+                    answer = await self._update(write)
+                except Conflict:
+                    # Where no watch shows the object (it lost our label), the next plan must not be made of the same read.
+                    self._live.forget(write.ref)
+                    raise
             case Verb.PATCH:
                 answer = await self._patch(plan, write)
             case Verb.DELETE:

@@ -1,0 +1,50 @@
+"""A child that lost our label is seen by no watch: it is read once, put right, and read again when somebody was faster."""
+
+import anyio
+
+from aioctl import shipped
+from aioctl.api import kinds
+from aioctl.api.names import PART_OF
+from aioctl.api.objects import labels_of
+from aioctl.controller.live_reads import FRESH_PRESENT
+from aioctl.sim import seed
+from aioctl.sim.faults import Match
+from tests.controller.world import NAMESPACE, world
+from tests.support.virtual_time import virtual_time
+
+CHILD = "one-kserve"
+SLOW = 1.0
+
+
+@virtual_time
+async def test_a_conflict_over_an_unwatched_child_is_settled_by_reading_it_again() -> None:
+    async with world() as stage:
+        for obj in seed.world():
+            await stage.cluster.create(obj, client="user")
+        for preset in shipped.objects(shipped.presets_folder()):
+            await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
+        service = {
+            "apiVersion": kinds.V1ALPHA2,
+            "kind": kinds.SERVICE.kind,
+            "metadata": {"name": "one", "namespace": NAMESPACE},
+            "spec": {"model": {"uri": "hf://facebook/opt-125m"}},
+        }
+
+        async def is_labelled() -> bool:
+            child = await stage.find(kinds.DEPLOYMENT, CHILD)
+            return child is not None and PART_OF in labels_of(child)
+
+        async with stage.running(stage.controller()):
+            await stage.user.create(kinds.SERVICE, NAMESPACE, service)
+            await stage.until(is_labelled)
+            await anyio.sleep(5)
+            update = Match(verb="update", resource="deployments", client="aioctl/")
+            held_up = stage.cluster.faults.slow(update, SLOW, times=1)
+            lost = {"metadata": {"labels": {PART_OF: None}}}
+            await stage.user.patch(kinds.DEPLOYMENT, NAMESPACE, CHILD, lost)
+            await anyio.sleep(SLOW / 2)
+            assert held_up.hits == 1, "the controller has read it, and is about to write"
+            touched = {"metadata": {"annotations": {"example.com/touched": "yes"}}}
+            await stage.user.patch(kinds.DEPLOYMENT, NAMESPACE, CHILD, touched)
+            assert not await is_labelled()
+            await stage.until(is_labelled, seconds=FRESH_PRESENT / 3)
