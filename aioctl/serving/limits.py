@@ -20,6 +20,9 @@ class Limits:
     """From the first byte of a request (of a new connection: from its opening) to the end of its header."""
     body: float = 30.0
     """From the end of the header, or the end of the wait in line, to the end of the body: the API server gives up then."""
+    answer: float = 30.0
+    """From the first byte of a large answer to its last. Whoever reads no faster has given up, or is gone without a word, and
+    would hold its share of the bytes in flight for as long as TCP hopes."""
     line: float = 30.0
     """The longest wait in line; after that the caller has gone."""
     idle: float = 120.0

@@ -2,7 +2,8 @@
 
 A call passes four gates: its path, its announced size, the line (bytes in flight are bounded), and the deadline for its
 body. The handler then turns bytes into an `Answer` whose pieces are written while they are made, each batch in a turn of
-the turnstile, so that an answer of 100 MB neither stops the loop nor exists twice. What the bytes mean is not known here.
+the turnstile, so that an answer of 100 MB neither stops the loop nor exists twice; a large one has a deadline too. What
+the bytes mean is not known here.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -90,7 +91,7 @@ class WebhookObserver(ConnectionObserver, Protocol):
     def call_started(self, path: str) -> None: ...
 
     def call_ended(self, path: str, status: int, seconds: float, body_bytes: int) -> None:
-        """`status` 499: the client went away first."""
+        """`status` 499: the client went away first, or did not read the answer."""
         ...
 
     def line_changed(self, waiting: int, bytes_in_flight: int) -> None: ...
@@ -227,15 +228,20 @@ class WebhookServer:
         else:
             response.content_length = answer.length
         try:
-            await response.prepare(request)
-            pieces = iter(answer.pieces)
-            while True:
-                async with self._turnstile.turn(urgent=True):
-                    batch = _batch(pieces)
-                if not batch:
-                    break
-                await response.write(batch)
-            await response.write_eof()
+            with anyio.fail_after(self._limits.answer):
+                await response.prepare(request)
+                pieces = iter(answer.pieces)
+                while True:
+                    async with self._turnstile.turn(urgent=True):
+                        batch = _batch(pieces)
+                    if not batch:
+                        break
+                    await response.write(batch)
+                await response.write_eof()
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+            raise
         finally:
             if answer.sent is not None:
                 answer.sent()

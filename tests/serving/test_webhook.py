@@ -15,7 +15,7 @@ from anyio.streams.tls import TLSAttribute, TLSStream
 from aioctl.engine.turnstile import Turnstile
 from aioctl.serving.certificates import LiveCertificate
 from aioctl.serving.http_server import ListenError
-from aioctl.serving.limits import Limits
+from aioctl.serving.limits import MIB, Limits
 from aioctl.serving.webhook import Answer, Call, Handler, WebhookServer
 from tests.serving.support import PATIENCE, Ca, Echo, Recorder, client, running, until
 
@@ -212,6 +212,28 @@ async def test_a_body_that_does_not_come_is_given_up(ca: Ca) -> None:
             answer = await stream.receive()
     assert answer.startswith(b"HTTP/1.1 408")
     assert answer.endswith(b"the body did not arrive within 0.05 s\n")
+
+
+class InPieces(Echo):
+    """As conversions leave: one piece an object."""
+
+    async def answer(self, call: Call) -> Answer:
+        body = memoryview(call.take())
+        pieces = (body[start : start + 10_000] for start in range(0, len(body), 10_000))
+        return Answer(200, "application/json", pieces)
+
+
+async def test_an_answer_that_is_not_read_is_given_up_and_frees_its_place(ca: Ca) -> None:
+    observer, size = Recorder(), 24 * MIB  # more than the kernel keeps for one connection
+    limits = replace(LIMITS, answer=0.5, large_bytes=size)
+    webhook = server(ca, InPieces(size), limits=limits, observer=observer)
+    async with running(webhook):
+        stream = await connected(webhook, ca)
+        await stream.send(b"POST /convert HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+        await stream.send(b"x" * size)
+        await until(lambda: bool(observer.calls) and webhook.connections == 0)
+        assert (observer.calls, observer.in_flight) == ([("/convert", 499, size)], 0)
+        await anyio.aclose_forcefully(stream)
 
 
 async def test_an_idle_connection_is_closed(ca: Ca) -> None:
