@@ -234,7 +234,10 @@ class WebhookCertificates:
     async def _spread_to(self, target: ObjectRef, secret: Mapping[str, Any], bundle: bytes) -> bool:
         # A CRD has 0.7 MB; its metadata alone say whether anything but status has changed since it was in order.
         raw = await self._api.get_raw(target.kind.path("", target.name), accept=METADATA_ONLY)
-        metadata = msgspec.json.decode(raw, type=_Partial).metadata
+        try:
+            metadata = msgspec.json.decode(raw, type=_Partial).metadata
+        except msgspec.MsgspecError as error:
+            raise KubeError(f"the answer is no {target.kind.kind}: {error}") from error
         if self._seen.get(target) == (metadata, bundle):
             return True
         obj = await self._api.get(target.kind, "", target.name)

@@ -62,6 +62,8 @@ class FakeApi:
     writes: list[str] = field(default_factory=list)
     full_reads: int = 0
     down: bool = False
+    garbled: bool = False
+    """A proxy answers raw reads with a page of its own."""
     slow: float = 0.0
     """Seconds that a patch takes before it has its effect."""
     version: int = 0
@@ -91,6 +93,8 @@ class FakeApi:
 
     async def get_raw(self, path: str, *, query: tuple[tuple[str, str], ...] = (), accept: str = "") -> bytes:
         assert "PartialObjectMetadata" in accept
+        if self.garbled:
+            return b"<html>one moment, please</html>"
         return msgspec.json.encode({"metadata": self._get(path)["metadata"]})
 
     async def create(self, kind: Kind, namespace: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -308,9 +312,12 @@ async def test_the_loop_outlives_errors_and_starts_in_any_case() -> None:
         await group.start(keeper(api, live, clock).run)
         await anyio.sleep(60)
         assert bundles(api) == {b""}
-        api.down = False
-        await anyio.sleep(5)
+        api.down, api.garbled = False, True
+        await anyio.sleep(60)
         assert live.context is not None
+        assert bundles(api) == {b""}
+        api.garbled = False
+        await anyio.sleep(5)
         assert len(bundles(api) - {b""}) == 1
         group.cancel_scope.cancel()
 
