@@ -6,6 +6,7 @@ Names of types in texts follow the Go controller (spec 40 section 13): `v1.Deplo
 
 from dataclasses import dataclass
 from typing import NamedTuple
+from urllib.parse import quote
 
 GROUP = "serving.kserve.io"
 V1ALPHA1 = f"{GROUP}/v1alpha1"
@@ -54,13 +55,16 @@ class Kind:
         return self.title or f"{self.version}.{self.kind}"
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
-        """URL path of the collection (no name), one object, or one of its subresources."""
+        """URL path of the collection (no name), one object, or one of its subresources.
+
+        Raises ValueError for a namespace or name that would lead elsewhere, such as `../other`.
+        """
         parts = ["/apis", self.group, self.version] if self.group else ["/api", self.version]
         if self.namespaced and namespace:
-            parts += ["namespaces", namespace]
+            parts += ["namespaces", _segment(namespace)]
         parts.append(self.plural)
         if name:
-            parts.append(name)
+            parts.append(_segment(name))
         if subresource:
             parts.append(subresource)
         return "/".join(parts)
@@ -69,6 +73,13 @@ class Kind:
         """The text of a cached read that finds nothing: the kind, not the plural (spec 10 section 6.3)."""
         dotted = f"{self.kind}.{self.group}" if self.group else self.kind
         return f'{dotted} "{name}" not found'
+
+
+def _segment(name: str) -> str:
+    """A name as one segment of a URL path; what no API server takes as a name (as client-go checks it) is refused."""
+    if name in (".", "..") or "/" in name or "%" in name:
+        raise ValueError(f"{name!r} cannot be the name of an object")
+    return quote(name, safe="!$&'()*+,;=:@")
 
 
 class ObjectRef(NamedTuple):

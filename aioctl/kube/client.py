@@ -127,7 +127,7 @@ class Client:
 
     async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
         """The object. Raises NotFound and the rest of the tree."""
-        return await self._call(Request("GET", kind.path(namespace, name), headers={"Accept": _JSON}))
+        return await self._call(Request("GET", _path(kind, namespace, name), headers={"Accept": _JSON}))
 
     async def get_raw(
         self, path: str, *, query: tuple[tuple[str, str], ...] = (), accept: str = _JSON
@@ -147,7 +147,7 @@ class Client:
     ) -> dict[str, Any]:
         """PUTs the whole object, addressed by its own metadata; its resourceVersion guards it. Raises Conflict."""
         metadata = body["metadata"]
-        path = kind.path(metadata.get("namespace", ""), metadata["name"], subresource)
+        path = _path(kind, metadata.get("namespace", ""), metadata["name"], subresource)
         return await self._write("PUT", path, body, dry_run=dry_run)
 
     async def patch(
@@ -162,7 +162,7 @@ class Client:
         dry_run: bool = False,
     ) -> dict[str, Any]:
         """PATCHes; a resourceVersion in a merge patch guards it. Raises NotFound, Conflict."""
-        path = kind.path(namespace, name, subresource)
+        path = _path(kind, namespace, name, subresource)
         return await self._write("PATCH", path, body, content_type=content_type, dry_run=dry_run)
 
     async def delete(
@@ -183,7 +183,7 @@ class Client:
         if preconditions := {field: value for field, value in guards.items() if value}:
             options["preconditions"] = preconditions
         headers = {"Accept": _JSON, "Content-Type": _JSON}
-        path = kind.path(namespace, name)
+        path = _path(kind, namespace, name)
         await self._send(Request("DELETE", path, (), headers, msgspec.json.encode(options)), CALL_TIMEOUT)
 
     async def list_pages(
@@ -333,6 +333,13 @@ def may_repeat(error: BaseException, *, reading: bool) -> bool:
             return reading or not error.maybe_sent
         case _:
             return False
+
+
+def _path(kind: Kind, namespace: str, name: str, subresource: str = "") -> str:
+    """Of one object. An empty name would be that of the collection, where a DELETE deletes all of it."""
+    if not name:
+        raise ValueError(f"an object of {kind.resource} has no name")
+    return kind.path(namespace, name, subresource)
 
 
 def _wait(state: RetryCallState) -> float:

@@ -44,6 +44,20 @@ class Counting:
         self.seconds.append(seconds)
 
 
+@pytest.mark.parametrize("name", ["", "..", "../pods/p"])
+async def test_what_is_no_name_of_an_object_is_never_sent(name: str) -> None:
+    client = Client(ScriptedWire())
+    nameless = {**OBJECT, "metadata": {"name": name, "namespace": "n"}}
+    for call in (
+        client.get(SERVICE, "n", name),
+        client.update(SERVICE, nameless),
+        client.patch(SERVICE, "n", name, {}),
+        client.delete(SERVICE, "n", name),
+    ):
+        with pytest.raises(ValueError, match="name"):
+            await call
+
+
 async def test_each_call_asks_for_its_path_query_and_body() -> None:
     wire = ScriptedWire()
     client = Client(wire)
