@@ -2,8 +2,9 @@
 
 Names that dashboards know keep their names (`workqueue_*`, `controller_runtime_reconcile_*`, `rest_client_*`,
 `leader_election_master_status`, `certwatcher_*`); ours are `aioctl_*`. Labels are few and closed; object names are in logs,
-never in labels. Every series exists at zero from the start. Children are looked up once and kept: the page is rendered
-on the loop that serves webhooks. `docs/reference.md` lists them; a test compares.
+not in labels, but for the gateways that services use now. Series whose labels are known exist at zero from the start.
+Children are looked up once and kept: the page is rendered on the loop that serves webhooks. `docs/reference.md` lists
+them; a test compares.
 """
 
 from collections.abc import Iterable, Iterator
@@ -88,7 +89,7 @@ class Metrics:
         )
         self.request_time = Histogram(
             "rest_client_request_duration_seconds",
-            "Length of requests to the API server, watches apart.",
+            "Length of requests to the API server; of watches, their opening.",
             ["verb"],
             buckets=CALL_BUCKETS,
             registry=r,
@@ -108,7 +109,7 @@ class Metrics:
 
         self.conversion_time = Histogram(
             "aioctl_conversion_duration_seconds",
-            "Length of conversion calls, from the whole body to the last byte of the answer.",
+            "Length of conversion calls, from the end of the header to the last byte of the answer.",
             ["direction", "result"],
             buckets=CALL_BUCKETS,
             registry=r,

@@ -235,7 +235,7 @@ class Progress:
     clock: Clock
     _seen: dict[ObjectKey, tuple[State, Reason, frozenset[str]]] = field(default_factory=dict)
     _since: dict[ObjectKey, float] = field(default_factory=dict)
-    _shown: set[tuple[str, str]] = field(default_factory=set)
+    _by_gateway: Tally[tuple[str, str]] = field(default_factory=Tally)
 
     def observed(self, service: ObjectKey, decision: Decision, gateways: frozenset[str]) -> None:
         before = self._seen.get(service)
@@ -255,30 +255,32 @@ class Progress:
                 reason=decision.reason.value,
                 problem=decision.problem or None,
             )
-        self._show()
+        if before is not None:
+            self._count(before, -1)
+        self._count(now, 1)
 
     def gone(self, service: ObjectKey) -> None:
-        if self._seen.pop(service, None) is not None:
+        before = self._seen.pop(service, None)
+        if before is not None:
             self._since.pop(service, None)
-            self._show()
+            self._count(before, -1)
 
     def refresh(self) -> None:
         """Brings the age of the oldest waiting service up to date; called before each rendering."""
         now = self.clock.monotonic()
         self.metrics.oldest_waiting.set(max((now - since for since in self._since.values()), default=0.0))
 
-    def _show(self) -> None:
-        states = Tally(state for state, _, _ in self._seen.values())
-        reasons = Tally(reason for _, reason, _ in self._seen.values())
-        for state in State:
-            self.metrics.services.labels(state.value).set(states[state])
-        for reason in Reason:
-            self.metrics.services_by_reason.labels(reason.value).set(reasons[reason])
-        pairs = Tally(
-            (gateway, state.value) for state, _, gateways in self._seen.values() for gateway in gateways
-        )
-        for pair in self._shown - pairs.keys():
-            self.metrics.services_by_gateway.remove(*pair)
-        for pair, count in pairs.items():
-            self.metrics.services_by_gateway.labels(*pair).set(count)
-        self._shown = set(pairs)
+    def _count(self, seen: tuple[State, Reason, frozenset[str]], change: int) -> None:
+        """Only what changes: counting a fleet of thousands anew for each service would hold up the loop."""
+        state, reason, gateways = seen
+        self.metrics.services.labels(state.value).inc(change)
+        self.metrics.services_by_reason.labels(reason.value).inc(change)
+        for gateway in gateways:
+            pair = gateway, state.value
+            self._by_gateway[pair] += change
+            if self._by_gateway[pair]:
+                self.metrics.services_by_gateway.labels(*pair).set(self._by_gateway[pair])
+            else:
+                # A series that nothing feeds any more would stay on the page for ever.
+                del self._by_gateway[pair]
+                self.metrics.services_by_gateway.remove(*pair)
