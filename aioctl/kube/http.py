@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import aiohttp
 import anyio
+import anyio.lowlevel
 
 from aioctl import __version__
 from aioctl.kube.errors import Silence, TransportError
@@ -85,6 +86,8 @@ class HttpWire:
         """Closes all connections."""
         await self._requests.close()
         await self._streams.close()
+        # Sockets are closed in the loop's next turn; there may be none after this.
+        await anyio.lowlevel.checkpoint()
 
     # The deadline is an argument because only the wire can tell the wait for a connection from that for an answer.
     async def send(self, request: Request, *, timeout: float) -> Response:  # noqa: ASYNC109
@@ -107,7 +110,11 @@ class HttpWire:
         try:
             yield _HttpStream(answer, request, idle_timeout)
         finally:
+            # Over TLS a mere close waits for the server's goodbye behind all that it still has to say.
+            transport = answer.connection.transport if answer.connection is not None else None
             answer.close()
+            if transport is not None:
+                transport.abort()
 
     async def _open(
         self, session: aiohttp.ClientSession, request: Request, limits: aiohttp.ClientTimeout, encoding: str

@@ -337,3 +337,30 @@ async def test_a_body_of_more_than_a_mebibyte_arrives_whole_and_with_its_length(
         for size in (2**20, 2**20 + 1, 3 * 2**20):
             answer = await wire.send(Request("POST", "/x", (), headers, b"x" * size), timeout=5)
             assert answer.body == f'["application/json", {size}, {size}]'.encode()
+
+
+@pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])
+async def test_a_stream_that_is_left_in_the_middle_closes_its_socket_at_once(is_tls: bool) -> None:
+    left = anyio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b"x" * 1_000_000 + b"\n")
+        except ConnectionError:
+            left.set()
+            raise
+
+    authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    options = {"ssl_context": trust} if is_tls else {}
+    async with serve(handler, tls if is_tls else None) as server, wire_to(server, **options) as wire:
+        opening = wire.stream(Request("GET", "/x", (), {}), connect_timeout=5, idle_timeout=5)
+        async with opening as stream:
+            assert len(await anext(aiter(stream.lines()))) == 1_000_000
+        with anyio.fail_after(5):
+            await left.wait()
