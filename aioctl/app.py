@@ -206,10 +206,11 @@ class Application:
         observer = ClientMetrics(self.metrics)
         limiter = TokenBucket(settings.api_rate, settings.api_burst, clock)
         wire = config.wire()
-        self.client = Client(wire, limiter=limiter, observer=observer)
+        client = partial(Client, wire, observer=observer, call_timeout=settings.api_timeout)
+        self.client = client(limiter=limiter)
         # Leadership, certificates and events must not wait behind a storm of reconciles.
-        self.side_client = Client(wire, observer=observer)
-        events_client = Client(wire, limiter=TokenBucket(EVENT_RATE, EVENT_RATE, clock), observer=observer)
+        self.side_client = client()
+        events_client = client(limiter=TokenBucket(EVENT_RATE, EVENT_RATE, clock))
         self.progress = Progress(self.metrics, clock)
         self.controller = Controller(
             client=self.client,

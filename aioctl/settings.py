@@ -138,7 +138,7 @@ class Settings(BaseModel):
         600, description="requests that may go at once before that"
     )
     api_timeout: Annotated[float, Field(ge=1, le=600)] = Field(
-        30.0, description="longest time one request may take"
+        35.0, description="longest time one request may take; a page of a list may take 60"
     )
     discovery_interval: Annotated[float, Field(ge=1, le=60)] = Field(
         30.0, description="how often it is checked which optional kinds are served"

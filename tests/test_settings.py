@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import aioctl
 from aioctl.kube.client import Client
 from aioctl.kube.lease import LeaderElection
 from aioctl.plan.model import Strategy
@@ -152,3 +153,11 @@ def shown(value: object) -> str:
     if isinstance(value, float):
         return f"`{value:g}`"
     return f"`{getattr(value, 'value', value)}`"
+
+
+def test_every_setting_has_a_reader() -> None:
+    """A knob that nobody reads is a promise that is not kept."""
+    package = Path(aioctl.__file__).parent
+    texts = [file.read_text() for file in package.rglob("*.py") if file.name != "settings.py"]
+    unread = [field for field in Settings.model_fields if not any(f".{field}" in text for text in texts)]
+    assert unread == []

@@ -115,10 +115,19 @@ class Client:
     """A client for one API server. Answers of reads and writes are plain dicts, made for the caller alone."""
 
     def __init__(
-        self, wire: Wire, *, limiter: Limiter | None = None, observer: ClientObserver | None = None
+        self,
+        wire: Wire,
+        *,
+        limiter: Limiter | None = None,
+        observer: ClientObserver | None = None,
+        call_timeout: float = CALL_TIMEOUT,
     ) -> None:
-        """`limiter` bounds the requests per second (None: no bound); watches pass it once, when they are opened."""
+        """`limiter` bounds the requests per second (None: no bound); watches pass it once, when they are opened.
+
+        `call_timeout`: seconds for the answer to one request that is no page of a list, and for a watch to open.
+        """
         self._wire = wire
+        self._call_timeout = call_timeout
         self._limiter = limiter
         self._observer: ClientObserver = observer or NoObserver()
 
@@ -133,7 +142,7 @@ class Client:
         self, path: str, *, query: tuple[tuple[str, str], ...] = (), accept: str = _JSON
     ) -> bytes:
         """The body of any path, e.g. `/apis/<group>/<version>`. Raises the tree."""
-        response = await self._send(Request("GET", path, query, {"Accept": accept}), CALL_TIMEOUT)
+        response = await self._send(Request("GET", path, query, {"Accept": accept}), self._call_timeout)
         return response.body
 
     async def create(
@@ -184,7 +193,9 @@ class Client:
             options["preconditions"] = preconditions
         headers = {"Accept": _JSON, "Content-Type": _JSON}
         path = _path(kind, namespace, name)
-        await self._send(Request("DELETE", path, (), headers, msgspec.json.encode(options)), CALL_TIMEOUT)
+        await self._send(
+            Request("DELETE", path, (), headers, msgspec.json.encode(options)), self._call_timeout
+        )
 
     async def list_pages(
         self,
@@ -254,7 +265,9 @@ class Client:
         started = anyio.current_time()
         code = "<error>"
         try:
-            opening = self._wire.stream(request, connect_timeout=CALL_TIMEOUT, idle_timeout=idle_timeout)
+            opening = self._wire.stream(
+                request, connect_timeout=self._call_timeout, idle_timeout=idle_timeout
+            )
             async with opening as stream:
                 code = str(stream.status)
                 self._observer.request_done("GET", code, anyio.current_time() - started)
@@ -282,7 +295,7 @@ class Client:
         return await self._call(Request(method, path, tuple(query), headers, msgspec.json.encode(body)))
 
     async def _call(self, request: Request) -> dict[str, Any]:
-        response = await self._send(request, CALL_TIMEOUT)
+        response = await self._send(request, self._call_timeout)
         return _decode(request, _object_decoder, response.body)
 
     async def _send(self, request: Request, limit: float) -> Response:

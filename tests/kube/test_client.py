@@ -58,6 +58,30 @@ async def test_what_is_no_name_of_an_object_is_never_sent(name: str) -> None:
             await call
 
 
+@virtual_time
+async def test_each_call_gets_the_time_that_the_client_was_given() -> None:
+    wire = ScriptedWire()
+    for method, path in (
+        ("POST", PATH),
+        ("PUT", f"{PATH}/s"),
+        ("PATCH", f"{PATH}/s"),
+        ("DELETE", f"{PATH}/s"),
+    ):
+        wire.answer(method, path, body=OBJECT)
+    wire.delay = 3600.0
+    client = Client(wire, call_timeout=7.0)
+    for call in (
+        client.create(SERVICE, "n", OBJECT),
+        client.update(SERVICE, OBJECT),
+        client.patch(SERVICE, "n", "s", {}),
+        client.delete(SERVICE, "n", "s"),
+    ):
+        began = anyio.current_time()
+        with pytest.raises(TransportError):
+            await call
+        assert anyio.current_time() - began == 7.0
+
+
 async def test_each_call_asks_for_its_path_query_and_body() -> None:
     wire = ScriptedWire()
     client = Client(wire)
