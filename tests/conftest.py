@@ -3,16 +3,24 @@
 `real_cluster` is shared by the whole run: use namespaces and names of your own, leave nothing cluster-wide behind.
 `own_real_cluster` is the module's alone: for tests that install webhooks, CRDs of ours or RBAC. Both hold other people's CRDs
 and cost about five seconds.
+
+Properties run with the hypothesis profile `aioctl` below.
 """
 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.real.build import Assets, NotAvailable
 from tests.real.build import assets as find_assets
 from tests.real.cluster import RealCluster
 from tests.real.kubectl import Kubectl, prepared
+
+
+# The same examples on every machine, and no clock: a busy one must not fail a law.
+settings.register_profile("aioctl", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("aioctl")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

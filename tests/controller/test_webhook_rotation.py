@@ -182,7 +182,7 @@ moves = st.lists(
 
 
 @given(st.integers(30, 60), moves)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_served_leaf_is_trusted_by_every_bundle_at_every_moment(
     hours: int, sequence: list[tuple[int, int, frozenset[int]]]
 ) -> None:

@@ -250,7 +250,7 @@ def _usable(world: RouterWorld) -> tuple[bool, bool]:
     return found[0], found[1]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.sampled_from(EVENTS), max_size=14))
 def test_whatever_happens_the_lock_is_one_way_and_no_write_hurts(
     events: list[Callable[[RouterWorld], None]],
@@ -274,7 +274,7 @@ def test_whatever_happens_the_lock_is_one_way_and_no_write_hurts(
         assert world.reconcile() == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.permutations([_v1_turns("False"), _alpha_turns("True"), _refuse]),
     st.lists(st.integers(0, 2), max_size=3),
