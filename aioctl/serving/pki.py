@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 
 from cryptography import x509
@@ -212,6 +213,9 @@ def sign_service_pair(
     return _pem(builder.sign(signer[1], hashes.SHA256())), _pkcs8(key), None
 
 
+@lru_cache(
+    maxsize=2
+)  # OpenSSL checks an RSA key for 0.1 s (2048 bits) to 0.6 s (4096), and every service asks
 def _signer(crt: bytes, key: bytes) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
     crt_der = first_pem_block(crt)
     if crt_der is None:

@@ -189,6 +189,26 @@ def test_a_broken_signer_is_named_in_the_controllers_words(rsa_key: rsa.RSAPriva
         assert problem == text if not text.endswith(": ") else problem.startswith(text)
 
 
+def test_a_signer_is_read_once_however_many_services_ask(
+    rsa_key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenSSL's check of an RSA key takes a tenth of a second and more, all of it on the loop."""
+    crt = signer_certificate(rsa_key, with_identifier=False)
+    key = pem_key(rsa_key, serialization.PrivateFormat.PKCS8) + b"\nread by nobody else\n"
+    read: list[bytes] = []
+    load = serialization.load_der_private_key
+
+    def counted(data: bytes, **options: object) -> object:
+        read.append(data)
+        return load(data, **options)  # type: ignore[arg-type]  # passed on as given
+
+    monkeypatch.setattr(serialization, "load_der_private_key", counted)
+    for _ in range(3):
+        assert pki.signer_problem(crt, key, "ns", "signing-key") == ""
+        pki.sign_service_pair(NAMES, [], signer_crt=crt, signer_key=key, now=NOW)
+    assert len(read) == 1
+
+
 def test_a_given_but_broken_signer_never_falls_back_to_self_signing() -> None:
     with pytest.raises(pki.SignerError, match="failed to decode certificate PEM"):
         pki.sign_service_pair(NAMES, [], signer_crt=b"", signer_key=None, now=NOW)
