@@ -17,7 +17,6 @@ from tests.real.build import assets as find_assets
 from tests.real.cluster import RealCluster
 from tests.real.kubectl import Kubectl, prepared
 
-
 # The same examples on every machine, and no clock: a busy one must not fail a law.
 settings.register_profile("aioctl", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("aioctl")
