@@ -32,6 +32,15 @@ class Record(NamedTuple):
         return decoded
 
 
+class Manager(NamedTuple):
+    """Who wrote an object, how and in which version: an entry of `metadata.managedFields` without the fields."""
+
+    name: str
+    operation: str
+    at: GroupVersion
+    subresource: str
+
+
 def encode(obj: Object) -> bytes:
     """JSON with apiVersion and kind first, so that lists of built-in kinds can cut them off."""
     head = {"apiVersion": obj.get("apiVersion"), "kind": obj.get("kind")}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from aioctl.sim.converted_views import ConvertedView, Translate
 from aioctl.sim.errors import plain_500
-from aioctl.sim.records import Change, Key, Record, record_of
+from aioctl.sim.records import Change, Key, Manager, Record, record_of
 from aioctl.sim.resources import GroupVersion, Object, Resource
 from aioctl.sim.views import View
 
@@ -23,6 +23,8 @@ class Collection:
         self.resource = resource
         self.definition: Object | None = None
         """The spec of its CRD, if it has one."""
+        self.managers: dict[Key, dict[Manager, None]] = {}
+        """Who wrote each object, in order of their first write."""
         self.main = View(resource.stored, history)
         self.views: dict[GroupVersion, View] = {resource.stored: self.main}
         for version in resource.versions:
@@ -102,6 +104,7 @@ class Store:
     def delete(self, collection: Collection, key: Key) -> Record:
         """Removes an object; the last state carries the revision of its deletion, as watchers of the real server see it."""
         self.revision += 1
+        collection.managers.pop(key, None)
         old = collection.records[key]
         record = record_of(old.decode(), key, self.revision)
         self._unindex(collection, old)

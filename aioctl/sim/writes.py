@@ -29,7 +29,8 @@ from aioctl.sim.errors import (
     unsupported_media,
     unsupported_patch,
 )
-from aioctl.sim.records import Key, Record, record_of
+from aioctl.sim.managers import compare, manager_of
+from aioctl.sim.records import Key, Manager, Record, record_of
 from aioctl.sim.requests import SimRequest, Target, decode_body, decode_object
 from aioctl.sim.resources import Object, Version
 from aioctl.sim.store import Collection
@@ -64,7 +65,12 @@ class Writer:
     ) -> Outcome:
         """POST on a collection."""
         return await self.create_object(
-            collection, version, target.namespace, decode_object(request), is_dry_run=is_dry_run(request)
+            collection,
+            version,
+            target.namespace,
+            decode_object(request),
+            by=manager_of(request, target),
+            is_dry_run=is_dry_run(request),
         )
 
     async def create_object(
@@ -74,6 +80,7 @@ class Writer:
         namespace: str,
         obj: Object,
         *,
+        by: Manager | None = None,
         is_dry_run: bool = False,
     ) -> Outcome:
         """Creates a decoded object; see the module for the order of things. Raises StatusError."""
@@ -101,7 +108,7 @@ class Writer:
         key = (namespace, name)
         if key in collection.records:
             raise already_exists(resource.title, resource.group, name)
-        record = self._commit(collection, stored, key, is_dry_run=is_dry_run)
+        record = self._commit(collection, stored, key, by, is_dry_run=is_dry_run)
         answer = await self._core.as_record(collection, record, version.at)
         return Outcome(answer, 201, warnings, wrote=not is_dry_run)
 
@@ -159,11 +166,15 @@ class Writer:
         converted = await self._core.converter.convert(resource, [obj], resource.stored, cause="write")
         return converted[0]
 
-    def _commit(self, collection: Collection, obj: Object, key: Key, *, is_dry_run: bool) -> Record:
+    def _commit(
+        self, collection: Collection, obj: Object, key: Key, by: Manager | None, *, is_dry_run: bool
+    ) -> Record:
         if is_dry_run:
             return record_of(objectmeta.copy(obj), key, self._core.store.revision)
         is_new = key not in collection.records
         record = self._core.store.put(collection, obj, key)
+        if by is not None:
+            collection.managers.setdefault(key, {})[by] = None
         self._written(collection, record, "ADDED" if is_new else "MODIFIED")
         return record
 
@@ -180,9 +191,7 @@ class Writer:
         if not metadata.get("resourceVersion") and not collection.resource.unconditional_update:
             finding = invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
             raise invalid(collection.resource.plural, collection.resource.group, target.name, [finding])
-        return await self._change(
-            collection, version, target, lambda _: objectmeta.copy(obj), is_dry_run=is_dry_run(request)
-        )
+        return await self._change(collection, version, target, lambda _: objectmeta.copy(obj), request)
 
     async def patch(
         self, collection: Collection, version: Version, target: Target, request: SimRequest
@@ -203,9 +212,7 @@ class Writer:
             if not collection.resource.custom:
                 raise unsupported_patch()
             raise unsupported_media([patch.JSON_PATCH, patch.MERGE_PATCH, patch.APPLY_PATCH])
-        return await self._change(
-            collection, version, target, partial(_patched, change, target), is_dry_run=is_dry_run(request)
-        )
+        return await self._change(collection, version, target, partial(_patched, change, target), request)
 
     async def _apply(
         self, collection: Collection, version: Version, target: Target, request: SimRequest, body: Any
@@ -216,15 +223,16 @@ class Writer:
             raise bad_request('PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value')
         if (target.namespace, target.name) in collection.records:
             return await self._change(
-                collection,
-                version,
-                target,
-                lambda old: patch.merge(old, body),
-                is_dry_run=is_dry_run(request),
+                collection, version, target, lambda old: patch.merge(old, body), request
             )
         body.setdefault("metadata", {}).setdefault("name", target.name)
         return await self.create_object(
-            collection, version, target.namespace, body, is_dry_run=is_dry_run(request)
+            collection,
+            version,
+            target.namespace,
+            body,
+            by=manager_of(request, target),
+            is_dry_run=is_dry_run(request),
         )
 
     async def _change(
@@ -233,10 +241,9 @@ class Writer:
         version: Version,
         target: Target,
         change: Callable[[Object], Any],
-        *,
-        is_dry_run: bool,
+        request: SimRequest,
     ) -> Outcome:
-        resource = collection.resource
+        resource, by, dry = collection.resource, manager_of(request, target), is_dry_run(request)
         if target.subresource not in {"", "status"} or (target.subresource and not resource.status):
             raise no_such_subresource()
         key = (target.namespace, target.name)
@@ -248,11 +255,12 @@ class Writer:
             new = change(objectmeta.copy(old))
             if not isinstance(new, dict):
                 raise bad_request("the patch does not leave an object")
-            warnings = await self._judge(collection, version, target, new, old, is_dry_run=is_dry_run)
+            await compare(self._core, collection, old, new, version.at)
+            warnings = await self._judge(collection, version, target, new, old, is_dry_run=dry)
             stored = await self._stored(collection, new)
             # Somebody else was faster: the next round sees their object, and a resourceVersion in the wish refuses it.
             if collection.records.get(key) is held:
-                return await self._finish(collection, version, held, stored, warnings, is_dry_run=is_dry_run)
+                return await self._finish(collection, version, held, stored, warnings, by, is_dry_run=dry)
         raise conflict(resource.title, resource.group, target.name)
 
     async def _judge(
@@ -309,6 +317,7 @@ class Writer:
         held: Record,
         stored: Object,
         warnings: list[str],
+        by: Manager,
         *,
         is_dry_run: bool,
     ) -> Outcome:
@@ -326,7 +335,8 @@ class Writer:
         if objectmeta.same_apart_from_revision(stored, held.decode()):
             record, wrote = held, False
         else:
-            record, wrote = self._commit(collection, stored, held.key, is_dry_run=is_dry_run), not is_dry_run
+            record = self._commit(collection, stored, held.key, by, is_dry_run=is_dry_run)
+            wrote = not is_dry_run
         return Outcome(await self._core.as_record(collection, record, version.at), 200, warnings, wrote=wrote)
 
     # -- delete
@@ -374,7 +384,7 @@ class Writer:
             return Outcome(await self._core.as_record(collection, current, version.at), wrote=False)
         if finalizers:
             if mark_for_deletion(obj, finalizers, self._core.clock.stamp()):
-                current = self._commit(collection, obj, key, is_dry_run=False)
+                current = self._commit(collection, obj, key, None, is_dry_run=False)
             return Outcome(await self._core.as_record(collection, current, version.at), 200, warnings)
         if is_dry_run:
             return Outcome(None, 200, warnings, wrote=False, removed=current)
@@ -394,7 +404,7 @@ class Writer:
             self._remove(collection, key)
             return
         objectmeta.metadata_of(obj)
-        self._commit(collection, obj, key, is_dry_run=False)
+        self._commit(collection, obj, key, None, is_dry_run=False)
 
     def _remove(self, collection: Collection, key: Key) -> Record:
         record = self._core.store.delete(collection, key)

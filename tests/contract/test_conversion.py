@@ -104,6 +104,24 @@ def test_writes_cost_so_many_conversions(
     assert found == expected
 
 
+def test_who_wrote_in_the_other_version_is_asked_what_changed(server: Server, namespace: str) -> None:
+    """managedFields name the version each manager wrote in: it is compared there, at every later write."""
+    new, old = services(namespace), services(namespace, old=True)
+
+    def write(path: str, replicas: int, manager: str) -> int:
+        change = {"spec": {"replicas": replicas}}
+        return server.conversions(lambda: server.merge(path, change, fieldManager=manager))
+
+    status = {"status": {"url": "http://a"}}
+    assert server("POST", old, service("a", old=True), fieldManager="one").status == 201
+    assert write(f"{new}/a", 2, "two") == 1 + 3
+    assert write(f"{new}/a", 2, "two") == 0 + 3, "a write that changes nothing is found out afterwards"
+    assert server.conversions(lambda: server.merge(f"{new}/a/status", status)) == 1 + 3
+    assert write(f"{old}/a", 3, "three") == 4 + 4, "two and the status are of the other version now"
+    assert write(f"{new}/a", 4, "two") == 1 + 4, "one and three"
+    assert write(f"{old}/a", 5, "one") == 4 + 4
+
+
 def set_match_policy(server: Server, namespace: str, policy: str) -> None:
     """Changes both configurations and waits until the API server goes by them (it learns of it by a watch)."""
     path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
