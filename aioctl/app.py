@@ -57,7 +57,7 @@ from aioctl.serving.certificates import CertificateFiles, LiveCertificate
 from aioctl.serving.conversion import ConversionHandler
 from aioctl.serving.limits import Limits
 from aioctl.serving.metrics_page import MetricsServer, Page
-from aioctl.serving.probes import ProbeServer, fresh_watches, self_conversion
+from aioctl.serving.probes import ProbeServer, fresh_watches, self_conversion, unexpired
 from aioctl.serving.webhook import Handler, WebhookServer
 from aioctl.settings import CertMode, Settings
 
@@ -224,7 +224,7 @@ class Application:
             instance=os.environ.get("POD_NAME", socket.gethostname()),
         )
         self.metrics.watch_queue(self.controller.queue)
-        self.certificate = LiveCertificate(CertificateMetrics(self.metrics))
+        self.certificate = LiveCertificate(CertificateMetrics(self.metrics, clock))
         hooks = WebhookMetrics(self.metrics, (CONVERT, *ADMISSION_PATHS))
         handlers: dict[str, Handler] = {
             CONVERT: ConversionHandler(
@@ -281,7 +281,10 @@ class Application:
             self.settings.health_host,
             self.settings.health_port,
             healthz={"watches": fresh_watches(self.controller.watch_ages, WATCH_SILENCE)},
-            readyz={"conversion": ready},
+            readyz={
+                "certificate": unexpired(lambda: self.certificate.pair, self.clock.now),
+                "conversion": ready,
+            },
         )
 
     def _certificates(self) -> Callable[..., Awaitable[None]]:

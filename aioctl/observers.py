@@ -178,19 +178,29 @@ class StorageMigrationMetrics:
 class CertificateMetrics:
     """Implements serving.certificates.CertificateObserver."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._m = metrics
+        self._clock = clock
+        self._loaded = False
 
     def certificate_read(self) -> None:
         self._m.certificate_reads.inc()
 
     def certificate_loaded(self, pair: ParsedPair) -> None:
         self._m.certificate_expiry.set(pair.not_after.timestamp())
-        log.info("certificate loaded", dns_names=list(pair.dns_names), not_after=pair.not_after.isoformat())
+        self._loaded = True
+        fields = {"dns_names": sorted(pair.dns_names), "not_after": pair.not_after.isoformat()}
+        if self._clock.now() > pair.not_after:
+            log.error("certificate loaded, but it has expired", **fields)
+        else:
+            log.info("certificate loaded", **fields)
 
     def certificate_failed(self, problem: str) -> None:
         self._m.certificate_errors.inc()
-        log.warning("certificate not usable, the old one stays", problem=problem)
+        if self._loaded:
+            log.warning("certificate not usable, the old one stays", problem=problem)
+        else:
+            log.warning("certificate not usable, webhooks wait for one", problem=problem)
 
 
 class WebhookMetrics:

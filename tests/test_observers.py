@@ -1,12 +1,17 @@
-"""The gauges of a fleet's progress: what was counted one by one is what a count of all would give."""
+"""What the observers count and log; gauges of a fleet's progress are what a count of all would give."""
 
 import random
 from collections import Counter
+from datetime import timedelta
+
+import pytest
+from structlog.testing import capture_logs
 
 from aioctl.api.kinds import ObjectKey
 from aioctl.metrics import Metrics
-from aioctl.observers import Progress
+from aioctl.observers import CertificateMetrics, Progress
 from aioctl.plan.migration import Decision, Reason, State
+from aioctl.serving.pki import ParsedPair
 from tests.support.virtual_time import VirtualClock, virtual_time
 
 GATEWAYS = ("a/one", "a/two", "b/one")
@@ -54,3 +59,34 @@ async def test_a_gateway_that_no_service_uses_any_more_leaves_no_series() -> Non
     assert b'gateway="a/one"' in metrics.render()
     progress.gone(ObjectKey("n", "s"))
     assert b"a/one" not in metrics.render()
+
+
+@pytest.mark.parametrize(
+    ("days", "level", "event"),
+    [(1, "info", "certificate loaded"), (-1, "error", "certificate loaded, but it has expired")],
+)
+@virtual_time
+async def test_an_expired_certificate_is_an_error_in_the_log(days: int, level: str, event: str) -> None:
+    clock = VirtualClock()
+    end = clock.now() + timedelta(days=days)
+    with capture_logs() as lines:
+        CertificateMetrics(Metrics(), clock).certificate_loaded(
+            ParsedPair(frozenset({"b", "a"}), frozenset(), end - timedelta(days=9), end)
+        )
+    expected = {"event": event, "log_level": level, "dns_names": ["a", "b"], "not_after": end.isoformat()}
+    assert lines == [expected]
+
+
+@virtual_time
+async def test_the_log_says_whether_an_old_certificate_goes_on_to_be_served() -> None:
+    clock = VirtualClock()
+    observer = CertificateMetrics(Metrics(), clock)
+    with capture_logs() as lines:
+        observer.certificate_failed("no file")
+        observer.certificate_loaded(ParsedPair(frozenset(), frozenset(), clock.now(), clock.now()))
+        observer.certificate_failed("no file")
+    assert [line["event"] for line in lines] == [
+        "certificate not usable, webhooks wait for one",
+        "certificate loaded",
+        "certificate not usable, the old one stays",
+    ]

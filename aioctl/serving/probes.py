@@ -1,11 +1,12 @@
 """The probes: `/healthz` and `/readyz`, each over named checks, on a port of their own (spec 60 section 3).
 
 A check answers an empty text, or what is wrong. Readiness means that conversion works: the server's own port is called
-over TLS, as the API server would. It looks at neither caches nor leadership nor the API server, because listing our own
-kind may need this very webhook. Liveness looks at what only a restart can cure; which watches count is injected.
+over TLS, as the API server would, and the certificate that it shows has not expired. It looks at neither caches nor
+leadership nor the API server, because listing our own kind may need this very webhook. Liveness looks at what only a restart can cure; which watches count is injected.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from http import HTTPStatus
 from typing import Final, Protocol
 
@@ -19,6 +20,7 @@ from aioctl.api.kinds import SERVICE, V1ALPHA1, V1ALPHA2
 from aioctl.serving.conversion import PATH
 from aioctl.serving.http_server import HttpServer
 from aioctl.serving.limits import Limits
+from aioctl.serving.pki import ParsedPair
 
 Check = Callable[[], Awaitable[str]]
 
@@ -90,6 +92,21 @@ def self_conversion(server: ServedPort, host: str, *, timeout: float = CHECK_TIM
                 return _judge(answer.status, await answer.read())
         except (aiohttp.ClientError, OSError) as error:
             return f"a conversion through the webhook's own port failed: {str(error) or type(error).__name__}"
+
+    return check
+
+
+def unexpired(pair: Callable[[], ParsedPair | None], now: Callable[[], datetime]) -> Check:
+    """A check that the served certificate has not expired: the API server would refuse every call, and only it would say so.
+
+    Without a certificate there is nothing to say; `self_conversion` then says that the server has not started.
+    """
+
+    async def check() -> str:
+        served = pair()
+        if served is None or now() <= served.not_after:
+            return ""
+        return f"the served certificate expired at {served.not_after.isoformat()}"
 
     return check
 

@@ -1,6 +1,7 @@
 """Probes: what they check, what they say, and that ready means that a conversion over TLS works."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
@@ -9,7 +10,7 @@ from aioctl.engine.turnstile import Turnstile
 from aioctl.serving.certificates import LiveCertificate
 from aioctl.serving.conversion import ConversionHandler
 from aioctl.serving.limits import Limits
-from aioctl.serving.probes import Check, ProbeServer, alive, fresh_watches, self_conversion
+from aioctl.serving.probes import Check, ProbeServer, alive, fresh_watches, self_conversion, unexpired
 from aioctl.serving.webhook import Handler, WebhookServer
 from tests.serving.support import Ca, Echo, client, running, until
 
@@ -92,6 +93,19 @@ async def test_a_wrong_answer_or_none_is_not_ready(ca: Ca) -> None:
     async with running(server := webhook(ca.live(), echo)):
         assert "failed: " in await self_conversion(server, "127.0.0.1", timeout=0.05)()
         echo.gate.set()
+
+
+async def test_an_expired_certificate_is_not_ready(ca: Ca) -> None:
+    live = LiveCertificate()
+    moment = datetime.now(UTC)
+    check = unexpired(lambda: live.pair, lambda: moment)
+    assert await check() == ""
+    live.offer(*ca.pair())
+    assert live.pair is not None
+    moment = live.pair.not_after
+    assert await check() == ""
+    moment += timedelta(seconds=1)
+    assert await check() == f"the served certificate expired at {live.pair.not_after.isoformat()}"
 
 
 async def test_silent_watches_are_named() -> None:
