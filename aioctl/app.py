@@ -33,7 +33,7 @@ from aioctl.engine.services import Service, run_services
 from aioctl.engine.turnstile import Turnstile
 from aioctl.kube.client import Client
 from aioctl.kube.config import ClusterConfig, load_config
-from aioctl.kube.lease import LeaderElection, new_identity
+from aioctl.kube.lease import LeaderElection, LeadershipLost, new_identity
 from aioctl.metrics import CONVERT, Metrics
 from aioctl.observers import (
     ApplyMetrics,
@@ -55,6 +55,7 @@ from aioctl.plan.model import Policy
 from aioctl.serving.admission import AdmissionHandler
 from aioctl.serving.certificates import CertificateFiles, LiveCertificate
 from aioctl.serving.conversion import ConversionHandler
+from aioctl.serving.http_server import ListenError
 from aioctl.serving.limits import Limits
 from aioctl.serving.metrics_page import MetricsServer, Page
 from aioctl.serving.probes import ProbeServer, fresh_watches, self_conversion, unexpired
@@ -260,16 +261,16 @@ class Application:
             server = MetricsServer(
                 settings.metrics_host, settings.metrics_port, {"/metrics": page}, turnstile=self.turnstile
             )
-            yield Service("metrics", server.run, drain=1.0)
+            yield Service("metrics", server.run, drain=1.0, expected=(ListenError,))
         if settings.health_port:
-            yield Service("probes", self._probes().run, drain=1.0)
+            yield Service("probes", self._probes().run, drain=1.0, expected=(ListenError,))
         yield Service("loop lag", LagMonitor(self.metrics.loop_lag.observe, clock=self.clock).run, drain=0.0)
         yield Service("certificates", self._certificates(), drain=1.0)
-        yield Service("webhooks", self.webhook.run, drain=settings.drain + 1.0)
+        yield Service("webhooks", self.webhook.run, drain=settings.drain + 1.0, expected=(ListenError,))
         yield Service("events", self.controller.recorder.run, drain=2.0)
         yield Service("caches", self.controller.watch, drain=1.0)
         yield Service("heap", _freeze_heap, drain=0.0)
-        yield Service("leadership", self._lead, drain=settings.drain + 3.0)
+        yield Service("leadership", self._lead, drain=settings.drain + 3.0, expected=(LeadershipLost,))
 
     def _metrics_page(self) -> Iterator[bytes]:
         self.progress.refresh()

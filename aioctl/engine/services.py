@@ -33,13 +33,15 @@ class Service:
 
     `run` is called as `run(task_status=...)`. To stop it, `request_stop` is called if there is one, and the service has
     `drain` seconds to return; then it is cancelled. A cancelled service that still cleans up behind a shield is waited
-    for up to `drain` seconds (and one to unwind) before the next one is stopped.
+    for up to `drain` seconds (and one to unwind) before the next one is stopped. `expected` are errors that say
+    everything themselves: they end the process like any other, but their log line has no trace.
     """
 
     name: str
     run: Callable[..., Awaitable[None]]
     drain: float
     request_stop: Callable[[], None] | None = None
+    expected: tuple[type[Exception], ...] = ()
 
 
 async def run_services(services: Sequence[Service], *, stop: anyio.Event) -> None:
@@ -99,7 +101,11 @@ class _Host:
             with self._scope:
                 await self._service.run(task_status=self)
         except Exception as error:
-            logger.exception("service failed", extra={"service": self._service.name})
+            logger.exception(
+                "service failed",
+                exc_info=not isinstance(error, self._service.expected),
+                extra={"service": self._service.name, "error": str(error)},
+            )
             self._fail(error)
         else:
             if not self._stopping:

@@ -164,7 +164,7 @@ class LeaderElection:
         if failure is not None:
             raise failure
         if not self._leads:
-            raise LeadershipLost(f"lease {self._namespace}/{self._name} is lost to {self.holder or 'nobody'}")
+            raise LeadershipLost(f"lease {self._namespace}/{self._name} {self._why_lost()}")
 
     async def _acquire(self) -> None:
         while not await self._try():  # noqa: ASYNC110  the server tells nobody
@@ -179,9 +179,14 @@ class LeaderElection:
                     await self._try()
                 if self.holder not in ("", self.identity):
                     break
-            log.error("leadership lost", lease=self._name, holder=self.holder)
+            log.error("leadership lost", lease=self._name, holder=self.holder, cause=self._why_lost())
             self._set_leads(leads=False)
             leading.cancel()
+
+    def _why_lost(self) -> str:
+        if self.holder in ("", self.identity):
+            return f"could not be renewed for {self._renew_deadline:g} s"
+        return f"is lost to {self.holder}"
 
     async def _try(self) -> bool:
         """Takes or renews the lease if that is our right; False if not, or if it did not work."""

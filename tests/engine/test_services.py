@@ -112,6 +112,22 @@ async def test_a_crash_stops_the_others_in_reverse_order_and_comes_out(crashing:
     assert ended == [f"{crashing} ended", *others]
 
 
+@pytest.mark.parametrize(("expected", "is_traced"), [((), True), ((OSError,), True), ((ValueError,), False)])
+@virtual_time
+async def test_only_an_error_that_nobody_expects_is_logged_with_its_trace(
+    expected: tuple[type[Exception], ...], is_traced: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*, task_status: TaskStatus[None]) -> None:
+        raise ValueError("cannot bind")
+
+    with pytest.raises(ValueError, match="cannot bind"):
+        await run_services([Service("broken", broken, 1, expected=expected)], stop=anyio.Event())
+    (record,) = (record for record in caplog.records if record.levelno == logging.ERROR)
+    assert (record.message, vars(record)["service"]) == ("service failed", "broken")
+    assert vars(record)["error"] == "cannot bind"
+    assert bool(record.exc_info) is is_traced
+
+
 @virtual_time
 async def test_a_crash_before_ready_stops_the_start() -> None:
     diary = Diary()

@@ -89,7 +89,7 @@ class Candidate:
         self.started_at: float | None = None
         self.ended_at: float | None = None
         self.led_when_cancelled: bool | None = None
-        self.lost = False
+        self.lost = ""
         self.stop = anyio.CancelScope()
 
     async def work(self) -> None:
@@ -109,8 +109,8 @@ class Candidate:
         with self.stop:
             try:
                 await self.election.run(self.work)
-            except LeadershipLost:
-                self.lost = True
+            except LeadershipLost as error:
+                self.lost = str(error)
 
 
 def scenario(
@@ -203,7 +203,7 @@ def test_a_leader_that_cannot_renew_has_ended_its_work_before_anybody_else_start
     async def body(server: LeaseServer, a: Candidate, b: Candidate) -> None:
         a.wire.cut = True
         await anyio.sleep(30)
-        assert a.lost
+        assert a.lost == "lease kserve/lock could not be renewed for 10 s"
         assert not a.election.leads
         assert a.ended_at is not None
         assert b.started_at is not None
@@ -235,7 +235,7 @@ def test_a_leader_that_finds_another_holder_stops_at_once() -> None:
         assert server.lease is not None
         server.lease["metadata"]["resourceVersion"] = str(server.version)
         await anyio.sleep(3)
-        assert a.lost
+        assert a.lost == "lease kserve/lock is lost to intruder"
         assert a.ended_at is not None
         assert a.ended_at <= 8
         assert server.spec["holderIdentity"] == "intruder"
