@@ -1,7 +1,7 @@
 """Every metric of the program, in a registry of its own; `observers.py` fills them.
 
 Names that dashboards know keep their names (`workqueue_*`, `controller_runtime_reconcile_*`, `rest_client_*`,
-`leader_election_master_status`, `certwatcher_*`); ours are `aioctl_*`. Labels are few and closed; object names are in logs,
+`leader_election_master_status`, `certwatcher_*`, `process_*`); ours are `aioctl_*`. Labels are few and closed; object names are in logs,
 not in labels, but for the gateways that services use now. Series whose labels are known exist at zero from the start.
 Children are looked up once and kept: the page is rendered on the loop that serves webhooks. `docs/reference.md` lists
 them; a test compares.
@@ -9,7 +9,14 @@ them; a test compares.
 
 from collections.abc import Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
@@ -45,6 +52,8 @@ class Metrics:
         r = self.registry
         info = Gauge("aioctl_build_info", "Version of the program, value 1.", ["version"], registry=r)
         info.labels(__version__).set(1)
+        # Memory, CPU, open files and start of the process, from /proc; nothing where there is none.
+        ProcessCollector(registry=r)
 
         self.queue_adds = Counter("workqueue_adds", "Keys that became ready.", ["name"], registry=r)
         self.queue_retries = Counter("workqueue_retries", "Keys added with back-off.", ["name"], registry=r)

@@ -7,8 +7,10 @@ import click
 
 from aioctl.api import conditions, names
 from aioctl.cli import main
+from aioctl.engine.queue import WorkQueue
 from aioctl.metrics import Metrics
 from aioctl.plan.migration import Reason, State
+from tests.support.virtual_time import VirtualClock, virtual_time
 
 PAGE = (Path(__file__).parent.parent / "docs" / "reference.md").read_text()
 
@@ -55,10 +57,32 @@ def test_every_metric_is_listed_with_type_and_labels() -> None:
         f"{name}_total" if type_ == "counter" else name: [type_, labels]
         for name, (type_, labels) in families.items()
     }
+    # Collectors of several families, and the one family that nobody fills later.
+    expected["process_cpu_seconds_total"] = ["counter", ""]
+    for name in (
+        "process_max_fds",
+        "process_open_fds",
+        "process_resident_memory_bytes",
+        "process_start_time_seconds",
+        "process_virtual_memory_bytes",
+    ):
+        expected[name] = ["gauge", ""]
+    expected["aioctl_build_info"] = ["gauge", "version"]
     expected["workqueue_unfinished_work_seconds"] = ["gauge", "name"]
     expected["workqueue_longest_running_processor_seconds"] = ["gauge", "name"]
     listed = {name: cells[:2] for name, cells in rows("Metrics").items()}
     assert listed == expected
+
+
+@virtual_time
+async def test_nothing_is_on_the_page_that_is_not_listed() -> None:
+    metrics = Metrics()
+    metrics.watch_queue(WorkQueue(clock=VirtualClock()))
+    shown = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in metrics.registry.collect()
+    }
+    assert shown == set(rows("Metrics"))
 
 
 def test_every_condition_type_is_listed() -> None:
