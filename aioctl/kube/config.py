@@ -179,7 +179,12 @@ async def _build(load: Load, source: str) -> ClusterConfig:
 async def _load(load: Load, source: str) -> _Loaded:
     try:
         return await load()
-    # The library raises what comes: its own ConfigException, KeyError, AssertionError, errors of yaml, ssl and aiohttp.
+    except (TypeError, AttributeError, LookupError, AssertionError) as error:
+        # The library stumbles over what it does not look for, such as a list where it expects an object.
+        raise ConfigError(
+            f"{source}: does not have the expected form ({type(error).__name__}: {error})"
+        ) from error
+    # It raises what comes: its own ConfigException, errors of yaml, ssl and aiohttp.
     except Exception as error:
         raise ConfigError(f"{source}: {str(error) or type(error).__name__}") from error
 

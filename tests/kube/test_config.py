@@ -215,6 +215,8 @@ async def test_the_home_directory_is_looked_at_last(tmp_path: Path) -> None:
         ("{half a fi", "kubeconfig"),
         ("current-context: x\ncontexts: []\nclusters: []\n", "kubeconfig"),
         ("", "kubeconfig"),
+        (":::garbage", "does not have the expected form"),
+        ("- a list\n", "does not have the expected form"),
     ],
 )
 async def test_a_configuration_that_cannot_be_used_is_named(
