@@ -119,8 +119,8 @@ def status(kubeconfig: str, namespace: str) -> None:
     "--filename",
     "service",
     required=True,
-    type=click.Path(exists=True, path_type=Path),
-    help="LLMInferenceService.",
+    type=click.Path(exists=True, allow_dash=True, path_type=Path),
+    help="LLMInferenceService; - reads standard input.",
 )
 @click.option(
     "--configs",
@@ -131,13 +131,16 @@ def status(kubeconfig: str, namespace: str) -> None:
     "--explain", is_flag=True, help="Say which preset or baseRef each field of the combined spec came from."
 )
 def render(service: Path, configs: Path | None, explain: bool) -> None:  # noqa: FBT001  click's shape
-    """Print every object that would be created for a service, without a cluster."""
+    """Print every object that would be created for a service, without a cluster; exit code 1 if that is not all."""
     from aioctl import rendering
 
     try:
-        click.echo(rendering.render_file(service, configs, explain=explain), nl=False)
+        made = rendering.render_file(service, configs, explain=explain)
     except rendering.RenderError as error:
         raise click.ClickException(str(error)) from error
+    click.echo(made.text, nl=False)
+    if made.problems:
+        raise click.ClickException("\n".join(made.problems))
 
 
 main.add_command(crds)

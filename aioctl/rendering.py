@@ -1,6 +1,8 @@
 """`aioctl render`: reads a service and presets from files, prints the children; what they are is decided in `plan`."""
 
+import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,18 @@ class RenderError(Exception):
     """Nothing could be rendered; the text names the file and what is wrong with it."""
 
 
-def render_file(file: Path, configs: Path | None, *, explain: bool) -> str:
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Text for standard output, and one line for each service that could not be rendered to its end."""
+
+    text: str
+    problems: tuple[str, ...]
+
+
+def render_file(file: Path, configs: Path | None, *, explain: bool) -> Rendered:
     """The children (or with `explain` the origin of each field) of every LLMInferenceService in the file, as YAML text.
 
-    Objects of other kinds in the file count as being in the cluster. Raises RenderError.
+    The file `-` is standard input. Objects of other kinds in the file count as being in the cluster. Raises RenderError.
     """
     given = _read(file)
     services = [obj for obj in given if obj.get("kind") == "LLMInferenceService"]
@@ -29,14 +39,17 @@ def render_file(file: Path, configs: Path | None, *, explain: bool) -> str:
     folder = configs if configs is not None else shipped.presets_folder()
     around = [*_folder(folder), *others]
     policy = Policy(auth_disabled=True)
-    parts = []
+    parts: list[str] = []
+    problems: list[str] = []
     for service in services:
         try:
             made = render(service, around, policy=policy, now=datetime.now(UTC))
         except PlanError as error:
             raise RenderError(f"{file}: {error}") from error
         parts.append(_explained(made) if explain else _printed(made))
-    return "".join(parts)
+        name = (service.get("metadata") or {}).get("name")
+        problems += [f"{file}: {name}: {problem}" for problem in made.problems]
+    return Rendered("".join(parts), tuple(problems))
 
 
 def _printed(made: Rendering) -> str:
@@ -79,7 +92,8 @@ def _folder(folder: Path) -> list[dict[str, Any]]:
 
 def _read(file: Path) -> list[dict[str, Any]]:
     try:
-        documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        documents = list(yaml.safe_load_all(text))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RenderError(f"{file}: {error}") from error
     for document in documents:

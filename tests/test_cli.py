@@ -1,9 +1,10 @@
-"""What `aioctl run` says when it cannot start: one line that names the cause, no stack."""
+"""What the commands say when they cannot do what was asked: one line that names the cause, no stack."""
 
 import socket
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from aioctl.cli import main
@@ -48,3 +49,29 @@ def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
     answer = CliRunner().invoke(main, ["run", "--kubeconfig", str(tmp_path / "none")])
     assert answer.exit_code == 1
     assert "none" in answer.stderr.splitlines()[-1]
+
+
+SERVICE = """\
+apiVersion: serving.kserve.io/v1alpha2
+kind: LLMInferenceService
+metadata: {name: a, namespace: b}
+spec: {model: {uri: "hf://m/m", name: m}, baseRefs: BASE_REFS}
+"""
+
+
+def test_a_service_is_rendered_from_standard_input() -> None:
+    answer = CliRunner().invoke(main, ["render", "-f", "-"], input=SERVICE.replace("BASE_REFS", "[]"))
+    assert answer.exit_code == 0
+    kinds = [obj["kind"] for obj in yaml.safe_load_all(answer.stdout)]
+    assert "Deployment" in kinds
+    assert answer.stderr == ""
+
+
+@pytest.mark.parametrize("options", [[], ["--explain"]])
+def test_a_service_that_is_not_rendered_to_its_end_is_named_and_fails(options: list[str]) -> None:
+    text = SERVICE.replace("BASE_REFS", "[{name: absent}]")
+    answer = CliRunner().invoke(main, ["render", "-f", "-", *options], input=text)
+    assert answer.exit_code == 1
+    assert answer.stderr.startswith("Error: -: a: failed to combine base-configurations: ")
+    assert '"absent" not found' in answer.stderr
+    assert '"absent" not found' in answer.stdout
