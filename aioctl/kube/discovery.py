@@ -1,7 +1,7 @@
 """Which of other people's kinds the API server serves, looked at again while we run.
 
-One call per group and version. Only an answer says NO: the group version is unknown to the server (404), or its list lacks
-the kind. A failed call says nothing: what was served is taken to be served still, anything else is UNKNOWN, and calls to
+One call per group and version. Only an answer says NO: the group version is unknown to the server (404 in its own words),
+or its list lacks the kind. A failed call says nothing: what was served is taken to be served still, anything else is UNKNOWN, and calls to
 such a kind report their own errors (spec 40 section 15, Decision). A kind that is served only goes to NO after a second
 look, because an API server that restarts forgets its CRDs for a moment. Looks come every `recheck` seconds, and at once
 when poked, so a CRD that comes or goes is noticed within 60 s.
@@ -18,7 +18,7 @@ from anyio.abc import TaskStatus
 
 from aioctl.api.kinds import Kind
 from aioctl.kube.client import Client
-from aioctl.kube.errors import KubeError, NotFound
+from aioctl.kube.errors import KubeError, NotFound, is_kind_missing
 
 RECHECK: Final = 30.0
 """Seconds between looks."""
@@ -139,7 +139,9 @@ class Discovery:
         root = "/apis" if "/" in api_version else "/api"
         try:
             body = await self._client.get_raw(f"{root}/{api_version}")
-        except NotFound:
+        except NotFound as error:
+            if not is_kind_missing(error):
+                raise
             return frozenset()
         try:
             return frozenset(resource.name for resource in _decoder.decode(body).resources or ())

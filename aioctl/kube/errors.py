@@ -60,12 +60,7 @@ class ApiError(KubeError):
 
 
 class NotFound(ApiError):
-    """404: the object, or the kind itself (`kind_missing`), is not there."""
-
-    @property
-    def kind_missing(self) -> bool:
-        """True when the path itself is unknown to the server, i.e. the kind is not served."""
-        return not self.details.get("name") and self.message.startswith(_NO_SUCH_PATH)
+    """404: the object, or the kind itself (`is_kind_missing`), is not there."""
 
 
 class AlreadyExists(ApiError):
@@ -101,6 +96,7 @@ class ServerUnavailable(ApiError):
 
 
 _NO_SUCH_PATH: Final = ("404 page not found", "the server could not find the requested resource")
+"""Texts of the API server. Whatever else answers 404, such as a proxy, knows nothing of kinds."""
 
 _BY_STATUS: Final[Mapping[int, type[ApiError]]] = {
     400: Invalid,
@@ -115,6 +111,15 @@ _BY_STATUS: Final[Mapping[int, type[ApiError]]] = {
     422: Invalid,
     429: TooManyRequests,
 }
+
+
+def is_kind_missing(error: KubeError) -> bool:
+    """True when the API server says that the path itself is unknown, i.e. that the kind is not served."""
+    return (
+        isinstance(error, NotFound)
+        and not error.details.get("name")
+        and error.message.startswith(_NO_SUCH_PATH)
+    )
 
 
 def error_class(status: int, reason: str) -> type[ApiError]:

@@ -1,12 +1,13 @@
 """Keeps a store equal to what the API server holds of one kind: LIST in pages, then WATCH, for ever.
 
 Deletions that no watch showed are seen by difference after the next list. The list is repeated only when it must be: at the
-start, after 410 (the server forgot the version we know), and after a watch that told something unreadable. A watch that
-ends, breaks or is silent for too long is opened again from the last version seen; bookmarks keep that version young. While
-the list is out of date the store says it is not in sync.
+start, and after 410 (the server forgot the version we know). A watch that ends, breaks, tells something unreadable or is
+silent for too long is opened again from the last version seen; bookmarks keep that version young. While the list is out
+of date the store says it is not in sync.
 
-A kind that is not served is no error: after a second look the store is empty and in sync, `absent` is true, and a new look
-comes every `recheck` seconds or when poked. It decides nothing and writes nothing.
+A kind that the API server says it does not serve is no error: after a second look the store is empty and in sync, `absent`
+is true, and a new look comes every `recheck` seconds or when poked. A 404 in other words, as of a load balancer that has
+lost its servers, is a failure like any other. It decides nothing and writes nothing.
 """
 
 from typing import Final, Protocol
@@ -25,7 +26,7 @@ from aioctl.engine.store import Store
 from aioctl.engine.turnstile import Turnstile
 from aioctl.kube.cached import Cached
 from aioctl.kube.client import Client, Page, WatchEvent
-from aioctl.kube.errors import Gone, KubeError, NotFound, Silence
+from aioctl.kube.errors import Gone, KubeError, Silence, is_kind_missing
 
 SERVER_TIMEOUT: Final = 300.0
 """Seconds after which the server ends a watch, jittered by a fifth either way so that watches do not end together."""
@@ -138,12 +139,13 @@ class Reflector:
                 missing = 0
                 self._set_absent(absent=False)
                 await self._watch_until_stale()
-            except NotFound as error:
-                self._heard()
-                self.store.mark_unsynced()
-                missing += 1
-                await self._not_served(error, missing)
             except KubeError as error:
+                if is_kind_missing(error):
+                    self._heard()
+                    self.store.mark_unsynced()
+                    missing += 1
+                    await self._not_served(error, missing)
+                    continue
                 if isinstance(error, Gone):
                     self._whole_list = True
                 log.warning("list failed", kind=self.kind.resource, error=str(error))
@@ -197,9 +199,9 @@ class Reflector:
             except Gone:
                 why = "gone"
                 self.store.mark_unsynced()
-            except NotFound:
-                raise
             except KubeError as error:
+                if is_kind_missing(error):
+                    raise
                 why = "silence" if isinstance(error, Silence) else "error"
                 log.info("watch broke", kind=self.kind.resource, error=str(error))
             self._observer.watch_ended(self.kind, why)
@@ -250,7 +252,7 @@ class Reflector:
             )
             return None
 
-    async def _not_served(self, error: NotFound, times: int) -> None:
+    async def _not_served(self, error: KubeError, times: int) -> None:
         if times < 2:
             await self._pause(CONFIRM)
             return

@@ -79,7 +79,8 @@ async def test_a_subresource_is_not_the_kind() -> None:
 
 @virtual_time
 async def test_a_failed_call_never_says_absent() -> None:
-    for failure in (DOWN, BROKEN, Response(403, {}, b"no"), Response(200, {}, b"<html>")):
+    of_a_proxy = Response(404, {}, b"default backend - 404")
+    for failure in (DOWN, BROKEN, Response(403, {}, b"no"), Response(200, {}, b"<html>"), of_a_proxy):
         scene = Scene(POOL_V1)
         scene.wire.answer("GET", V1, failure)
         async with scene.running():

@@ -15,6 +15,7 @@ from aioctl.kube.errors import (
     Unauthorized,
     from_response,
     from_status,
+    is_kind_missing,
 )
 from aioctl.kube.wire import Response
 from tests.support.scripted_wire import encode, status_body
@@ -86,9 +87,10 @@ def test_a_missing_kind_can_be_told_from_a_missing_object() -> None:
     plain = from_response(Response(404, {}, b"404 page not found\n"))
     status = status_body(404, "NotFound", "the server could not find the requested resource")
     named = status_body(404, "NotFound", 'pods "a" not found', {"name": "a", "kind": "pods"})
-    assert isinstance(plain, NotFound)
-    assert plain.kind_missing
+    assert is_kind_missing(plain)
     for body, missing in ((status, True), (named, False)):
         error = from_response(Response(404, {}, encode(body)))
         assert isinstance(error, NotFound)
-        assert error.kind_missing is missing
+        assert is_kind_missing(error) is missing
+    assert not is_kind_missing(from_response(Response(404, {}, b"default backend - 404")))
+    assert not is_kind_missing(from_response(Response(500, {}, b"404 page not found\n")))

@@ -285,6 +285,25 @@ async def test_a_kind_that_is_not_served_is_absent_only_after_a_second_look() ->
 
 
 @virtual_time
+async def test_a_404_of_a_proxy_empties_no_cache() -> None:
+    lost = Response(404, {}, b"default backend - 404")
+    scene = Scene()
+    scene.list_answer(listing(pool("a", 1), version=5), lost, lost, lost, listing(pool("a", 1), version=5))
+    stream = scene.stream()
+    scene.stream(status=404, body=lost.body)
+    scene.stream(status=410, body=encode(EXPIRED))
+    async with scene.running():
+        await anyio.sleep(20)
+        stream.end()
+        await anyio.sleep(300)
+        assert scene.held == {"a": "1"}
+        assert scene.synced()
+        assert not scene.absent()
+    assert scene.deltas == [("added", "a", True)]
+    assert scene.seen.absences == []
+
+
+@virtual_time
 async def test_a_kind_that_appears_is_noticed_by_the_next_look_or_a_poke() -> None:
     for poked in (False, True):
         scene = Scene()
