@@ -203,7 +203,6 @@ class Application:
         self.clock = clock
         self.metrics = Metrics()
         self.turnstile = Turnstile()
-        self._config = config
         observer = ClientMetrics(self.metrics)
         limiter = TokenBucket(settings.api_rate, settings.api_burst, clock)
         wire = config.wire()

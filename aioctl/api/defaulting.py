@@ -16,8 +16,6 @@ from aioctl.api.objects import (
     integer,
     mapping,
     name_of,
-    present,
-    sequence,
     text,
 )
 
@@ -54,11 +52,6 @@ def is_pipeline_parallel(parallelism: Parallelism, *, at: str = "spec.parallelis
     return (degree(parallelism, "pipeline", at=at) or 0) > 0
 
 
-def is_tensor_parallel(parallelism: Parallelism, *, at: str = "spec.parallelism") -> bool:
-    """True when `tensor` is above zero."""
-    return (degree(parallelism, "tensor", at=at) or 0) > 0
-
-
 def group_size(parallelism: Parallelism, *, at: str = "spec.parallelism") -> int | None:
     """Pods in one multi-node group: data / dataLocal, else the pipeline degree, else None (undefined)."""
     if is_data_parallel(parallelism, at=at):
@@ -89,19 +82,6 @@ def epp_service_name(service_name: str, spec: Spec) -> str:
     """Name of the endpoint picker's Service; an inline pool may name it, `pool.ref` is not considered."""
     own = _scheduler_text(spec, "pool", "spec", "endpointPickerRef", "name")
     return own or names.child(service_name, "-epp-service")
-
-
-def inference_model_name(service_name: str) -> str:
-    """Name of the InferenceModel that is created for the service."""
-    return names.model_name(service_name)
-
-
-def has_managed_route(spec: Spec) -> bool:
-    """True when the HTTPRoute is built from an inline spec: `http.spec` is there and `http.refs` is empty."""
-    root = {"spec": spec}
-    return present(root, "spec", "router", "route", "http", "spec") and not sequence(
-        root, "spec", "router", "route", "http", "refs"
-    )
 
 
 def _annotation(service: Object, key: str) -> str:

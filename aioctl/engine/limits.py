@@ -35,17 +35,10 @@ class TokenBucket:
         """Takes a token, if need be one that is yet to come; returns the seconds until the taker may act on it."""
         if not self._interval:
             return 0.0
-        self._full_at, wait = self._next()
-        return wait
-
-    def try_take(self) -> float:
-        """Takes a token and returns 0.0, or takes nothing and returns the seconds until one is there."""
-        if not self._interval:
-            return 0.0
-        full_at, wait = self._next()
-        if not wait:
-            self._full_at = full_at
-        return wait
+        now = self._clock.monotonic()
+        self._full_at = max(self._full_at, now) + self._interval
+        wait = self._full_at - self._depth - now
+        return wait if wait > _GRAIN else 0.0
 
     async def acquire(self) -> None:
         """Takes a token and waits for it; takers are served in the order of their calls.
@@ -61,13 +54,6 @@ class TokenBucket:
             if self._full_at == mine:
                 self._full_at = before
             raise
-
-    def _next(self) -> tuple[float, float]:
-        """When the bucket is full again once the next token is taken, and the seconds until that token is there."""
-        now = self._clock.monotonic()
-        full_at = max(self._full_at, now) + self._interval
-        wait = full_at - self._depth - now
-        return full_at, wait if wait > _GRAIN else 0.0
 
 
 class Backoff(Generic[K]):

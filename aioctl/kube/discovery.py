@@ -1,10 +1,10 @@
 """Which of other people's kinds the API server serves, looked at again while we run.
 
 One call per group and version. Only an answer says NO: the group version is unknown to the server (404 in its own words),
-or its list lacks the kind. A failed call says nothing: what was served is taken to be served still, anything else is UNKNOWN, and calls to
-such a kind report their own errors (spec 40 section 15, Decision). A kind that is served only goes to NO after a second
-look, because an API server that restarts forgets its CRDs for a moment. Looks come every `recheck` seconds, and at once
-when poked, so a CRD that comes or goes is noticed within 60 s.
+or its list lacks the kind. A failed call says nothing: what was served is taken to be served still, anything else is
+UNKNOWN, and calls to such a kind report their own errors (spec 40 section 15, Decision). A kind that is served only goes
+to NO after a second look, because an API server that restarts forgets its CRDs for a moment. Looks come every `recheck`
+seconds, so a CRD that comes or goes is noticed within 60 s.
 """
 
 from collections.abc import Callable, Iterable
@@ -87,7 +87,6 @@ class Discovery:
         self._presence = dict.fromkeys(kinds, Presence.UNKNOWN)
         self._doubted: set[Kind] = set()
         self._handlers: list[Handler] = []
-        self._poked = anyio.Event()
         self._looked = anyio.Event()
 
     def served(self, kind: Kind) -> Presence:
@@ -101,10 +100,6 @@ class Discovery:
             if presence is not Presence.UNKNOWN:
                 handler(kind, presence)
 
-    def poke(self) -> None:
-        """Something hints at a change, e.g. an event of a CRD: look now."""
-        self._poked.set()
-
     async def first_look(self) -> None:
         """Returns when every group version was asked once, successfully or not."""
         await self._looked.wait()
@@ -113,13 +108,11 @@ class Discovery:
         """Until cancelled. Reports started at once."""
         task_status.started()
         while True:
-            self._poked = anyio.Event()
             async with anyio.create_task_group() as looks:
                 for api_version in sorted({kind.api_version for kind in self._presence}):
                     looks.start_soon(self._look, api_version)
             self._looked.set()
-            with anyio.move_on_after(CONFIRM if self._doubted else self._recheck):
-                await self._poked.wait()
+            await anyio.sleep(CONFIRM if self._doubted else self._recheck)
 
     async def _look(self, api_version: str) -> None:
         kinds = [kind for kind in self._presence if kind.api_version == api_version]

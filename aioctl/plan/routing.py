@@ -28,10 +28,6 @@ class Mode(Enum):
     MANAGED = "managed"
 
 
-def has_router(spec: Spec) -> bool:
-    return present({"spec": spec}, "spec", "router")
-
-
 def has_route(spec: Spec) -> bool:
     return present({"spec": spec}, "spec", "router", "route")
 

@@ -109,20 +109,6 @@ def test_a_name_of_the_wrong_type_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("http", "managed"),
-    [
-        ({}, False),
-        ({"spec": {}}, True),
-        ({"spec": {}, "refs": []}, True),
-        ({"spec": {}, "refs": [{"name": "a"}]}, False),
-        ({"refs": [{"name": "a"}]}, False),
-    ],
-)
-def test_route_is_managed_when_it_has_a_spec_and_no_refs(http: dict[str, Any], managed: bool) -> None:
-    assert defaulting.has_managed_route({"router": {"route": {"http": http}}}) is managed
-
-
-@pytest.mark.parametrize(
     ("value", "enabled"),
     [(None, True), ("", True), ("no", True), ("0", True), ("false", False), ("FALSE", False)],
 )

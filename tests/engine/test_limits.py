@@ -24,22 +24,11 @@ async def test_an_idle_bucket_refills_up_to_its_burst_only() -> None:
     assert [bucket.take() for _ in range(3)] == [0.0, 0.0, pytest.approx(0.1)]
 
 
-@virtual_time
-async def test_try_take_names_the_wait_and_takes_nothing() -> None:
-    bucket = TokenBucket(20, 1, VirtualClock())
-    assert bucket.try_take() == 0.0
-    for _ in range(3):
-        assert bucket.try_take() == pytest.approx(0.05)
-    await anyio.sleep(bucket.try_take())
-    assert bucket.try_take() == 0.0
-
-
 @pytest.mark.parametrize("rate", [None, 0, -1])
 @virtual_time
 async def test_no_rate_means_no_limit(rate: float | None) -> None:
     bucket = TokenBucket(rate, 1, VirtualClock())
     assert {bucket.take() for _ in range(1000)} == {0.0}
-    assert bucket.try_take() == 0.0
     await bucket.acquire()
 
 
@@ -69,7 +58,7 @@ async def test_a_cancelled_wait_gives_its_token_back() -> None:
     await bucket.acquire()
     with anyio.move_on_after(0.25):
         await bucket.acquire()
-    assert bucket.try_take() == pytest.approx(0.75)
+    assert bucket.take() == pytest.approx(0.75)
 
 
 @virtual_time
