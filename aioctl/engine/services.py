@@ -31,16 +31,14 @@ class ServiceEnded(Exception):
 class Service:
     """One long-lived part.
 
-    `run` is called as `run(task_status=...)`. To stop it, `request_stop` is called if there is one, and the service has
-    `drain` seconds to return; then it is cancelled. A cancelled service that still cleans up behind a shield is waited
-    for up to `drain` seconds (and one to unwind) before the next one is stopped. `expected` are errors that say
-    everything themselves: they end the process like any other, but their log line has no trace.
+    `run` is called as `run(task_status=...)`. To stop it, it is cancelled; what it still does behind a shield is waited for
+    up to `drain` seconds (and one to unwind) before the next one is stopped. `expected` are errors that say everything
+    themselves: they end the process like any other, but their log line has no trace.
     """
 
     name: str
     run: Callable[..., Awaitable[None]]
     drain: float
-    request_stop: Callable[[], None] | None = None
     expected: tuple[type[Exception], ...] = ()
 
 
@@ -119,28 +117,11 @@ class _Host:
         if self._ended.is_set():
             return
         logger.info("stopping service", extra={"service": self._service.name})
-        if (
-            self._service.request_stop is not None
-            and self.ready.is_set()
-            and self._ask(self._service.request_stop)
-        ):
-            if await self._ends_within(self._service.drain):
-                return
-            logger.warning("service did not drain in time", extra={"service": self._service.name})
         self._scope.cancel()
         if not await self._ends_within(self._service.drain + _UNWIND):
             logger.warning(
                 "service still cleans up; going on without it", extra={"service": self._service.name}
             )
-
-    def _ask(self, request_stop: Callable[[], None]) -> bool:
-        try:
-            request_stop()
-        except Exception as error:  # the others must be stopped all the same
-            logger.exception("service could not be asked to stop", extra={"service": self._service.name})
-            self._fail(error)
-            return False
-        return True
 
     def _fail(self, error: Exception) -> None:
         self.errors.append(error)

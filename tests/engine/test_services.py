@@ -1,7 +1,6 @@
 """Start and stop order: up in order, down in reverse, the same way for a stop, a crash and a cancellation."""
 
 import logging
-from collections.abc import Callable
 
 import anyio
 import pytest
@@ -29,10 +28,8 @@ class Diary:
         drain: float = 5,
         life: float | None = None,
         crash: Exception | None = None,
-        request_stop: Callable[[], None] | None = None,
-        until: anyio.Event | None = None,
     ) -> Service:
-        """Ready after `start` seconds; after `life` seconds it crashes or returns; `until` ends it when asked."""
+        """Ready after `start` seconds; after `life` seconds it crashes or returns."""
 
         async def run(*, task_status: TaskStatus[None]) -> None:
             self.note(f"{name} starts")
@@ -45,14 +42,13 @@ class Diary:
                     if crash is not None:
                         raise crash
                 else:
-                    await (until or anyio.Event()).wait()
-                    await anyio.sleep(cleanup)
+                    await anyio.sleep_forever()
             finally:
                 with anyio.CancelScope(shield=True):
-                    await anyio.sleep(cleanup if until is None else 0)
+                    await anyio.sleep(cleanup)
                 self.note(f"{name} ended")
 
-        return Service(name, run, drain, request_stop)
+        return Service(name, run, drain)
 
 
 async def run_until(seconds: float, *services: Service) -> None:
@@ -176,30 +172,6 @@ async def test_a_cancelled_caller_gets_the_same_orderly_stop() -> None:
         await run_services([diary.service("a", cleanup=2), diary.service("b", cleanup=3)], stop=anyio.Event())
     assert scope.cancelled_caught
     assert diary.lines[-2:] == [(13, "b ended"), (15, "a ended")]
-
-
-@pytest.mark.parametrize(("cleanup", "ended_at"), [(3, 13), (30, 15)])
-@virtual_time
-async def test_a_service_that_is_asked_may_drain_and_is_cancelled_after_its_deadline(
-    cleanup: float, ended_at: float
-) -> None:
-    diary = Diary()
-    asked = anyio.Event()
-    polite = diary.service("polite", cleanup=cleanup, until=asked, request_stop=asked.set)
-    await run_until(10, diary.service("a"), polite)
-    assert diary.lines[-2:] == [(ended_at, "polite ended"), (ended_at, "a ended")]
-
-
-@virtual_time
-async def test_a_service_that_cannot_be_asked_is_cancelled_and_its_error_comes_out() -> None:
-    def broken() -> None:
-        raise ValueError("no ear")
-
-    diary = Diary()
-    with pytest.raises(ExceptionGroup) as caught:
-        await run_until(10, diary.service("a"), diary.service("deaf", request_stop=broken))
-    assert caught.group_contains(ValueError, match="no ear")
-    assert diary.lines[-2:] == [(10, "deaf ended"), (10, "a ended")]
 
 
 @virtual_time
