@@ -33,6 +33,7 @@ from aioctl.engine.services import Service, run_services
 from aioctl.engine.turnstile import Turnstile
 from aioctl.kube.client import Client
 from aioctl.kube.config import ClusterConfig, load_config
+from aioctl.kube.events import FLUSH
 from aioctl.kube.lease import LeaderElection, LeadershipLost, new_identity
 from aioctl.metrics import CONVERT, Metrics
 from aioctl.observers import (
@@ -266,7 +267,7 @@ class Application:
         yield Service("loop lag", LagMonitor(self.metrics.loop_lag.observe, clock=self.clock).run, drain=0.0)
         yield Service("certificates", self._certificates(), drain=1.0)
         yield Service("webhooks", self.webhook.run, drain=settings.drain + 1.0, expected=(ListenError,))
-        yield Service("events", self.controller.recorder.run, drain=2.0)
+        yield Service("events", self.controller.recorder.run, drain=FLUSH)
         yield Service("caches", self.controller.watch, drain=1.0)
         yield Service("heap", _freeze_heap, drain=0.0)
         yield Service("leadership", self._lead, drain=settings.drain + 3.0, expected=(LeadershipLost,))
