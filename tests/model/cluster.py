@@ -13,10 +13,10 @@ from aioctl.api import kinds, names
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind, ObjectKey, ObjectRef
 from aioctl.api.objects import Object, mapping, sequence
 from aioctl.plan import reconcile, status
-from aioctl.plan.default_route import default_route_spec
 from aioctl.plan.model import Facts, Outcome, Plan, Policy, Strategy, Verb, Write
 from aioctl.sim import seed
 from tests.model.state import ALPHA, ON_ALPHA, V1, Answer, Crd, Failing, Op, Route, Shape, State, outdated
+from tests.support.default_route import default_route_spec
 from tests.support.plan_world import NOW, World
 
 NS, SVC = "ns", "svc"

@@ -15,10 +15,10 @@ from aioctl.api.equality import equal
 from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.api.objects import Object
 from aioctl.plan import auth, destination_rules, pool_status, pools, references, route, status, urls
-from aioctl.plan.default_route import default_route_spec
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.model import Context, Facts, Outcome, Part, Plan, Policy, Step, Verb, Write, step
 from aioctl.plan.route_defaults import defaulted
+from tests.support.default_route import default_route_spec
 
 NS, SVC = "ns", "svc"
 POOL = "svc-inference-pool"
