@@ -35,7 +35,7 @@ _UNWATCHED = (kinds.CONFIG_MAP,)
 class Recorder(Protocol):
     """Where events go; must not wait (spec 50 section 12.4). `kube.events.EventRecorder` is one."""
 
-    def event(self, regarding: Mapping[str, str], type: str, reason: str, message: str) -> None: ...  # noqa: A002
+    def event(self, regarding: Mapping[str, str], type: str, reason: str, message: str) -> None: ...  # noqa: A002  the field of the Event
 
 
 class ApplyObserver(Protocol):

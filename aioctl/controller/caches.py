@@ -114,7 +114,7 @@ class Caches:
 
     def services(self) -> Sequence[ObjectKey]:
         """Keys of all LLMInferenceServices."""
-        return [key for _, store in self._by_kind.get(kinds.SERVICE, ()) for key in store.keys()]  # noqa: SIM118
+        return [key for _, store in self._by_kind.get(kinds.SERVICE, ()) for key in store.keys()]  # noqa: SIM118  a Store is no mapping
 
     def subscribe(self, handler: Callable[[Watched, Delta[ObjectKey, Cached]], None]) -> None:
         """Calls the handler with every change of every store."""

@@ -131,7 +131,7 @@ class EventRecorder:
         self._something = anyio.Event()
         self._last_stamp = 0
 
-    def event(self, regarding: Mapping[str, str], type: str, reason: str, message: str) -> None:  # noqa: A002
+    def event(self, regarding: Mapping[str, str], type: str, reason: str, message: str) -> None:  # noqa: A002  the field of the Event
         """Counts one event. `regarding` is a reference as `regarding()` makes it; `type` is Normal or Warning."""
         if len(message) > MESSAGE:
             message = message[: MESSAGE - 3] + "..."

@@ -40,11 +40,11 @@ class LeadershipLost(Exception):
 class LeaseObserver(Protocol):
     """Hook for `leader_election_master_status`."""
 
-    def leading(self, name: str, leads: bool) -> None: ...  # noqa: FBT001
+    def leading(self, name: str, leads: bool) -> None: ...  # noqa: FBT001  one fact, no switch
 
 
 class NoObserver:
-    def leading(self, name: str, leads: bool) -> None:  # noqa: FBT001
+    def leading(self, name: str, leads: bool) -> None:  # noqa: FBT001  one fact, no switch
         pass
 
 

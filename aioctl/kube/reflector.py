@@ -57,7 +57,7 @@ class ReflectorObserver(Protocol):
         """`end`, `silence`, `gone`, `error`: why a watch is over."""
         ...
 
-    def presence_changed(self, kind: Kind, absent: bool) -> None:  # noqa: FBT001
+    def presence_changed(self, kind: Kind, absent: bool) -> None:  # noqa: FBT001  one fact, no switch
         """The kind was found to be served or not."""
         ...
 
@@ -69,7 +69,7 @@ class NoObserver:
     def watch_ended(self, kind: Kind, why: str) -> None:
         pass
 
-    def presence_changed(self, kind: Kind, absent: bool) -> None:  # noqa: FBT001
+    def presence_changed(self, kind: Kind, absent: bool) -> None:  # noqa: FBT001  one fact, no switch
         pass
 
 
