@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from aioctl.engine.lag import LagMonitor
+from aioctl.engine.lag import MOST_SWALLOWED, LagMonitor
 from tests.support.virtual_time import VirtualClock, advance, virtual_time
 
 
@@ -25,7 +25,6 @@ async def test_an_idle_loop_has_no_lag() -> None:
     await sample(monitor, [(10, 0)])
     assert len(seen) >= 80
     assert set(seen) == {0.0}
-    assert monitor.p99() == 0.0
 
 
 @virtual_time
@@ -37,25 +36,14 @@ async def test_a_blockage_counts_for_every_wake_up_it_swallowed() -> None:
 
 
 @virtual_time
-async def test_quantiles_look_at_the_recent_window_only() -> None:
-    monitor = LagMonitor(interval=0.125, window=16, clock=VirtualClock())
-    assert monitor.p99() == 0.0
-    await sample(monitor, [(1.0625, 0.09375)])
-    assert monitor.quantile(1) == pytest.approx(0.03125)
-    assert monitor.quantile(0.5) == 0.0
-    await sample(monitor, [(2, 0)])
-    assert monitor.quantile(1) == 0.0
-
-
-@virtual_time
-async def test_a_very_long_blockage_is_counted_at_most_a_window_long() -> None:
+async def test_a_very_long_blockage_is_counted_for_a_bounded_number_of_wake_ups() -> None:
     seen: list[float] = []
-    monitor = LagMonitor(seen.append, interval=0.125, window=10, clock=VirtualClock())
+    monitor = LagMonitor(seen.append, interval=0.125, clock=VirtualClock())
     await sample(monitor, [(1, 3600)])
-    assert len(seen) < 50
+    assert sum(lag > 0 for lag in seen) == MOST_SWALLOWED + 1
     assert max(seen) >= 3599
 
 
 def test_an_interval_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="interval"):
-        LagMonitor(interval=0)
+        LagMonitor(lambda _: None, interval=0)
