@@ -1,6 +1,7 @@
 """The template language: recorded Go renderings, the rules of spec 20 sections 4.1 to 4.6, and its laws."""
 
 import re
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
@@ -292,6 +293,28 @@ def test_keys_are_rendered_and_untouched_trees_are_shared() -> None:
 def test_nested_printf_cannot_grow_without_bound() -> None:
     text = "{{ with `0123456789` }}" + "{{ with printf `%s%s` . . }}" * 60 + "{{ . }}" + "{{ end }}" * 61
     assert "longer than" in failure(text)
+
+
+def test_printf_stops_at_the_bound_and_does_not_collect_its_operands_first() -> None:
+    big = "x" * 200_000
+    words = " ".join(["."] * 1000)
+    text = "{{ with .Name }}{{ printf `" + "%s" * 1000 + "` " + words + " }}{{ end }}"
+    tracemalloc.start()
+    try:
+        assert "printf: the text is longer than" in failure(text, {"metadata": {"name": big}, "spec": {}})
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_templates_of_one_object_have_a_bound_together() -> None:
+    long = root(service(model={"name": "x" * 500_000}), CONFIG)
+    few = {f"{number}": f"{number}{{{{ .Spec.Model.Name }}}}" for number in range(8)}
+    assert len(render(few, long).tree["7"]) == 500_001
+    many = {f"{number}": f"{number}{{{{ .Spec.Model.Name }}}}" for number in range(1000)}
+    with pytest.raises(TemplateError, match="all templates of the object together are longer than") as caught:
+        render(many, long)
+    assert len(str(caught.value)) < 1000
 
 
 _words = st.text(alphabet='ab {}"\\\n<&é-', min_size=1, max_size=6)

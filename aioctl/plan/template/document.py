@@ -15,6 +15,9 @@ from aioctl.plan.template.parser import parse
 from aioctl.plan.template.values import Value
 
 _START = "{{"
+MAX_TOTAL = 4 << 20
+"""Characters that the templates of one object may come out as: more than twice what the API server stores as an object. Without
+a bound ten thousand short templates that print one long field would fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,10 @@ class Rendered:
     tree: Any
     emptied: bool = False
     """A template came out as the empty string, which Go's encoder drops from most fields."""
+
+
+_SHOWN = 80
+"""Characters of a template in an error that is not about one expression of it."""
 
 
 class _Found(NamedTuple):
@@ -83,6 +90,13 @@ def _replaced(tree: Any, found: list[_Found], depth: int, texts: Mapping[str, st
     return [value(index, old) for index, old in enumerate(tree)]
 
 
+def _bounded(made: str, left: int, template: str) -> str:
+    if len(made) > left:
+        reason = f"all templates of the object together are longer than {MAX_TOTAL} characters"
+        raise ExecuteError(reason, template[:_SHOWN], 0)
+    return made
+
+
 def _nowhere(_path: str) -> str:
     return ""
 
@@ -103,9 +117,13 @@ def render(tree: Any, root: Value, *, source: Source = _nowhere, path: str = "")
         except ParseError as error:
             raise parse_failure(error, escape(item.text), item.path(path), source) from error
     texts: dict[str, str] = {}
+    left = MAX_TOTAL
     for item in search.found:
+        if item.text in texts:
+            continue
         try:
-            texts[item.text] = evaluate(parse(item.text), root)
+            texts[item.text] = _bounded(evaluate(parse(item.text), root), left, item.text)
+            left -= len(texts[item.text])
         except ExecuteError as error:
             raise execute_failure(error, escape(item.text), item.path(path), source) from error
     return Rendered(_replaced(tree, search.found, 0, texts), emptied="" in texts.values())

@@ -80,8 +80,10 @@ def _not_equal(operands: Sequence[Value]) -> bool:
 def _printf(operands: Sequence[Value]) -> Value:
     form, *arguments = operands
     waiting = list(reversed(arguments))
+    left = MAX_LENGTH
 
     def formatted(match: re.Match[str]) -> str:
+        nonlocal left
         verb = match[1]
         if verb == "%":
             return "%"
@@ -94,15 +96,21 @@ def _printf(operands: Sequence[Value]) -> Value:
         if only is not None and value.type.shape is not only:
             raise cannot
         try:
-            return printed_by_printf(value)
+            printed = printed_by_printf(value)
         except OperationError as error:
             raise cannot from error
+        # At once: thousands of large operands must not stand side by side in memory first.
+        left -= len(printed)
+        if left < 0:
+            raise too_long
+        return printed
 
+    too_long = OperationError(f"error calling printf: the text is longer than {MAX_LENGTH} characters")
     text = _VERB.sub(formatted, as_string(form))
     if waiting:
         raise OperationError(f"error calling printf: {len(waiting)} operands too many")
     if len(text) > MAX_LENGTH:
-        raise OperationError(f"error calling printf: the text is longer than {MAX_LENGTH} characters")
+        raise too_long
     return of_string(text)
 
 
