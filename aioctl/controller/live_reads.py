@@ -36,6 +36,7 @@ class LiveReads:
         self._client = client
         self._clock = clock
         self._answers: dict[ObjectRef, _Answer] = {}
+        self._sweep_at = 0.0
 
     def get(self, ref: ObjectRef) -> Read | None:
         """The fresh answer, or None when the object has to be fetched."""
@@ -51,10 +52,12 @@ class LiveReads:
 
     def remember(self, ref: ObjectRef, read: Read) -> None:
         """Keeps an answer that came another way, such as the object in whose way a create ran."""
-        if len(self._answers) >= _MOST:
-            self._expire()
+        now = self._clock.monotonic()
+        if len(self._answers) >= _MOST or now >= self._sweep_at:
+            self._expire(now)
+            self._sweep_at = now + FRESH_PRESENT
         seconds = FRESH_PRESENT if isinstance(read, Present) else FRESH_ABSENT
-        self._answers[ref] = _Answer(read, self._clock.monotonic() + seconds)
+        self._answers[ref] = _Answer(read, now + seconds)
 
     def forget(self, ref: ObjectRef) -> None:
         """Drops an answer that is known to be out of date."""
@@ -71,8 +74,8 @@ class LiveReads:
             return Unknown(str(error))
         return Present(found)
 
-    def _expire(self) -> None:
-        now = self._clock.monotonic()
+    def _expire(self, now: float) -> None:
+        """Drops what nobody may use any more: the secrets of users have no business here."""
         self._answers = {ref: answer for ref, answer in self._answers.items() if answer.until > now}
         while len(self._answers) >= _MOST:
             self._answers.pop(next(iter(self._answers)))

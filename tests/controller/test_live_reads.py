@@ -1,14 +1,15 @@
 """Single reads: a name that a user wrote leads to the object of that name or to none."""
 
+import anyio
 import pytest
 
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
-from aioctl.controller.live_reads import LiveReads
+from aioctl.controller.live_reads import FRESH_PRESENT, LiveReads
 from aioctl.kube.client import Client
 from aioctl.plan.model import Absent, Present, Read
 from tests.support.scripted_wire import ScriptedWire
-from tests.support.virtual_time import VirtualClock, run_virtual
+from tests.support.virtual_time import VirtualClock, run_virtual, virtual_time
 
 OWN = "/api/v1/namespaces/mine/secrets/s.1"
 
@@ -36,3 +37,14 @@ def test_what_cannot_be_a_name_is_not_asked_for(name: str) -> None:
 
 def test_a_name_is_asked_for() -> None:
     assert read("s.1") == Present({"kind": "Secret"})
+
+
+@virtual_time
+async def test_an_answer_whose_time_is_over_is_not_kept() -> None:
+    reads = LiveReads(Client(ScriptedWire()), VirtualClock())
+    for number in range(5):
+        reads.remember(ObjectRef(kinds.SECRET, "mine", f"s{number}"), Present({"data": {"password": "cHc="}}))
+    assert len(reads._answers) == 5
+    await anyio.sleep(FRESH_PRESENT + 1)
+    reads.remember(ObjectRef(kinds.SECRET, "mine", "another"), Absent())
+    assert list(reads._answers) == [ObjectRef(kinds.SECRET, "mine", "another")]
