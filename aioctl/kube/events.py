@@ -193,6 +193,7 @@ class EventRecorder:
         del self._waiting[same]
         try:
             await self._deliver(same, tally)
+            self._forget_oldest()
         except anyio.get_cancelled_exc_class():
             self._waiting[same] = None
             raise

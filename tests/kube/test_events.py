@@ -10,7 +10,7 @@ import msgspec
 
 from aioctl.kube.client import Client
 from aioctl.kube.errors import TransportError
-from aioctl.kube.events import QUEUE, REPEAT, EventRecorder, regarding
+from aioctl.kube.events import QUEUE, REMEMBERED, REPEAT, EventRecorder, regarding
 from aioctl.kube.wire import Request, Response
 from tests.support.scripted_wire import ScriptedWire, encode, status_body
 from tests.support.virtual_time import VirtualClock, virtual_time
@@ -140,6 +140,21 @@ async def test_events_written_before_the_queue_is_full_are_kept_and_the_rest_is_
     async with scene.running():
         await anyio.sleep(1)
     assert scene.counts.written == 100
+
+
+@virtual_time
+async def test_what_a_burst_left_behind_is_forgotten_when_it_is_written_and_not_at_the_next_event() -> None:
+    scene = Scene()
+    scene.wire.answer("POST", PATH, OK)
+    for number in range(REMEMBERED + 1):
+        scene.recorder.event(REF, "Normal", "Created", str(number))
+    async with scene.running():
+        await anyio.sleep(2 * REPEAT)
+        assert scene.counts.written == REMEMBERED + 1
+        scene.recorder.event(REF, "Normal", "Created", "0")
+        await anyio.sleep(REPEAT)
+    assert scene.bodies("PATCH") == []
+    assert [body["count"] for body in scene.bodies("POST") if body["message"] == "0"] == [1, 1]
 
 
 @virtual_time
