@@ -109,7 +109,8 @@ def status(kubeconfig: str, namespace: str) -> None:
         table.add_column(column)
     for one in found:
         table.add_row(one.service.namespace, one.service.name, one.state, one.reason, one.problem)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    # Without markup: a message may hold square brackets of its own.
+    Console(width=None if sys.stdout.isatty() else 200, markup=False).print(table)
     sys.exit(1 if any(one.problem for one in found) else 0)
 
 

@@ -229,7 +229,7 @@ async def _summary(client: Client, console: Console, last: Snapshot, options: Op
         f"[bold red]{options.services - len(done)} of {options.services} services are not migrated[/]"
     )
     for obj in missing[:10]:
-        console.print(f"  {namespace_of(obj)}/{name_of(obj)}: {_why(obj)}", highlight=False)
+        console.print(f"  {namespace_of(obj)}/{name_of(obj)}: {_why(obj)}", highlight=False, markup=False)
     return 1
 
 

@@ -1,13 +1,19 @@
 """What the commands say when they cannot do what was asked: one line that names the cause, no stack."""
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 import yaml
 from click.testing import CliRunner
 
+from aioctl import status_view
+from aioctl.api.kinds import ObjectKey
 from aioctl.cli import main
+from aioctl.settings import Settings
+from aioctl.status_view import Standing
 
 KUBECONFIG = """\
 apiVersion: v1
@@ -17,6 +23,13 @@ contexts: [{name: a, context: {cluster: a, user: a}}]
 users: [{name: a, user: {}}]
 current-context: a
 """
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_other_tests() -> Iterator[None]:
+    """The commands set the log up for their process; the tests that follow shall not be held to their levels."""
+    yield
+    structlog.reset_defaults()
 
 
 def test_an_address_in_use_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +62,18 @@ def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
     answer = CliRunner().invoke(main, ["run", "--kubeconfig", str(tmp_path / "none")])
     assert answer.exit_code == 1
     assert "none" in answer.stderr.splitlines()[-1]
+
+
+def test_a_status_shows_its_message_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = "must match '^([+-]?[0-9.]+)([eE]*)$'"
+
+    async def standings(settings: Settings, *, kubeconfig: str, namespace: str) -> list[Standing]:
+        return [Standing(ObjectKey("n", "s"), "Unknown", "NotPlanned", problem)]
+
+    monkeypatch.setattr(status_view, "standings", standings)
+    answer = CliRunner().invoke(main, ["status"])
+    assert answer.exit_code == 1
+    assert problem in answer.stdout
 
 
 SERVICE = """\
