@@ -74,7 +74,9 @@ class Things:
 
     def touch_crd(self) -> None:
         """Another spec: the server starts the kind anew, with empty caches."""
-        patch = {"spec": {"names": {"categories": [f"c{next(_NUMBERS)}"]}}}
+        # Nothing that the server accepts into the status: that would be a second change, at some later moment.
+        understood = {"conversionReviewVersions": ["v1", f"x{next(_NUMBERS)}"]}
+        patch = {"spec": {"conversion": {"webhook": understood}}}
         assert self.server.merge(CRD.path("", f"things.{self.group}"), patch).status == 200
 
 
