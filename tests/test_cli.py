@@ -1,5 +1,6 @@
 """What the commands say when they cannot do what was asked: one line that names the cause, no stack."""
 
+import logging
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,8 +29,10 @@ current-context: a
 @pytest.fixture(autouse=True)
 def _logs_of_other_tests() -> Iterator[None]:
     """The commands set the log up for their process; the tests that follow shall not be held to their levels."""
+    level = logging.getLogger("aioctl").level
     yield
     structlog.reset_defaults()
+    logging.getLogger("aioctl").setLevel(level)
 
 
 def test_an_address_in_use_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
