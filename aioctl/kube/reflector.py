@@ -247,9 +247,8 @@ class Reflector:
         try:
             return Cached.from_raw(raw, self.kind)
         except msgspec.MsgspecError:
-            log.exception(
-                "unreadable object", kind=self.kind.resource, start=raw[:200].decode("utf-8", "replace")
-            )
+            # Not its text: it may be a Secret. The error says where it is wrong.
+            log.exception("unreadable object", kind=self.kind.resource, bytes=len(raw))
             return None
 
     async def _not_served(self, error: KubeError, times: int) -> None:
