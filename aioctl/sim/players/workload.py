@@ -8,7 +8,7 @@ from collections.abc import Callable
 import anyio
 
 from aioctl.api.kinds import DEPLOYMENT, LEADER_WORKER_SET, Kind, ObjectKey
-from aioctl.api.objects import dig, generation_of, key_of
+from aioctl.api.objects import dig, generation_of, key_of, uid_of
 from aioctl.sim.players.client import Object, PlayerClient
 from aioctl.sim.players.stage import Agenda, follow
 
@@ -33,6 +33,8 @@ class WorkloadPlayer:
         self.fails = fails
         self._stamp = stamp
         self._known: dict[Kind, dict[ObjectKey, Object]] = {DEPLOYMENT: {}, LEADER_WORKER_SET: {}}
+        self._played: dict[_Job, tuple[str, int]] = {}
+        """Uid and generation last answered: the status of LeaderWorkerSets has no observedGeneration to see it by."""
         self._agenda: Agenda[_Job] = Agenda(self._play)
 
     async def run(self) -> None:
@@ -44,19 +46,26 @@ class WorkloadPlayer:
 
     async def _follow(self, kind: Kind) -> None:
         async for event in follow(self._client, kind, self._known[kind]):
+            job = kind, key_of(event.object)
             if event.type == "DELETED":
-                continue
-            if dig(event.object, "status", "observedGeneration") != generation_of(event.object):
-                self._agenda.add((kind, key_of(event.object)), self.delay)
+                self._played.pop(job, None)
+            elif not self._is_answered(job, event.object):
+                self._agenda.add(job, self.delay)
+
+    def _is_answered(self, job: _Job, obj: Object) -> bool:
+        generation = generation_of(obj)
+        observed: bool = dig(obj, "status", "observedGeneration") == generation
+        return observed or self._played.get(job) == (uid_of(obj), generation)
 
     async def _play(self, job: _Job) -> None:
         kind, key = job
         obj = self._known[kind].get(key)
-        if obj is None or dig(obj, "status", "observedGeneration") == generation_of(obj):
+        if obj is None or self._is_answered(job, obj):
             return
         make = _deployment_status if kind is DEPLOYMENT else _lws_status
         status = make(obj, self._stamp(), is_available=not self.fails(obj))
         await self._client.patch_status(kind, key.namespace, key.name, status)
+        self._played[job] = (uid_of(obj), generation_of(obj))
 
 
 def _condition(kind: str, status: bool, reason: str, message: str, stamp: str) -> Object:  # noqa: FBT001
@@ -110,7 +119,6 @@ def _lws_status(obj: Object, stamp: str, *, is_available: bool) -> Object:
     )
     kind = "Available" if is_available else "Progressing"
     return {
-        "observedGeneration": generation_of(obj),
         "replicas": replicas,
         "readyReplicas": replicas if is_available else 0,
         "updatedReplicas": replicas,
