@@ -23,11 +23,15 @@ _GRAIN = 1e-6
 
 @dataclass(slots=True)
 class _Pending:
-    """A status that differs from the stored one, the moment it last changed, and the latest moment for its write."""
+    """A status that differs from the stored one, the moment it last changed, and the latest moment for its write.
+
+    `soon` is an earlier one, as long as the status says what people wait for.
+    """
 
     wanted: Object
     changed: float
     latest: float
+    soon: float | None = None
 
 
 class StatusSettling:
@@ -51,9 +55,13 @@ class StatusSettling:
             self._pending[service] = pending
         elif busy or not status_equal(pending.wanted, wanted):
             pending.wanted, pending.changed = wanted, now
-        if problem or _is_ready(wanted):
-            pending.latest = min(pending.latest, now + self._settle)
+        if not (problem or _is_ready(wanted)):
+            pending.soon = None
+        elif pending.soon is None:
+            pending.soon = now + self._settle
         due = min(pending.latest, pending.changed + REST * self._settle)
+        if pending.soon is not None:
+            due = min(due, pending.soon)
         return due - now if due - now > _GRAIN else 0.0
 
     def forget(self, service: ObjectKey) -> None:

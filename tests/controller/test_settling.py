@@ -65,6 +65,17 @@ def test_readiness_is_written_after_the_settle_time() -> None:
     assert settling.wait(KEY, status("True", "newer")) == 0
 
 
+def test_readiness_that_is_over_before_it_was_written_is_progress_again() -> None:
+    """A service ready on v1alpha2 whose route moves to v1 in that moment: only the readiness after it is worth a write."""
+    clock = Clock()
+    settling = StatusSettling(SETTLE, clock)
+    settling.wait(KEY, status("True"))
+    clock.time = 2.0
+    assert settling.wait(KEY, status("Unknown", "the gateway looks at our change")) == REST * SETTLE
+    clock.time = 3.0
+    assert settling.wait(KEY, status("True")) == SETTLE
+
+
 def test_a_moment_of_staleness_is_not_written() -> None:
     clock = Clock()
     settling = StatusSettling(SETTLE, clock)
