@@ -16,7 +16,7 @@ REST = 3
 """Settle times without a change after which a status is written: with the default, longer than a gateway's usual second."""
 LONGEST = 20
 """Settle times after which a status is written though it goes on changing: with the default 10 s, in which most services of a
-storm get ready. Half of that made a second write for most of 60 services on a real API server."""
+storm get ready."""
 _GRAIN = 1e-6
 """Seconds; a timer may fire that early, and a wait of less than its resolution would never end."""
 
