@@ -271,7 +271,9 @@ async def test_workloads_become_available_after_the_delay_again_for_each_generat
         assert (status["observedGeneration"], status["availableReplicas"]) == (2, 3)
         before = api.cluster.store.revision
         await anyio.sleep(600)
-        assert api.cluster.store.revision == before, "the status of a LeaderWorkerSet has no observedGeneration"
+        assert api.cluster.store.revision == before, (
+            "the status of a LeaderWorkerSet has no observedGeneration"
+        )
         group.cancel_scope.cancel()
 
 
