@@ -4,11 +4,12 @@ Stands for kubelet, scheduler and the LWS operator. No pods are made: the contro
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import anyio
 
 from aioctl.api.kinds import DEPLOYMENT, LEADER_WORKER_SET, Kind, ObjectKey
-from aioctl.api.objects import dig, generation_of, key_of, uid_of
+from aioctl.api.objects import dig, generation_of, key_of
 from aioctl.sim.players.client import Object, PlayerClient
 from aioctl.sim.players.stage import Agenda, follow
 
@@ -33,8 +34,6 @@ class WorkloadPlayer:
         self.fails = fails
         self._stamp = stamp
         self._known: dict[Kind, dict[ObjectKey, Object]] = {DEPLOYMENT: {}, LEADER_WORKER_SET: {}}
-        self._played: dict[_Job, tuple[str, int]] = {}
-        """Uid and generation last answered: the status of LeaderWorkerSets has no observedGeneration to see it by."""
         self._agenda: Agenda[_Job] = Agenda(self._play)
 
     async def run(self) -> None:
@@ -46,26 +45,33 @@ class WorkloadPlayer:
 
     async def _follow(self, kind: Kind) -> None:
         async for event in follow(self._client, kind, self._known[kind]):
-            job = kind, key_of(event.object)
-            if event.type == "DELETED":
-                self._played.pop(job, None)
-            elif not self._is_answered(job, event.object):
-                self._agenda.add(job, self.delay)
+            if event.type != "DELETED" and self._is_news(kind, event.object):
+                self._agenda.add((kind, key_of(event.object)), self.delay)
 
-    def _is_answered(self, job: _Job, obj: Object) -> bool:
-        generation = generation_of(obj)
-        observed: bool = dig(obj, "status", "observedGeneration") == generation
-        return observed or self._played.get(job) == (uid_of(obj), generation)
+    def _is_news(self, kind: Kind, obj: Object) -> bool:
+        """Whether its status is still to be played. The one of a LeaderWorkerSet has no observedGeneration to see it by."""
+        status = dig(obj, "status") or {}
+        return status.get("observedGeneration") != generation_of(obj) and any(
+            _without_times(value) != (_without_times(status.get(field)) or 0)
+            for field, value in self._status(kind, obj).items()
+        )
+
+    def _status(self, kind: Kind, obj: Object) -> Object:
+        make = _deployment_status if kind is DEPLOYMENT else _lws_status
+        return make(obj, self._stamp(), is_available=not self.fails(obj))
 
     async def _play(self, job: _Job) -> None:
         kind, key = job
         obj = self._known[kind].get(key)
-        if obj is None or self._is_answered(job, obj):
-            return
-        make = _deployment_status if kind is DEPLOYMENT else _lws_status
-        status = make(obj, self._stamp(), is_available=not self.fails(obj))
-        await self._client.patch_status(kind, key.namespace, key.name, status)
-        self._played[job] = (uid_of(obj), generation_of(obj))
+        if obj is not None and self._is_news(kind, obj):
+            await self._client.patch_status(kind, key.namespace, key.name, self._status(kind, obj))
+
+
+def _without_times(value: Any) -> Any:
+    """A field of a status; its conditions without their times."""
+    if not isinstance(value, list):
+        return value
+    return [{key: part for key, part in each.items() if not key.endswith("Time")} for each in value]
 
 
 def _condition(kind: str, status: bool, reason: str, message: str, stamp: str) -> Object:  # noqa: FBT001
