@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from aioctl.api import quantity
 
 _QUANTITY_PARENTS = frozenset({"limits", "requests", "capacity"})
@@ -54,20 +56,39 @@ def derivative(wanted: Any, live: Any, *, _field: str = "", _parent: str = "") -
     )
 
 
-def equal(wanted: Any, live: Any, *, _field: str = "", _parent: str = "") -> bool:
+def equal(wanted: Any, live: Any) -> bool:
     """Full semantic equality: null, absent and empty are the same, quantities go by value (spec 30 section 13)."""
+    return _identical(wanted, live) or _equal(wanted, live)
+
+
+def _identical(wanted: Any, live: Any) -> bool:
+    """The short way for what is equal to the letter, as nearly everything of a settled service is.
+
+    Python takes True for 1; JSON does not, and it is written at a fraction of the cost of a walk.
+    """
+    try:
+        return bool(wanted == live) and _letters(wanted) == _letters(live)
+    except (TypeError, ValueError, OverflowError):
+        return False  # no JSON of a size that fits: the walk decides
+
+
+def _letters(value: Any) -> bytes:
+    return msgspec.json.encode(value, order="sorted")
+
+
+def _equal(wanted: Any, live: Any, *, _field: str = "", _parent: str = "") -> bool:
     if type(wanted) in _PLAIN and type(wanted) is type(live) and wanted == live:
         return True
     if _empty(wanted) and _empty(live):
         return True
     if isinstance(wanted, _MAPPINGS) and isinstance(live, _MAPPINGS):
         return all(
-            equal(wanted.get(key), live.get(key), _field=key, _parent=_field)
+            _equal(wanted.get(key), live.get(key), _field=key, _parent=_field)
             for key in wanted.keys() | live.keys()
         )
     if isinstance(wanted, (list, tuple)) and isinstance(live, (list, tuple)):
         return len(wanted) == len(live) and all(
-            equal(mine, theirs, _field=_field, _parent=_parent)
+            _equal(mine, theirs, _field=_field, _parent=_parent)
             for mine, theirs in zip(wanted, live, strict=True)
         )
     return _scalars_equal(
