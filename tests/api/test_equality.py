@@ -37,6 +37,6 @@ def test_the_short_way_is_only_shorter(wanted: Any, live: Any) -> None:
         (MappingProxyType({"a": 1}), {"a": 1}, True),
     ],
 )
-def test_what_counts_as_equal(wanted: Any, live: Any, expected: bool) -> None:  # noqa: FBT001  a table
+def test_what_counts_as_equal(wanted: Any, live: Any, expected: bool) -> None:
     assert equal(wanted, live) is expected
     assert equal(live, wanted) is expected
