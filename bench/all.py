@@ -6,6 +6,7 @@ About half an hour, for a machine that does nothing else. It needs the programs 
 
 import argparse
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -74,7 +75,9 @@ def _run(name: str, folder: Path, *, first: bool) -> None:
     words = shlex.split(RUNS[name])
     extra = ["--first-on-core"] if first and words[0] in _STORMS else []
     print(f"-- {name}: python -m bench {shlex.join([*words, *extra])}", flush=True)
-    subprocess.run([sys.executable, "-m", "bench", *words, *extra, "--json", str(file)], check=False)
+    # Relative: the result names its command, and no folder of this machine.
+    target = os.path.relpath(file)
+    subprocess.run([sys.executable, "-m", "bench", *words, *extra, "--json", target], check=False)
 
 
 def _read(folder: Path) -> dict[str, Any]:
