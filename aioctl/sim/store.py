@@ -85,9 +85,6 @@ class Store:
             view.lose()
         return collection
 
-    def next_revision(self) -> int:
-        return self.revision + 1
-
     def put(self, collection: Collection, obj: Object, key: Key) -> Record:
         """Writes a complete object at the next revision and tells everybody. Raises StatusError for one too large."""
         record = record_of(obj, key, self.revision + 1)
