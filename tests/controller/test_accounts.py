@@ -4,23 +4,14 @@ from typing import Any
 
 import anyio
 
-from aioctl import shipped
 from aioctl.api import kinds
 from aioctl.api.objects import dig
 from aioctl.metrics import CONTROLLER
-from aioctl.sim import seed
-from tests.controller.world import NAMESPACE, World, world
+from tests.controller.world import NAMESPACE, World, furnished
 from tests.support.virtual_time import virtual_time
 
 OURS = "one-kserve"
 """The name of the account that a routing sidecar of service `one` would get."""
-
-
-async def furnish(stage: World) -> None:
-    for obj in seed.world():
-        await stage.cluster.create(obj, client="user")
-    for preset in shipped.objects(shipped.presets_folder()):
-        await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
 
 
 async def create_account(stage: World, name: str, *secrets: str) -> dict[str, Any]:
@@ -55,8 +46,7 @@ async def until_deployed(stage: World, account: str) -> None:
 
 @virtual_time
 async def test_a_users_account_is_found_under_a_name_that_we_would_give() -> None:
-    async with world() as stage:
-        await furnish(stage)
+    async with furnished() as stage:
         made = await create_account(stage, OURS)
         async with stage.running(stage.controller()):
             await stage.user.create(kinds.SERVICE, NAMESPACE, service(OURS))
@@ -67,8 +57,7 @@ async def test_a_users_account_is_found_under_a_name_that_we_would_give() -> Non
 @virtual_time
 async def test_an_account_with_many_secrets_is_read_without_a_failed_reconcile() -> None:
     secrets = [f"secret-{number}" for number in range(6)]
-    async with world() as stage:
-        await furnish(stage)
+    async with furnished() as stage:
         await create_account(stage, "mine", *secrets)
         for name in secrets:
             secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}

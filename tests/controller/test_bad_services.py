@@ -11,12 +11,10 @@ import anyio
 import msgspec
 import pytest
 
-from aioctl import shipped
 from aioctl.api import kinds, names
 from aioctl.api.objects import dig
-from aioctl.sim import seed
 from tests.contract.bad_objects import DROP, changed, valid
-from tests.controller.world import NAMESPACE, World, world
+from tests.controller.world import NAMESPACE, World, furnished
 from tests.support.virtual_time import run_virtual
 
 _POOL = "spec.router.scheduler.pool.spec"
@@ -70,11 +68,7 @@ def stored(name: str, changes: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _play() -> dict[str, Any]:
-    async with world() as stage:
-        for obj in seed.world():
-            await stage.cluster.create(obj, client="user")
-        for preset in shipped.objects(shipped.presets_folder()):
-            await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
+    async with furnished() as stage:
         fleet = {GOOD[0]: {}, **{name: changes for name, (changes, _) in BAD.items()}, GOOD[1]: {}}
         collection = stage.cluster.core.collection(kinds.SERVICE.resource)
         for name, changes in fleet.items():

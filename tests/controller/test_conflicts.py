@@ -3,12 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import anyio
 import pytest
 
-from aioctl import shipped
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import dig
@@ -16,17 +14,11 @@ from aioctl.controller.apply import Applied
 from aioctl.controller.manager import Controller
 from aioctl.controller.reconcile import MOST_ROUNDS
 from aioctl.plan.model import Plan
-from aioctl.sim import seed
 from aioctl.sim.faults import Match
-from tests.controller.world import NAMESPACE, World, condition, world
+from tests.controller.world import NAMESPACE, World, condition, furnished, plain_service
 from tests.support.virtual_time import virtual_time
 
-SERVICE: dict[str, Any] = {
-    "apiVersion": kinds.V1ALPHA2,
-    "kind": kinds.SERVICE.kind,
-    "metadata": {"name": "one", "namespace": NAMESPACE},
-    "spec": {"model": {"uri": "hf://m/m"}, "replicas": 1},
-}
+SERVICE = plain_service(replicas=1)
 WORKLOAD = "one-kserve"
 
 
@@ -42,11 +34,7 @@ def attempts(stage: World, verb: str, resource: str) -> int:
 @asynccontextmanager
 async def running() -> AsyncIterator[tuple[World, Controller]]:
     """One service that has come to rest, without anybody who makes its Deployment available."""
-    async with world() as stage:
-        for obj in seed.world():
-            await stage.cluster.create(obj, client="user")
-        for preset in shipped.objects(shipped.presets_folder()):
-            await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
+    async with furnished() as stage:
         controller = stage.controller()
         async with stage.running(controller):
             await stage.user.create(kinds.SERVICE, NAMESPACE, SERVICE)

@@ -2,14 +2,12 @@
 
 import anyio
 
-from aioctl import shipped
 from aioctl.api import kinds
 from aioctl.api.names import FINALIZER
 from aioctl.api.objects import dig
 from aioctl.metrics import CONTROLLER
-from aioctl.sim import seed
 from aioctl.sim.faults import Match
-from tests.controller.world import NAMESPACE, World, world
+from tests.controller.world import NAMESPACE, World, furnished, plain_service
 from tests.support.virtual_time import virtual_time
 
 LATE = 0.5
@@ -28,17 +26,8 @@ def releases(stage: World) -> int:
 
 @virtual_time
 async def test_a_finalizer_that_is_gone_with_its_service_counts_as_removed() -> None:
-    async with world() as stage:
-        for obj in seed.world():
-            await stage.cluster.create(obj, client="user")
-        for preset in shipped.objects(shipped.presets_folder()):
-            await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
-        service = {
-            "apiVersion": kinds.V1ALPHA2,
-            "kind": kinds.SERVICE.kind,
-            "metadata": {"name": "one", "namespace": NAMESPACE},
-            "spec": {"model": {"uri": "hf://facebook/opt-125m"}},
-        }
+    async with furnished() as stage:
+        service = plain_service()
 
         async def is_held() -> bool:
             return FINALIZER in (dig(await stage.find(kinds.SERVICE, "one"), "metadata", "finalizers") or ())

@@ -1,33 +1,20 @@
 """Without leadership nothing more is written, not even by a reconcile that has begun."""
 
-from typing import Any
-
 import anyio
 import pytest
 
-from aioctl import shipped
 from aioctl.api import kinds
-from aioctl.sim import seed
 from aioctl.sim.faults import Match
-from tests.controller.world import NAMESPACE, world
+from tests.controller.world import NAMESPACE, furnished, plain_service
 from tests.support.virtual_time import virtual_time
 
-SERVICE: dict[str, Any] = {
-    "apiVersion": kinds.V1ALPHA2,
-    "kind": kinds.SERVICE.kind,
-    "metadata": {"name": "one", "namespace": NAMESPACE},
-    "spec": {"model": {"uri": "hf://m/m"}},
-}
+SERVICE = plain_service()
 
 
 @pytest.mark.parametrize("leads", [True, False])
 @virtual_time
 async def test_only_a_leader_finishes_what_it_has_begun(leads: bool) -> None:
-    async with world() as stage:
-        for obj in seed.world():
-            await stage.cluster.create(obj, client="user")
-        for preset in shipped.objects(shipped.presets_folder()):
-            await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
+    async with furnished() as stage:
         controller = stage.controller()
         async with anyio.create_task_group() as group:
             await group.start(controller.watch)

@@ -2,14 +2,12 @@
 
 import anyio
 
-from aioctl import shipped
 from aioctl.api import kinds
 from aioctl.api.names import PART_OF
 from aioctl.api.objects import labels_of
 from aioctl.controller.live_reads import FRESH_PRESENT
-from aioctl.sim import seed
 from aioctl.sim.faults import Match
-from tests.controller.world import NAMESPACE, world
+from tests.controller.world import NAMESPACE, furnished, plain_service
 from tests.support.virtual_time import virtual_time
 
 CHILD = "one-kserve"
@@ -18,17 +16,8 @@ SLOW = 1.0
 
 @virtual_time
 async def test_a_conflict_over_an_unwatched_child_is_settled_by_reading_it_again() -> None:
-    async with world() as stage:
-        for obj in seed.world():
-            await stage.cluster.create(obj, client="user")
-        for preset in shipped.objects(shipped.presets_folder()):
-            await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
-        service = {
-            "apiVersion": kinds.V1ALPHA2,
-            "kind": kinds.SERVICE.kind,
-            "metadata": {"name": "one", "namespace": NAMESPACE},
-            "spec": {"model": {"uri": "hf://facebook/opt-125m"}},
-        }
+    async with furnished() as stage:
+        service = plain_service()
 
         async def is_labelled() -> bool:
             child = await stage.find(kinds.DEPLOYMENT, CHILD)

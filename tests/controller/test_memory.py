@@ -2,13 +2,12 @@
 
 import anyio
 
-from aioctl import shipped
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.plan.model import Part, Plan, Step, Verb, Write
 from aioctl.sim import seed
 from aioctl.sim.faults import Match
-from tests.controller.world import NAMESPACE, world
+from tests.controller.world import NAMESPACE, furnished, plain_service, world
 from tests.support.virtual_time import virtual_time
 
 ROUTE = {
@@ -39,20 +38,11 @@ async def test_an_update_known_to_change_nothing_is_forgotten_with_its_object() 
 
 @virtual_time
 async def test_a_shared_object_is_forgotten_when_it_goes() -> None:
-    async with world() as stage:
-        for obj in seed.world():
-            await stage.cluster.create(obj, client="user")
-        for preset in shipped.objects(shipped.presets_folder()):
-            await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
+    async with furnished() as stage:
         controller = stage.controller()
         extra = {"apiVersion": kinds.V1ALPHA2, "kind": "LLMInferenceServiceConfig", "spec": {}}
         extra["metadata"] = {"name": "extra", "namespace": NAMESPACE}
-        service = {
-            "apiVersion": kinds.V1ALPHA2,
-            "kind": kinds.SERVICE.kind,
-            "metadata": {"name": "one", "namespace": NAMESPACE},
-            "spec": {"model": {"uri": "hf://m/m"}, "baseRefs": [{"name": "extra"}]},
-        }
+        service = plain_service(baseRefs=[{"name": "extra"}])
         async with stage.running(controller):
             await stage.user.create(kinds.CONFIG, NAMESPACE, extra)
             await stage.user.create(kinds.SERVICE, NAMESPACE, service)
@@ -72,12 +62,7 @@ async def test_a_service_made_anew_under_its_name_inherits_nothing() -> None:
         controller = stage.controller()
         reconciler = controller.reconciler
         key = ObjectKey(NAMESPACE, "one")
-        service = {
-            "apiVersion": kinds.V1ALPHA2,
-            "kind": kinds.SERVICE.kind,
-            "metadata": {"name": "one", "namespace": NAMESPACE},
-            "spec": {"model": {"uri": "hf://m/m"}},
-        }
+        service = plain_service()
         async with stage.running(controller):
             await stage.user.create(kinds.SERVICE, NAMESPACE, service)
             await anyio.sleep(5)

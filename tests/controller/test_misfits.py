@@ -5,10 +5,8 @@ from typing import Any
 import anyio
 from structlog.testing import capture_logs
 
-from aioctl import shipped
 from aioctl.api import kinds
-from aioctl.sim import seed
-from tests.controller.world import NAMESPACE, world
+from tests.controller.world import NAMESPACE, furnished, plain_service
 from tests.support.virtual_time import virtual_time
 
 POOL: dict[str, Any] = {
@@ -16,12 +14,7 @@ POOL: dict[str, Any] = {
     "targetPorts": [{"number": 8000}],
     "endpointPickerRef": {"name": "picker", "port": {"number": 7000}},
 }
-SERVICE: dict[str, Any] = {
-    "apiVersion": kinds.V1ALPHA2,
-    "kind": kinds.SERVICE.kind,
-    "metadata": {"name": "one", "namespace": NAMESPACE},
-    "spec": {"model": {"uri": "hf://m/m"}, "router": {"scheduler": {"pool": {"spec": POOL}}}},
-}
+SERVICE = plain_service(router={"scheduler": {"pool": {"spec": POOL}}})
 
 
 def warnings(logs: list[Any]) -> list[str]:
@@ -30,11 +23,7 @@ def warnings(logs: list[Any]) -> list[str]:
 
 @virtual_time
 async def test_a_port_that_the_pickers_service_lacks_is_logged_once_and_again_when_it_is_another() -> None:
-    async with world() as stage:
-        for obj in seed.world():
-            await stage.cluster.create(obj, client="user")
-        for preset in shipped.objects(shipped.presets_folder()):
-            await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
+    async with furnished() as stage:
         with capture_logs() as logs:
             async with stage.running(stage.controller()):
                 await stage.user.create(kinds.SERVICE, NAMESPACE, SERVICE)

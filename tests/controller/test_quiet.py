@@ -4,7 +4,6 @@ from collections import Counter
 
 import anyio
 
-from aioctl import shipped
 from aioctl.api import kinds
 from aioctl.api.names import MIGRATED
 from aioctl.api.objects import dig, namespace_of
@@ -12,7 +11,7 @@ from aioctl.sim import seed
 from aioctl.sim.players.client import InProcessClient
 from aioctl.sim.players.gateway import GatewayPlayer
 from aioctl.sim.players.workload import WorkloadPlayer
-from tests.controller.world import World, condition, world
+from tests.controller.world import World, condition, furnished
 from tests.support.virtual_time import virtual_time
 
 SERVICES = 6
@@ -44,30 +43,23 @@ async def all_at_rest(stage: World) -> bool:
 
 @virtual_time
 async def test_nothing_is_written_for_ten_minutes_after_the_migration() -> None:
-    async with world() as stage:
-        for obj in seed.world():
-            await stage.cluster.create(obj, client="user")
-        for preset in shipped.objects(shipped.presets_folder()):
-            await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
-        async with anyio.create_task_group() as group:
-            stamp = stage.cluster.core.clock.stamp
-            players = InProcessClient(stage.cluster)
-            group.start_soon(GatewayPlayer(players, stamp=stamp).run)
-            group.start_soon(WorkloadPlayer(players, delay=1.0, stamp=stamp).run)
-            async with stage.running(stage.controller()):
-                for service in seed.services(SERVICES):
-                    kind = (
-                        kinds.SERVICE_V1ALPHA1 if service["apiVersion"] == kinds.V1ALPHA1 else kinds.SERVICE
-                    )
-                    await stage.user.create(kind, namespace_of(service), service)
-                await stage.until(lambda: all_at_rest(stage))
-                await anyio.sleep(SETTLED)
-                before = writes(stage)
-                # What is counted is there: a pair of pools and one move of the weights for every service.
-                assert before["create", kinds.POOL_V1.resource] == SERVICES
-                assert before["update", kinds.HTTP_ROUTE.resource] == SERVICES
-                began = anyio.current_time()
-                await anyio.sleep(TEN_MINUTES)
-                assert anyio.current_time() - began >= TEN_MINUTES
-                assert writes(stage) == before
-            group.cancel_scope.cancel()
+    async with furnished() as stage, anyio.create_task_group() as group:
+        stamp = stage.cluster.core.clock.stamp
+        players = InProcessClient(stage.cluster)
+        group.start_soon(GatewayPlayer(players, stamp=stamp).run)
+        group.start_soon(WorkloadPlayer(players, delay=1.0, stamp=stamp).run)
+        async with stage.running(stage.controller()):
+            for service in seed.services(SERVICES):
+                kind = kinds.SERVICE_V1ALPHA1 if service["apiVersion"] == kinds.V1ALPHA1 else kinds.SERVICE
+                await stage.user.create(kind, namespace_of(service), service)
+            await stage.until(lambda: all_at_rest(stage))
+            await anyio.sleep(SETTLED)
+            before = writes(stage)
+            # What is counted is there: a pair of pools and one move of the weights for every service.
+            assert before["create", kinds.POOL_V1.resource] == SERVICES
+            assert before["update", kinds.HTTP_ROUTE.resource] == SERVICES
+            began = anyio.current_time()
+            await anyio.sleep(TEN_MINUTES)
+            assert anyio.current_time() - began >= TEN_MINUTES
+            assert writes(stage) == before
+        group.cancel_scope.cancel()

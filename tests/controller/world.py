@@ -7,6 +7,8 @@ from typing import Any
 
 import anyio
 
+from aioctl import shipped
+from aioctl.api import kinds
 from aioctl.api.admission import review_admission
 from aioctl.api.conversion import convert_object
 from aioctl.api.kinds import Kind
@@ -20,6 +22,7 @@ from aioctl.kube.errors import NotFound
 from aioctl.metrics import Metrics
 from aioctl.observers import Progress
 from aioctl.plan.model import Policy
+from aioctl.sim import seed
 from aioctl.sim.api import SimCluster
 from aioctl.sim.webhooks import LocalWebhooks
 from tests.support.memory import MemoryWire
@@ -105,6 +108,27 @@ async def world(**options: Any) -> AsyncIterator[World]:
     """A seeded cluster with webhooks; options go to SimCluster."""
     async with SimCluster(webhooks=webhooks(), **options) as cluster:
         yield World(cluster, Client(MemoryWire(cluster, agent="user")), VirtualClock())
+
+
+@asynccontextmanager
+async def furnished(**options: Any) -> AsyncIterator[World]:
+    """A world with all that services need: the gateways and the settings of the demo, and the shipped presets."""
+    async with world(**options) as stage:
+        for obj in seed.world():
+            await stage.cluster.create(obj, client="user")
+        for preset in shipped.objects(shipped.presets_folder()):
+            await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
+        yield stage
+
+
+def plain_service(name: str = "one", **spec: Any) -> dict[str, Any]:
+    """A service as a user writes it, with a model and whatever else is given of the spec."""
+    return {
+        "apiVersion": kinds.V1ALPHA2,
+        "kind": kinds.SERVICE.kind,
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"model": {"uri": "hf://facebook/opt-125m"}, **spec},
+    }
 
 
 def condition(obj: Mapping[str, Any] | None, type_: str) -> tuple[str, str, str]:
