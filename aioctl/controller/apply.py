@@ -49,7 +49,11 @@ class ApplyObserver(Protocol):
 
 
 Signer = Callable[[Sign], Awaitable[Mapping[str, str]]]
-"""Makes the `data` of a TLS secret (base64 values)."""
+"""Makes the `data` of a TLS secret (base64 values). Raises SigningError."""
+
+
+class SigningError(Exception):
+    """The certificate authority cannot sign; the text names its Secret and the cure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ class Applier:
                     )
                     stale = isinstance(error, _Stale)
                     return Applied(outcome, replan=stale, conflict=not stale)
-                except KubeError as error:
+                except (KubeError, SigningError) as error:
                     if write.best_effort:
                         log.warning("write left out", write=str(write.ref), error=str(error))
                         continue

@@ -40,7 +40,7 @@ class Decoded:
         return known[1]
 
     def certificate(self, secret: Object) -> Certificate | str:
-        crt, key = _data(secret, "tls.crt"), _data(secret, "tls.key")
+        crt, key = secret_entry(secret, "tls.crt"), secret_entry(secret, "tls.key")
         if crt is None or key is None:
             return "tls.crt or tls.key is missing or not base64"
         at, content = ObjectKey(namespace_of(secret), name_of(secret)), crt + b"\0" + key
@@ -115,7 +115,10 @@ class CacheObservation:
 
     def signer(self, secret: Object) -> str:
         return pki.signer_problem(
-            _data(secret, "tls.crt"), _data(secret, "tls.key"), namespace_of(secret), name_of(secret)
+            secret_entry(secret, "tls.crt"),
+            secret_entry(secret, "tls.key"),
+            namespace_of(secret),
+            name_of(secret),
         )
 
     def _is_watched(self, ref: ObjectRef, *, named_by_user: bool) -> bool:
@@ -146,7 +149,8 @@ def _our_names(service: str) -> frozenset[str]:
     )
 
 
-def _data(secret: Object, key: str) -> bytes | None:
+def secret_entry(secret: Object, key: str) -> bytes | None:
+    """The bytes of one entry of a Secret; None where it is absent or no base64."""
     value = dig(secret, "data", key)
     if not isinstance(value, str):
         return None

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import anyio.to_thread
 
 from aioctl.api.kinds import ObjectRef
-from aioctl.api.objects import dig
+from aioctl.controller.apply import SigningError
 from aioctl.controller.caches import Caches
+from aioctl.controller.observe import secret_entry
 from aioctl.engine.clock import Clock
 from aioctl.plan.model import Sign
 from aioctl.serving import pki
@@ -25,7 +26,7 @@ class ServiceSigner:
         self._key_type = key_type
 
     async def __call__(self, request: Sign) -> Mapping[str, str]:
-        """The `data` of the Secret, base64. Raises pki.SignerError for a CA that cannot sign."""
+        """The `data` of the Secret, base64. Raises SigningError for a CA that cannot sign (any more)."""
         crt, key = self._authority(request.signer)
         now = self._clock.now()
 
@@ -39,7 +40,14 @@ class ServiceSigner:
                 key_type=self._key_type,
             )
 
-        made = sign() if self._key_type == "ec" else await anyio.to_thread.run_sync(sign)
+        try:
+            made = sign() if self._key_type == "ec" else await anyio.to_thread.run_sync(sign)
+        except pki.SignerError as error:
+            # The plan saw a CA that could; it was changed since.
+            raise SigningError(
+                f"{request.signer} cannot sign: {error}; give it a PEM certificate as tls.crt and its RSA "
+                "key as tls.key, or delete it for certificates that sign themselves"
+            ) from error
         return {
             name: base64.b64encode(pem).decode()
             for name, pem in zip(("tls.crt", "tls.key", "ca.crt"), made, strict=True)
@@ -53,5 +61,4 @@ class ServiceSigner:
         if cached is None:
             return None, None
         secret = cached.decode()
-        crt, key = dig(secret, "data", "tls.crt"), dig(secret, "data", "tls.key")
-        return base64.b64decode(crt or ""), base64.b64decode(key or "")
+        return secret_entry(secret, "tls.crt") or b"", secret_entry(secret, "tls.key") or b""
