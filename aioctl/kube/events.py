@@ -128,6 +128,7 @@ class EventRecorder:
         self._observer: EventsObserver = observer or NoObserver()
         self._known: OrderedDict[_Same, _Tally] = OrderedDict()
         self._waiting: OrderedDict[_Same, None] = OrderedDict()
+        self._in_flight: _Same | None = None
         self._something = anyio.Event()
         self._last_stamp = 0
 
@@ -191,12 +192,15 @@ class EventRecorder:
     async def _write(self, same: _Same) -> None:
         tally = self._known[same]
         del self._waiting[same]
+        self._in_flight = same
         try:
             await self._deliver(same, tally)
-            self._forget_oldest()
         except anyio.get_cancelled_exc_class():
             self._waiting[same] = None
             raise
+        finally:
+            self._in_flight = None
+        self._forget_oldest()
 
     async def _deliver(self, same: _Same, tally: _Tally) -> None:
         for attempt in range(ATTEMPTS):
@@ -261,8 +265,10 @@ class EventRecorder:
         }
 
     def _forget_oldest(self) -> None:
-        while len(self._known) > REMEMBERED + len(self._waiting):
-            oldest = next(same for same in self._known if same not in self._waiting)
+        """What is still to be written, or being written, is kept beyond the number that is remembered."""
+        spare = self._in_flight if self._in_flight not in self._waiting else None
+        while len(self._known) > REMEMBERED + len(self._waiting) + (spare is not None):
+            oldest = next(same for same in self._known if same not in self._waiting and same != spare)
             del self._known[oldest]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import msgspec
+import pytest
 
 from aioctl.kube.client import Client
 from aioctl.kube.errors import TransportError
@@ -155,6 +156,31 @@ async def test_what_a_burst_left_behind_is_forgotten_when_it_is_written_and_not_
         await anyio.sleep(REPEAT)
     assert scene.bodies("PATCH") == []
     assert [body["count"] for body in scene.bodies("POST") if body["message"] == "0"] == [1, 1]
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+@virtual_time
+async def test_an_event_that_is_being_written_is_not_forgotten(stopped: bool) -> None:
+    scene = Scene()
+    scene.wire.answer("POST", PATH, scene.create_then(OK))
+    async with scene.running():
+        for _ in range(2):
+            scene.recorder.event(REF, "Warning", "Error", "repeated")
+            await anyio.sleep(1)
+        for number in range(REMEMBERED):
+            scene.recorder.event(REF, "Normal", "Created", str(number))
+        await anyio.sleep(REPEAT / 2)
+        scene.wire.delay = REPEAT
+        await anyio.sleep(REPEAT)
+        # Of all that is known, what is on its way was recorded longest ago.
+        assert [patch["count"] for patch in scene.bodies("PATCH")] == [2]
+        scene.recorder.event(REF, "Normal", "Created", "one more")
+        if not stopped:
+            scene.recorder.event(REF, "Warning", "Error", "repeated")
+            await anyio.sleep(4 * REPEAT)
+        scene.wire.delay = 0
+    assert [patch["count"] for patch in scene.bodies("PATCH")] == [2, 2 if stopped else 3]
+    assert len([body for body in scene.bodies("POST") if body["message"] == "repeated"]) == 1
 
 
 @virtual_time
