@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import anyio
+import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from anyio.abc import TaskGroup, TaskStatus
@@ -27,6 +28,8 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 _ACCEPT_BATCH: Final = 16
 _NO_DESCRIPTORS_PAUSE: Final = 0.1
 """Seconds. Out of file descriptors: only others can free some."""
+_COMPLAINT_PAUSE: Final = 60.0
+"""Seconds between two lines in the log about that."""
 _LINGER: Final = 5.0
 """Seconds for which the rest of a refused body is read and dropped, so that the client can read the answer."""
 _TLS_CLOSE: Final = 2.0
@@ -36,6 +39,7 @@ _FAREWELL: Final = 1.0
 """Seconds (at most half of the drain) in which a stopping server still answers what comes over open connections, and closes
 each with its answer. Go's client does not repeat a POST that it sent just when an idle connection was closed."""
 
+log = structlog.get_logger(__name__)
 _no_access_log = logging.getLogger("aioctl.no-access-log")
 _no_access_log.setLevel(
     logging.CRITICAL
@@ -171,6 +175,7 @@ class HttpServer:
         """True while connections are accepted."""
         self.draining = False
         self._end_by = math.inf
+        self._complained_at = -math.inf
         self._adopting: set[anyio.CancelScope] = set()
 
     @property
@@ -225,11 +230,19 @@ class HttpServer:
                 except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                     self._room.release()
                     break
-                except OSError:
+                except OSError as error:
                     self._room.release()
+                    self._complain(error)
                     await anyio.sleep(_NO_DESCRIPTORS_PAUSE)
                     break
                 openings.start_soon(self._open, accepted, server)
+
+    def _complain(self, error: OSError) -> None:
+        """Out of file descriptors or memory: said now and then, as it may last and come back with every attempt."""
+        now = anyio.current_time()
+        if now - self._complained_at >= _COMPLAINT_PAUSE:
+            self._complained_at = now
+            log.error("cannot accept connections", port=self.port, open=self.connections, error=str(error))
 
     def _accept_rest(self, listener: socket.socket, server: web.Server, openings: TaskGroup) -> None:
         """What the kernel has completed belongs to us: closing the listener would reset it."""
