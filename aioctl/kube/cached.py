@@ -49,10 +49,20 @@ class _Metadata(msgspec.Struct):
     owner_references: list[_OwnerReference] | None = msgspec.field(default=None, name="ownerReferences")
 
 
+class _Name(msgspec.Struct):
+    name: str
+    namespace: str = ""
+
+
+class _Named(msgspec.Struct):
+    metadata: _Name
+
+
 _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _annotations_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 _whole_decoder = msgspec.json.Decoder(dict[str, Any])
 _metadata_decoder = msgspec.json.Decoder(_Metadata)
+_named_decoder = msgspec.json.Decoder(_Named)
 _encoder = msgspec.json.Encoder()
 
 
@@ -104,6 +114,15 @@ class Cached:
 
     def __hash__(self) -> int:
         return hash((self.key, self.uid, self.resource_version))
+
+
+def key_of_raw(raw: bytes) -> ObjectKey | None:
+    """Whose text it is, where nothing more of an object may be readable; None where not even that is."""
+    try:
+        metadata = _named_decoder.decode(raw).metadata
+    except msgspec.MsgspecError:
+        return None
+    return ObjectKey(metadata.namespace, metadata.name)
 
 
 def _controller(owners: Iterable[_OwnerReference]) -> OwnerRef | None:

@@ -8,6 +8,9 @@ of date the store says it is not in sync.
 A kind that the API server says it does not serve is no error: after a second look the store is empty and in sync, `absent`
 is true, and a new look comes every `recheck` seconds or when poked. A 404 in other words, as of a load balancer that has
 lost its servers, is a failure like any other. It decides nothing and writes nothing.
+
+An object that cannot be read stays as it was last read: it is there, whatever it has become. Only its deletion needs no more
+than its name.
 """
 
 from typing import Final, Protocol
@@ -24,7 +27,7 @@ from aioctl.engine.clock import SYSTEM_CLOCK, Clock
 from aioctl.engine.limits import Backoff
 from aioctl.engine.store import Store
 from aioctl.engine.turnstile import Turnstile
-from aioctl.kube.cached import Cached
+from aioctl.kube.cached import Cached, key_of_raw
 from aioctl.kube.client import Client, Page, WatchEvent
 from aioctl.kube.errors import Gone, KubeError, Silence, is_kind_missing
 
@@ -181,7 +184,9 @@ class Reflector:
             async with self._turnstile.turn():
                 for raw in page.items[start : start + SLICE]:
                     found = self._read(raw)
-                    if found is None:
+                    if not isinstance(found, Cached):
+                        if found is not None and (kept := self.store.get(found)) is not None:
+                            seen[found] = kept
                         continue
                     known = self.store.get(found.key)
                     if known is None or known != found:
@@ -232,7 +237,9 @@ class Reflector:
     def _take(self, event: WatchEvent) -> None:
         self._heard()
         found = self._read(event.object)
-        if found is None:
+        if not isinstance(found, Cached):
+            if found is not None and event.type == "DELETED":
+                self.store.remove(found)
             return
         self._version = found.resource_version or self._version
         if event.type == "BOOKMARK":
@@ -242,14 +249,21 @@ class Reflector:
         elif self.store.get(found.key) != found:
             self.store.put(found.key, found)
 
-    def _read(self, raw: bytes) -> Cached | None:
-        """One object; an unreadable one is named in the log and does not stop the others."""
+    def _read(self, raw: bytes) -> Cached | ObjectKey | None:
+        """One object, or its key where no more can be read; that is said in the log and does not stop the others."""
         try:
             return Cached.from_raw(raw, self.kind)
         except msgspec.MsgspecError:
+            key = key_of_raw(raw)
             # Not its text: it may be a Secret. The error says where it is wrong.
-            log.exception("unreadable object", kind=self.kind.resource, bytes=len(raw))
-            return None
+            log.exception(
+                "unreadable object",
+                kind=self.kind.resource,
+                object=str(key or ""),
+                known=key in self.store,
+                bytes=len(raw),
+            )
+            return key
 
     async def _not_served(self, error: KubeError, times: int) -> None:
         if times < 2:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+from structlog.testing import capture_logs
 
 from aioctl.api.kinds import POOL_V1, SERVICE, Kind, ObjectKey
 from aioctl.engine.store import Delta, Store
@@ -33,7 +34,7 @@ def pool(name: str, version: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def listing(*items: dict[str, Any], version: int, more: str = "") -> Response:
+def listing(*items: Any, version: int, more: str = "") -> Response:
     return Response(200, {}, encode(list_body(list(items), str(version), more)))
 
 
@@ -388,6 +389,34 @@ async def test_an_unreadable_object_does_not_stop_the_others() -> None:
         stream.send({"type": "ADDED", "object": bad}, {"type": "ADDED", "object": pool("b", 6)})
         await settle()
     assert scene.held == {"a": "1", "b": "6"}
+
+
+@virtual_time
+async def test_an_object_that_became_unreadable_is_kept_until_it_is_deleted() -> None:
+    scene = Scene()
+    broken = pool("a", 6, labels={"a": 1})
+    expired = {"type": "ERROR", "object": EXPIRED}
+    scene.list_answer(
+        listing(pool("a", 1), pool("b", 2), version=5),
+        listing(broken, "no object", {"metadata": {"name": 7}}, version=7),
+    )
+    first, second = scene.stream(), scene.stream()
+    with capture_logs() as logs:
+        async with scene.running():
+            await settle()
+            first.send({"type": "MODIFIED", "object": broken})
+            await settle()
+            assert scene.held == {"a": "1", "b": "2"}
+            first.send(expired)
+            await anyio.sleep(10)
+            assert scene.seen.lists == [2, 1]
+            assert scene.held == {"a": "1"}
+            scene.deltas.clear()
+            second.send({"type": "DELETED", "object": broken})
+            await settle()
+            assert scene.deltas == [("removed", "a", False)]
+    told = [(entry["object"], entry["known"]) for entry in logs if entry["event"] == "unreadable object"]
+    assert told == [("n/a", True), ("n/a", True), ("", False), ("", False), ("n/a", True)]
 
 
 @virtual_time
