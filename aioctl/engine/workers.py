@@ -12,7 +12,7 @@ The switch stands in `_settle` and nowhere else. A requeued key keeps the priori
 
 Stopping: after `queue.shut_down()`, or when the caller is cancelled, no key is taken any more and the reconciles that
 run may go on for `grace` seconds before they are cancelled; their keys are added again, so that a queue which lives on
-has lost nothing. There is no grace when `may_finish` says no: without leadership somebody else may be writing already.
+has lost nothing. The grace is over as soon as `may_finish` says no: without leadership somebody else may be writing already.
 """
 
 import logging
@@ -43,6 +43,9 @@ __all__ = [
 ]
 
 K = TypeVar("K", bound=Hashable)
+
+_ASK: Final = 0.1
+"""Seconds between two questions whether the runs in progress may still finish."""
 
 logger = logging.getLogger(__name__)
 
@@ -151,8 +154,8 @@ async def run_workers(
 ) -> None:
     """Works the queue until it is shut down; returns when the last run has ended.
 
-    `deadline`: seconds a run may take. `grace`: seconds the runs in progress may still take after the stop, if
-    `may_finish`, asked at the stop, allows it.
+    `deadline`: seconds a run may take. `grace`: seconds the runs in progress may still take after the stop, as long as
+    `may_finish`, asked again and again, allows it.
     """
     if workers < 1 or not deadline > 0:
         raise ValueError(f"workers is {workers} and deadline {deadline:g} seconds; both must be positive")
@@ -167,9 +170,10 @@ async def run_workers(
             await queue.wait_shut_down()
         finally:
             crew.stop_taking()
-            if may_finish():
-                with anyio.move_on_after(grace, shield=True):
-                    await crew.wait_idle()
+            with anyio.move_on_after(grace, shield=True):
+                while may_finish() and not crew.idle:
+                    with anyio.move_on_after(_ASK):
+                        await crew.wait_idle()
             crew.interrupt()
 
 
@@ -210,6 +214,11 @@ class _Crew(Generic[K]):
     def stop_taking(self) -> None:
         """From here on no run begins: a worker that a key has woken, and a cancellation not yet reached, puts it back."""
         self._taking = False
+
+    @property
+    def idle(self) -> bool:
+        """No reconcile runs."""
+        return not self._runs
 
     async def wait_idle(self) -> None:
         """Returns once no reconcile runs."""

@@ -3,8 +3,8 @@
 `run` waits for the lease, runs the given work while it holds it, renews it beside the work, and gives it back after the work
 has really ended. All deadlines are on the monotonic clock: the times inside the Lease are for people, a candidate only asks
 how long it has itself seen the record unchanged. A holder counts its time from before the request that renewed, and cancels
-its work `lease_duration - renew_deadline` before anybody else may start: work that asks `leads` when it is cancelled knows
-whether it may still finish what it has begun. A lost lease ends in `LeadershipLost`: the process
+its work `lease_duration - renew_deadline` before anybody else may start: work that asks `leads` from its cancellation on
+knows whether it may still finish what it has begun. A lost lease ends in `LeadershipLost`: the process
 shall exit, its caches and queues belong to a past.
 
 The client should have no rate limit: renewals must not stand in line behind the work.

@@ -279,6 +279,28 @@ async def test_without_the_right_to_finish_runs_are_cancelled_at_once() -> None:
 
 
 @virtual_time
+async def test_runs_are_cancelled_when_the_right_to_finish_is_lost_within_the_grace() -> None:
+    queue: WorkQueue[str] = WorkQueue(clock=VirtualClock())
+
+    async def reconcile(key: str) -> Result:
+        await anyio.sleep(30)
+        return Done()
+
+    with anyio.move_on_after(1):
+        queue.add("k")
+        await run_workers(
+            queue,
+            reconcile,
+            workers=1,
+            deadline=60,
+            grace=20,
+            may_finish=lambda: anyio.current_time() < 3,
+        )
+    assert anyio.current_time() == pytest.approx(3, abs=0.2)
+    assert queue.statistics() == QueueStatistics(ready=1, delayed=0, running=0)
+
+
+@virtual_time
 async def test_a_key_that_arrives_together_with_the_cancellation_is_not_begun() -> None:
     queue: WorkQueue[str] = WorkQueue(clock=VirtualClock())
     begun: list[str] = []
