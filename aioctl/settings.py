@@ -168,7 +168,8 @@ class Settings(BaseModel):
         2.0, description="time between renewals of the lease; candidates look twice as often"
     )
     drain: Annotated[float, Field(ge=0, le=60)] = Field(
-        5.0, description="how long running calls and reconciles may finish after SIGTERM"
+        5.0,
+        description="how long running reconciles, and then running calls, may finish after SIGTERM; a longer one needs a longer `terminationGracePeriodSeconds`",
     )
     log_level: LogLevel = Field(LogLevel.INFO, description="`debug`, `info`, `warning` or `error`")
     log_format: LogFormat = Field(LogFormat.JSON, description="`json` or `console`")

@@ -1,16 +1,23 @@
 """What the program wires together and no room can test alone."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from aioctl.api import kinds
 from aioctl.api.admission import review_admission
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.names import CONFIG_MAP_NAME
 from aioctl.api.objects import Object
-from aioctl.app import settings_map
+from aioctl.app import Application, settings_map
 from aioctl.controller.caches import Caches, watched
 from aioctl.kube.cached import Cached
+from aioctl.kube.config import ClusterConfig
+from aioctl.kube.http import NoCredentials
+from aioctl.settings import load
 
 CONFIG_MAP = {
     "apiVersion": "v1",
@@ -60,3 +67,14 @@ def test_a_config_is_refused_with_the_status_of_the_config_maps_read() -> None:
     found = Cached.from_object(CONFIG_MAP, kinds.CONFIG_MAP)
     store.replace({ObjectKey("kserve", CONFIG_MAP_NAME): found})
     assert created_config(caches)["allowed"]
+
+
+@pytest.mark.parametrize("drain", [0, 5, 60])
+async def test_a_stop_takes_no_longer_than_the_page_of_operations_says(drain: float) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "operations.md").read_text()
+    (allowance,) = re.findall(r"twice `AIOCTL_DRAIN` and\s(\d+) s", page)
+    config = ClusterConfig("http://127.0.0.1:1", None, NoCredentials())
+    application = Application(load({"AIOCTL_DRAIN": str(drain)})[0], config)
+    longest = sum(service.drain for service in application._services())
+    await application.client.aclose()
+    assert 2 * drain < longest <= 2 * drain + float(allowance)
