@@ -41,10 +41,15 @@ def run(kubeconfig: str) -> None:
     log.info("starting", version=__version__, namespace=settings.namespace, workers=settings.workers)
     try:
         anyio.run(lambda: app.run(settings, kubeconfig=kubeconfig))
+    # From the first line on everything is a line of the log, in its format: who collects it reads nothing else.
     except (ConfigError, ListenError) as error:
-        raise click.ClickException(str(error)) from error
+        log.error("cannot start", error=str(error))  # noqa: TRY400  no trace needed
+        sys.exit(1)
     except LeadershipLost as error:
         log.error("leadership lost, leaving so that the pod starts anew", error=str(error))  # noqa: TRY400  no trace needed
+        sys.exit(1)
+    except Exception as error:
+        log.exception("failed, leaving so that the pod starts anew", error=str(error))
         sys.exit(1)
     log.info("stopped")
 

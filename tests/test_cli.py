@@ -4,13 +4,15 @@ import logging
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 import structlog
 import yaml
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
-from aioctl import status_view
+from aioctl import app, status_view
 from aioctl.api.kinds import ObjectKey
 from aioctl.cli import main
 from aioctl.settings import Settings
@@ -35,6 +37,11 @@ def _logs_of_other_tests() -> Iterator[None]:
     logging.getLogger("aioctl").setLevel(level)
 
 
+def log_lines(answer: Result) -> list[dict[str, Any]]:
+    """All that went to standard error, which must be JSON."""
+    return [msgspec.json.decode(line) for line in answer.stderr.splitlines()]
+
+
 def test_an_address_in_use_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(KUBECONFIG)
@@ -49,9 +56,9 @@ def test_an_address_in_use_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("AIOCTL_WEBHOOK_PORT", "0")
         answer = CliRunner().invoke(main, ["run", "--kubeconfig", str(kubeconfig)])
     assert answer.exit_code == 1
-    assert answer.stderr.splitlines()[-1] == (
-        f"Error: cannot listen on 127.0.0.1:{port}: Address already in use"
-    )
+    last = log_lines(answer)[-1]
+    assert (last["level"], last["event"]) == ("error", "cannot start")
+    assert last["error"] == f"cannot listen on 127.0.0.1:{port}: Address already in use"
 
 
 def test_settings_that_cannot_be_used_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +71,33 @@ def test_settings_that_cannot_be_used_are_named(monkeypatch: pytest.MonkeyPatch)
 def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
     answer = CliRunner().invoke(main, ["run", "--kubeconfig", str(tmp_path / "none")])
     assert answer.exit_code == 1
-    assert "none" in answer.stderr.splitlines()[-1]
+    last = log_lines(answer)[-1]
+    assert (last["level"], last["event"]) == ("error", "cannot start")
+    assert str(tmp_path / "none") in last["error"]
+
+
+def test_an_error_nobody_expected_is_a_line_of_the_log_with_its_trace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fails(_settings: Settings, *, kubeconfig: str) -> None:
+        raise RuntimeError(kubeconfig)
+
+    monkeypatch.setattr(app, "run", fails)
+    answer = CliRunner().invoke(main, ["run", "--kubeconfig", "boom"])
+    assert answer.exit_code == 1
+    last = log_lines(answer)[-1]
+    assert (last["level"], last["error"]) == ("error", "boom")
+    assert last["exception"].endswith("RuntimeError: boom")
+
+
+def test_in_the_console_format_it_is_a_line_for_people(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIOCTL_LOG_FORMAT", "console")
+    answer = CliRunner().invoke(main, ["run", "--kubeconfig", str(tmp_path / "none")])
+    assert answer.exit_code == 1
+    assert "cannot start" in answer.stderr.splitlines()[-1]
+    assert str(tmp_path / "none") in answer.stderr.splitlines()[-1]
 
 
 def test_a_status_shows_its_message_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
