@@ -13,7 +13,7 @@ import structlog
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
-from aioctl.api.objects import FieldError, Object, is_deleting, key_of, mapping, uid_of
+from aioctl.api.objects import FieldError, Object, is_deleting, key_of, uid_of
 from aioctl.controller.apply import Applier, Recorder
 from aioctl.controller.caches import Caches
 from aioctl.controller.interests import Interests
@@ -174,7 +174,7 @@ class Reconciler:
         """Writes the status when it differs and has settled; else the seconds until it is due, None when it is right."""
         async with self.turnstile.turn():
             wanted = status.conclude(run.plan, run.outcome, run.view, self.policy, self.clock.now())
-            same = status.status_equal(wanted, mapping(run.service, "status"))
+            same = status.status_equal(wanted, status.stored_status(run.service))
             # Conditions speak of objects that no plan looks at, such as a pool of somebody else behind a user's route.
             self.interests.record(key, run.reads)
         if same:
@@ -187,6 +187,8 @@ class Reconciler:
         if wait > 0:
             return wait
         await self.applier.write_status(run.service, wanted)
+        for wrong in status.unreadable(run.service):
+            log.warning("stored status replaced", service=str(key), problem=wrong)
         self.settling.forget(key)
         return None
 

@@ -17,7 +17,7 @@ from aioctl.api.conditions import ConditionSet
 from aioctl.api.defaulting import external_pool_name, is_stopped
 from aioctl.api.equality import equal
 from aioctl.api.kinds import Kind
-from aioctl.api.objects import FieldError, generation_of, integer, mapping, present, sequence
+from aioctl.api.objects import FieldError, Object, generation_of, integer, mapping, present, sequence
 from aioctl.plan import gateways, migration_facts, pool_status, route_readiness, urls
 from aioctl.plan.availability import availability
 from aioctl.plan.children import is_ours
@@ -111,14 +111,15 @@ def conclude(plan: Plan, outcome: Outcome, obs: Observation, policy: Policy, now
 
     `obs` may or may not show our own writes already: the answers in `outcome` are laid over it.
     """
-    stored = mapping(plan.service, "status")
+    stored = stored_status(plan.service)
     progress = _progress(plan, outcome)
     if progress.ended_in(_BEFORE_THE_STATUS) or (plan.context is None and not _says_something(progress)):
         return dict(stored)
+    conditions, observed = stored.get("conditions"), stored.get("observedGeneration")
     made = ConditionSet(
-        sequence(stored, "conditions"),
+        conditions if isinstance(conditions, list) else (),
         generation_of(plan.service),
-        integer(stored, "observedGeneration") or 0,
+        observed if isinstance(observed, int) else 0,
     )
     status = dict(stored)
     if plan.context is None:
@@ -129,6 +130,23 @@ def conclude(plan: Plan, outcome: Outcome, obs: Observation, policy: Policy, now
     status["conditions"] = made.finish(now)
     status["observedGeneration"] = generation_of(plan.service)
     return status
+
+
+def stored_status(service: Object) -> Object:
+    """The status as it is stored, empty where that is no object."""
+    found = service.get("status")
+    return found if isinstance(found, Mapping) else {}
+
+
+def unreadable(service: Object) -> tuple[str, ...]:
+    """What of the stored status has the wrong type, field and all; `conclude` puts ours in its place."""
+    found: list[str] = []
+    for getter, field in ((sequence, "conditions"), (integer, "observedGeneration")):
+        try:
+            getter(service, "status", field)
+        except FieldError as error:
+            found.append(str(error))
+    return tuple(dict.fromkeys(found))
 
 
 def status_equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -146,10 +164,13 @@ def migration_of(plan: Plan, obs: Observation) -> Decision | None:
         return None
 
 
-def _without_times(status: Mapping[str, Any]) -> dict[str, Any]:
+def _without_times(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    conditions = status.get("conditions")
+    if not isinstance(conditions, list):
+        return status
     entries = [
         {key: value for key, value in entry.items() if key != "lastTransitionTime"}
-        for entry in sequence(status, "conditions")
+        for entry in conditions
         if isinstance(entry, Mapping)
     ]
     return {**status, "conditions": entries}
