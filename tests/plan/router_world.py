@@ -38,6 +38,7 @@ SCHEDULER: dict[str, Any] = {
 }
 MANAGED: dict[str, Any] = {"gateway": {}, "route": {}, "scheduler": SCHEDULER}
 EXTERNAL: dict[str, Any] = {"route": {}, "scheduler": {"pool": {"ref": {"name": "my-pool"}}}}
+REFERENCED: dict[str, Any] = {"route": {"http": {"refs": [{"name": "mine"}]}}, "scheduler": SCHEDULER}
 OPEN = Policy(auth_disabled=True)
 
 
@@ -49,9 +50,37 @@ def accepted(*types: str, **more: Any) -> list[dict[str, Any]]:
     return [condition(type_, **more) for type_ in types or ("Accepted", "ResolvedRefs")]
 
 
+INVALID_KIND = [condition("Accepted"), condition("ResolvedRefs", "False", "InvalidKind")]
+
+
 def parent(namespace: str, name: str, conditions: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
     ref = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": namespace, "name": name}
     return {"parentRef": ref, "conditions": conditions, **more}
+
+
+def set_weights(*weights: int) -> Any:
+    def change(route: dict[str, Any]) -> None:
+        for rule in route["spec"]["rules"][:2]:
+            for ref, weight in zip(rule["backendRefs"], weights, strict=True):
+                ref["weight"] = weight
+
+    return change
+
+
+def pool_ref(group: str, name: str = POOL, **more: Any) -> dict[str, Any]:
+    return {"group": group, "kind": "InferencePool", "name": name, "port": 8000, **more}
+
+
+def user_route(*conditions: dict[str, Any], **status_more: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"namespace": NS, "name": "mine", "generation": 1},
+        "spec": {"parentRefs": [{"name": GATEWAY[1], "namespace": GATEWAY[0]}]},
+        "status": {"parents": [parent(*GATEWAY, list(conditions), **status_more)] if conditions else []},
+    }
+
+
+def with_gateway_refs(*refs: str) -> dict[str, Any]:
+    return {**copy.deepcopy(MANAGED), "gateway": {"refs": [{"name": ref} for ref in refs]}}
 
 
 def gateway(

@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from aioctl.api import kinds, names
-from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectRef
 from aioctl.plan.model import Verb
 from tests.plan.router_world import (
     ALPHA,
-    EXTERNAL,
     GATEWAY,
+    INVALID_KIND,
     MANAGED,
     MODEL,
     NS,
@@ -25,34 +24,16 @@ from tests.plan.router_world import (
     condition,
     gateway,
     parent,
+    set_weights,
 )
-
-INVALID_KIND = [condition("Accepted"), condition("ResolvedRefs", "False", "InvalidKind")]
-EXTERNAL_V1 = ObjectRef(kinds.POOL_V1, NS, "my-pool")
-EXTERNAL_ALPHA = ObjectRef(kinds.POOL_V1ALPHA2, NS, "my-pool")
 
 
 def route_writes(world: RouterWorld) -> list[Verb]:
     return [write.verb for write in world.writes if write.ref == ROUTE]
 
 
-def set_weights(*weights: int) -> Any:
-    def change(route: dict[str, Any]) -> None:
-        for rule in route["spec"]["rules"][:2]:
-            for ref, weight in zip(rule["backendRefs"], weights, strict=True):
-                ref["weight"] = weight
-
-    return change
-
-
 def drop_annotation(route: dict[str, Any]) -> None:
     del route["metadata"]["annotations"]
-
-
-def external_pool(kind: kinds.Kind, conditions: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    field = "parents" if kind == kinds.POOL_V1 else "parent"
-    status = {field: [parent(*GATEWAY, conditions)]} if conditions else {}
-    return {"metadata": {"namespace": NS, "name": "my-pool", "generation": 1}, "spec": {}, "status": status}
 
 
 def test_scenario_01_a_new_service_gets_both_pools_and_a_route_on_v1alpha2() -> None:
@@ -313,35 +294,6 @@ def test_scenario_23_killed_after_the_migration_write_only_the_status_catches_up
     assert world.copy_of_lock == "v1"
 
 
-def test_scenario_26_an_external_v1_pool_locks_whether_it_is_ready_or_not() -> None:
-    world = RouterWorld(copy.deepcopy(EXTERNAL))
-    world.put(kinds.POOL_V1, external_pool(kinds.POOL_V1))
-    world.reconcile()
-    assert {write.ref for write in world.writes} == {MODEL, ROUTE}
-    assert {ref["name"] for ref in world.refs()} == {"my-pool"}
-    assert (world.w, world.a) == ((100, 0), "v1")
-    assert world.status_of("InferencePoolReady") == "False"
-    assert world.copy_of_lock is None
-
-
-def test_scenario_27_an_external_pool_of_the_old_generation_only_stays_there() -> None:
-    world = RouterWorld(copy.deepcopy(EXTERNAL))
-    world.put(kinds.POOL_V1ALPHA2, external_pool(kinds.POOL_V1ALPHA2, accepted()))
-    world.reconcile()
-    assert {ref["name"] for ref in world.refs()} == {"my-pool"}
-    assert (world.w, world.a) == ((0, 100), None)
-    assert world.status_of("InferencePoolReady") == "True"
-
-
-def test_scenario_28_an_external_pool_that_becomes_ready_shows_in_the_condition() -> None:
-    world = RouterWorld(copy.deepcopy(EXTERNAL))
-    world.put(kinds.POOL_V1, external_pool(kinds.POOL_V1))
-    world.reconcile()
-    world.put(kinds.POOL_V1, external_pool(kinds.POOL_V1, accepted()))
-    assert world.reconcile() == []
-    assert world.status_of("InferencePoolReady") == "True"
-
-
 def test_scenario_29_without_a_scheduler_every_rule_points_at_the_workload() -> None:
     world = RouterWorld({"route": {}})
     world.reconcile()
@@ -363,37 +315,6 @@ def test_scenario_31_refs_and_back_again_keeps_the_lock() -> None:
     world.edit_router(MANAGED)
     world.reconcile()
     assert (world.w, world.a) == ((100, 0), "v1")
-
-
-def inline(*refs: dict[str, Any], **more: Any) -> dict[str, Any]:
-    rule = {"matches": [{"path": {"type": "PathPrefix", "value": "/x"}}], "backendRefs": list(refs), **more}
-    return {"route": {"http": {"spec": {"rules": [rule]}}}, "scheduler": SCHEDULER}
-
-
-def pool_ref(group: str, name: str = POOL, **more: Any) -> dict[str, Any]:
-    return {"group": group, "kind": "InferencePool", "name": name, "port": 8000, **more}
-
-
-def test_scenario_32_an_inline_rule_on_v1alpha2_alone_changes_its_group_and_keeps_the_rest() -> None:
-    timeouts = {"request": "30s", "backendRequest": "30s"}
-    world = RouterWorld(inline(pool_ref(kinds.POOL_GROUP_V1ALPHA2, weight=7), timeouts=timeouts))
-    world.reconcile()
-    assert world.refs()[0]["group"] == kinds.POOL_GROUP_V1ALPHA2
-    world.pool_status(V1, accepted())
-    world.reconcile()
-    assert world.refs() == [pool_ref(kinds.POOL_GROUP_V1, weight=7)]
-    assert world.live["spec"]["rules"][0]["timeouts"] == timeouts
-    assert world.a == "v1"
-
-
-def test_scenario_33_pools_of_others_keep_their_weights() -> None:
-    refs = [pool_ref(kinds.POOL_GROUP_V1, "a", weight=80), pool_ref(kinds.POOL_GROUP_V1, "b", weight=20)]
-    world = RouterWorld(inline(*refs))
-    world.reconcile()
-    world.pool_status(V1, accepted())
-    world.reconcile()
-    assert world.refs() == refs
-    assert world.a == "v1"
 
 
 def test_scenario_34_every_gateway_of_the_route_has_to_accept_the_v1_pool() -> None:
@@ -447,157 +368,3 @@ def test_dropping_the_scheduler_takes_the_lock_off_the_route_but_not_out_of_the_
     world.edit_router(MANAGED)
     world.reconcile()
     assert (world.w, world.a) == ((100, 0), "v1")
-
-
-@pytest.mark.parametrize(("exists", "weights", "lock"), [(True, (100, 0), "v1"), (False, (0, 100), None)])
-def test_switching_to_an_external_pool_asks_whether_a_v1_pool_of_that_name_exists(
-    exists: bool, weights: tuple[int, int], lock: str | None
-) -> None:
-    world = RouterWorld().migrated()
-    if exists:
-        world.put(kinds.POOL_V1, external_pool(kinds.POOL_V1))
-    world.edit_router(EXTERNAL)
-    world.reconcile()
-    assert {ref["name"] for ref in world.refs()} == {"my-pool"}
-    assert (world.w, world.a, world.copy_of_lock) == (weights, lock, None)
-
-
-def test_the_lock_of_an_external_pool_outlives_that_pool() -> None:
-    world = RouterWorld(copy.deepcopy(EXTERNAL))
-    world.put(kinds.POOL_V1, external_pool(kinds.POOL_V1))
-    world.reconcile()
-    del world.objects[EXTERNAL_V1]
-    assert world.reconcile() == []
-    assert world.w == (100, 0)
-
-
-def test_a_switch_to_an_external_pool_that_cannot_be_read_waits() -> None:
-    world = RouterWorld().migrated()
-    world.unknown[EXTERNAL_V1] = "connection refused"
-    world.edit_router(EXTERNAL)
-    world.reconcile()
-    assert world.retry
-    assert {ref["name"] for ref in world.refs()} == {POOL}
-
-
-def test_an_external_pool_that_has_our_default_name_is_left_alone() -> None:
-    router = {"route": {}, "scheduler": {"pool": {"ref": {"name": POOL}}}}
-    world = RouterWorld(router)
-    for kind in (kinds.POOL_V1, kinds.POOL_V1ALPHA2):
-        world.put(kind, {"metadata": {"namespace": NS, "name": POOL}, "spec": {"mine": True}})
-    world.reconcile()
-    assert world.objects[V1]["spec"] == world.objects[ALPHA]["spec"] == {"mine": True}
-    assert world.w == (100, 0)
-
-
-def test_paused_holds_a_service_before_the_lock_and_says_how_to_go_on() -> None:
-    world = RouterWorld()
-    world.annotate(names.MIGRATION, "paused")
-    world.reconcile()
-    world.pool_status(V1, accepted())
-    world.reconcile()
-    assert world.w == (0, 100)
-    held = world.condition("InferencePoolMigration")
-    assert (held["status"], held["reason"], held["severity"]) == ("False", "Paused", "Info")
-    assert names.MIGRATION in held["message"]
-    world.annotate(names.MIGRATION, None)
-    world.reconcile()
-    assert world.w == (100, 0)
-    assert world.condition("InferencePoolMigration") == {}
-
-
-def test_paused_does_not_undo_the_lock() -> None:
-    world = RouterWorld().migrated()
-    world.annotate(names.MIGRATION, "paused")
-    assert world.reconcile() == []
-
-
-@pytest.mark.parametrize(
-    ("strategy", "shape"),
-    [("weighted", "weights"), ("hold", "weights"), ("swap", "weights"), ("swap", "group")],
-)
-def test_held_traffic_that_somebody_moved_is_not_moved_back_to_a_pool_that_cannot_take_it(
-    strategy: str, shape: str
-) -> None:
-    world = RouterWorld()
-    world.annotate(names.MIGRATION, "paused")
-    world.annotate(names.MIGRATION_STRATEGY, strategy)
-    world.reconcile()
-    world.pool_status(V1, accepted())
-    moved = [(POOL_GROUP_V1, 100), (POOL_GROUP_V1ALPHA2, 0)] if shape == "weights" else [(POOL_GROUP_V1, 100)]
-
-    def move(live: Any) -> None:
-        for rule in live["spec"]["rules"][:2]:
-            template = rule["backendRefs"][0]
-            rule["backendRefs"] = [{**template, "group": group, "weight": weight} for group, weight in moved]
-
-    assert (
-        "keeps traffic on the v1alpha2 InferencePool" in world.condition("InferencePoolMigration")["message"]
-    )
-    world.edit(ROUTE, move)
-    assert world.reconcile() == []
-    assert (
-        "keeps traffic on the v1 InferencePool, where the HTTPRoute has it, until the v1alpha2 InferencePool is ready"
-        in world.condition("InferencePoolMigration")["message"]
-    )
-    world.unknown[V1] = "connection refused"
-    assert world.plan_route() == []
-    world.unknown.clear()
-    world.pool_status(ALPHA, accepted())
-    assert [write.ref for write in world.reconcile()] == [ROUTE]
-    live = [(ref["group"], ref["weight"]) for ref in world.refs() if ref["weight"]]
-    assert (live, world.a) == ([(POOL_GROUP_V1ALPHA2, 100)], None)
-    assert (
-        "keeps traffic on the v1alpha2 InferencePool" in world.condition("InferencePoolMigration")["message"]
-    )
-
-
-def test_an_unreadable_pool_keeps_references_that_another_strategy_would_drop() -> None:
-    world = RouterWorld()
-    world.reconcile()
-    world.edit(ROUTE, set_weights(50, 50))
-    world.annotate(names.MIGRATION_STRATEGY, "swap")
-    world.unknown[V1] = "connection refused"
-    assert world.plan_route() == []
-
-
-def test_strategy_hold_keeps_both_pools_and_leaves_traffic() -> None:
-    world = RouterWorld()
-    world.annotate(names.MIGRATION_STRATEGY, "hold")
-    world.reconcile()
-    world.pool_status(V1, accepted())
-    world.reconcile()
-    assert {V1, ALPHA} <= set(world.objects)
-    assert world.w == (0, 100)
-    assert world.condition("InferencePoolMigration")["reason"] == "StrategyHold"
-
-
-def test_strategy_swap_has_one_reference_and_switches_its_group() -> None:
-    world = RouterWorld()
-    world.annotate(names.MIGRATION_STRATEGY, "swap")
-    world.reconcile()
-    assert world.refs() == [pool_ref(kinds.POOL_GROUP_V1ALPHA2, weight=100)]
-    world.pool_status(V1, accepted())
-    world.reconcile()
-    assert world.refs() == [pool_ref(kinds.POOL_GROUP_V1, weight=100)]
-    assert world.a == "v1"
-
-
-def test_strategy_swap_follows_a_gateway_that_refuses_the_old_generation() -> None:
-    world = RouterWorld()
-    world.annotate(names.MIGRATION_STRATEGY, "swap")
-    world.reconcile()
-    world.route_status(parent(*GATEWAY, INVALID_KIND))
-    world.reconcile()
-    assert world.refs() == [pool_ref(kinds.POOL_GROUP_V1, weight=100)]
-
-
-def test_an_unknown_strategy_keeps_the_default_and_is_named() -> None:
-    world = RouterWorld()
-    world.annotate(names.MIGRATION_STRATEGY, "slowly")
-    world.reconcile()
-    assert world.w == (0, 100)
-    assert '"slowly" is none of weighted, swap, hold' in world.condition("InferencePoolMigration")["message"]
-    world.pool_status(V1, accepted())
-    world.reconcile()
-    assert world.w == (100, 0)

@@ -8,15 +8,15 @@ import pytest
 from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectRef
 from aioctl.plan import status
-from aioctl.plan.model import Outcome, Part, Plan, Policy, Step, Verb
+from aioctl.plan.model import Outcome, Part, Plan, Step, Verb
 from tests.plan.router_world import (
     ALPHA,
     GATEWAY,
     MANAGED,
     NS,
     POOL,
+    REFERENCED,
     ROUTE,
-    SCHEDULER,
     SVC,
     V1,
     RouterWorld,
@@ -24,30 +24,15 @@ from tests.plan.router_world import (
     condition,
     gateway,
     parent,
+    user_route,
+    with_gateway_refs,
 )
 
 USER = ObjectRef(kinds.HTTP_ROUTE, NS, "mine")
-REFERENCED: dict[str, Any] = {"route": {"http": {"refs": [{"name": "mine"}]}}, "scheduler": SCHEDULER}
 NOT_CONTROLLED = (
     f"failed to reconcile HTTPRoute {NS}/svc-kserve-route: failed to update v1.HTTPRoute {NS}/svc-kserve-route: "
     f"it is not controlled by v1alpha2.LLMInferenceService {NS}/{SVC}"
 )
-AUTH_MISSING = (
-    "failed to validate Gateway on OpenShift: AuthPolicy CRD is not available, "
-    "please install Red Hat Connectivity Link"
-)
-
-
-def user_route(*conditions: dict[str, Any], **status_more: Any) -> dict[str, Any]:
-    return {
-        "metadata": {"namespace": NS, "name": "mine", "generation": 1},
-        "spec": {"parentRefs": [{"name": GATEWAY[1], "namespace": GATEWAY[0]}]},
-        "status": {"parents": [parent(*GATEWAY, list(conditions), **status_more)] if conditions else []},
-    }
-
-
-def with_gateway_refs(*refs: str) -> dict[str, Any]:
-    return {**copy.deepcopy(MANAGED), "gateway": {"refs": [{"name": ref} for ref in refs]}}
 
 
 def test_scenario_25_a_route_that_lost_its_owner_is_adopted() -> None:
@@ -148,107 +133,6 @@ def test_metadata_of_others_survives_every_write_of_the_route() -> None:
     assert owner in metadata["ownerReferences"]
 
 
-def test_scenario_36_a_missing_route_that_comes_replaces_refs_invalid_by_its_readiness() -> None:
-    world = RouterWorld(copy.deepcopy(REFERENCED))
-    world.reconcile()
-    found = world.condition("HTTPRoutesReady")
-    assert (found["reason"], found["message"]) == ("RefsInvalid", f"HTTPRoute {NS}/mine does not exist")
-    world.put(kinds.HTTP_ROUTE, user_route(condition("Accepted", "False", "NoMatchingParent")))
-    world.reconcile()
-    assert world.condition("HTTPRoutesReady")["message"] == (
-        f'The following HTTPRoutes are not ready: [{NS}/mine: Accepted="False" '
-        '(reason "NoMatchingParent", message "")]'
-    )
-
-
-def test_scenario_37_without_authpolicy_there_is_no_managed_route() -> None:
-    world = RouterWorld().migrated()
-    world.policy = Policy()
-    world.unserved |= {kinds.AUTH_POLICY}
-    world.reconcile()
-    assert ROUTE not in world.objects
-    assert V1 in world.objects
-    found = world.condition("HTTPRoutesReady")
-    assert (found["reason"], found["message"]) == ("HTTPRouteReconcileError", AUTH_MISSING)
-    world.unserved -= {kinds.AUTH_POLICY}
-    world.reconcile()
-    assert (world.w, world.a) == ((100, 0), "v1")
-
-
-def test_without_authpolicy_a_service_without_managed_route_is_left_in_peace() -> None:
-    world = RouterWorld({"scheduler": SCHEDULER}, policy=Policy(), unserved=frozenset({kinds.AUTH_POLICY}))
-    world.reconcile()
-    assert world.error == ""
-
-
-def test_a_delete_that_fails_in_the_auth_check_is_named_after_the_reason() -> None:
-    world = RouterWorld().migrated()
-    world.policy = Policy()
-    world.unserved |= {kinds.AUTH_POLICY}
-    plan = world.plan()
-    assert plan.steps[-1].part is Part.AUTH
-    (write,) = plan.steps[-1].writes
-    failed = Outcome(failed=plan.steps[-1], error=f"{write.error}boom")
-    made = status.conclude(plan, failed, world.facts, world.policy, world.now)
-    entry = next(each for each in made["conditions"] if each["type"] == "HTTPRoutesReady")
-    assert entry["message"] == f"{AUTH_MISSING}: failed to delete v1.HTTPRoute {NS}/{ROUTE.name}: boom"
-
-
-@pytest.mark.parametrize("managed", [True, False])
-def test_scenario_38_a_route_without_enforced_policy_is_not_ready(*, managed: bool) -> None:
-    world = RouterWorld(copy.deepcopy(MANAGED if managed else REFERENCED), policy=Policy())
-    world.put(kinds.HTTP_ROUTE, user_route(*accepted()))
-    world.reconcile()
-    if managed:
-        world.accept_route()
-        world.reconcile()
-    at = f"{NS}/{ROUTE.name}" if managed else f"{NS}/mine"
-    assert world.condition("HTTPRoutesReady")["message"] == (
-        f'The following HTTPRoutes are not ready: [{at}: kuadrant.io/AuthPolicyAffected="False" '
-        '(reason "Authentication is not enforced", message "Either disable authentication with '
-        'security.opendatahub.io/enable-auth=false annotation or install Red Hat Connectivity Link")]'
-    )
-
-
-@pytest.mark.parametrize(("state", "ready"), [("True", "True"), ("False", "False")])
-def test_scenario_38_the_policy_controller_says_whether_authentication_is_enforced(
-    state: str, ready: str
-) -> None:
-    world = RouterWorld(policy=Policy())
-    world.reconcile()
-    policy = [condition("kuadrant.io/AuthPolicyAffected", state)]
-    world.route_status(
-        parent(*GATEWAY, accepted()), parent(*GATEWAY, policy, controllerName="kuadrant.io/policy-controller")
-    )
-    world.reconcile()
-    assert world.status_of("HTTPRoutesReady") == ready
-
-
-@pytest.mark.parametrize("value", ["false", "FALSE", "False"])
-def test_scenario_39_the_annotation_switches_authentication_off_in_any_case(value: str) -> None:
-    world = RouterWorld(policy=Policy(), unserved=frozenset({kinds.AUTH_POLICY}))
-    world.annotate(names.ENABLE_AUTH, value)
-    world.reconcile()
-    world.accept_route()
-    world.reconcile()
-    assert world.status_of("HTTPRoutesReady") == "True"
-
-
-def test_scenario_40_a_failed_discovery_deletes_nothing_and_makes_no_route() -> None:
-    world = RouterWorld().migrated()
-    world.accept_route()
-    world.reconcile()
-    world.policy = Policy()
-    world.unsure |= {kinds.AUTH_POLICY}
-    before = copy.deepcopy(world.service["status"])
-    assert world.reconcile() == []
-    assert world.retry
-    assert status.status_equal(world.service["status"], before)
-    fresh = RouterWorld(policy=Policy(), unsure=frozenset({kinds.AUTH_POLICY}))
-    fresh.reconcile()
-    assert ROUTE not in fresh.objects
-
-
 def test_scenario_42_the_first_address_of_the_gateway_fills_url_and_addresses() -> None:
     world = RouterWorld()
     world.put(kinds.GATEWAY, gateway(*GATEWAY))
@@ -322,91 +206,6 @@ def test_gateways_ready_goes_when_the_refs_go() -> None:
     world.reconcile()
     assert world.condition("GatewaysReady") == {}
     assert world.status_of("RouterReady") == "False"  # the new parent has not answered, the pool is not ready
-
-
-def test_a_gateway_that_does_not_exist_stops_the_router_before_anything_is_written() -> None:
-    world = RouterWorld(with_gateway_refs("nowhere", "there"))
-    world.reconcile()
-    assert world.writes == []
-    found = world.condition("GatewaysReady")
-    assert (found["reason"], found["message"]) == (
-        "RefsInvalid",
-        f"Gateway {NS}/nowhere does not exist; Gateway {NS}/there does not exist",
-    )
-    assert world.condition("Ready")["message"] == found["message"]
-
-
-def test_the_effective_parents_are_validated_not_those_that_gateway_refs_replace() -> None:
-    world = RouterWorld(with_gateway_refs("a"))
-    world.put(kinds.GATEWAY, gateway(NS, "a", "203.0.113.1"))
-    del world.objects[ObjectRef(kinds.GATEWAY, *GATEWAY)]
-    world.reconcile()
-    assert world.error == ""
-    assert ROUTE in world.objects
-
-
-def test_a_managed_route_to_a_missing_gateway_is_named() -> None:
-    world = RouterWorld()
-    del world.objects[ObjectRef(kinds.GATEWAY, *GATEWAY)]
-    world.reconcile()
-    assert world.condition("HTTPRoutesReady")["message"] == (
-        "Managed HTTPRoute references non-existent Gateway kserve/kserve-ingress-gateway"
-    )
-
-
-@pytest.mark.parametrize(
-    ("parents", "text"),
-    [
-        ([], f"HTTPRoute {NS}/mine has no parent gateway references"),
-        ([{"name": "gone"}], f"HTTPRoute {NS}/mine references non-existent Gateway {NS}/gone"),
-    ],
-)
-def test_parents_of_referenced_routes_are_validated(parents: list[Any], text: str) -> None:
-    world = RouterWorld(copy.deepcopy(REFERENCED))
-    world.put(kinds.HTTP_ROUTE, {**user_route(), "spec": {"parentRefs": parents}})
-    world.reconcile()
-    assert world.condition("HTTPRoutesReady")["message"] == f"HTTPRoute target validation failed: {text}"
-
-
-def test_a_read_that_is_unknown_in_the_validation_makes_the_reconcile_wait() -> None:
-    world = RouterWorld()
-    world.unknown[ObjectRef(kinds.GATEWAY, *GATEWAY)] = "not synced"
-    assert world.reconcile() == []
-    assert world.retry
-    assert world.condition("HTTPRoutesReady") == {}
-    assert world.status_of("RouterReady") == "Unknown"
-
-
-@pytest.mark.parametrize(
-    ("router", "text"),
-    [
-        (
-            {"route": {}, "gateway": {"refs": "kserve"}},
-            "spec.router.gateway.refs: expected a list, got string",
-        ),
-        (
-            {"route": {}, "gateway": {"refs": [{"name": 1}]}},
-            "spec.router.gateway.refs[0].name: expected a string",
-        ),
-        (
-            {"route": {"http": {"refs": ["mine"]}}},
-            "spec.router.route.http.refs[0]: expected an object, got string",
-        ),
-        ({"gateway": []}, "spec.router.gateway: expected an object, got list"),
-        (
-            {"route": {}, "scheduler": {"pool": {"spec": {"targetPorts": [{"number": "x"}]}}}},
-            "spec.router.scheduler.pool.spec.targetPorts[0].number: expected an integer, got string",
-        ),
-        (
-            {"route": {}, "scheduler": {"pool": {"spec": {"targetPorts": [8000]}}}},
-            "spec.router.scheduler.pool.spec.targetPorts[0]: expected an object, got integer",
-        ),
-    ],
-)
-def test_a_field_of_the_wrong_type_is_named_in_a_condition(router: dict[str, Any], text: str) -> None:
-    world = RouterWorld(router)
-    world.reconcile()
-    assert text in world.condition("Ready")["message"]
 
 
 def test_a_route_nobody_speaks_of_is_shown_with_its_status() -> None:

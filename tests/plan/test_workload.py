@@ -7,18 +7,10 @@ import pytest
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import labels_of
-from aioctl.plan import workload
-from aioctl.plan.model import Context, Facts, Part, Policy, Verb
+from aioctl.plan.model import Policy, Verb
+from tests.plan.workload_world import DECODE, SIDECAR, WORKER, run
 from tests.support.plan_world import HF, MAIN, World, errors_of, service
 
-SIDECAR = {
-    "initContainers": [
-        {"name": "llm-d-routing-sidecar", "image": "s:1", "env": [{"name": "A", "value": "b"}]}
-    ],
-    "containers": [{"name": "main", "image": "vllm:v1"}],
-}
-DECODE = {**HF, "template": SIDECAR, "prefill": {"template": MAIN}, "router": {}}
-WORKER = {**HF, "worker": MAIN}
 MN: dict[str, Any] = {
     **HF,
     "template": SIDECAR,
@@ -27,10 +19,6 @@ MN: dict[str, Any] = {
     "prefill": {"template": MAIN, "worker": MAIN, "parallelism": {"data": 3, "dataLocal": 1}},
     "router": {"scheduler": {"pool": {"ref": {"name": "their-pool"}}}},
 }
-
-
-def run(world: World, spec: dict[str, Any], **more: Any) -> Any:
-    return world.run(workload.steps(world.context(spec, **more)))
 
 
 def settle(world: World, spec: dict[str, Any], **more: Any) -> None:
@@ -261,81 +249,6 @@ def test_a_source_account_is_copied_and_has_to_exist() -> None:
     assert made["automountServiceAccountToken"] is False
 
 
-SINGLE = "failed to reconcile workload: failed to reconcile single node workload: "
-MULTI = "failed to reconcile workload: failed to reconcile multi node workload: "
-BAD = {**HF, "model": {"uri": "ftp://host/model"}}
-UNSUPPORTED = "unsupported schema in model URI: ftp://host/model"
-
-
-@pytest.mark.parametrize(
-    ("spec", "part", "whole"),
-    [
-        (
-            BAD,
-            Part.SINGLE_NODE,
-            SINGLE + "failed to reconcile main workload: failed to get expected main deployment: "
-            f"failed to attach model artifacts to main deployment: {UNSUPPORTED}",
-        ),
-        (
-            {**HF, "template": {**MAIN, "serviceAccountName": "nobody"}},
-            Part.SINGLE_NODE,
-            SINGLE
-            + "failed to reconcile main workload: failed to get expected main deployment: failed to fetch "
-            'existing single node main service account ns/nobody: ServiceAccount "nobody" not found',
-        ),
-        (
-            {**HF, "prefill": {"template": {**MAIN, "serviceAccountName": "nobody"}}},
-            Part.SINGLE_NODE,
-            SINGLE
-            + "failed to reconcile prefill workload: failed to get expected prefill deployment: failed to "
-            'fetch existing single node prefill service account ns/nobody: ServiceAccount "nobody" not found',
-        ),
-        (
-            {**BAD, "worker": MAIN},
-            Part.MULTI_NODE,
-            MULTI
-            + "failed to reconcile multi-node service account: failed to build the expected main LWS for "
-            f"building the Role: failed to attach model artifacts to leader template: {UNSUPPORTED}",
-        ),
-        (
-            {"model": BAD["model"], "worker": MAIN},
-            Part.MULTI_NODE,
-            MULTI
-            + "failed to reconcile multi-node service account: failed to build the expected main LWS for "
-            f"building the Role: failed to attach model artifacts to worker template: {UNSUPPORTED}",
-        ),
-        (
-            {**BAD, "template": {}, "prefill": {"worker": {}}},
-            Part.MULTI_NODE,
-            MULTI
-            + "failed to reconcile multi-node prefill workload: failed to build the expected prefill LWS: "
-            f"failed to attach model artifacts to prefill worker template: {UNSUPPORTED}",
-        ),
-    ],
-)
-def test_what_cannot_be_built_ends_in_the_step_it_belongs_to(
-    spec: dict[str, Any], part: Part, whole: str
-) -> None:
-    failed = run(World(), spec)
-    assert failed.part is part
-    assert errors_of(failed)[0] == whole
-
-
-def test_a_missing_account_leaves_only_the_secret_behind() -> None:
-    world = World()
-    run(world, {**HF, "template": {**SIDECAR, "serviceAccountName": "nobody"}})
-    assert [ref.kind.kind for ref in world.objects] == ["Secret"]
-
-
-def test_a_service_with_a_worker_needs_the_leader_worker_set_kind() -> None:
-    world = World(unserved=frozenset({kinds.LEADER_WORKER_SET}))
-    assert errors_of(run(world, WORKER))[1] == (
-        "failed to reconcile multi-node main workload: failed to get v1.LeaderWorkerSet ns/svc-kserve-mn: "
-        'no matches for kind "LeaderWorkerSet" in version "leaderworkerset.x-k8s.io/v1"'
-    )
-    assert run(World(unserved=frozenset({kinds.LEADER_WORKER_SET})), HF) is None
-
-
 def test_the_security_binding_needs_openshift_and_names_both_accounts() -> None:
     assert World().get(kinds.ROLE_BINDING, "svc-kserve-mn-scc") is None
     world = World(unserved=frozenset())
@@ -351,55 +264,6 @@ def test_the_security_binding_needs_openshift_and_names_both_accounts() -> None:
     assert off.get(kinds.ROLE_BINDING, "svc-kserve-mn-scc") is None
     run(world, HF)
     assert world.get(kinds.ROLE_BINDING, "svc-kserve-mn-scc") is None
-
-
-@pytest.mark.parametrize(
-    ("kind", "name", "spec", "whole"),
-    [
-        (
-            kinds.CORE_SERVICE,
-            "svc-kserve-workload-svc",
-            HF,
-            (
-                "failed to reconcile workload: failed to reconcile workload service: failed to update v1.Service "
-                "ns/svc-kserve-workload-svc: it is not controlled by v1alpha2.LLMInferenceService ns/svc"
-            ),
-        ),
-        (
-            kinds.SERVICE_ACCOUNT,
-            "svc-kserve",
-            DECODE,
-            SINGLE + "failed to reconcile service account: failed to reconcile single node service account "
-            "ns/svc-kserve: failed to update v1.ServiceAccount ns/svc-kserve: it is not controlled by "
-            "v1alpha2.LLMInferenceService ns/svc",
-        ),
-        (
-            kinds.SECRET,
-            "svc-kserve-self-signed-certs",
-            HF,
-            (
-                "failed to reconcile workload: failed to reconcile self-signed certificates secret: failed to "
-                "reconcile self-signed TLS certificate: failed to update v1.Secret ns/svc-kserve-self-signed-certs: "
-                "it is not controlled by v1alpha2.LLMInferenceService ns/svc"
-            ),
-        ),
-    ],
-)
-def test_a_strangers_object_is_named_and_left_alone(
-    kind: Any, name: str, spec: dict[str, Any], whole: str
-) -> None:
-    world = World()
-    world.put(kind, name, spec={"ports": []})
-    before = world.get(kind, name)
-    assert errors_of(run(world, spec))[0] == whole
-    assert world.get(kind, name) is before
-
-
-def test_a_strangers_account_survives_a_service_without_sidecar() -> None:
-    world = World()
-    world.put(kinds.SERVICE_ACCOUNT, "svc-kserve")
-    assert run(world, HF) is None
-    assert world.names(kinds.SERVICE_ACCOUNT) == ["svc-kserve"]
 
 
 def test_the_live_number_of_replicas_stays_when_the_spec_has_none() -> None:
@@ -495,12 +359,3 @@ def test_a_stopped_service_keeps_only_what_costs_nothing() -> None:
     world.writes.clear()
     assert run(world, MN, of=service(annotations={"serving.kserve.io/stop": "true"})) is None
     assert world.writes == []
-
-
-def test_an_unknown_read_leaves_its_step_alone() -> None:
-    ref = ObjectRef(kinds.SERVICE_ACCOUNT, "ns", "default")
-    ctx = World().context(HF)
-    facts = Facts(unknown={ref: "not read yet"}, unserved=frozenset({kinds.SCC}))
-    steps = list(workload.steps(Context(facts, ctx.service, HF, ctx.config, ctx.policy, ctx.now)))
-    assert [part.unanswered for part in steps if part.unanswered] == ["not read yet", "not read yet"]
-    assert all(not part.writes for part in steps if part.unanswered)

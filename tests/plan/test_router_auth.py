@@ -1,0 +1,116 @@
+"""Authentication of routes: the acceptance scenarios of spec 50 section 15 on it, by number, and what is beside them."""
+
+import copy
+
+import pytest
+
+from aioctl.api import kinds, names
+from aioctl.plan import status
+from aioctl.plan.model import Outcome, Part, Policy
+from tests.plan.router_world import (
+    GATEWAY,
+    MANAGED,
+    NS,
+    REFERENCED,
+    ROUTE,
+    SCHEDULER,
+    V1,
+    RouterWorld,
+    accepted,
+    condition,
+    parent,
+    user_route,
+)
+
+AUTH_MISSING = (
+    "failed to validate Gateway on OpenShift: AuthPolicy CRD is not available, "
+    "please install Red Hat Connectivity Link"
+)
+
+
+def test_scenario_37_without_authpolicy_there_is_no_managed_route() -> None:
+    world = RouterWorld().migrated()
+    world.policy = Policy()
+    world.unserved |= {kinds.AUTH_POLICY}
+    world.reconcile()
+    assert ROUTE not in world.objects
+    assert V1 in world.objects
+    found = world.condition("HTTPRoutesReady")
+    assert (found["reason"], found["message"]) == ("HTTPRouteReconcileError", AUTH_MISSING)
+    world.unserved -= {kinds.AUTH_POLICY}
+    world.reconcile()
+    assert (world.w, world.a) == ((100, 0), "v1")
+
+
+def test_without_authpolicy_a_service_without_managed_route_is_left_in_peace() -> None:
+    world = RouterWorld({"scheduler": SCHEDULER}, policy=Policy(), unserved=frozenset({kinds.AUTH_POLICY}))
+    world.reconcile()
+    assert world.error == ""
+
+
+def test_a_delete_that_fails_in_the_auth_check_is_named_after_the_reason() -> None:
+    world = RouterWorld().migrated()
+    world.policy = Policy()
+    world.unserved |= {kinds.AUTH_POLICY}
+    plan = world.plan()
+    assert plan.steps[-1].part is Part.AUTH
+    (write,) = plan.steps[-1].writes
+    failed = Outcome(failed=plan.steps[-1], error=f"{write.error}boom")
+    made = status.conclude(plan, failed, world.facts, world.policy, world.now)
+    entry = next(each for each in made["conditions"] if each["type"] == "HTTPRoutesReady")
+    assert entry["message"] == f"{AUTH_MISSING}: failed to delete v1.HTTPRoute {NS}/{ROUTE.name}: boom"
+
+
+@pytest.mark.parametrize("managed", [True, False])
+def test_scenario_38_a_route_without_enforced_policy_is_not_ready(*, managed: bool) -> None:
+    world = RouterWorld(copy.deepcopy(MANAGED if managed else REFERENCED), policy=Policy())
+    world.put(kinds.HTTP_ROUTE, user_route(*accepted()))
+    world.reconcile()
+    if managed:
+        world.accept_route()
+        world.reconcile()
+    at = f"{NS}/{ROUTE.name}" if managed else f"{NS}/mine"
+    assert world.condition("HTTPRoutesReady")["message"] == (
+        f'The following HTTPRoutes are not ready: [{at}: kuadrant.io/AuthPolicyAffected="False" '
+        '(reason "Authentication is not enforced", message "Either disable authentication with '
+        'security.opendatahub.io/enable-auth=false annotation or install Red Hat Connectivity Link")]'
+    )
+
+
+@pytest.mark.parametrize(("state", "ready"), [("True", "True"), ("False", "False")])
+def test_scenario_38_the_policy_controller_says_whether_authentication_is_enforced(
+    state: str, ready: str
+) -> None:
+    world = RouterWorld(policy=Policy())
+    world.reconcile()
+    policy = [condition("kuadrant.io/AuthPolicyAffected", state)]
+    world.route_status(
+        parent(*GATEWAY, accepted()), parent(*GATEWAY, policy, controllerName="kuadrant.io/policy-controller")
+    )
+    world.reconcile()
+    assert world.status_of("HTTPRoutesReady") == ready
+
+
+@pytest.mark.parametrize("value", ["false", "FALSE", "False"])
+def test_scenario_39_the_annotation_switches_authentication_off_in_any_case(value: str) -> None:
+    world = RouterWorld(policy=Policy(), unserved=frozenset({kinds.AUTH_POLICY}))
+    world.annotate(names.ENABLE_AUTH, value)
+    world.reconcile()
+    world.accept_route()
+    world.reconcile()
+    assert world.status_of("HTTPRoutesReady") == "True"
+
+
+def test_scenario_40_a_failed_discovery_deletes_nothing_and_makes_no_route() -> None:
+    world = RouterWorld().migrated()
+    world.accept_route()
+    world.reconcile()
+    world.policy = Policy()
+    world.unsure |= {kinds.AUTH_POLICY}
+    before = copy.deepcopy(world.service["status"])
+    assert world.reconcile() == []
+    assert world.retry
+    assert status.status_equal(world.service["status"], before)
+    fresh = RouterWorld(policy=Policy(), unsure=frozenset({kinds.AUTH_POLICY}))
+    fresh.reconcile()
+    assert ROUTE not in fresh.objects
