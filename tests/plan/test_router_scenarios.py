@@ -1,4 +1,4 @@
-"""The acceptance scenarios of spec 50 section 15 on routes, gateways, conditions and authentication, by number."""
+"""The acceptance scenarios of spec 50 section 15 on routes, gateways and conditions, by number."""
 
 import copy
 from typing import Any
