@@ -1,0 +1,147 @@
+"""Whole programs with leader election on one cluster: all watch, one reconciles. Virtual time; only the webhook's socket is
+real, and it is not asked.
+"""
+
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from aioctl.api import kinds
+from aioctl.api.kinds import ObjectKey
+from aioctl.app import Application
+from aioctl.kube.config import ClusterConfig
+from aioctl.kube.http import NoCredentials
+from aioctl.kube.lease import LeadershipLost
+from aioctl.settings import Settings
+from tests.controller.world import NAMESPACE, World, furnished, plain_service
+from tests.support.memory import MemoryWire
+from tests.support.virtual_time import virtual_time
+
+NAMES = ("aioctl/a", "aioctl/b")
+"""User agents of the two."""
+BESIDE = {"leases", "events"}
+"""What is written without leading, or about it."""
+
+
+@dataclass
+class Replica:
+    """One program; `error` is what it ended with."""
+
+    name: str
+    application: Application
+    stop: anyio.Event = field(default_factory=anyio.Event)
+    error: Exception | None = None
+    ended: bool = False
+
+    @property
+    def leads(self) -> bool:
+        gauge = self.application.metrics.leader
+        return bool(gauge.labels(self.application.settings.lease_name)._value.get())
+
+    async def run(self) -> None:
+        try:
+            await self.application.run(self.stop)
+        except LeadershipLost as error:
+            self.error = error
+        self.ended = True
+
+
+def writes(stage: World, replica: Replica) -> int:
+    """Calls that change something, refused ones included."""
+    return sum(
+        count
+        for (verb, resource, client, _), count in stage.cluster.stats.calls.items()
+        if client == replica.name
+        and verb in {"create", "update", "patch", "delete"}
+        and resource.partition(".")[0] not in BESIDE
+    )
+
+
+@asynccontextmanager
+async def two_replicas(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[World, Replica, Replica]]:
+    """The world, the one that leads, and the other; all caches are full."""
+    given: dict[str, Any] = {
+        "webhook_host": "127.0.0.1",
+        "webhook_port": 0,
+        "metrics_port": 0,
+        "health_port": 0,
+        "cert_dir": folder,
+        "auth_disabled": True,
+    }
+    settings = Settings.model_validate(given)
+    async with furnished() as stage, anyio.create_task_group() as group:
+
+        def wire(config: ClusterConfig) -> MemoryWire:
+            return MemoryWire(stage.cluster, agent=config.source)
+
+        monkeypatch.setattr(ClusterConfig, "wire", wire)
+        config = partial(ClusterConfig, "memory", None, NoCredentials())
+        replicas = [
+            Replica(name, Application(settings, config(source=name), clock=stage.clock)) for name in NAMES
+        ]
+        for replica in replicas:
+            group.start_soon(replica.run)
+        await anyio.sleep(5)
+        (leader,) = (replica for replica in replicas if replica.leads)
+        (other,) = (replica for replica in replicas if not replica.leads)
+        yield stage, leader, other
+        for replica in replicas:
+            replica.stop.set()
+    gc.unfreeze()  # the program freezes the heap of its process
+
+
+async def deployed(stage: World, name: str) -> None:
+    async def is_deployed() -> bool:
+        return await stage.find(kinds.DEPLOYMENT, f"{name}-kserve") is not None
+
+    await stage.until(is_deployed)
+
+
+@virtual_time
+async def test_only_the_holder_of_the_lease_reconciles_and_a_stop_hands_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two_replicas(tmp_path, monkeypatch) as (stage, leader, other):
+        await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service("one"))
+        await deployed(stage, "one")
+        await anyio.sleep(20)
+        assert writes(stage, leader) > 0
+        assert writes(stage, other) == 0
+        assert ObjectKey(NAMESPACE, "one") in other.application.controller.caches.services()
+
+        leader.stop.set()
+        await anyio.sleep(5)
+        assert (leader.ended, leader.error) == (True, None)
+        assert other.leads
+        before = writes(stage, leader)
+        await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service("two"))
+        await deployed(stage, "two")
+        assert writes(stage, other) > 0
+        assert writes(stage, leader) == before
+
+
+@virtual_time
+async def test_a_holder_that_is_cut_off_ends_before_the_other_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two_replicas(tmp_path, monkeypatch) as (stage, leader, other):
+        settings = leader.application.settings
+        stage.cluster.faults.partition(leader.name)
+        await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service("one"))
+        await anyio.sleep(settings.renew_deadline + 0.5)
+        assert not leader.leads
+        assert not other.leads
+        assert writes(stage, other) == 0
+        await deployed(stage, "one")
+        assert leader.ended
+        assert isinstance(leader.error, LeadershipLost)
+        assert other.leads
