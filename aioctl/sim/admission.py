@@ -1,19 +1,23 @@
-"""Validating admission webhooks, called and worded as kube-apiserver does.
+"""Admission webhooks, called and worded as kube-apiserver does.
 
 A webhook whose rule names the request's version is called with it; with matchPolicy Equivalent also one whose rule names
-another version of the same resource, after the object (and on update the old one) was converted for it. All run at once;
-failurePolicy decides what an unanswered call means (spec 10 sections 5.1 and 8.2). Status writes are matched only by rules
-that name the subresource.
+another version of the same resource, after the object (and on update the old one) was converted for it. Mutating ones run
+first, one after the other by the names of their configurations, each with what the last one made; validating ones all at
+once. failurePolicy decides what an unanswered call means (spec 10 sections 5.1 and 8.2). Status writes are matched only by
+rules that name the subresource.
 """
 
+import base64
+import binascii
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
 import msgspec
 
+from aioctl.sim import patch
 from aioctl.sim.conversion import Converter
 from aioctl.sim.errors import StatusError, internal
 from aioctl.sim.resources import GroupVersion, Object, Resource
@@ -94,33 +98,84 @@ def warning_header(warnings: Iterable[str]) -> str:
     return ", ".join(f'299 - "{text}"' for text in warnings)
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What one webhook said: warnings, the refusal if there is one, the operations of its patch if it has one."""
+
+    warnings: list[str]
+    refusal: StatusError | None = None
+    operations: Any = None
+
+
+class _Configured:
+    """The webhooks of all configurations of one kind, parsed when they change."""
+
+    def __init__(self, configurations: Collection) -> None:
+        self._configurations = configurations
+        self._parsed: tuple[tuple[int, ...], list[_Hook]] = ((), [])
+
+    def for_write(self, attributes: Attributes) -> list[tuple[_Hook, GroupVersion]]:
+        """Those to call, each with the version it wants, in the order of their configurations' names."""
+        records = self._configurations.records
+        stamp = tuple(record.revision for record in records.values())
+        if stamp != self._parsed[0]:
+            ordered = (records[key] for key in sorted(records))
+            sources = (hook for record in ordered for hook in record.decode().get("webhooks") or ())
+            self._parsed = stamp, [_Hook.parse(hook) for hook in sources]
+        return [(hook, at) for hook in self._parsed[1] if (at := hook.version_for(attributes)) is not None]
+
+
 class Admission:
     """Asks the webhooks that the cluster's configurations name."""
 
     def __init__(
-        self, configurations: Collection, converter: Converter, caller: WebhookCaller, stats: HookStats
+        self,
+        mutating: Collection,
+        validating: Collection,
+        converter: Converter,
+        caller: WebhookCaller,
+        stats: HookStats,
     ) -> None:
-        self._configurations = configurations
+        self._mutating = _Configured(mutating)
+        self._validating = _Configured(validating)
         self._converter = converter
         self._caller = caller
         self._stats = stats
-        self._parsed: tuple[tuple[int, ...], list[_Hook]] = ((), [])
 
-    def _hooks(self) -> list[_Hook]:
-        records = self._configurations.records
-        stamp = tuple(record.revision for record in records.values())
-        if stamp != self._parsed[0]:
-            sources = (hook for record in records.values() for hook in record.decode().get("webhooks") or ())
-            self._parsed = stamp, [_Hook.parse(hook) for hook in sources]
-        return self._parsed[1]
+    def mutates(self, attributes: Attributes) -> bool:
+        """Whether any mutating webhook is to be called."""
+        return bool(self._mutating.for_write(attributes))
+
+    async def mutate(self, attributes: Attributes, obj: Object) -> tuple[Object, list[str]]:
+        """`obj` as the mutating webhooks leave it, and their warnings. Raises StatusError when one refuses."""
+        warnings: list[str] = []
+        for hook, at in self._mutating.for_write(attributes):
+            attributes = replace(attributes, obj=obj)
+            sent, old = (await self._versioned(attributes, {at}))[at]
+            answer = await self._call(hook, at, attributes, sent, old)
+            warnings += answer.warnings
+            if answer.refusal is not None:
+                raise _with(warnings, answer.refusal)
+            if not answer.operations:
+                continue
+            try:
+                obj = patch.json_patch(sent, answer.operations)
+            except StatusError as error:
+                raise internal(error.message) from error
+            if at != attributes.at:
+                back = await self._converter.convert(
+                    attributes.resource, [obj], attributes.at, cause="admission"
+                )
+                obj = back[0]
+        return obj, warnings
 
     async def review(self, attributes: Attributes) -> list[str]:
-        """Warnings of all webhooks. Raises StatusError, with the warnings, when one refuses, or fails and may not be ignored."""
-        called = [(hook, at) for hook in self._hooks() if (at := hook.version_for(attributes)) is not None]
+        """Warnings of all validating webhooks. Raises StatusError, with the warnings, when one refuses or is not answered."""
+        called = self._validating.for_write(attributes)
         if not called:
             return []
         objects = await self._versioned(attributes, {at for _, at in called})
-        answers: list[tuple[list[str], StatusError | None]] = [([], None)] * len(called)
+        answers = [_Answer([])] * len(called)
 
         async def ask(index: int, hook: _Hook, at: GroupVersion) -> None:
             answers[index] = await self._call(hook, at, attributes, *objects[at])
@@ -128,12 +183,10 @@ class Admission:
         async with anyio.create_task_group() as group:
             for index, (hook, at) in enumerate(called):
                 group.start_soon(ask, index, hook, at)
-        warnings = [warning for found, _ in answers for warning in found]
-        for _, error in answers:
-            if error is not None:
-                if warnings:
-                    error.headers["warning"] = warning_header(warnings)
-                raise error
+        warnings = [warning for answer in answers for warning in answer.warnings]
+        for answer in answers:
+            if answer.refusal is not None:
+                raise _with(warnings, answer.refusal)
         return warnings
 
     async def _versioned(
@@ -159,7 +212,8 @@ class Admission:
 
     async def _call(
         self, hook: _Hook, at: GroupVersion, attributes: Attributes, obj: Object | None, old: Object | None
-    ) -> tuple[list[str], StatusError | None]:
+    ) -> _Answer:
+        """An unanswered call is no answer at all or, where that may not be ignored, a refusal."""
         uid = str(uuid.uuid4())
         body = msgspec.json.encode(_review(uid, at, attributes, obj, old))
         started = anyio.current_time()
@@ -172,11 +226,13 @@ class Admission:
             is_done = True
         except (HookFailure, TimeoutError) as error:
             if hook.ignores_failure:
-                return [], None
+                return _Answer([])
             why = (
                 str(error) or f'Post "{hook.target.url}?timeout={hook.timeout:g}s": context deadline exceeded'
             )
-            return [], internal(f'failed calling webhook "{hook.name}": failed to call webhook: {why}')
+            return _Answer(
+                [], internal(f'failed calling webhook "{hook.name}": failed to call webhook: {why}')
+            )
         finally:
             self._stats.end(anyio.current_time() - started, failed=not is_done)
         return result
@@ -211,8 +267,14 @@ def _review(
     return {"apiVersion": _REVIEW, "kind": "AdmissionReview", "request": request}
 
 
-def _verdict(hook: _Hook, answer: bytes, uid: str) -> tuple[list[str], StatusError | None]:
-    """Warnings, and the refusal if there is one. Raises HookFailure for an answer that is none."""
+def _with(warnings: list[str], refusal: StatusError) -> StatusError:
+    if warnings:
+        refusal.headers["warning"] = warning_header(warnings)
+    return refusal
+
+
+def _verdict(hook: _Hook, answer: bytes, uid: str) -> _Answer:
+    """Raises HookFailure for an answer that is none."""
     try:
         review = msgspec.json.decode(answer)
     except msgspec.DecodeError as error:
@@ -224,10 +286,22 @@ def _verdict(hook: _Hook, answer: bytes, uid: str) -> tuple[list[str], StatusErr
         raise HookFailure(f'expected response.uid="{uid}", got "{response.get("uid", "")}"')
     warnings = [str(warning) for warning in response.get("warnings") or ()]
     if response.get("allowed"):
-        return warnings, None
+        return _Answer(warnings, operations=_operations(response))
     result = response.get("status") or {}
     message, reason = result.get("message"), result.get("reason", "")
     denied = f'admission webhook "{hook.name}" denied the request'
     text = f"{denied}: {message or reason}" if message or reason else f"{denied} without explanation"
     code = max(int(result.get("code") or 0), 400)
-    return warnings, StatusError(code, reason, text, details=result.get("details"))
+    return _Answer(warnings, StatusError(code, reason, text, details=result.get("details")))
+
+
+def _operations(response: Mapping[str, Any]) -> Any:
+    """The JSON patch of an answer, decoded. Raises HookFailure when it is none."""
+    if not response.get("patch"):
+        return None
+    if response.get("patchType") != "JSONPatch":
+        raise HookFailure(f'unsupported patch type "{response.get("patchType", "")}"')
+    try:
+        return msgspec.json.decode(base64.b64decode(response["patch"], validate=True))
+    except (binascii.Error, msgspec.DecodeError) as error:
+        raise HookFailure(f"couldn't decode the patch: {error}") from error

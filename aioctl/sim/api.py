@@ -83,10 +83,11 @@ class SimCluster:
         """JSON documents beside the API, by path; made when asked for."""
         for resource in built_ins():
             self.store.add(resource, self._translate_later(resource.title))
-        configurations = self.store.collections[
-            "validatingwebhookconfigurations.admissionregistration.k8s.io"
-        ]
-        admission = Admission(configurations, self._converter, caller, self.stats.admission)
+        mutating, validating = (
+            self.store.collections[f"{role}webhookconfigurations.admissionregistration.k8s.io"]
+            for role in ("mutating", "validating")
+        )
+        admission = Admission(mutating, validating, self._converter, caller, self.stats.admission)
         # Determinism, not secrecy: uids of tests repeat.
         generator = random.Random(seed)  # noqa: S311
         self.core = Core(self.store, self._converter, admission, WallClock(start), generator)

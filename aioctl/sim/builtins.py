@@ -336,6 +336,12 @@ def webhook_configuration(new: Object, _old: Object | None) -> None:
             target.setdefault("port", 443)
 
 
+def mutating_webhook_configuration(new: Object, old: Object | None) -> None:
+    webhook_configuration(new, old)
+    for hook in _dicts(new.get("webhooks")):
+        hook.setdefault("reinvocationPolicy", "Never")
+
+
 def _refuse(kind: str, group: str, obj: Object, causes: Iterable[Cause]) -> None:
     found = list(causes)
     if found:

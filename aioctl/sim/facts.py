@@ -121,6 +121,11 @@ def built_ins() -> tuple[Resource, ...]:
             "ValidatingWebhookConfiguration", "validatingwebhookconfigurations",
             prepare=builtins.webhook_configuration, namespaced=False, generation=True,
         ),
+        _built_in(
+            "admissionregistration.k8s.io", "v1",
+            "MutatingWebhookConfiguration", "mutatingwebhookconfigurations",
+            prepare=builtins.mutating_webhook_configuration, namespaced=False, generation=True,
+        ),
     )  # fmt: skip
 
 

@@ -100,10 +100,11 @@ class Writer:
             metadata["generation"] = 1
         if resource.status:
             obj.pop("status", None)
-        self._prepare(collection, version, obj, None)
-        name = metadata["name"]
+        name = str(metadata.get("name", ""))
         attributes = Attributes(resource, version.at, "CREATE", namespace, name, obj, None, is_dry_run)
-        warnings = await self._core.admission.review(attributes)
+        warnings = await self._mutate(version, obj, attributes)
+        self._prepare(collection, version, obj, None)
+        warnings += await self._core.admission.review(attributes)
         stored = await self._stored(collection, obj)
         key = (namespace, name)
         if key in collection.records:
@@ -130,6 +131,19 @@ class Writer:
         if b'"deletionTimestamp"' in owner.raw:
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
             raise forbidden(resource.title, resource.group, str(metadata.get("name", "")), why)
+
+    async def _mutate(self, version: Version, obj: Object, attributes: Attributes) -> list[str]:
+        """Mutating admission, in place on `obj`: it sees the defaults of the request's version; answers its warnings."""
+        if not self._core.admission.mutates(attributes):
+            return []
+        if version.schema is not None:
+            version.schema.apply_defaults(obj)
+        changed, warnings = await self._core.admission.mutate(attributes, obj)
+        if changed is not obj:
+            obj.clear()
+            obj.update(changed)
+            objectmeta.metadata_of(obj)
+        return warnings
 
     def _prepare(self, collection: Collection, version: Version, new: Object, old: Object | None) -> None:
         """Defaults and validation in the request's version. Raises StatusError 400 or 422."""
@@ -278,25 +292,6 @@ class Writer:
         objectmeta.metadata_of(new)
         objectmeta.check_type(resource, new, version.at.api_version)
         objectmeta.check_update(resource, new, old)
-        if target.subresource:
-            status = new.get("status")
-            new.clear()
-            new.update(objectmeta.copy(old))
-            new.pop("status", None)
-            if status is not None:
-                new["status"] = status
-            if version.schema is not None:
-                version.schema.apply_defaults(new)
-                self._refuse(collection, new, version.findings(new, old))
-        else:
-            objectmeta.keep_system_fields(new, old)
-            if resource.status:
-                new.pop("status", None)
-                if "status" in old:
-                    new["status"] = old["status"]
-            self._prepare(collection, version, new, old)
-        if resource.generation and objectmeta.spec_changed(resource, new, old):
-            new["metadata"]["generation"] = int(old["metadata"].get("generation") or 0) + 1
         attributes = Attributes(
             resource,
             version.at,
@@ -308,7 +303,28 @@ class Writer:
             is_dry_run,
             target.subresource,
         )
-        return await self._core.admission.review(attributes)
+        if target.subresource:
+            status = new.get("status")
+            new.clear()
+            new.update(objectmeta.copy(old))
+            new.pop("status", None)
+            if status is not None:
+                new["status"] = status
+            warnings = await self._mutate(version, new, attributes)
+            if version.schema is not None:
+                version.schema.apply_defaults(new)
+                self._refuse(collection, new, version.findings(new, old))
+        else:
+            objectmeta.keep_system_fields(new, old)
+            if resource.status:
+                new.pop("status", None)
+                if "status" in old:
+                    new["status"] = old["status"]
+            warnings = await self._mutate(version, new, attributes)
+            self._prepare(collection, version, new, old)
+        if resource.generation and objectmeta.spec_changed(resource, new, old):
+            new["metadata"]["generation"] = int(old["metadata"].get("generation") or 0) + 1
+        return warnings + await self._core.admission.review(attributes)
 
     async def _finish(
         self,
