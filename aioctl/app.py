@@ -20,6 +20,7 @@ from anyio.abc import TaskStatus
 from aioctl.api import kinds
 from aioctl.api.admission import ApiErrorStatus, review_admission
 from aioctl.api.kinds import ObjectKey, ObjectRef
+from aioctl.api.mutation import review_mutation
 from aioctl.api.names import CONFIG_MAP_NAME
 from aioctl.api.objects import Object
 from aioctl.controller.caches import Caches
@@ -72,6 +73,11 @@ ADMISSION_PATHS = {
     for kind in (kinds.SERVICE.kind, kinds.CONFIG.kind)
 }
 """Path -> version and kind (spec 60 section 7)."""
+MUTATION_PATHS = {
+    f"/mutate-serving-kserve-io-{version}-{kinds.SERVICE.kind.lower()}": version
+    for version in ("v1alpha1", "v1alpha2")
+}
+"""Path -> version; named as upstream names its mutating webhooks (spec 60 section 13)."""
 WATCH_SILENCE = 600.0
 """Seconds without any news after which liveness fails: ten times the bookmarks' period."""
 EVENT_RATE = 100.0
@@ -226,7 +232,7 @@ class Application:
         )
         self.metrics.watch_queue(self.controller.queue)
         self.certificate = LiveCertificate(CertificateMetrics(self.metrics, clock))
-        hooks = WebhookMetrics(self.metrics, (CONVERT, *ADMISSION_PATHS))
+        hooks = WebhookMetrics(self.metrics, (CONVERT, *ADMISSION_PATHS, *MUTATION_PATHS))
         handlers: dict[str, Handler] = {
             CONVERT: ConversionHandler(
                 self.turnstile, body_limit=settings.conversion_body_limit, observer=hooks
@@ -236,6 +242,8 @@ class Application:
             check = self._check_config if kind == kinds.CONFIG.kind else None
             review = partial(review_admission, version=version, kind=kind, config_check=check)
             handlers[path] = AdmissionHandler(review, self.turnstile)
+        for path, version in MUTATION_PATHS.items():
+            handlers[path] = AdmissionHandler(partial(review_mutation, version=version), self.turnstile)
         self.webhook = WebhookServer(
             settings.webhook_host,
             settings.webhook_port,

@@ -1,6 +1,6 @@
 """Where a storm takes place: the simulated cluster, a real API server of our own, or one that somebody gives.
 
-All three end up the same: CRDs with conversion through our webhook, validating webhooks, the ConfigMap, a gateway, the
+All three end up the same: CRDs with conversion and admission through our webhooks, the ConfigMap, a gateway, the
 shipped presets, and players that answer for gateway and pods.
 """
 
@@ -23,21 +23,25 @@ from aioctl.kube.client import Client
 from aioctl.kube.config import load_config
 from aioctl.kube.errors import AlreadyExists, NotFound
 from aioctl.sim import seed
-from aioctl.sim.hooks import conversion_patch, validating_configurations
+from aioctl.sim.hooks import admission_configurations, conversion_patch
 from bench.counts import AuditCounting, Counting, SimCounting
 
 AGENT = "bench/1"
 CRD = Kind(
     "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
 )
-HOOKS = Kind(
-    "admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations",
-    namespaced=False,
-)  # fmt: skip
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
 _WORLD_KINDS = {
     kind.kind: kind
-    for kind in (NAMESPACE, kinds.CONFIG_MAP, kinds.GATEWAY_CLASS, kinds.GATEWAY, kinds.CONFIG)
+    for kind in (
+        NAMESPACE,
+        kinds.CONFIG_MAP,
+        kinds.GATEWAY_CLASS,
+        kinds.GATEWAY,
+        kinds.CONFIG,
+        kinds.VALIDATING_WEBHOOK,
+        kinds.MUTATING_WEBHOOK,
+    )
 }
 _OUR_CRDS = Path(__file__).resolve().parents[1] / "deploy" / "crds"
 _SERVED_DEADLINE = 30.0
@@ -120,10 +124,8 @@ async def given(
             await _ensure(client, CRD, {**crd, "spec": {**crd["spec"], **clause["spec"]}})
         for kind in (kinds.GATEWAY, kinds.HTTP_ROUTE, kinds.POOL_V1, kinds.CONFIG, kinds.SERVICE):
             await _until_served(client, kind)
-        for obj in seed.world():
+        for obj in (*seed.world(), *admission_configurations(ports.webhook_url, bundle)):
             await _ensure(client, _WORLD_KINDS[obj["kind"]], obj)
-        for hooks in validating_configurations(ports.webhook_url, bundle):
-            await _ensure(client, HOOKS, hooks)
         play = [sys.executable, "-m", "tests.support.real_players", "--kubeconfig", str(kubeconfig)]
         async with stage.process("players", [*play, *players.options()], folder):
             yield Arena(f"API server of {kubeconfig}", kubeconfig, AuditCounting(client, None))

@@ -4,6 +4,7 @@ Every answer is HTTP 200 with `allowed` inside; a body that cannot be used is an
 API server shows the reason. What must be read from a cluster or rendered to judge a config comes in as `config_check`.
 """
 
+import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -116,8 +117,9 @@ def answer(
     allowed: bool,
     status: Mapping[str, Any] | None = None,
     warnings: Sequence[str] = (),
+    patch: Sequence[Mapping[str, Any]] = (),
 ) -> bytes:
-    """The reply to one review; `status` defaults to the plain code 200 of an admitted object."""
+    """The reply to one review; `status` defaults to the plain code 200 of an admitted object. `patch`: RFC 6902."""
     response: dict[str, Any] = {
         "uid": uid,
         "allowed": allowed,
@@ -125,6 +127,9 @@ def answer(
     }
     if warnings:
         response["warnings"] = list(warnings)
+    if patch:
+        response["patchType"] = "JSONPatch"
+        response["patch"] = base64.b64encode(_encode(patch)).decode()
     return _encode({"apiVersion": api_version, "kind": _KIND, "response": response})
 
 
@@ -136,7 +141,7 @@ def _forbidden(message: str) -> dict[str, Any]:
     return {**_error(403, message), "reason": "Forbidden"}
 
 
-def _content(found: Any, version: str, kind: str) -> Mapping[str, Any]:
+def content(found: Any, version: str, kind: str) -> Mapping[str, Any]:
     """The object, checked to be what this path is for. Raises Undecodable."""
     if found is None:
         raise Undecodable("there is no content to decode")
@@ -153,51 +158,55 @@ def _content(found: Any, version: str, kind: str) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdict:
+class Verdict:
+    """What is said to a readable review."""
+
     status: Mapping[str, Any] | None = None
     """None admits."""
     warnings: Sequence[str] = ()
+    patch: Sequence[Mapping[str, Any]] = ()
+    """JSON patch (RFC 6902) of an admitted object; mutating webhooks only."""
 
 
-def _judge_service(new: Mapping[str, Any], old: Mapping[str, Any] | None) -> _Verdict:
+def _judge_service(new: Mapping[str, Any], old: Mapping[str, Any] | None) -> Verdict:
     problems = validation.validate(new, old)
-    return _Verdict(validation.status(new, problems) if problems else None)
+    return Verdict(validation.status(new, problems) if problems else None)
 
 
 def _judge_config(
     new: Mapping[str, Any], old: Mapping[str, Any] | None, check: ConfigCheck | None
-) -> _Verdict:
+) -> Verdict:
     if is_deleting(new):
-        return _Verdict()
+        return Verdict()
     check_decodable(new)
     found = [] if old is None else admission_warnings.of_config_update(new, old)
     if sequence(new, "spec", "baseRefs"):
-        return _Verdict(_forbidden(_BASE_REFS), found)
+        return Verdict(_forbidden(_BASE_REFS), found)
     if check is None:
-        return _Verdict(None, found)
+        return Verdict(None, found)
     try:
         check(up(new))
     except ApiErrorStatus as error:
-        return _Verdict(error.status, found)
+        return Verdict(error.status, found)
     except Exception as error:  # noqa: BLE001 (any failure to load or render is the user's answer, spec 10 section 5.4)
-        return _Verdict(_forbidden(str(error)), found)
-    return _Verdict(None, found)
+        return Verdict(_forbidden(str(error)), found)
+    return Verdict(None, found)
 
 
-def _judge(request: AdmissionRequest, version: str, kind: str, check: ConfigCheck | None) -> _Verdict:
+def _judge(request: AdmissionRequest, version: str, kind: str, check: ConfigCheck | None) -> Verdict:
     """Raises Undecodable, and AdmissionRefused for an unknown operation."""
     if request.operation == "CONNECT":
-        return _Verdict()
+        return Verdict()
     if request.operation == "DELETE":
-        gone = _content(request.old, version, kind)
-        return _Verdict(None, admission_warnings.of_config_delete(gone) if kind == CONFIG.kind else ())
+        gone = content(request.old, version, kind)
+        return Verdict(None, admission_warnings.of_config_delete(gone) if kind == CONFIG.kind else ())
     if request.operation not in ("CREATE", "UPDATE"):
         raise AdmissionRefused(400, f'unknown operation "{request.operation}"')
-    new = _content(request.obj, version, kind)
-    old = _content(request.old, version, kind) if request.operation == "UPDATE" else None
+    new = content(request.obj, version, kind)
+    old = content(request.old, version, kind) if request.operation == "UPDATE" else None
     verdict = _judge_service(new, old) if kind == SERVICE.kind else _judge_config(new, old, check)
     written = admission_warnings.of_spec(new, old) if request.as_written and not is_deleting(new) else []
-    return _Verdict(verdict.status, [*verdict.warnings, *written])
+    return Verdict(verdict.status, [*verdict.warnings, *written])
 
 
 def review_admission(
@@ -213,24 +222,30 @@ def review_admission(
     `config_check` gets a created or changed config in v1alpha2 and raises what refuses it: ApiErrorStatus, or anything
     whose text is the message of a 403.
     """
+    return review(body, content_type, kind, lambda request: _judge(request, version, kind, config_check))
+
+
+def review(body: bytes, content_type: str, kind: str, judge: Callable[[AdmissionRequest], Verdict]) -> bytes:
+    """The answer to a review: read, judged, encoded. `judge` may raise AdmissionRefused, Undecodable and FieldError."""
     try:
         request = read_admission(body, content_type)
     except AdmissionRefused as error:
         return answer(error.api_version, error.uid, allowed=False, status=_error(error.code, str(error)))
     try:
-        verdict = _judge(request, version, kind, config_check)
+        verdict = judge(request)
     except AdmissionRefused as error:
-        verdict = _Verdict(_error(error.code, str(error)))
+        verdict = Verdict(_error(error.code, str(error)))
     except (Undecodable, FieldError) as error:
-        verdict = _Verdict(_error(400, str(error)))
+        verdict = Verdict(_error(400, str(error)))
     except RecursionError:
-        verdict = _Verdict(_error(400, f"the {kind} is nested too deeply"))
+        verdict = Verdict(_error(400, f"the {kind} is nested too deeply"))
     return answer(
         request.api_version,
         request.uid,
         allowed=verdict.status is None,
         status=verdict.status,
         warnings=verdict.warnings,
+        patch=verdict.patch,
     )
 
 

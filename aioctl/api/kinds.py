@@ -127,6 +127,13 @@ VALIDATING_WEBHOOK = Kind(
     "validatingwebhookconfigurations",
     namespaced=False,
 )
+MUTATING_WEBHOOK = Kind(
+    "admissionregistration.k8s.io",
+    "v1",
+    "MutatingWebhookConfiguration",
+    "mutatingwebhookconfigurations",
+    namespaced=False,
+)
 
 POOL_V1 = Kind(POOL_GROUP_V1, "v1", "InferencePool", "inferencepools", optional=True)
 POOL_V1ALPHA2 = Kind(

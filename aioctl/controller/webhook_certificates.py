@@ -22,7 +22,16 @@ import msgspec
 import structlog
 from anyio.abc import TaskStatus
 
-from aioctl.api.kinds import CONFIG, CRD, SECRET, SERVICE, VALIDATING_WEBHOOK, Kind, ObjectRef
+from aioctl.api.kinds import (
+    CONFIG,
+    CRD,
+    MUTATING_WEBHOOK,
+    SECRET,
+    SERVICE,
+    VALIDATING_WEBHOOK,
+    Kind,
+    ObjectRef,
+)
 from aioctl.api.objects import FieldError, dig, labels_of, mapping, resource_version_of, sequence, text
 from aioctl.controller.webhook_rotation import (
     RotationPolicy,
@@ -53,6 +62,7 @@ TARGETS: Final = (
     ObjectRef(CRD, "", CONFIG.resource),
     ObjectRef(VALIDATING_WEBHOOK, "", "llminferenceservice.serving.kserve.io"),
     ObjectRef(VALIDATING_WEBHOOK, "", "llminferenceserviceconfig.serving.kserve.io"),
+    ObjectRef(MUTATING_WEBHOOK, "", "llminferenceservice.serving.kserve.io"),
 )
 """Whoever calls our webhooks (spec 60 sections 6 and 7)."""
 

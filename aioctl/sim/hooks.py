@@ -1,4 +1,4 @@
-"""Where the webhooks are: conversion clauses of our CRDs and the validating configurations, as install manifests set them.
+"""Where the webhooks are: conversion clauses of our CRDs and the admission configurations, as install manifests set them.
 
 The demo and the tests use it instead of manifests; a client may as well patch the objects itself.
 """
@@ -7,11 +7,12 @@ from typing import Any
 
 import msgspec
 
-from aioctl.api.kinds import CONFIG, GROUP, SERVICE
+from aioctl.api.kinds import CONFIG, GROUP, SERVICE, Kind
 from aioctl.sim.api import SimCluster
 from aioctl.sim.requests import SimRequest
 
 Object = dict[str, Any]
+_VERSIONS = ("v1alpha1", "v1alpha2")
 
 
 def conversion_patch(base_url: str, ca_bundle: str) -> Object:
@@ -23,40 +24,77 @@ def conversion_patch(base_url: str, ca_bundle: str) -> Object:
 
 def validating_configurations(base_url: str, ca_bundle: str, *, match_policy: str = "Exact") -> list[Object]:
     """Both ValidatingWebhookConfigurations (spec 10 section 5.1)."""
-    made = []
-    for kind, operations in ((SERVICE, ["CREATE", "UPDATE"]), (CONFIG, ["CREATE", "UPDATE", "DELETE"])):
-        name = kind.kind.lower()
-        hooks = []
-        for version in ("v1alpha1", "v1alpha2"):
-            suffix = "" if version == "v1alpha1" else f"-{version}"
-            path = f"/validate-{GROUP.replace('.', '-')}-{version}-{name}"
-            config = {"url": base_url.rstrip("/") + path, **({"caBundle": ca_bundle} if ca_bundle else {})}
-            rule = {
+    return [
+        _configuration(
+            "Validating",
+            kind,
+            [
+                {
+                    **_hook(kind, version, "validator", operations, base_url, ca_bundle),
+                    "failurePolicy": "Fail",
+                    "matchPolicy": match_policy,
+                }
+                for version in _VERSIONS
+            ],
+        )
+        for kind, operations in ((SERVICE, ["CREATE", "UPDATE"]), (CONFIG, ["CREATE", "UPDATE", "DELETE"]))
+    ]
+
+
+def mutating_configuration(base_url: str, ca_bundle: str) -> Object:
+    """The MutatingWebhookConfiguration for services: where it is not answered, the controller does the same later."""
+    hooks = [
+        {
+            **_hook(SERVICE, version, "defaulter", ["CREATE"], base_url, ca_bundle),
+            "failurePolicy": "Ignore",
+            "matchPolicy": "Exact",
+        }
+        for version in _VERSIONS
+    ]
+    return _configuration("Mutating", SERVICE, hooks)
+
+
+def admission_configurations(base_url: str, ca_bundle: str, *, match_policy: str = "Exact") -> list[Object]:
+    """All that are shipped; `match_policy` is that of the validating ones."""
+    return [
+        *validating_configurations(base_url, ca_bundle, match_policy=match_policy),
+        mutating_configuration(base_url, ca_bundle),
+    ]
+
+
+def _hook(
+    kind: Kind, version: str, role: str, operations: list[str], base_url: str, ca_bundle: str
+) -> Object:
+    name = kind.kind.lower()
+    suffix = "" if version == "v1alpha1" else f"-{version}"
+    verb = {"validator": "validate", "defaulter": "mutate"}[role]
+    path = f"/{verb}-{GROUP.replace('.', '-')}-{version}-{name}"
+    return {
+        "name": f"{name}{suffix}.kserve-webhook-server.{role}",
+        "clientConfig": {
+            "url": base_url.rstrip("/") + path,
+            **({"caBundle": ca_bundle} if ca_bundle else {}),
+        },
+        "rules": [
+            {
                 "apiGroups": [GROUP],
                 "apiVersions": [version],
                 "operations": operations,
                 "resources": [kind.plural],
             }
-            hooks.append(
-                {
-                    "name": f"{name}{suffix}.kserve-webhook-server.validator",
-                    "clientConfig": config,
-                    "rules": [rule],
-                    "failurePolicy": "Fail",
-                    "matchPolicy": match_policy,
-                    "sideEffects": "None",
-                    "admissionReviewVersions": ["v1", "v1beta1"],
-                }
-            )
-        made.append(
-            {
-                "apiVersion": "admissionregistration.k8s.io/v1",
-                "kind": "ValidatingWebhookConfiguration",
-                "metadata": {"name": f"{name}.{GROUP}"},
-                "webhooks": hooks,
-            }
-        )
-    return made
+        ],
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1", "v1beta1"],
+    }
+
+
+def _configuration(prefix: str, kind: Kind, hooks: list[Object]) -> Object:
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": f"{prefix}WebhookConfiguration",
+        "metadata": {"name": f"{kind.kind.lower()}.{GROUP}"},
+        "webhooks": hooks,
+    }
 
 
 async def install_webhooks(
@@ -65,9 +103,9 @@ async def install_webhooks(
     ca_bundle: str = "",
     *,
     match_policy: str = "Exact",
-    validate: bool = True,
+    admission: bool = True,
 ) -> None:
-    """Points conversion (and with `validate` admission) at a webhook server. In memory any base URL will do."""
+    """Points conversion (and with `admission` the reviews) at a webhook server. In memory any base URL will do."""
     patch = msgspec.json.encode(conversion_patch(base_url, ca_bundle))
     headers = {"content-type": "application/merge-patch+json", "user-agent": "sim"}
     for kind in (SERVICE, CONFIG):
@@ -75,6 +113,6 @@ async def install_webhooks(
         reply = await cluster.handle(SimRequest("PATCH", path, headers=headers, body=patch))
         if reply.status != 200:
             raise RuntimeError(f"{path}: the patch of the conversion clause was answered with {reply.status}")
-    if validate:
-        for configuration in validating_configurations(base_url, ca_bundle, match_policy=match_policy):
+    if admission:
+        for configuration in admission_configurations(base_url, ca_bundle, match_policy=match_policy):
             await cluster.create(configuration, client="sim")

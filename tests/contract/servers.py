@@ -28,7 +28,8 @@ import yaml
 
 from aioctl.api import kinds
 from aioctl.api.admission import review_admission
-from aioctl.app import ADMISSION_PATHS
+from aioctl.api.mutation import review_mutation
+from aioctl.app import ADMISSION_PATHS, MUTATION_PATHS
 from aioctl.engine.turnstile import Turnstile
 from aioctl.metrics import CONVERT
 from aioctl.serving.admission import AdmissionHandler
@@ -37,7 +38,7 @@ from aioctl.serving.conversion import ConversionHandler
 from aioctl.serving.limits import Limits
 from aioctl.serving.webhook import Answer as HookAnswer
 from aioctl.serving.webhook import Call, Handler, WebhookServer
-from aioctl.sim.hooks import conversion_patch, validating_configurations
+from aioctl.sim.hooks import conversion_patch, mutating_configuration, validating_configurations
 from aioctl.sim.reads import KEPT_LISTS
 from tests.real.build import Assets
 from tests.real.kubectl import prepared
@@ -96,6 +97,8 @@ class HookHost:
         for path, (version, kind) in ADMISSION_PATHS.items():
             review = partial(review_admission, version=version, kind=kind)
             handlers[path] = AdmissionHandler(review, turnstile)
+        for path, version in MUTATION_PATHS.items():
+            handlers[path] = AdmissionHandler(partial(review_mutation, version=version), turnstile)
         counting = {path: _Counting(handler, self) for path, handler in handlers.items()}
         server = WebhookServer(
             "127.0.0.1", self.webhooks.port, live, counting, limits=Limits(drain=1.0), turnstile=turnstile
@@ -293,7 +296,11 @@ def simulated(folder: Path) -> Iterator[Server]:
         assert process.stdout is not None
         try:
             ready = json.loads(process.stdout.readline())
-            yield Server("sim", ready["server"], hooks, kubeconfig)
+            server = Server("sim", ready["server"], hooks, kubeconfig)
+            # Nobody here would take the finalizer off again; the tests of mutating webhooks put it back.
+            name = mutating_configuration(webhooks.url, "")["metadata"]["name"]
+            assert server("DELETE", kinds.MUTATING_WEBHOOK.path("", name)).status == 200
+            yield server
         finally:
             process.terminate()
 

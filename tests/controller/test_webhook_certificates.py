@@ -148,14 +148,14 @@ def crd(name: str, service: Mapping[str, str] | None = SERVICE) -> dict[str, Any
     }
 
 
-def webhooks(name: str, *services: Mapping[str, str]) -> dict[str, Any]:
+def webhooks(kind: Kind, name: str, *services: Mapping[str, str]) -> dict[str, Any]:
     entries = [
         {"name": f"w{index}.test", "clientConfig": {"service": dict(service)}}
         for index, service in enumerate(services)
     ]
     return {
-        "apiVersion": VALIDATING_WEBHOOK.api_version,
-        "kind": VALIDATING_WEBHOOK.kind,
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
         "metadata": {"name": name},
         "webhooks": entries,
     }
@@ -167,7 +167,7 @@ def installed() -> FakeApi:
         if target.kind is CRD:
             api.put(CRD, crd(target.name))
         else:
-            api.put(VALIDATING_WEBHOOK, webhooks(target.name, SERVICE, SERVICE))
+            api.put(target.kind, webhooks(target.kind, target.name, SERVICE, SERVICE))
     return api
 
 
@@ -292,7 +292,7 @@ def test_entries_of_other_services_are_left_alone_and_urls_count_as_ours() -> No
     assert bundle_patch(crd("a", None), b"ca", **_ours) == [
         {"op": "add", "path": "/spec/conversion/webhook/clientConfig/caBundle", "value": "Y2E="}
     ]
-    assert bundle_patch(webhooks("w", other, SERVICE), b"ca", **_ours) == [
+    assert bundle_patch(webhooks(VALIDATING_WEBHOOK, "w", other, SERVICE), b"ca", **_ours) == [
         {"op": "test", "path": "/webhooks/1/name", "value": "w1.test"},
         {"op": "add", "path": "/webhooks/1/clientConfig/caBundle", "value": "Y2E="},
     ]

@@ -12,6 +12,7 @@ from aioctl.api import kinds
 from aioctl.api.admission import review_admission
 from aioctl.api.conversion import convert_object
 from aioctl.api.kinds import Kind
+from aioctl.api.mutation import review_mutation
 from aioctl.api.objects import dig
 from aioctl.api.review import read_conversion, success
 from aioctl.app import observers_of
@@ -45,12 +46,20 @@ def webhooks() -> LocalWebhooks:
         for kind in ("LLMInferenceService", "LLMInferenceServiceConfig"):
             path = f"/validate-serving-kserve-io-{version}-{kind.lower()}"
             handlers[path] = _admission(version, kind)
+        handlers[f"/mutate-serving-kserve-io-{version}-llminferenceservice"] = _mutation(version)
     return LocalWebhooks(handlers)
 
 
 def _admission(version: str, kind: str) -> Callable[[bytes], Awaitable[bytes]]:
     async def review(body: bytes) -> bytes:
         return review_admission(body, "application/json", version=version, kind=kind)
+
+    return review
+
+
+def _mutation(version: str) -> Callable[[bytes], Awaitable[bytes]]:
+    async def review(body: bytes) -> bytes:
+        return review_mutation(body, "application/json", version=version)
 
     return review
 
@@ -64,9 +73,11 @@ class World:
     clock: VirtualClock
     metrics: Metrics = field(default_factory=Metrics)
 
-    def controller(self, *, policy: Policy = POLICY, knobs: Knobs | None = None) -> Controller:
-        """A controller that is not running yet; see `running`."""
-        client = Client(MemoryWire(self.cluster, agent="aioctl/test"))
+    def controller(
+        self, *, policy: Policy = POLICY, knobs: Knobs | None = None, answers_after: float = 0.0
+    ) -> Controller:
+        """A controller that is not running yet; see `running`. `answers_after`: see `MemoryWire`."""
+        client = Client(MemoryWire(self.cluster, answers_after=answers_after, agent="aioctl/test"))
         return Controller(
             client=client,
             events_client=client,

@@ -4,7 +4,7 @@ import re
 
 from aioctl import settings as knobs
 from aioctl.api import kinds, names
-from aioctl.app import ADMISSION_PATHS
+from aioctl.app import ADMISSION_PATHS, MUTATION_PATHS
 from aioctl.controller.webhook_certificates import TARGETS, bundle_patch
 from aioctl.plan.config import parse_config
 from aioctl.settings import CertMode, Settings
@@ -117,41 +117,52 @@ def test_webhooks_call_every_path_once_and_for_its_own_version() -> None:
         ((version,), (plural,)) = rule["apiVersions"], rule["resources"]
         called[webhook["clientConfig"]["service"]["path"]] = (version, plural)
     kind_of = {kinds.SERVICE.kind: kinds.SERVICE, kinds.CONFIG.kind: kinds.CONFIG}
-    assert called == {
-        path: (version, kind_of[kind].plural) for path, (version, kind) in ADMISSION_PATHS.items()
-    }
+    validating = {path: (version, kind_of[kind].plural) for path, (version, kind) in ADMISSION_PATHS.items()}
+    mutating = {path: (version, kinds.SERVICE.plural) for path, version in MUTATION_PATHS.items()}
+    assert called == {**validating, **mutating}
 
 
 def test_webhooks_keep_the_names_that_clients_see() -> None:
-    seen = {item["metadata"]["name"]: [webhook["name"] for webhook in item["webhooks"]] for item in WEBHOOKS}
+    seen = {
+        (item["kind"], item["metadata"]["name"]): [webhook["name"] for webhook in item["webhooks"]]
+        for item in WEBHOOKS
+    }
     assert seen == {
-        f"{kind}.serving.kserve.io": [
-            f"{kind}.kserve-webhook-server.validator",
-            f"{kind}-v1alpha2.kserve-webhook-server.validator",
+        (f"{prefix}WebhookConfiguration", f"{kind}.serving.kserve.io"): [
+            f"{kind}.kserve-webhook-server.{role}",
+            f"{kind}-v1alpha2.kserve-webhook-server.{role}",
         ]
-        for kind in ("llminferenceservice", "llminferenceserviceconfig")
+        for prefix, kind, role in (
+            ("Validating", "llminferenceservice", "validator"),
+            ("Validating", "llminferenceserviceconfig", "validator"),
+            ("Mutating", "llminferenceservice", "defaulter"),
+        )
     }
 
 
 def test_webhooks_refuse_when_nobody_answers_and_match_their_version_only() -> None:
     for webhook in (webhook for item in WEBHOOKS for webhook in item["webhooks"]):
-        assert webhook["failurePolicy"] == "Fail"
+        # What the mutating ones do is done later where they do not answer.
+        assert webhook["failurePolicy"] == ("Fail" if webhook["name"].endswith(".validator") else "Ignore")
         assert webhook["matchPolicy"] == "Exact"
         assert webhook["sideEffects"] == "None"
         assert webhook["timeoutSeconds"] == 10
         assert webhook["admissionReviewVersions"] == ["v1", "v1beta1"]
 
 
-def test_a_preset_is_looked_at_when_it_goes() -> None:
+def test_a_service_is_changed_only_as_it_is_created_and_a_preset_looked_at_when_it_goes() -> None:
     operations = {
-        item["metadata"]["name"]: {
+        (item["kind"], item["metadata"]["name"]): {
             tuple(rule["operations"]) for hook in item["webhooks"] for rule in hook["rules"]
         }
         for item in WEBHOOKS
     }
     assert operations == {
-        "llminferenceservice.serving.kserve.io": {("CREATE", "UPDATE")},
-        "llminferenceserviceconfig.serving.kserve.io": {("CREATE", "UPDATE", "DELETE")},
+        ("ValidatingWebhookConfiguration", "llminferenceservice.serving.kserve.io"): {("CREATE", "UPDATE")},
+        ("ValidatingWebhookConfiguration", "llminferenceserviceconfig.serving.kserve.io"): {
+            ("CREATE", "UPDATE", "DELETE")
+        },
+        ("MutatingWebhookConfiguration", "llminferenceservice.serving.kserve.io"): {("CREATE",)},
     }
 
 

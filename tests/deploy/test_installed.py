@@ -79,6 +79,7 @@ def test_the_base_is_applied_without_a_warning(installed: Applied) -> None:
         "rolebinding",
         "service",
         "serviceaccount",
+        "mutatingwebhookconfiguration",
         "validatingwebhookconfiguration",
     }
 

@@ -182,7 +182,7 @@ class RealScene:
         """Once the program serves its webhooks: presets, configuration, gateway, signer, validation."""
         await real_world.until(self._converts)
         await self.stage.prepare(rsa_authority())
-        await real_world.install_validation(self.stage.client, self.webhooks, match_policy=MATCH_POLICY)
+        await real_world.install_admission(self.stage.client, self.webhooks, match_policy=MATCH_POLICY)
         # A webhook configuration takes effect a moment after it was written.
         await real_world.until(self._validates)
 

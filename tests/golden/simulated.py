@@ -9,7 +9,7 @@ import anyio
 
 from aioctl.controller.manager import Knobs
 from aioctl.kube.client import Client
-from aioctl.sim.hooks import validating_configurations
+from aioctl.sim.hooks import admission_configurations
 from aioctl.sim.players.client import InProcessClient
 from aioctl.sim.players.gateway import GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
@@ -71,7 +71,7 @@ async def scene() -> AsyncIterator[Scene]:
     """A cluster as the recordings found it. Nothing is garbage collected: they had no controller manager."""
     async with world(garbage_collection=False, start=1_767_225_600.0) as made:
         stage = Stage(Client(MemoryWire(made.cluster, agent="kubectl/test")), pause=PAUSE, patience=PATIENCE)
-        hooks = validating_configurations("https://localhost", "", match_policy=MATCH_POLICY)
+        hooks = admission_configurations("https://localhost", "", match_policy=MATCH_POLICY)
         for configuration in hooks:
             await made.cluster.create(configuration)
         await stage.prepare(_signer())

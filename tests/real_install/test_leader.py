@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 import pytest
 
 from aioctl.api import kinds
-from aioctl.api.names import FINALIZER
 from tests.deploy.manifests import NAMESPACE, container
 from tests.real_install import services
 from tests.real_install.installation import LEASE_DURATION, TEAM, Installation
@@ -34,16 +33,17 @@ def lease(installation: Installation) -> tuple[str, datetime]:
 
 
 def first_write(installation: Installation, name: str) -> datetime:
-    """When a service that was created in between got its finalizer: the first write of any reconcile."""
-    until(
-        lambda: FINALIZER in installation.get(kinds.SERVICE, TEAM, name)["metadata"].get("finalizers", ()),
-        f"{name} is reconciled",
-    )
-    return min(
-        datetime.fromisoformat(event["requestReceivedTimestamp"])
-        for event in installation.audit(plural=kinds.SERVICE.plural, name=name)
-        if event["verb"] in WRITES
-    )
+    """When a service that was created in between was told that it lacks a template: at once, for it is a failure."""
+
+    def attempts() -> list[datetime]:
+        return [
+            datetime.fromisoformat(event["requestReceivedTimestamp"])
+            for event in installation.audit(plural=kinds.SERVICE.plural, name=name)
+            if event["verb"] in WRITES
+        ]
+
+    until(lambda: bool(attempts()), f"{name} is reconciled")
+    return min(attempts())
 
 
 def hand_over(installation: Installation, name: str, end: Callable[[Replica], None]) -> float:

@@ -46,7 +46,7 @@ async def _play_all(
         settings = webhooks.settings(status_settle=0.05, workers=8)
         async with real_world.running(settings, kubeconfig):
             await real_world.install_presets(client)
-            await real_world.install_validation(client, webhooks)
+            await real_world.install_admission(client, webhooks)
             async with anyio.create_task_group() as group:
                 for name, body in bodies.items():
                     group.start_soon(_play, name, body, client, namespaces[name], outcomes, limit)

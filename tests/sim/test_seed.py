@@ -13,7 +13,7 @@ from tests.support.virtual_time import virtual_time
 @virtual_time
 async def test_a_fleet_is_accepted_by_the_server() -> None:
     async with SimCluster(webhooks=LocalWebhooks({"/convert": relabel})) as sim:
-        await install_webhooks(sim, "https://aioctl.invalid", validate=False)
+        await install_webhooks(sim, "https://aioctl.invalid", admission=False)
         for obj in seed.world():
             await sim.create(obj)
         for obj in seed.services(60):

@@ -24,7 +24,7 @@ from aioctl.kube.config import load_config
 from aioctl.kube.errors import AlreadyExists, KubeError, NotFound
 from aioctl.settings import Settings
 from aioctl.sim import seed
-from aioctl.sim.hooks import conversion_patch, validating_configurations
+from aioctl.sim.hooks import admission_configurations, conversion_patch
 
 CRDS = Path(__file__).parents[2] / "deploy" / "crds"
 SERVED_WITHIN = 30.0
@@ -38,6 +38,7 @@ KINDS: Mapping[str, Kind] = {
         kinds.CONFIG,
         kinds.CRD,
         kinds.VALIDATING_WEBHOOK,
+        kinds.MUTATING_WEBHOOK,
     )
 }
 
@@ -118,8 +119,8 @@ async def install_crds(client: Client, webhooks: Webhooks) -> None:
         await until_served(client, kind)
 
 
-async def install_validation(client: Client, webhooks: Webhooks, *, match_policy: str = "Exact") -> None:
-    await create(client, *validating_configurations(webhooks.url, webhooks.bundle, match_policy=match_policy))
+async def install_admission(client: Client, webhooks: Webhooks, *, match_policy: str = "Exact") -> None:
+    await create(client, *admission_configurations(webhooks.url, webhooks.bundle, match_policy=match_policy))
 
 
 async def install_presets(client: Client) -> None:
