@@ -112,16 +112,20 @@ class Applier:
         service = key_of(plan.service)
         answers: dict[ObjectRef, Object | None] = {}
         deferred: float | None = None
+        paced = sum(write.paced for step in plan.steps for write in step.writes)
+        if not paced:
+            self._pacer.settled(service)
         for step in plan.steps:
             if step.unanswered:
                 return Applied(Outcome(answers=answers, deferred=deferred, retry=True, error=step.unanswered))
             for write in step.writes:
                 if write.paced:
-                    wait = deferred if deferred is not None else self._pacer.admit(service)
+                    wait = deferred if deferred is not None else self._pacer.admit(service, paced)
                     if wait > 0:
                         deferred = wait
                         self._observer.deferred(write, wait)
                         continue
+                    paced -= 1
                 try:
                     await self._send(plan, write, answers)
                 except (_Stale, Conflict) as error:

@@ -2,9 +2,13 @@
 
 All creations of the process pass one token bucket, and the second pool of a service comes at least the stagger after
 its first. Nobody waits here: a service that is too early gets a time of its own, goes back into the queue, and finds that
-time reserved for it, so a thousand services in line ask twice each and not a thousand times. A creation that failed has no
-follower to hold back: how soon it is tried again is the queue's back-off alone.
+time reserved for it, so a thousand services in line ask twice each and not a thousand times. All pools that a service
+still wants get their times together: the second one would else line up behind the first ones of the whole fleet, and the
+service be told Ready long before it can migrate, which costs it a second write. A creation that failed has no follower to
+hold back: how soon it is tried again is the queue's back-off alone.
 """
+
+from collections import deque
 
 from aioctl.api.kinds import ObjectKey
 from aioctl.engine.clock import Clock
@@ -22,24 +26,34 @@ class PoolPacer:
         self._bucket = TokenBucket(rate, max(1.0, rate), clock)
         self._stagger = stagger
         self._clock = clock
-        self._slots: dict[ObjectKey, float] = {}
+        self._slots: dict[ObjectKey, deque[float]] = {}
         self._last: dict[ObjectKey, float] = {}
 
-    def admit(self, service: ObjectKey) -> float:
-        """0.0 when the service may create a pool now (which takes its turn); else the seconds until its turn."""
+    def admit(self, service: ObjectKey, wanted: int = 1) -> float:
+        """0.0 when the service may create a pool now (which takes its turn); else the seconds until its turn.
+
+        `wanted`: pools that it still has to create, this one included.
+        """
         now = self._clock.monotonic()
-        slot = self._slots.get(service)
-        if slot is None:
-            after_first = self._last[service] + self._stagger if service in self._last else now
-            slot = self._slots[service] = max(now + self._bucket.take(), after_first)
-        if slot > now + _GRAIN:
-            return slot - now
-        del self._slots[service]
+        slots = self._slots.setdefault(service, deque())
+        while len(slots) < wanted:
+            own = now + self._bucket.take()
+            slots.append(max(own, slots[-1] + self._stagger) if slots else own)
+        earliest = slots[0]
+        if service in self._last:
+            earliest = max(earliest, self._last[service] + self._stagger)
+        if earliest > now + _GRAIN:
+            return earliest - now
+        slots.popleft()
         return 0.0
 
     def created(self, service: ObjectKey) -> None:
         """The service has a pool more: its next one keeps the distance."""
         self._last[service] = self._clock.monotonic()
+
+    def settled(self, service: ObjectKey) -> None:
+        """The service wants no pool now: a time that is left over is not for the next one it may want some day."""
+        self._slots.pop(service, None)
 
     def forget(self, service: ObjectKey) -> None:
         """Drops what is remembered of a service that is gone."""

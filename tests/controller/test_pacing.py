@@ -37,6 +37,40 @@ async def test_those_in_line_find_their_time_reserved() -> None:
 
 
 @virtual_time
+async def test_both_pools_of_a_service_get_their_times_together() -> None:
+    pacer = PoolPacer(1, 0.1, VirtualClock())
+    assert pacer.admit(A, 2) == 0
+    pacer.created(A)
+    # The third and fourth place are B's, though A asks for its second one after B.
+    assert pacer.admit(B, 2) == 2
+    assert pacer.admit(A) == 1
+    assert pacer.admit(C) == 4
+    await anyio.sleep(2)
+    assert [pacer.admit(A), pacer.admit(B, 2)] == [0, 0]
+    pacer.created(B)
+    assert pacer.admit(B) == 1
+
+
+@virtual_time
+async def test_the_distance_counts_from_the_creation_not_from_the_time_given() -> None:
+    pacer = PoolPacer(0, 0.1, VirtualClock())
+    assert pacer.admit(A, 2) == 0
+    await anyio.sleep(5)
+    pacer.created(A)
+    assert abs(pacer.admit(A) - 0.1) < 1e-9
+
+
+@virtual_time
+async def test_a_time_that_was_not_needed_is_not_kept_for_another_day() -> None:
+    pacer = PoolPacer(1, 0, VirtualClock())
+    assert pacer.admit(A, 2) == 0
+    pacer.created(A)
+    pacer.settled(A)  # the other generation's CRD went away
+    await anyio.sleep(60)
+    assert [pacer.admit(B), pacer.admit(A)] == [0, 1]
+
+
+@virtual_time
 async def test_a_service_that_is_gone_leaves_no_trace() -> None:
     pacer = PoolPacer(0, 5, VirtualClock())
     pacer.admit(A)
