@@ -17,6 +17,7 @@ from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.api.objects import Object, key_of, mapping, resource_version_of, uid_of
 from aioctl.controller.live_reads import LiveReads
+from aioctl.controller.own_writes import OwnWrites
 from aioctl.controller.pacing import PoolPacer
 from aioctl.kube.client import Client
 from aioctl.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
@@ -66,23 +67,6 @@ class Applied:
     """Somebody wrote between our read and our write; the caches will show it in a moment."""
 
 
-class OwnWrites:
-    """The versions our latest writes made, so that their echo in the watches wakes nobody."""
-
-    def __init__(self, most: int = 20_000) -> None:
-        self._versions: dict[tuple[ObjectRef, str], None] = {}
-        self._most = most
-
-    def add(self, ref: ObjectRef, version: str) -> None:
-        if len(self._versions) >= self._most:
-            del self._versions[next(iter(self._versions))]
-        self._versions[ref, version] = None
-
-    def is_echo(self, ref: ObjectRef, version: str) -> bool:
-        """True when the version is of our own making; forgets it, as a watch shows each version once."""
-        return self._versions.pop((ref, version), False) is None
-
-
 class Applier:
     """Sends writes for services; one instance a process."""
 
@@ -92,6 +76,7 @@ class Applier:
         *,
         recorder: Recorder,
         expectations: Expectations,
+        own_writes: OwnWrites,
         pacer: PoolPacer,
         live: LiveReads,
         signer: Signer,
@@ -100,11 +85,11 @@ class Applier:
         self._client = client
         self._recorder = recorder
         self._expectations = expectations
+        self._own_writes = own_writes
         self._pacer = pacer
         self._live = live
         self._signer = signer
         self._observer = observer
-        self.own_writes = OwnWrites()
         self._same: dict[ObjectRef, tuple[bytes, bytes]] = {}
 
     async def run(self, plan: Plan) -> Applied:
@@ -147,30 +132,30 @@ class Applier:
 
     async def write_status(self, service: Object, status: Object) -> Object | None:
         """Replaces the status; on conflict onto the live object, not the cache's. None when the service is gone."""
+        owner = key_of(service)
+        ref = ObjectRef(kinds.SERVICE, *owner)
         body = dict(service)
         for attempt in range(STATUS_ATTEMPTS):
+            request = self._client.update(kinds.SERVICE, {**body, "status": status}, subresource="status")
+            # After a conflict the answer carries somebody's change that no plan has seen: should a list be what shows it
+            # first, it must wake the service.
+            base = resource_version_of(body) if attempt == 0 else None
             try:
-                answer = await self._client.update(
-                    kinds.SERVICE, {**body, "status": status}, subresource="status"
-                )
+                answer = await self._answered(owner, ref, base, request)
             except NotFound:
                 return None
             except Conflict:
                 if attempt == STATUS_ATTEMPTS - 1:
                     raise
                 try:
-                    live = await self._client.get(kinds.SERVICE, *key_of(service))
+                    live = await self._client.get(kinds.SERVICE, *owner)
                 except NotFound:
                     return None
                 if uid_of(live) != uid_of(service):
                     return None
                 body = live
                 continue
-            # After a conflict the answer carries somebody's change that no plan has seen: should a list be what shows it
-            # first, it must wake the service.
-            self._expect(
-                key_of(service), ObjectRef(kinds.SERVICE, *key_of(service)), answer, known=attempt == 0
-            )
+            self._expect(owner, ref, answer)
             return answer
         return None
 
@@ -183,20 +168,21 @@ class Applier:
         self._same.pop(ref, None)
 
     async def _send(self, plan: Plan, write: Write, answers: dict[ObjectRef, Object | None]) -> None:
+        owner = key_of(plan.service)
         match write.verb:
             case Verb.CREATE:
-                answer = await self._create(write)
+                answer = await self._create(owner, write)
             case Verb.UPDATE:
                 try:
-                    answer = await self._update(write)
+                    answer = await self._update(owner, write)
                 except Conflict:
                     # Where no watch shows the object (it lost our label), the next plan must not be made of the same read.
                     self._live.forget(write.ref)
                     raise
             case Verb.PATCH:
-                answer = await self._patch(plan, write)
+                answer = await self._patch(owner, write)
             case Verb.DELETE:
-                if not await self._delete(plan, write):
+                if not await self._delete(owner, write):
                     answers[write.ref] = None
                     return
                 answer = None
@@ -205,16 +191,33 @@ class Applier:
         answers[write.ref] = answer
         self._live.forget(write.ref)
         if answer is not None and not write.releases:
-            self._expect(key_of(plan.service), write.ref, answer)
+            self._expect(owner, write.ref, answer)
         if write.paced:
-            self._pacer.created(key_of(plan.service))
+            self._pacer.created(owner)
         self._observer.written(write)
         self._announce(plan, write)
 
-    async def _create(self, write: Write) -> Object | None:
+    async def _answered(
+        self, owner: ObjectKey, ref: ObjectRef, base: str | None, request: Awaitable[dict[str, Any]]
+    ) -> dict[str, Any]:
+        """The answer to a write of the owner's reconcile, whose echo then does not wake the owner.
+
+        `base`: the version that the write is made for and refused without, empty for a creation; None when the answer may
+        hold what no plan has seen. An answer of that very version is no write: it makes no event.
+        """
+        with self._own_writes.writing(ref, owner) as write:
+            answer = await request
+            version = resource_version_of(answer)
+            if base is not None and version != base and ref.kind not in _UNWATCHED:
+                write.made(version)
+        return answer
+
+    async def _create(self, owner: ObjectKey, write: Write) -> Object | None:
         body = await self._signed(write)
         try:
-            return await self._client.create(write.kind, write.namespace, body)
+            return await self._answered(
+                owner, write.ref, "", self._client.create(write.kind, write.namespace, body)
+            )
         except AlreadyExists as error:
             if write.exists_is_fine:
                 return None
@@ -225,7 +228,7 @@ class Applier:
                 raise _Stale(str(error)) from error
             raise
 
-    async def _update(self, write: Write) -> Object | None:
+    async def _update(self, owner: ObjectKey, write: Write) -> Object | None:
         body = await self._signed(write)
         live = write.live or {}
         fingerprint = (_digest(body), _digest(live))
@@ -239,7 +242,9 @@ class Applier:
                 self._observer.avoided(write)
                 return None
         try:
-            answer = await self._client.update(write.kind, body)
+            answer = await self._answered(
+                owner, write.ref, _guard(body), self._client.update(write.kind, body)
+            )
         except NotFound as error:
             self._live.remember(write.ref, Absent())
             raise _Stale(str(error)) from error
@@ -249,32 +254,34 @@ class Applier:
             return None
         return answer
 
-    async def _patch(self, plan: Plan, write: Write) -> Object | None:
+    async def _patch(self, owner: ObjectKey, write: Write) -> Object | None:
+        body = write.body or {}
+        request = self._client.patch(write.kind, write.namespace, write.name, body)
         try:
-            answer = await self._client.patch(write.kind, write.namespace, write.name, write.body or {})
+            answer: Object | None = await self._answered(owner, write.ref, _guard(body), request)
         except NotFound:
             if not write.releases:
                 raise
             answer = None
         if write.releases:
-            self._expect_release(plan, write, answer)
+            self._expect_release(owner, write, answer)
         return answer
 
-    def _expect_release(self, plan: Plan, write: Write, answer: Object | None) -> None:
+    def _expect_release(self, owner: ObjectKey, write: Write, answer: Object | None) -> None:
         """The answer to the last finalizer's removal has the version from before: it says nothing about the caches."""
         if answer is not None and mapping(answer, "metadata").get("finalizers"):
-            self._expect(key_of(plan.service), write.ref, answer)
+            self._expect(owner, write.ref, answer)
         else:
             uid = uid_of(write.live or {})
-            self._expectations.released(write.kind, write.ref.key, uid, owner=key_of(plan.service))
+            self._expectations.released(write.kind, write.ref.key, uid, owner=owner)
 
-    async def _delete(self, plan: Plan, write: Write) -> bool:
+    async def _delete(self, owner: ObjectKey, write: Write) -> bool:
         live = write.live or {}
         try:
             await self._client.delete(write.kind, write.namespace, write.name, uid=uid_of(live))
         except NotFound:
             return False
-        self._expectations.deleted(write.kind, write.ref.key, uid_of(live), owner=key_of(plan.service))
+        self._expectations.deleted(write.kind, write.ref.key, uid_of(live), owner=owner)
         return True
 
     async def _signed(self, write: Write) -> Object:
@@ -283,14 +290,11 @@ class Applier:
             return body
         return {**body, "data": {**mapping(body, "data"), **await self._signer(write.sign)}}
 
-    def _expect(self, owner: ObjectKey, ref: ObjectRef, answer: Object, *, known: bool = True) -> None:
-        """`known`: the answer holds nothing but what was planned on and what we wrote, so its echo is no news."""
-        if ref.kind in _UNWATCHED:
-            return
-        version = resource_version_of(answer)
-        self._expectations.wrote(ref.kind, ref.key, uid_of(answer), version, owner=owner)
-        if known:
-            self.own_writes.add(ref, version)
+    def _expect(self, owner: ObjectKey, ref: ObjectRef, answer: Object) -> None:
+        if ref.kind not in _UNWATCHED:
+            self._expectations.wrote(
+                ref.kind, ref.key, uid_of(answer), resource_version_of(answer), owner=owner
+            )
 
     def _announce(self, plan: Plan, write: Write) -> None:
         if write.event:
@@ -301,6 +305,11 @@ class Applier:
 
 class _Stale(Exception):
     """What we planned on is out of date; plan again."""
+
+
+def _guard(body: Object) -> str | None:
+    """The version without which the write is refused; None for a write onto whatever is there."""
+    return resource_version_of(body) or None
 
 
 def _significant(obj: Object) -> dict[str, Any]:

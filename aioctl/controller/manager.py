@@ -1,7 +1,7 @@
 """The controller put together: watches, triggers, queue, workers. Knows no settings, no sockets and no metrics library.
 
 `watch` keeps the caches warm on every replica; `work` reconciles and is run only where the lease is held. What changes in
-a cache becomes keys in the queue; the echo of our own writes does not.
+a cache becomes keys in the queue, but not the key of the service whose own reconcile wrote it.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +16,7 @@ from aioctl.controller.apply import Applier, ApplyObserver
 from aioctl.controller.caches import Caches, Watched, watched
 from aioctl.controller.interests import Interests
 from aioctl.controller.live_reads import LiveReads
+from aioctl.controller.own_writes import OwnWrites
 from aioctl.controller.pacing import PoolPacer
 from aioctl.controller.reconcile import ProgressObserver, Reconciler
 from aioctl.controller.settling import StatusSettling
@@ -115,10 +116,12 @@ class Controller:
         self._interests = Interests()
         live = LiveReads(self.client, self.clock)
         expectations = Expectations(self.caches.get, clock=self.clock)
-        self._applier = Applier(
+        self._own_writes = OwnWrites(self._wake)
+        applier = Applier(
             self.client,
             recorder=self.recorder,
             expectations=expectations,
+            own_writes=self._own_writes,
             pacer=PoolPacer(self.knobs.pool_create_rate, self.knobs.pool_stagger, self.clock),
             live=live,
             signer=ServiceSigner(self.caches, self.clock, key_type=self.service_key),
@@ -128,7 +131,7 @@ class Controller:
             caches=self.caches,
             presence=self.discovery.served,
             live=live,
-            applier=self._applier,
+            applier=applier,
             recorder=self.recorder,
             expectations=expectations,
             interests=self._interests,
@@ -202,13 +205,17 @@ class Controller:
         ref = ObjectRef(kind, delta.key.namespace, delta.key.name)
         if delta.new is None:
             self.reconciler.gone(ref)
-        elif self._applier.own_writes.is_echo(ref, delta.new.resource_version):
-            return
         if not self._working:
             return
         priority = LOW_PRIORITY if delta.initial else 0
-        for key in keys_for(kind, delta.old, delta.new, self._interests):
-            self.queue.add(key, priority=priority)
+        keys = keys_for(kind, delta.old, delta.new, self._interests)
+        if delta.new is not None:
+            keys = self._own_writes.to_wake(ref, delta.new.resource_version, keys, priority)
+        for key in keys:
+            self._wake(key, priority)
+
+    def _wake(self, key: ObjectKey, priority: int) -> None:
+        self.queue.add(key, priority=priority)
 
     def _presence_changed(self, kind: Kind, presence: Presence) -> None:
         """A kind came or went: its watch looks at once, and every service may want something else."""

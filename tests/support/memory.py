@@ -13,17 +13,26 @@ from aioctl.sim.requests import SimReply, SimRequest
 
 
 class MemoryWire:
-    """Implements kube.wire.Wire. `latency` is the (virtual) seconds one exchange takes."""
+    """Implements kube.wire.Wire. (Virtual) seconds: `latency` until a request is there, `answers_after` from there on."""
 
-    def __init__(self, cluster: SimCluster, *, latency: float = 0.001, agent: str = "aioctl/test") -> None:
+    def __init__(
+        self,
+        cluster: SimCluster,
+        *,
+        latency: float = 0.001,
+        answers_after: float = 0.0,
+        agent: str = "aioctl/test",
+    ) -> None:
         self._cluster = cluster
         self._latency = latency
+        self._answers_after = answers_after
         self._agent = agent
 
     async def send(self, request: Request, *, timeout: float) -> Response:  # noqa: ASYNC109
         with anyio.move_on_after(timeout):
             await anyio.sleep(self._latency)
             reply = await self._handle(request)
+            await anyio.sleep(self._answers_after)
             return Response(reply.status, reply.headers, await _whole(reply))
         raise TransportError("timed out", maybe_sent=True)
 
