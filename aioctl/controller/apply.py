@@ -20,7 +20,7 @@ from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.own_writes import OwnWrites
 from aioctl.controller.pacing import PoolPacer
 from aioctl.kube.client import Client
-from aioctl.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
+from aioctl.kube.errors import AlreadyExists, Conflict, KubeError, NotFound, asked_to_wait
 from aioctl.kube.events import regarding
 from aioctl.kube.expectations import Expectations
 from aioctl.plan.model import Absent, Outcome, Plan, Present, Sign, Verb, Write
@@ -121,6 +121,11 @@ class Applier:
                     stale = isinstance(error, _Stale)
                     return Applied(outcome, replan=stale, conflict=not stale)
                 except (KubeError, SigningError) as error:
+                    if asked := asked_to_wait(error):
+                        # Nothing was done, and nothing is wrong with this service.
+                        log.info("the API server asks to wait", write=str(write.ref), seconds=asked)
+                        back = max(deferred or 0.0, asked)
+                        return Applied(Outcome(answers=answers, deferred=back, blocked=step))
                     if write.best_effort:
                         log.warning("write left out", write=str(write.ref), error=str(error))
                         continue

@@ -118,7 +118,8 @@ class Controller:
         expectations = Expectations(self.caches.get, clock=self.clock)
         self._own_writes = OwnWrites(self._wake)
         applier = Applier(
-            self.client,
+            # No worker waits in a call: what the server asks to wait, the service waits in the queue.
+            self.client.with_patience(0),
             recorder=self.recorder,
             expectations=expectations,
             own_writes=self._own_writes,
@@ -163,7 +164,7 @@ class Controller:
     ) -> None:
         """Reconciles for ever; started when the workers take keys. Changes seen before count as seen: all are added.
 
-        `may_finish` is asked when it is cancelled: whether the reconciles that run still have the right to write.
+        `may_finish` is asked from the cancellation on: whether the reconciles that run still have the right to write.
         """
         self._working = True
         self._add_all()

@@ -25,7 +25,7 @@ from aioctl.engine.limits import Backoff
 from aioctl.engine.turnstile import Turnstile
 from aioctl.engine.workers import Done, Failed, RequeueAfter, Result
 from aioctl.kube.discovery import Presence
-from aioctl.kube.errors import KubeError
+from aioctl.kube.errors import KubeError, asked_to_wait
 from aioctl.kube.events import regarding
 from aioctl.kube.expectations import Expectations
 from aioctl.plan import reconcile, routing, scheduler, status
@@ -122,6 +122,8 @@ class Reconciler:
                 key, run, problem=decision is not None and bool(decision.problem)
             )
         except KubeError as error:
+            if asked := asked_to_wait(error):
+                return RequeueAfter(asked, quiet=True)
             return Failed(ReconcileError(f"failed to update status for LLMInferenceService: {error}"))
         return self._result(run, status_wait)
 
@@ -180,10 +182,12 @@ class Reconciler:
         if same:
             self.settling.forget(key)
             return None
-        # After a failure the queue's back-off decides when this service is looked at again: what is known is said now.
-        failed = run.outcome.failed is not None or (run.outcome.retry and not run.conflict)
+        # After a failure the queue's back-off decides when this service is looked at again, or the API server where it has put
+        # a write off: what is known is said now.
+        outcome = run.outcome
+        at_once = outcome.failed is not None or outcome.put_off or (outcome.retry and not run.conflict)
         busy = run.outcome.deferred is not None
-        wait = 0.0 if failed else self.settling.wait(key, wanted, problem=problem, busy=busy)
+        wait = 0.0 if at_once else self.settling.wait(key, wanted, problem=problem, busy=busy)
         if wait > 0:
             return wait
         await self.applier.write_status(run.service, wanted)

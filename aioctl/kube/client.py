@@ -2,12 +2,14 @@
 
 Objects are raw JSON mappings; nothing is validated or cached here. Only what is certain to have changed nothing is
 repeated, a few times within seconds: 429, 503 with Retry-After, a refused connection; reads also after other server and
-transport errors. A write that may have arrived is never repeated: the caller plans again from what it sees. Everything
-else is raised as the `kube.errors` tree and left to the queue's backoff.
+transport errors. What the server asks to wait is waited here only up to the client's patience. A write that may have
+arrived is never repeated: the caller plans again from what it sees. Everything else is raised as the `kube.errors` tree
+and left to the queue.
 """
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
@@ -41,8 +43,8 @@ LIST_TIMEOUT: Final = 60.0
 MAX_ATTEMPTS: Final = 4
 REPEAT_WITHIN: Final = 20.0
 """Seconds after the first try in which another may begin: calls that run into their deadline are not repeated."""
-MAX_RETRY_AFTER: Final = 10.0
-"""A longer wait than this is the caller's business: a worker must not sleep it away."""
+PATIENCE: Final = 10.0
+"""Seconds the server may ask to wait within a call; a longer wait is the caller's business."""
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
@@ -121,15 +123,25 @@ class Client:
         limiter: Limiter | None = None,
         observer: ClientObserver | None = None,
         call_timeout: float = CALL_TIMEOUT,
+        patience: float = PATIENCE,
     ) -> None:
         """`limiter` bounds the requests per second (None: no bound); watches pass it once, when they are opened.
 
         `call_timeout`: seconds for the answer to one request that is no page of a list, and for a watch to open.
+        `patience`: seconds the server may ask to wait before a repetition; if it asks for more, that is raised
+        (`errors.asked_to_wait`).
         """
         self._wire = wire
         self._call_timeout = call_timeout
+        self._patience = patience
         self._limiter = limiter
         self._observer: ClientObserver = observer or NoObserver()
+
+    def with_patience(self, seconds: float) -> "Client":
+        """The same client, wire and all, with another patience: none for those who must not wait in a call."""
+        other = copy(self)
+        other._patience = seconds
+        return other
 
     async def aclose(self) -> None:
         await self._wire.aclose()
@@ -303,6 +315,8 @@ class Client:
         until = anyio.current_time() + REPEAT_WITHIN
 
         def repeats(error: BaseException) -> bool:
+            if isinstance(error, ApiError) and (error.retry_after or 0.0) > self._patience:
+                return False
             return may_repeat(error, reading=request.method == "GET") and anyio.current_time() < until
 
         attempts = AsyncRetrying(
@@ -334,8 +348,6 @@ class Client:
 def may_repeat(error: BaseException, *, reading: bool) -> bool:
     """True when sending the same request again is harmless and may help soon."""
     match error:
-        case ApiError(retry_after=float(seconds)) if seconds > MAX_RETRY_AFTER:
-            return False
         case TooManyRequests():
             return True
         case ServerUnavailable(status=503, retry_after=float()):

@@ -122,6 +122,17 @@ def is_kind_missing(error: KubeError) -> bool:
     )
 
 
+LONGEST_WAIT: Final = 60.0
+"""Seconds; whoever asks for more, such as a proxy, is asked again after this."""
+
+
+def asked_to_wait(error: Exception) -> float | None:
+    """Seconds after which the server wants to be asked again, where it says so and has done nothing; else None."""
+    if not isinstance(error, ApiError) or error.status not in (429, 503) or error.retry_after is None:
+        return None
+    return min(error.retry_after, LONGEST_WAIT)
+
+
 def error_class(status: int, reason: str) -> type[ApiError]:
     """The branch of the tree for a status code and the reason of its Status object."""
     if reason == "AlreadyExists":

@@ -273,11 +273,16 @@ class Outcome:
     answers: Mapping[ObjectRef, Object | None] = field(default_factory=dict)
     """What the API server answered to each write; None = deleted."""
     deferred: float | None = None
-    """Seconds until a pool creation that had to wait may go."""
+    """Seconds until what had to wait may go: a pool creation, or a write that the API server put off."""
     retry: bool = False
     """A read was unknown or a write conflicted: repeat quietly."""
     blocked: Step | None = None
-    """The step in which a write conflicted; what comes after it was not written."""
+    """The step in which a write conflicted or was put off; what comes after it was not written."""
+
+    @property
+    def put_off(self) -> bool:
+        """The API server wants to be asked again, but not before `deferred`."""
+        return self.blocked is not None and not self.retry
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from aioctl.kube.errors import (
     ServerUnavailable,
     TooManyRequests,
     TransportError,
+    asked_to_wait,
 )
 from aioctl.kube.wire import Request, Response
 from tests.support.scripted_wire import ScriptedWire, encode, list_body, status_body
@@ -159,6 +160,24 @@ async def test_a_wait_that_is_too_long_is_left_to_the_caller() -> None:
     assert caught.value.retry_after == 60
     assert anyio.current_time() == 0
     assert len(wire.requests) == 1
+
+
+@pytest.mark.parametrize("code", [429, 503])
+@virtual_time
+async def test_without_patience_every_wait_is_left_to_the_caller_and_the_rest_repeated_as_ever(
+    code: int,
+) -> None:
+    wire = ScriptedWire()
+    wire.answer("GET", f"{PATH}/s", refusal(code, retry_after="1"))
+    wire.answer("POST", PATH, refusal(429), Response(201, {}, encode(OBJECT)))
+    client = Client(wire).with_patience(0)
+    with pytest.raises(ApiError) as caught:
+        await client.get(SERVICE, "n", "s")
+    assert asked_to_wait(caught.value) == 1
+    assert anyio.current_time() == 0
+    assert len(wire.requests) == 1
+    assert await client.create(SERVICE, "n", OBJECT) == OBJECT
+    assert 0 < anyio.current_time() < 1
 
 
 REFUSED = TransportError("refused", maybe_sent=False)

@@ -12,7 +12,9 @@ from aioctl.kube.errors import (
     NotFound,
     ServerUnavailable,
     TooManyRequests,
+    TransportError,
     Unauthorized,
+    asked_to_wait,
     from_response,
     from_status,
     is_kind_missing,
@@ -94,3 +96,10 @@ def test_a_missing_kind_can_be_told_from_a_missing_object() -> None:
         assert is_kind_missing(error) is missing
     assert not is_kind_missing(from_response(Response(404, {}, b"default backend - 404")))
     assert not is_kind_missing(from_response(Response(500, {}, b"404 page not found\n")))
+
+
+@pytest.mark.parametrize(("code", "asked"), [(429, 7.0), (503, 7.0), (500, None), (504, None), (409, None)])
+def test_only_a_server_that_has_done_nothing_asks_to_wait(code: int, asked: float | None) -> None:
+    assert asked_to_wait(from_response(Response(code, {"retry-after": "7"}, b""))) == asked
+    assert asked_to_wait(from_response(Response(code, {}, b""))) is None
+    assert asked_to_wait(TransportError("refused", maybe_sent=False)) is None
