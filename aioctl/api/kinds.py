@@ -4,7 +4,6 @@ One table, no behaviour beyond addressing: what a kind means stands in the modul
 Names of types in texts follow the Go controller (spec 40 section 13): `v1.Deployment`, `v1alpha2 InferencePool`.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -25,9 +24,8 @@ class ObjectKey(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One resource type at one version."""
+class Kind(NamedTuple):
+    """One resource type at one version. A tuple, because every read looks some up in dicts and compares others."""
 
     group: str
     version: str

@@ -10,7 +10,7 @@ waits up to `LONGEST_WAIT`; what this process has rewritten is not rewritten aga
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Protocol
 
@@ -133,7 +133,7 @@ class _Attempt:
             return
         if self._done.version != version:
             self._done.version, self._done.uids = version, set()
-        kind = replace(self._kind, version=version)
+        kind = self._kind._replace(version=version)
         todo = [item for item in await self._list(kind) if item.uid not in self._done.uids]
         log.info("storage migration", crd=kind.resource, version=version, objects=len(todo))
         for number, item in enumerate(todo):

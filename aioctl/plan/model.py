@@ -293,8 +293,7 @@ class Overlay:
     answers: Mapping[ObjectRef, Object | None]
 
     def get(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Read:
-        ref = ObjectRef(kind, namespace, name)
-        if ref in self.answers:
+        if self.answers and (ref := ObjectRef(kind, namespace, name)) in self.answers:
             found = self.answers[ref]
             return Present(found) if found is not None else Absent()
         return self.below.get(kind, namespace, name, named_by_user=named_by_user)
