@@ -14,6 +14,7 @@ from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
 from aioctl.api.objects import Object, dig, name_of, namespace_of
 from aioctl.controller.caches import Caches
 from aioctl.controller.live_reads import LiveReads
+from aioctl.kube.cached import Cached
 from aioctl.kube.discovery import Presence
 from aioctl.plan.model import Absent, Certificate, Present, Read, Served, Unknown
 from aioctl.serving import pki
@@ -73,6 +74,7 @@ class CacheObservation:
         self._live = live
         self._decoded = decoded
         self._ours = _our_names(service.name)
+        self._seen: dict[int, tuple[Cached, dict[str, Any]]] = {}
         self.reads: set[ObjectRef] = set()
         self.demands: set[ObjectRef] = set()
 
@@ -85,7 +87,7 @@ class CacheObservation:
         if cached is not None:
             if kind in _SHARED:
                 return Present(self._decoded.object(ref, cached.resource_version, cached.decode))
-            return Present(cached.decode())
+            return Present(self._decode(cached))
         answer = self._live.get(ref)
         if answer is not None:
             return answer
@@ -103,7 +105,7 @@ class CacheObservation:
             return ()
         if not self._caches.synced(kind):
             return Unknown(f"the cache of {kind.resource} is not in sync")
-        return [item.decode() for item in self._caches.select(kind, namespace, labels)]
+        return [self._decode(item) for item in self._caches.select(kind, namespace, labels)]
 
     def served(self, kind: Kind) -> Served:
         if not kind.optional:
@@ -120,6 +122,13 @@ class CacheObservation:
             namespace_of(secret),
             name_of(secret),
         )
+
+    def _decode(self, cached: Cached) -> dict[str, Any]:
+        """Once for each version: a plan reads most of its objects more than once."""
+        found = self._seen.get(id(cached))
+        if found is None:
+            found = self._seen[id(cached)] = cached, cached.decode()
+        return found[1]
 
     def _is_watched(self, ref: ObjectRef, *, named_by_user: bool) -> bool:
         if not self._caches.holds(ref.kind):
