@@ -50,16 +50,14 @@ _VOLUMES: dict[str, dict[str, Any]] = {
 
 def canonical(value: Any, *, _parent: str = "") -> Any:
     """A deep copy without null, and without the false and zero values that Go's types cannot tell from absent."""
-    if type(value) is str:
-        return value
+    if isinstance(value, (list, tuple)):
+        return [item if type(item) is str else canonical(item, _parent=_parent) for item in value]
     if isinstance(value, (dict, Mapping)):
         return {
-            key: canonical(item, _parent=key)
+            key: item if type(item) is str else canonical(item, _parent=key)
             for key, item in value.items()
-            if item is not None and not _left_out(key, item, _parent)
+            if item or (item is not None and not _left_out(key, item, _parent))
         }
-    if isinstance(value, (list, tuple)):
-        return [canonical(item, _parent=_parent) for item in value]
     return value
 
 
