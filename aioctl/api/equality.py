@@ -14,7 +14,7 @@ _QUANTITY_FIELDS = frozenset({"sizeLimit", "divisor", "storage"})
 
 
 def _empty(value: Any) -> bool:
-    return value is None or (isinstance(value, (str, dict, list, tuple, Mapping)) and not value)
+    return not value and (value is None or isinstance(value, (str, dict, list, tuple, Mapping)))
 
 
 def _scalars_equal(wanted: Any, live: Any, *, as_quantity: bool) -> bool:
@@ -40,17 +40,23 @@ def derivative(wanted: Any, live: Any, *, _field: str = "", _parent: str = "") -
         return True
     if _empty(wanted):
         return True
-    if isinstance(wanted, _MAPPINGS):
-        return isinstance(live, _MAPPINGS) and all(
-            derivative(value, live.get(key), _field=key, _parent=_field) for key, value in wanted.items()
-        )
     if isinstance(wanted, (list, tuple)):
         if not isinstance(live, (list, tuple)) or len(wanted) > len(live):
             return False
-        return all(
-            derivative(mine, theirs, _field=_field, _parent=_parent)
-            for mine, theirs in zip(wanted, live, strict=False)
-        )
+        for mine, theirs in zip(wanted, live, strict=False):
+            if not derivative(mine, theirs, _field=_field, _parent=_parent):
+                return False
+        return True
+    if isinstance(wanted, _MAPPINGS):
+        if not isinstance(live, _MAPPINGS):
+            return False
+        for key, value in wanted.items():
+            theirs = live.get(key)
+            if type(value) is str and value == theirs:
+                continue
+            if not derivative(value, theirs, _field=key, _parent=_field):
+                return False
+        return True
     return _scalars_equal(
         wanted, live, as_quantity=_parent in _QUANTITY_PARENTS or _field in _QUANTITY_FIELDS
     )
