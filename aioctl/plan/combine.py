@@ -4,7 +4,7 @@ The order of precedence, weakest first: presets, baseRefs in order, the service.
 against the service as stored. Everything is read through the observation; what is unknown raises Unanswered.
 
 Merging and rendering are pure, and presets are the same for thousands of services, so their fold is kept by content; so are
-the last results, because a service is planned several times in a row while nothing of this changes.
+the last results, because a service is planned several times in a row while nothing changes but its status.
 
 Decision (spec 50 section 1): route rules that are exactly the CRD's default count as not given.
 """
@@ -12,7 +12,7 @@ Decision (spec 50 section 1): route rules that are exactly the CRD's default cou
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from aioctl.api import names
 from aioctl.api.defaulting import apply_defaults
@@ -52,14 +52,18 @@ def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Pol
     the wrong type, Unanswered when it is not known which configs exist.
     """
     service = apply_defaults(service)
-    own = _as_merged(mapping(service, "spec"))
+    own = _spec(to_json(mapping(service, "spec")))
     base_refs = [_find(obs, service, policy, _ref_name(ref)) for ref in sequence(own, "baseRefs")]
     resolved = own
     for contribution in base_refs:
         resolved = merge_written(resolved, contribution.spec)
     service, own = _with_model_name(service, own, text(resolved, "model", "name"))
     configs = [*(_find(obs, service, policy, name) for name in presets.chosen(resolved)), *base_refs]
-    return _combined(_Given(service, own, tuple(configs), config))
+    inputs = _Inputs(service, own, tuple(configs), config)
+    spec, passes = _kept(_Given(inputs))
+    if passes:
+        spec, _ = _made(inputs)
+    return Combined(spec, service, inputs.sources)
 
 
 def _ref_name(ref: Any) -> str:
@@ -100,13 +104,13 @@ def _find(obs: Observation, service: Object, policy: Policy, name: str) -> Contr
 
 def _contribution(config: Object, title: str) -> Contribution:
     try:
-        return Contribution(title, _config_spec(to_json(mapping(config, "spec"))))
+        return Contribution(title, _spec(to_json(mapping(config, "spec"))))
     except FieldError as error:
         raise PlanError(f"{title}: {error}") from error
 
 
 @lru_cache(maxsize=512)
-def _config_spec(encoded: bytes) -> Tree:
+def _spec(encoded: bytes) -> Tree:
     return _as_merged(from_json(encoded))
 
 
@@ -138,21 +142,38 @@ def _folded(configs: Sequence[Contribution], own: Tree) -> Tree:
         raise PlanError(f"failed to merge specs: {error}") from error
 
 
+class _Inputs(NamedTuple):
+    """What a combination is made of."""
+
+    service: Object
+    own: Tree
+    """Its spec as it is merged: it follows from the service."""
+    configs: tuple[Contribution, ...]
+    config: GlobalConfig
+
+    @property
+    def sources(self) -> tuple[Contribution, ...]:
+        return (*self.configs, Contribution(_title(self.service), self.own))
+
+
 class _Given:
-    """What a combination is made of, as a cache key: equal when every part of it is, down to the last byte."""
+    """Inputs as a cache key: equal when every part is, down to the last byte, but for what passes in the service.
 
-    __slots__ = ("_key", "config", "configs", "own", "service")
+    The cache keeps a key as long as its result, so the key lets go of the trees when they are taken.
+    """
 
-    def __init__(
-        self, service: Object, own: Tree, configs: tuple[Contribution, ...], config: GlobalConfig
-    ) -> None:
-        """`own` is the service's spec as it is merged: it follows from the service, so the key does without it."""
-        self.service = service
-        self.own = own
-        self.configs = configs
-        self.config = config
-        read = tuple((contribution.title, _ByIdentity(contribution.spec)) for contribution in configs)
-        self._key = (to_json(service), read, config)
+    __slots__ = ("_inputs", "_key")
+
+    def __init__(self, inputs: _Inputs) -> None:
+        self._inputs: _Inputs | None = inputs
+        read = tuple((contribution.title, _ByIdentity(contribution.spec)) for contribution in inputs.configs)
+        self._key = (to_json(_lasting(inputs.service)), read, inputs.config)
+
+    def take(self) -> _Inputs:
+        if self._inputs is None:
+            raise RuntimeError("inputs are taken once")
+        inputs, self._inputs = self._inputs, None
+        return inputs
 
     def __hash__(self) -> int:
         return hash(self._key)
@@ -161,17 +182,37 @@ class _Given:
         return isinstance(other, _Given) and self._key == other._key
 
 
-@lru_cache(maxsize=64)
-def _combined(given: _Given) -> Combined:
-    """More services than these are seldom on their way at once, and each result is some 50 kB."""
-    service = given.service
-    sources = (*given.configs, Contribution(_title(service), given.own))
-    spec = _complete(_folded(given.configs, given.own), name_of(service))
-    return Combined(_rendered(spec, service, given.config, sources), service, sources)
+_PASSING = {
+    "resourceVersion": "ResourceVersion",
+    "managedFields": "ManagedFields",
+    "finalizers": "Finalizers",
+}
+"""Metadata that changes while the spec does not, by the name that templates have for it."""
+_PASSING_NAMES = (*_PASSING.values(), "Status")
+
+
+def _lasting(service: Object) -> dict[str, Any]:
+    metadata = mapping(service, "metadata")
+    return {
+        **{name: value for name, value in service.items() if name != "status"},
+        "metadata": {name: value for name, value in metadata.items() if name not in _PASSING},
+    }
+
+
+@lru_cache(maxsize=512)
+def _kept(given: _Given) -> tuple[dict[str, Any], bool]:
+    """As `_made`. Each result is some 15 kB: a storm's services come round again before it is over."""
+    return _made(given.take())
+
+
+def _made(inputs: _Inputs) -> tuple[dict[str, Any], bool]:
+    """The combined spec, and whether a template in it may read what passes: then it holds for this service only."""
+    spec = _complete(_folded(inputs.configs, inputs.own), name_of(inputs.service))
+    return _rendered(spec, inputs)
 
 
 class _ByIdentity:
-    """A spec out of `_config_spec` as a cache key: equal content is the same object there, for as long as it lives."""
+    """A spec out of `_spec` as a cache key: equal content is the same object there, for as long as it lives."""
 
     __slots__ = ("spec",)
 
@@ -215,17 +256,19 @@ def _complete(spec: Tree, service_name: str) -> Tree:
     return spec
 
 
-def _rendered(
-    spec: Tree, service: Object, config: GlobalConfig, sources: Sequence[Contribution]
-) -> dict[str, Any]:
+def _rendered(spec: Tree, inputs: _Inputs) -> tuple[dict[str, Any], bool]:
     """Templates replaced, in the service's metadata too (only errors matter there), then the default references."""
+    service = inputs.service
     given = {"metadata": mapping(service, "metadata"), "spec": spec}
     rendered = render(
-        given, root(service, config), source=lambda path: owner_of(path, sources) or _title(service)
+        given,
+        root(service, inputs.config),
+        source=lambda path: owner_of(path, inputs.sources) or _title(service),
     )
+    passes = any(name in text for text in rendered.templates for name in _PASSING_NAMES)
     # Rendering puts strings where strings were. Only an empty one changes what Go would write.
     result = round_trip(rendered.tree["spec"]) if rendered.emptied else dict(rendered.tree["spec"])
     if present(result, "router", "route", "http", "spec"):
         route = rewrite_default_refs(result["router"]["route"]["http"]["spec"], name_of(service), result)
         result = _replaced(result, ("router", "route", "http", "spec"), route)
-    return result
+    return result, passes

@@ -295,7 +295,7 @@ def test_combining_changes_neither_configs_nor_service() -> None:
         ({}, {"ns/a": {"template": {"hostname": "other"}}}, {}),
         ({}, {"kserve/a": {"template": {"hostname": "here"}}}, {}),
         ({}, {}, {"annotations": {"note": "x"}}),
-        ({}, {}, {"resourceVersion": "2"}),
+        ({}, {}, {"uid": "other"}),
     ],
 )
 def test_a_result_is_kept_for_exactly_what_it_was_made_of(
@@ -303,9 +303,38 @@ def test_a_result_is_kept_for_exactly_what_it_was_made_of(
 ) -> None:
     base = {"baseRefs": refs("a")}
     a = {"ns/a": {"template": {"hostname": "here"}}}
-    first = combined(base, a)
-    assert combined(base, a) is first
-    assert combined({**base, **spec}, configs or a, **metadata) is not first
+    first = combined(base, a).spec
+    assert combined(base, a).spec is first
+    assert combined({**base, **spec}, configs or a, **metadata).spec is not first
+
+
+def test_a_result_is_kept_while_only_the_status_or_a_version_of_the_service_changes() -> None:
+    preset = {f"kserve/{PREFIX}template": {"template": {"hostname": "{{ .ObjectMeta.UID }}"}}}
+    first = combined({}, preset, uid="u")
+    passing: dict[str, Any] = {
+        "resourceVersion": "2",
+        "managedFields": [{"manager": "m"}],
+        "finalizers": ["a/b"],
+    }
+    second = combined({}, preset, uid="u", **passing)
+    assert second.spec is first.spec
+    assert second.service["metadata"]["resourceVersion"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("template", "field", "values"),
+    [
+        ("v{{ .ObjectMeta.ResourceVersion }}", "resourceVersion", {"1": "v1", "2": "v2"}),
+        ("v{{ with .ObjectMeta }}{{ .ResourceVersion }}{{ end }}", "resourceVersion", {"1": "v1", "2": "v2"}),
+        ("v{{ if .ObjectMeta.Finalizers }}f{{ end }}", "finalizers", {("a/b",): "vf", (): "v"}),
+    ],
+)
+def test_a_template_that_reads_what_passes_is_rendered_anew(
+    template: str, field: str, values: dict[Any, str]
+) -> None:
+    preset = {f"kserve/{PREFIX}template": {"template": {"hostname": template}}}
+    for stored, hostname in 2 * list(values.items()):
+        assert combined({}, preset, **{field: stored}).spec["template"]["hostname"] == hostname
 
 
 def test_every_field_tells_where_it_came_from() -> None:

@@ -27,6 +27,8 @@ class Rendered:
     tree: Any
     emptied: bool = False
     """A template came out as the empty string, which Go's encoder drops from most fields."""
+    templates: frozenset[str] = frozenset()
+    """The texts of all that were replaced."""
 
 
 _SHOWN = 80
@@ -126,4 +128,5 @@ def render(tree: Any, root: Value, *, source: Source = _nowhere, path: str = "")
             left -= len(texts[item.text])
         except ExecuteError as error:
             raise execute_failure(error, escape(item.text), item.path(path), source) from error
-    return Rendered(_replaced(tree, search.found, 0, texts), emptied="" in texts.values())
+    made = _replaced(tree, search.found, 0, texts)
+    return Rendered(made, emptied="" in texts.values(), templates=frozenset(texts))
