@@ -118,9 +118,7 @@ class Reconciler:
             self.progress.observed(key, decision, _gateways(run.plan))
             self._tell(key, run.service, decision)
         try:
-            status_wait = await self._status(
-                key, run, problem=decision is not None and bool(decision.problem)
-            )
+            status_wait = await self._status(key, run, decision)
         except KubeError as error:
             if asked := asked_to_wait(error):
                 return RequeueAfter(asked, quiet=True)
@@ -172,10 +170,11 @@ class Reconciler:
             await self.live.fetch(view.demands)
         return plan, view
 
-    async def _status(self, key: ObjectKey, run: _Run, *, problem: bool) -> float | None:
+    async def _status(self, key: ObjectKey, run: _Run, decision: Decision | None) -> float | None:
         """Writes the status when it differs and has settled; else the seconds until it is due, None when it is right."""
         async with self.turnstile.turn():
-            wanted = status.conclude(run.plan, run.outcome, run.view, self.policy, self.clock.now())
+            now = self.clock.now()
+            wanted = status.conclude(run.plan, run.outcome, run.view, self.policy, now, decision)
             same = status.status_equal(wanted, status.stored_status(run.service))
             # Conditions speak of objects that no plan looks at, such as a pool of somebody else behind a user's route.
             self.interests.record(key, run.reads)
@@ -187,6 +186,7 @@ class Reconciler:
         outcome = run.outcome
         at_once = outcome.failed is not None or outcome.put_off or (outcome.retry and not run.conflict)
         busy = run.outcome.deferred is not None
+        problem = decision is not None and bool(decision.problem)
         wait = 0.0 if at_once else self.settling.wait(key, wanted, problem=problem, busy=busy)
         if wait > 0:
             return wait

@@ -15,7 +15,7 @@ from aioctl.api.kinds import DESTINATION_RULE, POOL_GROUP_V1, POOL_GROUP_V1ALPHA
 from aioctl.api.objects import Object, name_of, sequence, text
 from aioctl.plan.children import build, ensure, remove, under
 from aioctl.plan.gateways import any_istio, referenced_routes, route_key
-from aioctl.plan.migration_facts import migration_of
+from aioctl.plan.migration_facts import Decided
 from aioctl.plan.model import Context, PlanError, Served, Write, need, need_list
 from aioctl.plan.routing import (
     Mode,
@@ -36,14 +36,14 @@ _SCHEDULER = "failed to reconcile Istio destination rule for scheduler: "
 _WORKLOAD = "failed to reconcile Istio destination rule for workload: "
 
 
-def destination_rules(ctx: Context) -> Iterator[Write]:
+def destination_rules(ctx: Context, decided: Decided) -> Iterator[Write]:
     """Makes the rules that are wanted and removes ours that are not: scheduler, workload, shadow Service."""
     if ctx.obs.served(DESTINATION_RULE) is Served.NO:
         return
     istio = _behind_istio(ctx)
     yield from under(_SCHEDULER, _scheduler(ctx, istio=istio))
     yield from under(_WORKLOAD, _workload(ctx, istio=istio))
-    yield from under(_WORKLOAD, _shadow(ctx, istio=istio))
+    yield from under(_WORKLOAD, _shadow(ctx, decided, istio=istio))
 
 
 def _behind_istio(ctx: Context) -> bool:
@@ -81,9 +81,9 @@ def _workload(ctx: Context, *, istio: bool) -> Iterator[Write]:
     yield from _rule(ctx, name, name, names.WORKLOAD_COMPONENT)
 
 
-def _shadow(ctx: Context, *, istio: bool) -> Iterator[Write]:
+def _shadow(ctx: Context, decided: Decided, *, istio: bool) -> Iterator[Write]:
     name = names.child(ctx.name, "-kserve-workload")
-    service = _shadow_service(ctx) if istio else ""
+    service = _shadow_service(ctx, decided) if istio else ""
     if not service:
         yield from remove(ctx, DESTINATION_RULE, name)
         return
@@ -102,7 +102,7 @@ def _picker(ctx: Context) -> str:
     return text(v1alpha2, "spec", "extensionRef", "name") if v1alpha2 is not None else ""
 
 
-def _shadow_service(ctx: Context) -> str:
+def _shadow_service(ctx: Context, decided: Decided) -> str:
     """Name of the Service Istio made for the pool that has the traffic, empty when there is none yet.
 
     Istio owns one such Service to each pool; the owner tells the generation. Where that says nothing, or it cannot be told
@@ -110,15 +110,15 @@ def _shadow_service(ctx: Context) -> str:
     """
     pool = effective_pool_name(ctx.name, ctx.spec)
     found = need_list(ctx.obs.select(kinds.CORE_SERVICE, ctx.namespace, {SHADOW_LABEL: pool}))
-    active = _active_group(ctx)
+    active = _active_group(ctx, decided)
     ranked = sorted(found, key=lambda service: (not _belongs_to(service, active), name_of(service)))
     return name_of(ranked[0]) if ranked else ""
 
 
-def _active_group(ctx: Context) -> str:
+def _active_group(ctx: Context, decided: Decided) -> str:
     """The generation that has the traffic; of users' routes the one they name, empty when they name both or none."""
     if mode(ctx) is Mode.MANAGED:
-        return POOL_GROUP_V1 if migration_of(ctx).locked else POOL_GROUP_V1ALPHA2
+        return POOL_GROUP_V1 if decided().locked else POOL_GROUP_V1ALPHA2
     pools = pool_names(ctx.name, ctx.spec)
     groups = {
         text(ref, "group")

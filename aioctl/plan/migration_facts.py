@@ -41,6 +41,9 @@ from aioctl.plan.routing import (
 LOCKED_VALUE = "v1"
 LOCK_KEYS = (names.MIGRATED, names.MIGRATED_MERGED_SPELLING)
 
+Decided = Callable[[], Decision]
+"""The state of the migration for the parts of one plan: they ask, and it is found once. Raises as `migration_of`."""
+
 
 def migration_of(ctx: Context, obs: Observation | None = None) -> Decision:
     """The state of the migration as the given observation shows it (default: that of the context)."""

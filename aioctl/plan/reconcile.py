@@ -6,6 +6,7 @@ plan, as its successors may depend on it. Nothing is read or written here beyond
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 
 from aioctl.api import kinds, names
 from aioctl.api.objects import FieldError, Object, is_deleting, namespace_of, sequence
@@ -26,6 +27,7 @@ from aioctl.plan import (
 from aioctl.plan.combine import Combined, combine
 from aioctl.plan.config import parse_config
 from aioctl.plan.global_config import GlobalConfig
+from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import (
     Context,
     Observation,
@@ -90,19 +92,24 @@ def _configure(
 
 
 def _parts(ctx: Context) -> Iterator[Step]:
+    decided = cache(lambda: migration_of(ctx))
     yield from workload.steps(ctx)
     precondition = auth.precondition(ctx)
     if precondition is not None:
         yield precondition
     yield references.validate(ctx)
     yield step(Part.SCHEDULER, lambda: _scheduler(ctx), outer=NETWORKING + "failed to reconcile scheduler: ")
-    yield step(Part.ROUTES, lambda: route.route(ctx), outer=NETWORKING + "failed to reconcile HTTP routes: ")
+    yield step(
+        Part.ROUTES,
+        lambda: route.route(ctx, decided),
+        outer=NETWORKING + "failed to reconcile HTTP routes: ",
+    )
     undiscoverable = urls.check(ctx)
     if undiscoverable is not None:
         yield undiscoverable
     yield step(
         Part.DESTINATION_RULES,
-        lambda: destination_rules.destination_rules(ctx),
+        lambda: destination_rules.destination_rules(ctx, decided),
         outer=NETWORKING + "failed to reconcile istio destination rules: ",
     )
     unread = pool_status.check(ctx)

@@ -16,7 +16,7 @@ from aioctl.api.kinds import HTTP_ROUTE
 from aioctl.api.objects import Object, annotations_of, labels_of, sequence
 from aioctl.plan.children import build, create, is_ours, onto, remove, under
 from aioctl.plan.migration import Decision, Reason, weights
-from aioctl.plan.migration_facts import LOCK_KEYS, LOCKED_VALUE, is_adoptable, migration_of
+from aioctl.plan.migration_facts import LOCK_KEYS, LOCKED_VALUE, Decided, is_adoptable
 from aioctl.plan.model import Context, PlanError, Served, Unanswered, Verb, Write, need
 from aioctl.plan.route_defaults import defaulted
 from aioctl.plan.routing import Mode, has_scheduler, is_pool_ref, mode, pool_names, route_spec
@@ -26,7 +26,7 @@ MIGRATED_EVENT = "InferencePoolMigrated"
 _IN_FULL = ("parentRefs", "hostnames", "rules")
 
 
-def route(ctx: Context) -> Iterator[Write]:
+def route(ctx: Context, decided: Decided) -> Iterator[Write]:
     """The write that makes the managed HTTPRoute as wanted, or removes ours where none is wanted."""
     name = names.route_name(ctx.name)
     match mode(ctx):
@@ -37,7 +37,7 @@ def route(ctx: Context) -> Iterator[Write]:
             yield from under(prefix, remove(ctx, HTTP_ROUTE, name))
         case Mode.MANAGED:
             prefix = f"failed to reconcile HTTPRoute {ctx.namespace}/{name}: "
-            yield from under(prefix, _managed(ctx, name))
+            yield from under(prefix, _managed(ctx, name, decided))
 
 
 def expected_route(ctx: Context, decision: Decision, live: Object | None = None) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def rewrite_default_refs(
     return {**route_spec, "rules": rules} if rules else dict(route_spec)
 
 
-def _managed(ctx: Context, name: str) -> Iterator[Write]:
+def _managed(ctx: Context, name: str, decided: Decided) -> Iterator[Write]:
     if ctx.obs.served(HTTP_ROUTE) is Served.NO:
         raise PlanError(f"{HTTP_ROUTE.resource} is not served by this cluster; install the Gateway API CRDs")
     if not route_spec(ctx):
@@ -104,7 +104,7 @@ def _managed(ctx: Context, name: str) -> Iterator[Write]:
             f"failed to update {HTTP_ROUTE.type_name} {ctx.namespace}/{name}: it is not controlled by "
             f"v1alpha2.LLMInferenceService {ctx.namespace}/{ctx.name}"
         )
-    decision = migration_of(ctx)
+    decision = decided()
     wanted = expected_route(ctx, decision, live)
     announce = _announcement(ctx) if decision.moves else None
     if live is None:

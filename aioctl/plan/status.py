@@ -106,10 +106,18 @@ class _Progress:
         return self.left(_ROUTER_PARTS) or Part.ROUTES in self.done
 
 
-def conclude(plan: Plan, outcome: Outcome, obs: Observation, policy: Policy, now: datetime) -> dict[str, Any]:
+def conclude(
+    plan: Plan,
+    outcome: Outcome,
+    obs: Observation,
+    policy: Policy,
+    now: datetime,
+    decision: Decision | None = None,
+) -> dict[str, Any]:
     """The new status as a whole; what it does not know of stays as stored. Does not raise for anything in the cluster.
 
-    `obs` may or may not show our own writes already: the answers in `outcome` are laid over it.
+    `obs` may or may not show our own writes already: the answers in `outcome` are laid over it. `decision` is what
+    `migration_of` says of the same; without it that is found here.
     """
     stored = stored_status(plan.service)
     progress = _progress(plan, outcome)
@@ -126,7 +134,7 @@ def conclude(plan: Plan, outcome: Outcome, obs: Observation, policy: Policy, now
         _mark_failure(made, progress, outcome)
     else:
         ctx = replace(plan.context, policy=policy)
-        _conclude_parts(ctx, Overlay(obs, outcome.answers), made, status, progress, outcome)
+        _conclude_parts(ctx, Overlay(obs, outcome.answers), made, status, progress, outcome, decision)
     status["conditions"] = made.finish(now)
     status["observedGeneration"] = generation_of(plan.service)
     return status
@@ -211,13 +219,14 @@ def _conclude_parts(
     status: dict[str, Any],
     progress: _Progress,
     outcome: Outcome,
+    decision: Decision | None,
 ) -> None:
     made.mark_true(c.PRESETS_COMBINED)
     # A field of the wrong type is named by the step that failed on it; here it only means that there is nothing to see.
     with suppress(FieldError):
         _workloads(ctx, obs, made, progress)
     with suppress(FieldError):
-        _router(ctx, obs, made, status, progress)
+        _router(ctx, obs, made, status, progress, decision)
     with suppress(FieldError):
         _copy_lock(ctx, obs, status)
     _mark_failure(made, progress, outcome)
@@ -283,7 +292,12 @@ def _mark_availability(made: ConditionSet, type_: str, status: str, reason: str,
 
 
 def _router(
-    ctx: Context, obs: Observation, made: ConditionSet, status: dict[str, Any], progress: _Progress
+    ctx: Context,
+    obs: Observation,
+    made: ConditionSet,
+    status: dict[str, Any],
+    progress: _Progress,
+    decision: Decision | None,
 ) -> None:
     if is_stopped(ctx.service):
         if progress.router_left:
@@ -297,7 +311,7 @@ def _router(
         _scheduler(ctx, obs, made)
     if Part.ROUTES not in progress.done:
         return
-    _migration(ctx, obs, made)
+    _migration(made, decision or migration_facts.migration_of(ctx, obs))
     found = _addresses(ctx, obs, made, status)
     if found and not (progress.failed and progress.ended_in((Part.DESTINATION_RULES,))):
         _mark(made, c.INFERENCE_POOL_READY, pool_status.evaluate(ctx, obs))
@@ -349,9 +363,8 @@ def _scheduler(ctx: Context, obs: Observation, made: ConditionSet) -> None:
         made.unset(c.SCHEDULER_WORKLOAD_READY)
 
 
-def _migration(ctx: Context, obs: Observation, made: ConditionSet) -> None:
+def _migration(made: ConditionSet, decision: Decision) -> None:
     """Our own condition, there only while somebody has to act."""
-    decision = migration_facts.migration_of(ctx, obs)
     if decision.problem:
         made.mark_false(c.POOL_MIGRATION, decision.reason, decision.problem)
     else:

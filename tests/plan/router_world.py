@@ -8,6 +8,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from aioctl.api import kinds, names
@@ -16,6 +17,7 @@ from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.api.objects import Object
 from aioctl.plan import auth, destination_rules, pool_status, pools, references, route, status, urls
 from aioctl.plan.global_config import GlobalConfig
+from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import Context, Facts, Outcome, Part, Plan, Policy, Step, Verb, Write, step
 from aioctl.plan.route_defaults import defaulted
 from tests.support.default_route import default_route_spec
@@ -229,7 +231,7 @@ class RouterWorld:
 
     def plan_route(self) -> list[Write]:
         """What the route alone would write."""
-        return list(route.route(self.ctx))
+        return list(route.route(self.ctx, lambda: migration_of(self.ctx)))
 
     def _apply(self, plan: Plan) -> Outcome:
         answers: dict[ObjectRef, Object | None] = {}
@@ -317,6 +319,7 @@ class RouterWorld:
 
 
 def _parts(ctx: Context) -> Iterator[Step]:
+    decided = cache(lambda: migration_of(ctx))
     first = auth.precondition(ctx)
     if first is not None:
         yield first
@@ -326,11 +329,11 @@ def _parts(ctx: Context) -> Iterator[Step]:
         lambda: _scheduler(ctx),
         outer="failed to reconcile networking: failed to reconcile scheduler: ",
     )
-    yield step(Part.ROUTES, lambda: route.route(ctx), outer=urls.OUTER)
+    yield step(Part.ROUTES, lambda: route.route(ctx, decided), outer=urls.OUTER)
     discovery = urls.check(ctx)
     if discovery is not None:
         yield discovery
-    yield step(Part.DESTINATION_RULES, lambda: destination_rules.destination_rules(ctx))
+    yield step(Part.DESTINATION_RULES, lambda: destination_rules.destination_rules(ctx, decided))
     unread = pool_status.check(ctx)
     if unread is not None:
         yield unread

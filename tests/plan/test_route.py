@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from aioctl.api import kinds
 from aioctl.api.equality import equal
 from aioctl.plan.migration import Decision, Reason, State, weights
+from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import PlanError, Strategy
 from aioctl.plan.route import rewrite_default_refs, route
 from aioctl.plan.route_defaults import defaulted
@@ -211,4 +212,4 @@ def test_a_managed_route_without_any_spec_is_named() -> None:
     ctx = world.ctx
     ctx.spec["router"]["route"]["http"].pop("spec")
     with pytest.raises(PlanError, match=r"spec\.router\.route\.http\.spec is empty"):
-        list(route(ctx))
+        list(route(ctx, lambda: migration_of(ctx)))
