@@ -7,6 +7,7 @@ an address inside.
 """
 
 import string
+from functools import lru_cache
 from typing import NamedTuple
 
 _UNRESERVED = frozenset((string.ascii_letters + string.digits + "-_.~").encode())
@@ -241,6 +242,7 @@ def parse(uri: str) -> Url:
     )
 
 
+@lru_cache(maxsize=1024)
 def go_string(uri: str) -> str:
     """The URI printed again, as `URL.String()` does. Raises UrlError."""
     return parse(uri).text
