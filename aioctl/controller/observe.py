@@ -59,7 +59,7 @@ class Decoded:
 
 
 class CacheObservation:
-    """One reconcile's view. `reads` and `demands` fill while the plan asks."""
+    """One reconcile's view. `reads` and `demands` fill while the plan asks; all of it shares the objects: change none."""
 
     def __init__(
         self,
