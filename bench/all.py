@@ -25,7 +25,7 @@ RUNS: Mapping[str, str] = {
     "convert": "convert",
     "real": "storm --real --services 60 --one-core --quiet 60",
     "real-unpaced": f"storm --real --services 60 --one-core {_UNPACED}",
-    "burst": "storm --services 300 --readers 750",
+    "burst": "storm --services 300 --readers 720",
     "stagger-0": f"storm --services 300 --one-core {_UNPACED}",
     "stagger-100": "storm --services 300 --one-core --rate 0 --stagger 0.1",
     "scale-100": f"storm --services 100 --one-core {_UNPACED}",
