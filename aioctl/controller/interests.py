@@ -28,6 +28,14 @@ class Interests:
             self._readers[ref].add(service)
         self._reads[service] = new
 
+    def widen(self, service: ObjectKey, reads: Iterable[ObjectRef]) -> None:
+        """Adds to it: what was read must wake the service from then on, though its reconcile goes on reading."""
+        known = self._reads.get(service, frozenset())
+        new = frozenset(reads)
+        for ref in new - known:
+            self._readers[ref].add(service)
+        self._reads[service] = known | new
+
     def forget(self, service: ObjectKey) -> None:
         """Removes a service that is gone."""
         for ref in self._reads.pop(service, frozenset()):

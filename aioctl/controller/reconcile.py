@@ -164,6 +164,8 @@ class Reconciler:
             view = CacheObservation(key, self.caches, self.presence, self.live, self.decoded)
             async with self.turnstile.turn():
                 plan = reconcile.plan(Overlay(view, answers), service, self.policy, self.clock.now())
+                # Before anything is awaited: a change from here on is news to this plan.
+                self.interests.widen(key, view.reads)
             reads |= view.reads
             if not view.demands:
                 break
