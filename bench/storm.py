@@ -53,7 +53,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--gateway-delay", type=float, default=1.0)
     parser.add_argument("--workload-delay", type=float, default=1.0)
     parser.add_argument(
-        "--one-core", action="store_true", help="one processor for the controller, the others for the rest"
+        "--one-core", action="store_true", help="one processor for the controller; the rest may use all"
     )
     parser.add_argument(
         "--readers", type=int, default=0, metavar="N", help="reads in v1alpha1 at once, in waves"
