@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aioctl.api import names
-from aioctl.api.admission import Verdict, content, review
+from aioctl.api.admission import AdmissionRequest, Verdict, content, review
 from aioctl.api.kinds import SERVICE
 from aioctl.api.objects import is_deleting, sequence
 
@@ -23,12 +23,12 @@ def review_mutation(body: bytes, content_type: str, *, version: str) -> bytes:
     Only a creation is changed: on update the finalizer is the controller's to add and to remove.
     """
 
-    def judge(operation: str, obj: Any) -> Verdict:
-        if operation != "CREATE":
+    def judge(request: AdmissionRequest) -> Verdict:
+        if request.operation != "CREATE":
             return Verdict()
-        return Verdict(patch=finalizer_patch(content(obj, version, SERVICE.kind)))
+        return Verdict(patch=finalizer_patch(content(request.obj, version, SERVICE.kind)))
 
-    return review(body, content_type, SERVICE.kind, lambda request: judge(request.operation, request.obj))
+    return review(body, content_type, SERVICE.kind, judge)
 
 
 def finalizer_patch(service: Mapping[str, Any]) -> JsonPatch:
