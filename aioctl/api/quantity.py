@@ -2,26 +2,37 @@
 
 Canonical means: the largest suffix of the input's format (decimal, binary, exponent) that keeps the number an integer.
 Values go up to the next nano; binary ones are capped at 2^63-1, and printed decimal when they are small or fractional.
-Two deviations: above `E` apimachinery drops the suffix it has no letter for (`1000E` becomes `1`), here the number
-stays; and it reads some texts without a digit (`Ki`) as zero, here they are refused.
+Three deviations: above `E` apimachinery drops the suffix it has no letter for (`1000E` becomes `1`), here the number
+stays; it reads some texts without a digit (`Ki`) as zero, here they are refused; and it lets an exponent beyond 32 bits
+wrap around (`1e4294967297` is ten), here that is refused.
+
+Numbers stay strings of digits and every repeat of the pattern is possessive, so the work is linear in the text and does
+not depend on the exponent: whoever writes a service chooses both.
 """
 
 import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-_SPLIT = re.compile(r"([+-]?)0*([0-9]*)(?:\.([0-9]*))?([eEinumkKMGTP]*[-+]?[0-9]*)", re.ASCII)
+_SPLIT = re.compile(
+    r"(?P<sign>[+-]?)(?P<zeros>0*+)(?P<whole>[0-9]*+)(?P<point>(?:\.(?P<fraction>[0-9]*+))?+)"
+    r"(?P<suffix>[eEinumkKMGTP]*+[-+]?[0-9]*+)"
+)
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY_SUFFIX = {power: suffix for suffix, power in _BINARY.items()}
 _DECIMAL_SUFFIX = {power: suffix for suffix, power in _DECIMAL.items()}
-_EXPONENT = re.compile(r"[eE]([+-]?[0-9]+)", re.ASCII)
+_EXPONENT = re.compile(r"[eE](?P<sign>[+-]?)0*+(?P<digits>[0-9]*+)(?<=[0-9])")
 _LARGEST_EXPONENT = 2**31 - 1
 _LARGEST_BINARY = 2**63 - 1
 _NANO = -9
 # Go keeps a number in 64 bits when it has so many digits, and only then reuses a spelling that looks canonical.
 _FAST_DIGITS = 18
 _FAST_BINARY_DIGITS = 14
+_WHOLE_DIGITS = 19
+"""A whole number with more digits than this is larger than any binary value."""
+_FRACTION_DIGITS = 80
+"""1024^6 and a nano are settled by 69 digits behind the point; of what follows it only matters whether it is zero."""
 
 _WRONG_FORMAT = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _WRONG_NUMBER = "unable to parse numeric part of quantity"
@@ -30,9 +41,11 @@ _WRONG_SUFFIX = "unable to parse quantity's suffix"
 
 @dataclass(frozen=True, slots=True)
 class _Quantity:
-    """`mantissa` times ten to the `exponent`; `spelling` is set when the input counts as canonical already."""
+    """`digits` times ten to the `exponent`: no leading zeros, empty for zero. `spelling` is set when the input counts as
+    canonical already."""
 
-    mantissa: int
+    negative: bool
+    digits: str
     exponent: int
     style: str
     spelling: str | None
@@ -45,9 +58,12 @@ def _power(suffix: str) -> tuple[str, int]:
     if suffix in _BINARY:
         return "binary", _BINARY[suffix]
     match = _EXPONENT.fullmatch(suffix)
-    if match is None or len(match[1]) > 11 or abs(int(match[1])) > _LARGEST_EXPONENT:
+    if match is None or len(match["digits"]) > len(str(_LARGEST_EXPONENT)):
         raise ValueError(_WRONG_SUFFIX)
-    return "exponent", int(match[1])
+    power = int(match["sign"] + (match["digits"] or "0"))
+    if abs(power) > _LARGEST_EXPONENT:
+        raise ValueError(_WRONG_SUFFIX)
+    return "exponent", power
 
 
 def _is_canonical(whole: str, fraction: str, style: str, power: int) -> bool:
@@ -61,61 +77,76 @@ def _is_canonical(whole: str, fraction: str, style: str, power: int) -> bool:
     return scale % 3 == 0 and not digits.endswith("000") and digits[0] != "0"
 
 
-def _round_up(magnitude: int, exponent: int) -> tuple[int, int]:
+def _cut(digits: str, drop: int) -> tuple[str, bool]:
+    """The digits without the last `drop`, and whether anything but zeros went with them."""
+    kept, gone = (digits[:-drop], digits[-drop:]) if drop < len(digits) else ("", digits)
+    return kept, bool(gone.strip("0"))
+
+
+def _round_up(digits: str, exponent: int) -> tuple[str, int]:
     """Away from zero to a multiple of a nano."""
     if exponent >= _NANO:
-        return magnitude, exponent
-    drop = _NANO - exponent
-    if drop > len(str(magnitude)):
-        return (1 if magnitude else 0), _NANO
-    return -(-magnitude // 10**drop), _NANO
+        return digits, exponent
+    kept, more = _cut(digits, _NANO - exponent)
+    if more:
+        low = kept.rstrip("9")
+        zeros = "0" * (len(kept) - len(low))
+        kept = f"{low[:-1]}{int(low[-1]) + 1}{zeros}" if low else f"1{zeros}"
+    return kept, _NANO
+
+
+def _scaled(digits: str, exponent: int, power: int) -> tuple[str, int]:
+    """The number times 1024 to the `power`, up to the largest binary value; only so many digits matter for that."""
+    if len(digits) + exponent > _WHOLE_DIGITS:
+        return str(_LARGEST_BINARY), 0
+    if exponent < -_FRACTION_DIGITS:
+        kept, more = _cut(digits, -_FRACTION_DIGITS - exponent)
+        digits, exponent = f"{kept}{more:d}", -_FRACTION_DIGITS - 1
+    magnitude = int(digits or "0") * 1024**power
+    if magnitude > _LARGEST_BINARY * 10**-exponent:
+        return str(_LARGEST_BINARY), 0
+    return str(magnitude).lstrip("0"), exponent
 
 
 def _read(text: str) -> _Quantity:
     match = _SPLIT.fullmatch(text)
     if not text or match is None:
         raise ValueError(_WRONG_FORMAT)
-    sign, whole, fraction, suffix = match[1], match[2] or "0", match[3] or "", match[4]
-    style, power = _power(suffix)
-    if not any(character.isdigit() for character in text[: match.start(4)]):
+    whole, fraction = match["whole"] or "0", match["fraction"] or ""
+    style, power = _power(match["suffix"])
+    if not (match["zeros"] or match["whole"] or fraction):
         raise ValueError(_WRONG_NUMBER)
     spelling = text if _is_canonical(whole, fraction, style, power) else None
-    magnitude, exponent = int(whole + fraction), -len(fraction)
+    digits, exponent = (whole + fraction).lstrip("0"), -len(fraction)
     if style == "binary":
-        magnitude *= 1024**power
+        digits, exponent = _scaled(digits, exponent, power)
     else:
         exponent += power
-    magnitude, exponent = _round_up(magnitude, exponent)
-    if style == "binary" and magnitude > _LARGEST_BINARY * 10**-exponent:
-        magnitude, exponent = _LARGEST_BINARY, 0
-    return _Quantity(-magnitude if sign == "-" else magnitude, exponent, style, spelling)
+    return _Quantity(match["sign"] == "-", *_round_up(digits, exponent), style, spelling)
 
 
 def parse(text: str) -> Decimal:
     """The value, exact after rounding up to a nano. Raises ValueError when the text is no quantity."""
     found = _read(text)
-    sign = 1 if found.mantissa < 0 else 0
-    digits = tuple(int(digit) for digit in str(abs(found.mantissa)))
-    return Decimal((sign, digits, found.exponent))
+    return Decimal(f"{'-' * found.negative}{found.digits or '0'}e{found.exponent}")
 
 
-def _decimal(mantissa: int, exponent: int, *, style: str) -> str:
-    while mantissa % 10 == 0:
-        mantissa //= 10
-        exponent += 1
+def _decimal(digits: str, exponent: int, *, style: str) -> str:
+    shortest = digits.rstrip("0")
+    exponent += len(digits) - len(shortest)
     target = exponent - exponent % 3
     if style == "decimal":
         target = min(target, max(_DECIMAL_SUFFIX))
-    mantissa *= 10 ** (exponent - target)
+    number = shortest + "0" * (exponent - target)
     if style == "exponent":
-        return f"{mantissa}e{target}" if target else str(mantissa)
-    return f"{mantissa}{_DECIMAL_SUFFIX[target]}"
+        return f"{number}e{target}" if target else number
+    return f"{number}{_DECIMAL_SUFFIX[target]}"
 
 
-def _binary(mantissa: int, exponent: int) -> str:
-    scale = 10**-exponent
-    if abs(mantissa) < 1024 * scale or mantissa % scale:
-        return _decimal(mantissa, exponent, style="decimal")
+def _binary(digits: str, exponent: int) -> str:
+    mantissa, scale = int(digits), 10**-exponent
+    if mantissa < 1024 * scale or mantissa % scale:
+        return _decimal(digits, exponent, style="decimal")
     number, power = mantissa // scale, 0
     while number % 1024 == 0:
         number //= 1024
@@ -132,8 +163,10 @@ def canonical(text: str) -> str:
     found = _read(text)
     if found.spelling is not None:
         return found.spelling
-    if found.mantissa == 0:
+    if not found.digits:
         return "0"
     if found.style == "binary":
-        return _binary(found.mantissa, found.exponent)
-    return _decimal(found.mantissa, found.exponent, style=found.style)
+        number = _binary(found.digits, found.exponent)
+    else:
+        number = _decimal(found.digits, found.exponent, style=found.style)
+    return f"{'-' * found.negative}{number}"

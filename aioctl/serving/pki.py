@@ -8,10 +8,7 @@ Everything is a function of its arguments and of fresh randomness for keys and s
 clock: times come in as arguments. Making an RSA key takes about 0.3 s of CPU; callers put that into a worker thread.
 """
 
-import base64
-import binascii
 import ipaddress
-import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,6 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from aioctl.serving.pem import first_block
+
 KeyType = Literal["ec", "rsa4096"]
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -37,12 +36,6 @@ SELF_SIGNED = "Kserve Self Signed"
 
 _CLOCK_SKEW = timedelta(minutes=5)
 """How far back webhook certificates are dated, so that a client whose clock is slow accepts a new one at once."""
-_PEM_BLOCK = re.compile(
-    rb"-----BEGIN (?P<label>[A-Z0-9 ]+)-----\r?\n"
-    rb"(?:[A-Za-z-]+:[^\n]*\n|[ \t]+[^\n]*\n)*"  # RFC 1421 headers, which old tools write
-    rb"(?P<body>[A-Za-z0-9+/=\s]*?)"
-    rb"-----END (?P=label)-----"
-)
 _UNPARSABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.UnsupportedGeneralNameType)
 
 
@@ -66,16 +59,6 @@ class ParsedPair:
 
 class SignerError(ValueError):
     """The signing pair cannot be used; the text is one of spec 30 section 5.2."""
-
-
-def first_pem_block(data: bytes) -> bytes | None:
-    """DER bytes of the first PEM block, whatever its label says, as Go's decoder finds it; None if there is none."""
-    for match in _PEM_BLOCK.finditer(data):
-        try:
-            return base64.b64decode(b"".join(match["body"].split()), validate=True)
-        except binascii.Error:
-            continue
-    return None
 
 
 def create_ca(common_name: str, *, now: datetime, lifetime: timedelta) -> Pair:
@@ -123,7 +106,7 @@ def parse_pair(crt: bytes, key: bytes) -> ParsedPair | str:
         return certificate
     if not key:
         return "tls.key is empty"
-    der = first_pem_block(key)
+    der = first_block(key)
     if der is None:
         return "tls.key is not PEM"
     if not _is_pkcs8(der):
@@ -139,7 +122,7 @@ def read_certificate(crt: bytes) -> ParsedPair | str:
     """Names and dates of the first certificate in the PEM data, or the reason why it cannot be read."""
     if not crt:
         return "tls.crt is empty"
-    der = first_pem_block(crt)
+    der = first_block(crt)
     if der is None:
         return "tls.crt is not PEM"
     try:
@@ -217,7 +200,7 @@ def sign_service_pair(
     maxsize=2
 )  # OpenSSL checks an RSA key for 0.1 s (2048 bits) to 0.6 s (4096), and every service asks
 def _signer(crt: bytes, key: bytes) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
-    crt_der = first_pem_block(crt)
+    crt_der = first_block(crt)
     if crt_der is None:
         raise SignerError("failed to decode certificate PEM from CA secret")
     try:
@@ -228,7 +211,7 @@ def _signer(crt: bytes, key: bytes) -> tuple[x509.Certificate, rsa.RSAPrivateKey
         )  # both are parsed late and both are needed for signing
     except _UNPARSABLE as error:
         raise SignerError(f"failed to parse CA certificate: {error}") from error
-    key_der = first_pem_block(key)
+    key_der = first_block(key)
     if key_der is None:
         raise SignerError("failed to decode private key PEM from CA secret")
     try:

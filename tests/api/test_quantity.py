@@ -86,6 +86,43 @@ def test_values_compare_whatever_the_spelling() -> None:
 def test_an_absurd_exponent_costs_nothing() -> None:
     assert quantity.canonical("1e-2000000000") == "1e-9"
     assert quantity.canonical("1e2000000003") == "100e2000000001"
+    assert quantity.parse("1e999999999") > quantity.parse("1e999999998")
+
+
+def test_zeros_in_front_of_an_exponent_do_not_count() -> None:
+    assert quantity.canonical("1e0000000000001") == "10"
+    assert quantity.parse("1e-0000000000003") == Decimal("0.001")
+    with pytest.raises(ValueError, match="suffix"):
+        quantity.parse("1e2147483648")
+
+
+LONG = 100_000
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("1" * LONG, "1" * LONG),
+        ("1" + "0" * LONG, "1" + "0" * (LONG - 18) + "E"),
+        ("0." + "9" * LONG, "1"),
+        ("9." + "9" * LONG + "m", "10m"),
+        ("1.5" + "0" * LONG + "Ki", "1536"),
+        ("1.5" + "0" * LONG + "1Ki", "1536000000001n"),
+        ("9" * LONG + "Ki", "9223372036854775807"),
+        ("0" * LONG + "1", "0" * LONG + "1"),
+    ],
+    ids=lambda text: f"{text[:6]}..{text[-4:]}",
+)
+def test_numbers_may_be_longer_than_python_reads(text: str, canonical: str) -> None:
+    assert quantity.canonical(text) == canonical
+
+
+@pytest.mark.parametrize(
+    "text", ["0" * LONG + "e1.5", "1" * LONG + ".x", "1" + "e" * LONG, "1e" + "9" * LONG]
+)
+def test_a_long_text_that_is_no_quantity_is_refused_at_once(text: str) -> None:
+    with pytest.raises(ValueError, match=r"quantities must match|suffix"):
+        quantity.canonical(text)
 
 
 suffixes = st.sampled_from(

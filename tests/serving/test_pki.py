@@ -214,13 +214,6 @@ def test_a_given_but_broken_signer_never_falls_back_to_self_signing() -> None:
         pki.sign_service_pair(NAMES, [], signer_crt=b"", signer_key=None, now=NOW)
 
 
-def test_the_first_pem_block_counts_even_after_text_and_headers() -> None:
-    crt, _, _ = pki.sign_service_pair(NAMES, [], signer_crt=None, signer_key=None, now=NOW)
-    commented = b"subject=/O=x\n" + crt.replace(b"CERTIFICATE-----\n", b"CERTIFICATE-----\nA-B: c\n\n", 1)
-    assert pki.first_pem_block(commented) == pki.first_pem_block(crt)
-    assert pki.first_pem_block(crt.replace(b"\n", b"\r\n")) == pki.first_pem_block(crt)
-
-
 def test_a_webhook_leaf_chains_to_its_authority() -> None:
     ca = pki.create_ca("aioctl", now=NOW, lifetime=timedelta(days=365))
     leaf = pki.issue_leaf(ca, ["w.ns.svc", "w.ns.svc.cluster.local"], now=NOW, lifetime=timedelta(days=365))
