@@ -5,10 +5,13 @@ a cache becomes keys in the queue, but not the key of the service whose own reco
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 import anyio
 from anyio.abc import TaskStatus
+from structlog.contextvars import bound_contextvars
 
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
@@ -177,6 +180,7 @@ class Controller:
                 deadline=self.knobs.reconcile_deadline,
                 grace=self.knobs.grace,
                 may_finish=may_finish,
+                context=_log_context,
                 clock=self.clock,
                 observer=self.observers.workers,
                 task_status=task_status,
@@ -225,3 +229,8 @@ class Controller:
                 reflector.poke()
         if self._working:
             self._add_all()
+
+
+def _log_context(key: ObjectKey) -> AbstractContextManager[object]:
+    """Every line that is logged in one run says of which service, and in which run (controller-runtime's `reconcileID`)."""
+    return bound_contextvars(service=str(key), reconcile_id=str(uuid4()))

@@ -8,16 +8,16 @@ A service is an `async def run(*, task_status)` that calls `task_status.started(
 returns by itself: returning without having been asked to is an error (`ServiceEnded`), because nobody would notice.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import anyio
+import structlog
 
 __all__ = ["Service", "ServiceEnded", "run_services"]
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _UNWIND: Final = 1.0
 """Seconds a cancelled service has beyond its drain, so that its own cleanup deadline passes before ours."""
@@ -60,7 +60,7 @@ async def run_services(services: Sequence[Service], *, stop: anyio.Event) -> Non
                     hosts.append(host)
                     tg.start_soon(host.run, name=service.name)
                     await host.ready.wait()
-                    logger.info("service ready", extra={"service": service.name})
+                    log.info("service ready", service=service.name)
         finally:
             with anyio.CancelScope(shield=True):
                 for host in reversed(hosts):
@@ -99,10 +99,11 @@ class _Host:
             with self._scope:
                 await self._service.run(task_status=self)
         except Exception as error:
-            logger.exception(
+            log.exception(
                 "service failed",
                 exc_info=not isinstance(error, self._service.expected),
-                extra={"service": self._service.name, "error": str(error)},
+                service=self._service.name,
+                error=str(error),
             )
             self._fail(error)
         else:
@@ -116,12 +117,10 @@ class _Host:
         self._stopping = True
         if self._ended.is_set():
             return
-        logger.info("stopping service", extra={"service": self._service.name})
+        log.info("stopping service", service=self._service.name)
         self._scope.cancel()
         if not await self._ends_within(self._service.drain + _UNWIND):
-            logger.warning(
-                "service still cleans up; going on without it", extra={"service": self._service.name}
-            )
+            log.warning("service still cleans up; going on without it", service=self._service.name)
 
     def _fail(self, error: Exception) -> None:
         self.errors.append(error)

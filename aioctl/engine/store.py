@@ -9,7 +9,6 @@ delivered after the delta it is being told of, so every handler sees all deltas 
 raises is logged with the key and passed over: one odd item must not stop the feed of all the others.
 """
 
-import logging
 import operator
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -17,13 +16,14 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 import anyio
+import structlog
 
 __all__ = ["Delta", "Store"]
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class Store(Generic[K, T]):
         try:
             handler(delta)
         except Exception:
-            logger.exception("handler failed on a delta", extra={"key": str(delta.key)})
+            log.exception("handler failed on a delta", key=str(delta.key))
 
     # Bookkeeping
 
@@ -198,5 +198,5 @@ class Store(Generic[K, T]):
                 # list(...) first: an indexer that fails halfway leaves no half of its values
                 values.extend((index, value) for value in list(indexer(item)))
             except Exception:
-                logger.exception("indexer failed on an item", extra={"key": str(key), "index": index})
+                log.exception("indexer failed on an item", key=str(key), index=index)
         return tuple(values)

@@ -15,13 +15,14 @@ run may go on for `grace` seconds before they are cancelled; their keys are adde
 has lost nothing. The grace is over as soon as `may_finish` says no: without leadership somebody else may be writing already.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Generic, Protocol, TypeVar
 
 import anyio
+import structlog
 from anyio.abc import TaskStatus
 
 from aioctl.engine.clock import SYSTEM_CLOCK, Clock
@@ -47,7 +48,7 @@ K = TypeVar("K", bound=Hashable)
 _ASK: Final = 0.1
 """Seconds between two questions whether the runs in progress may still finish."""
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class LoggingObserver:
         if isinstance(run.result, Failed | Terminal):
             error = run.result.error
             trace = error if run.unexpected else None
-            logger.error("reconcile failed: %s", error, exc_info=trace, extra={"key": str(run.key)})
+            log.error("reconcile failed", key=str(run.key), error=str(error), exc_info=trace)
 
 
 LOGGING_OBSERVER: Final[ReconcileObserver] = LoggingObserver()
@@ -148,6 +149,7 @@ async def run_workers(
     deadline: float,
     grace: float = 5.0,
     may_finish: Callable[[], bool] = lambda: True,
+    context: Callable[[K], AbstractContextManager[object]] = lambda _: nullcontext(),
     clock: Clock = SYSTEM_CLOCK,
     observer: ReconcileObserver = LOGGING_OBSERVER,
     task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
@@ -155,11 +157,12 @@ async def run_workers(
     """Works the queue until it is shut down; returns when the last run has ended.
 
     `deadline`: seconds a run may take. `grace`: seconds the runs in progress may still take after the stop, as long as
-    `may_finish`, asked again and again, allows it.
+    `may_finish`, asked again and again, allows it. `context` is entered for each run and its report, so that all that is
+    logged meanwhile says which run it belongs to.
     """
     if workers < 1 or not deadline > 0:
         raise ValueError(f"workers is {workers} and deadline {deadline:g} seconds; both must be positive")
-    crew = _Crew(queue, reconcile, deadline, clock, observer)
+    crew = _Crew(queue, reconcile, deadline, context, clock, observer)
     observer.workers(workers)
     observer.active(0)
     async with anyio.create_task_group() as tg:
@@ -185,12 +188,14 @@ class _Crew(Generic[K]):
         queue: WorkQueue[K],
         reconcile: Callable[[K], Awaitable[Result]],
         deadline: float,
+        context: Callable[[K], AbstractContextManager[object]],
         clock: Clock,
         observer: ReconcileObserver,
     ) -> None:
         self._queue = queue
         self._reconcile = reconcile
         self._deadline = deadline
+        self._context = context
         self._clock = clock
         self._observer = observer
         self._taking = True
@@ -241,9 +246,10 @@ class _Crew(Generic[K]):
 
     async def _run(self, key: K) -> None:
         began = self._clock.monotonic()
-        result, unexpected = await self._answer(key)
-        outcome = self._settle(key, result)
-        self._observer.finished(Run(key, result, outcome, self._clock.monotonic() - began, unexpected))
+        with self._context(key):
+            result, unexpected = await self._answer(key)
+            outcome = self._settle(key, result)
+            self._observer.finished(Run(key, result, outcome, self._clock.monotonic() - began, unexpected))
 
     async def _answer(self, key: K) -> tuple[Result, bool]:
         """The reconcile's result, or what stands for one that it did not give."""

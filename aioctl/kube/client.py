@@ -341,7 +341,11 @@ class Client:
         if warning := response.headers.get("warning"):
             log.info("the API server warns", method=request.method, path=request.path, warning=warning)
         if response.status >= 300:
-            raise from_response(response)
+            error = from_response(response)
+            # A write that fails is worth a line; a read of what is not there is daily business.
+            say = log.debug if request.method == "GET" else log.info
+            say("API call failed", method=request.method, path=request.path, status=code, error=str(error))
+            raise error
         return response
 
 

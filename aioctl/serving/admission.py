@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from aioctl.api.admission import crashed
 from aioctl.serving.limits import MIB
@@ -22,6 +23,30 @@ BODY_BOUND: Final = 7 * MIB
 
 Review = Callable[[bytes, str], bytes]
 """Body and Content-Type of the request to the encoded AdmissionReview that answers it."""
+
+
+class _Request(msgspec.Struct):
+    uid: str = ""
+    namespace: str = ""
+    name: str = ""
+
+
+class _Envelope(msgspec.Struct):
+    request: _Request | None = None
+
+
+_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+def _identity(body: bytes) -> dict[str, str]:
+    """What the log says of a review: its uid and its object. Whether the review can be used is not decided here."""
+    try:
+        request = _envelope(body).request
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        request = None
+    if request is None:
+        return {}
+    return {"uid": request.uid, "object": f"{request.namespace}/{request.name}"}
 
 
 class AdmissionHandler:
@@ -51,6 +76,7 @@ class AdmissionHandler:
     async def answer(self, call: Call) -> Answer:
         body = bytes(call.take())
         async with self._turnstile.turn(urgent=True):
+            bind_contextvars(**_identity(body))
             return Answer.of(HTTPStatus.OK, self._judged(body, call.content_type))
 
     def _judged(self, body: bytes, content_type: str) -> bytes:

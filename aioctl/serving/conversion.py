@@ -16,6 +16,7 @@ from typing import Final, Protocol
 import anyio
 import msgspec
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from aioctl.api.conversion import ConversionFailed, convert_object
 from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
@@ -96,7 +97,7 @@ class ConversionHandler:
         except (
             Exception
         ):  # a crash of the converter must not become a broken call: lists would lose their reason
-            log.exception("conversion crashed", uid=work.request.uid if work.request else "")
+            log.exception("conversion crashed")
             return self._failed(work, "panic", _INTERNAL_ERROR, started)
         return self._succeeded(work, started)
 
@@ -140,7 +141,7 @@ class ConversionHandler:
         if request is None:
             self._done("unknown", result, started, 0)
             return Answer.of(HTTPStatus.BAD_REQUEST, b"")
-        log.warning("conversion failed", uid=request.uid, desired=request.desired, message=message)
+        log.warning("conversion failed", desired=request.desired, message=message)
         self._done(_direction(request), result, started, count)
         return Answer.of(HTTPStatus.OK, failure(request, message))
 
@@ -174,6 +175,7 @@ class _Work:
     def read(self, body: bytes | bytearray) -> None:
         """Reads the envelope; its objects follow those that were split off. Raises BadReview."""
         request = read_conversion(body)
+        bind_contextvars(uid=request.uid)
         self.objects.extend(request.objects)
         self.request = replace(request, objects=())
         self.count = len(self.objects)

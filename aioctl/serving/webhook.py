@@ -15,6 +15,7 @@ from typing import Final, Protocol
 import anyio
 from aiohttp import web
 from anyio.abc import TaskStatus
+from structlog.contextvars import bound_contextvars
 
 from aioctl.serving.http_server import ConnectionObserver, HttpServer, TlsSource
 from aioctl.serving.limits import KIB, Limits
@@ -165,7 +166,8 @@ class WebhookServer:
         status, size = 499, request.content_length or 0
         self._observer.call_started(request.path)
         try:
-            response = await self._admitted(request, handler, started)
+            with bound_contextvars(path=request.path, uid="", object=""):
+                response = await self._admitted(request, handler, started)
             status = response.status
             return response
         finally:

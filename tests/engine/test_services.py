@@ -1,10 +1,9 @@
 """Start and stop order: up in order, down in reverse, the same way for a stop, a crash and a cancellation."""
 
-import logging
-
 import anyio
 import pytest
 from anyio.abc import TaskStatus
+from structlog.testing import capture_logs
 
 from aioctl.engine.services import Service, ServiceEnded, run_services
 from tests.support.virtual_time import virtual_time
@@ -111,17 +110,17 @@ async def test_a_crash_stops_the_others_in_reverse_order_and_comes_out(crashing:
 @pytest.mark.parametrize(("expected", "is_traced"), [((), True), ((OSError,), True), ((ValueError,), False)])
 @virtual_time
 async def test_only_an_error_that_nobody_expects_is_logged_with_its_trace(
-    expected: tuple[type[Exception], ...], is_traced: bool, caplog: pytest.LogCaptureFixture
+    expected: tuple[type[Exception], ...], is_traced: bool
 ) -> None:
     async def broken(*, task_status: TaskStatus[None]) -> None:
         raise ValueError("cannot bind")
 
-    with pytest.raises(ValueError, match="cannot bind"):
+    with capture_logs() as logs, pytest.raises(ValueError, match="cannot bind"):
         await run_services([Service("broken", broken, 1, expected=expected)], stop=anyio.Event())
-    (record,) = (record for record in caplog.records if record.levelno == logging.ERROR)
-    assert (record.message, vars(record)["service"]) == ("service failed", "broken")
-    assert vars(record)["error"] == "cannot bind"
-    assert bool(record.exc_info) is is_traced
+    (line,) = (line for line in logs if line["log_level"] == "error")
+    assert (line["event"], line["service"]) == ("service failed", "broken")
+    assert line["error"] == "cannot bind"
+    assert bool(line["exc_info"]) is is_traced
 
 
 @virtual_time
@@ -175,14 +174,14 @@ async def test_a_cancelled_caller_gets_the_same_orderly_stop() -> None:
 
 
 @virtual_time
-async def test_a_service_that_never_finishes_its_cleanup_does_not_hold_up_the_others(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_a_service_that_never_finishes_its_cleanup_does_not_hold_up_the_others() -> None:
     diary = Diary()
-    with caplog.at_level(logging.WARNING):
+    with capture_logs() as logs:
         await run_until(10, diary.service("a"), diary.service("slow", cleanup=100, drain=5))
     assert diary.lines[-2:] == [(16, "a ended"), (110, "slow ended")]
-    assert [record.message for record in caplog.records] == ["service still cleans up; going on without it"]
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == [
+        "service still cleans up; going on without it"
+    ]
 
 
 @virtual_time

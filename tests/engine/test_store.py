@@ -1,12 +1,12 @@
 """The indexed store: differences become deltas, indexes follow, and a bad handler or indexer harms nobody else."""
 
-import logging
 from collections.abc import Iterable
 
 import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from aioctl.engine.store import Delta, Store
 from tests.support.virtual_time import virtual_time
@@ -100,7 +100,7 @@ def test_a_write_made_by_a_handler_reaches_all_handlers_in_order() -> None:
     assert [(key, new) for key, _, new, _ in seen] == [("b", "y"), ("a", "x"), ("b", None)]
 
 
-def test_a_handler_that_raises_is_logged_and_the_others_still_hear(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_handler_that_raises_is_logged_and_the_others_still_hear() -> None:
     store = letters()
 
     def broken(_: Delta[str, str]) -> None:
@@ -108,26 +108,26 @@ def test_a_handler_that_raises_is_logged_and_the_others_still_hear(caplog: pytes
 
     store.subscribe(broken)
     seen = record(store)
-    with caplog.at_level(logging.ERROR):
+    with capture_logs() as logs:
         store.replace({"a": "x", "b": "y"})
     assert [key for key, *_ in seen] == ["a", "b"]
     assert store.synced
     assert store.by_index("letter", "y") == ["y"]
-    assert [r.message for r in caplog.records] == ["handler failed on a delta"] * 2
+    assert [line["event"] for line in logs] == ["handler failed on a delta"] * 2
 
 
-def test_an_item_that_cannot_be_indexed_is_kept_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_item_that_cannot_be_indexed_is_kept_and_logged() -> None:
     def halfway(item: str) -> Iterable[str]:
         yield item[0]
         if len(item) > 1:
             raise ValueError(item)
 
     store: Store[str, str] = Store({"first": halfway})
-    with caplog.at_level(logging.ERROR):
+    with capture_logs() as logs:
         store.replace({"good": "g", "bad": "gg"})
     assert store.get("bad") == "gg"
     assert store.by_index("first", "g") == ["g"]
-    assert [r.message for r in caplog.records] == ["indexer failed on an item"]
+    assert [line["event"] for line in logs] == ["indexer failed on an item"]
 
 
 def test_index_results_are_sorted_by_key_and_follow_changes() -> None:

@@ -1,10 +1,10 @@
 """Workers: one outcome switch, deadlines, isolation of failing keys, and a stop that gives running work its grace."""
 
-import logging
 from collections.abc import Awaitable, Callable, Hashable
 
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
 from aioctl.engine.queue import LOW_PRIORITY, QueueStatistics, WorkQueue
 from aioctl.engine.workers import (
@@ -367,12 +367,12 @@ async def test_no_workers_or_no_time_is_refused(workers: int, deadline: float) -
 
 @pytest.mark.parametrize("unexpected", [True, False])
 def test_the_default_observer_logs_an_error_once_with_its_key(
-    caplog: pytest.LogCaptureFixture, unexpected: bool
+    unexpected: bool,
 ) -> None:
     key: Hashable = ("ns", "name")
-    with caplog.at_level(logging.ERROR):
+    with capture_logs() as logs:
         LoggingObserver().finished(Run(key, Done(), Outcome.SUCCESS, 1.0))
         LoggingObserver().finished(Run(key, Failed(BOOM), Outcome.ERROR, 1.0, unexpected))
-    (record,) = caplog.records
-    assert record.__dict__["key"] == "('ns', 'name')"
-    assert (record.exc_info is not None) == unexpected
+    (line,) = logs
+    assert line["key"] == "('ns', 'name')"
+    assert (line["exc_info"] is not None) == unexpected
