@@ -10,6 +10,7 @@ from aioctl.cli import main
 from aioctl.engine.queue import WorkQueue
 from aioctl.metrics import Metrics
 from aioctl.plan.migration import Reason, State
+from tests.reference_tables import regenerated
 from tests.support.virtual_time import VirtualClock, virtual_time
 
 PAGE = (Path(__file__).parent.parent / "docs" / "reference.md").read_text()
@@ -98,6 +99,10 @@ def test_every_condition_type_is_listed() -> None:
 def test_every_migration_state_and_reason_is_listed() -> None:
     listed = set(rows("Migration states and reasons"))
     assert listed == {state.value for state in State} | {reason.value for reason in Reason}
+
+
+def test_the_tables_that_follow_from_code_are_those_of_the_code() -> None:
+    assert regenerated(PAGE) == PAGE, "run python -m tests.reference_tables"
 
 
 def test_every_annotation_that_is_read_or_written_is_listed() -> None:

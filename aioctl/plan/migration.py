@@ -3,21 +3,18 @@
     NoRoute -> Initial -> (Shifting ->) Migrated, and Held while somebody has to act
 
 The lock is read first and apart from every pool read, so nothing that fails can move traffic back. What is not known
-never changes anything. `decide` sees facts only; `plan/migration_facts.py` gathers them and `plan/route.py` writes the
-outcome, weights and lock in one write. Every state has one stable reason, the same in condition, event, metric and
+never changes anything. `decide` sees facts only and takes the first line of `RULES` that holds; `plan/migration_facts.py`
+gathers the facts, and `plan/route.py` writes the outcome, weights and lock in one write. Every state has one stable reason, the same in condition, event, metric and
 command line.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import Any
+from typing import Final
 
 from aioctl.api import names
-from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
-from aioctl.api.objects import sequence
 from aioctl.plan.model import Served, Strategy
-from aioctl.plan.routing import is_pool_ref
 
 
 class State(StrEnum):
@@ -117,90 +114,54 @@ class Decision:
 
 
 def decide(facts: MigrationFacts) -> Decision:
-    """The state, the lock and the reason. Depends on nothing but the facts and never raises."""
-    state, locked, reason = _decide(facts)
-    keep = facts.route_exists and (reason is Reason.NOT_KNOWN or _hurts_to_go_back(facts, reason))
-    problem = "; ".join(filter(None, (_sentence(facts, reason, keep=keep), facts.problem)))
-    return Decision(state, locked, reason, facts.strategy, keep, problem)
+    """The state, the lock and the reason: the first rule that holds. Depends on nothing but the facts and never raises."""
+    rule = next(rule for rule in RULES if rule.holds(facts))
+    state = rule.state if facts.route_exists or rule.state is not State.INITIAL else State.NO_ROUTE
+    keep = facts.route_exists and rule.keeps(facts)
+    problem = "; ".join(filter(None, (rule.cure(facts, keep), facts.problem)))
+    return Decision(state, rule.locks, rule.reason, facts.strategy, keep, problem)
 
 
-def _hurts_to_go_back(facts: MigrationFacts, reason: Reason) -> bool:
-    """Held by somebody who moved the weights to v1 by hand: not undone while only v1 may be able to take the traffic."""
-    held = reason in (Reason.PAUSED, Reason.STRATEGY_HOLD)
-    v1_may_serve = facts.v1 in (PoolState.READY, PoolState.UNKNOWN)
-    return held and v1_may_serve and facts.v1alpha2 is not PoolState.READY
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of the decision. `when` says in words what `holds` checks, knowing that no rule above it held."""
+
+    when: str
+    holds: Callable[[MigrationFacts], bool]
+    state: State
+    """Initial is NoRoute while there is no route yet."""
+    reason: Reason
+    cure: Callable[[MigrationFacts, bool], str] = lambda _facts, _keep: ""
+    """What somebody has to do, in a sentence, given whether the weights are kept; empty when nothing."""
+    keeps: Callable[[MigrationFacts], bool] = lambda _facts: False
+    """The weights stay as they are in the live route."""
+
+    @property
+    def locks(self) -> bool:
+        """True when traffic is on v1, or goes there with the write that this rule asks for."""
+        return self.state in (State.SHIFTING, State.MIGRATED)
 
 
-def _decide(facts: MigrationFacts) -> tuple[State, bool, Reason]:
-    if not facts.managed:
-        return State.NO_ROUTE, False, Reason.NO_MANAGED_ROUTE
-    if not facts.scheduler:
-        return _unmoved(facts), False, Reason.NO_SCHEDULER
-    if facts.route_locked or (facts.status_locked and not facts.external):
-        return (
-            State.MIGRATED,
-            True,
-            Reason.MIXED_REFERENCES_REFUSED if _refused_whole(facts) else Reason.LOCKED,
-        )
-    held = _hold(facts)
-    if held is not None:
-        return State.HELD, False, held
-    verdict = _external(facts) if facts.external else _own(facts)
-    if verdict in _MOVES:
-        return State.SHIFTING, True, verdict
-    if verdict in (Reason.GATEWAY_REFUSES_V1, Reason.MIXED_REFERENCES_REFUSED):
-        return State.HELD, False, verdict
-    return _unmoved(facts), False, verdict
+def _refused_whole(facts: MigrationFacts) -> bool:
+    """Every parent refuses a route that refers to both generations: some gateways then serve none of it."""
+    return facts.mixed and facts.refusal is Refusal.ALL
 
 
-_MOVES = frozenset(
-    {
-        Reason.V1_POOL_READY,
-        Reason.V1ALPHA2_NOT_SERVED,
-        Reason.V1ALPHA2_REFUSED,
-        Reason.EXTERNAL_POOL_FOUND,
-    }
-)
+def _locked(facts: MigrationFacts) -> bool:
+    """The copy in the status is of our own pools; a user's pool has no lock but the route's."""
+    return facts.route_locked or (facts.status_locked and not facts.external)
 
 
-def _unmoved(facts: MigrationFacts) -> State:
-    return State.INITIAL if facts.route_exists else State.NO_ROUTE
-
-
-def _hold(facts: MigrationFacts) -> Reason | None:
+def _can_stay(facts: MigrationFacts) -> bool:
     """A hold keeps traffic where it is; where there is no v1alpha2 side at all there is nowhere to keep it."""
     gone = facts.v1alpha2_served is Served.NO or (facts.external and facts.v1alpha2 is PoolState.ABSENT)
-    if gone:
-        return None
-    if facts.paused:
-        return Reason.PAUSED
-    return Reason.STRATEGY_HOLD if facts.strategy is Strategy.HOLD else None
+    return not gone
 
 
-def _external(facts: MigrationFacts) -> Reason:
-    """An external pool counts as v1 once a v1 pool of that name is found, ready or not (4.3, 4.5)."""
-    if facts.v1_served is Served.NO or facts.v1 is PoolState.ABSENT:
-        return Reason.V1_POOL_MISSING
-    return Reason.NOT_KNOWN if facts.v1 is PoolState.UNKNOWN else Reason.EXTERNAL_POOL_FOUND
-
-
-def _own(facts: MigrationFacts) -> Reason:
-    """The gates of 4.4."""
-    if facts.v1_served is Served.NO:
-        return Reason.V1_NOT_SERVED
-    if facts.v1alpha2_served is Served.NO:
-        return Reason.V1ALPHA2_NOT_SERVED
-    if _single_reference_refused(facts):
-        return Reason.V1ALPHA2_REFUSED
-    match facts.v1:
-        case PoolState.UNKNOWN:
-            return Reason.NOT_KNOWN
-        case PoolState.ABSENT:
-            return Reason.V1_POOL_MISSING
-        case PoolState.NOT_READY:
-            return Reason.V1_POOL_NOT_READY
-        case PoolState.READY:
-            return _refused(facts)
+def _hurts_to_go_back(facts: MigrationFacts) -> bool:
+    """Held by somebody who moved the weights to v1 by hand: not undone while only v1 may be able to take the traffic."""
+    v1_may_serve = facts.v1 in (PoolState.READY, PoolState.UNKNOWN)
+    return v1_may_serve and facts.v1alpha2 is not PoolState.READY
 
 
 def _single_reference_refused(facts: MigrationFacts) -> bool:
@@ -214,84 +175,171 @@ def _single_reference_refused(facts: MigrationFacts) -> bool:
     )
 
 
-def _refused(facts: MigrationFacts) -> Reason:
-    """The v1 pool is ready everywhere: only a refused kind may still stand in the way, and only if v1alpha2 works."""
-    if facts.refusal is Refusal.NONE or facts.v1alpha2 in (PoolState.NOT_READY, PoolState.ABSENT):
-        return Reason.V1_POOL_READY
-    if facts.v1alpha2 is PoolState.UNKNOWN:
-        return Reason.NOT_KNOWN
-    if facts.strategy is Strategy.SWAP and not facts.mixed:
+def _where(facts: MigrationFacts, keep: bool) -> str:  # noqa: FBT001 - the shape of every cure
+    """Where traffic stays, in words."""
+    old = "the v1alpha2 InferencePool"
+    if not facts.v1_has_traffic:
+        return old
+    until = f", until {old} is ready" if keep else ""
+    return f"the v1 InferencePool, where the HTTPRoute has it{until}"
+
+
+_SWAP = f"annotation {names.MIGRATION_STRATEGY}: swap keeps one reference per rule"
+
+
+def _resume(facts: MigrationFacts, keep: bool) -> str:  # noqa: FBT001
+    return f"annotation {names.MIGRATION}: paused keeps traffic on {_where(facts, keep)}; remove it to go on"
+
+
+def _other_strategy(facts: MigrationFacts, keep: bool) -> str:  # noqa: FBT001
+    return (
+        f"strategy hold keeps traffic on {_where(facts, keep)}; set annotation "
+        f"{names.MIGRATION_STRATEGY} to weighted or swap to go on"
+    )
+
+
+def _swap_for_both(_facts: MigrationFacts, _keep: bool) -> str:  # noqa: FBT001
+    return (
+        "every parent of the HTTPRoute refuses references to both InferencePool generations "
+        f"(ResolvedRefs InvalidKind); {_SWAP}"
+    )
+
+
+def _swap_for_v1(facts: MigrationFacts, keep: bool) -> str:  # noqa: FBT001
+    return (
+        "some parent of the HTTPRoute refuses a kind it refers to (ResolvedRefs InvalidKind), so traffic stays on "
+        f"{_where(facts, keep)}; {_SWAP}"
+    )
+
+
+def _always(_facts: MigrationFacts) -> bool:
+    return True
+
+
+RULES: Final = (
+    Rule("the route is not ours to write", lambda f: not f.managed, State.NO_ROUTE, Reason.NO_MANAGED_ROUTE),
+    Rule(
+        "no scheduler: the route points at the workload",
+        lambda f: not f.scheduler,
+        State.INITIAL,
+        Reason.NO_SCHEDULER,
+    ),
+    Rule(
+        "locked, and every parent refuses a route with both generations",
+        lambda f: _locked(f) and _refused_whole(f),
+        State.MIGRATED,
+        Reason.MIXED_REFERENCES_REFUSED,
+        _swap_for_both,
+    ),
+    Rule("locked: migrated once and for ever", _locked, State.MIGRATED, Reason.LOCKED),
+    Rule(
+        f"annotation `{names.MIGRATION}: paused`, and there is a v1alpha2 side",
+        lambda f: f.paused and _can_stay(f),
+        State.HELD,
+        Reason.PAUSED,
+        _resume,
+        _hurts_to_go_back,
+    ),
+    Rule(
+        "strategy `hold`, and there is a v1alpha2 side",
+        lambda f: f.strategy is Strategy.HOLD and _can_stay(f),
+        State.HELD,
+        Reason.STRATEGY_HOLD,
+        _other_strategy,
+        _hurts_to_go_back,
+    ),
+    # A user's own pool counts as v1 once a v1 pool of that name is found, ready or not.
+    Rule(
+        "`pool.ref` names a pool, and no v1 pool of that name exists",
+        lambda f: f.external and (f.v1_served is Served.NO or f.v1 is PoolState.ABSENT),
+        State.INITIAL,
+        Reason.V1_POOL_MISSING,
+    ),
+    Rule(
+        "`pool.ref` names a pool, and it could not be read",
+        lambda f: f.external and f.v1 is PoolState.UNKNOWN,
+        State.INITIAL,
+        Reason.NOT_KNOWN,
+        keeps=_always,
+    ),
+    Rule(
+        "`pool.ref` names a pool, and a v1 pool of that name exists",
+        lambda f: f.external,
+        State.SHIFTING,
+        Reason.EXTERNAL_POOL_FOUND,
+    ),
+    Rule("the v1 CRD is absent", lambda f: f.v1_served is Served.NO, State.INITIAL, Reason.V1_NOT_SERVED),
+    Rule(
+        "the v1alpha2 CRD is absent: v1 is all there is",
+        lambda f: f.v1alpha2_served is Served.NO,
+        State.SHIFTING,
+        Reason.V1ALPHA2_NOT_SERVED,
+    ),
+    Rule(
+        "strategy `swap`: every parent refuses the v1alpha2 reference, whose pool is not ready",
+        _single_reference_refused,
+        State.SHIFTING,
+        Reason.V1ALPHA2_REFUSED,
+    ),
+    Rule(
+        "the v1 pool could not be read",
+        lambda f: f.v1 is PoolState.UNKNOWN,
+        State.INITIAL,
+        Reason.NOT_KNOWN,
+        keeps=_always,
+    ),
+    Rule(
+        "the v1 pool does not exist yet",
+        lambda f: f.v1 is PoolState.ABSENT,
+        State.INITIAL,
+        Reason.V1_POOL_MISSING,
+    ),
+    Rule(
+        "some gateway of the route has not accepted the v1 pool",
+        lambda f: f.v1 is PoolState.NOT_READY,
+        State.INITIAL,
+        Reason.V1_POOL_NOT_READY,
+    ),
+    # From here on the v1 pool is ready everywhere; only a refused kind may still stand in the way.
+    Rule(
+        "the v1 pool is ready for every gateway of the route, and no reference is refused",
+        lambda f: f.refusal is Refusal.NONE,
+        State.SHIFTING,
+        Reason.V1_POOL_READY,
+    ),
+    Rule(
+        "the v1 pool is ready for every gateway of the route, and the v1alpha2 pool is not",
+        lambda f: f.v1alpha2 in (PoolState.NOT_READY, PoolState.ABSENT),
+        State.SHIFTING,
+        Reason.V1_POOL_READY,
+    ),
+    Rule(
+        "a reference is refused, and the v1alpha2 pool could not be read",
+        lambda f: f.v1alpha2 is PoolState.UNKNOWN,
+        State.INITIAL,
+        Reason.NOT_KNOWN,
+        keeps=_always,
+    ),
+    Rule(
         # Only the v1alpha2 reference is there to be refused; that says nothing of the v1 reference that is to come.
-        return Reason.V1_POOL_READY
-    return Reason.MIXED_REFERENCES_REFUSED if _refused_whole(facts) else Reason.GATEWAY_REFUSES_V1
-
-
-def _refused_whole(facts: MigrationFacts) -> bool:
-    """Every parent refuses a route that refers to both generations: some gateways then serve none of it."""
-    return facts.mixed and facts.refusal is Refusal.ALL
-
-
-def _sentence(facts: MigrationFacts, reason: Reason, *, keep: bool) -> str:
-    swap = f"annotation {names.MIGRATION_STRATEGY}: swap keeps one reference per rule"
-    where = "the v1alpha2 InferencePool"
-    if facts.v1_has_traffic:
-        until = f", until {where} is ready" if keep else ""
-        where = f"the v1 InferencePool, where the HTTPRoute has it{until}"
-    if reason is Reason.PAUSED:
-        return f"annotation {names.MIGRATION}: paused keeps traffic on {where}; remove it to go on"
-    if reason is Reason.STRATEGY_HOLD:
-        return (
-            f"strategy hold keeps traffic on {where}; set annotation "
-            f"{names.MIGRATION_STRATEGY} to weighted or swap to go on"
-        )
-    if reason is Reason.GATEWAY_REFUSES_V1:
-        return (
-            "some parent of the HTTPRoute refuses a kind it refers to (ResolvedRefs InvalidKind), so traffic stays on "
-            f"{where}; {swap}"
-        )
-    if reason is Reason.MIXED_REFERENCES_REFUSED:
-        return (
-            "every parent of the HTTPRoute refuses references to both InferencePool generations "
-            f"(ResolvedRefs InvalidKind); {swap}"
-        )
-    return ""
-
-
-def weights(rules: Sequence[Any], decision: Decision, pools: frozenset[str]) -> list[Any]:
-    """The rules with the pool references set as decided (4.6). References to anything but `pools` are left alone.
-
-    Both generations in a rule: 100/0 when locked, as given before; with strategy swap only the active one stays.
-    Only v1alpha2: its group becomes v1 when locked, the weight stays. Only v1: the user asked for v1.
-    """
-    return [_rule(rule, decision, pools) for rule in rules]
-
-
-def _rule(rule: Any, decision: Decision, pools: frozenset[str]) -> Any:
-    if not isinstance(rule, Mapping):
-        return rule
-    refs = list(sequence(rule, "backendRefs"))
-    groups = {ref["group"] for ref in refs if is_pool_ref(ref, pools)}
-    if POOL_GROUP_V1ALPHA2 not in groups:
-        return rule
-    if POOL_GROUP_V1 in groups:
-        changed = _both(refs, decision, pools)
-    elif decision.locked:
-        changed = [{**ref, "group": POOL_GROUP_V1} if is_pool_ref(ref, pools) else ref for ref in refs]
-    else:
-        return rule
-    return {**rule, "backendRefs": changed}
-
-
-def _both(refs: Sequence[Any], decision: Decision, pools: frozenset[str]) -> list[Any]:
-    active = POOL_GROUP_V1 if decision.locked else POOL_GROUP_V1ALPHA2
-    changed: list[Any] = []
-    for ref in refs:
-        if not is_pool_ref(ref, pools):
-            changed.append(ref)
-        elif decision.strategy is Strategy.SWAP and ref["group"] != active:
-            continue
-        elif decision.locked:
-            changed.append({**ref, "weight": 100 if ref["group"] == POOL_GROUP_V1 else 0})
-        else:
-            changed.append(ref)
-    return changed
+        "strategy `swap`: the v1 pool is ready for every gateway of the route",
+        lambda f: f.strategy is Strategy.SWAP and not f.mixed,
+        State.SHIFTING,
+        Reason.V1_POOL_READY,
+    ),
+    Rule(
+        "every parent refuses a route with both generations, and both pools are ready",
+        _refused_whole,
+        State.HELD,
+        Reason.MIXED_REFERENCES_REFUSED,
+        _swap_for_both,
+    ),
+    Rule(
+        "some parent refuses a reference of the route, and both pools are ready",
+        _always,
+        State.HELD,
+        Reason.GATEWAY_REFUSES_V1,
+        _swap_for_v1,
+    ),
+)
+"""The decision, in order: the first rule that holds is it. docs/reference.md shows this table."""

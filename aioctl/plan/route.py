@@ -15,11 +15,12 @@ from aioctl.api.equality import derivative, equal
 from aioctl.api.kinds import HTTP_ROUTE
 from aioctl.api.objects import Object, annotations_of, labels_of, sequence
 from aioctl.plan.children import build, create, is_ours, onto, remove, under
-from aioctl.plan.migration import Decision, Reason, weights
+from aioctl.plan.migration import Decision, Reason
 from aioctl.plan.migration_facts import LOCK_KEYS, LOCKED_VALUE, Decided, is_adoptable
 from aioctl.plan.model import Context, PlanError, Served, Unanswered, Verb, Write, need
 from aioctl.plan.route_defaults import defaulted
 from aioctl.plan.routing import Mode, has_scheduler, is_pool_ref, mode, pool_names, route_spec
+from aioctl.plan.weights import weights
 
 MIGRATED_EVENT = "InferencePoolMigrated"
 

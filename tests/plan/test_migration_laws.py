@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from aioctl.api import kinds, names
 from aioctl.plan.migration import (
+    RULES,
     Decision,
     MigrationFacts,
     PoolState,
@@ -17,9 +19,9 @@ from aioctl.plan.migration import (
     Refusal,
     State,
     decide,
-    weights,
 )
 from aioctl.plan.model import Served, Strategy
+from aioctl.plan.weights import weights
 from tests.plan.router_world import (
     ALPHA,
     GATEWAY,
@@ -48,6 +50,32 @@ FACTS = st.builds(
     strategy=st.sampled_from(Strategy),
     paused=st.booleans(),
 )
+
+
+@given(FACTS)
+def test_some_rule_always_decides(facts: MigrationFacts) -> None:
+    assert RULES[-1].holds(facts)
+    assert decide(facts).reason in {rule.reason for rule in RULES}
+
+
+def test_every_rule_decides_for_some_facts() -> None:
+    values: dict[str, tuple[Any, ...]] = {
+        "managed": (True, False),
+        "scheduler": (True, False),
+        "external": (False, True),
+        "route_locked": (False, True),
+        "paused": (False, True),
+        "strategy": tuple(Strategy),
+        "v1_served": (Served.YES, Served.NO),
+        "v1alpha2_served": (Served.YES, Served.NO),
+        "v1": tuple(PoolState),
+        "v1alpha2": tuple(PoolState),
+        "refusal": tuple(Refusal),
+        "mixed": (True, False),
+    }
+    every = (MigrationFacts(**dict(zip(values, chosen, strict=True))) for chosen in product(*values.values()))
+    deciding = {next(number for number, rule in enumerate(RULES) if rule.holds(facts)) for facts in every}
+    assert deciding == set(range(len(RULES)))
 
 
 @given(FACTS, FACTS)
@@ -124,7 +152,7 @@ REFS = st.fixed_dictionaries(
         "weight": st.integers(0, 100),
     }
 )
-RULES = st.lists(st.fixed_dictionaries({"backendRefs": st.lists(REFS, max_size=4)}), max_size=3)
+ROUTE_RULES = st.lists(st.fixed_dictionaries({"backendRefs": st.lists(REFS, max_size=4)}), max_size=3)
 POOLS = frozenset({POOL})
 
 
@@ -136,7 +164,7 @@ def ours(ref: dict[str, Any]) -> bool:
     )
 
 
-@given(RULES, st.sampled_from(Strategy), st.booleans())
+@given(ROUTE_RULES, st.sampled_from(Strategy), st.booleans())
 def test_weights_touches_our_pool_only_and_doing_it_twice_changes_nothing(
     rules: list[dict[str, Any]], strategy: Strategy, locked: bool
 ) -> None:

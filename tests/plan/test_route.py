@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from aioctl.api import kinds
 from aioctl.api.equality import equal
-from aioctl.plan.migration import Decision, Reason, State, weights
+from aioctl.plan.migration import Decision, Reason, State
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import PlanError, Strategy
 from aioctl.plan.route import rewrite_default_refs, route
 from aioctl.plan.route_defaults import defaulted
+from aioctl.plan.weights import weights
 from tests.plan.router_world import EXTERNAL, MANAGED, NS, SVC, RouterWorld
 from tests.support.default_route import default_route_spec
 from tests.support.shared_data import documents
