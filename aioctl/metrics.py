@@ -143,13 +143,13 @@ class Metrics:
             registry=r,
         )
         self.webhook_waiting = Gauge(
-            "aioctl_webhook_waiting", "Webhook calls that wait in line for their body to be read.", registry=r
+            "aioctl_webhook_waiting", "Webhook calls that wait in line until their body fits into memory.", registry=r
         )
         self.webhook_bytes = Gauge(
             "aioctl_webhook_bytes_in_flight", "Bytes of the bodies being worked on.", registry=r
         )
         self.connections_failed = Counter(
-            "aioctl_webhook_connections_failed", "Connections that came to nothing.", ["cause"], registry=r
+            "aioctl_webhook_connections_failed", "Connections and calls that came to nothing.", ["cause"], registry=r
         )
 
         self.services = Gauge(
@@ -229,7 +229,7 @@ class Metrics:
             self.services_by_reason.labels(reason.value)
         for version in ("v1", "v1alpha2"):
             self.pools_created.labels(version)
-        for cause in ("handshake", "header"):
+        for cause in ("handshake", "header", "body", "answer", "malformed", "idle", "refused"):
             self.connections_failed.labels(cause)
         for cause in ("full", "refused", "failed"):
             self.events_dropped.labels(cause)

@@ -216,6 +216,21 @@ class WebhookMetrics:
     def header_timed_out(self) -> None:
         self._m.connections_failed.labels("header").inc()
 
+    def body_late(self) -> None:
+        self._m.connections_failed.labels("body").inc()
+
+    def answer_timed_out(self) -> None:
+        self._m.connections_failed.labels("answer").inc()
+
+    def request_malformed(self) -> None:
+        self._m.connections_failed.labels("malformed").inc()
+
+    def connection_evicted(self) -> None:
+        self._m.connections_failed.labels("idle").inc()
+
+    def connection_refused(self) -> None:
+        self._m.connections_failed.labels("refused").inc()
+
     def call_started(self, path: str) -> None:
         if path == CONVERT:
             self._m.conversions_in_flight.inc()

@@ -60,6 +60,10 @@ class AdmissionHandler:
     def body_limit(self) -> int:
         return BODY_BOUND - 1
 
+    @property
+    def line(self) -> str:
+        return "admission"
+
     def too_large(self, size: int) -> Answer:
         status = {
             "metadata": {},

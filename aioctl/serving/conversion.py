@@ -76,6 +76,10 @@ class ConversionHandler:
     def body_limit(self) -> int:
         return self._body_limit
 
+    @property
+    def line(self) -> str:
+        return "conversion"
+
     def too_large(self, size: int) -> Answer:
         text = (
             f"the ConversionReview has {size} bytes and the limit is {self._body_limit}; "

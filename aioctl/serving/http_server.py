@@ -1,27 +1,29 @@
 """An HTTP server on the running loop with the deadlines and bounds that aiohttp's own server lacks.
 
 aiohttp parses and answers; this module decides who gets in and for how long. It accepts connections in small batches (a
-burst of 700 must not be one stretch of the loop), gives a handshake slot only to clients that have begun to talk, cuts
-off half a header after its deadline, bounds connections, and on stop serves what has already come in before it closes.
-What is answered is the handler's business.
+burst of 700 must not be one stretch of the loop), begins a TLS handshake only with a whole ClientHello, closes the longest
+idle connection for a new one when it is full, and on stop serves what has already come in before it closes. What a
+connection does with its time is `connection`'s business, who has to go is `room`'s, what is answered is the handler's.
 """
 
 import asyncio
-import logging
 import math
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import anyio
 import structlog
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 from anyio.abc import TaskGroup, TaskStatus
 
-from aioctl.serving.limits import Limits
+from aioctl.serving import hello
+from aioctl.serving.connection import Connection, ConnectionObserver, NoConnectionObserver, readable
+from aioctl.serving.limits import KIB, Limits
+from aioctl.serving.room import FairPlaces, Guest, Room
+from aioctl.serving.tls import GOODBYE, TlsProtocol
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -30,20 +32,13 @@ _NO_DESCRIPTORS_PAUSE: Final = 0.1
 """Seconds. Out of file descriptors: only others can free some."""
 _COMPLAINT_PAUSE: Final = 60.0
 """Seconds between two lines in the log about that."""
-_LINGER: Final = 5.0
-"""Seconds for which the rest of a refused body is read and dropped, so that the client can read the answer."""
-_TLS_CLOSE: Final = 2.0
-"""Seconds for the client's part of closing TLS."""
+_HELLO_READ: Final = 4 * KIB
 _LOST_CHECK: Final = 0.01
 _FAREWELL: Final = 1.0
 """Seconds (at most half of the drain) in which a stopping server still answers what comes over open connections, and closes
 each with its answer. Go's client does not repeat a POST that it sent just when an idle connection was closed."""
 
 log = structlog.get_logger(__name__)
-_no_access_log = logging.getLogger("aioctl.no-access-log")
-_no_access_log.setLevel(
-    logging.CRITICAL
-)  # metrics count the calls; a line for each would be the loudest log there is
 
 
 class TlsSource(Protocol):
@@ -53,95 +48,6 @@ class TlsSource(Protocol):
     def context(self) -> ssl.SSLContext | None: ...
 
     async def wait_loaded(self) -> None: ...
-
-
-class ConnectionObserver(Protocol):
-    """Hooks for the metrics of connections."""
-
-    def handshake_failed(self) -> None: ...
-
-    def header_timed_out(self) -> None: ...
-
-
-class NoConnectionObserver:
-    def handshake_failed(self) -> None:
-        pass
-
-    def header_timed_out(self) -> None:
-        pass
-
-
-class Connection(RequestHandler):
-    """aiohttp's connection with a deadline for headers.
-
-    The deadline runs from the opening for the first request and from the first byte for the others; while a request is
-    being answered it is off, and between requests aiohttp's own idle timer runs.
-    """
-
-    __slots__ = ("_answering", "_deadline", "_handler_of_loss", "_limit", "_on_timeout", "lost")
-
-    def __init__(
-        self,
-        manager: web.Server,
-        *,
-        limits: Limits,
-        on_lost: Callable[[], None],
-        on_timeout: Callable[[], None],
-    ) -> None:
-        super().__init__(
-            manager,
-            loop=asyncio.get_running_loop(),
-            keepalive_timeout=limits.idle,
-            access_log=_no_access_log,
-            lingering_time=_LINGER,
-            auto_decompress=False,
-        )
-        self._limit = limits.header
-        self._handler_of_loss = on_lost
-        self._on_timeout = on_timeout
-        self._deadline: asyncio.TimerHandle | None = None
-        self._answering = False
-        self.lost = anyio.Event()
-        """Set as soon as the connection is gone."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self._arm()
-
-    def data_received(self, data: bytes) -> None:
-        if not self._answering and self._deadline is None:
-            self._arm()
-        super().data_received(data)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self._disarm()
-        self.lost.set()
-        super().connection_lost(exc)
-        self._handler_of_loss()
-
-    def begin(self) -> None:
-        """A header is complete and being answered."""
-        self._answering = True
-        self._disarm()
-
-    def end(self) -> None:
-        self._answering = False
-
-    def _arm(self) -> None:
-        self._deadline = asyncio.get_running_loop().call_later(self._limit, self._cut_off)
-
-    def _disarm(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def _cut_off(self) -> None:
-        self._deadline = None
-        self._on_timeout()
-        transport = self.transport
-        self.force_close()
-        if transport is not None:
-            transport.abort()  # a polite TLS goodbye would wait for a client that does not talk
 
 
 class ListenError(Exception):
@@ -167,8 +73,11 @@ class HttpServer:
         self._limits = limits
         self._tls = tls
         self._observer: ConnectionObserver = observer or NoConnectionObserver()
-        self._handshakes = anyio.Semaphore(limits.handshakes)
-        self._room = anyio.Semaphore(limits.connections)
+        self._handshakes = FairPlaces(limits.handshakes)
+        self._room = Room(
+            limits, evicted=self._observer.connection_evicted, refused=self._observer.connection_refused
+        )
+        self._guests: dict[Connection, Guest] = {}
         self.port = 0
         """The port in use, once it is bound."""
         self.serving = False
@@ -181,7 +90,7 @@ class HttpServer:
     @property
     def connections(self) -> int:
         """Open connections, those in their handshake included."""
-        return self._limits.connections - self._room.value
+        return self._room.count
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serves until cancelled, then drains. Raises ListenError when the address cannot be bound.
@@ -220,22 +129,35 @@ class HttpServer:
         finally:
             connection.end()
 
+    def lost(self, connection: Connection) -> None:
+        self._room.leave(self._guests.pop(connection))
+
+    def working(self, connection: Connection) -> None:
+        guest = self._guests.get(connection)
+        if guest is not None:  # else lost meanwhile
+            self._room.busy(guest)
+
+    def resting(self, connection: Connection, *, served: bool) -> None:
+        guest = self._guests.get(connection)
+        if guest is not None:
+            self._room.idle(guest, served=served)
+
     async def _accept(self, listener: socket.socket, server: web.Server, openings: TaskGroup) -> None:
         while True:
             await anyio.wait_readable(listener)
             for _ in range(_ACCEPT_BATCH):
-                await self._room.acquire()
+                await self._room.wait()
                 try:
-                    accepted, _ = listener.accept()
+                    accepted, address = listener.accept()
                 except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                    self._room.release()
                     break
                 except OSError as error:
-                    self._room.release()
                     self._complain(error)
                     await anyio.sleep(_NO_DESCRIPTORS_PAUSE)
                     break
-                openings.start_soon(self._open, accepted, server)
+                opening = self._enter(accepted, address[0])
+                if opening is not None:
+                    openings.start_soon(self._open, opening, server)
 
     def _complain(self, error: OSError) -> None:
         """Out of file descriptors or memory: said now and then, as it may last and come back with every attempt."""
@@ -246,74 +168,105 @@ class HttpServer:
 
     def _accept_rest(self, listener: socket.socket, server: web.Server, openings: TaskGroup) -> None:
         """What the kernel has completed belongs to us: closing the listener would reset it."""
-        with suppress(OSError, anyio.WouldBlock):
-            while True:
-                self._room.acquire_nowait()
-                try:
-                    accepted, _ = listener.accept()
-                except OSError:
-                    self._room.release()
-                    raise
-                openings.start_soon(self._open_at_once, accepted, server)
+        with suppress(OSError):
+            while self._room.count < self._limits.connections:
+                accepted, address = listener.accept()
+                opening = self._enter(accepted, address[0])
+                if opening is not None:
+                    openings.start_soon(self._open_at_once, opening, server)
         listener.close()
 
-    async def _open(self, accepted: socket.socket, server: web.Server) -> None:
-        """Wait for the first byte, then for a handshake slot. Only the handshake itself outlives a stop."""
+    def _enter(self, accepted: socket.socket, peer: str) -> "_Opening | None":
         accepted.setblocking(False)
+        opening = _Opening(accepted, peer)
+        if self._room.enter(opening.guest):
+            return opening
+        accepted.close()
+        return None
+
+    async def _open(self, opening: "_Opening", server: web.Server) -> None:
+        """Reads a whole ClientHello, then waits for a place. Only the handshake itself outlives a stop."""
         context = self._tls.context if self._tls is not None else None
         if context is None:
-            await self._adopt(accepted, None, server)
+            await self._adopt(opening, None, b"", server)
             return
         try:
-            with anyio.fail_after(self._limits.handshake):
-                await anyio.wait_readable(accepted)
-                await self._handshakes.acquire()
-        except BaseException as error:
-            accepted.close()
-            self._room.release()
-            if not isinstance(error, TimeoutError):
-                raise
-            self._observer.handshake_failed()
+            with anyio.fail_after(self._limits.handshake), opening.scope:
+                said = await _whole_hello(opening.socket)
+                self._room.busy(opening.guest)
+                await self._handshakes.acquire(opening.guest.peer)
+        except (OSError, hello.NotTls):  # time-outs and resets alike
+            self._give_up(opening)
             return
-        try:
-            await self._adopt(accepted, context, server)
-        finally:
-            self._handshakes.release()
+        except BaseException:
+            self._give_up(opening, failed=False)
+            raise
+        if opening.scope.cancelled_caught:  # it gave way
+            self._give_up(opening)
+            return
+        await self._adopt(opening, context, said, server, placed=True)
 
-    async def _open_at_once(self, accepted: socket.socket, server: web.Server) -> None:
-        accepted.setblocking(False)
-        await self._adopt(accepted, self._tls.context if self._tls is not None else None, server)
+    async def _open_at_once(self, opening: "_Opening", server: web.Server) -> None:
+        await self._adopt(opening, self._tls.context if self._tls is not None else None, b"", server)
+
+    def _give_up(self, opening: "_Opening", *, failed: bool = True) -> None:
+        opening.socket.close()
+        self._room.leave(opening.guest)
+        if failed:
+            self._observer.handshake_failed()
 
     async def _adopt(
-        self, accepted: socket.socket, context: ssl.SSLContext | None, server: web.Server
+        self,
+        opening: "_Opening",
+        context: ssl.SSLContext | None,
+        said: bytes,
+        server: web.Server,
+        *,
+        placed: bool = False,
     ) -> None:
-        """Make a connection of the socket, TLS handshake included; from then on it releases its room itself."""
+        """Makes a connection of the socket, TLS handshake included; from then on it leaves the room by itself.
 
-        def factory() -> Connection:
-            return Connection(
-                server,
-                limits=self._limits,
-                on_lost=self._room.release,
-                on_timeout=self._observer.header_timed_out,
-            )
-
-        options: dict[str, Any] = {}
-        if context is not None:
-            options = {
-                "ssl": context,
-                "ssl_handshake_timeout": self._limits.handshake,
-                "ssl_shutdown_timeout": _TLS_CLOSE,
-            }
-        opened = False
+        `placed`: a place for the handshake is held. It is given back when the server's part of it is computed: the place
+        is for the CPU, and a client that says no more then holds up nobody.
+        """
+        connection = Connection(
+            server, self, peer=opening.guest.peer, limits=self._limits, observer=self._observer
+        )
+        self._guests[connection] = opening.guest
+        opening.adopted = connection
         with anyio.CancelScope(shield=True, deadline=self._end_by) as scope:
             self._adopting.add(scope)
             with suppress(OSError):  # TLS errors, resets and time-outs alike
-                await asyncio.get_running_loop().connect_accepted_socket(factory, accepted, **options)
-                opened = True
+                try:
+                    tls = await self._begin(opening.socket, connection, context, said)
+                finally:
+                    if placed:
+                        self._handshakes.release()
+                if tls is not None:
+                    self._room.idle(opening.guest)
+                    opening.cut = tls.cut
+                    await tls.opened
+                    connection.unsent = tls.unsent
         self._adopting.discard(scope)
-        if not opened:
-            self._room.release()
+        if connection.wire is None and connection in self._guests:  # never opened, rather than lost since
+            del self._guests[connection]
+            if opening.cut is not None:
+                opening.cut()
+            self._room.leave(opening.guest)
             self._observer.handshake_failed()
+        opening.cut = None
+
+    async def _begin(
+        self, accepted: socket.socket, connection: Connection, context: ssl.SSLContext | None, said: bytes
+    ) -> TlsProtocol | None:
+        """Hands the socket to the loop; over TLS returns when the server's first flight is on its way."""
+        loop = asyncio.get_running_loop()
+        if context is None:
+            await loop.connect_accepted_socket(lambda: connection, accepted)
+            return None
+        tls = TlsProtocol(connection, context, said, handshake=self._limits.handshake)
+        await loop.connect_accepted_socket(lambda: tls, accepted)
+        return tls
 
     def _begin_to_drain(self) -> None:
         self.serving, self.draining = False, True
@@ -337,9 +290,45 @@ class HttpServer:
 
     async def _all_lost(self) -> None:
         """Goodbyes over TLS take a moment; a loop that ends before leaves their sockets open."""
-        with anyio.move_on_after(_TLS_CLOSE):
+        with anyio.move_on_after(GOODBYE):
             while self.connections:  # noqa: ASYNC110  connections are lost in callbacks
                 await anyio.sleep(_LOST_CHECK)
+
+
+class _Opening:
+    """An accepted socket on its way to a connection, and how it gives way meanwhile."""
+
+    def __init__(self, accepted: socket.socket, peer: str) -> None:
+        self.socket = accepted
+        self.guest = Guest(peer, self._give_way)
+        self.scope = anyio.CancelScope()
+        """Around the wait for the hello and for a place."""
+        self.cut: Callable[[], None] | None = None
+        """Ends a handshake."""
+        self.adopted: Connection | None = None
+
+    def _give_way(self) -> bool:
+        if self.adopted is not None and self.cut is None:
+            return self.adopted.give_way()
+        if self.socket.fileno() >= 0 and readable(self.socket.fileno()):
+            return False
+        if self.cut is not None:
+            self.cut()
+        else:
+            self.scope.cancel()
+        return True
+
+
+async def _whole_hello(accepted: socket.socket) -> bytes:
+    """The first bytes of a client, its whole ClientHello among them. Raises NotTls or OSError."""
+    loop = asyncio.get_running_loop()
+    said = b""
+    while hello.missing(said):
+        some = await loop.sock_recv(accepted, _HELLO_READ)
+        if not some:
+            raise ConnectionResetError
+        said += some
+    return said
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -15,11 +15,16 @@ class Limits:
     """Durations in seconds, sizes in bytes."""
 
     handshake: float = 10.0
-    """From the first byte of a TLS handshake to its end: what the API server gives it."""
+    """From the opening of a connection to its place for the handshake, and from there to the end of it: what the API server
+    gives it."""
     header: float = 10.0
     """From the first byte of a request (of a new connection: from its opening) to the end of its header."""
     body: float = 30.0
-    """From the end of the header, or the end of the wait in line, to the end of the body: the API server gives up then."""
+    """From the end of the header to the end of the body, waits in line not counted: the API server gives up then."""
+    body_grace: float = 2.0
+    """For a body to begin; from then on it has to keep the pace."""
+    body_pace: int = 64 * KIB
+    """Bytes a second, on average, that a body has to come with: an API server is never so slow, in one cluster."""
     answer: float = 30.0
     """From the first byte of a large answer to its last. Whoever reads no faster has given up, or is gone without a word, and
     would hold its share of the bytes in flight for as long as TCP hopes."""
@@ -31,20 +36,27 @@ class Limits:
     """What calls in flight get when the server stops."""
 
     connections: int = 2500
-    """More than may wait in line. Each costs up to 0.3 MB, most of it asyncio's TLS read buffer."""
+    """More than may wait in line. The longest idle one is closed for one more."""
+    connections_per_peer: int = 2000
+    """From one address: as many as may wait in line, for all calls of an API server may come from one. The rest is for others."""
     handshakes: int = 32
-    """At once. Each costs about 0.45 ms of CPU, and all of them may fall into one turn of the loop: at a burst of 700 the
-    loop's longest stretch was 12 ms with 16, 15 ms with 32, 54 ms with 64, and none of them was slower than the others."""
+    """Computed at once; a place is for the server's first flight only, and nobody holds one while the client is to act. Each
+    costs about 0.45 ms of CPU, and all of them may fall into one turn of the loop: at a burst of 700 the loop's longest
+    stretch was 12 ms with 16, 15 ms with 32, 54 ms with 64, and none of them was slower than the others."""
     backlog: int = 4096
     """The kernel's queue; a connection that does not fit comes back a second later (design section 5)."""
 
     waiting: int = 2000
     """Calls in line; one more is refused."""
-    waiting_bytes: int = 2048 * MIB
-    """Announced bytes in line; more are refused."""
+    free_body: int = 64 * KIB
+    """Up to here a body is read before it takes its place in line: so much any of the connections may keep."""
     small_body: int = MIB
     """Up to here a body is small. Small and large bodies have lines of their own: a list must not hold up single objects."""
     small_bytes: int = 32 * MIB
-    """Small bodies in flight, taken together."""
+    """Small bodies in flight, taken together, and what they became."""
     large_bytes: int = 64 * MIB
-    """Large bodies in flight, taken together; a single one beyond that goes alone."""
+    """Large bodies in flight, taken together, and what they became; a single one may go beyond that."""
+    small_silence: float = 0.5
+    """After so much silence amid a small body it gives way, if others wait for its memory."""
+    large_silence: float = 2.0
+    """The same of a large one."""

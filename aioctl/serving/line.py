@@ -1,13 +1,18 @@
-"""The line in which calls wait until their bodies fit into memory.
+"""The line in which calls wait until there is memory for them, charged by the bytes that have come.
 
-Two lanes, for small and for large bodies, each first come, first served. A call is refused at once when too many calls
-or announced bytes wait already, and later when its wait gets too long; it is never let in beyond the bound, except that
-a body larger than its whole lane goes alone.
+What a client announces costs nothing and gives nothing. A small body is read first and waits whole: its bytes are those that
+any connection may keep. A larger one takes its share bite by bite; when there is no more to take, its reading pauses. Two
+lanes, for small and for large bodies, each first come, first served, so that a list does not hold up single objects.
+
+Nobody waits for ever. If all who hold bytes wait for more, the first of them may go beyond the bound: one at a time, so the
+bound is the lane and one body. While somebody waits, a body whose client is silent gives way. A call is refused at once when
+too many wait already, and later when its wait gets too long.
 """
 
+import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 
@@ -18,30 +23,145 @@ class Refused(Exception):
     """The call is not served now; the text is for the caller."""
 
 
-class _Lane:
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.taken = 0
-        self.waiters: deque[tuple[int, anyio.Event]] = deque()
+class BodyLate(Exception):
+    """The body did not come in time."""
 
-    def fits(self, size: int) -> bool:
+    gave_way = False
+
+
+class GaveWay(BodyLate):
+    """The client was silent while others waited for the memory that its body held."""
+
+    gave_way = True
+
+
+class Share:
+    """What one call holds of its lane."""
+
+    def __init__(self, lane: "_Lane") -> None:
+        self._lane = lane
+        self.held = 0
+        self.waiting = False
+        self.silent_since: float | None = None
+        """Loop time since which its client is silent; None while it is not listened to."""
+        self._listening: anyio.CancelScope | None = None
+        self._given_way = False
+
+    async def take(self, size: int) -> None:
+        """Holds `size` more bytes; waits for them in line if need be. Raises Refused."""
+        await self._lane.take(self, size)
+
+    @contextmanager
+    def listening(self, until: float) -> Iterator[None]:
+        """Around the wait for the client's next bytes, which ends at this loop time. Raises BodyLate or GaveWay."""
+        with anyio.CancelScope(deadline=until) as scope:
+            self._listening, self.silent_since = scope, anyio.current_time()
+            try:
+                yield
+            finally:
+                self._listening = self.silent_since = None
+        if scope.cancelled_caught:
+            raise GaveWay if self._given_way else BodyLate
+
+    def give_way(self) -> None:
+        if self._listening is not None:
+            self._given_way = True
+            self._listening.cancel()
+
+
+class _Lane:
+    def __init__(self, capacity: int, patience: float, line: "Line") -> None:
+        self.capacity = capacity
+        self.patience = patience
+        self.taken = 0
+        self.waiters: deque[tuple[int, Share, anyio.Event]] = deque()
+        self._holders: dict[Share, None] = {}
+        self._beyond: Share | None = None
+        """The one that may go beyond the capacity."""
+        self._pressing: asyncio.TimerHandle | None = None
+        self._line = line
+
+    async def take(self, share: Share, size: int) -> None:
+        if share is self._beyond or (not self.waiters and self._fits(size)):
+            self._give(share, size)
+        else:
+            await self._wait(share, size)
+        self._line.report()
+
+    def release(self, share: Share) -> None:
+        self.taken -= share.held
+        share.held = 0
+        self._holders.pop(share, None)
+        if self._beyond is share:
+            self._beyond = None
+        self._let_in()
+        self._line.report()
+
+    async def _wait(self, share: Share, size: int) -> None:
+        limits = self._line.limits
+        if self._line.waiting >= limits.waiting:
+            raise Refused(f"{self._line.waiting} calls are waiting already; try again later")
+        entry = (size, share, anyio.Event())
+        self.waiters.append(entry)
+        share.waiting = True
+        self._let_in()
+        self._line.report()
+        try:
+            with anyio.fail_after(limits.line):
+                await entry[2].wait()
+        except BaseException as error:
+            if not entry[
+                2
+            ].is_set():  # else let in and cancelled in the same moment: held, and released with the rest
+                self.waiters.remove(entry)
+                share.waiting = False
+                self._let_in()
+            if isinstance(error, TimeoutError):
+                raise Refused(f"waited {limits.line:g} s for other calls; try again later") from error
+            raise
+
+    def _fits(self, size: int) -> bool:
         return self.taken == 0 or self.taken + size <= self.capacity
 
-    def let_in(self) -> None:
-        while self.waiters and self.fits(self.waiters[0][0]):
-            size, event = self.waiters.popleft()
-            self.taken += size
+    def _give(self, share: Share, size: int) -> None:
+        self.taken += size
+        share.held += size
+        self._holders[share] = None
+
+    def _let_in(self) -> None:
+        while self.waiters:
+            size, share, event = self.waiters[0]
+            if not self._fits(size):
+                if self._beyond is not None or not all(holder.waiting for holder in self._holders):
+                    break
+                self._beyond = share
+            self.waiters.popleft()
+            share.waiting = False
+            self._give(share, size)
             event.set()
+        if self.waiters and self._pressing is None:
+            self._pressing = asyncio.get_running_loop().call_later(self.patience, self._press)
+
+    def _press(self) -> None:
+        """Somebody waits: those who are silent give way."""
+        self._pressing = None
+        if not self.waiters:
+            return
+        before = anyio.current_time() - self.patience
+        for share in self._holders:
+            if share.silent_since is not None and share.silent_since <= before:
+                share.give_way()
+        self._pressing = asyncio.get_running_loop().call_later(self.patience, self._press)
 
 
 class Line:
-    """Bounds the bytes of the bodies in flight. `changed` is told the calls in line and the bytes in flight."""
+    """Bounds the bytes of the bodies in flight. `changed` is called when `waiting` or `bytes_in_flight` has changed."""
 
-    def __init__(self, limits: Limits, changed: Callable[[int, int], None]) -> None:
-        self._limits = limits
-        self._changed = changed
-        self._small = _Lane(limits.small_bytes)
-        self._large = _Lane(limits.large_bytes)
+    def __init__(self, limits: Limits, changed: Callable[[], None]) -> None:
+        self.limits = limits
+        self.report = changed
+        self._small = _Lane(limits.small_bytes, limits.small_silence, self)
+        self._large = _Lane(limits.large_bytes, limits.large_silence, self)
 
     @property
     def waiting(self) -> int:
@@ -52,48 +172,12 @@ class Line:
     def bytes_in_flight(self) -> int:
         return self._small.taken + self._large.taken
 
-    @property
-    def bytes_waiting(self) -> int:
-        return sum(size for lane in (self._small, self._large) for size, _ in lane.waiters)
-
     @asynccontextmanager
-    async def admit(self, size: int) -> AsyncIterator[None]:
-        """Holds `size` bytes of the budget while inside. Raises Refused."""
-        lane = self._small if size <= self._limits.small_body else self._large
-        if not lane.waiters and lane.fits(size):
-            lane.taken += size
-        else:
-            await self._wait(lane, size)
-        self._report()
+    async def share(self, size: int) -> AsyncIterator[Share]:
+        """A share for a body of at most `size` bytes, which holds nothing yet; what it has taken is given back at the end."""
+        lane = self._small if size <= self.limits.small_body else self._large
+        share = Share(lane)
         try:
-            yield
+            yield share
         finally:
-            lane.taken -= size
-            lane.let_in()
-            self._report()
-
-    async def _wait(self, lane: _Lane, size: int) -> None:
-        limits = self._limits
-        if self.waiting >= limits.waiting:
-            raise Refused(f"{self.waiting} calls are waiting already; try again later")
-        if self.bytes_waiting + size > limits.waiting_bytes:
-            raise Refused(f"calls with {self.bytes_waiting} bytes are waiting already; try again later")
-        entry = (size, anyio.Event())
-        lane.waiters.append(entry)
-        self._report()
-        try:
-            with anyio.fail_after(limits.line):
-                await entry[1].wait()
-        except BaseException as error:
-            if entry[1].is_set():  # let in and cancelled in the same moment
-                lane.taken -= size
-            else:
-                lane.waiters.remove(entry)
-            lane.let_in()
-            self._report()
-            if isinstance(error, TimeoutError):
-                raise Refused(f"waited {limits.line:g} s for other calls; try again later") from error
-            raise
-
-    def _report(self) -> None:
-        self._changed(self.waiting, self.bytes_in_flight)
+            lane.release(share)

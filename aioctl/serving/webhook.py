@@ -1,12 +1,12 @@
 """The HTTPS server of the webhooks: which path, how large, in which order, and how the answer leaves.
 
-A call passes four gates: its path, its announced size, the line (bytes in flight are bounded), and the deadline for its
-body. The handler then turns bytes into an `Answer` whose pieces are written while they are made, each batch in a turn of
+A call passes four gates: its path, its announced size, the pace at which its body has to come, and the line (bytes in
+flight are bounded). The handler then turns bytes into an `Answer` whose pieces are written while they are made, each batch in a turn of
 the turnstile, so that an answer of 100 MB neither stops the loop nor exists twice; a large one has a deadline too. What
 the bytes mean is not known here.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,16 +17,24 @@ from aiohttp import web
 from anyio.abc import TaskStatus
 from structlog.contextvars import bound_contextvars
 
-from aioctl.serving.http_server import ConnectionObserver, HttpServer, TlsSource
+from aioctl.serving.body import BodyReading
+from aioctl.serving.connection import ConnectionObserver, NoConnectionObserver
+from aioctl.serving.http_server import HttpServer, TlsSource
 from aioctl.serving.limits import KIB, Limits
-from aioctl.serving.line import Line, Refused
+from aioctl.serving.line import BodyLate, Line, Refused, Share
 
 _BATCH: Final = 128 * KIB
 """Bytes written in one turn: about 0.1 ms of encryption."""
 _RETRY_AFTER: Final = "1"
+_CLOSE: Final = {"Connection": "close"}
+"""Whoever did not send its body in time gets no second place for it."""
 _TEXT: Final = "text/plain; charset=utf-8"
 
 Piece = bytes | bytearray | memoryview
+
+
+async def _nothing(_size: int) -> None:
+    pass
 
 
 @dataclass(slots=True)
@@ -38,6 +46,8 @@ class Call:
     started: float
     """Loop time at which the header was complete: waiting in line counts as latency."""
     body: bytes | bytearray
+    charge: Callable[[int], Awaitable[None]] = _nothing
+    """Waits until the bytes that the body is about to become fit into memory too. Raises line.Refused."""
 
     def take(self) -> bytes | bytearray:
         """The body; it is not kept here."""
@@ -79,6 +89,11 @@ class Handler(Protocol):
         """The largest body, in bytes, that is read at all."""
         ...
 
+    @property
+    def line(self) -> str:
+        """Handlers with the same word share a line and its memory; the others' calls cannot hold theirs up."""
+        ...
+
     def too_large(self, size: int) -> Answer:
         """For a body of `size` bytes, which is beyond the limit and will not be read."""
         ...
@@ -97,14 +112,12 @@ class WebhookObserver(ConnectionObserver, Protocol):
 
     def line_changed(self, waiting: int, bytes_in_flight: int) -> None: ...
 
+    def body_late(self) -> None:
+        """A body did not come, or too slowly."""
+        ...
 
-class NoWebhookObserver:
-    def handshake_failed(self) -> None:
-        pass
 
-    def header_timed_out(self) -> None:
-        pass
-
+class NoWebhookObserver(NoConnectionObserver):
     def call_started(self, path: str) -> None:
         pass
 
@@ -112,6 +125,9 @@ class NoWebhookObserver:
         pass
 
     def line_changed(self, waiting: int, bytes_in_flight: int) -> None:
+        pass
+
+    def body_late(self) -> None:
         pass
 
 
@@ -133,7 +149,7 @@ class WebhookServer:
         self._limits = limits
         self._turnstile = turnstile
         self._observer: WebhookObserver = observer or NoWebhookObserver()
-        self._line = Line(limits, self._observer.line_changed)
+        self._lines = {handler.line: Line(limits, self._report) for handler in handlers.values()}
         self._server = HttpServer(host, port, self._handle, limits=limits, tls=tls, observer=self._observer)
 
     @property
@@ -152,6 +168,12 @@ class WebhookServer:
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serves until cancelled, then lets calls in flight end. See `HttpServer.run`."""
         await self._server.run(task_status=task_status)
+
+    def _report(self) -> None:
+        lines = self._lines.values()
+        self._observer.line_changed(
+            sum(line.waiting for line in lines), sum(line.bytes_in_flight for line in lines)
+        )
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         handler = self._handlers.get(request.path)  # without the query: the API server adds ?timeout=30s
@@ -185,27 +207,30 @@ class WebhookServer:
         if size > limit:
             return await self._send(request, handler.too_large(size))
         try:
-            async with self._line.admit(size):
-                return await self._read_and_answer(request, handler, started, size)
+            async with self._lines[handler.line].share(size) as share:
+                return await self._read_and_answer(request, handler, share, started, size)
         except Refused as error:
             refusal = Answer.text(HTTPStatus.TOO_MANY_REQUESTS, str(error))
             return await self._send(request, refusal, {"Retry-After": _RETRY_AFTER})
 
     async def _read_and_answer(
-        self, request: web.BaseRequest, handler: Handler, started: float, size: int
+        self, request: web.BaseRequest, handler: Handler, share: Share, started: float, size: int
     ) -> web.StreamResponse:
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
+        reading = BodyReading(request, share, self._limits, size)
         try:
-            with anyio.fail_after(self._limits.body):
-                body = await _read(request, size)
-        except TimeoutError:
-            text = f"the body did not arrive within {self._limits.body:g} s"
-            return await self._send(request, Answer.text(HTTPStatus.REQUEST_TIMEOUT, text))
+            body = await reading.whole()
+        except BodyLate as late:
+            self._observer.body_late()
+            return await self._send(
+                request, Answer.text(HTTPStatus.REQUEST_TIMEOUT, reading.explain(late)), _CLOSE
+            )
+        del reading
         if body is None:
             return await self._send(request, handler.too_large(size + 1))
-        call = Call(request.path, request.headers.get("Content-Type", ""), started, body)
+        call = Call(request.path, request.headers.get("Content-Type", ""), started, body, share.take)
         del body
         return await self._send(request, await handler.answer(call))
 
@@ -260,21 +285,3 @@ def _batch(pieces: Iterable[Piece]) -> bytes:
         if size >= _BATCH:
             break
     return b"".join(batch)
-
-
-async def _read(request: web.BaseRequest, size: int) -> bytes | bytearray | None:
-    """The body, at most `size` bytes; None if there are more. Kept once: chunks go straight into their place."""
-    if request.content_length is None:
-        chunks = bytearray()
-        while not request.content.at_eof():
-            chunks += await request.content.readany()
-            if len(chunks) > size:
-                return None
-        return chunks
-    body = bytearray(size)
-    filled = 0
-    while not request.content.at_eof():
-        chunk = await request.content.readany()
-        body[filled : filled + len(chunk)] = chunk
-        filled += len(chunk)
-    return body

@@ -123,6 +123,10 @@ class _Counting:
     def body_limit(self) -> int:
         return self._handler.body_limit
 
+    @property
+    def line(self) -> str:
+        return self._handler.line
+
     def too_large(self, size: int) -> HookAnswer:
         return self._handler.too_large(size)
 

@@ -126,6 +126,7 @@ async def test_the_next_leaf_is_served_while_a_bundle_is_still_being_written() -
 
 class Hello:
     body_limit = 100
+    line = "hello"
 
     def too_large(self, size: int) -> Answer:
         return Answer.text(413, "")

@@ -83,6 +83,8 @@ class FreePass:
 class Echo:
     """Answers with the body, as soon as the gate is open."""
 
+    line = "echo"
+
     def __init__(self, body_limit: int = 1024 * 1024, *, is_open: bool = True) -> None:
         self.body_limit = body_limit
         self.gate = anyio.Event()
@@ -107,6 +109,11 @@ class Recorder(NoWebhookObserver):
         self.calls: list[tuple[str, int, int]] = []
         self.handshakes_failed = 0
         self.headers_timed_out = 0
+        self.answers_timed_out = 0
+        self.malformed = 0
+        self.evicted = 0
+        self.refused = 0
+        self.bodies_late = 0
         self.waiting = 0
         self.in_flight = 0
 
@@ -115,6 +122,21 @@ class Recorder(NoWebhookObserver):
 
     def header_timed_out(self) -> None:
         self.headers_timed_out += 1
+
+    def answer_timed_out(self) -> None:
+        self.answers_timed_out += 1
+
+    def request_malformed(self) -> None:
+        self.malformed += 1
+
+    def connection_evicted(self) -> None:
+        self.evicted += 1
+
+    def connection_refused(self) -> None:
+        self.refused += 1
+
+    def body_late(self) -> None:
+        self.bodies_late += 1
 
     def call_ended(self, path: str, status: int, seconds: float, body_bytes: int) -> None:
         self.calls.append((path, status, body_bytes))
