@@ -25,8 +25,6 @@ from aioctl.api.names import CONFIG_MAP_NAME
 from aioctl.api.objects import Object
 from aioctl.controller.caches import Caches
 from aioctl.controller.manager import Controller, Knobs, Observers
-from aioctl.controller.storage_migration import migrate_storage
-from aioctl.controller.webhook_certificates import WebhookCertificates
 from aioctl.engine.clock import SYSTEM_CLOCK, Clock
 from aioctl.engine.lag import LagMonitor
 from aioctl.engine.limits import TokenBucket
@@ -63,6 +61,8 @@ from aioctl.serving.metrics_page import MetricsServer, Page
 from aioctl.serving.probes import ProbeServer, fresh_watches, self_conversion, unexpired
 from aioctl.serving.webhook import Handler, WebhookServer
 from aioctl.settings import CertMode, Settings
+from aioctl.upkeep.storage_migration import migrate_storage
+from aioctl.upkeep.webhook_certificates import WebhookCertificates
 
 log = structlog.get_logger(__name__)
 

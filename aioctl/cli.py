@@ -77,10 +77,10 @@ def demo(services: int, serve: bool, gateway_delay: float, timeout: float) -> No
     """Migrate a fleet on the embedded cluster, with live progress and a summary."""
     import anyio
 
-    from aioctl import demo as show
     from aioctl import logs
+    from aioctl.demo import command as show
+    from aioctl.demo.processes import StageError
     from aioctl.settings import LogFormat, LogLevel
-    from aioctl.stage import StageError
 
     logs.configure(LogLevel.WARNING, LogFormat.CONSOLE)
     options = show.Options(services=services, serve=serve, gateway_delay=gateway_delay, timeout=timeout)

@@ -24,9 +24,9 @@ from prometheus_client.registry import Collector
 from aioctl import __version__
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind, ObjectKey
-from aioctl.controller.storage_migration import Rewrite
 from aioctl.engine.queue import WorkQueue
 from aioctl.plan.migration import Reason, State
+from aioctl.upkeep.storage_migration import Rewrite
 
 CONTROLLER = "llminferenceservice"
 CONVERT = "/convert"

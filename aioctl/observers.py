@@ -8,14 +8,14 @@ from typing import ClassVar
 import structlog
 
 from aioctl.api.kinds import Kind, ObjectKey
-from aioctl.controller.storage_migration import Rewrite
 from aioctl.engine.clock import Clock
 from aioctl.engine.workers import Failed, Run, Terminal
 from aioctl.kube.discovery import Presence
 from aioctl.metrics import CONTROLLER, CONVERT, Metrics, served_label
+from aioctl.pki.pairs import ParsedPair
 from aioctl.plan.migration import Decision, Reason, State
 from aioctl.plan.model import Verb, Write
-from aioctl.serving.pki import ParsedPair
+from aioctl.upkeep.storage_migration import Rewrite
 
 log = structlog.get_logger(__name__)
 
@@ -163,7 +163,7 @@ class LeaseMetrics:
 
 
 class StorageMigrationMetrics:
-    """Implements controller.storage_migration.StorageMigrationObserver."""
+    """Implements upkeep.storage_migration.StorageMigrationObserver."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._m = metrics

@@ -16,9 +16,10 @@ from typing import Any
 import anyio
 import yaml
 
-from aioctl import shipped, stage
+from aioctl import shipped
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind
+from aioctl.demo import processes
 from aioctl.kube.client import Client
 from aioctl.kube.config import load_config
 from aioctl.kube.errors import AlreadyExists, NotFound
@@ -76,17 +77,17 @@ class Arena:
 
 @asynccontextmanager
 async def simulated(
-    folder: Path, ports: stage.Ports, certificates: Path, players: Players
+    folder: Path, ports: processes.Ports, certificates: Path, players: Players
 ) -> AsyncIterator[Arena]:
     """The embedded cluster as a process of its own. Raises StageError."""
     options = ["--scenario", "demo", "--history", "200000", *players.options()]
-    async with stage.cluster(folder, ports, certificates, options) as server:
+    async with processes.cluster(folder, ports, certificates, options) as server:
         yield Arena("simulated API server", folder / "kubeconfig", SimCounting(server), server)
 
 
 @asynccontextmanager
 async def real(
-    folder: Path, ports: stage.Ports, certificates: Path, players: Players
+    folder: Path, ports: processes.Ports, certificates: Path, players: Players
 ) -> AsyncIterator[Arena]:
     """A kube-apiserver and an etcd, started for this run. Raises tests.real.build.NotAvailable, StageError."""
     # Only here: nothing else of the bench needs the programs that the tests build.
@@ -107,7 +108,7 @@ async def real(
 @asynccontextmanager
 async def given(
     folder: Path,
-    ports: stage.Ports,
+    ports: processes.Ports,
     certificates: Path,
     players: Players,
     kubeconfig: Path,
@@ -127,7 +128,7 @@ async def given(
         for obj in (*seed.world(), *admission_configurations(ports.webhook_url, bundle)):
             await _ensure(client, _WORLD_KINDS[obj["kind"]], obj)
         play = [sys.executable, "-m", "tests.support.real_players", "--kubeconfig", str(kubeconfig)]
-        async with stage.process("players", [*play, *players.options()], folder):
+        async with processes.process("players", [*play, *players.options()], folder):
             yield Arena(f"API server of {kubeconfig}", kubeconfig, AuditCounting(client, None))
 
 

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from aioctl.demo.progress import quantile
 from aioctl.kube.client import Client
-from aioctl.progress import quantile
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 _AGENT = "aioctl/"

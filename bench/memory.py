@@ -13,7 +13,8 @@ from typing import Any
 import anyio
 import httpx
 
-from aioctl import logs, progress, stage
+from aioctl import logs
+from aioctl.demo import processes, progress
 from aioctl.settings import LogFormat, LogLevel
 from bench import arena, machine, report
 from bench.storm import create_fleet, until_still
@@ -41,17 +42,17 @@ def main(argv: list[str]) -> int:
 
 async def run(services: int) -> dict[str, Any]:
     """The readings, in MB. Raises StageError, and TimeoutError when the fleet does not get ready."""
-    ports = stage.Ports.free()
+    ports = processes.Ports.free()
     with tempfile.TemporaryDirectory(prefix="aioctl-bench-") as name:
         folder = Path(name)
-        certificates = stage.write_certificates(folder)
+        certificates = processes.write_certificates(folder)
         async with (
             arena.simulated(folder, ports, certificates, arena.Players()) as place,
             arena.client_for(place.kubeconfig) as client,
         ):
             settings = {"AIOCTL_POOL_CREATE_RATE": "0", "AIOCTL_POOL_STAGGER": "0"}
-            async with stage.controller(folder, ports, certificates, place.kubeconfig, settings) as pid:
-                await stage.install_presets(client)
+            async with processes.controller(folder, ports, certificates, place.kubeconfig, settings) as pid:
+                await processes.install_presets(client)
                 await until_still(place.counting)
                 idle = machine.usage(pid).rss
                 witness = Witness(services)
@@ -64,7 +65,7 @@ async def run(services: int) -> dict[str, Any]:
                     group.cancel_scope.cancel()
                 await until_still(place.counting)
                 worked = machine.usage(pid)
-            async with stage.controller(folder, ports, certificates, place.kubeconfig, settings) as pid:
+            async with processes.controller(folder, ports, certificates, place.kubeconfig, settings) as pid:
                 seen = await _until_all_seen(ports.metrics_page, services)
                 started = machine.usage(pid)
     return {

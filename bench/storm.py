@@ -20,11 +20,12 @@ from typing import Any
 import anyio
 import httpx
 
-from aioctl import logs, stage
+from aioctl import logs
 from aioctl.api import kinds
 from aioctl.api.objects import key_of, namespace_of
+from aioctl.demo import processes
+from aioctl.demo.progress import quantile as histogram_quantile
 from aioctl.kube.client import Client
-from aioctl.progress import quantile as histogram_quantile
 from aioctl.settings import LogFormat, LogLevel
 from aioctl.sim import seed
 from bench import arena, machine, report
@@ -87,15 +88,15 @@ def main(argv: list[str]) -> int:
 
 async def run(options: argparse.Namespace) -> dict[str, Any]:
     """One storm; the result is JSON. Raises StageError and NotAvailable when there is nothing to run it on."""
-    ports = stage.Ports.free()
+    ports = processes.Ports.free()
     core = max(os.sched_getaffinity(0)) if options.one_core else None
     players = arena.Players(options.gateway_delay, options.workload_delay)
     with tempfile.TemporaryDirectory(prefix="aioctl-bench-") as name:
         folder = Path(name)
-        certificates = stage.write_certificates(folder)
+        certificates = processes.write_certificates(folder)
         opened = _arena(options, folder, ports, certificates, players)
         async with opened as place, arena.client_for(place.kubeconfig) as client:
-            starting = stage.controller(
+            starting = processes.controller(
                 folder,
                 ports,
                 certificates,
@@ -107,7 +108,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
             async with starting as pid:
                 if options.first_on_core:
                     machine.put_first(pid)
-                await stage.install_presets(client)
+                await processes.install_presets(client)
                 await until_still(place.counting)
                 result = await _storm(options, place, client, pid, ports.metrics_page, folder)
         if options.keep_log:
@@ -116,7 +117,11 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _arena(
-    options: argparse.Namespace, folder: Path, ports: stage.Ports, certificates: Path, players: arena.Players
+    options: argparse.Namespace,
+    folder: Path,
+    ports: processes.Ports,
+    certificates: Path,
+    players: arena.Players,
 ) -> contextlib.AbstractAsyncContextManager[arena.Arena]:
     if options.real:
         return arena.real(folder, ports, certificates, players)
@@ -202,7 +207,7 @@ async def _readers(
         yield
         return
     command = [sys.executable, "-m", "bench.readers", "--kubeconfig", str(place.kubeconfig)]
-    async with stage.process("readers", [*command, "--at-once", str(options.readers)], folder) as child:
+    async with processes.process("readers", [*command, "--at-once", str(options.readers)], folder) as child:
         yield
         if child.stdin is not None:
             await child.stdin.aclose()

@@ -21,8 +21,8 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from aioctl import stage
 from aioctl.api.kinds import V1ALPHA2
+from aioctl.demo import processes
 from bench import arena, machine
 
 Tree = dict[str, Any]
@@ -65,14 +65,14 @@ async def measure(raw: bytes, lists: Sequence[int], *, first: bool) -> Tree:
 
     `first`: controller and clients go before everything else on their processors.
     """
-    ports = stage.Ports.free()
+    ports = processes.Ports.free()
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="aioctl-bench-") as name:
         folder = Path(name)
-        certificates = stage.write_certificates(folder)
+        certificates = processes.write_certificates(folder)
         async with (
             arena.simulated(folder, ports, certificates, arena.Players()) as place,
-            stage.controller(folder, ports, certificates, place.kubeconfig, core=cores[-1]) as pid,
+            processes.controller(folder, ports, certificates, place.kubeconfig, core=cores[-1]) as pid,
         ):
             try:
                 os.sched_setaffinity(0, set(cores[:-1]) or set(cores))

@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 from aioctl.api.kinds import ObjectKey
 from aioctl.metrics import Metrics
 from aioctl.observers import CertificateMetrics, Progress
+from aioctl.pki.pairs import ParsedPair
 from aioctl.plan.migration import Decision, Reason, State
-from aioctl.serving.pki import ParsedPair
 from tests.support.virtual_time import VirtualClock, virtual_time
 
 GATEWAYS = ("a/one", "a/two", "b/one")

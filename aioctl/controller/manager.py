@@ -36,8 +36,8 @@ from aioctl.kube.discovery import Discovery, DiscoveryObserver, Presence
 from aioctl.kube.events import EventRecorder, EventsObserver
 from aioctl.kube.expectations import Expectations
 from aioctl.kube.reflector import Reflector, ReflectorObserver
+from aioctl.pki import pairs
 from aioctl.plan.model import Policy
-from aioctl.serving import pki
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Controller:
     observers: Observers
     clock: Clock
     turnstile: Turnstile
-    service_key: pki.KeyType = "ec"
+    service_key: pairs.KeyType = "ec"
     instance: str = ""
     caches: Caches = field(init=False)
     discovery: Discovery = field(init=False)

@@ -16,8 +16,8 @@ from aioctl.controller.caches import Caches
 from aioctl.controller.live_reads import LiveReads
 from aioctl.kube.cached import Cached
 from aioctl.kube.discovery import Presence
+from aioctl.pki import pairs
 from aioctl.plan.model import Absent, Certificate, Present, Read, Served, Unknown
-from aioctl.serving import pki
 
 _SERVED = {Presence.YES: Served.YES, Presence.NO: Served.NO, Presence.UNKNOWN: Served.UNKNOWN}
 _SHARED = (kinds.CONFIG, kinds.CONFIG_MAP, kinds.GATEWAY, kinds.GATEWAY_CLASS)
@@ -116,7 +116,7 @@ class CacheObservation:
         return self._decoded.certificate(secret)
 
     def signer(self, secret: Object) -> str:
-        return pki.signer_problem(
+        return pairs.signer_problem(
             secret_entry(secret, "tls.crt"),
             secret_entry(secret, "tls.key"),
             namespace_of(secret),
@@ -170,7 +170,7 @@ def secret_entry(secret: Object, key: str) -> bytes | None:
 
 
 def _parse(crt: bytes, key: bytes) -> Certificate | str:
-    parsed = pki.parse_pair(crt, key)
+    parsed = pairs.parse_pair(crt, key)
     if isinstance(parsed, str):
         return parsed
     return Certificate(

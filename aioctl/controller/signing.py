@@ -13,14 +13,14 @@ from aioctl.controller.apply import SigningError
 from aioctl.controller.caches import Caches
 from aioctl.controller.observe import secret_entry
 from aioctl.engine.clock import Clock
+from aioctl.pki import pairs
 from aioctl.plan.model import Sign
-from aioctl.serving import pki
 
 
 class ServiceSigner:
     """Signs with the CA Secret that the write names, or each certificate with its own key where there is none."""
 
-    def __init__(self, caches: Caches, clock: Clock, *, key_type: pki.KeyType) -> None:
+    def __init__(self, caches: Caches, clock: Clock, *, key_type: pairs.KeyType) -> None:
         self._caches = caches
         self._clock = clock
         self._key_type = key_type
@@ -31,7 +31,7 @@ class ServiceSigner:
         now = self._clock.now()
 
         def sign() -> tuple[bytes, bytes, bytes | None]:
-            return pki.sign_service_pair(
+            return pairs.sign_service_pair(
                 request.dns_names,
                 request.ip_addresses,
                 signer_crt=crt,
@@ -42,7 +42,7 @@ class ServiceSigner:
 
         try:
             made = sign() if self._key_type == "ec" else await anyio.to_thread.run_sync(sign)
-        except pki.SignerError as error:
+        except pairs.SignerError as error:
             # The plan saw a CA that could; it was changed since.
             raise SigningError(
                 f"{request.signer} cannot sign: {error}; give it a PEM certificate as tls.crt and its RSA "

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 import anyio
 from anyio.abc import TaskStatus
 
-from aioctl.serving.pki import ParsedPair, read_certificate
+from aioctl.pki.pairs import ParsedPair, read_certificate
 
 POLL_INTERVAL: Final = 0.5
 """Seconds between two looks at the files; a change has to be served within one second."""

@@ -17,10 +17,10 @@ from aiohttp import web
 from anyio.abc import TaskStatus
 
 from aioctl.api.kinds import SERVICE, V1ALPHA1, V1ALPHA2
+from aioctl.pki.pairs import ParsedPair
 from aioctl.serving.conversion import PATH
 from aioctl.serving.http_server import HttpServer
 from aioctl.serving.limits import Limits
-from aioctl.serving.pki import ParsedPair
 
 Check = Callable[[], Awaitable[str]]
 

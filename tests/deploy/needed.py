@@ -11,10 +11,10 @@ from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind
 from aioctl.app import policy_of
 from aioctl.controller.caches import watched
-from aioctl.controller.webhook_certificates import TARGETS
 from aioctl.plan import scheduler
 from aioctl.plan.workload import pods
 from aioctl.settings import load
+from aioctl.upkeep.webhook_certificates import TARGETS
 from tests.deploy.manifests import NAMESPACE, Permission
 
 CHILDREN = (

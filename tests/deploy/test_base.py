@@ -5,9 +5,9 @@ import re
 from aioctl import settings as knobs
 from aioctl.api import kinds, names
 from aioctl.app import ADMISSION_PATHS, MUTATION_PATHS
-from aioctl.controller.webhook_certificates import TARGETS, bundle_patch
 from aioctl.plan.config import parse_config
 from aioctl.settings import CertMode, Settings
+from aioctl.upkeep.webhook_certificates import TARGETS, bundle_patch
 from tests.deploy.manifests import (
     ACCOUNT,
     BASE,

@@ -13,8 +13,8 @@ import trustme
 import yaml
 
 from aioctl.api import kinds
-from aioctl.controller.webhook_certificates import TARGETS, bundle_patch
 from aioctl.plan import monitoring
+from aioctl.upkeep.webhook_certificates import TARGETS, bundle_patch
 from tests.deploy.manifests import ACCOUNT, DEPLOY, NAMESPACE, Permission, deployment
 from tests.deploy.needed import HANDED_OUT, needed
 from tests.real.api import Api

@@ -16,10 +16,10 @@ import anyio
 import msgspec
 from anyio.abc import TaskStatus
 
-from aioctl import stage
 from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import dig, labels_of, name_of
+from aioctl.demo import processes
 from aioctl.kube.client import Client
 from aioctl.kube.errors import NotFound
 from aioctl.sim import seed
@@ -96,14 +96,14 @@ class Story:
 @asynccontextmanager
 async def cluster(folder: Path, name: str) -> AsyncIterator[tuple[Arena, Client]]:
     """The named cluster with the program running on it; ready for services. Raises StageError."""
-    ports, certificates = stage.Ports.free(), stage.write_certificates(folder)
+    ports, certificates = processes.Ports.free(), processes.write_certificates(folder)
     opened = {"sim": arena.simulated, "real": arena.real}[name]
     async with (
         opened(folder, ports, certificates, arena.Players(gateway_delay=1.0, workload_delay=1.0)) as place,
-        stage.controller(folder, ports, certificates, place.kubeconfig, SETTINGS),
+        processes.controller(folder, ports, certificates, place.kubeconfig, SETTINGS),
         arena.client_for(place.kubeconfig) as client,
     ):
-        await stage.install_presets(client)
+        await processes.install_presets(client)
         yield place, client
 
 

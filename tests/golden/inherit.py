@@ -7,7 +7,7 @@ from typing import Any
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind
-from aioctl.serving import pki
+from aioctl.pki import pairs
 from tests.golden.cases import Case, Object, recorded_refs
 from tests.golden.compare import State
 from tests.golden.stage import Stage
@@ -85,7 +85,7 @@ def _with_pair(secret: Object, addresses: Mapping[str, list[str]]) -> Object:
     namespace = secret["metadata"]["namespace"]
     hosts = [f"{service}.{namespace}.svc" for service in (*addresses, *_pickers(secret))]
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    crt, key, _ = pki.sign_service_pair(
+    crt, key, _ = pairs.sign_service_pair(
         ["localhost", *hosts, *(f"{host}.cluster.local" for host in hosts)],
         ["127.0.0.1", *(address for found in addresses.values() for address in found)],
         signer_crt=None,

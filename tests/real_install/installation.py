@@ -22,8 +22,8 @@ from typing import Any
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind
 from aioctl.app import cluster_domain
-from aioctl.controller.webhook_certificates import service_names
-from aioctl.controller.webhook_rotation import (
+from aioctl.upkeep.webhook_certificates import service_names
+from aioctl.upkeep.webhook_rotation import (
     RotationPolicy,
     RotationState,
     from_secret_data,

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from aioctl.stage import Ports
+from aioctl.demo.processes import Ports
 from tests.deploy.manifests import NAMESPACE, container
 
 PATIENCE = 180.0

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from aioctl.api import kinds
-from aioctl.controller.webhook_certificates import TARGETS
-from aioctl.controller.webhook_rotation import RotationState, Step, advance, to_secret_data
-from aioctl.serving.pki import Pair, issue_leaf, read_certificate
+from aioctl.pki.pairs import Pair, issue_leaf, read_certificate
+from aioctl.upkeep.webhook_certificates import TARGETS
+from aioctl.upkeep.webhook_rotation import RotationState, Step, advance, to_secret_data
 from tests.deploy.manifests import NAMESPACE
 from tests.real_install.installation import CERTIFICATE, SERVER_NAME, TEAM, Installation, policy
 from tests.real_install.load import Load

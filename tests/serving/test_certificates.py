@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from aioctl.engine.turnstile import Turnstile
+from aioctl.pki.pairs import ParsedPair, read_certificate, sign_service_pair
 from aioctl.serving.certificates import CertificateFiles, LiveCertificate
 from aioctl.serving.limits import Limits
-from aioctl.serving.pki import ParsedPair, read_certificate, sign_service_pair
 from aioctl.serving.webhook import WebhookServer
+from tests.pki.test_pairs import NOW
 from tests.serving.support import Ca, Echo, client, running, until
-from tests.serving.test_pki import NOW
 
 
 class Watcher:

@@ -15,10 +15,11 @@ from typing import Any
 import anyio
 import yaml
 
-from aioctl import shipped, stage
+from aioctl import shipped
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind
 from aioctl.app import Application
+from aioctl.demo import processes
 from aioctl.kube.client import Client
 from aioctl.kube.config import load_config
 from aioctl.kube.errors import AlreadyExists, KubeError, NotFound
@@ -53,7 +54,7 @@ class Webhooks:
     @classmethod
     def in_folder(cls, folder: Path) -> "Webhooks":
         """A free port, and a new certificate in the folder."""
-        return cls(stage.Ports.free().webhook, stage.write_certificates(folder))
+        return cls(processes.Ports.free().webhook, processes.write_certificates(folder))
 
     @property
     def url(self) -> str:

@@ -4,8 +4,8 @@ import httpx
 import pytest
 import respx
 
+from aioctl.demo.progress import ProgressError, parse, quantile, read
 from aioctl.metrics import Metrics
-from aioctl.progress import ProgressError, parse, quantile, read
 
 URL = "http://127.0.0.1:8080/metrics"
 

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from aioctl.serving.pem import first_block
+from aioctl.pki.pem import first_block
 
 KeyType = Literal["ec", "rsa4096"]
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aioctl.serving.pem import first_block
+from aioctl.pki.pem import first_block
 
 BLOCK = b"-----BEGIN A-----\nQUJD\n-----END A-----\n"
 

@@ -22,14 +22,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from aioctl import stage
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind
 from aioctl.api.names import MIGRATED
 from aioctl.api.objects import dig, name_of, namespace_of
+from aioctl.demo import processes
+from aioctl.demo.progress import ProgressError, Snapshot, read
 from aioctl.kube.client import Client
 from aioctl.kube.config import load_config
-from aioctl.progress import ProgressError, Snapshot, read
 from aioctl.sim import seed
 
 POLL = 0.25
@@ -87,7 +87,7 @@ async def _show(options: Options) -> int:
             config = await load_config(str(scene.kubeconfig))
             client = Client(config.wire())
             try:
-                await stage.install_presets(client)
+                await processes.install_presets(client)
                 began = time.monotonic()
                 async with anyio.create_task_group() as group:
                     group.start_soon(_create, client, options.services)
@@ -106,13 +106,13 @@ async def _show(options: Options) -> int:
 
 @asynccontextmanager
 async def _scene(folder: Path, options: Options) -> AsyncIterator[Scene]:
-    ports = stage.Ports.free()
-    certificates = stage.write_certificates(folder)
+    ports = processes.Ports.free()
+    certificates = processes.write_certificates(folder)
     kubeconfig = folder / "kubeconfig"
     played = ["--scenario", "demo", "--gateway-delay", str(options.gateway_delay)]
     async with (
-        stage.cluster(folder, ports, certificates, played) as address,
-        stage.controller(folder, ports, certificates, kubeconfig),
+        processes.cluster(folder, ports, certificates, played) as address,
+        processes.controller(folder, ports, certificates, kubeconfig),
     ):
         yield Scene(folder, kubeconfig, ports.metrics_page, address)
 

@@ -8,8 +8,13 @@ import anyio
 import pytest
 
 from aioctl.api.kinds import CRD, SECRET
-from aioctl.controller.webhook_certificates import TARGETS
-from aioctl.controller.webhook_rotation import (
+from aioctl.engine.turnstile import Turnstile
+from aioctl.kube.errors import Conflict
+from aioctl.serving.certificates import LiveCertificate
+from aioctl.serving.limits import Limits
+from aioctl.serving.webhook import Answer, Call, WebhookServer
+from aioctl.upkeep.webhook_certificates import TARGETS
+from aioctl.upkeep.webhook_rotation import (
     RotationState,
     Step,
     advance,
@@ -17,12 +22,8 @@ from aioctl.controller.webhook_rotation import (
     new_generation,
     to_secret_data,
 )
-from aioctl.engine.turnstile import Turnstile
-from aioctl.kube.errors import Conflict
-from aioctl.serving.certificates import LiveCertificate
-from aioctl.serving.limits import Limits
-from aioctl.serving.webhook import Answer, Call, WebhookServer
-from tests.controller.webhook_api import (
+from tests.support.virtual_time import VirtualClock, virtual_time
+from tests.upkeep.webhook_api import (
     POLICY,
     SECRET_PATH,
     START,
@@ -33,7 +34,6 @@ from tests.controller.webhook_api import (
     keeper,
     settled,
 )
-from tests.support.virtual_time import VirtualClock, virtual_time
 
 
 @virtual_time

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from aioctl.serving import pki
+from aioctl.pki import pairs
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 NAMES = ["localhost", "a.ns.svc", "a.ns.svc.cluster.local"]
@@ -53,7 +53,7 @@ def test_a_signed_service_pair_has_the_exact_profile(
     rsa_key: rsa.RSAPrivateKey, form: serialization.PrivateFormat
 ) -> None:
     ca = signer_certificate(rsa_key, with_identifier=True)
-    crt, key, bundle = pki.sign_service_pair(
+    crt, key, bundle = pairs.sign_service_pair(
         NAMES,
         ["127.0.0.1", "None", "", "10.0.0.7", "fd00::1"],
         signer_crt=ca,
@@ -102,7 +102,7 @@ def test_a_signed_service_pair_has_the_exact_profile(
 
 
 def test_a_signer_without_key_identifier_leaves_the_authority_out(rsa_key: rsa.RSAPrivateKey) -> None:
-    crt, _, _ = pki.sign_service_pair(
+    crt, _, _ = pairs.sign_service_pair(
         NAMES,
         [],
         signer_crt=signer_certificate(rsa_key, with_identifier=False),
@@ -113,7 +113,9 @@ def test_a_signer_without_key_identifier_leaves_the_authority_out(rsa_key: rsa.R
 
 
 def test_without_signer_the_certificate_signs_itself_and_is_its_own_authority() -> None:
-    crt, key, bundle = pki.sign_service_pair(NAMES, ["127.0.0.1"], signer_crt=None, signer_key=None, now=NOW)
+    crt, key, bundle = pairs.sign_service_pair(
+        NAMES, ["127.0.0.1"], signer_crt=None, signer_key=None, now=NOW
+    )
     assert bundle == crt
     certificate = x509.load_pem_x509_certificate(crt)
     assert certificate.issuer == certificate.subject
@@ -123,7 +125,7 @@ def test_without_signer_the_certificate_signs_itself_and_is_its_own_authority() 
 
 
 def test_an_rsa_service_key_has_4096_bits_and_may_encipher() -> None:
-    crt, key, _ = pki.sign_service_pair(
+    crt, key, _ = pairs.sign_service_pair(
         NAMES, [], signer_crt=None, signer_key=None, now=NOW, key_type="rsa4096"
     )
     usage = x509.load_pem_x509_certificate(crt).extensions.get_extension_for_class(x509.KeyUsage).value
@@ -134,18 +136,18 @@ def test_an_rsa_service_key_has_4096_bits_and_may_encipher() -> None:
 
 
 def test_a_stored_pair_tells_its_names_addresses_and_end() -> None:
-    crt, key, _ = pki.sign_service_pair(
+    crt, key, _ = pairs.sign_service_pair(
         NAMES, ["127.0.0.1", "::1"], signer_crt=None, signer_key=None, now=NOW
     )
-    parsed = pki.parse_pair(crt, key)
-    assert isinstance(parsed, pki.ParsedPair)
+    parsed = pairs.parse_pair(crt, key)
+    assert isinstance(parsed, pairs.ParsedPair)
     assert parsed.dns_names == set(NAMES)
     assert parsed.ip_addresses == {ip_address("127.0.0.1"), ip_address("::1")}
     assert parsed.not_after == NOW + timedelta(hours=105120)
 
 
 def test_pairs_that_must_be_made_anew_are_told_apart(rsa_key: rsa.RSAPrivateKey) -> None:
-    crt, key, _ = pki.sign_service_pair(NAMES, [], signer_crt=None, signer_key=None, now=NOW)
+    crt, key, _ = pairs.sign_service_pair(NAMES, [], signer_crt=None, signer_key=None, now=NOW)
     old_key = pem_key(rsa_key, serialization.PrivateFormat.TraditionalOpenSSL)
     sec1 = pem_key(ec.generate_private_key(ec.SECP256R1()), serialization.PrivateFormat.TraditionalOpenSSL)
     not_a_certificate = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
@@ -158,10 +160,10 @@ def test_pairs_that_must_be_made_anew_are_told_apart(rsa_key: rsa.RSAPrivateKey)
         "tls.key is not PKCS#8": (crt, old_key),
     }
     for reason, pair in rows.items():
-        found = pki.parse_pair(*pair)
+        found = pairs.parse_pair(*pair)
         assert isinstance(found, str)
         assert found.startswith(reason)
-    assert pki.parse_pair(crt, sec1) == "tls.key is not PKCS#8"
+    assert pairs.parse_pair(crt, sec1) == "tls.key is not PKCS#8"
 
 
 def test_a_broken_signer_is_named_in_the_controllers_words(rsa_key: rsa.RSAPrivateKey) -> None:
@@ -185,7 +187,7 @@ def test_a_broken_signer_is_named_in_the_controllers_words(rsa_key: rsa.RSAPriva
         (crt, pem_key(curve, serialization.PrivateFormat.PKCS8), "CA private key is not an RSA key"),
     ]
     for row_crt, row_key, text in rows:
-        problem = pki.signer_problem(row_crt, row_key, "ns", "signing-key")
+        problem = pairs.signer_problem(row_crt, row_key, "ns", "signing-key")
         assert problem == text if not text.endswith(": ") else problem.startswith(text)
 
 
@@ -204,24 +206,24 @@ def test_a_signer_is_read_once_however_many_services_ask(
 
     monkeypatch.setattr(serialization, "load_der_private_key", counted)
     for _ in range(3):
-        assert pki.signer_problem(crt, key, "ns", "signing-key") == ""
-        pki.sign_service_pair(NAMES, [], signer_crt=crt, signer_key=key, now=NOW)
+        assert pairs.signer_problem(crt, key, "ns", "signing-key") == ""
+        pairs.sign_service_pair(NAMES, [], signer_crt=crt, signer_key=key, now=NOW)
     assert len(read) == 1
 
 
 def test_a_given_but_broken_signer_never_falls_back_to_self_signing() -> None:
-    with pytest.raises(pki.SignerError, match="failed to decode certificate PEM"):
-        pki.sign_service_pair(NAMES, [], signer_crt=b"", signer_key=None, now=NOW)
+    with pytest.raises(pairs.SignerError, match="failed to decode certificate PEM"):
+        pairs.sign_service_pair(NAMES, [], signer_crt=b"", signer_key=None, now=NOW)
 
 
 def test_a_webhook_leaf_chains_to_its_authority() -> None:
-    ca = pki.create_ca("aioctl", now=NOW, lifetime=timedelta(days=365))
-    leaf = pki.issue_leaf(ca, ["w.ns.svc", "w.ns.svc.cluster.local"], now=NOW, lifetime=timedelta(days=365))
+    ca = pairs.create_ca("aioctl", now=NOW, lifetime=timedelta(days=365))
+    leaf = pairs.issue_leaf(ca, ["w.ns.svc", "w.ns.svc.cluster.local"], now=NOW, lifetime=timedelta(days=365))
     root, certificate = x509.load_pem_x509_certificate(ca.crt), x509.load_pem_x509_certificate(leaf.crt)
     certificate.verify_directly_issued_by(root)
-    parsed = pki.parse_pair(leaf.crt, leaf.key)
-    assert isinstance(parsed, pki.ParsedPair)
+    parsed = pairs.parse_pair(leaf.crt, leaf.key)
+    assert isinstance(parsed, pairs.ParsedPair)
     assert parsed.dns_names == {"w.ns.svc", "w.ns.svc.cluster.local"}
     assert parsed.not_before < NOW
     with pytest.raises(ValueError, match="at least one DNS name"):
-        pki.issue_leaf(ca, [], now=NOW, lifetime=timedelta(days=1))
+        pairs.issue_leaf(ca, [], now=NOW, lifetime=timedelta(days=1))

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aioctl.controller.webhook_rotation import (
+from aioctl.pki.pairs import ParsedPair, parse_pair
+from aioctl.upkeep.webhook_rotation import (
     RotationPolicy,
     RotationState,
     Step,
@@ -17,7 +18,6 @@ from aioctl.controller.webhook_rotation import (
     new_generation,
     to_secret_data,
 )
-from aioctl.serving.pki import ParsedPair, parse_pair
 
 START = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

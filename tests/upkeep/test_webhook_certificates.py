@@ -6,17 +6,17 @@ import anyio
 import pytest
 
 from aioctl.api.kinds import CRD, SECRET, VALIDATING_WEBHOOK
-from aioctl.controller.webhook_certificates import (
+from aioctl.kube.errors import Conflict
+from aioctl.serving.certificates import LiveCertificate
+from aioctl.upkeep.webhook_certificates import (
     TARGETS,
     SecretNotOurs,
     WebhookCertificates,
     bundle_patch,
     service_names,
 )
-from aioctl.controller.webhook_rotation import from_secret_data
-from aioctl.kube.errors import Conflict
-from aioctl.serving.certificates import LiveCertificate
-from tests.controller.webhook_api import (
+from aioctl.upkeep.webhook_rotation import from_secret_data
+from tests.upkeep.webhook_api import (
     SECRET_PATH,
     SERVICE,
     FakeApi,

@@ -33,7 +33,10 @@ from aioctl.api.kinds import (
     ObjectRef,
 )
 from aioctl.api.objects import FieldError, dig, labels_of, mapping, resource_version_of, sequence, text
-from aioctl.controller.webhook_rotation import (
+from aioctl.engine.clock import Clock
+from aioctl.kube.client import JSON_PATCH, METADATA_ONLY
+from aioctl.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
+from aioctl.upkeep.webhook_rotation import (
     RotationPolicy,
     RotationState,
     Step,
@@ -43,10 +46,6 @@ from aioctl.controller.webhook_rotation import (
     new_generation,
     to_secret_data,
 )
-from aioctl.engine.clock import Clock
-from aioctl.kube.client import JSON_PATCH, METADATA_ONLY
-from aioctl.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
-from aioctl.serving.certificates import LiveCertificate
 
 INTERVAL: Final = 30.0
 """Seconds between two looks; less where the overlap is short, because every replica has to look several times in it."""
@@ -114,13 +113,21 @@ class _Partial(msgspec.Struct):
     metadata: _Metadata
 
 
+class Served(Protocol):
+    """The certificate that the webhook server shows."""
+
+    def offer(self, crt: bytes, key: bytes) -> bool:
+        """Takes a pair, PEM, for new connections; False when it is of no use, and the old one stays."""
+        ...
+
+
 class WebhookCertificates:
     """Owns the Secret `namespace/secret` and feeds `live`."""
 
     def __init__(
         self,
         api: CertificateApi,
-        live: LiveCertificate,
+        live: Served,
         *,
         namespace: str,
         secret: str,

@@ -11,15 +11,15 @@ import anyio
 import msgspec
 
 from aioctl.api.kinds import CRD, SECRET, Kind
-from aioctl.controller.webhook_certificates import (
+from aioctl.engine.clock import Clock
+from aioctl.kube.errors import AlreadyExists, Conflict, Invalid, NotFound, ServerUnavailable
+from aioctl.serving.certificates import LiveCertificate
+from aioctl.upkeep.webhook_certificates import (
     TARGETS,
     WebhookCertificates,
     service_names,
 )
-from aioctl.controller.webhook_rotation import RotationPolicy
-from aioctl.engine.clock import Clock
-from aioctl.kube.errors import AlreadyExists, Conflict, Invalid, NotFound, ServerUnavailable
-from aioctl.serving.certificates import LiveCertificate
+from aioctl.upkeep.webhook_rotation import RotationPolicy
 
 START = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 SERVICE = {"name": "aioctl-webhook", "namespace": "kserve"}

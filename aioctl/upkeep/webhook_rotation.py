@@ -9,7 +9,7 @@ fixed time passes until whoever caches the bundle has it. Only then is the new l
 the bundle for the same time, for replicas that still serve the old leaf. So at every moment whatever leaf a replica
 serves is covered by whatever bundle an API server holds, as long as both lag by less than the overlap.
 
-Nothing here reads a clock or calls anybody; new keys come from `aioctl.serving.pki`.
+Nothing here reads a clock or calls anybody; new keys come from `aioctl.pki.pairs`.
 """
 
 import base64
@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
-from aioctl.serving.pki import Pair, ParsedPair, create_ca, issue_leaf, parse_pair
+from aioctl.pki.pairs import Pair, ParsedPair, create_ca, issue_leaf, parse_pair
 
 LIFETIME: Final = timedelta(days=365)
 COMMON_NAME: Final = "aioctl webhook CA"

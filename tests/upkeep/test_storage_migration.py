@@ -6,11 +6,11 @@ import anyio
 import msgspec
 
 from aioctl.api.kinds import CONFIG, CRD, SERVICE, SERVICE_V1ALPHA1, Kind
-from aioctl.controller.storage_migration import LONGEST_WAIT, Rewrite, migrate_storage
 from aioctl.engine.limits import TokenBucket
 from aioctl.kube.client import Client
 from aioctl.kube.errors import TransportError
 from aioctl.kube.wire import Request, Response
+from aioctl.upkeep.storage_migration import LONGEST_WAIT, Rewrite, migrate_storage
 from tests.support.scripted_wire import ScriptedWire, encode, list_body, status_body
 from tests.support.virtual_time import VirtualClock, virtual_time
 

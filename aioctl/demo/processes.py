@@ -1,7 +1,7 @@
 """The processes that demo and bench watch: the embedded cluster, and the controller as `aioctl run` starts it.
 
 Each is a child of its own with its log in the given folder; it is ended on the way out, however that comes. Nothing here
-knows what is played on the stage.
+knows what is done with them.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from aioctl.api.names import CONFIG_MAP_NAME
 from aioctl.api.objects import Object
 from aioctl.kube.client import Client
 from aioctl.kube.errors import AlreadyExists, ApiError
-from aioctl.serving import pki
+from aioctl.pki import pairs
 from aioctl.sim import seed
 
 START_DEADLINE = 20.0
@@ -165,8 +165,8 @@ def write_certificates(folder: Path) -> Path:
     place = folder / "webhook-certificates"
     place.mkdir()
     now = datetime.now(UTC)
-    ca = pki.create_ca("aioctl stage", now=now, lifetime=timedelta(days=1))
-    leaf = pki.issue_leaf(ca, ["localhost"], now=now, lifetime=timedelta(days=1))
+    ca = pairs.create_ca("aioctl demo", now=now, lifetime=timedelta(days=1))
+    leaf = pairs.issue_leaf(ca, ["localhost"], now=now, lifetime=timedelta(days=1))
     (place / "ca.crt").write_bytes(ca.crt)
     (place / "tls.crt").write_bytes(leaf.crt)
     (place / "tls.key").write_bytes(leaf.key)
