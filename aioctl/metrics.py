@@ -143,13 +143,18 @@ class Metrics:
             registry=r,
         )
         self.webhook_waiting = Gauge(
-            "aioctl_webhook_waiting", "Webhook calls that wait in line until their body fits into memory.", registry=r
+            "aioctl_webhook_waiting",
+            "Webhook calls that wait in line until their body fits into memory.",
+            registry=r,
         )
         self.webhook_bytes = Gauge(
             "aioctl_webhook_bytes_in_flight", "Bytes of the bodies being worked on.", registry=r
         )
         self.connections_failed = Counter(
-            "aioctl_webhook_connections_failed", "Connections and calls that came to nothing.", ["cause"], registry=r
+            "aioctl_webhook_connections_failed",
+            "Connections and calls that came to nothing.",
+            ["cause"],
+            registry=r,
         )
 
         self.services = Gauge(

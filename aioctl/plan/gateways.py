@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectKey
-from aioctl.api.objects import Object, mapping, name_of, namespace_of, sequence, text
+from aioctl.api.objects import Object, generation_of, mapping, name_of, namespace_of, sequence, text
 from aioctl.plan.model import Context, Observation, PlanError, Present, Unanswered, need
-from aioctl.plan.readiness import find_condition
+from aioctl.plan.readiness import explain, find_condition, holds
 from aioctl.plan.routing import Mode, gateway_refs, gateways_of, mode, route_refs
 
 
@@ -54,7 +54,7 @@ def evaluate(ctx: Context, obs: Observation) -> Verdict | None:
         return None
     try:
         keys = {key for route in routes(ctx, obs) for key in gateways_of(route)} | set(refs)
-        not_ready = [key for key in sorted(keys) if not _is_programmed(_read(obs, key))]
+        not_ready = {key: why for key in sorted(keys) if (why := _not_programmed(_read(obs, key)))}
     except (Unanswered, PlanError) as error:
         return Verdict(
             ready=False, reason="GatewayFetchError", message=f"Failed to fetch referenced Gateways: {error}"
@@ -62,10 +62,11 @@ def evaluate(ctx: Context, obs: Observation) -> Verdict | None:
     if not not_ready:
         return READY
     listed = " ".join(str(key) for key in not_ready)
+    reasons = "; ".join(f"{key}: {why}" for key, why in not_ready.items())
     return Verdict(
         ready=False,
         reason="GatewaysNotReady",
-        message=f"The following Gateways are not ready: [{listed}]",
+        message=f"The following Gateways are not ready: [{listed}]. {reasons}",
     )
 
 
@@ -103,6 +104,10 @@ def _read(obs: Observation, key: ObjectKey) -> Object:
     raise PlanError(f"failed to get Gateway {key}: {kinds.GATEWAY.not_found(key.name)}")
 
 
-def _is_programmed(gateway: Object) -> bool:
+def _not_programmed(gateway: Object) -> str:
+    """Why a gateway is not ready; empty when its current generation is Programmed."""
     condition = find_condition(sequence(mapping(gateway, "status"), "conditions"), "Programmed")
-    return condition is not None and condition.get("status") == "True"
+    generation = generation_of(gateway)
+    if condition is not None and holds(condition, generation):
+        return ""
+    return explain(condition, "Programmed", "its controller", generation)

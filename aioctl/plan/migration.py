@@ -14,6 +14,7 @@ from enum import Enum, StrEnum
 from typing import Final
 
 from aioctl.api import names
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
 from aioctl.plan.model import Served, Strategy
 
 
@@ -102,6 +103,8 @@ class Decision:
     reason: Reason
     strategy: Strategy = Strategy.WEIGHTED
     keep: bool = False
+    only: str = ""
+    """The one pool group that the route may name, as the cluster does not serve the other; empty where both may stand."""
     problem: str = ""
     """What somebody has to do, in a sentence; empty when nothing."""
     gateways: frozenset[str] = frozenset()
@@ -119,7 +122,17 @@ def decide(facts: MigrationFacts) -> Decision:
     state = rule.state if facts.route_exists or rule.state is not State.INITIAL else State.NO_ROUTE
     keep = facts.route_exists and rule.keeps(facts)
     problem = "; ".join(filter(None, (rule.cure(facts, keep), facts.problem)))
-    return Decision(state, rule.locks, rule.reason, facts.strategy, keep, problem)
+    only = "" if keep else _only_group(facts, locked=rule.locks)
+    return Decision(state, rule.locks, rule.reason, facts.strategy, keep, only, problem)
+
+
+def _only_group(facts: MigrationFacts, *, locked: bool) -> str:
+    """Both are named while it is not known what is served; the lock outlives the CRD of the v1 pool."""
+    if facts.v1alpha2_served is Served.NO and facts.v1_served is not Served.NO:
+        return POOL_GROUP_V1
+    if facts.v1_served is Served.NO and facts.v1alpha2_served is not Served.NO and not locked:
+        return POOL_GROUP_V1ALPHA2
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

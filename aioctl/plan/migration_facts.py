@@ -20,13 +20,12 @@ from aioctl.api.objects import (
     is_deleting,
     labels_of,
     mapping,
-    namespace_of,
     sequence,
-    text,
 )
 from aioctl.plan.children import is_ours
 from aioctl.plan.migration import Decision, MigrationFacts, PoolState, Refusal, decide
 from aioctl.plan.model import Absent, Context, Observation, Present, Served, Strategy, Unknown
+from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import Readiness, find_condition, is_stale, v1_ready, v1alpha2_ready
 from aioctl.plan.routing import (
     Mode,
@@ -72,8 +71,8 @@ def facts_of(ctx: Context, obs: Observation | None = None) -> MigrationFacts:
         v1_served=seen.served(kinds.POOL_V1),
         v1alpha2_served=seen.served(kinds.POOL_V1ALPHA2),
         v1=_v1(ctx, seen, wanted),
-        v1alpha2=_v1alpha2(ctx, seen),
-        refusal=refusal_of(live) if live is not None else Refusal.NONE,
+        v1alpha2=_v1alpha2(ctx, seen, wanted),
+        refusal=refusal_of(live, seen) if live is not None else Refusal.NONE,
         mixed=live is not None and _is_mixed(ctx, live),
         v1_has_traffic=live is not None and _v1_has_traffic(ctx, live),
         strategy=strategy,
@@ -118,29 +117,19 @@ def preferences(ctx: Context) -> tuple[Strategy, bool, str]:
     return strategy, migration == "paused", "; ".join(problems)
 
 
-def refusal_of(route: Object) -> Refusal:
+def refusal_of(route: Object, obs: Observation) -> Refusal:
     """How many of the route's own parents say ResolvedRefs=False/InvalidKind about its current generation."""
-    namespace = namespace_of(route)
-    parents = {_parent_key(ref, namespace): False for ref in sequence(route, "spec", "parentRefs")}
-    for entry in sequence(route, "status", "parents"):
-        key = _parent_key(mapping(entry, "parentRef"), namespace)
-        condition = find_condition(sequence(entry, "conditions"), "ResolvedRefs")
-        if key not in parents or condition is None or is_stale(condition, generation_of(route)):
-            continue
-        if condition.get("status") == "False" and condition.get("reason") == "InvalidKind":
-            parents[key] = True
-    if not any(parents.values()):
+    refusing = [any(_refuses(entry, route) for entry in parent.entries) for parent in parents_of(route, obs)]
+    if not any(refusing):
         return Refusal.NONE
-    return Refusal.ALL if all(parents.values()) else Refusal.SOME
+    return Refusal.ALL if all(refusing) else Refusal.SOME
 
 
-def _parent_key(ref: Any, namespace: str) -> tuple[str, str, str, Any]:
-    return (
-        text(ref, "namespace") or namespace,
-        text(ref, "name"),
-        text(ref, "sectionName"),
-        dig(ref, "port"),
-    )
+def _refuses(entry: Mapping[str, Any], route: Object) -> bool:
+    condition = find_condition(sequence(entry, "conditions"), "ResolvedRefs")
+    if condition is None or is_stale(condition, generation_of(route)):
+        return False
+    return condition.get("status") == "False" and condition.get("reason") == "InvalidKind"
 
 
 def _lock_counts(ctx: Context, live: Object, wanted: Mapping[str, Any]) -> bool:
@@ -183,8 +172,9 @@ def _v1(ctx: Context, obs: Observation, wanted: Mapping[str, Any]) -> PoolState:
     return _pool(ctx, obs, kinds.POOL_V1, lambda pool: v1_ready(pool, gateways))
 
 
-def _v1alpha2(ctx: Context, obs: Observation) -> PoolState:
-    return _pool(ctx, obs, kinds.POOL_V1ALPHA2, v1alpha2_ready)
+def _v1alpha2(ctx: Context, obs: Observation, wanted: Mapping[str, Any]) -> PoolState:
+    gateways = parent_gateways(wanted, ctx.namespace)
+    return _pool(ctx, obs, kinds.POOL_V1ALPHA2, lambda pool: v1alpha2_ready(pool, gateways))
 
 
 def _pool(ctx: Context, obs: Observation, kind: Kind, judge: Callable[[Object], Readiness]) -> PoolState:

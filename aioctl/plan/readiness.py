@@ -1,15 +1,15 @@
-"""Whether an InferencePool is ready, generation by generation (spec 50 section 3 with its Decisions).
+"""What conditions say: whether they hold for the current generation, how they are quoted, and whether a pool is ready.
 
-The two generations differ on purpose: a v1 pool is ready when every parent says so (optionally only the parents of the
-route's gateways, each of which must then have spoken), a v1alpha2 pool when any parent does. Nothing is decided here
-about traffic; that is `plan/migration.py`.
+The two pool generations differ on purpose: a v1 pool is ready when every parent says so, a v1alpha2 pool when any parent
+does. Where gateways are given only their entries count, for or against; of a v1 pool each must then have spoken. Nothing
+is decided here about traffic; that is `plan/migration.py`.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aioctl.api.kinds import ObjectKey
+from aioctl.api.kinds import POOL_V1, Kind, ObjectKey
 from aioctl.api.objects import Object, generation_of, namespace_of, sequence, text
 
 Condition = Mapping[str, Any]
@@ -19,13 +19,16 @@ _REQUIRED = ("Accepted", "ResolvedRefs")
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """`failing` is the first condition that stands in the way; None when ready or when nothing was said at all."""
+    """`failing` is the first condition that stands in the way; None when ready or when nothing was said at all.
+
+    `why` says who said what of which generation, or who has yet to speak, and what is awaited; empty when ready.
+    """
 
     ready: bool
     failing: Condition | None = None
+    why: str = ""
 
 
-NOT_READY = Readiness(ready=False)
 READY = Readiness(ready=True)
 
 
@@ -49,9 +52,36 @@ def holds(condition: Condition, generation: int) -> bool:
 
 
 def describe(condition: Condition) -> str:
-    """`<type>="<status>" (reason "<reason>", message "<message>")`, as conditions quote other conditions (6.2)."""
-    status, reason, message = (quote(str(condition.get(key, ""))) for key in ("status", "reason", "message"))
-    return f"{condition.get('type', '')}={status} (reason {reason}, message {message})"
+    """`<type>="<status>" (reason "<reason>", message "<message>")`, as KServe quotes the conditions of others."""
+    status, reason, message = (
+        quote(_cut(str(condition.get(key, "")))) for key in ("status", "reason", "message")
+    )
+    return f"{_cut(str(condition.get('type', '')))}={status} (reason {reason}, message {message})"
+
+
+def explain(condition: Condition | None, type_: str, speaker: str, generation: int) -> str:
+    """One condition that stands in the way: quoted, by whom, of which generation, and what is awaited.
+
+    None: the speaker has an entry, but not this condition.
+    """
+    if condition is None:
+        return f'{speaker} has not reported {type_} for generation {generation}; awaited: {type_}="True"'
+    observed = condition.get("observedGeneration")
+    if is_stale(condition, generation):
+        return (
+            f"{describe(condition)} from {speaker} is of generation {observed}, the object is at generation "
+            f"{generation}; awaited: {type_} for generation {generation}"
+        )
+    of = f"of generation {generation}" if observed else "that names no generation"
+    return f'{describe(condition)} from {speaker} {of}; awaited: {type_}="True"'
+
+
+_LONGEST_QUOTE = 1000
+"""Characters of somebody else's message that are quoted: theirs may have 32768, and a route has up to 32 parents."""
+
+
+def _cut(raw: str) -> str:
+    return raw if len(raw) <= _LONGEST_QUOTE else raw[:_LONGEST_QUOTE] + "..."
 
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
@@ -66,39 +96,77 @@ def quote(raw: str) -> str:
 def v1_ready(pool: Object | None, gateways: Collection[ObjectKey] | None = None) -> Readiness:
     """Readiness of a v1 pool.
 
-    With gateways, only their entries count and each must have one: the rule for moving traffic. None or no gateways:
-    every entry counts, the rule of InferencePoolReady.
+    With gateways, only their entries count and each must have one. None or no gateways: every entry counts.
     """
     if pool is None:
-        return NOT_READY
-    parents = list(sequence(pool, "status", "parents"))
-    if gateways:
-        parents = [parent for parent in parents if _gateway_of(parent, pool) in gateways]
-        if {_gateway_of(parent, pool) for parent in parents} != set(gateways):
-            return _all_hold(parents, pool, otherwise=NOT_READY)
-    return _all_hold(parents, pool, otherwise=READY) if parents else NOT_READY
+        return _MISSING
+    parents = _entries(pool, "parents", gateways)
+    for entry in parents:
+        verdict = _of_entry(entry, pool)
+        if not verdict.ready:
+            return verdict
+    spoken = {_gateway_of(entry, pool) for entry in parents}
+    missing = [key for key in gateways or () if key not in spoken]
+    return READY if parents and not missing else _unspoken(missing, pool)
 
 
-def v1alpha2_ready(pool: Object | None) -> Readiness:
-    """Readiness of a v1alpha2 pool: one parent with every required condition is enough."""
+def v1alpha2_ready(pool: Object | None, gateways: Collection[ObjectKey] | None = None) -> Readiness:
+    """Readiness of a v1alpha2 pool: one parent with every required condition is enough, of the gateways where given."""
     if pool is None:
-        return NOT_READY
-    verdicts = [_all_hold([parent], pool, otherwise=READY) for parent in sequence(pool, "status", "parent")]
+        return _MISSING
+    verdicts = [_of_entry(entry, pool) for entry in _entries(pool, "parent", gateways)]
     if any(verdict.ready for verdict in verdicts):
         return READY
-    return verdicts[0] if verdicts else NOT_READY
+    return verdicts[0] if verdicts else _unspoken(list(gateways or ()), pool)
 
 
-def _gateway_of(parent: Any, pool: Object) -> ObjectKey:
+def accepts(pool: Object, kind: Kind, gateway: ObjectKey) -> bool:
+    """True when this gateway has an entry in the pool's status that says Accepted of the current generation."""
+    generation = generation_of(pool)
+    entries = _entries(pool, "parents" if kind == POOL_V1 else "parent", (gateway,))
+    found = (find_condition(sequence(entry, "conditions"), "Accepted") for entry in entries)
+    return any(condition is not None and holds(condition, generation) for condition in found)
+
+
+def _entries(pool: Object, field: str, gateways: Collection[ObjectKey] | None) -> list[Any]:
+    """The entries of the gateways, all where there are none. Istio names its own API group, so groups are not compared."""
+    entries = sequence(pool, "status", field)
+    if not gateways:
+        return list(entries)
+    return [
+        entry
+        for entry in entries
+        if text(entry, "parentRef", "kind") in ("", "Gateway") and _gateway_of(entry, pool) in gateways
+    ]
+
+
+def _gateway_of(entry: Any, pool: Object) -> ObjectKey:
     return ObjectKey(
-        text(parent, "parentRef", "namespace") or namespace_of(pool), text(parent, "parentRef", "name")
+        text(entry, "parentRef", "namespace") or namespace_of(pool), text(entry, "parentRef", "name")
     )
 
 
-def _all_hold(parents: Iterable[Any], pool: Object, *, otherwise: Readiness) -> Readiness:
-    for parent in parents:
-        for type_ in _REQUIRED:
-            condition = find_condition(sequence(parent, "conditions"), type_)
-            if condition is None or not holds(condition, generation_of(pool)):
-                return Readiness(ready=False, failing=condition)
-    return otherwise
+def _of_entry(entry: Any, pool: Object) -> Readiness:
+    generation = generation_of(pool)
+    for type_ in _REQUIRED:
+        condition = find_condition(sequence(entry, "conditions"), type_)
+        if condition is None or not holds(condition, generation):
+            kind = text(entry, "parentRef", "kind") or "Gateway"
+            speaker = f"{kind} {_gateway_of(entry, pool)}"
+            return Readiness(
+                ready=False, failing=condition, why=explain(condition, type_, speaker, generation)
+            )
+    return READY
+
+
+def _unspoken(gateways: Collection[ObjectKey], pool: Object) -> Readiness:
+    """Nobody stands in the way, but these gateways (none given: any gateway) have yet to speak."""
+    speaker = ", ".join(f"Gateway {key}" for key in gateways) or "no Gateway"
+    awaited = " and ".join(f'{type_}="True"' for type_ in _REQUIRED)
+    verb = "has reported" if not gateways else "has not reported"
+    return Readiness(
+        ready=False, why=f"{speaker} {verb} on generation {generation_of(pool)}; awaited: {awaited}"
+    )
+
+
+_MISSING = Readiness(ready=False, why="it does not exist")

@@ -2,6 +2,9 @@
 
 All problems of one check are collected; the first check with problems ends it. The effective parentRefs are validated,
 with gateway refs already put in (Decision). Only absence is a problem: what cannot be read makes the step wait.
+
+A condition that an earlier validation set must not outlive its cause because another check fails now: `standing` asks
+the checks of one condition by themselves.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,6 +31,9 @@ OUTER = "failed to reconcile networking: "
 _Check = Callable[[Context], Iterator[str]]
 
 
+REFS_INVALID = "RefsInvalid"
+
+
 def validate(ctx: Context) -> Step:
     """The step that fails the reconcile when a reference leads nowhere; it writes nothing."""
     if is_stopped(ctx.service):
@@ -41,8 +47,26 @@ def validate(ctx: Context) -> Step:
             problems = [str(error)]
         if problems:
             text = prefix + "; ".join(problems)
-            return Step(Part.VALIDATION, OUTER, error=text, condition=(condition, "RefsInvalid", text))
+            return Step(Part.VALIDATION, OUTER, error=text, condition=(condition, REFS_INVALID, text))
     return Step(Part.VALIDATION, OUTER)
+
+
+def standing(ctx: Context, condition: str) -> str | None:
+    """What the checks that set this condition find now: a text, empty when all is well, None when that is not known."""
+    known = True
+    for check, type_, prefix, _ in _CHECKS:
+        if type_ != condition:
+            continue
+        try:
+            problems = list(check(ctx))
+        except Unanswered:
+            known = False
+            continue
+        except FieldError as error:
+            problems = [str(error)]
+        if problems:
+            return prefix + "; ".join(problems)
+    return "" if known else None
 
 
 def _exists(ctx: Context, kind: kinds.Kind, key: ObjectKey) -> bool:

@@ -6,7 +6,7 @@ Objects come in and go out as mappings; reading files and printing is the comman
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.api.objects import FieldError, Object, dig, mapping, name_of, namespace_of, sequence, text
 from aioctl.plan.combine import Combined, combine
 from aioctl.plan.config import parse_config
-from aioctl.plan.model import Facts, PlanError, Policy, Verb
+from aioctl.plan.model import Facts, Overlay, PlanError, Policy, Step, Verb
 from aioctl.plan.provenance import explain as explain_fields
 from aioctl.plan.reconcile import plan
 
@@ -77,18 +77,37 @@ def render(service: Object, objects: Iterable[Object], *, policy: Policy, now: d
     combined = _combined(given, service, policy)
     assumed = dict(_assumptions(given, combined)) if combined is not None else {}
     world = Facts({**given.objects, **assumed})
-    decided = plan(world, service, policy, now)
-    writes = [write for step in decided.steps for write in step.writes if write.verb is Verb.CREATE]
+    steps = _settled(world, service, policy, now)
+    writes = [write for step in steps for write in step.writes if write.verb is Verb.CREATE]
     return Rendering(
         children=tuple(write.body for write in writes if write.body is not None),
         problems=tuple(
             step.outer + step.inner + (step.error or step.unanswered)
-            for step in decided.steps
+            for step in steps
             if step.error or step.unanswered
         ),
         assumed=tuple(f"{ref.kind.kind} {ref.key}" for ref in assumed if ref.kind.namespaced),
         fields=tuple(explain(combined)) if combined is not None else (),
     )
+
+
+def _settled(world: Facts, service: Object, policy: Policy, now: datetime) -> list[Step]:
+    """The steps of the plan, each with what it creates now and once that is there: the route waits for its pools."""
+    first = plan(world, service, policy, now)
+    made = {
+        write.ref: write.body
+        for step in first.steps
+        for write in step.writes
+        if write.verb is Verb.CREATE and write.body is not None
+    }
+    then = {step.part: step.writes for step in plan(Overlay(world, made), service, policy, now).steps}
+    return [
+        replace(
+            step,
+            writes=(*step.writes, *(new for new in then.get(step.part, ()) if new.ref not in made)),
+        )
+        for step in first.steps
+    ]
 
 
 def facts(objects: Iterable[Object], policy: Policy) -> Facts:

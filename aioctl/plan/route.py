@@ -17,9 +17,9 @@ from aioctl.api.objects import Object, annotations_of, labels_of, sequence
 from aioctl.plan.children import build, create, is_ours, onto, remove, under
 from aioctl.plan.migration import Decision, Reason
 from aioctl.plan.migration_facts import LOCK_KEYS, LOCKED_VALUE, Decided, is_adoptable
-from aioctl.plan.model import Context, PlanError, Served, Unanswered, Verb, Write, need
+from aioctl.plan.model import Context, Observation, PlanError, Served, Unanswered, Verb, Write, need
 from aioctl.plan.route_defaults import defaulted
-from aioctl.plan.routing import Mode, has_scheduler, is_pool_ref, mode, pool_names, route_spec
+from aioctl.plan.routing import Mode, has_scheduler, is_pool_ref, mode, owns_pools, pool_names, route_spec
 from aioctl.plan.weights import weights
 
 MIGRATED_EVENT = "InferencePoolMigrated"
@@ -58,6 +58,35 @@ def expected_route(ctx: Context, decision: Decision, live: Object | None = None)
         annotations={names.MIGRATED: LOCKED_VALUE} if decision.locked else None,
         spec=spec,
     )
+
+
+def awaited_pools(ctx: Context, obs: Observation) -> list[str]:
+    """The pools whose creation the creation of the managed route waits for, as `namespace/name (group)`."""
+    return _awaited(ctx, obs, route_spec(ctx))
+
+
+def _awaited(ctx: Context, obs: Observation, spec: Mapping[str, Any]) -> list[str]:
+    """Pools of ours that the spec names and that are not there yet; one of a kind that is not served never comes.
+
+    A gateway that meets the route first says BackendNotFound, and some say so until the route changes again. The plan is
+    repeated as soon as the pool is there, so nothing but this one write waits.
+    """
+    if not owns_pools(ctx):
+        return []
+    name = names.default_pool_name(ctx.name)
+    groups = {
+        ref["group"]
+        for rule in sequence(spec, "rules")
+        for ref in sequence(rule, "backendRefs")
+        if is_pool_ref(ref, frozenset({name}))
+    }
+    return [
+        f"{ctx.namespace}/{name} ({kind.group})"
+        for kind in (kinds.POOL_V1ALPHA2, kinds.POOL_V1)
+        if kind.group in groups
+        and obs.served(kind) is not Served.NO
+        and need(obs.get(kind, ctx.namespace, name)) is None
+    ]
 
 
 def rewrite_default_refs(
@@ -109,7 +138,8 @@ def _managed(ctx: Context, name: str, decided: Decided) -> Iterator[Write]:
     wanted = expected_route(ctx, decision, live)
     announce = _announcement(ctx) if decision.moves else None
     if live is None:
-        yield replace(create(HTTP_ROUTE, wanted), announce=announce)
+        if not _awaited(ctx, ctx.obs, wanted["spec"]):
+            yield replace(create(HTTP_ROUTE, wanted), announce=announce)
     elif not _same(ctx, wanted, live, decision):
         yield Write(
             Verb.UPDATE,

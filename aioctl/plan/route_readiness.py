@@ -1,19 +1,31 @@
-"""HTTPRoutesReady: are the routes of a service accepted, and protected where they must be? (spec 50 section 7)
+"""HTTPRoutesReady: do the routes of a service have takers, and are they protected where they must be?
 
-ResolvedRefs is not asked for: with references to both pool generations a gateway that knows only one reports it False
-although it serves. Reads only; routes are looked at in the order of the refs, the managed one last.
+Each parent of a route has to accept it and must not refuse a reference that carries traffic. ResolvedRefs False about a
+reference of weight zero alone is not held against the route where the gateway serves the rest: with references to both pool
+generations a gateway that knows only one of them says False for ever. Reads only; routes are looked at in the order of
+the refs, the managed one last.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
-from aioctl.api.objects import Object, generation_of, mapping, sequence, text
-from aioctl.plan import auth
+from aioctl.api import names
+from aioctl.api.kinds import ObjectKey
+from aioctl.api.objects import Object, generation_of, mapping, namespace_of, sequence, text
+from aioctl.plan import auth, backends
 from aioctl.plan.gateways import READY, Verdict, managed_route, referenced_routes, route_key
-from aioctl.plan.model import Context, Observation, Unanswered
-from aioctl.plan.readiness import Condition, describe, find_condition, holds
+from aioctl.plan.migration_facts import has_lock
+from aioctl.plan.model import Context, Observation, Present, Unanswered
+from aioctl.plan.parents import Entry, Parent, is_parent, parents_of
+from aioctl.plan.readiness import (
+    Condition,
+    accepts,
+    describe,
+    explain,
+    find_condition,
+    holds,
+    is_stale,
+)
+from aioctl.plan.route import awaited_pools
 from aioctl.plan.routing import Mode, mode
 
 POLICY_CONTROLLER = "kuadrant.io/policy-controller"
@@ -30,13 +42,6 @@ _NOT_ENFORCED: Condition = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    """Why a route is not ready; without a condition its whole status is shown."""
-
-    condition: Condition | None = None
-
-
 def evaluate(ctx: Context, obs: Observation) -> Verdict:
     """The verdict over all routes of the service; nothing to look at counts as ready."""
     if mode(ctx) is Mode.NONE:
@@ -49,13 +54,10 @@ def evaluate(ctx: Context, obs: Observation) -> Verdict:
             reason="HTTPRouteFetchError",
             message=f"Failed to fetch referenced HTTPRoutes: {error}",
         )
-    try:
-        managed = managed_route(ctx, obs)
-    except Unanswered:
-        managed = None  # the rule of section 7: an unreadable managed route is left out
-    if managed is not None:
-        routes.append(managed)
-    entries = [_entry(route, finding) for route in routes if (finding := _finding(ctx, route)) is not None]
+    entries = [
+        _entry(route_key(route), found) for route in routes if (found := list(_findings(ctx, obs, route)))
+    ]
+    entries += _managed(ctx, obs)
     if not entries:
         return READY
     return Verdict(
@@ -65,34 +67,111 @@ def evaluate(ctx: Context, obs: Observation) -> Verdict:
     )
 
 
-def _finding(ctx: Context, route: Object) -> _Finding | None:
+def _entry(key: ObjectKey, findings: list[str]) -> str:
+    return f"{key}: {'; '.join(findings)}"
+
+
+def _managed(ctx: Context, obs: Observation) -> list[str]:
+    """The entry of the managed route, if it is not ready; one that cannot be read is left out, as KServe does."""
+    if mode(ctx) is not Mode.MANAGED:
+        return []
+    try:
+        route = managed_route(ctx, obs)
+    except Unanswered:
+        return []
+    key = ObjectKey(ctx.namespace, names.route_name(ctx.name))
+    if route is None:
+        pools = " and ".join(awaited_pools(ctx, obs))
+        awaited = f"InferencePool {pools}" if pools else "its creation"
+        return [_entry(key, [f"it does not exist yet; awaited: {awaited}"])]
+    found = [*backends.problems(ctx, obs, route), *_findings(ctx, obs, route)]
+    return [_entry(key, found)] if found else []
+
+
+def _findings(ctx: Context, obs: Observation, route: Object) -> Iterator[str]:
+    """What stands in the way of one route."""
     if not sequence(route, "spec", "parentRefs"):
-        return _Finding()
-    must_be_enforced = auth.is_enabled(ctx)
-    enforced = accepted = False
-    for parent in sequence(route, "status", "parents"):
-        conditions = sequence(parent, "conditions")
-        if must_be_enforced and text(parent, "controllerName") == POLICY_CONTROLLER:
-            affected = find_condition(conditions, POLICY_CONDITION)
-            if affected is not None and affected.get("status") != "True":
-                return _Finding(affected)
-            enforced = enforced or affected is not None
+        yield "it names no parent; give it a Gateway in spec.parentRefs"
+        return
+    if auth.is_enabled(ctx):
+        yield from _unprotected(route)
+    for parent in parents_of(route, obs):
+        yield from _of_parent(obs, route, parent)
+
+
+def _of_parent(obs: Observation, route: Object, parent: Parent) -> Iterator[str]:
+    """Empty when one of the entries has nothing against the route, else what the first one says."""
+    if not parent.entries:
+        yield f'{parent} has not reported on generation {generation_of(route)}; awaited: Accepted="True"'
+        return
+    said = [list(_of_entry(obs, route, parent, entry)) for entry in parent.entries]
+    if all(said):
+        yield from said[0]
+
+
+def _of_entry(obs: Observation, route: Object, parent: Parent, entry: Entry) -> Iterator[str]:
+    generation = generation_of(route)
+    conditions = sequence(entry, "conditions")
+    speaker = str(parent)
+    if controller := text(entry, "controllerName"):
+        speaker += f" ({controller})"
+    accepted = find_condition(conditions, "Accepted")
+    if accepted is None or not holds(accepted, generation):
+        yield explain(accepted, "Accepted", speaker, generation)
+    resolved = find_condition(conditions, "ResolvedRefs")
+    if resolved is not None and (
+        is_stale(resolved, generation)
+        or (resolved.get("status") == "False" and not _of_weight_zero(obs, route, parent, resolved))
+    ):
+        yield explain(resolved, "ResolvedRefs", speaker, generation)
+
+
+def _of_weight_zero(obs: Observation, route: Object, parent: Parent, refusal: Condition) -> bool:
+    """True when the refusal is of references of weight zero alone, and the gateway has accepted what carries traffic."""
+    namespace, spec = namespace_of(route), mapping(route, "spec")
+    carrying = list(backends.carriers(spec))
+    groups = {text(ref, "group") for ref in carrying if backends.pool_kind(ref) is not None}
+    idle = {
+        (kind, backends.pool_key(ref, namespace))
+        for rule in sequence(spec, "rules")
+        for ref in sequence(rule, "backendRefs")
+        if ref not in carrying and (kind := backends.pool_kind(ref)) is not None
+    }
+    match refusal.get("reason"):
+        case "InvalidKind":
+            named = {kind.group for kind, _ in idle} | groups
+            named = {group for group in named if f'"{group}"' in str(refusal.get("message", ""))}
+            of_idle = bool(named) and not named & groups if named else bool(idle) and has_lock(route)
+        case "BackendNotFound":
+            of_idle = any(backends.is_absent(obs, kind, key) for kind, key in idle)
+        case _:
+            return False
+    return of_idle and bool(groups) and all(_serves(obs, parent.key, ref, namespace) for ref in carrying)
+
+
+def _serves(obs: Observation, gateway: ObjectKey, ref: Entry, namespace: str) -> bool:
+    """True for what is no pool, and for a pool that this gateway has accepted in its current generation."""
+    kind = backends.pool_kind(ref)
+    if kind is None:
+        return True
+    key = backends.pool_key(ref, namespace)
+    read = obs.get(kind, key.namespace, key.name)
+    return isinstance(read, Present) and accepts(read.obj, kind, gateway)
+
+
+def _unprotected(route: Object) -> Iterator[str]:
+    """What the policy controller says, or has not said, of the parents of the route."""
+    generation = generation_of(route)
+    enforced = False
+    for entry in sequence(route, "status", "parents"):
+        if text(entry, "controllerName") != POLICY_CONTROLLER or not is_parent(entry, route):
             continue
-        condition = find_condition(conditions, "Accepted")
-        if condition is not None and not holds(condition, generation_of(route)):
-            return _Finding(condition)
-        accepted = accepted or condition is not None
-    if must_be_enforced and not enforced:
-        return _Finding(_NOT_ENFORCED)
-    return None if accepted else _Finding()
-
-
-def _entry(route: Object, finding: _Finding) -> str:
-    shown = (
-        describe(finding.condition) if finding.condition is not None else _compact(mapping(route, "status"))
-    )
-    return f"{route_key(route)}: {shown}"
-
-
-def _compact(status: Mapping[str, Any]) -> str:
-    return json.dumps(status, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        affected = find_condition(sequence(entry, "conditions"), POLICY_CONDITION)
+        if affected is None:
+            continue
+        if not holds(affected, generation):
+            yield explain(affected, POLICY_CONDITION, POLICY_CONTROLLER, generation)
+            return
+        enforced = True
+    if not enforced:
+        yield describe(_NOT_ENFORCED)

@@ -16,10 +16,10 @@ from aioctl.api.objects import Object, dig, integer, labels_of, mapping, name_of
 from aioctl.plan.children import delete, ensure, is_ours, remove, under
 from aioctl.plan.cluster_service import ensure_service
 from aioctl.plan.deployment import ensure_deployment
-from aioctl.plan.model import Context, Observation, Write, need, need_list
+from aioctl.plan.model import Context, Observation, Served, Write, need, need_list
 from aioctl.plan.pod_defaults import canonical
 from aioctl.plan.rbac import account, account_subject, binding, ensure_binding, grant, rule
-from aioctl.plan.scheduler_config import with_config
+from aioctl.plan.scheduler_config import with_config, with_served_group
 
 _TEMPLATE = ("spec", "router", "scheduler", "template")
 _POOL_SPEC = ("spec", "router", "scheduler", "pool", "spec")
@@ -81,6 +81,9 @@ def deployment(ctx: Context) -> Iterator[Write]:
     pod: dict[str, Any] = canonical(_template(ctx))
     pod["serviceAccountName"] = _account_name(ctx)
     with_config(pod, disaggregated=present({"spec": ctx.spec}, "spec", "prefill"))
+    served = [kind for kind in (kinds.POOL_V1, kinds.POOL_V1ALPHA2) if ctx.obs.served(kind) is not Served.NO]
+    if len(served) == 1:
+        with_served_group(pod, served[0].group)
     labels = _labels(ctx)
     yield from under(
         f"failed to reconcile scheduler deployment {ctx.namespace}/{name}: ",

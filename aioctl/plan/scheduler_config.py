@@ -1,13 +1,16 @@
-"""The endpoint picker's configuration as an argument (spec 40 section 7.1).
+"""The endpoint picker's arguments: its configuration, and the pool generation it reads (spec 40 section 7.1).
 
 The two texts are part of the pod spec: a single changed byte rolls every picker in the fleet. They are literals on
 purpose and go through no YAML library.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
 from aioctl.api.objects import sequence, text
 
+_POOL_GROUP = ("--pool-group", "-pool-group")
 _FLAGS = ("--config-text", "-config-text", "--config-file", "-config-file")
 
 DISAGGREGATED = """
@@ -76,3 +79,26 @@ def with_config(pod: dict[str, Any], *, disaggregated: bool) -> None:
 
 def _configures(arg: Any) -> bool:
     return str(arg).partition("=")[0] in _FLAGS
+
+
+def with_served_group(pod: dict[str, Any], served: str) -> None:
+    """Puts the group that is served in the place of the other generation's in `--pool-group` of container `main`.
+
+    A picker that waits for a kind nobody serves never gets ready. No flag is added: images of llm-d-inference-scheduler
+    before 0.3 exit on it, and later ones read the v1 pool without it. Changes the pod spec.
+    """
+    other = POOL_GROUP_V1 if served == POOL_GROUP_V1ALPHA2 else POOL_GROUP_V1ALPHA2
+    for container in sequence(pod, "containers"):
+        if text(container, "name") == "main" and sequence(container, "args"):
+            container["args"] = list(_regrouped(sequence(container, "args"), other, served))
+
+
+def _regrouped(args: Sequence[Any], other: str, served: str) -> Iterator[Any]:
+    before: Any = None
+    for arg in args:
+        flag, separator, value = arg.partition("=") if isinstance(arg, str) else (arg, "", "")
+        if flag in _POOL_GROUP and separator and value == other:
+            yield f"{flag}={served}"
+        else:
+            yield served if before in _POOL_GROUP and arg == other else arg
+        before = arg

@@ -5,7 +5,7 @@ part was not reached. So equal facts give an equal status, in whatever order the
 so in the condition that belongs to them; parts whose reads were unknown leave their conditions alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,7 +18,15 @@ from aioctl.api.defaulting import external_pool_name, is_stopped
 from aioctl.api.equality import equal
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import FieldError, Object, generation_of, integer, mapping, present, sequence
-from aioctl.plan import gateways, migration_facts, pool_status, route_readiness, urls
+from aioctl.plan import (
+    auth,
+    gateways,
+    migration_facts,
+    pool_status,
+    references,
+    route_readiness,
+    urls,
+)
 from aioctl.plan.availability import availability
 from aioctl.plan.children import is_ours
 from aioctl.plan.gateways import Verdict
@@ -305,18 +313,30 @@ def _router(
         return
     if progress.router_left:
         _clear_stopped(made)
-    if Part.VALIDATION in progress.done:
-        _clear_refuted(ctx, made)
+    if progress.router_left or Part.VALIDATION in progress.done:
+        _clear_refuted(replace(ctx, obs=obs), made, auth_passed=not progress.ended_in((Part.AUTH,)))
     if Part.SCHEDULER in progress.done:
         _scheduler(ctx, obs, made)
-    if Part.ROUTES not in progress.done:
-        return
-    _migration(made, decision or migration_facts.migration_of(ctx, obs))
-    found = _addresses(ctx, obs, made, status)
-    if found and not (progress.failed and progress.ended_in((Part.DESTINATION_RULES,))):
-        _mark(made, c.INFERENCE_POOL_READY, pool_status.evaluate(ctx, obs))
-        _mark(made, c.GATEWAYS_READY, gateways.evaluate(ctx, obs))
-        _mark(made, c.HTTP_ROUTES_READY, route_readiness.evaluate(ctx, obs))
+    judged = set()
+    if Part.ROUTES in progress.done:
+        _migration(made, decision or migration_facts.migration_of(ctx, obs))
+        judged = {c.INFERENCE_POOL_READY, c.GATEWAYS_READY}
+        found = _addresses(ctx, obs, made, status)
+        if found and not (progress.failed and progress.ended_in((Part.DESTINATION_RULES,))):
+            judged.add(c.HTTP_ROUTES_READY)
+    for type_, (reasons, evaluate) in _EVALUATIONS.items():
+        # A part that fails now must not keep alive what an earlier evaluation said and is no longer so.
+        outlived = progress.router_left and made.reason_of(type_)[0] in reasons
+        if type_ in judged or outlived:
+            _mark(made, type_, evaluate(ctx, obs))
+
+
+_EVALUATIONS: Mapping[str, tuple[tuple[str, ...], Callable[[Context, Observation], Verdict | None]]] = {
+    c.INFERENCE_POOL_READY: (("InferencePoolNotReady", "InferencePoolFetchError"), pool_status.evaluate),
+    c.GATEWAYS_READY: (("GatewaysNotReady", "GatewayFetchError"), gateways.evaluate),
+    c.HTTP_ROUTES_READY: (("HTTPRoutesNotReady", "HTTPRouteFetchError"), route_readiness.evaluate),
+}
+"""What judges each condition, and the reasons that come from judging and not from a write that failed."""
 
 
 def _stopped(made: ConditionSet, status: dict[str, Any]) -> None:
@@ -334,10 +354,17 @@ def _clear_stopped(made: ConditionSet) -> None:
             made.unset(type_)
 
 
-def _clear_refuted(ctx: Context, made: ConditionSet) -> None:
-    """The references are fine: what said otherwise goes, and GatewaysReady without refs does not apply (6.3)."""
+def _clear_refuted(ctx: Context, made: ConditionSet, *, auth_passed: bool) -> None:
+    """What was said of the references or of authentication and is no longer so goes, whatever fails now."""
     for type_ in (c.GATEWAYS_READY, c.HTTP_ROUTES_READY):
-        if made.reason_of(type_)[0] == "RefsInvalid":
+        reason, message = made.reason_of(type_)
+        if reason == references.REFS_INVALID:
+            problems = references.standing(ctx, type_)
+            if problems:
+                made.mark_false(type_, reason, problems)
+            elif problems is not None:
+                made.unset(type_)
+        elif auth_passed and message == f"{auth.INNER}{auth.MISSING}":
             made.unset(type_)
     if not gateway_refs(ctx):
         made.unset(c.GATEWAYS_READY)

@@ -13,7 +13,8 @@ from aioctl.plan.routing import is_pool_ref
 def weights(rules: Sequence[Any], decision: Decision, pools: frozenset[str]) -> list[Any]:
     """The rules with the pool references set as decided. References to anything but `pools` are left alone.
 
-    Both generations in a rule: 100/0 when locked, as given before; with strategy swap only the active one stays.
+    Both generations in a rule: 100/0 when locked, as given before; with strategy swap only the active one stays, and where
+    the cluster serves one generation only that one, with the weight of the rule's pools.
     Only v1alpha2: its group becomes v1 when locked, the weight stays. Only v1: the user asked for v1.
     """
     return [_rule(rule, decision, pools) for rule in rules]
@@ -37,14 +38,18 @@ def _rule(rule: Any, decision: Decision, pools: frozenset[str]) -> Any:
 
 def _both(refs: Sequence[Any], decision: Decision, pools: frozenset[str]) -> list[Any]:
     active = POOL_GROUP_V1 if decision.locked else POOL_GROUP_V1ALPHA2
+    stays = decision.only or (active if decision.strategy is Strategy.SWAP else "")
+    heaviest = max(ref.get("weight", 1) for ref in refs if is_pool_ref(ref, pools))
     changed: list[Any] = []
     for ref in refs:
         if not is_pool_ref(ref, pools):
             changed.append(ref)
-        elif decision.strategy is Strategy.SWAP and ref["group"] != active:
+        elif stays and ref["group"] != stays:
             continue
         elif decision.locked:
             changed.append({**ref, "weight": 100 if ref["group"] == POOL_GROUP_V1 else 0})
+        elif decision.only:
+            changed.append({**ref, "weight": heaviest})
         else:
             changed.append(ref)
     return changed

@@ -183,7 +183,6 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
         ),
         because(
             "40 section 16: what does not depend on the pool is done while the pool waits for its turn",
-            f"{ROUTES}/svc-kserve-route ours",
             *_ISTIO,
             *_MONITORING,
         ),
@@ -298,7 +297,6 @@ TAKEOVER: Mapping[str, tuple[Reason, ...]] = {
         because(
             "40 section 16: what does not depend on the refused pool is done while it waits for its turn",
             "created inferencepools.inference.networking.x-k8s.io <ns>/svc-inference-pool",
-            "created httproutes.gateway.networking.k8s.io <ns>/svc-kserve-route",
             "created destinationrules.networking.istio.io <ns>/svc-kserve-*",
             *_MONITORING_MADE,
         ),

@@ -89,7 +89,10 @@ def test_after_a_crash_behind_any_write_the_next_process_ends_the_same(whole: En
     for number in range(1, whole.writes + 1):
         end = run_virtual(_history, number, 2)
         _assert_same(end, whole, f"after write {number}")
-        assert end.generations == whole.generations, f"after write {number}: written more than once"
+        # Fewer where the next process finds the pools ready before it makes the route, which then starts on v1.
+        assert end.generations.keys() == whole.generations.keys()
+        more = {name for name, count in end.generations.items() if count > whole.generations[name]}
+        assert not more, f"after write {number}: written more than once"
 
 
 def test_processes_that_live_for_one_write_each_get_there_too(whole: End) -> None:

@@ -263,8 +263,9 @@ def test_scenario_27_the_picker_of_an_external_pool_is_asked_of_that_pool(
     assert WORKLOAD_RULE in world.objects
     if expected is None:
         assert SCHEDULER_RULE not in world.objects
-        assert world.condition("InferencePoolReady")["message"].endswith(
-            f"InferencePool {NS}/my-pool is ready"
+        assert world.condition("InferencePoolReady")["message"] == (
+            f"Neither v1 nor v1alpha2 InferencePool {NS}/my-pool is ready. "
+            "v1 status: it does not exist. v1alpha2 status: it does not exist"
         )
     else:
         assert host(world, SCHEDULER_RULE) == expected

@@ -118,7 +118,8 @@ def test_scenario_08_with_only_the_v1alpha2_crd_the_service_becomes_ready_throug
     world.reconcile()
     assert world.error == ""
     assert V1 not in world.objects
-    assert world.w == (0, 100)
+    assert world.w == (100,)
+    assert {ref["group"] for ref in world.refs()} == {kinds.POOL_GROUP_V1ALPHA2}
     assert world.status_of("InferencePoolReady") == "True"
 
 
@@ -128,7 +129,8 @@ def test_scenario_09_with_only_the_v1_crd_traffic_starts_on_v1() -> None:
     world.reconcile()
     assert world.error == ""
     assert {write.ref for write in world.writes} == {V1, ROUTE}
-    assert (world.w, world.a) == ((100, 0), "v1")
+    assert (world.w, world.a) == ((100,), "v1")
+    assert {ref["group"] for ref in world.refs()} == {kinds.POOL_GROUP_V1}
 
 
 def test_scenario_10_a_v1_crd_that_appears_brings_the_v1_pool_and_then_the_migration() -> None:
@@ -136,7 +138,8 @@ def test_scenario_10_a_v1_crd_that_appears_brings_the_v1_pool_and_then_the_migra
     world.unserved |= {kinds.POOL_V1}
     world.reconcile()
     world.unserved -= {kinds.POOL_V1}
-    assert [write.ref for write in world.reconcile()] == [V1]
+    assert {write.ref for write in world.reconcile()} == {V1, ROUTE}
+    assert world.w == (0, 100)
     world.pool_status(V1, accepted())
     world.reconcile()
     assert world.w == (100, 0)
@@ -151,6 +154,20 @@ def test_scenario_11_an_invalid_kind_keeps_traffic_on_a_v1alpha2_pool_that_works
     world.reconcile()
     assert (world.w, world.a) == ((0, 100), None)
     assert world.condition("InferencePoolMigration")["reason"] == "MixedReferencesRefused"
+    # It does not say which reference it refuses, so it may be the one with the traffic.
+    assert world.status_of("HTTPRoutesReady") == "False"
+
+
+def test_scenario_11_a_refusal_of_the_idle_reference_alone_leaves_the_service_ready() -> None:
+    world = RouterWorld()
+    world.reconcile()
+    world.pool_status(V1, accepted())
+    world.pool_status(ALPHA, accepted())
+    said = 'referencing unsupported backendRef: group "inference.networking.k8s.io" kind "InferencePool"'
+    refusal = condition("ResolvedRefs", "False", "InvalidKind", message=said)
+    world.route_status(parent(*GATEWAY, [condition("Accepted"), refusal]))
+    world.reconcile()
+    assert (world.w, world.a) == ((0, 100), None)
     assert world.status_of("RouterReady") == "True"
 
 

@@ -29,7 +29,8 @@ def test_scenario_36_a_missing_route_that_comes_replaces_refs_invalid_by_its_rea
     world.reconcile()
     assert world.condition("HTTPRoutesReady")["message"] == (
         f'The following HTTPRoutes are not ready: [{NS}/mine: Accepted="False" '
-        '(reason "NoMatchingParent", message "")]'
+        '(reason "NoMatchingParent", message "") from Gateway kserve/kserve-ingress-gateway '
+        'that names no generation; awaited: Accepted="True"]'
     )
 
 

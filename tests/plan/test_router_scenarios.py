@@ -163,7 +163,13 @@ def test_scenario_44_gateways_that_are_not_ready_are_listed_sorted_and_the_statu
     found = world.condition("GatewaysReady")
     assert (found["reason"], found["message"]) == (
         "GatewaysNotReady",
-        f"The following Gateways are not ready: [{NS}/a {NS}/z]",
+        (
+            f"The following Gateways are not ready: [{NS}/a {NS}/z]. "
+            f'{NS}/a: Programmed="False" (reason "Programmed", message "") from its controller that names no '
+            f'generation; awaited: Programmed="True"; '
+            f'{NS}/z: Programmed="False" (reason "Programmed", message "") from its controller that names no '
+            'generation; awaited: Programmed="True"'
+        ),
     )
     before = copy.deepcopy(world.service)
     world.reconcile()
@@ -208,23 +214,34 @@ def test_gateways_ready_goes_when_the_refs_go() -> None:
     assert world.status_of("RouterReady") == "False"  # the new parent has not answered, the pool is not ready
 
 
-def test_a_route_nobody_speaks_of_is_shown_with_its_status() -> None:
+def test_a_route_nobody_speaks_of_says_who_has_to() -> None:
     world = RouterWorld()
     world.reconcile()
     assert world.condition("HTTPRoutesReady")["message"] == (
-        f"The following HTTPRoutes are not ready: [{NS}/{ROUTE.name}: {{}}]"
+        f"The following HTTPRoutes are not ready: [{NS}/{ROUTE.name}: Gateway kserve/kserve-ingress-gateway "
+        'has not reported on generation 1; awaited: Accepted="True"]'
     )
 
 
 @pytest.mark.parametrize(
     ("pool", "message"),
     [
-        ([], f"Neither v1 nor v1alpha2 InferencePool {NS}/{POOL} is ready"),
+        (
+            [],
+            (
+                f"Neither v1 nor v1alpha2 InferencePool {NS}/{POOL} is ready. v1 status: Gateway "
+                "kserve/kserve-ingress-gateway has not reported Accepted for generation 1; awaited: "
+                'Accepted="True". v1alpha2 status: Gateway kserve/kserve-ingress-gateway has not reported on '
+                'generation 1; awaited: Accepted="True" and ResolvedRefs="True"'
+            ),
+        ),
         (
             [condition("Accepted", "False", "No", message="not mine")],
             (
                 f'Neither v1 nor v1alpha2 InferencePool is ready. v1 status: {NS}/{POOL}: Accepted="False" '
-                '(reason "No", message "not mine")'
+                '(reason "No", message "not mine") from Gateway kserve/kserve-ingress-gateway that names no '
+                'generation; awaited: Accepted="True". v1alpha2 status: Gateway kserve/kserve-ingress-gateway has '
+                'not reported on generation 1; awaited: Accepted="True" and ResolvedRefs="True"'
             ),
         ),
     ],
@@ -277,6 +294,8 @@ def test_without_workloads_in_the_plan_ready_stays_unknown() -> None:
 def test_a_gateway_class_that_is_missing_shows_in_the_condition_and_keeps_the_route() -> None:
     world = RouterWorld()
     world.put(kinds.GATEWAY, gateway(*GATEWAY, "203.0.113.1", cls="none"))
+    world.reconcile()
+    assert ROUTE not in world.objects  # made once its pools are there
     world.reconcile()
     assert ROUTE in world.objects
     assert world.condition("HTTPRoutesReady")["message"] == (

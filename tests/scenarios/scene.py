@@ -324,7 +324,10 @@ TEMPLATE: dict[str, Any] = {"containers": [{"name": "main", "image": "quay.io/ex
 
 
 def traffic_of(route: Mapping[str, Any], pool: str) -> tuple[int, int, str | None]:
-    """Weights v1 and v1alpha2 (equal in both pool rules) and the lock of a route with the default rules."""
+    """Weights v1 and v1alpha2 (equal in both pool rules) and the lock of a route with the default rules.
+
+    0 also where the generation is not named.
+    """
     rules = route["spec"]["rules"]
     (catch_all,) = rules[2]["backendRefs"]
     assert (catch_all["kind"], catch_all["name"], catch_all["weight"]) == (
@@ -338,8 +341,8 @@ def traffic_of(route: Mapping[str, Any], pool: str) -> tuple[int, int, str | Non
     ]
     assert weights[0] == weights[1]
     return (
-        weights[0][kinds.POOL_GROUP_V1],
-        weights[0][kinds.POOL_GROUP_V1ALPHA2],
+        weights[0].get(kinds.POOL_GROUP_V1, 0),
+        weights[0].get(kinds.POOL_GROUP_V1ALPHA2, 0),
         dig(route, "metadata", "annotations", names.MIGRATED),
     )
 

@@ -4,8 +4,10 @@ import anyio
 
 from aioctl.api import kinds
 from aioctl.api.kinds import POOL_V1, POOL_V1ALPHA2
+from aioctl.api.objects import dig
 from aioctl.sim.facts import ABSENT_BY_DEFAULT
 from tests.scenarios.ground import Stage, on_the_simulated_server, simulated
+from tests.scenarios.scene import Scene
 
 NO_V1 = ABSENT_BY_DEFAULT | {POOL_V1.resource}
 ONLY_V1 = ABSENT_BY_DEFAULT | {POOL_V1ALPHA2.resource, kinds.MODEL.resource}
@@ -13,11 +15,18 @@ DISCOVERED = 60.0
 """Seconds within which a CRD is noticed (spec 50 section 15, scenario 10)."""
 
 
+async def groups(scene: Scene) -> set[str]:
+    """The pool groups that the route names."""
+    refs = [ref for rule in (await scene.route())["spec"]["rules"] for ref in rule["backendRefs"]]
+    return {ref["group"] for ref in refs if ref["kind"] == "InferencePool"}
+
+
 @simulated(absent=NO_V1)
 async def test_scenario_08_with_only_the_v1alpha2_crd_the_service_is_ready_through_it(stage: Stage) -> None:
     scene = stage.scene
     await scene.created()
     assert await scene.traffic() == (0, 100, None)
+    assert await groups(scene) == {POOL_V1ALPHA2.group}
     await scene.pool_status(POOL_V1ALPHA2)
     await scene.until_condition("InferencePoolReady", "True")
     await scene.rest()
@@ -30,7 +39,10 @@ async def test_scenario_09_with_only_the_v1_crd_traffic_is_on_v1_from_the_start(
     scene = stage.scene
     await scene.created()
     assert await scene.traffic() == (100, 0, "v1")
-    assert await scene.find(kinds.DEPLOYMENT, "svc-kserve-router-scheduler") is not None
+    assert await groups(scene) == {POOL_V1.group}
+    picker = await scene.find(kinds.DEPLOYMENT, "svc-kserve-router-scheduler")
+    args = dig(picker, "spec", "template", "spec")["containers"][0]["args"]
+    assert args[args.index("--pool-group") + 1] == POOL_V1.group
     assert [event for event in await scene.events() if event[0] == "Warning"] == []
 
 

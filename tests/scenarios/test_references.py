@@ -119,6 +119,9 @@ async def test_scenario_30_a_referenced_route_is_never_touched(scene: Scene) -> 
     before = await user_route(scene, backend=scene.pool)
     await scene.created(references(USER_ROUTE))
     await scene.pool_status(POOL_V1)
+    await scene.rest()
+    assert (await scene.condition("InferencePoolReady"))[0] == "False"  # a gateway the route does not hang on
+    await scene.pool_status(POOL_V1, ACCEPTED, (scene.namespace, "own"))
     await scene.until_condition("InferencePoolReady", "True")
     await scene.rest()
     assert await scene.find(kinds.HTTP_ROUTE, USER_ROUTE) == before
@@ -183,8 +186,10 @@ async def test_scenario_34_every_gateway_of_the_route_has_to_accept_the_v1_pool(
         await scene.gateway(name)
     await scene.created({**ROUTER, "gateway": {"refs": [{"name": "a"}, {"name": "b"}]}})
     await scene.pool_status(POOL_V1, ACCEPTED, (scene.namespace, "a"))
-    await scene.until_condition("InferencePoolReady", "True")
     await scene.rest()
+    status, reason, message = await scene.condition("InferencePoolReady")
+    assert (status, reason) == ("False", "InferencePoolNotReady")
+    assert f"Gateway {scene.namespace}/b has not reported on generation 1" in message
     assert await scene.traffic() == (0, 100, None)
     await scene.pool_status(POOL_V1, ACCEPTED, (scene.namespace, "a"), (scene.namespace, "b"))
     await scene.until_traffic(100, 0, "v1")

@@ -160,7 +160,13 @@ async def test_scenario_44_gateways_that_are_not_ready_are_listed_sorted_and_the
     for name in ("b", "a"):
         await scene.gateway(name, programmed=False)
     await scene.created(own_gateway("b", "a"))
-    text = f"The following Gateways are not ready: [{scene.namespace}/a {scene.namespace}/b]"
+    of = 'Programmed="False" (reason "Programmed", message "") from its controller'
+    a, b = (f"{scene.namespace}/{name}" for name in ("a", "b"))
+    text = (
+        f"The following Gateways are not ready: [{a} {b}]. "
+        f'{a}: {of} that names no generation; awaited: Programmed="True"; '
+        f'{b}: {of} that names no generation; awaited: Programmed="True"'
+    )
     assert await scene.condition("GatewaysReady") == ("False", "GatewaysNotReady", text)
     for number in range(4):
         await scene.gateway_status(

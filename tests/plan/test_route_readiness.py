@@ -1,0 +1,491 @@
+"""Whose word counts for a route, a pool and a gateway, of which generation, and what a condition then tells the user."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from aioctl.api import kinds, names
+from aioctl.api.kinds import ObjectRef
+from aioctl.plan import route_readiness
+from aioctl.plan.migration import Refusal
+from aioctl.plan.migration_facts import refusal_of
+from aioctl.plan.model import Facts, Policy
+from aioctl.plan.readiness import describe
+from tests.plan.router_world import (
+    ALPHA,
+    GATEWAY,
+    INVALID_KIND,
+    MANAGED,
+    NS,
+    POOL,
+    ROUTE,
+    SCHEDULER,
+    V1,
+    RouterWorld,
+    accepted,
+    condition,
+    gateway,
+    parent,
+    pool_ref,
+    with_gateway_refs,
+)
+
+OWN = "example.org/gw"
+"""Controller of the gateway class that the world's gateways have."""
+PREFIX = "The following HTTPRoutes are not ready: "
+GW = "Gateway kserve/kserve-ingress-gateway"
+REJECTED = [condition("Accepted", "False", "NotAllowedByListeners")]
+
+
+def settled() -> RouterWorld:
+    """Migrated, accepted by everybody, RouterReady."""
+    world = RouterWorld().migrated()
+    world.accept_route()
+    world.reconcile()
+    assert world.status_of("RouterReady") == "True"
+    return world
+
+
+def said(world: RouterWorld, type_: str = "HTTPRoutesReady") -> str:
+    world.reconcile()
+    found = world.condition(type_)
+    return "" if found["status"] == "True" else str(found["message"])
+
+
+def old(conditions: list[dict[str, Any]], generation: int = 1) -> list[dict[str, Any]]:
+    return [{**each, "observedGeneration": generation} for each in conditions]
+
+
+FOREIGN = {
+    "another gateway": parent("kserve", "retired", REJECTED, controllerName=OWN),
+    "another namespace": parent("other", GATEWAY[1], REJECTED),
+    "a listener the route does not name": {
+        "parentRef": {**parent(*GATEWAY, [])["parentRef"], "sectionName": "old"},
+        "conditions": REJECTED,
+    },
+    "a port the route does not name": {
+        "parentRef": {**parent(*GATEWAY, [])["parentRef"], "port": 8443},
+        "conditions": REJECTED,
+    },
+    "another kind": {
+        "parentRef": {**parent(*GATEWAY, [])["parentRef"], "kind": "Service"},
+        "conditions": REJECTED,
+    },
+    "a controller the gateway has left": parent(*GATEWAY, REJECTED, controllerName="old.example.org/gw"),
+    "a policy controller": parent(*GATEWAY, [condition("x/Affected", "False")], controllerName="x/policy"),
+    "one refusing the kind": parent("kserve", "retired", INVALID_KIND),
+}
+
+
+@pytest.mark.parametrize("entry", FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.parametrize("first", [True, False])
+def test_what_others_left_in_the_status_of_the_route_counts_for_nothing(
+    entry: dict[str, Any], *, first: bool
+) -> None:
+    world = settled()
+    ours = parent(*GATEWAY, accepted(), controllerName=OWN)
+    world.route_status(*([entry, ours] if first else [ours, entry]))
+    assert said(world) == ""
+    world.route_status(entry, parent(*GATEWAY, REJECTED, controllerName=OWN))
+    assert said(world) == (
+        f'{PREFIX}[{NS}/{ROUTE.name}: Accepted="False" (reason "NotAllowedByListeners", message "") from {GW} '
+        f'({OWN}) that names no generation; awaited: Accepted="True"]'
+    )
+
+
+@pytest.mark.parametrize("entry", [entry for title, entry in FOREIGN.items() if "controller" not in title])
+def test_nor_does_it_stand_in_for_the_own_gateway(entry: dict[str, Any]) -> None:
+    world = settled()
+    world.route_status({**entry, "conditions": accepted()})
+    assert said(world) == (
+        f"{PREFIX}[{NS}/{ROUTE.name}: {GW} has not reported on generation {world.live['metadata']['generation']}; "
+        'awaited: Accepted="True"]'
+    )
+
+
+def test_a_class_whose_controller_writes_under_another_name_is_heard() -> None:
+    world = settled()
+    world.route_status(parent(*GATEWAY, accepted(), controllerName="example.org/writes-so"))
+    assert said(world) == ""
+
+
+@pytest.mark.parametrize("type_", ["Accepted", "ResolvedRefs"])
+def test_a_stale_condition_is_explained_and_not_only_quoted(type_: str) -> None:
+    world = settled()
+    generation = world.live["metadata"]["generation"]
+    conditions = [{**each, "observedGeneration": generation - (each["type"] == type_)} for each in accepted()]
+    world.route_status(parent(*GATEWAY, conditions))
+    assert said(world) == (
+        f'{PREFIX}[{NS}/{ROUTE.name}: {type_}="True" (reason "{type_}", message "") from {GW} is of generation '
+        f"{generation - 1}, the object is at generation {generation}; awaited: {type_} for generation {generation}]"
+    )
+
+
+def test_each_parent_of_the_route_has_to_answer_and_the_silent_one_is_named() -> None:
+    world = RouterWorld(with_gateway_refs("a", "b"))
+    for name in ("a", "b"):
+        world.put(kinds.GATEWAY, gateway(NS, name, "203.0.113.1"))
+    world.reconcile()
+    world.route_status(parent(NS, "a", accepted()))
+    assert said(world) == (
+        f'{PREFIX}[{NS}/{ROUTE.name}: Gateway {NS}/b has not reported on generation 1; awaited: Accepted="True"]'
+    )
+    world.accept_route()
+    assert said(world) == ""
+
+
+IN_X = 'referencing unsupported backendRef: group "inference.networking.x-k8s.io" kind "InferencePool"'
+IN_V1 = 'referencing unsupported backendRef: group "inference.networking.k8s.io" kind "InferencePool"'
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "accepted_pool", "ready"),
+    [
+        ("InvalidKind", IN_X, True, True),
+        ("InvalidKind", IN_X, False, False),
+        ("InvalidKind", IN_V1, True, False),
+        ("InvalidKind", "InferencePool is not enabled", True, True),
+        ("InvalidKind", "InferencePool is not enabled", False, False),
+        ("InvalidKind", f"{IN_X}; {IN_V1}", True, False),
+        ("BackendNotFound", "backend(svc-inference-pool) not found", True, False),
+        ("RefNotPermitted", "no grant", True, False),
+        ("UnsupportedProtocol", "h2c", True, False),
+    ],
+)
+def test_only_a_refusal_of_the_idle_generation_alone_is_not_held_against_a_migrated_route(
+    reason: str, message: str, *, accepted_pool: bool, ready: bool
+) -> None:
+    world = settled()
+    assert world.w == (100, 0)
+    if not accepted_pool:
+        world.pool_status(V1, accepted(), ("kserve", "retired"))
+    refusal = condition("ResolvedRefs", "False", reason, message=message)
+    world.route_status(parent(*GATEWAY, [condition("Accepted"), refusal]))
+    found = said(world)
+    assert (found == "") is ready
+    assert ready or f'ResolvedRefs="False" (reason "{reason}", message ' in found
+
+
+def test_a_stale_refusal_says_nothing_of_the_route_as_it_is() -> None:
+    world = settled()
+    assert refusal_of(world.live, world.facts) is Refusal.NONE
+    world.route_status(parent(*GATEWAY, old(INVALID_KIND)))
+    assert refusal_of(world.live, world.facts) is Refusal.NONE
+    world.route_status(parent(*GATEWAY, old(INVALID_KIND, world.live["metadata"]["generation"])))
+    assert refusal_of(world.live, world.facts) is Refusal.ALL
+
+
+def test_a_pool_that_the_idle_reference_names_may_be_gone() -> None:
+    world = settled()
+    refusal = condition(
+        "ResolvedRefs", "False", "BackendNotFound", message="backend(svc-inference-pool) not found"
+    )
+    world.route_status(parent(*GATEWAY, [condition("Accepted"), refusal]))
+    ctx = world.ctx
+    del world.objects[ALPHA]
+    assert route_readiness.evaluate(ctx, world.facts).ready
+    del world.objects[V1]
+    assert not route_readiness.evaluate(ctx, world.facts).ready
+
+
+# -- pools and gateways
+
+
+@pytest.mark.parametrize("conditions", [REJECTED, old(accepted(), 0), old(accepted())])
+def test_what_others_said_of_the_pool_counts_neither_for_nor_against_it(
+    conditions: list[dict[str, Any]],
+) -> None:
+    world = settled()
+    for ref, field in ((V1, "parents"), (ALPHA, "parent")):
+        world.objects[ref] = {
+            **world.objects[ref],
+            "status": {field: [parent("kserve", "retired", conditions)]},
+        }
+    assert said(world, "InferencePoolReady") == (
+        f"Neither v1 nor v1alpha2 InferencePool {NS}/{POOL} is ready. v1 status: {GW} has not reported on generation 1; "
+        f'awaited: Accepted="True" and ResolvedRefs="True". v1alpha2 status: {GW} has not reported on generation 1; '
+        'awaited: Accepted="True" and ResolvedRefs="True"'
+    )
+    entries = [parent("kserve", "retired", REJECTED), parent(*GATEWAY, accepted())]
+    world.objects[V1] = {**world.objects[V1], "status": {"parents": entries}}
+    assert said(world, "InferencePoolReady") == ""
+
+
+def test_a_stale_word_of_the_own_gateway_on_the_pool_is_explained() -> None:
+    world = settled()
+    world.edit(V1, lambda pool: pool["metadata"].update(labels={"of": "somebody"}))
+    generation = world.objects[V1]["metadata"]["generation"]
+    world.pool_status(V1, old(accepted(), generation - 1))
+    assert (
+        f'v1 status: {NS}/{POOL}: Accepted="True" (reason "Accepted", message "") from {GW} is of generation '
+        f"{generation - 1}, the object is at generation {generation}; awaited: Accepted for generation {generation}"
+    ) in said(world, "InferencePoolReady")
+
+
+def test_a_retired_gateways_word_on_the_v1alpha2_pool_holds_no_migration() -> None:
+    world = RouterWorld()
+    world.reconcile()
+    world.pool_status(V1, accepted())
+    world.pool_status(ALPHA, accepted(), ("kserve", "retired"))
+    world.route_status(parent(*GATEWAY, INVALID_KIND))
+    world.reconcile()
+    assert (world.w, world.a) == ((100, 0), "v1")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "why"),
+    [
+        ([], 'its controller has not reported Programmed for generation 3; awaited: Programmed="True"'),
+        (
+            old([condition("Programmed")], 2),
+            (
+                'Programmed="True" (reason "Programmed", message "") from its controller is of generation 2, the object '
+                "is at generation 3; awaited: Programmed for generation 3"
+            ),
+        ),
+        (
+            old([condition("Programmed", "False", "AddressNotAssigned")], 3),
+            (
+                'Programmed="False" (reason "AddressNotAssigned", message "") from its controller of generation 3; '
+                'awaited: Programmed="True"'
+            ),
+        ),
+        (old([condition("Programmed")], 3), ""),
+    ],
+)
+def test_a_gateway_is_ready_when_its_current_generation_is_programmed(
+    conditions: list[Any], why: str
+) -> None:
+    world = RouterWorld(with_gateway_refs("a"))
+    made = gateway(NS, "a", "203.0.113.1")
+    made["metadata"]["generation"] = 3
+    made["status"]["conditions"] = conditions
+    world.put(kinds.GATEWAY, made)
+    expected = f"The following Gateways are not ready: [{NS}/a]. {NS}/a: {why}" if why else ""
+    assert said(world, "GatewaysReady") == expected
+
+
+def test_a_foreign_message_is_quoted_up_to_a_length() -> None:
+    assert len(describe(condition("Accepted", "False", message="x" * 32768))) < 1200
+
+
+# -- rules and references that serve nobody
+
+
+def inline(*rules: dict[str, Any]) -> dict[str, Any]:
+    return {**copy.deepcopy(MANAGED), "route": {"http": {"spec": {"rules": list(rules)}}}}
+
+
+SERVICE_REF = {"kind": "Service", "name": "svc-kserve-workload-svc", "port": 8000}
+V1_REF = pool_ref(kinds.POOL_GROUP_V1)
+FIELD = "spec.router.route.http.spec.rules"
+
+
+@pytest.mark.parametrize(
+    ("rules", "problem"),
+    [
+        (
+            [{"timeouts": {"request": "10s"}}],
+            (
+                "rule 0 sends traffic nowhere: it has no backendRefs; give it some in "
+                f"{FIELD}[0].backendRefs, or leave rules out to get the default ones"
+            ),
+        ),
+        (
+            [{"backendRefs": [SERVICE_REF]}, {"name": "slow", "backendRefs": []}],
+            (
+                'rule 1 "slow" sends traffic nowhere: it has no backendRefs; give it some in '
+                f"{FIELD}[1].backendRefs, or leave rules out to get the default ones"
+            ),
+        ),
+        (
+            [{"backendRefs": [{**SERVICE_REF, "weight": 0}]}],
+            (
+                "rule 0 sends traffic nowhere: every backendRef has weight 0; give one a weight above 0 in "
+                f"{FIELD}[0].backendRefs"
+            ),
+        ),
+        ([{"filters": [{"type": "RequestRedirect", "requestRedirect": {"scheme": "https"}}]}], ""),
+        ([{"filters": [{"type": "ExtensionRef", "extensionRef": {"name": "direct"}}]}], ""),
+        ([{"filters": [{"type": "URLRewrite", "urlRewrite": {}}], "backendRefs": [SERVICE_REF]}], ""),
+        (
+            [{"backendRefs": [pool_ref(kinds.POOL_GROUP_V1, "theirs")]}],
+            (
+                f"rule 0 backendRef 0 names InferencePool {NS}/theirs of group inference.networking.k8s.io, which does not "
+                f"exist; create it, or name {POOL}, the pool of this service"
+            ),
+        ),
+        ([{"backendRefs": [pool_ref(kinds.POOL_GROUP_V1, "theirs", weight=0), V1_REF]}], ""),
+        (
+            [{"backendRefs": [{"kind": "Service", "name": "s" * 64, "port": 80}]}],
+            (
+                f"rule 0 backendRef 0 names Service {NS}/{'s' * 64}, which cannot exist: a Service has at most 63 "
+                "characters in its name"
+            ),
+        ),
+    ],
+)
+def test_a_managed_route_that_serves_nobody_is_never_ready_and_says_why(
+    rules: list[dict[str, Any]], problem: str
+) -> None:
+    world = RouterWorld(inline(*rules))
+    world.reconcile()
+    world.pool_status(V1, accepted())
+    world.reconcile()
+    world.accept_route()
+    found = said(world)
+    assert found == (f"{PREFIX}[{NS}/{ROUTE.name}: {problem}]" if problem else "")
+    assert world.status_of("RouterReady") == ("False" if problem else "True")
+
+
+def test_of_many_rules_that_serve_nobody_some_are_named_and_the_rest_counted() -> None:
+    world = RouterWorld(inline(*({"timeouts": {"request": f"{n}s"}} for n in range(1, 10))))
+    world.reconcile()
+    world.accept_route()
+    assert said(world).count("sends traffic nowhere") == 5
+    assert said(world).endswith("; and 4 more]")
+
+
+LONG = "a-service-with-a-name-that-is-longer-than-what-leaves-room"
+
+
+def test_hand_written_names_of_children_that_are_hashed_get_the_right_name() -> None:
+    workload, pool = f"{LONG}-kserve-workload-svc", f"{LONG}-inference-pool"
+    rule = {"backendRefs": [{"kind": "Service", "name": workload}, pool_ref(kinds.POOL_GROUP_V1, pool)]}
+    world = RouterWorld(inline(rule))
+    world.service["metadata"]["name"] = LONG
+    world.reconcile()
+    found = said(world)
+    assert (
+        f"Service {NS}/{workload}, which cannot exist: the workload Service of this service is named "
+        in found
+    )
+    assert names.workload_service_name(LONG) in found
+    assert f"or name {names.default_pool_name(LONG)}, the pool of this service" in found
+
+
+def test_a_hand_written_picker_name_that_is_hashed_gets_the_right_name() -> None:
+    router = copy.deepcopy(MANAGED)
+    router["scheduler"]["pool"]["spec"]["endpointPickerRef"]["name"] = f"{LONG}-epp-service"
+    world = RouterWorld(router)
+    world.service["metadata"]["name"] = LONG
+    found = said(world, "InferencePoolReady")
+    assert found.startswith("spec.router.scheduler.pool.spec.endpointPickerRef.name is ")
+    assert found.endswith(f"is named {names.child(LONG, '-epp-service')}")
+
+
+def test_a_reference_to_a_generation_that_is_not_served_is_named() -> None:
+    world = RouterWorld(inline({"backendRefs": [V1_REF]}))
+    world.unserved |= {kinds.POOL_V1}
+    world.reconcile()
+    world.accept_route()
+    assert said(world) == (
+        f"{PREFIX}[{NS}/{ROUTE.name}: rule 0 backendRef 0 names InferencePool {NS}/{POOL} of group "
+        "inference.networking.k8s.io, which this cluster does not serve; install its CRD, or refer to group "
+        "inference.networking.x-k8s.io]"
+    )
+
+
+def test_a_pool_deleted_by_hand_makes_the_service_not_ready_until_it_is_there_again() -> None:
+    world = settled()
+    ctx, facts = world.ctx, {ref: obj for ref, obj in world.objects.items() if ref != V1}
+    verdict = route_readiness.evaluate(ctx, Facts(objects=facts))
+    assert "which does not exist; awaited: its creation" in verdict.message
+    assert not verdict.ready
+
+
+# -- the route comes after its pools
+
+
+def test_the_route_is_made_after_the_pools_it_names_and_says_so_meanwhile() -> None:
+    world = RouterWorld()
+    first = [write.ref for step in world.plan().steps for write in step.writes]
+    assert V1 in first
+    assert ROUTE not in first
+    order = [write.ref for write in world.reconcile()]
+    assert order.index(ROUTE) > max(order.index(V1), order.index(ALPHA))
+    del world.objects[ROUTE]
+    pool = world.objects.pop(V1)
+    assert list(world.plan_route()) == []
+    assert route_readiness.evaluate(world.ctx, world.facts).message == (
+        f"{PREFIX}[{NS}/{ROUTE.name}: it does not exist yet; awaited: InferencePool {NS}/{POOL} "
+        "(inference.networking.k8s.io)]"
+    )
+    world.objects[V1] = pool
+    assert [write.ref for write in world.plan_route()] == [ROUTE]
+
+
+def test_an_update_of_the_route_waits_for_no_pool() -> None:
+    world = settled()
+    world.edit(ROUTE, lambda route: route["spec"].update(hostnames=["x.example.org"]))
+    del world.objects[V1]
+    assert [write.ref for write in world.plan_route()] == [ROUTE]
+
+
+def test_a_pool_of_the_user_is_not_waited_for() -> None:
+    world = RouterWorld({"route": {}, "scheduler": {"pool": {"ref": {"name": "my-pool"}}}})
+    world.reconcile()
+    assert ROUTE in world.objects
+    assert "InferencePool ns/my-pool of group inference.networking.x-k8s.io, which does not exist" in said(
+        world
+    )
+
+
+# -- what was said before goes when it is no longer so
+
+
+def test_a_missing_gateway_that_came_is_not_named_while_a_later_check_fails() -> None:
+    world = RouterWorld({**copy.deepcopy(MANAGED), **with_gateway_refs("a"), "scheduler": SCHEDULER})
+    world.reconcile()
+    assert world.condition("GatewaysReady")["reason"] == "RefsInvalid"
+    world.put(kinds.GATEWAY, gateway(NS, "a", "203.0.113.1"))
+    world.edit_router({"route": {"http": {"refs": [{"name": "mine"}]}}, "gateway": {"refs": [{"name": "a"}]}})
+    world.reconcile()
+    assert world.condition("HTTPRoutesReady")["reason"] == "RefsInvalid"
+    assert world.condition("GatewaysReady") == {}
+
+
+def test_a_missing_route_that_came_is_not_named_while_an_earlier_check_fails() -> None:
+    world = RouterWorld({"route": {"http": {"refs": [{"name": "mine"}, {"name": "other"}]}}})
+    world.reconcile()
+    assert world.condition("HTTPRoutesReady")["message"].count("does not exist") == 2
+    ref = ObjectRef(kinds.HTTP_ROUTE, NS, "mine")
+    world.put(
+        kinds.HTTP_ROUTE,
+        {"metadata": {"namespace": NS, "name": "mine"}, "spec": {"parentRefs": [{"name": "a"}]}},
+    )
+    world.router = {**(world.router or {}), "gateway": {"refs": [{"name": "nowhere"}]}}
+    world.reconcile()
+    assert world.condition("GatewaysReady")["reason"] == "RefsInvalid"
+    assert world.condition("HTTPRoutesReady")["message"] == f"HTTPRoute {NS}/other does not exist"
+    world.put(
+        kinds.HTTP_ROUTE, {"metadata": {"namespace": NS, "name": "other"}, "spec": world.objects[ref]["spec"]}
+    )
+    world.put(kinds.GATEWAY, gateway(NS, "a", "203.0.113.1"))
+    world.reconcile()
+    assert world.condition("HTTPRoutesReady") == {}
+
+
+def test_a_gateway_that_is_programmed_is_not_named_while_another_reference_is_missing() -> None:
+    world = RouterWorld(with_gateway_refs("a"))
+    world.put(kinds.GATEWAY, gateway(NS, "a", "203.0.113.1", programmed="False"))
+    world.reconcile()
+    assert world.condition("GatewaysReady")["reason"] == "GatewaysNotReady"
+    world.put(kinds.GATEWAY, gateway(NS, "a", "203.0.113.1"))
+    world.router = {**(world.router or {}), "route": {"http": {"refs": [{"name": "mine"}]}}}
+    world.reconcile()
+    assert world.condition("HTTPRoutesReady")["reason"] == "RefsInvalid"
+    assert world.status_of("GatewaysReady") == "True"
+
+
+def test_an_authpolicy_crd_that_came_is_not_missed_while_a_reference_is() -> None:
+    world = RouterWorld(policy=Policy())
+    world.unserved |= {kinds.AUTH_POLICY}
+    world.reconcile()
+    assert "AuthPolicy CRD is not available" in world.condition("HTTPRoutesReady")["message"]
+    world.unserved -= {kinds.AUTH_POLICY}
+    world.edit_router(with_gateway_refs("nowhere"))
+    world.reconcile()
+    assert world.condition("GatewaysReady")["reason"] == "RefsInvalid"
+    assert world.condition("HTTPRoutesReady").get("reason") != "HTTPRouteReconcileError"
