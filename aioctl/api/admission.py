@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from aioctl.api import admission_warnings, validation
+from aioctl.api import admission_warnings, carrier_checks, validation
 from aioctl.api.conversion import up
 from aioctl.api.decoding import Undecodable, check_decodable
 from aioctl.api.kinds import CONFIG, GROUP, SERVICE
@@ -182,6 +182,8 @@ def _judge_config(
     found = [] if old is None else admission_warnings.of_config_update(new, old)
     if sequence(new, "spec", "baseRefs"):
         return Verdict(_forbidden(_BASE_REFS), found)
+    for key, _, problem in carrier_checks.problems(new, old):
+        return Verdict(_forbidden(f"{carrier_checks.field(key)}: {problem}"), found)
     if check is None:
         return Verdict(None, found)
     try:

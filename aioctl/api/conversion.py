@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
+from aioctl.api.carrier_checks import CARRIERS
 from aioctl.api.conversion_carriers import (
-    CARRIERS,
     Annotations,
     criticality_down,
     criticality_up,

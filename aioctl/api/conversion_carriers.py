@@ -12,14 +12,15 @@ from typing import Any
 
 import msgspec
 
+from aioctl.api.carrier_checks import (
+    LEVELS,
+    LORA_CRITICALITIES,
+    UPSTREAM_CRITICALITY,
+    decode,
+    fits,
+    lora_criticalities,
+)
 from aioctl.api.names import CRITICALITY
-
-UPSTREAM_CRITICALITY = "internal.serving.kserve.io/model-criticality"
-LORA_CRITICALITIES = "internal.serving.kserve.io/lora-criticalities"
-TARGET_PORTS = "internal.serving.kserve.io/target-ports"
-CARRIERS = (CRITICALITY, UPSTREAM_CRITICALITY, LORA_CRITICALITIES, TARGET_PORTS)
-
-_LEVELS = frozenset({"Critical", "Standard", "Sheddable"})
 
 
 class Annotations:
@@ -70,16 +71,6 @@ def encode(value: Any) -> str | None:
         return None
 
 
-def decode(text: str | None) -> Any:
-    """The carried value; None for no text and for text that is no JSON (such an annotation is ignored)."""
-    if text is None:
-        return None
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return None
-
-
 def is_null(value: Any) -> bool:
     """True for null, decoded or not."""
     return value is None or (isinstance(value, msgspec.Raw) and bytes(value) == b"null")
@@ -96,7 +87,7 @@ def _carried_level(annotations: Annotations) -> str | None:
     """The first annotation with a value of the enum; others are left alone, whoever wrote them."""
     for key in (CRITICALITY, UPSTREAM_CRITICALITY):
         value = annotations.text(key)
-        if value in _LEVELS:
+        if value in LEVELS:
             return value
     return None
 
@@ -125,7 +116,7 @@ def criticality_down(model: Any, annotations: Annotations) -> Any:
     if not isinstance(stray, str):
         return model
     # Not a field of v1alpha2. Kept only where the way up and down again would give the same object.
-    stays = stray in _LEVELS and CRITICALITY not in annotations and UPSTREAM_CRITICALITY not in annotations
+    stays = stray in LEVELS and CRITICALITY not in annotations and UPSTREAM_CRITICALITY not in annotations
     return model if stays else _without(model, "criticality")
 
 
@@ -178,11 +169,11 @@ def lora_down(model: Any, annotations: Annotations) -> Any:
     carried = decode(annotations.text(LORA_CRITICALITIES))
     annotations.remove(LORA_CRITICALITIES)
     adapters = _adapters(model)
-    if adapters is None or not isinstance(carried, dict):
+    if adapters is None or not fits(lora_criticalities, carried):
         return model
     restored = [
         {**adapter, "criticality": carried[str(index)]}
-        if isinstance(adapter, Mapping) and isinstance(carried.get(str(index)), str)
+        if isinstance(adapter, Mapping) and str(index) in carried
         else adapter
         for index, adapter in enumerate(adapters)
     ]

@@ -9,7 +9,8 @@ the way back, for then it is not what the user wrote; everything else passes thr
 from collections.abc import Mapping
 from typing import Any
 
-from aioctl.api.conversion_carriers import TARGET_PORTS, Annotations, decode, encode, is_null
+from aioctl.api.carrier_checks import TARGET_PORTS, decode, fits, target_ports
+from aioctl.api.conversion_carriers import Annotations, encode, is_null
 
 DEFAULT_PICKER_PORT = 9002
 _INT64 = 2**63
@@ -67,12 +68,7 @@ def _ports_up(pool: dict[str, Any], annotations: Annotations) -> None:
     if number is not None and not _is_number(number):
         return
     pool.pop("targetPortNumber", None)
-    if (
-        isinstance(carried, list)
-        and _is_port_list(carried, annotations)
-        and _needs_carrying(carried)
-        and _first_number(carried) == number
-    ):
+    if fits(target_ports, carried) and _needs_carrying(carried) and _first_number(carried) == number:
         pool["targetPorts"] = carried
     elif number is not None:
         pool["targetPorts"] = [{"number": number}]
@@ -88,7 +84,8 @@ def _ports_down(pool: dict[str, Any], annotations: Annotations) -> None:
         return
     if not _is_port_list(ports, annotations):
         return
-    if _needs_carrying(ports):
+    # What the schema refuses was stored by mistake, and goes with the next write: only the visible number is kept.
+    if _needs_carrying(ports) and fits(target_ports, ports):
         text = encode(ports)
         if text is None:
             return

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aioctl.api import defaulting, gojson
+from aioctl.api import carrier_checks, defaulting, gojson
 from aioctl.api.decoding import check_decodable
 from aioctl.api.kinds import GROUP, SERVICE
 from aioctl.api.objects import FieldError, Object, dig, is_deleting, name_of, present, sequence
@@ -151,11 +151,15 @@ def validate(new: Object, old: Object | None = None) -> list[Problem]:
         return []
     check_decodable(new)
     problems = list(_own_problems(new))
+    carried = [
+        _invalid("carrier", carrier_checks.field(key), value, detail)
+        for key, value, detail in carrier_checks.problems(new, old)
+    ]
     if old is None:
-        return problems
+        return problems + carried
     known = {(problem.rule, problem.field) for problem in _of_old(lambda: _own_problems(old))}
     fresh = [problem for problem in problems if (problem.rule, problem.field) not in known]
-    return fresh + _of_old(lambda: _change_problems(new, old))
+    return fresh + carried + _of_old(lambda: _change_problems(new, old))
 
 
 def message(name: str, problems: Sequence[Problem]) -> str:

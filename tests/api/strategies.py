@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from aioctl.api.conversion_carriers import CARRIERS
+from aioctl.api.carrier_checks import CARRIERS
 from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
 
 Strategy = st.SearchStrategy[Any]
@@ -135,7 +135,12 @@ pool_v1alpha1 = partial(
 port_object = st.fixed_dictionaries({"number": ports})
 pool_v1alpha2 = partial(
     selector=st.fixed_dictionaries({"matchLabels": labels}),
-    targetPorts=st.lists(st.fixed_dictionaries({"number": ports}, optional=unknown), min_size=1, max_size=8),
+    targetPorts=st.lists(
+        st.fixed_dictionaries({"number": ports}, optional=unknown),
+        min_size=1,
+        max_size=8,
+        unique_by=lambda port: port["number"],
+    ),
     endpointPickerRef=st.one_of(
         st.fixed_dictionaries(
             {"name": words, "port": port_object}, optional={"kind": kinds, **group_and_mode}

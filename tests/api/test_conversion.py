@@ -217,9 +217,42 @@ def test_a_carried_port_list_that_does_not_begin_with_the_visible_number_is_igno
 
 
 def test_a_stray_port_number_of_the_wrong_type_does_not_cost_the_port_list() -> None:
-    ports = [{}, {"number": 1}]
+    ports = [{"number": 1}, {"number": 2}]
     above = up(down(alpha2(pool(targetPorts=ports, targetPortNumber="8000"))))
     assert above == alpha2(pool(targetPorts=ports))
+
+
+MISFITS: list[Any] = [
+    [{"number": 8000}, {"number": "http"}],
+    [{"number": 8000}, {"number": -1}],
+    [{"number": 8000}, {"number": 2.5}],
+    [{"number": 8000}, {"number": 8001.0}],
+    [{"number": 8000}, {"number": True}],
+    [{"number": 8000}, {"number": None}],
+    [{"number": 8000}, {"number": 65536}],
+    [{"number": 8000}, {"number": 8000}],
+    [{"number": 8000}, {}],
+    [{"number": 8000}, 8001],
+    [{"number": 8000}, [{"number": 8001}]],
+    [{"number": 8000 + index} for index in range(45)],
+    {"number": 8000},
+]
+
+
+@pytest.mark.parametrize("carried", MISFITS, ids=lambda carried: json.dumps(carried)[:40])
+def test_a_port_list_that_the_field_would_refuse_is_neither_applied_nor_carried(carried: Any) -> None:
+    visible = pool(targetPortNumber=8000)
+    assert up(alpha1(visible, **{PORTS: json.dumps(carried)})) == alpha2(pool(targetPorts=[{"number": 8000}]))
+    if isinstance(carried, list):
+        assert down(alpha2(pool(targetPorts=carried))) == alpha1(visible)
+
+
+@pytest.mark.parametrize(
+    "carried", ['{"0":1}', '{"00":"High"}', '{"-1":"High"}', '["High"]', "[" * 5000, "High"]
+)
+def test_adapter_criticalities_of_another_shape_are_not_applied(carried: str) -> None:
+    adapted = model(lora={"adapters": [{"name": "a"}]})
+    assert down(alpha2(adapted, **{LORA: carried})) == alpha1(adapted)
 
 
 def test_stale_port_annotations_go_both_ways() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aioctl.api.carrier_checks import UPSTREAM_CRITICALITY
 from aioctl.api.conversion import convert_object, down, up
-from aioctl.api.conversion_carriers import UPSTREAM_CRITICALITY
 from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
 from aioctl.api.objects import dig
 from tests.api import strategies
