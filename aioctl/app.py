@@ -1,4 +1,4 @@
-"""The composition root: what is started, in which order, with which settings (design section 5, issue "The spine" item 2).
+"""The composition root: what is started, in which order, with which settings.
 
 Order: metrics and probes, webhook server, caches, leadership, workers. The webhook comes before the caches, because
 listing our own kinds needs our own conversion; readiness does not wait for the caches for the same reason. Everything
@@ -72,12 +72,12 @@ ADMISSION_PATHS = {
     for version in ("v1alpha1", "v1alpha2")
     for kind in (kinds.SERVICE.kind, kinds.CONFIG.kind)
 }
-"""Path -> version and kind (spec 60 section 7)."""
+"""Path -> version and kind (ADM-1)."""
 MUTATION_PATHS = {
     f"/mutate-serving-kserve-io-{version}-{kinds.SERVICE.kind.lower()}": version
     for version in ("v1alpha1", "v1alpha2")
 }
-"""Path -> version; named as upstream names its mutating webhooks (spec 60 section 13)."""
+"""Path -> version; named as upstream names its mutating webhooks (MUT-1)."""
 WATCH_SILENCE = 600.0
 """Seconds without any news after which liveness fails: ten times the bookmarks' period."""
 EVENT_RATE = 100.0
@@ -85,7 +85,7 @@ EVENT_RATE = 100.0
 
 
 def cluster_domain(fallback: str, resolv_conf: Path = RESOLV_CONF) -> str:
-    """The cluster's DNS domain: first `svc.` entry of the search line, else the fallback (spec 30 section 5.1)."""
+    """The cluster's DNS domain: first `svc.` entry of the search line, else the fallback (CERT-1)."""
     try:
         lines = resolv_conf.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -168,7 +168,7 @@ async def _stop_on_signal(ended: anyio.Event) -> None:
 
 
 async def _freeze_heap(*, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-    """Modules and the filled caches stay: full collections need not walk them (179 ms, design section 5)."""
+    """Modules and the filled caches stay: full collections need not walk them (WEB-5)."""
     gc.collect()
     gc.freeze()
     task_status.started()
@@ -178,7 +178,7 @@ async def _freeze_heap(*, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNO
 def settings_map(caches: Caches, namespace: str) -> Object:
     """The ConfigMap `inferenceservice-config` for admission.
 
-    Raises ApiErrorStatus with the status of a read that fails: 404 where it is missing (spec 10 section 5.4), and 503
+    Raises ApiErrorStatus with the status of a read that fails: 404 where it is missing (ADM-5), and 503
     while a program that has just started does not know.
     """
     cached = caches.get(kinds.CONFIG_MAP, ObjectKey(namespace, CONFIG_MAP_NAME))
@@ -346,6 +346,6 @@ class Application:
         )
 
     def _check_config(self, config: Object) -> None:
-        """Admission of LLMInferenceServiceConfigs: the configuration loads and the templates render (spec 10 5.4)."""
+        """Admission of LLMInferenceServiceConfigs: the configuration loads and the templates render (ADM-5)."""
         namespace = self.settings.namespace
         check_config(config, parse_config(settings_map(self.controller.caches, namespace), namespace))

@@ -256,7 +256,7 @@ class Metrics:
         return b"".join(self.pieces())
 
     def pieces(self) -> Iterator[bytes]:
-        """The page family by family, so that no stretch of rendering holds up the loop (design rule 8)."""
+        """The page family by family, so that no stretch of rendering holds up the loop (ARCH-8)."""
         for family in self.registry.collect():
             yield generate_latest(_One(family))
 

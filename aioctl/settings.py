@@ -28,7 +28,7 @@ from pydantic import (
 from aioctl.plan.model import Strategy
 
 PREFIX = "AIOCTL_"
-KSERVE_CERT_DIR = "/tmp/k8s-webhook-server/serving-certs"  # noqa: S108  KServe's mount point, spec 60 section 2
+KSERVE_CERT_DIR = "/tmp/k8s-webhook-server/serving-certs"  # noqa: S108  KServe's mount point, ENV-1
 
 
 class SettingsError(ValueError):
@@ -276,7 +276,7 @@ _KSERVE_NAMES = {
     "istio_ca_path": "ISTIO_CA_CERTIFICATE_PATH",
     "cluster_domain": "CLUSTER_DOMAIN",
 }
-"""Fields that keep KServe's variable (spec 60 section 2, 30 section 16, 50 sections 9 to 11)."""
+"""Fields that keep KServe's variable (ENV-1, AUTH-1, URL-1)."""
 
 
 def variable_of(field: str) -> str:

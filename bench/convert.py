@@ -1,7 +1,7 @@
 """`python -m bench convert`: is anything lost in conversion, and how fast is it?
 
 `losses` mutates realistic objects with a seeded generator, converts each there and back through the encoded path, and
-counts objects that did not come back equal (spec 10 section 3.8) or that the decoded path converts differently.
+counts objects that did not come back equal (CONV-5) or that the decoded path converts differently.
 `functions` times one object of 10 kB and whole reviews of 1,500 and 10,000 such objects, envelope included, in this thread.
 `server` sends the same to the webhook of a running controller, over TLS on a kept connection.
 """

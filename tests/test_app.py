@@ -1,4 +1,7 @@
-"""What the program wires together and no room can test alone."""
+"""What the program wires together and no room can test alone.
+
+Rules: WEB-5.
+"""
 
 import json
 import re

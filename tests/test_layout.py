@@ -3,6 +3,8 @@
 The walk reads sources with `ast`: imports inside functions and under TYPE_CHECKING count like any other, since an arrow is
 an arrow. A package of ours that is not in the table, or a library that its room does not list, fails: extend the table
 on purpose, with the reason, or not at all.
+
+Rules: ARCH-1, ARCH-2.
 """
 
 import ast

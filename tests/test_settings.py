@@ -1,4 +1,7 @@
-"""Settings: defaults, KServe's names, and errors that name variable, value and cure."""
+"""Settings: defaults, KServe's names, and errors that name variable, value and cure.
+
+Rules: ENV-1.
+"""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The AdmissionReview protocol, v1 and v1beta1, and the verdict on a review (spec 10 sections 5.2, 5.4 and 8.2).
+"""The AdmissionReview protocol, v1 and v1beta1, and the verdict on a review (ADM-2, ADM-5).
 
 Every answer is HTTP 200 with `allowed` inside; a body that cannot be used is answered by a denial as well, so that the
 API server shows the reason. What must be read from a cluster or rendered to judge a config comes in as `config_check`.
@@ -41,7 +41,7 @@ class AdmissionRefused(Exception):
 
 
 class ApiErrorStatus(Exception):
-    """For a `config_check` that failed on an API call: the error's own status is returned (spec 10 section 5.4)."""
+    """For a `config_check` that failed on an API call: the error's own status is returned (ADM-5)."""
 
     def __init__(self, status: Mapping[str, Any]) -> None:
         super().__init__(str(status.get("message", "")))
@@ -190,7 +190,7 @@ def _judge_config(
         check(up(new))
     except ApiErrorStatus as error:
         return Verdict(error.status, found)
-    except Exception as error:  # noqa: BLE001 (any failure to load or render is the user's answer, spec 10 section 5.4)
+    except Exception as error:  # noqa: BLE001 (any failure to load or render is the user's answer, ADM-5)
         return Verdict(_forbidden(str(error)), found)
     return Verdict(None, found)
 

@@ -12,7 +12,7 @@ from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
 from aioctl.api.names import WELL_KNOWN_CONFIGS
 from aioctl.api.objects import Object, dig, name_of, namespace_of
 
-# What the API server fills in where a route has no rules (spec 10 section 2.5).
+# What the API server fills in where a route has no rules (SCHEMA-4).
 _DEFAULT_RULES = [{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]}]
 
 _MODELS = frozenset({"model", "adapters"})
@@ -29,11 +29,11 @@ _ALWAYS_THERE: Mapping[str, Mapping[str, Any]] = {
     **dict.fromkeys(("livenessProbe", "readinessProbe", "startupProbe"), _PROBE),
     "volumeMounts": {"readOnly": False},
     "ports": {"hostPort": 0},
-    # Pointers to structs: there or not, also when they say nothing (spec 10 section 3.9 item 9).
+    # Pointers to structs: there or not, also when they say nothing (CONV-6).
     **dict.fromkeys(("router", "route", "http", "gateway", "ingress", "scheduler", "pool"), _PRESENT),
     **dict.fromkeys(("prefill", "lora", "emptyDir"), _PRESENT),
 }
-"""By the name of an object, or of the list it stands in: its fields that are no pointers in Go (spec 40 section 14.1)."""
+"""By the name of an object, or of the list it stands in: its fields that are no pointers in Go (EQ-2)."""
 
 
 def _of_old_version(obj: Object) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""The arithmetic of status conditions: Knative's "living" set (spec 10 section 6.2, spec 50 section 6.1).
+"""The arithmetic of status conditions: Knative's "living" set (COND-1).
 
 `Ready` is the happy condition; `WorkloadsReady` and `RouterReady` are its dependents. These three have no severity,
 every other condition is written with severity Info and never spoils Ready. A `ConditionSet` lives for one reconcile:

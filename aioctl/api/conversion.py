@@ -1,4 +1,4 @@
-"""v1alpha1 <-> v1alpha2 of LLMInferenceService and LLMInferenceServiceConfig (spec 10 section 3).
+"""v1alpha1 <-> v1alpha2 of LLMInferenceService and LLMInferenceServiceConfig (CONV-1).
 
 Field-wise on the JSON tree: known fields are mapped, everything else passes through, so what is not in the input is not
 in the output and unknown fields survive. No defaulting, no validation, no error because of a field's content. `up` and

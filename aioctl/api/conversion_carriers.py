@@ -1,4 +1,4 @@
-"""What v1alpha1 says and v1alpha2 cannot hold, and the other way round, travels in annotations (spec 10 sections 3.4, 3.5).
+"""What v1alpha1 says and v1alpha2 cannot hold, and the other way round, travels in annotations (CONV-3).
 
 `Annotations` collects the edits of one conversion and applies them to a copy; the input is never touched. Here too: the
 criticality of the model and of its adapters, which are only moved between a field and an annotation. A value of the

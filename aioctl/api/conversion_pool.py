@@ -1,4 +1,4 @@
-"""The inline InferencePool: v1alpha2 shape of GIE 0.5 against the shape of GIE v1 (spec 10 sections 3.3, 3.5, 3.9).
+"""The inline InferencePool: v1alpha2 shape of GIE 0.5 against the shape of GIE v1 (CONV-2, CONV-3, CONV-6).
 
 Three fields differ: the selector (flat, or under `matchLabels`), the port (one number, or a list) and the endpoint
 picker's reference (`extensionRef` with a flat port number, or `endpointPickerRef` with a port object). A field is mapped

@@ -1,4 +1,4 @@
-"""Whether Go clients can decode an object of ours (spec 10 section 5.3 rule 0): JSON types, and URLs that parse.
+"""Whether Go clients can decode an object of ours (ADM-4): JSON types, and URLs that parse.
 
 Behind the full schema only the schemaless LoRA adapters and the URLs can be wrong; behind the minimal one, or in a
 direct call, anything can. Checks the fields that the rules and planners read, in document order, and stops at the first.

@@ -1,4 +1,4 @@
-"""Defaults that are filled in memory, and the values that follow from a spec (spec 10 section 4).
+"""Defaults that are filled in memory, and the values that follow from a spec (DEF-1).
 
 Nothing here is ever written back: there is no mutating webhook, and the user's spec stays as written. All functions are
 pure, take raw mappings, never change their input, and raise `FieldError` naming the field where a value has the wrong
@@ -90,10 +90,10 @@ def _annotation(service: Object, key: str) -> str:
 
 
 def auth_enabled(service: Object) -> bool:
-    """Authentication is on unless the annotation says `false`, ignoring case (spec 10 section 7)."""
+    """Authentication is on unless the annotation says `false`, ignoring case (KEY-1)."""
     return _annotation(service, names.ENABLE_AUTH) != "false"
 
 
 def is_stopped(service: Object) -> bool:
-    """True when the stop annotation says `true`, ignoring case (spec 10 section 7)."""
+    """True when the stop annotation says `true`, ignoring case (KEY-1)."""
     return _annotation(service, names.STOP) == "true"

@@ -1,4 +1,4 @@
-"""The two comparisons of the Go controller: derivative and full semantic equality (spec 40 section 14, 30 section 13)."""
+"""The two comparisons of the Go controller: derivative and full semantic equality (EQ-2, EQ-1)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,7 +32,7 @@ def _scalars_equal(wanted: Any, live: Any, *, as_quantity: bool) -> bool:
 
 
 def derivative(wanted: Any, live: Any, *, _field: str = "", _parent: str = "") -> bool:
-    """True when everything set in `wanted` is in `live` (spec 40 section 14.1).
+    """True when everything set in `wanted` is in `live` (EQ-2).
 
     Absent, null and empty values of `wanted` equal anything; a list may be a prefix; surplus keys of `live` are ignored.
     """
@@ -63,7 +63,7 @@ def derivative(wanted: Any, live: Any, *, _field: str = "", _parent: str = "") -
 
 
 def equal(wanted: Any, live: Any) -> bool:
-    """Full semantic equality: null, absent and empty are the same, quantities go by value (spec 30 section 13)."""
+    """Full semantic equality: null, absent and empty are the same, quantities go by value (EQ-1)."""
     return _identical(wanted, live) or _equal(wanted, live)
 
 

@@ -1,6 +1,6 @@
 """Values inside error texts, spelled as Go's encoder spells its structs: declared field order, its fillers, `\\u003c`.
 
-Only the types that admission quotes are known (spec 10 section 5.2): parallelism, the route of a service, pod specs.
+Only the types that admission quotes are known (ADM-2): parallelism, the route of a service, pod specs.
 What is not known keeps the order it came in. Nothing compares these texts but people and recordings.
 """
 

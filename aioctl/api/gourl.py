@@ -1,7 +1,7 @@
 """URLs as Go's net/url reads and prints them: what counts as unparseable, the error's wording, the text written back.
 
-Admission refuses a URI that Go clients could not decode (spec 10 sections 3.6 and 5.3 rule 0), and everything built
-from a URI uses the re-serialised text (spec 30 section 10). Python's urllib accepts and prints other things, so the
+Admission refuses a URI that Go clients could not decode (CONV-4, ADM-4), and everything built
+from a URI uses the re-serialised text (ART-1). Python's urllib accepts and prints other things, so the
 rules stand here. Behaviour is that of Go 1.24: the last colon of the host starts the port, brackets are not checked for
 an address inside.
 """

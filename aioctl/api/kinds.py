@@ -1,7 +1,7 @@
 """The kinds this program reads or writes, each with the group, version and plural under which it is addressed.
 
 One table, no behaviour beyond addressing: what a kind means stands in the modules that build or read it.
-Names of types in texts follow the Go controller (spec 40 section 13): `v1.Deployment`, `v1alpha2 InferencePool`.
+Names of types in texts follow the Go controller (CHILD-2): `v1.Deployment`, `v1alpha2 InferencePool`.
 """
 
 from typing import NamedTuple
@@ -33,7 +33,7 @@ class Kind(NamedTuple):
     plural: str
     namespaced: bool = True
     optional: bool = False
-    """The CRD belongs to somebody else and may be missing (spec 60 section 12)."""
+    """The CRD belongs to somebody else and may be missing (CRD-1)."""
     title: str = ""
     """How texts call it; empty means `<version>.<kind>`."""
 
@@ -49,7 +49,7 @@ class Kind(NamedTuple):
 
     @property
     def type_name(self) -> str:
-        """The name texts and events use, such as `v1.Deployment` (spec 40 section 13)."""
+        """The name texts and events use, such as `v1.Deployment` (CHILD-2)."""
         return self.title or f"{self.version}.{self.kind}"
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
@@ -68,7 +68,7 @@ class Kind(NamedTuple):
         return "/".join(parts)
 
     def not_found(self, name: str) -> str:
-        """The text of a cached read that finds nothing: the kind, not the plural (spec 10 section 6.3)."""
+        """The text of a cached read that finds nothing: the kind, not the plural (COND-2)."""
         dotted = f"{self.kind}.{self.group}" if self.group else self.kind
         return f'{dotted} "{name}" not found'
 

@@ -1,8 +1,8 @@
 """What the mutating webhook adds to a service as it is created: our finalizer, and nothing else.
 
 Without it the controller adds the finalizer by the first of its two writes of a service, and each write of a service costs
-one to four conversions (design section 5), at the worst moment: when a fleet is created. Where this webhook is not
-installed or does not answer, the controller still does it. Nothing of the user's spec is defaulted (spec 10 section 4).
+one to four conversions (WEB-1), at the worst moment: when a fleet is created. Where this webhook is not
+installed or does not answer, the controller still does it. Nothing of the user's spec is defaulted (DEF-1).
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Names, labels and annotation keys of everything the controller makes (spec 20 section 5, 30 section 3, 40 section 2).
+"""Names, labels and annotation keys of everything the controller makes (NAME-1, WORK-3).
 
 `child` is the plain rule (63 characters, MD5), `safe` the shorter one of the workload objects (43 characters, SHA-256).
 They agree for short names only; each caller's table says which applies.
@@ -109,12 +109,12 @@ def epp_service_account_name(service: str) -> str:
 
 
 def labels(service: str, component: str) -> dict[str, str]:
-    """The three labels of owned children (spec 40 section 2.2, 50 section 2)."""
+    """The three labels of owned children (OWN-1, ROUTE-2)."""
     return {COMPONENT: component, NAME: service, PART_OF: PART_OF_VALUE}
 
 
 def workload_selector(service: str) -> dict[str, str]:
-    """Selects decode, prefill and leader pods (spec 30 section 3)."""
+    """Selects decode, prefill and leader pods (WORK-3)."""
     return {PART_OF: PART_OF_VALUE, NAME: service, KSERVE_COMPONENT: "workload"}
 
 

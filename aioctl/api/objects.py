@@ -1,6 +1,6 @@
 """Typed getters over raw API objects.
 
-Objects stay plain mappings so that unknown fields survive (design rule 4). A getter answers None, an empty mapping or
+Objects stay plain mappings so that unknown fields survive (ARCH-4). A getter answers None, an empty mapping or
 an empty tuple for what is absent or null, and raises `FieldError` naming the field for a value of the wrong type: such
 objects exist when an older CRD let them in.
 """
@@ -85,7 +85,7 @@ def mapping(obj: object, *path: str) -> Mapping[str, Any]:
 
 
 def present(obj: object, *path: str) -> bool:
-    """True when the path holds an object, even an empty one (`scheduler: {}` means something, spec 10 3.9 item 9)."""
+    """True when the path holds an object, even an empty one (`scheduler: {}` means something, CONV-6)."""
     return _typed(obj, path, dict, Mapping, "an object") is not None
 
 
@@ -158,13 +158,13 @@ def controller_of(obj: Object) -> Mapping[str, Any] | None:
 
 
 def is_controlled_by(obj: Object, uid: str) -> bool:
-    """Ownership goes by uid alone: children made before the migration carry v1alpha1 references (spec 10 section 1)."""
+    """Ownership goes by uid alone: children made before the migration carry v1alpha1 references (API-1)."""
     ref = controller_of(obj)
     return ref is not None and bool(uid) and ref.get("uid") == uid
 
 
 def owning_service(obj: Object) -> ObjectKey | None:
-    """Key of the LLMInferenceService that controls the object, any version of its group (spec 50 section 12.1)."""
+    """Key of the LLMInferenceService that controls the object, any version of its group (WATCH-1)."""
     ref = controller_of(obj)
     if ref is None or ref.get("kind") != "LLMInferenceService":
         return None
@@ -174,7 +174,7 @@ def owning_service(obj: Object) -> ObjectKey | None:
 
 
 def owner_reference(service: Object) -> dict[str, Any]:
-    """The controller reference every owned child carries (spec 40 section 2.2)."""
+    """The controller reference every owned child carries (OWN-1)."""
     return {
         "apiVersion": V1ALPHA2,
         "kind": "LLMInferenceService",

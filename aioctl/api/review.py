@@ -1,4 +1,4 @@
-"""The ConversionReview protocol, v1 and v1beta1 (spec 10 section 8.1): envelope in, envelope out, nothing of the content.
+"""The ConversionReview protocol, v1 and v1beta1 (CONV-7): envelope in, envelope out, nothing of the content.
 
 A review is read in one pass that leaves every object encoded, and answered in pieces, so that a list of ten thousand
 objects is never held decoded. Only a body without a usable request is refused as such (HTTP 400); everything else gets

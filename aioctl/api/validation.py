@@ -1,4 +1,4 @@
-"""The rules an LLMInferenceService must keep, the same in both versions (spec 10 section 5.3).
+"""The rules an LLMInferenceService must keep, the same in both versions (ADM-3).
 
 The rules look at the object as written, before configs are merged into it. All violations are collected, in the order
 of the specification. Decisions beyond the Go controller: an object being deleted is not validated, and an update does

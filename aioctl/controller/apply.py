@@ -1,4 +1,4 @@
-"""The only writer of a reconcile: runs the writes of a plan in order and reports what came of them (design rule 3).
+"""The only writer of a reconcile: runs the writes of a plan in order and reports what came of them (ARCH-3).
 
 The first failure ends the run. A pool creation that has to wait is left out and the rest goes on. Every answer is
 remembered: as an expectation (so that no plan is made on caches that are older than our own writes) and in the outcome
@@ -34,7 +34,7 @@ _UNWATCHED = (kinds.CONFIG_MAP,)
 
 
 class Recorder(Protocol):
-    """Where events go; must not wait (spec 50 section 12.4). `kube.events.EventRecorder` is one."""
+    """Where events go; must not wait (EVENT-1). `kube.events.EventRecorder` is one."""
 
     def event(self, regarding: Mapping[str, str], type: str, reason: str, message: str) -> None: ...  # noqa: A002  the field of the Event
 

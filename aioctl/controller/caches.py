@@ -1,4 +1,4 @@
-"""What is watched, and the stores behind it (spec 50 section 12.1, 60 section 2).
+"""What is watched, and the stores behind it (WATCH-1, ENV-1).
 
 Children are watched by label; objects of others that any plan may need (gateways, routes, pools, Services that shadow a
 pool) without one; Secrets and ConfigMaps of others are never watched: the few that are needed are read one by one

@@ -2,7 +2,7 @@
 
 Every read a plan makes is recorded (`observe.py`), present or not, so gateways, referenced routes, external pools, presets,
 secrets and the ConfigMap need no mapping of their own, whether they are named in the service or in a baseRef
-(the Decision of spec 50 section 12.1: mapping by the combined spec).
+(WATCH-1: mapping by the combined spec).
 """
 
 from collections import defaultdict

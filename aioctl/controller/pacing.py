@@ -1,4 +1,4 @@
-"""When the next InferencePool may be created (design rule 5, spec 40 section 16).
+"""When the next InferencePool may be created (ARCH-5, POOL-4).
 
 All creations of the process pass one token bucket, and the second pool of a service comes at least the stagger after
 its first. Nobody waits here: a service that is too early gets a time of its own, goes back into the queue, and finds that

@@ -1,7 +1,8 @@
-"""One service, once: observe, plan, apply, conclude the status (design section 3).
+"""One service, once: observe, plan, apply, conclude the status (ARCH-3).
 
 The same worker repeats plan and apply, with the answers to its own writes laid over the caches, until the plan is empty:
-what follows from our own writes needs no second turn in the queue. Status changes settle for a moment before they are
+what follows from our own writes needs no second turn in the queue. Nothing that a run remembers is needed to finish its work: after a
+crash the next process plans from the cluster alone (ARCH-6). Status changes settle for a moment before they are
 written, so that one write says what three would.
 """
 

@@ -1,4 +1,4 @@
-"""When a changed status is written (design section 5: each write of a service object costs conversions).
+"""When a changed status is written (WEB-1: each write of a service object costs conversions).
 
 What people wait for (it is ready, somebody has to do something) is written after the settle time. Everything else is
 written once it rests: a rollout that goes well is one write and not five, and a route that is stale for the second in

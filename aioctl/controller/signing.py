@@ -1,4 +1,4 @@
-"""Makes the key pairs of the services' TLS secrets when a write asks for one (spec 30 section 5.2).
+"""Makes the key pairs of the services' TLS secrets when a write asks for one (CERT-2).
 
 Kept out of the plan because it is random and, with RSA, slow: RSA keys are made in a worker thread, P-256 keys at once.
 """

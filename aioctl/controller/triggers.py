@@ -1,4 +1,4 @@
-"""From a change in a cache to the services it concerns. Pure functions; the watches of spec 50 section 12.1.
+"""From a change in a cache to the services it concerns. Pure functions; the watches of WATCH-1.
 
 Children wake their owner; pods the service their label names; shadow Services of a pool whoever read that pool; and
 every object wakes the services whose last plan read it (`interests.py`).

@@ -1,6 +1,6 @@
 """The two CustomResourceDefinitions as documents: names, versions, columns, conversion clause, and their YAML.
 
-Same names, versions and columns as KServe's (spec 10 section 1), plus one column, last so that the positions of the others stay.
+Same names, versions and columns as KServe's (API-1), plus one column, last so that the positions of the others stay.
 """
 
 from collections.abc import Mapping

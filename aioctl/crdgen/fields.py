@@ -1,4 +1,4 @@
-"""Our own fields of both kinds and both versions, with descriptions (spec 10 sections 2.1 to 2.4 and 2.6).
+"""Our own fields of both kinds and both versions, with descriptions (SCHEMA-2, SCHEMA-3, SCHEMA-1).
 
 Embedded types are given; what stands here is what this API adds around them. The two kinds differ where a value may be a
 template expression or a part of a whole, the two versions in `model.criticality` and in which pool spec is embedded.

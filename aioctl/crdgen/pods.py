@@ -34,7 +34,7 @@ _ATOMIC = {
 }  # fmt: skip
 """Go embeds LocalObjectReference in them, and with it its map type; OpenAPI shows the fields only."""
 _NO_DEFAULT = {_CORE + "AzureDiskVolumeSource": ("cachingMode", "kind")}
-"""Defaults given as `ref(...)` in Go, which controller-gen does not read (spec 10 section 2.5 lists what remains)."""
+"""Defaults given as `ref(...)` in Go, which controller-gen does not read (SCHEMA-4 lists what remains)."""
 _OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 _TEMPLATE_META = {
     "type": "object",
@@ -47,7 +47,7 @@ _TEMPLATE_META = {
 
 
 def pod_spec(document: Mapping[str, Any]) -> Schema:
-    """PodSpec without `required`, so that partial pod specs can be merged (spec 10 section 2.1).
+    """PodSpec without `required`, so that partial pod specs can be merged (SCHEMA-2).
 
     `document` is what a kube-apiserver serves at `/openapi/v3/api/v1` or `/openapi/v3/apis/apps/v1`. Raises SourceError.
     """

@@ -13,7 +13,7 @@ from aioctl.crdgen.schema import Schema, SourceError
 
 _VALIDATIONS = "x-kubernetes-validations"
 _CODES = [301, 302, 303, 307, 308]
-"""Redirect codes that the CRD we replace accepts: it embeds Gateway API of 2025-10-17, newer than 1.4 (spec 10, top)."""
+"""Redirect codes that the CRD we replace accepts: it embeds Gateway API of 2025-10-17, newer than 1.4 (SCHEMA-1)."""
 
 
 def http_route_spec(standard: Mapping[str, Any], experimental: Mapping[str, Any]) -> Schema:
@@ -57,7 +57,7 @@ def _keep_what_both_say(schema: Schema, other: Schema) -> None:
 
 
 def for_templates(http_route: Schema) -> Schema:
-    """The same for the Config kind: rules that template expressions would break are left out (spec 10 section 2.4)."""
+    """The same for the Config kind: rules that template expressions would break are left out (SCHEMA-3)."""
     schema = copy.deepcopy(http_route)
     for path in ("rules[].matches[].path", "rules[].filters[].urlRewrite.path"):
         field(schema, path).pop(_VALIDATIONS, None)

@@ -3,7 +3,7 @@
 Memory decides the form: a decoded object costs about five times its JSON text, and thousands of children are kept to be
 read rarely. So the text stays text, is decoded afresh for whoever reads it (who may then change the result freely), and is
 stripped on the way in: `managedFields` always, kubectl's last-applied copy of children too. Objects that templates can see
-keep that copy, because expressions inside it count (spec 20 section 4.1).
+keep that copy, because expressions inside it count (TPL-1).
 """
 
 from collections.abc import Iterable, Mapping

@@ -4,7 +4,7 @@ The library reads kubeconfig files and the pod's mounts and talks to exec plugin
 it finds into one frozen `ClusterConfig`. The library's requests and models are not used. It is imported inside functions:
 it costs 0.4 to 1 s and 36 MiB, which commands that ask no server should not pay.
 
-Order as the Go manager's (spec 60 section 2): an explicit kubeconfig, `$KUBECONFIG` (a list of files), the pod's service
+Order as the Go manager's (ENV-1): an explicit kubeconfig, `$KUBECONFIG` (a list of files), the pod's service
 account, `~/.kube/config`.
 """
 

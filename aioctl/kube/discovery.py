@@ -2,7 +2,7 @@
 
 One call per group and version. Only an answer says NO: the group version is unknown to the server (404 in its own words),
 or its list lacks the kind. A failed call says nothing: what was served is taken to be served still, anything else is
-UNKNOWN, and calls to such a kind report their own errors (spec 40 section 15, Decision). A kind that is served only goes
+UNKNOWN, and calls to such a kind report their own errors (CRD-1). A kind that is served only goes
 to NO after a second look, because an API server that restarts forgets its CRDs for a moment. Looks come every `recheck`
 seconds, so a CRD that comes or goes is noticed within 60 s.
 """

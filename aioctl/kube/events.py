@@ -2,7 +2,7 @@
 
 Recording never waits and never fails: an event goes into a bounded queue, what does not fit is counted and dropped. The
 same event again (object, type, reason, message) becomes a higher count on the one already written, at most one write per
-`REPEAT` seconds; distinct messages are never merged, unlike in the Go library (spec 50 section 12.4, Decision). They are
+`REPEAT` seconds; distinct messages are never merged, unlike in the Go library (EVENT-1). They are
 core `v1` Events, as the Go controller's, so that `kubectl describe` shows them the same way.
 """
 

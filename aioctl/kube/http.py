@@ -22,7 +22,7 @@ from aioctl.kube.wire import Request, Response, Stream
 
 USER_AGENT: Final = f"aioctl/{__version__}"
 CONNECT_TIMEOUT: Final = 10.0
-"""Seconds for name, TCP and TLS: as long as the API server itself gives a handshake (design section 5)."""
+"""Seconds for name, TCP and TLS: as long as the API server itself gives a handshake (WEB-4)."""
 MAX_LINE: Final = 64 * 2**20
 """Bytes of one line of a stream. Objects end at about 1.5 MiB in etcd; more than this is not an API server."""
 LARGE_BODY: Final = 2**20

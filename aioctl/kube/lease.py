@@ -49,7 +49,7 @@ class NoObserver:
 
 
 def new_identity() -> str:
-    """Host name, underscore, random UUID (spec 60 section 4): a restarted pod is another candidate."""
+    """Host name, underscore, random UUID (LEASE-1): a restarted pod is another candidate."""
     return f"{socket.gethostname()}_{uuid.uuid4()}"
 
 

@@ -42,7 +42,7 @@ CONFIRM: Final = 1.0
 PAGE: Final = 250
 """Objects in one answer: of 10 kB each they split in 2 ms, which is one stretch of the loop."""
 SLICE: Final = 16
-"""Objects read in one stretch: at 15 to 30 us each (10 kB) below the 0.5 ms of design rule 8."""
+"""Objects read in one stretch: at 15 to 30 us each (10 kB) below the 0.5 ms of ARCH-8."""
 STABLE: Final = 10.0
 """Seconds a watch must have lived to count as healthy; shorter ones add to the backoff."""
 

@@ -1,7 +1,7 @@
 """Keys and certificates as PEM bytes: what is issued here and what is accepted from elsewhere.
 
 Two families. The webhook server's own chain (`create_ca`, `issue_leaf`) is ECDSA P-256, because the cost of a burst is
-TLS handshakes. The services' pairs (`sign_service_pair`, `parse_pair`, `signer_problem`) follow spec 30 section 5.2 to
+TLS handshakes. The services' pairs (`sign_service_pair`, `parse_pair`, `signer_problem`) follow CERT-2 to
 the bit, because pods and gateways of the Go controller's making must keep trusting them.
 
 Everything is a function of its arguments and of fresh randomness for keys and serial numbers. No files, no sockets, no
@@ -30,7 +30,7 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 SERVICE_VALIDITY = timedelta(hours=105120)
-"""12 times 365 days (spec 30 section 5.2)."""
+"""12 times 365 days (CERT-2)."""
 CA_SIGNED = "Kserve CA Signed"
 SELF_SIGNED = "Kserve Self Signed"
 
@@ -58,7 +58,7 @@ class ParsedPair:
 
 
 class SignerError(ValueError):
-    """The signing pair cannot be used; the text is one of spec 30 section 5.2."""
+    """The signing pair cannot be used; the text is one of CERT-2."""
 
 
 def create_ca(common_name: str, *, now: datetime, lifetime: timedelta) -> Pair:
@@ -97,7 +97,7 @@ def issue_leaf(ca: Pair, dns_names: Sequence[str], *, now: datetime, lifetime: t
 
 
 def parse_pair(crt: bytes, key: bytes) -> ParsedPair | str:
-    """What the stored service pair is good for, or the reason why it has to be made anew (spec 30 section 5.1).
+    """What the stored service pair is good for, or the reason why it has to be made anew (CERT-1).
 
     Whether names, addresses and dates still fit is the caller's question.
     """
@@ -139,7 +139,7 @@ def read_certificate(crt: bytes) -> ParsedPair | str:
 
 
 def signer_problem(crt: bytes | None, key: bytes | None, namespace: str, name: str) -> str:
-    """Why the signing secret's `tls.crt` and `tls.key` cannot sign, in the texts of spec 30 section 5.2; empty if they can.
+    """Why the signing secret's `tls.crt` and `tls.key` cannot sign, in the texts of CERT-2; empty if they can.
 
     None means that the secret has no such entry.
     """
@@ -162,7 +162,7 @@ def sign_service_pair(
     now: datetime,
     key_type: KeyType = "ec",
 ) -> tuple[bytes, bytes, bytes | None]:
-    """A service's pair by the profile of spec 30 section 5.2: `(tls.crt, tls.key, ca.crt or None)`, all PEM.
+    """A service's pair by the profile of CERT-2: `(tls.crt, tls.key, ca.crt or None)`, all PEM.
 
     Without a signer the certificate signs itself and is its own `ca.crt`. Addresses that do not parse are left out.
     Raises SignerError when a signer is given that cannot sign.
@@ -284,9 +284,7 @@ def _addresses(values: Iterable[str]) -> list[IPAddress]:
     for value in values:
         try:
             found[ipaddress.ip_address(value)] = None
-        except (
-            ValueError
-        ):  # a headless Service says "None", a pending pod "": neither is an address (spec 30 5.1)
+        except ValueError:  # a headless Service says "None", a pending pod "": neither is an address (CERT-1)
             continue
     return list(found)
 

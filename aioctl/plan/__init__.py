@@ -1,1 +1,1 @@
-"""Observation in, plan out. Pure: no clock, no randomness, no I/O, no logging; `now` is an argument."""
+"""Observation in, plan out. Pure: no clock, no randomness, no I/O, no logging; `now` is an argument (ARCH-2)."""

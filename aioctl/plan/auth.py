@@ -1,4 +1,4 @@
-"""The authentication precondition: no managed route is exposed that nobody can protect (spec 50 section 9).
+"""The authentication precondition: no managed route is exposed that nobody can protect (AUTH-1).
 
 AuthPolicy objects are another controller's; here it is only asked whether their kind exists. A discovery that failed
 is not an answer: then nothing is deleted, and the reconcile stops before a new route could be made.

@@ -1,4 +1,4 @@
-"""What a Deployment or LeaderWorkerSet says about its availability (spec 30 section 14, 40 section 7.2).
+"""What a Deployment or LeaderWorkerSet says about its availability (COND-3, EPP-4).
 
 Only condition `Available` counts; a stuck rollout beside serving pods is not reported, and no generation is compared.
 """

@@ -1,4 +1,4 @@
-"""The CA bundle that storage initializers of a namespace mount, copied from the system namespace (spec 30 section 11).
+"""The CA bundle that storage initializers of a namespace mount, copied from the system namespace (ART-3).
 
 Runs before everything else of a reconcile, on the raw ConfigMap `inferenceservice-config`, so it reads only the one
 setting it needs and leaves every other fault of the configuration to `plan/config.py`. Never deletes the copy.

@@ -1,4 +1,4 @@
-"""One child object: make it so, or make it go. The rules every builder shares (spec 40 sections 5, 13 and 14).
+"""One child object: make it so, or make it go. The rules every builder shares (CHILD-1, CHILD-2, EQ-2).
 
 `ensure` compares what we want with what is there and answers at most one write; `remove` deletes only what this service
 controls. An update starts from the live object: foreign labels, annotations, finalizers and owner references stay, but
@@ -31,7 +31,7 @@ _SERVER_FIELDS = ("metadata", "status", "apiVersion", "kind")
 
 
 def spec_is_derivative(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
-    """Everything but metadata and status, by the derivative comparison of spec 40 section 14.1."""
+    """Everything but metadata and status, by the derivative comparison of EQ-2."""
     fields = [name for name in wanted if name not in _SERVER_FIELDS]
     return all(derivative(wanted[name], live.get(name)) for name in fields)
 
@@ -130,7 +130,7 @@ def remove(
 ) -> Iterator[Write]:
     """The delete of our own object, if it is there; nothing for a stranger's object or a kind that is not served.
 
-    The live owner decides (spec 40 section 5, delete safety); cluster-scoped objects are the caller's to check.
+    The live owner decides (CHILD-1); cluster-scoped objects are the caller's to check.
     """
     if kind.optional and ctx.obs.served(kind) is Served.NO:
         return

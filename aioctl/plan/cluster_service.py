@@ -1,6 +1,6 @@
 """A core Service of ours: ports and selector exactly as generated, what the API server allocated stays.
 
-Used for the workload Service (spec 30 section 9) and the endpoint picker's (40 section 8). Comparison: 40 section 14.3,
+Used for the workload Service (SVC-1) and the endpoint picker's (EPP-5). Comparison: EQ-3,
 generated lists and the selector in full, the rest only where we set it.
 """
 
@@ -14,7 +14,7 @@ from aioctl.plan.children import build, ensure, is_ours
 from aioctl.plan.model import Context, Write, need
 
 _KEPT = ("type", "clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
-"""Node ports survive only with the type; the addresses are the API server's (spec 30 section 13)."""
+"""Node ports survive only with the type; the addresses are the API server's (EQ-1)."""
 
 
 def ensure_service(

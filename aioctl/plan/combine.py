@@ -1,4 +1,4 @@
-"""From a service and the configs around it to the combined spec (spec 20 section 2, spec 40 section 3).
+"""From a service and the configs around it to the combined spec (PRESET-3).
 
 The order of precedence, weakest first: presets, baseRefs in order, the service. Templates are rendered at the end,
 against the service as stored. Everything is read through the observation; what is unknown raises Unanswered.
@@ -6,7 +6,7 @@ against the service as stored. Everything is read through the observation; what 
 Merging and rendering are pure, and presets are the same for thousands of services, so their fold is kept by content; so are
 the last results, because a service is planned several times in a row while nothing changes but its status.
 
-Decision (spec 50 section 1): route rules that are exactly the CRD's default count as not given.
+Decision (ROUTE-1): route rules that are exactly the CRD's default count as not given.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ class Combined:
     spec: dict[str, Any]
     """As Go writes it, templates rendered. Shares subtrees with the cached presets: never change it in place."""
     service: Object
-    """As stored, with the model name that is in effect (spec 20 section 2.3 step 2)."""
+    """As stored, with the model name that is in effect (PRESET-3)."""
     sources: tuple[Contribution, ...]
     """What was laid over each other, weakest first; the service is the last."""
 
@@ -48,7 +48,7 @@ class Combined:
 def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Policy) -> Combined:
     """The combined spec of a service.
 
-    Raises PlanError with the texts of spec 20 (without the reconcile's own prefix), FieldError for a service field of
+    Raises PlanError with the texts of PRESET-3 (without the reconcile's own prefix), FieldError for a service field of
     the wrong type, Unanswered when it is not known which configs exist.
     """
     service = apply_defaults(service)
@@ -90,7 +90,7 @@ def _with_model_name(service: Object, own: Tree, name: str) -> tuple[Object, Tre
 
 
 def _find(obs: Observation, service: Object, policy: Policy, name: str) -> Contribution:
-    """The config of that name: the service's namespace first, then the system namespace (spec 20 section 2.2)."""
+    """The config of that name: the service's namespace first, then the system namespace (PRESET-2)."""
     namespace, system = namespace_of(service), policy.system_namespace
     for place in dict.fromkeys((namespace, system)):
         found = need(obs.get(CONFIG, place, name))
@@ -236,7 +236,7 @@ def _fold_of(configs: tuple[_ByIdentity, ...]) -> Tree:
 
 
 def _complete(spec: Tree, service_name: str) -> Tree:
-    """The pool's selector and the scheduler's account (spec 20 section 2.3 steps 7 and 8)."""
+    """The pool's selector and the scheduler's account (PRESET-3)."""
     if present(spec, "router", "scheduler", "pool", "spec"):
         selector = mapping(spec, "router", "scheduler", "pool", "spec", "selector")
         labels = {**mapping(selector, "matchLabels"), **names.workload_selector(service_name)}

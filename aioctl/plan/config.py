@@ -1,4 +1,4 @@
-"""The ConfigMap `inferenceservice-config`, read into a `GlobalConfig` (spec 20 section 1).
+"""The ConfigMap `inferenceservice-config`, read into a `GlobalConfig` (CFG-1).
 
 Each value of the ConfigMap is a JSON text of its own. Settings stay as written, defaults for empty ones are filled where
 they are used. All problems are PlanErrors with the Go controller's texts; nothing is read from the cluster here.
@@ -29,7 +29,7 @@ _BROKEN_TEMPLATE = re.compile(
 
 
 def parse_config(config_map: Object | None, system_namespace: str) -> GlobalConfig:
-    """The global configuration. Raises PlanError with the wrappers of spec 20 section 1.4, for None too."""
+    """The global configuration. Raises PlanError with the wrappers of CFG-1, for None too."""
     if config_map is None:
         raise PlanError(f'failed to load InferenceServiceConfigMap: configmaps "{CONFIG_MAP_NAME}" not found')
     ingress, storage, credentials = (

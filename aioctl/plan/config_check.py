@@ -1,4 +1,4 @@
-"""Admission of an LLMInferenceServiceConfig: its templates must render (spec 20 section 7, spec 10 sections 5.4, 5.5).
+"""Admission of an LLMInferenceServiceConfig: its templates must render (ADM-6, ADM-5).
 
 The config alone is rendered, not merged, against one fixed service; so a template that needs something the sample has
 may still fail for a service that lacks it. The refusal of `baseRefs` stands in `api/`; loading the global configuration

@@ -1,6 +1,6 @@
 """A Deployment of ours: selector rule, replicas that others set, comparison after local defaulting.
 
-Serves the model servers and the endpoint picker alike (spec 30 sections 4, 8 and 13; 40 sections 7 and 14). A selector
+Serves the model servers and the endpoint picker alike (WORK-4, SINGLE-1, EQ-1, EPP-3, EQ-2). A selector
 cannot be changed: while the new pod labels satisfy the live one it is kept, otherwise the Deployment is deleted and the
 next reconcile creates it again.
 """

@@ -1,8 +1,8 @@
-"""Istio's DestinationRules, so that its gateways speak TLS to the endpoint picker and the model servers (spec 50 10).
+"""Istio's DestinationRules, so that its gateways speak TLS to the endpoint picker and the model servers (ISTIO-1).
 
 Wanted only while some parent gateway is Istio's; ours are removed whenever they are not wanted (Decision). What is not
 known leaves everything as it is. Each rule has one host, which is also the SNI. Where no CA signed the service's
-certificate, gateways cannot verify it (spec 30 section 5.2, no signer).
+certificate, gateways cannot verify it (CERT-2).
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What a service leaves to be done before it may go, and the finalizer that holds it until then (spec 50 section 12.2).
+"""What a service leaves to be done before it may go, and the finalizer that holds it until then (LIFE-1).
 
 Owned objects go by garbage collection. Explicitly removed are the managed route (first, so that no traffic meets
 vanishing pods), the picker's cluster-scoped bindings, and with the last service of a namespace what all of them shared.

@@ -1,4 +1,4 @@
-"""The gateways a service depends on: found through its routes and refs, and whether they are programmed (spec 50 7).
+"""The gateways a service depends on: found through its routes and refs, and whether they are programmed (ROUTE-5).
 
 Reads only. `lookup` and `controller_of_gateway` give the texts that URL discovery and the Istio rules share.
 """

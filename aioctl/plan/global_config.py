@@ -1,11 +1,11 @@
-"""What the ConfigMap `inferenceservice-config` says, parsed (spec 20 section 1). Read from it by `plan/config.py`."""
+"""What the ConfigMap `inferenceservice-config` says, parsed (CFG-1). Read from it by `plan/config.py`."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class S3Config:
-    """The `s3` object of key `credentials` (spec 20 section 1.3); all values are strings, empty = not set."""
+    """The `s3` object of key `credentials` (CFG-2); all values are strings, empty = not set."""
 
     access_key_id_name: str = ""
     secret_access_key_name: str = ""
@@ -22,7 +22,7 @@ class S3Config:
 
 @dataclass(frozen=True, slots=True)
 class CredentialConfig:
-    """Key `credentials` of the ConfigMap (spec 20 section 1.3)."""
+    """Key `credentials` of the ConfigMap (CFG-2)."""
 
     storage_spec_secret_name: str = ""
     storage_secret_name_annotation: str = ""
@@ -32,7 +32,7 @@ class CredentialConfig:
 
 @dataclass(frozen=True, slots=True)
 class StorageConfig:
-    """Key `storageInitializer` of the ConfigMap (spec 20 section 1.2); quantities as written."""
+    """Key `storageInitializer` of the ConfigMap (CFG-1); quantities as written."""
 
     image: str = ""
     memory_request: str = ""
@@ -50,7 +50,7 @@ class StorageConfig:
 
 @dataclass(frozen=True, slots=True)
 class GlobalConfig:
-    """The parsed ConfigMap `inferenceservice-config` (spec 20 section 1.4). Made by `plan/config.py`."""
+    """The parsed ConfigMap `inferenceservice-config` (CFG-1). Made by `plan/config.py`."""
 
     system_namespace: str
     ingress_gateway_name: str = ""

@@ -193,4 +193,4 @@ def _read_table(table: str) -> dict[str, Struct]:
 STRUCTS: dict[str, Struct] = _read_table(TABLE)
 SPEC = go_type("kserve.LLMInferenceServiceSpec")
 ROOT = go_type("root.Root")
-"""What a template starts from: the service's fields and `.GlobalConfig` (spec 20 section 4.3)."""
+"""What a template starts from: the service's fields and `.GlobalConfig` (TPL-3)."""

@@ -1,10 +1,10 @@
-"""Merging two specs as the Go controller does: a strategic merge of what the override mentions (spec 20 section 3).
+"""Merging two specs as the Go controller does: a strategic merge of what the override mentions (MERGE-1).
 
 Both sides are written as Go writes them first (`roundtrip.py`), so that only fields a Go client could have set change
 the base. Lists with a merge key are joined by it, other lists replaced; there are no `$patch` directives, a key of that
 name is data. Nothing is read or looked up here.
 
-Decision (spec 20 section 3.3): an override's scheduler template without containers keeps the base's, like the other
+Decision (MERGE-3): an override's scheduler template without containers keeps the base's, like the other
 four pod specs; the Go controller loses the scheduler's container there.
 """
 
@@ -138,7 +138,7 @@ def _first_places(keys: Sequence[Any]) -> dict[Any, int]:
 def _in_order(
     merged: Sequence[Any], base: Sequence[Any], patch: Sequence[Any], key: Callable[[Any], Any]
 ) -> list[Any]:
-    """The order of spec 20 section 3.2: patch order, with the base's own elements before what they stood before."""
+    """The order of MERGE-1: patch order, with the base's own elements before what they stood before."""
     in_base, in_patch = _first_places(base), _first_places(patch)
     theirs = sorted(
         (item for item in merged if key(item) not in in_patch), key=lambda item: in_base[key(item)]

@@ -1,6 +1,6 @@
 """The Go types of a service's spec, as a table: which fields a typed round trip keeps, drops or always writes.
 
-Merging and templates behave as Go's typed structs do (spec 20 sections 3.1 and 4.3), so the facts of those structs are
+Merging and templates behave as Go's typed structs do (MERGE-2, TPL-3), so the facts of those structs are
 needed: KServe at the pull request's head, k8s.io/api v0.34.1, Gateway API v1.4.0, Inference Extension v1.1.0, Knative.
 `gotypes.py` reads the table; this module holds the facts and nothing else.
 

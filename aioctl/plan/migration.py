@@ -1,4 +1,4 @@
-"""When traffic moves from the v1alpha2 to the v1 InferencePool: one pure decision (spec 50 section 4, design section 4).
+"""When traffic moves from the v1alpha2 to the v1 InferencePool: one pure decision (MIG-1).
 
     NoRoute -> Initial -> (Shifting ->) Migrated, and Held while somebody has to act
 

@@ -1,7 +1,7 @@
 """Gathers from the cluster what `plan/migration.py` decides on. Reads only; unknown stays unknown.
 
 The lock on the live route counts only for the pool it was set for: when `pool.ref` changes to another name, the route
-still refers to the old one, and the new pool has to be looked for first (spec 50 section 4.5).
+still refers to the old one, and the new pool has to be looked for first (MIG-4).
 """
 
 from collections.abc import Callable, Mapping
@@ -82,7 +82,7 @@ def facts_of(ctx: Context, obs: Observation | None = None) -> MigrationFacts:
 
 
 def has_lock(route: Object) -> bool:
-    """True when the route carries the lock, in either spelling (spec 50 section 4.1)."""
+    """True when the route carries the lock, in either spelling (MIG-2)."""
     return any(annotations_of(route).get(key) == LOCKED_VALUE for key in LOCK_KEYS)
 
 

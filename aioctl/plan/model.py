@@ -1,6 +1,6 @@
 """The vocabulary of planning: what was observed, what shall be written, what came of it.
 
-The flow of one reconcile (design section 3): an `Observation` answers reads from the caches; builders turn it into
+The flow of one reconcile (ARCH-3): an `Observation` answers reads from the caches; builders turn it into
 ordered `Step`s of `Write`s; `controller/apply.py` runs them and reports an `Outcome`; `plan/status.py` turns plan and
 outcome into the status. Everything here is frozen data or a protocol; nothing waits.
 
@@ -90,7 +90,7 @@ class Observation(Protocol):
         ...
 
     def signer(self, secret: Object) -> str:
-        """Empty when the CA secret can sign, else the reason in the words of spec 30 section 5.2."""
+        """Empty when the CA secret can sign, else the reason in the words of CERT-2."""
         ...
 
 
@@ -165,7 +165,7 @@ class Verb(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """Fill tls.crt and tls.key of the body before it is sent (spec 30 section 5.2). No signer: self-signed."""
+    """Fill tls.crt and tls.key of the body before it is sent (CERT-2). No signer: self-signed."""
 
     dns_names: tuple[str, ...]
     ip_addresses: tuple[str, ...]
@@ -187,18 +187,18 @@ class Write:
     error: str = ""
     """Prefix of the error text, such as `failed to create v1.Service ns/name: `."""
     confirm: bool = False
-    """UPDATE only: ask with dryRun=All first and send only if the answer differs from `live` (spec 40 section 14.3)."""
+    """UPDATE only: ask with dryRun=All first and send only if the answer differs from `live` (EQ-3)."""
     paced: bool = False
-    """CREATE of an InferencePool: goes through the pacer (design rule 5)."""
+    """CREATE of an InferencePool: goes through the pacer (ARCH-5)."""
     exists_is_fine: bool = False
-    """CREATE of a shared object: AlreadyExists counts as done (spec 30 section 12)."""
+    """CREATE of a shared object: AlreadyExists counts as done (MON-1)."""
     releases: bool = False
     """PATCH that takes our finalizer off an object in deletion: NotFound counts as done, somebody else was the last."""
     sign: Sign | None = None
     announce: tuple[str, str] | None = None
     """(reason, message) of a further Normal event after success, such as InferencePoolMigrated."""
     best_effort: bool = False
-    """A failure is logged and passed over; what follows is sent all the same (spec 50 section 12.2 step 3)."""
+    """A failure is logged and passed over; what follows is sent all the same (LIFE-1)."""
 
     @property
     def ref(self) -> ObjectRef:
@@ -206,7 +206,7 @@ class Write:
 
 
 class Part(Enum):
-    """The parts of one reconcile, in the order of spec 30 section 1 and 50 section 7. Conditions name them."""
+    """The parts of one reconcile, in the order of WORK-1, ROUTE-5. Conditions name them."""
 
     FINALIZER = "finalizer"
     CA_BUNDLE = "ca-bundle"
@@ -230,7 +230,7 @@ class Part(Enum):
 class Step:
     """Writes that belong together. A failing write, or `error`, ends the reconcile after this step.
 
-    The reconcile error is outer + inner + text; conditions show inner + text (spec 30 section 14).
+    The reconcile error is outer + inner + text; conditions show inner + text (COND-3).
     """
 
     part: Part
@@ -326,7 +326,7 @@ class Overlay:
 
 
 class Strategy(Enum):
-    """How traffic moves between the pool generations (design section 4)."""
+    """How traffic moves between the pool generations (MIG-1)."""
 
     WEIGHTED = "weighted"
     SWAP = "swap"
@@ -357,7 +357,7 @@ class Context:
     service: Object
     """As stored."""
     spec: Mapping[str, Any]
-    """The combined spec (spec 20): presets, baseRefs and service merged, variables replaced."""
+    """The combined spec (PRESET-3): presets, baseRefs and service merged, variables replaced."""
     config: GlobalConfig
     policy: Policy
     now: datetime

@@ -1,4 +1,4 @@
-"""The monitoring objects all services of a namespace share: reader account, token, binding, two monitors (spec 30 section 12).
+"""The monitoring objects all services of a namespace share: reader account, token, binding, two monitors (MON-1).
 
 Nobody owns them, nobody gets an event for them, and when two reconciles race for one it counts as there. The monitors
 need the Prometheus operator's CRDs and are skipped without them. Their removal with the last service is the finalizer's.

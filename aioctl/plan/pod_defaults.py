@@ -2,7 +2,7 @@
 
 `canonical` is the template as Go would write it (plain `false` and `0` left out); every pod spec we send went through
 it, so templates stored by the Go controller and ours do not differ. `with_defaults` adds what the API server fills in.
-A default that is missing here costs one dry run per reconcile (spec 40 section 14.3), never a wrong write.
+A default that is missing here costs one dry run per reconcile (EQ-3), never a wrong write.
 Empty objects and strings need not be filled in, as the comparisons take them as absent; the one that is in every pod is,
 because what is equal to the letter is compared fastest.
 """

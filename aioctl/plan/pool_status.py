@@ -1,4 +1,4 @@
-"""InferencePoolReady: is either generation of the service's pool ready for the gateways of the service?
+"""InferencePoolReady: is either generation of the service's pool ready for the gateways of the service? (COND-4, ROUTE-5)
 
 Gateways are those of its routes and of `router.gateway.refs`; what others said of the pool, or said before they were
 retired, counts neither for nor against it. Without any gateway every entry counts. Whether traffic may move is a stricter

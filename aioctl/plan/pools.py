@@ -1,6 +1,6 @@
-"""Both InferencePools and the InferenceModel of a service (spec 40 sections 5, 10 to 12 and 15).
+"""Both InferencePools and the InferenceModel of a service (CHILD-1, POOL-1, CRD-1).
 
-The v1alpha2 pool comes first, because it carries the traffic first; creations are paced by the writer (design rule 5).
+The v1alpha2 pool comes first, because it carries the traffic first; creations are paced by the writer (ARCH-5).
 A generation whose CRD is missing is left out; only when both are missing is there nothing to route to, and that is an
 error. Pools of others are never touched: `remove` asks the live owner.
 """
@@ -39,7 +39,7 @@ def pools(ctx: Context) -> Iterator[Write]:
     """Makes both pools as wanted, or removes ours. Raises PlanError when no pool kind is served."""
     name = names.default_pool_name(ctx.name)
     if not owns_pools(ctx):
-        # The Go controller gives no event for a deleted v1alpha2 pool (spec 40 section 11).
+        # The Go controller gives no event for a deleted v1alpha2 pool (POOL-2).
         yield from remove(ctx, kinds.POOL_V1ALPHA2, name, quiet=True)
         yield from remove(ctx, kinds.POOL_V1, name)
         return
@@ -77,7 +77,7 @@ def model(ctx: Context) -> Iterator[Write]:
     if live is None or not changed or not is_ours(ctx, live):
         yield from ensure(ctx, kinds.MODEL, wanted, subject=_SUBJECT)
         return
-    # `modelName` is immutable in the CRD: the object has to make room for its successor (spec 40 section 12).
+    # `modelName` is immutable in the CRD: the object has to make room for its successor (POOL-3).
     if not is_deleting(live):
         yield delete(kinds.MODEL, live, quiet=True)
     yield create(kinds.MODEL, wanted)
@@ -125,7 +125,7 @@ def _v1alpha2_spec(ctx: Context, v1: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _same_v1(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
-    # Lists and selectors that we generate are compared in full: what was taken out must go (spec 40 section 14.3).
+    # Lists and selectors that we generate are compared in full: what was taken out must go (EQ-3).
     in_full = (("selector",), ("targetPorts",))
     return derivative(wanted["spec"], live.get("spec")) and _equal_at(wanted, live, in_full)
 

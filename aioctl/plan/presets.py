@@ -1,4 +1,4 @@
-"""Which well-known configs a service is laid over, by the shape of its spec (spec 20 sections 2.1 and 2.3 step 3).
+"""Which well-known configs a service is laid over, by the shape of its spec (PRESET-1, PRESET-3).
 
 Only names are chosen here; `combine.py` looks them up and merges. The three pipeline-parallel names are chosen although
 KServe ships no such config: an administrator supplies them.

@@ -1,4 +1,4 @@
-"""Service accounts, roles and bindings of ours: how each looks and when it counts as unchanged (spec 40 section 14).
+"""Service accounts, roles and bindings of ours: how each looks and when it counts as unchanged (EQ-2).
 
 Rules and subjects are generated, so they are compared in full; an account's secrets only where we set them, because
 OpenShift adds its own to every account.
@@ -31,7 +31,7 @@ def account_subject(name: str, namespace: str = "") -> dict[str, Any]:
 
 
 def account(ctx: Context, name: str, labels: Mapping[str, str], source: Object | None) -> dict[str, Any]:
-    """A generated account: what the source account has, under our name and labels (spec 30 sections 7.1 and 8.1)."""
+    """A generated account: what the source account has, under our name and labels (MULTI-1, SINGLE-1)."""
     copied = {field: source[field] for field in _COPIED if source and source.get(field) not in (None, [])}
     theirs = labels_of(source) if source else {}
     annotations = annotations_of(source) if source else {}
@@ -117,7 +117,7 @@ def grant(
 
 
 def remove_access(ctx: Context, *, binding: str, role: str, account: str) -> Iterator[Write]:
-    """Binding, role and account go together, in this order (spec 30 section 2, leaks)."""
+    """Binding, role and account go together, in this order (WORK-2)."""
     yield from remove(ctx, kinds.ROLE_BINDING, binding)
     yield from remove(ctx, kinds.ROLE, role)
     yield from remove(ctx, kinds.SERVICE_ACCOUNT, account)

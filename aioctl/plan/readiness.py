@@ -1,4 +1,4 @@
-"""What conditions say: whether they hold for the current generation, how they are quoted, and whether a pool is ready.
+"""What conditions say: whether they hold for the current generation, how they are quoted, and whether a pool is ready (POOL-5).
 
 The two pool generations differ on purpose: a v1 pool is ready when every parent says so, a v1alpha2 pool when any parent
 does. Where gateways are given only their entries count, for or against; of a v1 pool each must then have spoken. Nothing

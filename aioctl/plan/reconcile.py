@@ -1,4 +1,4 @@
-"""One reconcile, decided: the order of the parts (spec 30 section 1, 50 sections 7 and 12.2) and nothing else.
+"""One reconcile, decided: the order of the parts (WORK-1, ROUTE-5, LIFE-1) and nothing else.
 
 Each part is a module of its own; here they are asked in order, and the first that fails or cannot answer ends the
 plan, as its successors may depend on it. Nothing is read or written here beyond what the builders ask of `obs`.
@@ -123,7 +123,7 @@ def _parts(ctx: Context) -> Iterator[Step]:
 
 
 def _scheduler(ctx: Context) -> Iterator[Write]:
-    """The order of spec 40 section 4: access, model, deployment, service, pools."""
+    """The order of EPP-1: access, model, deployment, service, pools."""
     yield from scheduler.access(ctx)
     yield from pools.model(ctx)
     yield from scheduler.deployment(ctx)

@@ -1,4 +1,4 @@
-"""Do the gateways and routes that a service names exist? Asked before anything of the router is written (spec 50 8).
+"""Do the gateways and routes that a service names exist? Asked before anything of the router is written (REF-1).
 
 All problems of one check are collected; the first check with problems ends it. The effective parentRefs are validated,
 with gateway refs already put in (Decision). Only absence is a problem: what cannot be read makes the step wait.

@@ -1,4 +1,4 @@
-"""The typed round trip: a JSON tree as Go writes it after decoding it into its structs (spec 20 section 3.1).
+"""The typed round trip: a JSON tree as Go writes it after decoding it into its structs (MERGE-2).
 
 Unknown fields vanish, zero values of plain fields are dropped, `resources: {}` and `containers: null` appear, quantities
 and URLs get their printed form. What Go could not decode raises FieldError naming the field. Nothing is merged here.

@@ -1,4 +1,4 @@
-"""The managed HTTPRoute: built from the combined spec, with the weights and the lock of the migration (spec 50 2 and 4).
+"""The managed HTTPRoute: built from the combined spec, with the weights and the lock of the migration (ROUTE-2, MIG-1).
 
 Weights and lock are always in the same write. The live route is changed only where it differs from what is wanted;
 lists are compared in full after server defaults, because a surplus element is traffic that nobody asked for. A route
@@ -92,7 +92,7 @@ def _awaited(ctx: Context, obs: Observation, spec: Mapping[str, Any]) -> list[st
 def rewrite_default_refs(
     route_spec: Mapping[str, Any], service_name: str, spec: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The HTTPRoute spec with its references to the default pool set right for this service (spec 50 section 2.3).
+    """The HTTPRoute spec with its references to the default pool set right for this service (ROUTE-3).
 
     Without a scheduler they become references to the workload Service, with an external pool they take its name; group
     does not matter for what counts as default. `spec` is the merged spec; call this after variables were replaced.

@@ -1,4 +1,4 @@
-"""What the API server fills into an HTTPRoute, so that wanted and live routes can be compared in full (spec 50 2.4).
+"""What the API server fills into an HTTPRoute, so that wanted and live routes can be compared in full (ROUTE-4).
 
 The defaults are those of the Gateway API CRDs (1.2 to 1.4, both channels). Both sides of a comparison pass through
 here; a default that some installed version does not know is therefore harmless. Input is never changed.

@@ -1,4 +1,4 @@
-"""HTTPRoutesReady: do the routes of a service have takers, and are they protected where they must be?
+"""HTTPRoutesReady: do the routes of a service have takers, and are they protected where they must be? (ROUTE-5)
 
 Each parent of a route has to accept it and must not refuse a reference that carries traffic. ResolvedRefs False about a
 reference of weight zero alone is not held against the route where the gateway serves the rest: with references to both pool

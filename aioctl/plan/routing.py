@@ -1,4 +1,4 @@
-"""What the router section of a combined spec asks for: the routing mode and the references it names (spec 50 section 1).
+"""What the router section of a combined spec asks for: the routing mode and the references it names (ROUTE-1).
 
 Views only: nothing is read from the cluster and nothing is built here. Refs win over an inline spec (Decision).
 """
@@ -44,7 +44,7 @@ def mode(ctx: Context) -> Mode:
 
 
 def owns_pools(ctx: Context) -> bool:
-    """True when both pools are ours to make: scheduler wanted, no external pool, not stopped (spec 40 section 5)."""
+    """True when both pools are ours to make: scheduler wanted, no external pool, not stopped (CHILD-1)."""
     return has_scheduler(ctx.spec) and not external_pool_name(ctx.spec) and not is_stopped(ctx.service)
 
 

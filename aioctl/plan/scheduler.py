@@ -1,4 +1,4 @@
-"""The endpoint picker: its account and permissions, Deployment and Service (spec 40 sections 4 to 8).
+"""The endpoint picker: its account and permissions, Deployment and Service (EPP-1, EPP-5).
 
 It is wanted while the combined spec has router, scheduler and template, no external pool, and the service is not
 stopped. When it is not, everything of it that this service controls goes, binding objects first; a stranger's object of
@@ -103,7 +103,7 @@ def service(ctx: Context) -> Iterator[Write]:
 
 
 def misfits(ctx: Context) -> tuple[str, ...]:
-    """What the picker's Service lacks, for the log: no condition speaks of it (spec 40 section 8). Raises FieldError."""
+    """What the picker's Service lacks, for the log: no condition speaks of it (EPP-5). Raises FieldError."""
     if not is_wanted(ctx):
         return ()
     ports = {port["name"]: port["port"] for port in _ports(_template(ctx))}
@@ -125,7 +125,7 @@ def misfits(ctx: Context) -> tuple[str, ...]:
 
 
 def delegator_names(namespace: str, service: str) -> tuple[str, str]:
-    """The binding's name, and the one to use when another service has the first (spec 40 section 6, name clash)."""
+    """The binding's name, and the one to use when another service has the first (EPP-2)."""
     suffix = f"-{service}-epp-auth-rb"
     digest = hashlib.sha256(f"{namespace}/{service}".encode()).hexdigest()[:8]
     return names.child(namespace, suffix), names.child(namespace, f"{suffix}-{digest}")
@@ -196,7 +196,7 @@ def _account(ctx: Context, name: str) -> Iterator[Write]:
     if name != names.epp_service_account_name(ctx.name):
         live = need(ctx.obs.get(kinds.SERVICE_ACCOUNT, ctx.namespace, name))
         if live is not None and not is_ours(ctx, live):
-            # Somebody's own account, named by the user: used as it is (spec 40 section 5, named account).
+            # Somebody's own account, named by the user: used as it is (CHILD-1).
             return
     yield from ensure(ctx, kinds.SERVICE_ACCOUNT, account(ctx, name, _labels(ctx), None))
 

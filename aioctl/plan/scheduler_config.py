@@ -1,4 +1,4 @@
-"""The endpoint picker's arguments: its configuration, and the pool generation it reads (spec 40 section 7.1).
+"""The endpoint picker's arguments: its configuration, and the pool generation it reads (EPP-3).
 
 The two texts are part of the pod spec: a single changed byte rolls every picker in the fleet. They are literals on
 purpose and go through no YAML library.

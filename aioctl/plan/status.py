@@ -1,7 +1,7 @@
-"""The status of a service after one reconcile: conditions, addresses, the copy of the lock (spec 50 sections 6 and 11).
+"""The status of a service after one reconcile: conditions, addresses, the copy of the lock (COND-4, URL-1).
 
 Everything is concluded from the cluster as it is after our own writes; stored conditions are consulted only where a
-part was not reached. So equal facts give an equal status, in whatever order they came. Parts that ended in an error say
+part was not reached, and a condition that no part speaks of any more goes (COND-5). So equal facts give an equal status, in whatever order they came. Parts that ended in an error say
 so in the condition that belongs to them; parts whose reads were unknown leave their conditions alone.
 """
 
@@ -51,7 +51,7 @@ from aioctl.plan.routing import Mode, gateway_refs, mode, owns_pools
 STOPPED = ("Stopped", "Service is stopped")
 
 _BEFORE_THE_STATUS = (Part.FINALIZER, Part.CA_BUNDLE)
-"""Parts whose failure leaves no trace in the status (spec 50 section 12.2 steps 2 and 4)."""
+"""Parts whose failure leaves no trace in the status (LIFE-1)."""
 _WORKLOAD_PARTS = (Part.CERTIFICATE, Part.MULTI_NODE, Part.SINGLE_NODE, Part.WORKLOAD_SERVICE)
 _ROUTER_PARTS = (
     Part.AUTH,
@@ -88,7 +88,7 @@ _FAILURES: Mapping[Part, tuple[str, str, str]] = {
         "Failed to reconcile DestinationRule: ",
     ),
 }
-"""Condition, reason and the words before the error, by the part that failed (spec 50 6.2, 30 section 14)."""
+"""Condition, reason and the words before the error, by the part that failed (COND-4, COND-3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,7 +380,7 @@ def _mark(made: ConditionSet, type_: str, verdict: Verdict | None) -> None:
 
 
 def _scheduler(ctx: Context, obs: Observation, made: ConditionSet) -> None:
-    """Availability of the endpoint picker; the condition goes where there is none (spec 40 section 7.2)."""
+    """Availability of the endpoint picker; the condition goes where there is none (EPP-4)."""
     wanted = owns_pools(ctx) and present({"spec": ctx.spec}, "spec", "router", "scheduler", "template")
     name = names.child(ctx.name, "-kserve-router-scheduler")
     read = obs.get(kinds.DEPLOYMENT, ctx.namespace, name) if wanted else Absent()

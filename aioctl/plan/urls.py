@@ -1,4 +1,4 @@
-"""The addresses under which a service can be reached: `status.url` and `status.addresses` (spec 50 section 11).
+"""The addresses under which a service can be reached: `status.url` and `status.addresses` (URL-1).
 
 URLs come from the routes and their gateways as they are in the cluster. A gateway without an address silences its whole
 route; that is no failure. A gateway or class that is missing is one, and a read that is unknown leaves the old

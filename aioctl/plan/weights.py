@@ -1,4 +1,4 @@
-"""The references of a route's rules as the migration decided: weights of both generations, or the one that is active."""
+"""The references of a route's rules as the migration decided: weights of both generations, or the one that is active (MIG-5)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

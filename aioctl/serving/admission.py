@@ -1,7 +1,7 @@
 """Answers AdmissionReviews of one path by a pure function; always HTTP 200, denials and bad requests included.
 
 What is allowed is decided in `api`; here stand only the size limit and the answer to a body that exceeds it, because
-such a body is never read (spec 10 section 5.2).
+such a body is never read (ADM-2).
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from aioctl.serving.webhook import Answer, Call, Turnstile
 log = structlog.get_logger(__name__)
 
 BODY_BOUND: Final = 7 * MIB
-"""Bodies of this size and more are refused (spec 10 section 5.2)."""
+"""Bodies of this size and more are refused (ADM-2)."""
 
 Review = Callable[[bytes, str], bytes]
 """Body and Content-Type of the request to the encoded AdmissionReview that answers it."""

@@ -138,7 +138,7 @@ def server_context(crt: bytes, key: bytes) -> ssl.SSLContext:
     """A context for the webhook server. Raises ssl.SSLError or OSError when the pair cannot be loaded.
 
     TLS 1.2 and up, HTTP/1.1 only (the API server forces it), no session tickets: the API server never resumes, and each
-    ticket costs a signature-free but measurable 5 to 25 % of a fresh call (design section 5).
+    ticket costs a signature-free but measurable 5 to 25 % of a fresh call (WEB-3).
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

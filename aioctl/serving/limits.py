@@ -1,4 +1,4 @@
-"""What one server lets in at once, and for how long it waits (design rule 9). Numbers only; others enforce them.
+"""What one server lets in at once, and for how long it waits (ARCH-9). Numbers only; others enforce them.
 
 Calls wait in line rather than being refused, because a refused conversion is a failed one.
 """
@@ -44,7 +44,7 @@ class Limits:
     costs about 0.45 ms of CPU, and all of them may fall into one turn of the loop: at a burst of 700 the loop's longest
     stretch was 12 ms with 16, 15 ms with 32, 54 ms with 64, and none of them was slower than the others."""
     backlog: int = 4096
-    """The kernel's queue; a connection that does not fit comes back a second later (design section 5)."""
+    """The kernel's queue; a connection that does not fit comes back a second later (WEB-2)."""
 
     waiting: int = 2000
     """Calls in line; one more is refused."""

@@ -1,4 +1,4 @@
-"""The probes: `/healthz` and `/readyz`, each over named checks, on a port of their own (spec 60 section 3).
+"""The probes: `/healthz` and `/readyz`, each over named checks, on a port of their own (PROBE-1).
 
 A check answers an empty text, or what is wrong. Readiness means that conversion works: the server's own port is called
 over TLS, as the API server would, and the certificate that it shows has not expired. It looks at neither caches nor

@@ -3,7 +3,7 @@
 A webhook whose rule names the request's version is called with it; with matchPolicy Equivalent also one whose rule names
 another version of the same resource, after the object (and on update the old one) was converted for it. Mutating ones run
 first, one after the other by the names of their configurations, each with what the last one made; validating ones all at
-once. failurePolicy decides what an unanswered call means (spec 10 sections 5.1 and 8.2). Status writes are matched only by
+once. failurePolicy decides what an unanswered call means (ADM-1, ADM-2). Status writes are matched only by
 rules that name the subresource.
 """
 

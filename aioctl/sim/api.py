@@ -45,7 +45,7 @@ DEFAULT_WEBHOOK = {
         "port": 443,
     }
 }
-"""Where the CRDs of our kinds say their conversion is until somebody patches them (spec 60 section 6)."""
+"""Where the CRDs of our kinds say their conversion is until somebody patches them (CRD-2)."""
 
 
 class SimCluster:

@@ -1,6 +1,6 @@
 """Objects from one version into another, through the conversion webhook exactly as kube-apiserver asks and checks it.
 
-One call of `convert` is one ConversionReview (spec 10 section 8.1); objects already in the wanted version are not sent, and
+One call of `convert` is one ConversionReview (CONV-7); objects already in the wanted version are not sent, and
 no call is made when none is left. Of an answer's metadata only labels and annotations count, the rest is restored.
 Resources without a webhook are translated in memory by the functions of their tables.
 """

@@ -1,7 +1,7 @@
 """Other people's kinds (and ours) as tables of facts: addressing, defaults, required fields.
 
-Sources: the CRDs of Gateway API 1.2.1 to 1.4.0, Inference Extension 1.0.1 (one target port, spec 10 section 2.2), LWS 0.6,
-Prometheus Operator, Istio, Kuadrant; kube-apiserver 1.34 for the built-in kinds; spec 10 section 2 for ours. A table says
+Sources: the CRDs of Gateway API 1.2.1 to 1.4.0, Inference Extension 1.0.1 (one target port, SCHEMA-5), LWS 0.6,
+Prometheus Operator, Istio, Kuadrant; kube-apiserver 1.34 for the built-in kinds; SCHEMA-1 for ours. A table says
 only what can show in objects that the controller or its users write.
 """
 
@@ -176,7 +176,7 @@ def _monitor_schema(endpoints: str) -> dict[str, Any]:
 
 
 def llm_kinds() -> tuple[Resource, Resource]:
-    """Ours: both versions served, v1alpha2 stored, translated by the conversion webhook (spec 10 section 1)."""
+    """Ours: both versions served, v1alpha2 stored, translated by the conversion webhook (API-1)."""
     made = []
     for kind, plural, is_config in (
         ("LLMInferenceService", "llminferenceservices", False),
@@ -248,4 +248,4 @@ def custom_kinds() -> Mapping[str, Resource]:
 
 
 ABSENT_BY_DEFAULT = frozenset({"authpolicies.kuadrant.io"})
-"""CRDs a plain cluster does not have (spec 60 section 12)."""
+"""CRDs a plain cluster does not have (CRD-1)."""

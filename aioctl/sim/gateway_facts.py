@@ -1,6 +1,6 @@
 """The kinds of Gateway API 1.2.1 to 1.4.0 that routing needs: HTTPRoute, Gateway, GatewayClass.
 
-The route spec is embedded in our own kinds too (spec 10 section 2.5).
+The route spec is embedded in our own kinds too (SCHEMA-4).
 """
 
 from typing import Any
@@ -11,9 +11,9 @@ from aioctl.sim.schema import list_of, object_of, text, whole
 
 
 def route_spec(*, may_be_template: bool = False) -> dict[str, Any]:
-    """Gateway API HTTPRouteSpec: the defaults of spec 10 section 2.5 and the required names.
+    """Gateway API HTTPRouteSpec: the defaults of SCHEMA-4 and the required names.
 
-    `may_be_template` drops the pattern of a parent's namespace, as the Config kind does (spec 10 section 2.4).
+    `may_be_template` drops the pattern of a parent's namespace, as the Config kind does (SCHEMA-3).
     """
     namespace = text(minLength=1, maxLength=63)
     if not may_be_template:

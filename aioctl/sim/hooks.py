@@ -23,7 +23,7 @@ def conversion_patch(base_url: str, ca_bundle: str) -> Object:
 
 
 def validating_configurations(base_url: str, ca_bundle: str, *, match_policy: str = "Exact") -> list[Object]:
-    """Both ValidatingWebhookConfigurations (spec 10 section 5.1)."""
+    """Both ValidatingWebhookConfigurations (ADM-1)."""
     return [
         _configuration(
             "Validating",

@@ -19,7 +19,7 @@ from aioctl.sim.faults import ConnectionLost
 from aioctl.sim.requests import SimRequest
 
 BACKLOG = 4096
-"""Connections that may wait to be accepted; aiohttp's 128 drops a burst (design section 5)."""
+"""Connections that may wait to be accepted; aiohttp's 128 drops a burst (WEB-2)."""
 IDLE_SECONDS = 3600.0
 """A kept connection is never closed under a client that is about to use it."""
 MAX_BODY = 64 * 2**20

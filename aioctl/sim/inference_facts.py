@@ -1,6 +1,6 @@
 """The kinds of the Gateway API Inference Extension: both InferencePool generations and InferenceModel.
 
-CRDs of release 1.0.1 (one target port, spec 10 section 2.2), model of 0.5.1. The pool specs are embedded in our own kinds too.
+CRDs of release 1.0.1 (one target port, SCHEMA-5), model of 0.5.1. The pool specs are embedded in our own kinds too.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ POOL_V1ALPHA2_NEEDS = ("extensionRef", "selector", "targetPortNumber")
 
 
 def picker_port_required(path: tuple[str, ...]) -> Rule:
-    """The v1 pool's CEL rule, for a pool spec found at `path` (spec 10 section 2.2)."""
+    """The v1 pool's CEL rule, for a pool spec found at `path` (SCHEMA-5)."""
 
     def rule(new: Mapping[str, Any], _old: Mapping[str, Any] | None) -> list[Cause]:
         spec: Any = new

@@ -1,4 +1,4 @@
-"""The schema facts of LLMInferenceService and LLMInferenceServiceConfig (spec 10 sections 2.2, 2.5 and 2.6).
+"""The schema facts of LLMInferenceService and LLMInferenceServiceConfig (SCHEMA-5, SCHEMA-4, SCHEMA-1).
 
 Defaults inside the embedded pod, route and pool specs and the checks users meet; everything else is left open.
 """
@@ -62,7 +62,7 @@ def _volume() -> dict[str, Any]:
 
 
 def pod_spec() -> dict[str, Any]:
-    """core/v1 PodSpec as embedded by KServe: containers are not required (spec 10 section 2.1)."""
+    """core/v1 PodSpec as embedded by KServe: containers are not required (SCHEMA-2)."""
     return object_of(
         {
             "containers": list_of(_container()),

@@ -1,7 +1,7 @@
 """Get, list and watch.
 
 Lists and watches come out of the view (watch cache) of the request's version, lists out of the store when that stays behind;
-a get asks the store, unless `resourceVersion=0` allows the cache. What each costs in conversions is design section 5's table. Pages of one list show one
+a get asks the store, unless `resourceVersion=0` allows the cache. What each costs in conversions is WEB-1's table. Pages of one list show one
 moment: the records of the first page's revision are kept for the rest until they are too old.
 """
 

@@ -2,7 +2,7 @@
 
 A schema is a plain mapping as in a CRD's `openAPIV3Schema`; the tables of facts hold small ones, and a CRD that a client
 installs brings its own. Compiled once, so that a write walks only fields that are there. No CEL, no pruning: what depends
-on those is tested on a real API server (design section 6).
+on those is tested on a real API server (ARCH-10).
 """
 
 import copy
@@ -32,7 +32,7 @@ SKIPS_RULES = frozenset(
         "FieldValueTypeInvalid",
     }
 )
-"""After one of these the API server does not run a CRD's CEL rules (spec 10 section 5.6)."""
+"""After one of these the API server does not run a CRD's CEL rules (ADM-7)."""
 UNCHECKED_RULES = Cause(
     "<nil>",
     "Invalid value: null: some validation rules were not checked because the object was invalid; "

@@ -2,7 +2,7 @@
 
 Pure data, the same for the same seed: the simulated cluster, the demo and the bench on a real API server create what these
 functions return. Half of a fleet is v1alpha1; the shapes are single node, prefill/decode, data parallel with workers, LoRA
-adapters, inline pools and custom routes (spec 10 section 2).
+adapters, inline pools and custom routes (SCHEMA-1).
 """
 
 import json
@@ -27,7 +27,7 @@ _MODELS = (
 
 
 def config_map() -> Object:
-    """ConfigMap `inferenceservice-config` with KServe's shipped values (spec 20 section 1)."""
+    """ConfigMap `inferenceservice-config` with KServe's shipped values (CFG-1)."""
     sections = {
         "ingress": {
             "enableGatewayApi": True,

@@ -1,7 +1,7 @@
 """How the simulated API server reaches webhooks: the seam, an in-memory switchboard, and HTTPS as the real server speaks it.
 
 The real server forces HTTP/1.1, keeps at most 25 idle connections per host, never resumes TLS sessions and gives a
-handshake 10 s (design section 5); a burst therefore costs a handshake for each call beyond the kept ones.
+handshake 10 s (WEB-4); a burst therefore costs a handshake for each call beyond the kept ones.
 """
 
 import base64

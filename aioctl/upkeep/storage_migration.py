@@ -1,4 +1,4 @@
-"""Rewrites stored objects in the storage version, so that old versions can one day go (spec 60 section 10, spec 10 section 1.2).
+"""Rewrites stored objects in the storage version, so that old versions can one day go (STORE-1).
 
 For each of our CRDs whose `status.storedVersions` is not exactly its storage version: list the objects, send each an empty
 merge patch (the API server decodes, converts, admits and stores it anew), then trim `storedVersions`, guarded by the
@@ -163,7 +163,7 @@ class _Attempt:
         try:
             await self._client.patch(kind, item.key.namespace, item.key.name, {})
         except NotFound as error:
-            # Admission refuses with the 404 of what it misses itself (spec 10 section 5.4).
+            # Admission refuses with the 404 of what it misses itself (ADM-5).
             if error.details.get("kind", kind.plural) == kind.plural:
                 self._note(item, Rewrite.GONE)
             else:

@@ -63,7 +63,7 @@ TARGETS: Final = (
     ObjectRef(VALIDATING_WEBHOOK, "", "llminferenceserviceconfig.serving.kserve.io"),
     ObjectRef(MUTATING_WEBHOOK, "", "llminferenceservice.serving.kserve.io"),
 )
-"""Whoever calls our webhooks (spec 60 sections 6 and 7)."""
+"""Whoever calls our webhooks (CRD-2, ADM-1)."""
 
 log = structlog.get_logger(__name__)
 

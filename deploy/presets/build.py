@@ -1,7 +1,6 @@
 """Writes the preset manifests of this folder: `python deploy/presets/build.py`.
 
-The eleven manifests share one script and a few pod parts, which have one home here (spec 20 section 6, spec 40 section
-3.1, spec 50 section 2.2). A test fails when the files are not what this program writes. The three pipeline-parallel
+The eleven manifests share one script and a few pod parts, which have one home here (PRESET-4). A test fails when the files are not what this program writes. The three pipeline-parallel
 presets are ours alone: KServe selects those names but ships nothing under them.
 """
 

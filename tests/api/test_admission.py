@@ -1,4 +1,7 @@
-"""Admission reviews: protocol, operations, config rules and warnings (spec 10 sections 5.2, 5.4, 8.2)."""
+"""Admission reviews: protocol, operations, config rules and warnings (ADM-2, ADM-5).
+
+Rules: CONV-6, ADM-4.
+"""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Condition arithmetic: one row per rule of spec 10 section 6.2 and spec 50 section 6.1."""
+"""Condition arithmetic: one row per rule of COND-1."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,7 @@
-"""Conversion case by case (spec 10 sections 3.2 to 3.9), and against the recorded views of real objects."""
+"""Conversion case by case (CONV-6), and against the recorded views of real objects.
+
+Rules: CONV-1, CONV-2.
+"""
 
 import json
 from typing import Any

@@ -1,4 +1,7 @@
-"""The laws of spec 10 section 3.8 over generated objects."""
+"""The laws of CONV-5 over generated objects.
+
+Rules: ARCH-4, CONV-3.
+"""
 
 import copy
 from collections.abc import Mapping

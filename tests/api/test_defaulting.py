@@ -1,4 +1,7 @@
-"""Derived values and in-memory defaults (spec 10 section 4)."""
+"""Derived values and in-memory defaults (DEF-1).
+
+Rules: KEY-1.
+"""
 
 import copy
 from typing import Any

@@ -1,4 +1,7 @@
-"""Full equality: the short way answers what the walk answers."""
+"""Full equality: the short way answers what the walk answers.
+
+Rules: EQ-1, EQ-2.
+"""
 
 from types import MappingProxyType
 from typing import Any

@@ -1,4 +1,7 @@
-"""URLs as Go 1.24's net/url reads and prints them; the tables were made with that package."""
+"""URLs as Go 1.24's net/url reads and prints them; the tables were made with that package.
+
+Rules: CONV-4.
+"""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,7 @@
-"""The address of an object is that of this object, whatever its name."""
+"""The address of an object is that of this object, whatever its name.
+
+Rules: API-1.
+"""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""The mutating review adds our finalizer to a service as it is created, and changes nothing else (spec 10 section 7)."""
+"""The mutating review adds our finalizer to a service as it is created, and changes nothing else (KEY-1).
+
+Rules: MUT-1.
+"""
 
 import base64
 import json

@@ -1,4 +1,7 @@
-"""Child names against those recorded from the Go functions."""
+"""Child names against those recorded from the Go functions.
+
+Rules: NAME-1.
+"""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The ConversionReview envelope (spec 10 sections 3.7 and 8.1)."""
+"""The ConversionReview envelope (CONV-7)."""
 
 import json
 from typing import Any

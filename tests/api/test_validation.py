@@ -1,4 +1,4 @@
-"""Admission rules of LLMInferenceService (spec 10 section 5.3), one by one and against recorded verdicts."""
+"""Admission rules of LLMInferenceService (ADM-3), one by one and against recorded verdicts."""
 
 from typing import Any
 
@@ -257,7 +257,7 @@ def test_recorded_verdicts_agree_but_for_ratcheting() -> None:
 def test_recorded_refusals_of_a_real_server(case: str) -> None:
     (recording,) = shared_data.documents(f"golden/{case}.yaml")[case]
     given = recording["given"]["services"][0]
-    # The API server fills these in before admission (spec 10 section 2.5).
+    # The API server fills these in before admission (SCHEMA-4).
     for parent in (
         given["spec"].get("router", {}).get("route", {}).get("http", {}).get("spec", {}).get("parentRefs", [])
     ):

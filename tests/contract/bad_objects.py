@@ -1,4 +1,4 @@
-"""Objects that the schemas refuse, each with the field that the refusal names (spec 10 sections 2.2, 2.4, 2.6 and 5.6).
+"""Objects that the schemas refuse, each with the field that the refusal names (SCHEMA-5, SCHEMA-3, SCHEMA-1, ADM-7).
 
 Each row starts from a small valid object and changes single values at paths such as `spec.router.gateway.refs[0].name`;
 `DROP` removes one. The kinds are `service` and `config`.

@@ -1,4 +1,4 @@
-"""One suite, two servers: `server` is the simulated one, and with `--real` a kube-apiserver, too (design rule 10)."""
+"""One suite, two servers: `server` is the simulated one, and with `--real` a kube-apiserver, too (ARCH-10)."""
 
 from collections.abc import Iterator
 

@@ -79,7 +79,7 @@ COSTS = [
         {"create": 1, "patch": 1, "no-op": 0, "create old": 3, "patch old": 4, "status": 1, "delete": 1},
     ),
 ]
-"""The table of design section 5."""
+"""The table of WEB-1."""
 
 
 @pytest.mark.parametrize(("policy", "expected"), COSTS)

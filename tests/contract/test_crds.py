@@ -1,6 +1,8 @@
 """Our CRDs on a real API server: made of what it serves itself, accepted by it, and as strict as they should be.
 
 Conversion is switched off here, so that a write in v1alpha1 is judged by its schema alone and needs no webhook.
+
+Rules: SCHEMA-4, SCHEMA-5, ADM-7.
 """
 
 import copy

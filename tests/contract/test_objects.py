@@ -1,4 +1,7 @@
-"""Creation, reading, change and deletion of single objects: what is answered, in which words, and what it does to them."""
+"""Creation, reading, change and deletion of single objects: what is answered, in which words, and what it does to them.
+
+Rules: ARCH-10.
+"""
 
 from typing import Any
 

@@ -18,7 +18,7 @@ from tests.support.virtual_time import virtual_time
 FLEET = seed.services(6)
 """Half of them v1alpha1."""
 CREATED = 3 * 1 + 3 * 3
-"""Conversions: one for the watch cache of v1alpha1, two more where the request was in that version (design section 5)."""
+"""Conversions: one for the watch cache of v1alpha1, two more where the request was in that version (WEB-1)."""
 WRITTEN = 3 * 1 + 3 * 4
 """Conversions of one write of every service in v1alpha2: three more for an entry of v1alpha1 in managedFields."""
 

@@ -1,4 +1,7 @@
-"""A service that goes: what is done already is no failure."""
+"""A service that goes: what is done already is no failure.
+
+Rules: MON-1, LIFE-1.
+"""
 
 import anyio
 

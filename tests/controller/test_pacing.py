@@ -1,4 +1,7 @@
-"""When a pool may be created: one bucket for all, a distance between two of one service, and nobody in line forgotten."""
+"""When a pool may be created: one bucket for all, a distance between two of one service, and nobody in line forgotten.
+
+Rules: ARCH-5, POOL-4.
+"""
 
 import anyio
 

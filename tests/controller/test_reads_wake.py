@@ -1,4 +1,7 @@
-"""What a plan has read wakes its service from that moment on, not only when its reconcile is over."""
+"""What a plan has read wakes its service from that moment on, not only when its reconcile is over.
+
+Rules: WATCH-1.
+"""
 
 import anyio
 

@@ -1,5 +1,5 @@
 """The controller before everything else: it runs while nothing that it needs is there, says what it waits for, and notices
-each thing when it comes, CRDs within a minute (issue "The spine", item 2; virtual time)."""
+each thing when it comes, CRDs within a minute (virtual time)."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

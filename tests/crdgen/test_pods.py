@@ -1,4 +1,7 @@
-"""What the OpenAPI document says, said as a structural schema."""
+"""What the OpenAPI document says, said as a structural schema.
+
+Rules: SCHEMA-2.
+"""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,7 @@
-"""What published CRDs say, taken over without their words and without what only one channel demands."""
+"""What published CRDs say, taken over without their words and without what only one channel demands.
+
+Rules: SCHEMA-3.
+"""
 
 from typing import Any
 

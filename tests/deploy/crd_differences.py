@@ -1,4 +1,4 @@
-"""Every difference between our CRDs and the KServe CRDs they replace, with its reason (spec 10 section 2).
+"""Every difference between our CRDs and the KServe CRDs they replace, with its reason (SCHEMA-1).
 
 A difference is found at a path of the schema (`[]` for items), in one keyword; `field` means that the field itself is only
 here. An entry names the end of the path, the keyword, and why. The comparison fails on a difference without an entry, and on an

@@ -1,4 +1,4 @@
-"""Every permission that the program needs, by reason; the shipped roles have to hold these and no other (spec 60 section 11).
+"""Every permission that the program needs, by reason; the shipped roles have to hold these and no other (RBAC-1).
 
 What can be read off the code is: the watches, and the rules of the roles that are handed out. The rest is one row for
 each call the code makes.
@@ -37,7 +37,7 @@ CHILDREN = (
 """What plans write. A child that stands in the way of a creation is read once, whoever made it."""
 
 SHARED = (kinds.POD_MONITOR, kinds.SERVICE_MONITOR)
-"""Only made for a whole namespace: what stands in their way counts as there, and is not read (spec 30 section 12)."""
+"""Only made for a whole namespace: what stands in their way counts as there, and is not read (MON-1)."""
 
 HANDED_OUT: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "the endpoint picker's role": scheduler._RULES,

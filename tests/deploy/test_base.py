@@ -1,4 +1,7 @@
-"""The manifests beside the program: every name, port, path and permission that both must agree on."""
+"""The manifests beside the program: every name, port, path and permission that both must agree on.
+
+Rules: ADM-1, CRD-2, RBAC-1.
+"""
 
 import re
 

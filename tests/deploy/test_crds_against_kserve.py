@@ -1,4 +1,7 @@
-"""Our CRDs beside KServe's, keyword by keyword: a client must not notice which of the two is installed."""
+"""Our CRDs beside KServe's, keyword by keyword: a client must not notice which of the two is installed.
+
+Rules: SCHEMA-1.
+"""
 
 from collections.abc import Iterator, Mapping
 from functools import cache

@@ -1,4 +1,7 @@
-"""The turnstile: one CPU stretch per loop iteration, urgent first, nobody starves, free when idle."""
+"""The turnstile: one CPU stretch per loop iteration, urgent first, nobody starves, free when idle.
+
+Rules: ARCH-8.
+"""
 
 import asyncio
 from collections import Counter

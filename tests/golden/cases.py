@@ -1,4 +1,4 @@
-"""The recorded cases of the Go controller, read from ../shared/data/golden; nothing of them is kept in this repository."""
+"""The recorded cases of the Go controller, read from where `shared_data` finds them; nothing of them is kept in this repository."""
 
 import base64
 from collections.abc import Iterator, Mapping

@@ -82,7 +82,7 @@ def differences(ours: State, theirs: State, namespace: str) -> dict[str, str]:
 
 
 def _is_thinned(text: str, recorded: set[str]) -> bool:
-    """Go's client merges the tenth distinct text of a type and reason and all later ones (spec 50 section 12.4)."""
+    """Go's client merges the tenth distinct text of a type and reason and all later ones (EVENT-1)."""
     kind = text.partition(":")[0]
     return sum(other.startswith(f"{kind}:") for other in recorded) >= _DISTINCT
 

@@ -46,7 +46,7 @@ _MONITORING = (
 )
 _ISTIO = (f"{RULES}/svc-kserve-scheduler ours", f"{RULES}/svc-kserve-workload-svc ours")
 _SAID_BY_THE_PART_THAT_FAILED = because(
-    "30 section 1: only what is wanted is built, so the reason follows the part that failed",
+    "WORK-1: only what is wanted is built, so the reason follows the part that failed",
     "event ours Warning Error: Reconciliation failed: failed to reconcile workload: failed to reconcile single node *",
     "event theirs Warning Error: Reconciliation failed: failed to reconcile workload: failed to reconcile multi node *",
     *_conditions("MainWorkloadReady", "WorkloadsReady", "Ready"),
@@ -54,51 +54,51 @@ _SAID_BY_THE_PART_THAT_FAILED = because(
 
 EVERYWHERE: tuple[Reason, ...] = (
     because(
-        "30 section 13, 40 section 14.3: nothing is written that changes nothing; Go rewrites Deployments in every reconcile",
+        "EQ-1, EQ-3: nothing is written that changes nothing; Go rewrites Deployments in every reconcile",
         "event theirs Normal Updated: Updated v1.Deployment *",
     ),
     because(
-        "50 section 12.4: the migration has an event of its own",
+        "EVENT-1: the migration has an event of its own",
         "event ours Normal InferencePoolMigrated: Traffic moved to v1 InferencePool *",
     ),
     because(
-        "50 section 12.4: events are not thinned; in the recordings 25 events had used up what Go's client allows",
+        "EVENT-1: events are not thinned; in the recordings 25 events had used up what Go's client allows",
         "event ours Normal Updated: Updated v1.HTTPRoute *",
         "event ours Normal Deleted: Deleted v1.*",
     ),
     because(
-        "50 section 4.5: a second copy of the lock stands in the status",
+        "MIG-4: a second copy of the lock stands in the status",
         f"{LLM} status.annotations",
     ),
     because(
-        "50 section 11: without a route the address is that of the workload in the cluster",
+        "URL-1: without a route the address is that of the workload in the cluster",
         f"{LLM} status.addresses",
     ),
     because(
-        "40 section 6: all three resources in both groups",
+        "EPP-2: all three resources in both groups",
         f"{RBAC}/roles/*-epp-role rules.2.resources",
     ),
     because(
-        "30 section 7.3: no SCC binding without security.openshift.io",
+        "MULTI-1: no SCC binding without security.openshift.io",
         "event theirs Normal Created: Created v1.RoleBinding <ns>/*-kserve-mn-scc",
         f"{RBAC}/rolebindings/*-kserve-mn-scc theirs",
     ),
     because(
-        "10 section 3.8: what users wrote is kept as they wrote it; Go stores it back through its types",
+        "CONV-5: what users wrote is kept as they wrote it; Go stores it back through its types",
         f"{LLM} spec.*ontainers.*.resources",
         f"{LLM} spec.*ontainers.*.resources.limits.*",
         f"{LLM} spec.*ontainers.*.resources.requests.*",
         f"{LLM} spec.*ontainers.*.volumeMounts.*.readOnly",
     ),
     because(
-        "design rule 4: empty values that only Go's types carry are not sent",
+        "ARCH-4: empty values that only Go's types carry are not sent",
         f"{MONITORS}/*monitors/* spec.namespaceSelector",
         f"{MONITORS}/podmonitors/* spec.podMetricsEndpoints.0.bearerTokenSecret",
         f"{MONITORS}/podmonitors/* spec.podMetricsEndpoints.0.tlsConfig.ca",
         f"{MONITORS}/podmonitors/* spec.podMetricsEndpoints.0.tlsConfig.cert",
     ),
     because(
-        "10 section 3.5: the annotation that carries criticality shows in v1alpha2 only",
+        "CONV-3: the annotation that carries criticality shows in v1alpha2 only",
         f"{OLD} metadata.annotations.serving.kserve.io/criticality",
     ),
 )
@@ -106,43 +106,43 @@ EVERYWHERE: tuple[Reason, ...] = (
 CASES: Mapping[str, tuple[Reason, ...]] = {
     "auth-on": (
         because(
-            "30 section 5.2: not signed again before every Service has its address; the picker's is never made here",
+            "CERT-2: not signed again before every Service has its address; the picker's is never made here",
             "event theirs Normal Updated: Updated v1.Secret <ns>/svc-kserve-self-signed-certs",
         ),
     ),
     "bad-scheme": (_SAID_BY_THE_PART_THAT_FAILED,),
     "del": (
         because(
-            "50 section 12.2: the managed route goes first, so that no traffic meets vanishing pods",
+            "LIFE-1: the managed route goes first, so that no traffic meets vanishing pods",
             f"{ROUTES}/svc-kserve-route theirs",
         ),
     ),
     "edit-deployment": (
         because(
-            "40 section 14.3: labels and annotations of others are kept",
+            "EQ-3: labels and annotations of others are kept",
             "apps/v1/deployments/svc-kserve metadata.annotations",
             "apps/v1/deployments/svc-kserve metadata.labels.mine",
         ),
         because(
-            "30 section 13: the live number of replicas stays where the spec has none",
+            "EQ-1: the live number of replicas stays where the spec has none",
             "apps/v1/deployments/svc-kserve spec.replicas",
         ),
     ),
     "edit-route-annotation": (
         because(
-            "50 section 2.4: annotations of others are kept",
+            "ROUTE-4: annotations of others are kept",
             f"{ROUTES}/svc-kserve-route metadata.annotations.mine",
         ),
     ),
     "external-pool": (
         because(
-            "50 section 15 number 7: one route write is enough when the v1 pool is ready from the start",
+            "MIG-3: one route write is enough when the v1 pool is ready from the start",
             "event theirs Normal Updated: Updated v1.HTTPRoute <ns>/svc-kserve-route",
         ),
     ),
     "gateway-refs": (
         because(
-            "50 section 2.1: a gateway reference without namespace is one of the service's namespace",
+            "ROUTE-2: a gateway reference without namespace is one of the service's namespace",
             "event theirs Warning Error: *spec.parentRefs?0?.namespace*",
             f"{ROUTES}/svc-kserve-route ours",
             *_ISTIO,
@@ -152,13 +152,13 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
     ),
     "labels-single": (
         because(
-            "30 section 4: a selector cannot change, so copied labels stay out of it",
+            "WORK-4: a selector cannot change, so copied labels stay out of it",
             "apps/v1/deployments/svc-kserve*spec.selector.matchLabels.kueue.x-k8s.io/queue-name",
         ),
     ),
     "lora-a1": (
         because(
-            "10 section 3.5: the adapters' criticality survives in an annotation",
+            "CONV-3: the adapters' criticality survives in an annotation",
             f"{OLD} spec.model.lora.adapters.0.criticality",
             "serving.kserve.io/v1alpha2/llminferenceservices/svc"
             " metadata.annotations.internal.serving.kserve.io/lora-criticalities",
@@ -166,47 +166,47 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
     ),
     "pool-foreign": (
         because(
-            "40 section 16: the v1alpha2 pool comes first, before the v1 pool that fails",
+            "POOL-4: the v1alpha2 pool comes first, before the v1 pool that fails",
             f"{POOLS_OLD}/svc-inference-pool ours",
         ),
     ),
     "pool-inline-a1": (
         because(
-            "40 section 12: the annotation that carries criticality is read",
+            "POOL-3: the annotation that carries criticality is read",
             f"{MODELS}/svc-inference-model spec.criticality",
         ),
     ),
     "pool-two-ports": (
         because(
-            "40 section 16: the v1alpha2 pool comes first, before the v1 pool that fails",
+            "POOL-4: the v1alpha2 pool comes first, before the v1 pool that fails",
             f"{POOLS_OLD}/svc-inference-pool ours",
         ),
         because(
-            "40 section 16: what does not depend on the pool is done while the pool waits for its turn",
+            "POOL-4: what does not depend on the pool is done while the pool waits for its turn",
             *_ISTIO,
             *_MONITORING,
         ),
         because(
-            "10 section 3.4: ports that v1alpha1 cannot say survive in an annotation",
+            "CONV-3: ports that v1alpha1 cannot say survive in an annotation",
             f"{OLD} metadata.annotations.internal.serving.kserve.io/target-ports",
         ),
     ),
     "route-inline": (
         because(
-            "50 section 4.6: a rule that refers to one pool only keeps its weight",
+            "MIG-5: a rule that refers to one pool only keeps its weight",
             f"{ROUTES}/svc-kserve-route spec.rules.0.backendRefs.0.weight",
         ),
     ),
     "router-all-a1": (
         because(
-            "40 section 12: the annotation that carries criticality is read",
+            "POOL-3: the annotation that carries criticality is read",
             f"{MODELS}/svc-inference-model spec.criticality",
         ),
     ),
     "sa-missing": (_SAID_BY_THE_PART_THAT_FAILED,),
     "scheduler-template": (
         because(
-            "40 section 5: an account named by the user is used as it is",
+            "CHILD-1: an account named by the user is used as it is",
             "event theirs Warning Error: *it is not controlled by v1alpha2.LLMInferenceService <ns>/svc",
             "event ours Normal Created: Created *",
             "apps/v1/deployments/svc-kserve-router-scheduler ours",
@@ -227,7 +227,7 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
     ),
     "upd-drop-prefill": (
         because(
-            "30 section 4: a selector that no longer fits replaces the Deployment",
+            "WORK-4: a selector that no longer fits replaces the Deployment",
             "event theirs Warning Error: *field is immutable",
             "apps/v1/deployments/svc-kserve metadata.labels.llm-d.ai/role",
             "apps/v1/deployments/svc-kserve spec.*",
@@ -238,19 +238,19 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
             *_conditions("MainWorkloadReady", "WorkloadsReady", "Ready"),
         ),
         because(
-            "30 section 14: conditions that no longer apply go",
+            "COND-3: conditions that no longer apply go",
             f"{LLM} status.conditions.PrefillWorkloadReady",
         ),
     ),
     "upd-drop-scheduler": (
         because(
-            "40 section 5: nothing of the picker is left behind",
+            "CHILD-1: nothing of the picker is left behind",
             f"{RBAC}/clusterrolebindings/<ns>-svc-epp-auth-rb theirs",
             f"{RBAC}/rolebindings/svc-epp-rb theirs",
             f"{RBAC}/roles/svc-epp-role theirs",
         ),
         because(
-            "40 section 7.2: the condition goes with the picker",
+            "EPP-4: the condition goes with the picker",
             f"{LLM} status.conditions.SchedulerWorkloadReady",
         ),
     ),
@@ -258,16 +258,16 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
 
 TAKEOVER_EVERYWHERE: tuple[Reason, ...] = (
     because(
-        "40 section 6: all three resources in both groups",
+        "EPP-2: all three resources in both groups",
         "updated roles.rbac.authorization.k8s.io <ns>/*-epp-role",
     ),
     because(
-        "50 sections 4.5 and 11: the status gets the second copy of the lock, or the address in the cluster",
+        "MIG-4, URL-1: the status gets the second copy of the lock, or the address in the cluster",
         "updated llminferenceservices.serving.kserve.io <ns>/*",
     ),
 )
 _CRITICALITY = because(
-    "40 section 12: the annotation that carries criticality is read",
+    "POOL-3: the annotation that carries criticality is read",
     "updated inferencemodels.inference.networking.x-k8s.io <ns>/svc-inference-model",
 )
 _MONITORING_MADE = (
@@ -280,7 +280,7 @@ _MONITORING_MADE = (
 TAKEOVER: Mapping[str, tuple[Reason, ...]] = {
     "gateway-refs": (
         because(
-            "50 section 2.1: a gateway reference without namespace is one of the service's namespace",
+            "ROUTE-2: a gateway reference without namespace is one of the service's namespace",
             "created httproutes.gateway.networking.k8s.io <ns>/svc-kserve-route",
             "created destinationrules.networking.istio.io <ns>/svc-kserve-*",
             *_MONITORING_MADE,
@@ -288,14 +288,14 @@ TAKEOVER: Mapping[str, tuple[Reason, ...]] = {
     ),
     "pool-foreign": (
         because(
-            "40 section 16: the v1alpha2 pool comes first, before the v1 pool that fails",
+            "POOL-4: the v1alpha2 pool comes first, before the v1 pool that fails",
             "created inferencepools.inference.networking.x-k8s.io <ns>/svc-inference-pool",
         ),
     ),
     "pool-inline-a1": (_CRITICALITY,),
     "pool-two-ports": (
         because(
-            "40 section 16: what does not depend on the refused pool is done while it waits for its turn",
+            "POOL-4: what does not depend on the refused pool is done while it waits for its turn",
             "created inferencepools.inference.networking.x-k8s.io <ns>/svc-inference-pool",
             "created destinationrules.networking.istio.io <ns>/svc-kserve-*",
             *_MONITORING_MADE,
@@ -303,14 +303,14 @@ TAKEOVER: Mapping[str, tuple[Reason, ...]] = {
     ),
     "route-inline": (
         because(
-            "50 section 4.6: a rule that refers to one pool only keeps its weight",
+            "MIG-5: a rule that refers to one pool only keeps its weight",
             "updated httproutes.gateway.networking.k8s.io <ns>/svc-kserve-route",
         ),
     ),
     "router-all-a1": (_CRITICALITY,),
     "scheduler-template": (
         because(
-            "40 section 5: an account named by the user is used as it is",
+            "CHILD-1: an account named by the user is used as it is",
             "created deployments.apps <ns>/svc-kserve-router-scheduler",
             "created services <ns>/svc-epp-service",
             "updated secrets <ns>/svc-kserve-self-signed-certs",
@@ -327,7 +327,7 @@ TAKEOVER: Mapping[str, tuple[Reason, ...]] = {
     ),
     "upd-drop-prefill": (
         because(
-            "30 section 4: a selector that no longer fits replaces the Deployment",
+            "WORK-4: a selector that no longer fits replaces the Deployment",
             "updated deployments.apps <ns>/svc-kserve",
             "updated deployments.apps <ns>/svc-kserve-router-scheduler",
             "deleted deployments.apps <ns>/svc-kserve-prefill",
@@ -337,7 +337,7 @@ TAKEOVER: Mapping[str, tuple[Reason, ...]] = {
     ),
     "upd-drop-scheduler": (
         because(
-            "40 section 5: nothing of the picker is left behind",
+            "CHILD-1: nothing of the picker is left behind",
             "deleted clusterrolebindings.rbac.authorization.k8s.io /<ns>-svc-epp-auth-rb",
             "deleted rolebindings.rbac.authorization.k8s.io <ns>/svc-epp-rb",
             "deleted roles.rbac.authorization.k8s.io <ns>/svc-epp-role",

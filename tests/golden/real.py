@@ -1,6 +1,6 @@
 """All cases on one real API server at once, each in its namespace, the whole program and the players in this process.
 
-The server has the CRDs of the recordings (../shared/data/crds), KServe's own included; conversion and admission go to the
+The server has the CRDs of the recordings, KServe's own included; conversion and admission go to the
 program's webhook server over TLS.
 """
 

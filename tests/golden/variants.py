@@ -1,6 +1,6 @@
 """Cases of our own beside the recorded ones: what else services say, what else stands in their way, what else is changed later.
 
-No recording says how they end. They are played on both servers, which must agree on every field (design rule 10), and
+No recording says how they end. They are played on both servers, which must agree on every field (ARCH-10), and
 where everything rests a second controller has nothing to do.
 """
 

@@ -1,5 +1,5 @@
-"""OIDC of a kubeconfig: the identity token is used while it lasts, refreshed at the issuer, and written back (issue "The
-spine", item 2). Through the real library, against an issuer on loopback."""
+"""OIDC of a kubeconfig: the identity token is used while it lasts, refreshed at the issuer, and written back. Through
+the real library, against an issuer on loopback."""
 
 import base64
 import json

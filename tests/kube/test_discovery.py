@@ -1,4 +1,7 @@
-"""Discovery: only answers say that a kind is absent."""
+"""Discovery: only answers say that a kind is absent.
+
+Rules: CRD-1.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

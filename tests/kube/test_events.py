@@ -1,4 +1,7 @@
-"""Events are written in the background, the same ones as a count, and never hold up who records them."""
+"""Events are written in the background, the same ones as a count, and never hold up who records them.
+
+Rules: EVENT-1.
+"""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

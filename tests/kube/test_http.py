@@ -1,4 +1,7 @@
-"""The aiohttp wire against a real server on the loopback: headers, deadlines, credentials, streams."""
+"""The aiohttp wire against a real server on the loopback: headers, deadlines, credentials, streams.
+
+Rules: WEB-4.
+"""
 
 import gc
 import gzip

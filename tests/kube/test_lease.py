@@ -1,4 +1,7 @@
-"""Leader election: never two at once, never work without the lease, quick hand-over on a clean stop."""
+"""Leader election: never two at once, never work without the lease, quick hand-over on a clean stop.
+
+Rules: LEASE-1.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

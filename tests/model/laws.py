@@ -1,7 +1,7 @@
 """What must hold in every state and for every write of the controller, whatever the environment does.
 
 Judged by the truth, not by what the controller could read; a write is judged when it is decided, since what changes while it
-is on its way nobody can know. The migration's laws: design sections 3 and 4, spec 50 sections 4.4 and 4.5.
+is on its way nobody can know. The migration's laws: ARCH-3, MIG-1, MIG-3, MIG-4.
 """
 
 from collections.abc import Iterator

@@ -42,7 +42,7 @@ EDITS: tuple[tuple[Shape, Shape], ...] = (
     (ONLY_ALPHA, ONLY_ALPHA),
     (ONLY_V1, ONLY_V1),
 )
-"""What a user may write into the first two rules; 'only one of the two' is among them (spec 50 section 15, 16)."""
+"""What a user may write into the first two rules; 'only one of the two' is among them (MIG-3)."""
 
 
 @dataclass(frozen=True)

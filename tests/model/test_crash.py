@@ -1,7 +1,9 @@
-"""A controller that is killed after any of its writes leaves nothing that the next one does not finish (design rule 6).
+"""A controller that is killed after any of its writes leaves nothing that the next one does not finish (ARCH-6).
 
-Scenarios 22 and 23 of spec 50 section 15, for every single write there is, from the finalizer to the last status; the answer
+For every single write there is, from the finalizer to the last status; the answer
 to the write is lost. Gateway and workloads are played, so the migration itself is among the writes.
+
+Rules: ARCH-3.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Certificates: the profile of spec 30 section 5.2, and what stored pairs are told apart by."""
+"""Certificates: the profile of CERT-2, and what stored pairs are told apart by."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address

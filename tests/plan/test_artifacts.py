@@ -1,4 +1,7 @@
-"""How the model gets into a pod: URIs, modelcars, storage initializer, credentials, CA bundle (spec 30 section 10)."""
+"""How the model gets into a pod: URIs, modelcars, storage initializer, credentials, CA bundle (ART-1).
+
+Rules: ART-2, ART-3.
+"""
 
 import base64
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""When the TLS secret is signed, with which names and addresses (spec 30 section 5)."""
+"""When the TLS secret is signed, with which names and addresses (CERT-1)."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

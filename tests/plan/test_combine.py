@@ -1,4 +1,7 @@
-"""The combination of presets, baseRefs and service (spec 20 section 2), and where each field came from."""
+"""The combination of presets, baseRefs and service (PRESET-3), and where each field came from.
+
+Rules: PRESET-1, PRESET-2.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""The global configuration: what is read, and every refusal of spec 20 section 1."""
+"""The global configuration: what is read, and every refusal of CFG-1.
+
+Rules: CFG-2.
+"""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Admission of configs: what renders against the sample passes (spec 20 section 7, spec 10 section 5.5)."""
+"""Admission of configs: what renders against the sample passes (ADM-6)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Istio's DestinationRules (spec 50 section 10): when they are wanted, what they say, what takes them away."""
+"""Istio's DestinationRules (ISTIO-1): when they are wanted, what they say, what takes them away."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""The table of Go types is whole, and the round trip drops, fills and spells as Go does (spec 20 section 3.1)."""
+"""The table of Go types is whole, and the round trip drops, fills and spells as Go does (MERGE-2)."""
 
 from collections.abc import Iterator
 from typing import Any

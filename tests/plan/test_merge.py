@@ -1,4 +1,7 @@
-"""The merge: recorded Go results, the worked examples of spec 20 section 3.3, and its laws."""
+"""The merge: recorded Go results, the worked examples of MERGE-3, and its laws.
+
+Rules: MERGE-1.
+"""
 
 from typing import Any
 
@@ -11,7 +14,7 @@ from aioctl.plan.merge import MergeError, merge
 from aioctl.plan.roundtrip import round_trip
 from tests.support.shared_data import vectors
 
-# Rows of merge.jsonl whose recorded result differs by the Decision at the end of spec 20 section 3.3: the override has
+# Rows of merge.jsonl whose recorded result differs by the Decision at the end of MERGE-3: the override has
 # a scheduler template without containers, and Go loses the base's containers there.
 SCHEDULER_CONTAINERS_KEPT = frozenset({46, 94, 95, 97, 130, 138, 143, 163, 221, 311, 401, 429, 438, 461, 496})
 

@@ -1,4 +1,7 @@
-"""Laws of the migration and of the status: on random facts, and on random histories of one cluster."""
+"""Laws of the migration and of the status: on random facts, and on random histories of one cluster.
+
+Rules: MIG-1, MIG-2, MIG-4.
+"""
 
 import copy
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The migration of services whose pools others make: external ones and those of inline rules (spec 50 section 15)."""
+"""The migration of services whose pools others make: external ones and those of inline rules (MIG-3)."""
 
 import copy
 from typing import Any

@@ -1,4 +1,4 @@
-"""The acceptance scenarios of spec 50 section 15 on the migration, by number, on a cluster in a dictionary."""
+"""The migration in scenarios (MIG-3), on a cluster in a dictionary."""
 
 import copy
 from typing import Any

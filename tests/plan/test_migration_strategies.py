@@ -1,4 +1,4 @@
-"""What users decide of the migration: pause and strategies, on a cluster in a dictionary (design section 4)."""
+"""What users decide of the migration: pause and strategies, on a cluster in a dictionary (MIG-1)."""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Pools, model and their readiness: spec 40 sections 10 to 12, 15 and 17, spec 50 section 3."""
+"""Pools, model and their readiness: POOL-1, POOL-3, CRD-1, POOL-5.
+
+Rules: OWN-1, EQ-3, POOL-2.
+"""
 
 import copy
 from typing import Any

@@ -1,4 +1,4 @@
-"""Our presets: the fact tables of spec 20 section 6, the recorded third-party presets, and that they render."""
+"""Our presets: the fact tables of PRESET-4, the recorded third-party presets, and that they render."""
 
 import importlib.util
 import re
@@ -115,7 +115,7 @@ def _script(name: str, *path: str, **service_spec: Any) -> str:
 
 
 def _flags(script: str) -> str:
-    """What stands between the two lines that spec 20 section 4.6 names."""
+    """What stands between the two lines that PRESET-4 names."""
     return script.partition("--disable-log-requests \\\n")[2].partition("  --data-parallel-address")[0]
 
 

@@ -1,4 +1,7 @@
-"""The content of the managed route and its comparison with what an API server stores (spec 50 sections 2 and 4.6)."""
+"""The content of the managed route and its comparison with what an API server stores (ROUTE-2, MIG-5).
+
+Rules: ROUTE-3, ROUTE-4.
+"""
 
 import copy
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Authentication of routes: the acceptance scenarios of spec 50 section 15 on it, by number, and what is beside them."""
+"""Authentication of routes: whom it stops, and what is beside it (AUTH-1)."""
 
 import copy
 

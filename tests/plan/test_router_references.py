@@ -1,4 +1,7 @@
-"""Gateways and routes that are referred to are validated before anything is written (spec 50 section 6.3)."""
+"""Gateways and routes that are referred to are validated before anything is written (COND-5).
+
+Rules: REF-1.
+"""
 
 import copy
 from typing import Any

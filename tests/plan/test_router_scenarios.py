@@ -1,4 +1,4 @@
-"""The acceptance scenarios of spec 50 section 15 on routes, gateways and conditions, by number."""
+"""Routes, gateways and conditions in scenarios (ROUTE-1, ROUTE-5)."""
 
 import copy
 from typing import Any

@@ -1,4 +1,7 @@
-"""The endpoint picker's objects: made, changed, removed without leftovers (spec 40 sections 4 to 8)."""
+"""The endpoint picker's objects: made, changed, removed without leftovers (EPP-1, EPP-5).
+
+Rules: CHILD-1, CHILD-2, EPP-2, EPP-3.
+"""
 
 import hashlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What services of a namespace share: monitoring objects and the CA bundle, and what the finalizer leaves (spec 30, 50)."""
+"""What services of a namespace share: monitoring objects and the CA bundle, and what the finalizer leaves (WORK-1)."""
 
 import json
 from typing import Any

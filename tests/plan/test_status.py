@@ -1,4 +1,7 @@
-"""The status concluded from a plan and its outcome: which error shows where, and what is copied from workloads."""
+"""The status concluded from a plan and its outcome: which error shows where, and what is copied from workloads.
+
+Rules: COND-2, COND-3, COND-4, COND-5, EPP-4.
+"""
 
 import copy
 from dataclasses import replace

@@ -1,4 +1,7 @@
-"""The template language: recorded Go renderings, the rules of spec 20 sections 4.1 to 4.6, and its laws."""
+"""The template language: recorded Go renderings, the rules of TPL-1, PRESET-4, and its laws.
+
+Rules: TPL-2, TPL-3, TPL-4.
+"""
 
 import re
 import tracemalloc

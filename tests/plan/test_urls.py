@@ -1,4 +1,4 @@
-"""URL discovery: every example of spec 50 section 11, and the defects it says to avoid."""
+"""URL discovery: every example of URL-1, and the defects it says to avoid."""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""The ten workload steps: what exists in each topology, what goes, what errors say (spec 30 sections 1 to 9, 13 to 16)."""
+"""The ten workload steps: what exists in each topology, what goes, what errors say (WORK-1, SVC-1, EQ-1, ENV-1).
+
+Rules: WORK-2, WORK-3, WORK-4, WORK-5, MULTI-1, SINGLE-1.
+"""
 
 from typing import Any
 

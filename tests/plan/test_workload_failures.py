@@ -1,4 +1,7 @@
-"""What keeps the objects of a workload from being made: each ends in its own step, and what is others' stays."""
+"""What keeps the objects of a workload from being made: each ends in its own step, and what is others' stays.
+
+Rules: ERR-1.
+"""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """A real kube-apiserver and etcd for tests and the bench: started on loopback, thrown away afterwards.
 
 No controller manager runs: nothing is garbage collected and no pods exist; players stand in for what tests need.
-The flags are the smallest set that serves RBAC, webhooks and CRDs (issue "The spine", recipe).
+The flags are the smallest set that serves RBAC, webhooks and CRDs.
 """
 
 import contextlib

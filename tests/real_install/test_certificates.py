@@ -1,4 +1,4 @@
-"""Certificates on a real API server: shared, injected, exchanged under load, and from files (spec 60 section 8).
+"""Certificates on a real API server: shared, injected, exchanged under load, and from files (CRD-2).
 
 The API server calls the replicas by the Service's name, as in a cluster (see `installation`), and checks the name.
 """

@@ -1,4 +1,4 @@
-"""Two replicas of which the leader goes: how long until the other writes (issue, item 7; spec 60 section 4).
+"""Two replicas of which the leader goes: how long until the other writes (issue, item 7; LEASE-1).
 
 The lease is shorter than the default of 15 s, so that the test need not wait for it; the law is in terms of the lease.
 `record_testsuite_property` keeps the figures (`--junitxml`).

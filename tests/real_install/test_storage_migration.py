@@ -1,4 +1,4 @@
-"""Objects stored in v1alpha1 are rewritten in v1alpha2, whatever happens in between (spec 10 section 1.2, 60 section 10)."""
+"""Objects stored in v1alpha1 are rewritten in v1alpha2, whatever happens in between (STORE-1)."""
 
 import time
 from typing import Any

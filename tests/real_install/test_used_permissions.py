@@ -1,4 +1,4 @@
-"""After everything else: what the shipped account did, against what the shipped roles grant (spec 60 section 11)."""
+"""After everything else: what the shipped account did, against what the shipped roles grant (RBAC-1)."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Scenarios 8 to 10 of spec 50 section 15: one pool generation alone, and one that comes later."""
+"""One pool generation alone, and one that comes later."""
 
 import anyio
 
@@ -12,7 +12,7 @@ from tests.scenarios.scene import Scene
 NO_V1 = ABSENT_BY_DEFAULT | {POOL_V1.resource}
 ONLY_V1 = ABSENT_BY_DEFAULT | {POOL_V1ALPHA2.resource, kinds.MODEL.resource}
 DISCOVERED = 60.0
-"""Seconds within which a CRD is noticed (spec 50 section 15, scenario 10)."""
+"""Seconds within which a CRD is noticed (MIG-3)."""
 
 
 async def groups(scene: Scene) -> set[str]:

@@ -1,4 +1,4 @@
-"""Scenarios 1 to 7, 11 to 21 of spec 50 section 15: how traffic moves, and that it never moves back by itself."""
+"""How traffic moves, and that it never moves back by itself."""
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import POOL_V1, POOL_V1ALPHA2

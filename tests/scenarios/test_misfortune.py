@@ -1,4 +1,4 @@
-"""Scenarios 15, 22 to 24, 40 and 46 of spec 50 section 15: failed reads, crashes, conflicts; nothing moves back, nothing doubles."""
+"""Failed reads, crashes, conflicts; nothing moves back, nothing doubles."""
 
 from typing import Any
 

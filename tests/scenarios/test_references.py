@@ -1,4 +1,4 @@
-"""Scenarios 26 to 36 of spec 50 section 15: external pools, no scheduler, routes of users, inline routes, several gateways."""
+"""External pools, no scheduler, routes of users, inline routes, several gateways."""
 
 from typing import Any
 

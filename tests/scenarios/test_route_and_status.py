@@ -1,4 +1,4 @@
-"""Scenarios 25, 37 to 39, 41 to 45 and 47 of spec 50 section 15: ownership, authentication, stop, URLs, conditions, rest."""
+"""Ownership, authentication, stop, URLs, conditions, rest."""
 
 from typing import Any
 

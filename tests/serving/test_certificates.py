@@ -1,4 +1,7 @@
-"""The live certificate: a new pair is served at once, a bad one never, and files are noticed whatever way they change."""
+"""The live certificate: a new pair is served at once, a bad one never, and files are noticed whatever way they change.
+
+Rules: WEB-3.
+"""
 
 import os
 import socket

@@ -1,4 +1,7 @@
-"""Probes: what they check, what they say, and that ready means that a conversion over TLS works."""
+"""Probes: what they check, what they say, and that ready means that a conversion over TLS works.
+
+Rules: PROBE-1.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,7 @@
-"""The webhook server at its edges: paths, sizes, lines, deadlines, bursts, the stop. Real TLS on loopback."""
+"""The webhook server at its edges: paths, sizes, lines, deadlines, bursts, the stop. Real TLS on loopback.
+
+Rules: ARCH-9, WEB-2.
+"""
 
 import socket
 import ssl

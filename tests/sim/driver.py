@@ -137,7 +137,7 @@ async def allow(body: bytes) -> bytes:
 
 
 def validators(match_policy: str) -> Object:
-    """The validating configuration of services as KServe ships it (spec 10 section 5.1)."""
+    """The validating configuration of services as KServe ships it (ADM-1)."""
     hooks = [
         {
             "name": name,

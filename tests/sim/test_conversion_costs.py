@@ -1,4 +1,4 @@
-"""How many conversion calls a request makes: the table of design section 5, measured on kube-apiserver 1.34.1."""
+"""How many conversion calls a request makes: the table of WEB-1, measured on kube-apiserver 1.34.1."""
 
 import anyio
 import msgspec

@@ -1,4 +1,4 @@
-"""The content of preset `kserve-config-llm-router-route`, rendered for one service (spec 50 section 2.2).
+"""The content of preset `kserve-config-llm-router-route`, rendered for one service (PRESET-4).
 
 Both pool generations stand in the two inference rules, v1 first, with all the weight on v1alpha2; the catch-all goes
 past the endpoint picker on purpose. The migration (plan/migration.py) moves the weights later.

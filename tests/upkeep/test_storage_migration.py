@@ -1,4 +1,7 @@
-"""The storage migration rewrites every object once, names what is refused, and trims only what is really done."""
+"""The storage migration rewrites every object once, names what is refused, and trims only what is really done.
+
+Rules: STORE-1.
+"""
 
 from typing import Any
 

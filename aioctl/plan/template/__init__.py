@@ -1,4 +1,4 @@
-"""The template language of configs: a strict subset of Go's text/template (spec 20 section 4).
+"""The template language of configs: a strict subset of Go's text/template (TPL-1).
 
 `render` fills in all strings of an object; `parse` reads one of them. The rest is the machinery below: escapes and lexer,
 nodes and parser, values, functions and evaluator, the root object.

@@ -1,7 +1,7 @@
-"""Renders every string of an object, keys of maps included (spec 20 section 4.1).
+"""Renders every string of an object, keys of maps included (TPL-1).
 
 All strings are read before the first is evaluated, because Go reads the object as one template: a syntax error anywhere
-comes before an evaluation error anywhere. Values land in their field verbatim (Decision in spec 20 section 4.1).
+comes before an evaluation error anywhere. Values land in their field verbatim (TPL-1).
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """What goes wrong with a template: a text that starts as Go's does, then where it happened and what was expected.
 
-Tools and people know Go's texts (spec 20 section 4.4), so they come first and are exact but for the column; what
+Tools and people know Go's texts (TPL-4), so they come first and are exact but for the column; what
 follows in parentheses is ours: the field of the object, whose config it is, the line inside the string.
 """
 

@@ -1,4 +1,4 @@
-"""A string as it stands in Go's JSON text, and back (spec 20 section 4.1).
+"""A string as it stands in Go's JSON text, and back (TPL-1).
 
 Go parses the JSON text of a whole object as one template, so inside an action a quote is `\\"`, a line break is `\\n`
 and `<` is `\\u003c`. Templates are read string by string here, in exactly that form.

@@ -1,4 +1,4 @@
-"""Evaluates a parsed template against the root object, as Go's text/template does (spec 20 section 4.4).
+"""Evaluates a parsed template against the root object, as Go's text/template does (TPL-4).
 
 Every node is visited at most once, output is bounded, nothing outside the root can be reached. Errors name the
 expression that failed.

@@ -1,6 +1,6 @@
 """The functions templates may call, but `and` and `or`, which do not evaluate all their operands (evaluator).
 
-`ChildName` is KServe's, the others are Go's builtins (spec 20 sections 4.2 and 5). Misuse that Go answers with garbage
+`ChildName` is KServe's, the others are Go's builtins (TPL-2, NAME-1). Misuse that Go answers with garbage
 in the text, such as `%!d(string=x)`, is an error here.
 """
 

@@ -1,4 +1,4 @@
-"""Cuts the JSON text of one string into the tokens of Go's text/template (Go 1.24, the parts spec 20 section 4.2 needs).
+"""Cuts the JSON text of one string into the tokens of Go's text/template (Go 1.24, the parts TPL-2 needs).
 
 Text outside actions comes out trimmed; blanks are the only white space there is, because line breaks and tabs are
 two-character escapes in this form. The first lexical error ends the stream as an ERROR token, so that a parser that

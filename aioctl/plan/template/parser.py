@@ -1,4 +1,4 @@
-"""Reads one string as a template: the subset of Go's text/template that spec 20 section 4.2 supports.
+"""Reads one string as a template: the subset of Go's text/template that TPL-2 supports.
 
 The order of checks and the reasons are Go's, so that people find the texts they know; what Go knows and we do not
 (range, define, template, block, variables, quoted strings, chained parentheses) is refused here with a reason that says

@@ -1,4 +1,4 @@
-"""The root object of templates: the service as stored, and the global configuration (spec 20 sections 1.4 and 4.3)."""
+"""The root object of templates: the service as stored, and the global configuration (CFG-1, TPL-3)."""
 
 from dataclasses import asdict
 from typing import Any

@@ -1,6 +1,6 @@
 """Values of templates: a piece of the JSON tree together with the Go type it would have.
 
-Fields, truth and printing follow Go (spec 20 section 4.4). What Go prints as a memory address or as the dump of a whole
+Fields, truth and printing follow Go (TPL-4). What Go prints as a memory address or as the dump of a whole
 struct is refused: nobody can want it in a field.
 """
 

@@ -1,7 +1,7 @@
-"""The part of a reconcile that runs the model servers: ten steps in the order of spec 30 section 1.
+"""The part of a reconcile that runs the model servers: ten steps in the order of WORK-1.
 
 Every topology is walked in every reconcile, so that what a former one left behind goes away; only what is wanted is
-built. Error prefixes are those of spec 30 section 15, split so that conditions show inner + text.
+built. Error prefixes are those of ERR-1, split so that conditions show inner + text.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How the model gets into the pod: claim, modelcar or storage initializer (spec 30 sections 10, 10.1 to 10.3).
+"""How the model gets into the pod: claim, modelcar or storage initializer (ART-1).
 
 Changes the pod spec it is given, which must be the caller's own copy. Only the container `main` is served. Raises
 PlanError for a URI that cannot be served.

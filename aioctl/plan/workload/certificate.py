@@ -1,4 +1,4 @@
-"""The TLS secret of a service: which names and addresses it must carry, and when a new pair is needed (spec 30 section 5).
+"""The TLS secret of a service: which names and addresses it must carry, and when a new pair is needed (CERT-1).
 
 Keys and signatures are made when the write is sent (`Sign`), never here. A pair that lacks something is signed again
 only once every Service wanted by this service has its address, so a new service costs one create and one update; a pair

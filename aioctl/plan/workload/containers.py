@@ -42,7 +42,7 @@ def from_secret(variable: str, secret: str, key: str) -> Item:
 
 
 def override(holder: Item, variables: list[Item]) -> None:
-    """Add variables; of one that is there already only the plain value is replaced (spec 30 section 10.4).
+    """Add variables; of one that is there already only the plain value is replaced (ART-2).
 
     A reference that is there stays, and a plain value met by a reference becomes empty: Go compares and sets `value`.
     """

@@ -1,4 +1,4 @@
-"""Credentials of the storage initializer, from a service account and its secrets (spec 30 sections 10.4 and 10.5).
+"""Credentials of the storage initializer, from a service account and its secrets (ART-2, ART-3).
 
 Reads secrets through the observation; a secret that is not known yet raises Unanswered, one that does not exist is a
 PlanError with the API server's text. Values stay references wherever the spec makes them references: the only secret

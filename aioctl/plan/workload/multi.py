@@ -1,4 +1,4 @@
-"""Multi node: LeaderWorkerSets, the accounts their pods run under, and the OpenShift binding (spec 30 section 7).
+"""Multi node: LeaderWorkerSets, the accounts their pods run under, and the OpenShift binding (MULTI-1).
 
 A side of the service is multi-node when it has a `worker`, even an empty one. Pod specs of LeaderWorkerSets are stored
 nearly as they are sent, so they compare equal without local defaulting.
@@ -154,7 +154,7 @@ def _account_step(ctx: Context, side: pods.Side) -> Iterator[Write]:
 def _build(ctx: Context, side: pods.Side) -> Group:
     generated = _account(ctx, side)
     part = "prefill " if side.prefill else ""
-    # The leader first: of a model that neither can have, its error is the one that is told (spec 30 section 15).
+    # The leader first: of a model that neither can have, its error is the one that is told (ERR-1).
     leader = _pod(ctx, side, "template", generated, f"{part}leader template") if side.has_template else None
     return Group(_pod(ctx, side, "worker", generated, f"{part}worker template"), leader)
 

@@ -1,6 +1,6 @@
 """What all model server pods share: the two sides of a service, their labels, copied metadata, the routing sidecar.
 
-Facts: spec 30 sections 3, 4 and 6. A side is the main part of a service or its prefill part; each runs either as a
+Facts: WORK-3, WORK-4, WORK-5. A side is the main part of a service or its prefill part; each runs either as a
 Deployment or, when it has a `worker`, as a LeaderWorkerSet.
 """
 

@@ -1,4 +1,4 @@
-"""The plain S3 settings of a credential, as environment variables in KServe's order (spec 30 section 10.4, last table)."""
+"""The plain S3 settings of a credential, as environment variables in KServe's order (ART-2)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

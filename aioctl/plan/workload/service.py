@@ -1,4 +1,4 @@
-"""The workload Service: one HTTPS port in front of decode, prefill and leader pods (spec 30 section 9)."""
+"""The workload Service: one HTTPS port in front of decode, prefill and leader pods (SVC-1)."""
 
 from collections.abc import Iterator
 

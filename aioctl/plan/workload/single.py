@@ -1,4 +1,4 @@
-"""Single node: the main and the prefill Deployment, and the account a routing sidecar needs (spec 30 section 8).
+"""Single node: the main and the prefill Deployment, and the account a routing sidecar needs (SINGLE-1).
 
 Only what is wanted is built. Whatever is wrong with the main pod, its account included, is reported by the main
 Deployment's step; the account's step then leaves things alone.
@@ -125,7 +125,7 @@ def _deploy(ctx: Context, side: pods.Side, name: str, component: str, pod: pods.
         annotations=pods.copied_annotations(ctx, pods.POD_ANNOTATIONS),
         pod_spec=pod,
         replicas=side.replicas,
-        # What the service no longer says has to go, such as a network or a queue (spec 30 section 4).
+        # What the service no longer says has to go, such as a network or a queue (WORK-4).
         exclusive=pods.POD_ANNOTATIONS,
     )
 

@@ -2,7 +2,7 @@
 
 A `Behaviour` is what a gateway implementation can do: which pool generations it answers for, and which it can resolve in a
 route. `GatewayScript` adds delay and address, for each gateway its own. Statuses carry observedGeneration, keep the entries
-of gateways that are not played, and drop the synthetic `Status/default` parent of v1alpha2 pools (spec 40 section 11).
+of gateways that are not played, and drop the synthetic `Status/default` parent of v1alpha2 pools (POOL-2).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -49,7 +49,7 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
     "accepts-both-routes-v1alpha2": Behaviour(_BOTH, frozenset({POOL_GROUP_V1ALPHA2})),
     "silent": Behaviour(frozenset(), _BOTH),
 }
-"""By name. `accepts-both-routes-v1alpha2` is the liar of spec 50 section 4.4: v1 pools accepted, routes InvalidKind."""
+"""By name. `accepts-both-routes-v1alpha2` is the liar of MIG-3: v1 pools accepted, routes InvalidKind."""
 
 
 @dataclass(frozen=True, slots=True)
