@@ -24,12 +24,15 @@ from aioctl.api.mutation import review_mutation
 from aioctl.api.names import CONFIG_MAP_NAME
 from aioctl.api.objects import Object
 from aioctl.controller.caches import Caches
+from aioctl.controller.confinement import ChildLimits
 from aioctl.controller.manager import Controller, Knobs, Observers
+from aioctl.controller.marks import Marks
 from aioctl.engine.clock import SYSTEM_CLOCK, Clock
 from aioctl.engine.lag import LagMonitor
 from aioctl.engine.limits import TokenBucket
 from aioctl.engine.services import Service, run_services
 from aioctl.engine.turnstile import Turnstile
+from aioctl.engine.watchdog import Watchdog
 from aioctl.kube.client import Client
 from aioctl.kube.config import ClusterConfig, load_config
 from aioctl.kube.events import FLUSH
@@ -61,6 +64,7 @@ from aioctl.serving.metrics_page import MetricsServer, Page
 from aioctl.serving.probes import ProbeServer, fresh_watches, self_conversion, unexpired
 from aioctl.serving.webhook import Handler, WebhookServer
 from aioctl.settings import CertMode, Settings
+from aioctl.stalls import Stalls
 from aioctl.upkeep.storage_migration import migrate_storage
 from aioctl.upkeep.webhook_certificates import WebhookCertificates
 
@@ -125,6 +129,7 @@ def knobs_of(settings: Settings) -> Knobs:
         discovery_interval=settings.discovery_interval,
         grace=settings.drain,
         resync=settings.resync,
+        child_limits=ChildLimits(settings.confined_cpu, settings.confined_memory),
     )
 
 
@@ -148,10 +153,16 @@ async def run(settings: Settings, *, kubeconfig: str = "", stop: anyio.Event | N
     """
     config = await load_config(kubeconfig)
     log.info("cluster", server=config.server, source=config.source)
-    application = Application(settings, config)
+    marks = Marks.in_folder(settings.state_dir)
+    application = Application(settings, config, marks=marks)
+    stalls = Stalls(marks, application.metrics)
+    watchdog = Watchdog(
+        stalls.told, warn=settings.stall_warning, limit=settings.stall_limit, ended=stalls.ended
+    )
     ended = stop or anyio.Event()
     try:
         async with anyio.create_task_group() as group:
+            await group.start(watchdog.run)
             group.start_soon(_stop_on_signal, ended)
             await application.run(ended)
             group.cancel_scope.cancel()
@@ -205,7 +216,15 @@ def settings_map(caches: Caches, namespace: str) -> Object:
 class Application:
     """Everything one process runs, built from settings and a cluster."""
 
-    def __init__(self, settings: Settings, config: ClusterConfig, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        config: ClusterConfig,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        marks: Marks | None = None,
+    ) -> None:
+        """`marks`: where this process writes down what it plans; None: nowhere."""
         self.settings = settings
         self.clock = clock
         self.metrics = Metrics()
@@ -229,6 +248,7 @@ class Application:
             turnstile=self.turnstile,
             service_key=settings.service_key.value,
             instance=os.environ.get("POD_NAME", socket.gethostname()),
+            marks=marks or Marks(),
         )
         self.metrics.watch_queue(self.controller.queue)
         self.certificate = LiveCertificate(CertificateMetrics(self.metrics, clock))

@@ -191,6 +191,11 @@ class Metrics:
             buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0),
             registry=r,
         )
+        self.loop_stalls = Counter(
+            "aioctl_event_loop_stalls",
+            "Stretches that held the event loop for longer than AIOCTL_STALL_WARNING.",
+            registry=r,
+        )
         self.kinds_served = Gauge(
             "aioctl_kind_served", "1 served, 0 not served, -1 not known.", ["kind"], registry=r
         )

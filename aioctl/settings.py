@@ -28,6 +28,7 @@ from pydantic import (
 from aioctl.plan.model import Strategy
 
 PREFIX = "AIOCTL_"
+STATE_DIR = "/tmp/aioctl"  # noqa: S108  in it only a folder that belongs to this user is used
 KSERVE_CERT_DIR = "/tmp/k8s-webhook-server/serving-certs"  # noqa: S108  KServe's mount point, ENV-1
 
 
@@ -171,6 +172,24 @@ class Settings(BaseModel):
         5.0,
         description="how long running reconciles, and then running calls, may finish after SIGTERM; a longer one needs a longer `terminationGracePeriodSeconds`",
     )
+    stall_warning: Annotated[float, Field(ge=0.1, le=60)] = Field(
+        2.0,
+        description="a stretch that holds the event loop for longer is logged with its service or review and its stack",
+    )
+    stall_limit: Annotated[float, Field(ge=0, le=600)] = Field(
+        10.0,
+        description="a stretch that holds the event loop for longer ends the process, so that it starts anew; 0 means never",
+    )
+    state_dir: Path = Field(
+        Path(STATE_DIR),
+        description="folder that survives a restart of the container; which service is being planned is written there",
+    )
+    confined_cpu: Annotated[int, Field(ge=1, le=60)] = Field(
+        5, description="CPU time a child process may take to plan a service that ended a process"
+    )
+    confined_memory: Annotated[int, Field(ge=128 << 20, le=1 << 36)] = Field(
+        512 << 20, description="address space in bytes that it may take"
+    )
     log_level: LogLevel = Field(LogLevel.INFO, description="`debug`, `info`, `warning` or `error`")
     log_format: LogFormat = Field(LogFormat.JSON, description="`json` or `console`")
 
@@ -253,6 +272,15 @@ class Settings(BaseModel):
                     f"{variable_of(f'{one}_port')} and {variable_of(f'{other}_port')} are both {port}: "
                     "each server needs a port of its own"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _stall_times_in_order(self) -> Self:
+        if self.stall_limit and not self.stall_warning < self.stall_limit:
+            raise ValueError(
+                f"AIOCTL_STALL_WARNING={self.stall_warning:g}, AIOCTL_STALL_LIMIT={self.stall_limit:g}: "
+                "the warning must come before the limit"
+            )
         return self
 
     @model_validator(mode="after")

@@ -41,6 +41,10 @@ class Interests:
         for ref in self._reads.pop(service, frozenset()):
             self._drop(ref, service)
 
+    def reads(self, service: ObjectKey) -> frozenset[ObjectRef]:
+        """What the service's last plan read."""
+        return self._reads.get(service, frozenset())
+
     def readers(self, ref: ObjectRef) -> frozenset[ObjectKey]:
         """The services whose last plan read the object."""
         return frozenset(self._readers.get(ref, ()))

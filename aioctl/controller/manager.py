@@ -5,8 +5,9 @@ a cache becomes keys in the queue, but not the key of the service whose own reco
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import uuid4
 
 import anyio
@@ -17,10 +18,13 @@ from aioctl.api import kinds
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
 from aioctl.controller.apply import Applier, ApplyObserver
 from aioctl.controller.caches import Caches, Watched, watched
+from aioctl.controller.confinement import ChildLimits, Confinement, confined_planner
 from aioctl.controller.interests import Interests
 from aioctl.controller.live_reads import LiveReads
+from aioctl.controller.marks import Marks
 from aioctl.controller.own_writes import OwnWrites
 from aioctl.controller.pacing import PoolPacer
+from aioctl.controller.planner import LocalPlanner, Planner
 from aioctl.controller.reconcile import ProgressObserver, Reconciler
 from aioctl.controller.settling import StatusSettling
 from aioctl.controller.signing import ServiceSigner
@@ -29,7 +33,7 @@ from aioctl.engine.clock import Clock
 from aioctl.engine.queue import LOW_PRIORITY, QueueObserver, WorkQueue
 from aioctl.engine.store import Delta
 from aioctl.engine.turnstile import Turnstile
-from aioctl.engine.workers import ReconcileObserver, run_workers
+from aioctl.engine.workers import ReconcileObserver, Run, run_workers
 from aioctl.kube.cached import Cached
 from aioctl.kube.client import Client
 from aioctl.kube.discovery import Discovery, DiscoveryObserver, Presence
@@ -52,6 +56,7 @@ class Knobs:
     discovery_interval: float = 30.0
     grace: float = 5.0
     resync: float = 36_000.0
+    child_limits: ChildLimits = field(default_factory=ChildLimits)
 
 
 @dataclass(frozen=True)
@@ -80,9 +85,13 @@ class Controller:
     turnstile: Turnstile
     service_key: pairs.KeyType = "ec"
     instance: str = ""
+    marks: Marks = field(default_factory=Marks)
+    child: Callable[[], AbstractAsyncContextManager[Planner]] | None = None
+    """Plans for a confined service; None: a child process for each run."""
     caches: Caches = field(init=False)
     discovery: Discovery = field(init=False)
     queue: WorkQueue[ObjectKey] = field(init=False)
+    confined_queue: WorkQueue[ObjectKey] = field(init=False)
     recorder: EventRecorder = field(init=False)
     reconciler: Reconciler = field(init=False)
     reflectors: Mapping[Watched, Reflector] = field(init=False)
@@ -97,6 +106,7 @@ class Controller:
             recheck=self.knobs.discovery_interval,
             observer=self.observers.discovery,
         )
+        self.confined_queue = WorkQueue(clock=self.clock)
         self.queue = WorkQueue(clock=self.clock, observer=self.observers.queue)
         self.recorder = EventRecorder(
             self.events_client, instance=self.instance, clock=self.clock, observer=self.observers.events
@@ -117,6 +127,7 @@ class Controller:
         }
         self._working = False
         self._interests = Interests()
+        self._confinement = Confinement(self.marks, self.caches, self._interests, self.clock)
         live = LiveReads(self.client, self.clock)
         expectations = Expectations(self.caches.get, clock=self.clock)
         self._own_writes = OwnWrites(self._wake)
@@ -139,11 +150,16 @@ class Controller:
             recorder=self.recorder,
             expectations=expectations,
             interests=self._interests,
-            turnstile=self.turnstile,
             clock=self.clock,
-            policy=self.policy,
             settling=StatusSettling(self.knobs.status_settle, self.clock),
             progress=self.observers.progress,
+            planner=LocalPlanner(self.policy, self.turnstile, self.marks),
+            child=self.child
+            or partial(confined_planner, self.policy, self.turnstile, self.knobs.child_limits),
+            confinement=self._confinement,
+            confine=partial(self.confined_queue.add, priority=LOW_PRIORITY),
+            free=self.queue.add,
+            others_work=self._others_work,
         )
         self.caches.subscribe(self._changed)
         self.discovery.subscribe(self._presence_changed)
@@ -173,6 +189,7 @@ class Controller:
         self._add_all()
         async with anyio.create_task_group() as group:
             group.start_soon(self._resync)
+            group.start_soon(self._work_confined, may_finish)
             await run_workers(
                 self.queue,
                 self.reconciler.run,
@@ -187,6 +204,24 @@ class Controller:
             )
             group.cancel_scope.cancel()
 
+    async def _work_confined(self, may_finish: Callable[[], bool]) -> None:
+        """The worker of the confined services: one, so that each of them is planned alone."""
+        await run_workers(
+            self.confined_queue,
+            self.reconciler.run_confined,
+            workers=1,
+            deadline=self.knobs.reconcile_deadline,
+            grace=self.knobs.grace,
+            may_finish=may_finish,
+            context=_log_context,
+            clock=self.clock,
+            observer=_Runs(self.observers.workers),
+        )
+
+    def _others_work(self) -> bool:
+        queued = self.queue.statistics()
+        return bool(queued.ready or queued.running)
+
     async def _resync(self) -> None:
         """Looks at every service again now and then: certificates age, and what nobody watches may have changed."""
         while True:
@@ -194,8 +229,8 @@ class Controller:
             self._add_all()
 
     def _add_all(self) -> None:
-        for key in self.caches.services():
-            self.queue.add(key, priority=LOW_PRIORITY)
+        for key in dict.fromkeys((*self.caches.services(), *self._confinement.keys())):
+            self._wake(key, LOW_PRIORITY)
 
     def watch_ages(self) -> Mapping[str, float]:
         """Seconds since each running watch was last heard of, by resource and selector."""
@@ -220,7 +255,8 @@ class Controller:
             self._wake(key, priority)
 
     def _wake(self, key: ObjectKey, priority: int) -> None:
-        self.queue.add(key, priority=priority)
+        queue = self.confined_queue if self._confinement.holds(key) else self.queue
+        queue.add(key, priority=priority)
 
     def _presence_changed(self, kind: Kind, presence: Presence) -> None:
         """A kind came or went: its watch looks at once, and every service may want something else."""
@@ -229,6 +265,20 @@ class Controller:
                 reflector.poke()
         if self._working:
             self._add_all()
+
+
+class _Runs:
+    """Tells of the runs of the confined services, not of their worker: the figures of workers are the others'."""
+
+    def __init__(self, observer: ReconcileObserver) -> None:
+        self._observer = observer
+
+    def workers(self, count: int) -> None: ...
+
+    def active(self, count: int) -> None: ...
+
+    def finished(self, run: Run) -> None:
+        self._observer.finished(run)
 
 
 def _log_context(key: ObjectKey) -> AbstractContextManager[object]:

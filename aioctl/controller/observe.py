@@ -116,12 +116,7 @@ class CacheObservation:
         return self._decoded.certificate(secret)
 
     def signer(self, secret: Object) -> str:
-        return pairs.signer_problem(
-            secret_entry(secret, "tls.crt"),
-            secret_entry(secret, "tls.key"),
-            namespace_of(secret),
-            name_of(secret),
-        )
+        return signer_problem(secret)
 
     def _decode(self, cached: Cached) -> dict[str, Any]:
         """Once for each version: a plan reads most of its objects more than once."""
@@ -167,6 +162,12 @@ def secret_entry(secret: Object, key: str) -> bytes | None:
         return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
         return None
+
+
+def signer_problem(secret: Object) -> str:
+    """Empty when the CA secret can sign, else what is wrong with it."""
+    crt, key = secret_entry(secret, "tls.crt"), secret_entry(secret, "tls.key")
+    return pairs.signer_problem(crt, key, namespace_of(secret), name_of(secret))
 
 
 def _parse(crt: bytes, key: bytes) -> Certificate | str:

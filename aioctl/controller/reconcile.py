@@ -7,31 +7,34 @@ written, so that one write says what three would.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 import structlog
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
-from aioctl.api.objects import FieldError, Object, is_deleting, key_of, uid_of
+from aioctl.api.objects import Object, is_deleting, key_of, uid_of
 from aioctl.controller.apply import Applier, Recorder
 from aioctl.controller.caches import Caches
+from aioctl.controller.confinement import Confinement
 from aioctl.controller.interests import Interests
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.observe import CacheObservation, Decoded
+from aioctl.controller.planner import Conclusion, Planner, PlanTooExpensive
 from aioctl.controller.settling import StatusSettling
 from aioctl.engine.clock import Clock
 from aioctl.engine.limits import Backoff
-from aioctl.engine.turnstile import Turnstile
 from aioctl.engine.workers import Done, Failed, RequeueAfter, Result
 from aioctl.kube.discovery import Presence
 from aioctl.kube.errors import KubeError, asked_to_wait
 from aioctl.kube.events import regarding
 from aioctl.kube.expectations import Expectations
-from aioctl.plan import reconcile, routing, scheduler, status
+from aioctl.plan import status
 from aioctl.plan.migration import Decision
-from aioctl.plan.model import Outcome, Overlay, Plan, Policy, Step
+from aioctl.plan.model import Outcome, Overlay, Plan, Step
 
 log = structlog.get_logger(__name__)
 
@@ -82,11 +85,18 @@ class Reconciler:
     recorder: Recorder
     expectations: Expectations
     interests: Interests
-    turnstile: Turnstile
     clock: Clock
-    policy: Policy
     settling: StatusSettling
     progress: ProgressObserver
+    planner: Planner
+    child: Callable[[], AbstractAsyncContextManager[Planner]]
+    """A planner for one run of a confined service."""
+    confinement: Confinement
+    confine: Callable[[ObjectKey], None]
+    """Puts a service into the queue of the confined ones; `free` into that of the others."""
+    free: Callable[[ObjectKey], None]
+    others_work: Callable[[], bool]
+    """Services that are not confined are ready or run."""
     decoded: Decoded = field(default_factory=Decoded)
     _problems: dict[ObjectKey, str] = field(default_factory=dict)
     _misfits: dict[ObjectKey, tuple[str, ...]] = field(default_factory=dict)
@@ -96,42 +106,103 @@ class Reconciler:
     )
 
     async def run(self, key: ObjectKey) -> Result:
-        """Reconciles one service; errors are results, not exceptions."""
+        """Reconciles one service; errors are results, not exceptions. A confined one is handed to its own queue."""
+        service = self._known(key)
+        if service is None:
+            return Done()
+        if status.says_too_expensive(service):
+            self.confinement.add(key)
+        if self.confinement.holds(key):
+            self.confine(key)
+            return Done()
+        if self.expectations.pending_for(key):
+            return RequeueAfter(EXPECTATION_RETRY, quiet=True)
+        return await self._reconcile(key, service, self.planner)
+
+    async def run_confined(self, key: ObjectKey) -> Result:
+        """The same for a confined service, after all others, with a child process that plans; it is free once it settled."""
+        service = self._known(key)
+        if service is None:
+            return Done()
+        if not self.confinement.holds(key):
+            self.free(key)
+            return Done()
+        if wait := self.confinement.wait(key, service, others=self.others_work()):
+            return RequeueAfter(wait, quiet=True)
+        if self.expectations.pending_for(key):
+            return RequeueAfter(EXPECTATION_RETRY, quiet=True)
+        try:
+            async with self.child() as planner:
+                result = await self._reconcile(key, service, planner)
+        except PlanTooExpensive as error:
+            return await self._too_expensive(key, service, str(error))
+        if isinstance(result, Done):
+            self.confinement.release(key)
+            log.info("planned within its limits, no longer confined", service=str(key))
+        return result
+
+    def _known(self, key: ObjectKey) -> Object | None:
+        """The service as the cache has it; what is remembered of one that is gone, or was made anew, is dropped."""
         cached = self.caches.service(key)
         if cached is None:
             self._forget(key)
-            return Done()
+            return None
         if self._uids.setdefault(key, cached.uid) != cached.uid:
             # Deleted and made anew before anybody looked: it inherits nothing.
             self._forget(key)
             self._uids[key] = cached.uid
-        if self.expectations.pending_for(key):
-            return RequeueAfter(EXPECTATION_RETRY, quiet=True)
-        run = await self._converge(key, cached.decode())
+        return cached.decode()
+
+    async def _reconcile(self, key: ObjectKey, service: Object, planner: Planner) -> Result:
+        run = await self._converge(key, service, planner)
         if is_deleting(run.service):
             return self._result(run, None)
-        self._warn(key, run.plan)
         if run.outcome.failed is not None:
             note = f"Reconciliation failed: {_failure(run.outcome.failed, run.outcome.error)}"
             self.recorder.event(regarding(run.service), "Warning", "Error", note)
-        decision = status.migration_of(run.plan, run.view)
+        concluded = await planner.conclude(
+            run.plan,
+            run.outcome,
+            run.view,
+            self.clock.now(),
+            # Conditions speak of objects that no plan looks at, such as a pool of somebody else behind a user's route.
+            lambda: self.interests.record(key, run.reads),
+        )
+        self._warn(key, concluded.misfits)
+        decision = concluded.decision
         if decision is not None:
-            self.progress.observed(key, decision, _gateways(run.plan))
+            self.progress.observed(key, decision, concluded.gateways)
             self._tell(key, run.service, decision)
         try:
-            status_wait = await self._status(key, run, decision)
+            status_wait = await self._status(key, run, concluded)
         except KubeError as error:
-            if asked := asked_to_wait(error):
-                return RequeueAfter(asked, quiet=True)
-            return Failed(ReconcileError(f"failed to update status for LLMInferenceService: {error}"))
+            return _status_failure(error)
         return self._result(run, status_wait)
 
-    async def _converge(self, key: ObjectKey, service: Object) -> _Run:
+    async def _too_expensive(self, key: ObjectKey, service: Object, problem: str) -> Result:
+        """Says so, once, in condition, event and log; then it rests, see `confinement.py`."""
+        wait, news = self.confinement.failed(key, service)
+        log.warning("plan too expensive", service=str(key), problem=problem, seconds=wait)
+        message = (
+            f"{problem}; it is tried again when the service or a configuration that it names has changed"
+        )
+        if news:
+            self.recorder.event(regarding(service), "Warning", status.TOO_EXPENSIVE, message)
+        wanted = status.too_expensive(service, message, self.clock.now())
+        self.settling.forget(key)
+        if not status.status_equal(wanted, status.stored_status(service)):
+            try:
+                await self.applier.write_status(service, wanted)
+            except KubeError as error:
+                return _status_failure(error)
+        return RequeueAfter(wait, quiet=True)
+
+    async def _converge(self, key: ObjectKey, service: Object, planner: Planner) -> _Run:
         """Plans and applies until nothing is left to write, or something fails or has to wait."""
         answers: dict[ObjectRef, Object | None] = {}
         reads: set[ObjectRef] = set()
         for _ in range(MOST_ROUNDS):
-            plan, view = await self._plan(key, service, answers, reads)
+            plan, view = await self._plan(key, service, planner, answers, reads)
             applied = await self.applier.run(plan)
             outcome = applied.outcome
             answers.update(outcome.answers)
@@ -157,31 +228,29 @@ class Reconciler:
         self,
         key: ObjectKey,
         service: Object,
+        planner: Planner,
         answers: Mapping[ObjectRef, Object | None],
         reads: set[ObjectRef],
     ) -> tuple[Plan, CacheObservation]:
         """A plan on what is known; objects that have to be read first are read, then it is planned again."""
         for _ in range(MOST_DEMANDS):
             view = CacheObservation(key, self.caches, self.presence, self.live, self.decoded)
-            async with self.turnstile.turn():
-                plan = reconcile.plan(Overlay(view, answers), service, self.policy, self.clock.now())
-                # Before anything is awaited: a change from here on is news to this plan.
-                self.interests.widen(key, view.reads)
+            # Before anything is awaited: a change from here on is news to this plan.
+            widen = partial(self._widen, key, view)
+            plan = await planner.plan(Overlay(view, answers), service, self.clock.now(), widen)
             reads |= view.reads
             if not view.demands:
                 break
             await self.live.fetch(view.demands)
         return plan, view
 
-    async def _status(self, key: ObjectKey, run: _Run, decision: Decision | None) -> float | None:
+    def _widen(self, key: ObjectKey, view: CacheObservation) -> None:
+        self.interests.widen(key, view.reads)
+
+    async def _status(self, key: ObjectKey, run: _Run, concluded: Conclusion) -> float | None:
         """Writes the status when it differs and has settled; else the seconds until it is due, None when it is right."""
-        async with self.turnstile.turn():
-            now = self.clock.now()
-            wanted = status.conclude(run.plan, run.outcome, run.view, self.policy, now, decision)
-            same = status.status_equal(wanted, status.stored_status(run.service))
-            # Conditions speak of objects that no plan looks at, such as a pool of somebody else behind a user's route.
-            self.interests.record(key, run.reads)
-        if same:
+        wanted, decision = concluded.status, concluded.decision
+        if status.status_equal(wanted, status.stored_status(run.service)):
             self.settling.forget(key)
             return None
         # After a failure the queue's back-off decides when this service is looked at again, or the API server where it has put
@@ -207,14 +276,10 @@ class Reconciler:
         if decision.problem:
             self.recorder.event(regarding(service), "Warning", decision.reason.value, decision.problem)
 
-    def _warn(self, key: ObjectKey, plan: Plan) -> None:
+    def _warn(self, key: ObjectKey, found: tuple[str, ...] | None) -> None:
         """One line in the log for each thing that will not work and has no condition, again only when they change."""
-        if plan.context is None:
+        if found is None:
             return
-        try:
-            found = scheduler.misfits(plan.context)
-        except FieldError:
-            return  # the scheduler's own step names the field
         known = self._misfits.get(key, ())
         for problem in found:
             if problem not in known:
@@ -248,6 +313,7 @@ class Reconciler:
         self._problems.pop(key, None)
         self._misfits.pop(key, None)
         self.interests.forget(key)
+        self.confinement.release(key)
         self.applier.forget(key)
         self.decoded.forget(ObjectRef(kinds.SECRET, key.namespace, names.tls_secret_name(key.name)))
         self.progress.gone(key)
@@ -257,12 +323,10 @@ def _failure(step: Step, error: str) -> str:
     return f"{step.outer}{step.inner}{error}"
 
 
-def _gateways(plan: Plan) -> frozenset[str]:
-    """The gateways the managed route hangs on, as `namespace/name`."""
-    if plan.context is None or routing.mode(plan.context) is not routing.Mode.MANAGED:
-        return frozenset()
-    parents = routing.parent_gateways(routing.route_spec(plan.context), plan.context.namespace)
-    return frozenset(str(gateway) for gateway in parents)
+def _status_failure(error: KubeError) -> Result:
+    if asked := asked_to_wait(error):
+        return RequeueAfter(asked, quiet=True)
+    return Failed(ReconcileError(f"failed to update status for LLMInferenceService: {error}"))
 
 
 def _latest(service: Object, answers: Mapping[ObjectRef, Object | None]) -> Object:

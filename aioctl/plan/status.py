@@ -48,6 +48,8 @@ from aioctl.plan.model import (
 )
 from aioctl.plan.routing import Mode, gateway_refs, mode, owns_pools
 
+TOO_EXPENSIVE = "PlanTooExpensive"
+"""Reason of PresetsCombined, and of the event: planning the service was ended at a limit of the process that did it."""
 STOPPED = ("Stopped", "Service is stopped")
 
 _BEFORE_THE_STATUS = (Part.FINALIZER, Part.CA_BUNDLE)
@@ -146,6 +148,26 @@ def conclude(
     status["conditions"] = made.finish(now)
     status["observedGeneration"] = generation_of(plan.service)
     return status
+
+
+def too_expensive(service: Object, message: str, now: datetime) -> dict[str, Any]:
+    """The status of a service whose plan was ended because it took too much: as stored, and what is the matter."""
+    stored = stored_status(service)
+    conditions = stored.get("conditions")
+    made = ConditionSet(conditions if isinstance(conditions, list) else (), generation_of(service), 0)
+    made.mark_false(c.PRESETS_COMBINED, TOO_EXPENSIVE, message)
+    return {**stored, "conditions": made.finish(now), "observedGeneration": generation_of(service)}
+
+
+def says_too_expensive(service: Object) -> bool:
+    """True when the stored status is of that kind, whoever wrote it."""
+    conditions = stored_status(service).get("conditions")
+    return isinstance(conditions, list) and any(
+        isinstance(entry, Mapping)
+        and entry.get("type") == c.PRESETS_COMBINED
+        and entry.get("reason") == TOO_EXPENSIVE
+        for entry in conditions
+    )
 
 
 def stored_status(service: Object) -> Object:

@@ -8,6 +8,7 @@ begun cannot become a failure. Whatever goes wrong with a usable request is an a
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import replace
 from http import HTTPStatus
 from time import perf_counter
@@ -90,6 +91,7 @@ class ConversionHandler:
     async def answer(self, call: Call) -> Answer:
         started = call.started
         work = _Work(self._convert)
+        converting.set(work.current)
         try:
             await self._work(work, call.take())
         except BadReview as error:
@@ -153,6 +155,26 @@ class ConversionHandler:
         self._observer.reviewed(direction, result, anyio.current_time() - started, objects)
 
 
+class _Metadata(msgspec.Struct):
+    namespace: str = ""
+    name: str = ""
+
+
+class _Named(msgspec.Struct):
+    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
+
+
+_named = msgspec.json.Decoder(_Named).decode
+
+
+def _nothing() -> str:
+    return ""
+
+
+converting: Final[ContextVar[Callable[[], str]]] = ContextVar("converting", default=_nothing)
+"""Says which object the conversion in this context is at; asked only when it takes too long."""
+
+
 class _Work:
     """One review on its way through: objects still to convert, and what has become of the others."""
 
@@ -165,6 +187,15 @@ class _Work:
         """Bytes of the converted objects."""
         self.count = 0
         """Objects in the request."""
+        self._current: msgspec.Raw | None = None
+
+    def current(self) -> str:
+        """Namespace and name of the object that is being converted, empty when none is or it has none."""
+        try:
+            named = _named(self._current or b"{}").metadata
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return ""
+        return f"{named.namespace}/{named.name}" if named.name else ""
 
     def split_some(self, splitter: Splitter) -> bool:
         """Splits objects off for one slice. False when there are no more to split off."""
@@ -189,7 +220,9 @@ class _Work:
         assert self.request is not None  # noqa: S101  read before
         end = perf_counter() + _SLICE
         while self.objects:
-            converted = self._convert(self.objects.popleft(), self.request.desired)
+            self._current = self.objects.popleft()
+            converted = self._convert(self._current, self.request.desired)
+            self._current = None
             self.converted.append(converted)
             self.size += len(memoryview(converted))
             if perf_counter() >= end:

@@ -74,9 +74,9 @@ class World:
     metrics: Metrics = field(default_factory=Metrics)
 
     def controller(
-        self, *, policy: Policy = POLICY, knobs: Knobs | None = None, answers_after: float = 0.0
+        self, *, policy: Policy = POLICY, knobs: Knobs | None = None, answers_after: float = 0.0, **parts: Any
     ) -> Controller:
-        """A controller that is not running yet; see `running`. `answers_after`: see `MemoryWire`."""
+        """A controller that is not running yet; see `running`. `answers_after`: see `MemoryWire`; `parts`: the rest."""
         client = Client(MemoryWire(self.cluster, answers_after=answers_after, agent="aioctl/test"))
         return Controller(
             client=client,
@@ -86,6 +86,7 @@ class World:
             observers=observers_of(self.metrics, Progress(self.metrics, self.clock)),
             clock=self.clock,
             turnstile=Turnstile(),
+            **parts,
         )
 
     @asynccontextmanager

@@ -1,0 +1,99 @@
+"""Deciding for one service: the plan, and what is concluded once its writes are done. Here, or in a child process.
+
+A `Planner` is what the reconciler asks. `LocalPlanner` decides on the loop, each decision in a turn of the turnstile and
+under a mark that says which service it is; `controller/confinement.py` has the one that asks a child process.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from aioctl.api.objects import FieldError, Object, key_of
+from aioctl.controller.marks import Marks
+from aioctl.engine.turnstile import Turnstile
+from aioctl.plan import reconcile, routing, scheduler, status
+from aioctl.plan.migration import Decision
+from aioctl.plan.model import Observation, Outcome, Plan, Policy
+
+
+class PlanTooExpensive(Exception):
+    """Planning was ended because it took too much; the text says what of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What follows from a plan and what came of its writes."""
+
+    status: Object
+    """As it should be stored."""
+    decision: Decision | None
+    """Where the migration stands; None when the spec could not be combined or read."""
+    gateways: frozenset[str]
+    """The gateways the managed route hangs on, as `namespace/name`."""
+    misfits: tuple[str, ...] | None
+    """What will not work and has no condition; None when that cannot be said."""
+
+
+class Planner(Protocol):
+    """Decides for one service at a time. `read` is called whenever the view was asked, before anything is awaited."""
+
+    async def plan(
+        self, obs: Observation, service: Object, now: datetime, read: Callable[[], None]
+    ) -> Plan: ...
+
+    async def conclude(
+        self, plan: Plan, outcome: Outcome, obs: Observation, now: datetime, read: Callable[[], None]
+    ) -> Conclusion: ...
+
+
+class LocalPlanner:
+    """Decides in this process."""
+
+    def __init__(self, policy: Policy, turnstile: Turnstile, marks: Marks) -> None:
+        self._policy = policy
+        self._turnstile = turnstile
+        self._marks = marks
+
+    async def plan(self, obs: Observation, service: Object, now: datetime, read: Callable[[], None]) -> Plan:
+        async with self._turnstile.turn():
+            with self._marks.planning(key_of(service)):
+                decided = reconcile.plan(obs, service, self._policy, now)
+            read()
+        return decided
+
+    async def conclude(
+        self, plan: Plan, outcome: Outcome, obs: Observation, now: datetime, read: Callable[[], None]
+    ) -> Conclusion:
+        async with self._turnstile.turn():
+            with self._marks.planning(key_of(plan.service)):
+                concluded = conclude(plan, outcome, obs, self._policy, now)
+            read()
+        return concluded
+
+
+def conclude(plan: Plan, outcome: Outcome, obs: Observation, policy: Policy, now: datetime) -> Conclusion:
+    """Everything that is concluded, in one go."""
+    decision = status.migration_of(plan, obs)
+    return Conclusion(
+        status.conclude(plan, outcome, obs, policy, now, decision),
+        decision,
+        _gateways(plan) if decision is not None else frozenset(),
+        _misfits(plan),
+    )
+
+
+def _gateways(plan: Plan) -> frozenset[str]:
+    if plan.context is None or routing.mode(plan.context) is not routing.Mode.MANAGED:
+        return frozenset()
+    parents = routing.parent_gateways(routing.route_spec(plan.context), plan.context.namespace)
+    return frozenset(str(gateway) for gateway in parents)
+
+
+def _misfits(plan: Plan) -> tuple[str, ...] | None:
+    if plan.context is None:
+        return None
+    try:
+        return scheduler.misfits(plan.context)
+    except FieldError:
+        return None  # the scheduler's own step names the field
