@@ -18,7 +18,7 @@ from tests.support.scripted_wire import ScriptedWire
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference.md"
 
 
-def test_defaults_are_those_of_the_issue() -> None:
+def test_defaults() -> None:
     settings, warnings = load({})
     assert not warnings
     assert (settings.webhook_port, settings.metrics_port, settings.health_port) == (9443, 8080, 8081)
