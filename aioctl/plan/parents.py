@@ -3,7 +3,8 @@
 `status.parents` of an HTTPRoute holds whatever any controller ever wrote: gateways the route no longer names, controllers
 a gateway has left, policy controllers. Only entries for a parentRef of the spec count; where the gateway's class names its
 controller and that one has spoken, only what it said. The controllerName alone is no test: of a class whose controller
-writes under another name (istiod does so for some of its classes) nothing would be left.
+writes under another name nothing would be left, as with istiod and gateways it does not deploy. So what a gateway's former
+controller said stands until its new one speaks.
 """
 
 from collections.abc import Mapping

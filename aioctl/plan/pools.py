@@ -11,7 +11,7 @@ from typing import Any
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, is_stopped
 from aioctl.api.equality import derivative, equal
-from aioctl.api.kinds import POOL_GROUP_V1, Kind
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind
 from aioctl.api.objects import (
     annotations_of,
     dig,
@@ -148,7 +148,7 @@ def _model(ctx: Context, name: str) -> dict[str, Any]:
             "modelName": text({"spec": ctx.spec}, "spec", "model", "name") or ctx.name,
             "criticality": _criticality(ctx),
             "poolRef": {
-                "group": POOL_GROUP_V1,
+                "group": POOL_GROUP_V1ALPHA2 if ctx.obs.served(kinds.POOL_V1) is Served.NO else POOL_GROUP_V1,
                 "kind": kinds.POOL_V1.kind,
                 "name": effective_pool_name(ctx.name, ctx.spec),
             },

@@ -138,7 +138,7 @@ def test_scenario_10_a_v1_crd_that_appears_brings_the_v1_pool_and_then_the_migra
     world.unserved |= {kinds.POOL_V1}
     world.reconcile()
     world.unserved -= {kinds.POOL_V1}
-    assert {write.ref for write in world.reconcile()} == {V1, ROUTE}
+    assert {write.ref for write in world.reconcile()} == {V1, ROUTE, MODEL}
     assert world.w == (0, 100)
     world.pool_status(V1, accepted())
     world.reconcile()

@@ -17,6 +17,7 @@ from tests.plan.router_world import (
     GATEWAY,
     INVALID_KIND,
     MANAGED,
+    MODEL,
     NS,
     POOL,
     ROUTE,
@@ -107,6 +108,17 @@ def test_nor_does_it_stand_in_for_the_own_gateway(entry: dict[str, Any]) -> None
 def test_a_class_whose_controller_writes_under_another_name_is_heard() -> None:
     world = settled()
     world.route_status(parent(*GATEWAY, accepted(), controllerName="example.org/writes-so"))
+    assert said(world) == ""
+
+
+def test_istiod_is_heard_for_a_gateway_that_it_does_not_deploy() -> None:
+    """It writes as `istio.io/gateway-controller` also for the class of `istio.io/unmanaged-gateway`."""
+    world = settled()
+    world.put(
+        kinds.GATEWAY_CLASS,
+        {"metadata": {"name": "other"}, "spec": {"controllerName": "istio.io/unmanaged-gateway"}},
+    )
+    world.route_status(parent(*GATEWAY, accepted(), controllerName="istio.io/gateway-controller"))
     assert said(world) == ""
 
 
@@ -385,6 +397,25 @@ def test_a_reference_to_a_generation_that_is_not_served_is_named() -> None:
         "inference.networking.k8s.io, which this cluster does not serve; install its CRD, or refer to group "
         "inference.networking.x-k8s.io]"
     )
+
+
+@pytest.mark.parametrize(
+    ("unserved", "group"),
+    [(kinds.POOL_V1, kinds.POOL_GROUP_V1ALPHA2), (kinds.POOL_V1ALPHA2, kinds.POOL_GROUP_V1)],
+)
+def test_where_one_generation_is_served_every_object_of_ours_names_that_one(
+    unserved: Any, group: str
+) -> None:
+    world = RouterWorld()
+    world.unserved |= {unserved}
+    world.reconcile()
+    assert world.objects[MODEL]["spec"]["poolRef"]["group"] == group
+    assert {ref["group"] for rule in world.live["spec"]["rules"][:2] for ref in rule["backendRefs"]} == {
+        group
+    }
+    world.unserved -= {unserved}
+    world.reconcile()
+    assert len(world.refs()) == 2
 
 
 def test_a_pool_deleted_by_hand_makes_the_service_not_ready_until_it_is_there_again() -> None:

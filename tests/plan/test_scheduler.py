@@ -13,7 +13,7 @@ from aioctl.api import kinds, names
 from aioctl.api.objects import labels_of
 from aioctl.plan import scheduler
 from aioctl.plan.model import Context, PlanError, Verb, Write
-from aioctl.plan.scheduler_config import DISAGGREGATED, SINGLE_PROFILE, with_config
+from aioctl.plan.scheduler_config import DISAGGREGATED, SINGLE_PROFILE, with_config, with_served_group
 from tests.support.plan_world import HF, World, service
 
 LABELS = names.labels("svc", names.SCHEDULER_COMPONENT)
@@ -312,3 +312,33 @@ def test_a_label_of_another_client_survives_a_new_image() -> None:
     after = world.get(kinds.DEPLOYMENT, "svc-kserve-router-scheduler")
     assert labels_of(after) == {**LABELS, "x": "y"}
     assert after["spec"]["template"]["spec"]["containers"][0]["image"] == "epp:2"
+
+
+V1_GROUP, X_GROUP = kinds.POOL_GROUP_V1, kinds.POOL_GROUP_V1ALPHA2
+
+
+@pytest.mark.parametrize(
+    ("given", "served", "wanted"),
+    [
+        (["--pool-group", X_GROUP, "-v", "4"], V1_GROUP, ["--pool-group", V1_GROUP, "-v", "4"]),
+        ([f"--pool-group={X_GROUP}"], V1_GROUP, [f"--pool-group={V1_GROUP}"]),
+        (["-pool-group", X_GROUP], V1_GROUP, ["-pool-group", V1_GROUP]),
+        ([f"-pool-group={X_GROUP}"], V1_GROUP, [f"-pool-group={V1_GROUP}"]),
+        (["--pool-group", V1_GROUP], X_GROUP, ["--pool-group", X_GROUP]),
+        (["--pool-group", V1_GROUP], V1_GROUP, ["--pool-group", V1_GROUP]),
+        (["--pool-group", "mine.example.org"], V1_GROUP, ["--pool-group", "mine.example.org"]),
+        (["--pool-name", X_GROUP], V1_GROUP, ["--pool-name", X_GROUP]),
+        (["--pool-group"], V1_GROUP, ["--pool-group"]),
+        ([7, None], V1_GROUP, [7, None]),
+    ],
+)
+def test_the_pickers_pool_group_becomes_the_one_that_is_served_and_is_never_added(
+    given: list[Any], served: str, wanted: list[Any]
+) -> None:
+    pod = {"containers": [{"name": "main", "args": list(given)}, {"name": "other", "args": list(given)}]}
+    with_served_group(pod, served)
+    assert pod["containers"][0]["args"] == wanted
+    assert pod["containers"][1]["args"] == given
+    bare: dict[str, Any] = {"containers": [{"name": "main"}]}
+    with_served_group(bare, served)
+    assert bare == {"containers": [{"name": "main"}]}
