@@ -9,7 +9,6 @@ import difflib
 import ipaddress
 import itertools
 import os
-import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
@@ -25,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from aioctl.api.user_names import LABEL, SUBDOMAIN
 from aioctl.plan.model import Strategy
 
 PREFIX = "AIOCTL_"
@@ -73,8 +73,6 @@ def _boolean(value: Any) -> Any:
 Bool = Annotated[bool, BeforeValidator(_boolean)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_SUBDOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL.pattern}(\.{_LABEL.pattern})*")
 _RENEWAL_SPREAD = 1.2
 """Candidates and holders look up to a fifth later than `retry_period` (see `kube/lease.py`)."""
 
@@ -229,14 +227,14 @@ class Settings(BaseModel):
     @field_validator("namespace", "cert_service", "signing_secret_namespace", mode="after")
     @classmethod
     def _is_label(cls, value: str) -> str:
-        if not _LABEL.fullmatch(value):
+        if not LABEL.fullmatch(value):
             raise ValueError("must be a DNS label: lower-case letters, digits and '-', at most 63 characters")
         return value
 
     @field_validator("cert_secret", "lease_name", "signing_secret_name", mode="after")
     @classmethod
     def _is_subdomain(cls, value: str) -> str:
-        if not _SUBDOMAIN.fullmatch(value):
+        if not SUBDOMAIN.fullmatch(value):
             raise ValueError(
                 "must be a DNS subdomain: labels of lower-case letters, digits and '-' with dots between them, "
                 "at most 253 characters"

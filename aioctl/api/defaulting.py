@@ -8,7 +8,7 @@ type. "Spec" is the spec of an LLMInferenceService in the hub version, usually a
 from collections.abc import Mapping
 from typing import Any
 
-from aioctl.api import names
+from aioctl.api import names, user_names
 from aioctl.api.objects import (
     FieldError,
     Object,
@@ -78,9 +78,17 @@ def effective_pool_name(service_name: str, spec: Spec) -> str:
     return external_pool_name(spec) or names.default_pool_name(service_name)
 
 
+_PICKER_NAME = ("pool", "spec", "endpointPickerRef", "name")
+
+
 def epp_service_name(service_name: str, spec: Spec) -> str:
-    """Name of the endpoint picker's Service; an inline pool may name it, `pool.ref` is not considered."""
-    own = _scheduler_text(spec, "pool", "spec", "endpointPickerRef", "name")
+    """Name of the endpoint picker's Service; an inline pool may name it, `pool.ref` is not considered.
+
+    Raises FieldError when the pool's name cannot be one of a Service.
+    """
+    own = _scheduler_text(spec, *_PICKER_NAME)
+    if own and (problem := user_names.service_problem(own)):
+        raise FieldError(".".join(("spec.router.scheduler", *_PICKER_NAME)), problem)
     return own or names.child(service_name, "-epp-service")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aioctl.api import carrier_checks, defaulting, gojson
+from aioctl.api import carrier_checks, defaulting, gojson, user_names
 from aioctl.api.decoding import check_decodable
 from aioctl.api.kinds import GROUP, SERVICE
 from aioctl.api.objects import FieldError, Object, dig, is_deleting, name_of, present, sequence
@@ -17,6 +17,7 @@ from aioctl.api.objects import FieldError, Object, dig, is_deleting, name_of, pr
 INVALID = "FieldValueInvalid"
 NOT_SUPPORTED = "FieldValueNotSupported"
 _TYPE_TEXT = {INVALID: "Invalid value", NOT_SUPPORTED: "Unsupported value"}
+_LONGEST_SHOWN = 80
 _IMMUTABLE_RULES = frozenset({"11", "12"})
 
 
@@ -115,9 +116,26 @@ def _size_problem(rule: str, new: Any, old: Any, at: str) -> Iterator[Problem]:
         yield Problem(rule, at, NOT_SUPPORTED, str(size), detail)
 
 
+_POOL = ("spec", "router", "scheduler", "pool", "spec")
+_NAMES: tuple[tuple[tuple[str, ...], Callable[[str], str]], ...] = (
+    (("spec", "model", "name"), user_names.model_problem),
+    ((*_POOL, "endpointPickerRef", "name"), user_names.service_problem),
+    ((*_POOL, "extensionRef", "name"), user_names.service_problem),
+)
+
+
+def _name_problems(service: Object) -> Iterator[Problem]:
+    """Names that become part of hosts, certificates and scripts; what a template makes is judged when it was rendered."""
+    for path, judge in _NAMES:
+        value = dig(service, *path)
+        if isinstance(value, str) and value and "{{" not in value and (problem := judge(value)):
+            yield Problem("name", ".".join(path), INVALID, gojson.dump(value[:_LONGEST_SHOWN]), problem)
+
+
 def _own_problems(service: Object) -> Iterator[Problem]:
-    """Rules 1 to 10, which look at one object only."""
+    """Rules 1 to 10 and the names, which look at one object only."""
     yield from _router_problems(service)
+    yield from _name_problems(service)
     spec = dig(service, "spec")
     if spec is None:
         return

@@ -4,11 +4,13 @@ Kept out of the plan because it is random and, with RSA, slow: RSA keys are made
 """
 
 import base64
+import json
 from collections.abc import Mapping
 
 import anyio.to_thread
 
 from aioctl.api.kinds import ObjectRef
+from aioctl.api.user_names import SUBDOMAIN
 from aioctl.controller.apply import SigningError
 from aioctl.controller.caches import Caches
 from aioctl.controller.observe import secret_entry
@@ -26,7 +28,11 @@ class ServiceSigner:
         self._key_type = key_type
 
     async def __call__(self, request: Sign) -> Mapping[str, str]:
-        """The `data` of the Secret, base64. Raises SigningError for a CA that cannot sign (any more)."""
+        """The `data` of the Secret, base64. Raises SigningError for a name that is none, and a CA that cannot sign (any more)."""
+        for name in request.dns_names:
+            # The last look: whoever made a name from a user's text should have looked before.
+            if SUBDOMAIN.fullmatch(name) is None:
+                raise SigningError(f"refusing to sign {json.dumps(name)}: it is no DNS name")
         crt, key = self._authority(request.signer)
         now = self._clock.now()
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from aioctl.api import names
+from aioctl.api import names, user_names
 from aioctl.api.defaulting import apply_defaults
 from aioctl.api.encoding import from_json, to_json
 from aioctl.api.kinds import CONFIG
@@ -63,6 +63,10 @@ def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Pol
     spec, passes = _kept(_Given(inputs))
     if passes:
         spec, _ = _made(inputs)
+    # Presets take it from the service, so one that a template of the service's own makes is judged as it was written, too.
+    for model in (service, {"spec": spec}):
+        if problem := user_names.model_problem(text(model, "spec", "model", "name")):
+            raise FieldError("spec.model.name", problem)
     return Combined(spec, service, inputs.sources)
 
 

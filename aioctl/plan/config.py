@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 from aioctl.api import quantity
 from aioctl.api.names import CONFIG_MAP_NAME
 from aioctl.api.objects import Object, boolean, integer, mapping, text
+from aioctl.api.user_names import LABEL
 from aioctl.plan.global_config import CredentialConfig, GlobalConfig, S3Config, StorageConfig
 from aioctl.plan.model import PlanError
 from aioctl.plan.template import ParseError
 from aioctl.plan.template import parse as parse_template
 
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _OPTIONAL = ("cpuModelcar", "memoryModelcar")
 _BROKEN_TEMPLATE = re.compile(
     r'unexpected (EOF|\{\{|right paren|\. after term|"[{}@]")|expected end|missing value|unclosed|unterminated'
@@ -102,9 +102,9 @@ def _check_gateway(gateway: str) -> None:
     if gateway.count("/") != 1:
         raise PlanError(f"{prefix} should be in the format <namespace>/<name>")
     namespace, name = gateway.split("/")
-    if _LABEL.fullmatch(namespace) is None:
+    if LABEL.fullmatch(namespace) is None:
         raise PlanError(f"{prefix} gateway namespace is invalid")
-    if _LABEL.fullmatch(name) is None:
+    if LABEL.fullmatch(name) is None:
         raise PlanError(f"{prefix} gateway name is invalid")
 
 

@@ -24,6 +24,7 @@ from aioctl.plan.routing import (
     is_pool_ref,
     mode,
     parent_gateways,
+    picker_of,
     pool_names,
     route_spec,
 )
@@ -97,9 +98,9 @@ def _picker(ctx: Context) -> str:
         return epp_service_name(ctx.name, ctx.spec)
     v1 = need(ctx.obs.get(kinds.POOL_V1, ctx.namespace, external))
     if v1 is not None:
-        return text(v1, "spec", "endpointPickerRef", "name")
+        return picker_of(v1)
     v1alpha2 = need(ctx.obs.get(kinds.POOL_V1ALPHA2, ctx.namespace, external))
-    return text(v1alpha2, "spec", "extensionRef", "name") if v1alpha2 is not None else ""
+    return picker_of(v1alpha2) if v1alpha2 is not None else ""
 
 
 def _shadow_service(ctx: Context, decided: Decided) -> str:

@@ -8,7 +8,7 @@ question that `plan/migration.py` answers.
 from contextlib import suppress
 
 from aioctl.api import kinds, names
-from aioctl.api.defaulting import effective_pool_name, epp_service_name, is_stopped
+from aioctl.api.defaulting import effective_pool_name, is_stopped
 from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import Object, text
 from aioctl.plan import backends, gateways, scheduler
@@ -90,9 +90,14 @@ def evaluate(ctx: Context, obs: Observation) -> Verdict:
 
 def _picker_nowhere(ctx: Context) -> str:
     """Says so when the pools of ours name an endpoint picker that cannot exist; Services of users are not watched."""
-    name = epp_service_name(ctx.name, ctx.spec)
+    name = text({"spec": ctx.spec}, *_PICKER, "name")
     picker = {"kind": text({"spec": ctx.spec}, *_PICKER, "kind"), "name": name}
-    if not owns_pools(ctx) or scheduler.is_wanted(ctx) or not backends.is_impossible_service(picker):
+    if (
+        not name
+        or not owns_pools(ctx)
+        or scheduler.is_wanted(ctx)
+        or not backends.is_impossible_service(picker)
+    ):
         return ""
     cure = f"the picker's Service of this service is named {names.child(ctx.name, '-epp-service')}"
     return (

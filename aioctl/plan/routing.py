@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any
 
-from aioctl.api import names
+from aioctl.api import names, user_names
 from aioctl.api.defaulting import external_pool_name, is_stopped
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectKey
-from aioctl.api.objects import Object, mapping, namespace_of, present, sequence, text, within
-from aioctl.plan.model import Context
+from aioctl.api.objects import Object, mapping, name_of, namespace_of, present, sequence, text, within
+from aioctl.plan.model import Context, PlanError
 
 Spec = Mapping[str, Any]
 
@@ -107,3 +107,15 @@ def is_pool_ref(ref: Any, pools: frozenset[str]) -> bool:
         and ref.get("group") in POOL_GROUPS
         and ref.get("name") in pools
     )
+
+
+def picker_of(pool: Object) -> str:
+    """Name of the endpoint picker's Service that an InferencePool names, of either version; empty when it names none.
+
+    Raises PlanError when it cannot be one: hosts and certificates are made of it.
+    """
+    field = "endpointPickerRef" if present(pool, "spec", "endpointPickerRef") else "extensionRef"
+    name = text(pool, "spec", field, "name")
+    if name and (problem := user_names.service_problem(name)):
+        raise PlanError(f"InferencePool {namespace_of(pool)}/{name_of(pool)}: spec.{field}.name: {problem}")
+    return name

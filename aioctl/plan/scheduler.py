@@ -93,10 +93,10 @@ def deployment(ctx: Context) -> Iterator[Write]:
 
 def service(ctx: Context) -> Iterator[Write]:
     """The picker's Service: the named ports of its containers. One of ours under a former name goes."""
-    name = epp_service_name(ctx.name, ctx.spec)
     if not is_wanted(ctx):
         yield from _remove_others(ctx, kinds.CORE_SERVICE, keep="")
         return
+    name = epp_service_name(ctx.name, ctx.spec)
     labels = _labels(ctx)
     yield from ensure_service(ctx, name, labels=labels, selector=labels, ports=_ports(_template(ctx)))
     yield from _remove_others(ctx, kinds.CORE_SERVICE, keep=name)

@@ -11,6 +11,11 @@ from structlog.testing import capture_logs
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectRef
+from aioctl.controller.apply import SigningError
+from aioctl.controller.caches import Caches
+from aioctl.controller.signing import ServiceSigner
+from aioctl.engine.clock import SystemClock
+from aioctl.plan.model import Sign
 from aioctl.sim.faults import Match
 from tests.controller.world import NAMESPACE, POLICY, World, condition, furnished, plain_service
 from tests.golden.signer import rsa_authority
@@ -71,3 +76,13 @@ async def test_an_authority_that_breaks_between_plan_and_write_is_a_failed_write
                 await anyio.sleep(SLOW)
                 assert await stage.find(kinds.SECRET, TLS_SECRET) is not None
         assert not [entry for entry in logs if entry.get("exc_info")]
+
+
+@pytest.mark.parametrize("name", ["*.fleet.svc", "a\x00.ns.svc", "a\nb", "", "a.ns.svc\n"])
+def test_what_is_no_dns_name_is_never_signed(name: str) -> None:
+    async def refused() -> None:
+        signer = ServiceSigner(Caches([]), SystemClock(), key_type="ec")
+        with pytest.raises(SigningError, match=r"refusing to sign .* it is no DNS name"):
+            await signer(Sign(("localhost", name), (), None))
+
+    anyio.run(refused)

@@ -4,6 +4,7 @@ Rules: ART-2, ART-3.
 """
 
 import base64
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -369,3 +370,19 @@ def test_default_key_names_apply_when_none_are_configured() -> None:
     config = replace(CONFIG, credentials=replace(CREDENTIALS, s3=S3Config()))
     env = environment(attach("s3://b/m", world=world, account=user("s"), config=config))
     assert env["AWS_ACCESS_KEY_ID"] == {"name": "s", "key": "awsAccessKeyID"}
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("pvc://claim_1/a", '"claim_1" is no name of an object'),
+        ("pvc:///a", '"" is no name of an object'),
+        ("pvc://claim//etc", '"/etc" is no path inside a volume'),
+        ("pvc://claim/a/../../b", '"a/../../b" is no path inside a volume'),
+        ("oci://quay.io/a'$(id)'", "is no image reference"),
+    ],
+)
+def test_a_uri_whose_parts_are_no_names_is_refused(uri: str, message: str) -> None:
+    with pytest.raises(PlanError, match=re.escape(message)) as refused:
+        attach(uri, config=replace(CONFIG, storage=replace(STORAGE, enable_modelcar=True)))
+    assert "spec.model.uri is " in str(refused.value)

@@ -7,7 +7,7 @@ import pytest
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectRef
-from aioctl.api.objects import Object
+from aioctl.api.objects import FieldError, Object
 from aioctl.plan.model import Certificate, Context, Facts, PlanError, Policy, Sign, Verb
 from aioctl.plan.workload.certificate import certificate, expected_addresses, expected_names
 from tests.support.plan_world import HF, MAIN, NOW, World, service
@@ -162,3 +162,14 @@ def test_a_stopped_service_has_no_secret() -> None:
     signed(world, HF)
     signed(world, HF, of=service(annotations={names.STOP: "true"}))
     assert world.names(kinds.SECRET) == []
+
+
+@pytest.mark.parametrize("name", ["*.fleet", "a\x00", "a\nb"])
+def test_no_certificate_names_what_is_no_service(name: str) -> None:
+    inline = {"spec": {"endpointPickerRef": {"name": name}}}
+    with pytest.raises(FieldError, match=r"^spec\.router\.scheduler\.pool\.spec\.endpointPickerRef\.name: "):
+        expected_names(World().context({**HF, "router": {"scheduler": {"pool": inline}}}))
+    world = World()
+    world.put(kinds.POOL_V1, "p", spec={"endpointPickerRef": {"name": name}})
+    with pytest.raises(PlanError, match=r"^InferencePool ns/p: spec\.endpointPickerRef\.name: "):
+        expected_names(world.context({**HF, "router": {"scheduler": {"pool": {"ref": {"name": "p"}}}}}))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from aioctl.api.kinds import CONFIG, ObjectRef
+from aioctl.api.objects import FieldError
 from aioctl.plan.combine import Combined, combine
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.model import Facts, PlanError, Policy, Unanswered
@@ -358,3 +359,11 @@ def test_every_field_tells_where_it_came_from() -> None:
     assert sources["spec.router.scheduler.template.serviceAccountName"] == CONTROLLER
     assert sources["spec.model.uri"] == "LLMInferenceService ns/svc"
     assert all(sources.values())
+
+
+@pytest.mark.parametrize("name", ['a"; id; echo "', "$(id)", "a\nb", "a\x00"])
+def test_a_model_name_that_would_leave_its_quotes_in_a_script_is_refused(name: str) -> None:
+    with pytest.raises(FieldError, match=r"^spec\.model\.name: .* which a script cannot hold"):
+        combined({"model": {"uri": "hf://o/m", "name": name}}, {})
+    with pytest.raises(FieldError, match=r"^spec\.model\.name: "):
+        combined({"baseRefs": refs("a")}, {"ns/a": {"model": {"uri": "hf://o/m", "name": name}}})

@@ -286,3 +286,17 @@ def test_unknown_reads_take_nothing_away() -> None:
     assert world.reconcile() == []
     assert world.retry
     assert rules(world) == {SCHEDULER_RULE, WORKLOAD_RULE}
+
+
+@pytest.mark.parametrize("kind", [kinds.POOL_V1, kinds.POOL_V1ALPHA2])
+@pytest.mark.parametrize("name", ["*.fleet", "a\x00", "a\nb"])
+def test_no_host_is_made_of_an_external_pools_picker_that_is_no_service(kind: kinds.Kind, name: str) -> None:
+    world = istio(EXTERNAL)
+    pool = external_pool(kind)
+    for reference in pool["spec"].values():
+        reference["name"] = name
+    world.put(kind, pool)
+    world.reconcile()
+    assert SCHEDULER_RULE not in world.objects
+    assert f"InferencePool {NS}/my-pool: spec.{next(iter(pool['spec']))}.name: " in world.error
+    assert "is no name of a Service" in world.error

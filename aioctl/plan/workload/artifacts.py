@@ -6,7 +6,7 @@ PlanError for a URI that cannot be served.
 
 from typing import Any
 
-from aioctl.api import gourl
+from aioctl.api import gourl, user_names
 from aioctl.api.objects import Object, text
 from aioctl.plan.model import Context, PlanError
 from aioctl.plan.workload.containers import (
@@ -57,6 +57,9 @@ def _attach_claim(pod: Item, rest: str) -> None:
     if main is None:
         return
     claim, _, path = rest.partition("/")
+    problem = user_names.object_problem(claim) or user_names.path_problem(path)
+    if problem:
+        raise PlanError(f"invalid model URI: spec.model.uri is pvc://<claim>/<path>, and {problem}")
     sub_path = {"subPath": path} if path else {}
     add_named(main, "volumeMounts", mount(_CLAIM_VOLUME, MODEL_PATH, readOnly=True, **sub_path))
     add_named(pod, "volumes", {"name": _CLAIM_VOLUME, "persistentVolumeClaim": {"claimName": claim}})
@@ -65,6 +68,9 @@ def _attach_claim(pod: Item, rest: str) -> None:
 def _attach_modelcar(ctx: Context, pod: Item, image: str) -> None:
     if not ctx.config.storage.enable_modelcar:
         raise PlanError("OCI modelcars is not enabled")
+    problem = user_names.image_problem(image)
+    if problem:
+        raise PlanError(f"invalid model URI: spec.model.uri is oci://<image>, and {problem}")
     main = named(pod, "containers", "main")
     if main is None:
         raise PlanError("no container found with name main")

@@ -18,6 +18,7 @@ from aioctl.plan import scheduler
 from aioctl.plan.children import build, ensure, is_ours, remove, under
 from aioctl.plan.cluster_service import has_address
 from aioctl.plan.model import Context, PlanError, Present, Sign, Write, need, need_list
+from aioctl.plan.routing import picker_of
 
 _Address = IPv4Address | IPv6Address
 _RENEWAL = timedelta(hours=70_080)
@@ -140,8 +141,8 @@ def _picker(ctx: Context) -> str:
     if external:
         read = ctx.obs.get(kinds.POOL_V1, ctx.namespace, external)
         if isinstance(read, Present):
-            return text(read.obj, "spec", "endpointPickerRef", "name")
-    return text(pool, "spec", "endpointPickerRef", "name")
+            return picker_of(read.obj)
+    return epp_service_name(ctx.name, ctx.spec) if text(pool, "spec", "endpointPickerRef", "name") else ""
 
 
 def _signer(ctx: Context) -> ObjectRef | None:

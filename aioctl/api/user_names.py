@@ -1,0 +1,69 @@
+"""Names that users write and that become part of something else: a certificate, a host, a script, a path.
+
+There a name that is not one means more than itself (`*.fleet` in a certificate speaks for every host, a quote ends a
+word of a script), so it is checked before it is used. Each function gives the reason why a value cannot be used, empty
+if it can; the caller knows the field.
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+LABEL: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+"""A label of RFC 1123, as Kubernetes wants it: lower case, 63 characters."""
+SUBDOMAIN: Final = re.compile(rf"(?=.{{1,253}}\Z){LABEL.pattern}(?:\.{LABEL.pattern})*+")
+"""Labels with dots between them: what a DNS name and most names of objects look like."""
+_IMAGE: Final = re.compile(r"[A-Za-z0-9][-A-Za-z0-9._:/@+\[\]]*+")
+_SHELL: Final = frozenset('"$`\\')
+_LONGEST_SHOWN: Final = 80
+
+
+def _shown(value: str) -> str:
+    text = value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}..."
+    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text) + '"'
+
+
+def service_problem(value: str) -> str:
+    """The name of a Service, which becomes a host and a name in a certificate."""
+    if LABEL.fullmatch(value):
+        return ""
+    return (
+        f"{_shown(value)} is no name of a Service: use 1 to 63 lower case letters, digits and '-', "
+        "beginning and ending with a letter or digit"
+    )
+
+
+def object_problem(value: str) -> str:
+    """The name of an object such as a claim: a DNS subdomain."""
+    if SUBDOMAIN.fullmatch(value):
+        return ""
+    return (
+        f"{_shown(value)} is no name of an object: use 1 to 253 lower case letters, digits, '-' and '.', "
+        "beginning and ending with a letter or digit"
+    )
+
+
+def model_problem(value: str) -> str:
+    """A model's name, which presets put between double quotes into the server's script."""
+    found = next(
+        (c for c in value if c in _SHELL or unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")), None
+    )
+    if found is None:
+        return ""
+    return f"{_shown(value)} has the character {_shown(found)}, which a script cannot hold: leave it out"
+
+
+def image_problem(value: str) -> str:
+    """An image reference, which becomes part of a script beside the image field."""
+    if _IMAGE.fullmatch(value):
+        return ""
+    return f"{_shown(value)} is no image reference: use letters, digits and . _ - : / @"
+
+
+def path_problem(value: str) -> str:
+    """A path inside a volume: relative, and never out of it."""
+    if value.startswith("/") or ".." in value.split("/") or not value.isprintable():
+        return (
+            f"{_shown(value)} is no path inside a volume: leave out a leading / and .. and control characters"
+        )
+    return ""
