@@ -23,6 +23,7 @@ from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.api.mutation import review_mutation
 from aioctl.api.names import CONFIG_MAP_NAME
 from aioctl.api.objects import Object
+from aioctl.api.review import CONVERT
 from aioctl.controller.caches import Caches
 from aioctl.controller.confinement import ChildLimits
 from aioctl.controller.manager import Controller, Knobs, Observers
@@ -37,7 +38,7 @@ from aioctl.kube.client import Client
 from aioctl.kube.config import ClusterConfig, load_config
 from aioctl.kube.events import FLUSH
 from aioctl.kube.lease import LeaderElection, LeadershipLost, new_identity
-from aioctl.metrics import CONVERT, Metrics
+from aioctl.metrics import Metrics
 from aioctl.observers import (
     ApplyMetrics,
     CertificateMetrics,

@@ -22,6 +22,7 @@ import anyio.to_thread
 import msgspec
 
 from aioctl.api.kinds import V1ALPHA2
+from aioctl.api.review import CONVERT
 from aioctl.demo import processes
 from bench import arena, machine
 
@@ -141,7 +142,7 @@ class Caller:
     def convert(self, body: bytes, objects: int) -> float:
         """Seconds from the first byte sent to the last one received. Raises ValueError for any other answer than success."""
         started = perf_counter()
-        self._connection.request("POST", "/convert", body, {"Content-Type": "application/json"})
+        self._connection.request("POST", CONVERT, body, {"Content-Type": "application/json"})
         answer = self._connection.getresponse()
         text = answer.read()
         took = perf_counter() - started

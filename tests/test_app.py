@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from aioctl.api import kinds
@@ -67,7 +68,7 @@ def test_a_config_is_refused_with_the_status_of_the_config_maps_read() -> None:
         "code": 404,
     }
 
-    found = Cached.from_object(CONFIG_MAP, kinds.CONFIG_MAP)
+    found = Cached.from_raw(msgspec.json.encode(CONFIG_MAP), kinds.CONFIG_MAP)
     store.replace({ObjectKey("kserve", CONFIG_MAP_NAME): found})
     assert created_config(caches)["allowed"]
 

@@ -12,6 +12,8 @@ _MD5_LENGTH = 32
 _HEAD = _MAX - _MD5_LENGTH
 _SAFE_MAX = 43
 _SAFE_HASH = 8
+SHADOW_POOL = "istio.io/inferencepool-name"
+"""Label of the shadow Services that Istio makes for InferencePools: the pool's name."""
 
 
 def child(parent: str, suffix: str) -> str:

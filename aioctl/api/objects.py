@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from aioctl.api.kinds import GROUP, V1ALPHA2, ObjectKey
+from aioctl.api.kinds import V1ALPHA2, ObjectKey
 
 Object = Mapping[str, Any]
 _MAPPINGS = (dict, Mapping)
@@ -161,16 +161,6 @@ def is_controlled_by(obj: Object, uid: str) -> bool:
     """Ownership goes by uid alone: children made before the migration carry v1alpha1 references (API-1)."""
     ref = controller_of(obj)
     return ref is not None and bool(uid) and ref.get("uid") == uid
-
-
-def owning_service(obj: Object) -> ObjectKey | None:
-    """Key of the LLMInferenceService that controls the object, any version of its group (WATCH-1)."""
-    ref = controller_of(obj)
-    if ref is None or ref.get("kind") != "LLMInferenceService":
-        return None
-    if str(ref.get("apiVersion", "")).split("/", 1)[0] != GROUP:
-        return None
-    return ObjectKey(namespace_of(obj), str(ref.get("name", "")))
 
 
 def owner_reference(service: Object) -> dict[str, Any]:

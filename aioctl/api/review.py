@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+CONVERT = "/convert"
+"""Path of the conversion webhook, in the CRDs and on our server (CRD-2)."""
+
 _KIND = "ConversionReview"
 _VERSIONS = frozenset({"apiextensions.k8s.io/v1", "apiextensions.k8s.io/v1beta1"})
 

@@ -18,7 +18,6 @@ INVALID = "FieldValueInvalid"
 NOT_SUPPORTED = "FieldValueNotSupported"
 _TYPE_TEXT = {INVALID: "Invalid value", NOT_SUPPORTED: "Unsupported value"}
 _LONGEST_SHOWN = 80
-_IMMUTABLE_RULES = frozenset({"11", "12"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from functools import partial
 from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
 from aioctl.api.names import has_our_labels
-from aioctl.controller.triggers import SHADOW_LABEL
 from aioctl.engine.store import Delta, Store
 from aioctl.kube.cached import Cached
 
@@ -51,7 +50,7 @@ def watched(system_namespace: str, signer: ObjectRef | None) -> tuple[Watched, .
     listed = [Watched(kinds.SERVICE), Watched(kinds.CONFIG)]
     listed += [Watched(kind, labels=OURS) for kind in children]
     listed += [Watched(kind) for kind in others]
-    listed.append(Watched(kinds.CORE_SERVICE, labels=SHADOW_LABEL))
+    listed.append(Watched(kinds.CORE_SERVICE, labels=names.SHADOW_POOL))
     listed.append(
         Watched(kinds.CONFIG_MAP, fields=f"metadata.name={names.CONFIG_MAP_NAME}", namespace=system_namespace)
     )
@@ -67,7 +66,7 @@ def _by_namespace(item: Cached) -> Iterable[str]:
 
 
 def _by_service_label(item: Cached) -> Iterable[tuple[str, str]]:
-    for label in (names.NAME, SHADOW_LABEL):
+    for label in (names.NAME, names.SHADOW_POOL):
         if label in item.labels:
             yield item.key.namespace, item.labels[label]
 
@@ -124,7 +123,7 @@ class Caches:
     @staticmethod
     def _candidates(store: CacheStore, namespace: str, labels: Mapping[str, str]) -> Iterable[Cached]:
         if namespace:
-            for label in (names.NAME, SHADOW_LABEL):
+            for label in (names.NAME, names.SHADOW_POOL):
                 if label in labels:
                     return store.by_index("service", (namespace, labels[label]))
             return store.by_index("namespace", namespace)

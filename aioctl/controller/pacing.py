@@ -12,10 +12,7 @@ from collections import deque
 
 from aioctl.api.kinds import ObjectKey
 from aioctl.engine.clock import Clock
-from aioctl.engine.limits import TokenBucket
-
-_GRAIN = 1e-6
-"""Seconds; a timer may fire that early."""
+from aioctl.engine.limits import GRAIN, TokenBucket
 
 
 class PoolPacer:
@@ -42,7 +39,7 @@ class PoolPacer:
         earliest = slots[0]
         if service in self._last:
             earliest = max(earliest, self._last[service] + self._stagger)
-        if earliest > now + _GRAIN:
+        if earliest > now + GRAIN:
             return earliest - now
         slots.popleft()
         return 0.0

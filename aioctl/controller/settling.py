@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import Object, sequence
 from aioctl.engine.clock import Clock
+from aioctl.engine.limits import GRAIN
 from aioctl.plan.status import status_equal
 
 REST = 3
@@ -17,8 +18,6 @@ REST = 3
 LONGEST = 20
 """Settle times after which a status is written though it goes on changing: with the default 10 s, in which most services of a
 storm get ready."""
-_GRAIN = 1e-6
-"""Seconds; a timer may fire that early, and a wait of less than its resolution would never end."""
 
 
 @dataclass(slots=True)
@@ -62,7 +61,7 @@ class StatusSettling:
         due = min(pending.latest, pending.changed + REST * self._settle)
         if pending.soon is not None:
             due = min(due, pending.soon)
-        return due - now if due - now > _GRAIN else 0.0
+        return due - now if due - now > GRAIN else 0.0
 
     def forget(self, service: ObjectKey) -> None:
         """The status was written, is right again, or the service is gone."""

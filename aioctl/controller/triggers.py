@@ -9,8 +9,6 @@ from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
 from aioctl.controller.interests import Interests
 from aioctl.kube.cached import Cached
 
-SHADOW_LABEL = "istio.io/inferencepool-name"
-
 
 def keys_for(kind: Kind, old: Cached | None, new: Cached | None, interests: Interests) -> set[ObjectKey]:
     """The services to reconcile after the object changed from `old` to `new` (None = not there)."""
@@ -26,8 +24,8 @@ def keys_for(kind: Kind, old: Cached | None, new: Cached | None, interests: Inte
             keys.add(owner)
         elif kind == kinds.POD and names.NAME in item.labels:
             keys.add(ObjectKey(item.key.namespace, item.labels[names.NAME]))
-        if kind == kinds.CORE_SERVICE and SHADOW_LABEL in item.labels:
-            pool = item.labels[SHADOW_LABEL]
+        if kind == kinds.CORE_SERVICE and names.SHADOW_POOL in item.labels:
+            pool = item.labels[names.SHADOW_POOL]
             for generation in (kinds.POOL_V1, kinds.POOL_V1ALPHA2):
                 keys |= interests.readers(ObjectRef(generation, item.key.namespace, pool))
         keys |= interests.readers(ObjectRef(kind, item.key.namespace, item.key.name))

@@ -11,6 +11,7 @@ import yaml
 
 from aioctl.api import names
 from aioctl.api.kinds import CONFIG, CRD, GROUP, SERVICE, Kind
+from aioctl.api.review import CONVERT
 from aioctl.crdgen import fields, pods, published
 from aioctl.crdgen.fields import NEW, OLD, Embedded, Flavour
 
@@ -110,7 +111,7 @@ def _crd(kind: Kind, embedded: Embedded, service: ConversionService, about: str)
                         "service": {
                             "name": service.name,
                             "namespace": service.namespace,
-                            "path": "/convert",
+                            "path": CONVERT,
                             "port": 443,
                         }
                     },

@@ -12,11 +12,11 @@ import anyio
 
 from aioctl.engine.clock import SYSTEM_CLOCK, Clock
 
-__all__ = ["Backoff", "TokenBucket"]
+__all__ = ["GRAIN", "Backoff", "TokenBucket"]
 
 K = TypeVar("K", bound=Hashable)
 
-_GRAIN: Final = 1e-6
+GRAIN: Final = 1e-6
 """Seconds. A shorter wait counts as none: a timer may fire that early, and rounding must not cost another round."""
 
 
@@ -38,7 +38,7 @@ class TokenBucket:
         now = self._clock.monotonic()
         self._full_at = max(self._full_at, now) + self._interval
         wait = self._full_at - self._depth - now
-        return wait if wait > _GRAIN else 0.0
+        return wait if wait > GRAIN else 0.0
 
     async def acquire(self) -> None:
         """Takes a token and waits for it; takers are served in the order of their calls.

@@ -98,11 +98,6 @@ class Cached:
             raw=_encoder.encode(_stripped(fields, metadata_text, kind)),
         )
 
-    @classmethod
-    def from_object(cls, obj: Mapping[str, Any], kind: Kind) -> "Cached":
-        """The same from a decoded object, such as the answer to a write."""
-        return cls.from_raw(_encoder.encode(obj), kind)
-
     def decode(self) -> dict[str, Any]:
         """The whole object, made anew each time."""
         return _whole_decoder.decode(self.raw)

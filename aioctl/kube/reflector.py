@@ -89,7 +89,6 @@ class Reflector:
         fields: str = "",
         namespace: str = "",
         page: int = PAGE,
-        metadata_only: bool = False,
         turnstile: Turnstile | None = None,
         observer: ReflectorObserver | None = None,
         clock: Clock = SYSTEM_CLOCK,
@@ -107,7 +106,6 @@ class Reflector:
         self._fields = fields
         self._namespace = namespace
         self._page = page
-        self._metadata_only = metadata_only
         self._turnstile = turnstile or Turnstile()
         self._observer: ReflectorObserver = observer or NoObserver()
         self._clock = clock
@@ -166,7 +164,6 @@ class Reflector:
             labels=self._labels,
             fields=self._fields,
             limit=limit,
-            metadata_only=self._metadata_only,
         )
         async for page in pages:
             version = page.resource_version
@@ -226,7 +223,6 @@ class Reflector:
             resource_version=self._version,
             server_timeout=self._server_timeout,
             idle_timeout=self._silence,
-            metadata_only=self._metadata_only,
         )
         async with watching as events:
             self._heard()

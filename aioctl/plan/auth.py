@@ -11,10 +11,10 @@ from aioctl.api import kinds, names
 from aioctl.api.defaulting import auth_enabled
 from aioctl.api.objects import FieldError
 from aioctl.plan.children import remove
-from aioctl.plan.model import Context, Part, Served, Step, Write, step
+from aioctl.plan.model import NETWORKING, Context, Part, Served, Step, Write, step
 from aioctl.plan.routing import Mode, mode
 
-OUTER = "failed to reconcile networking: "
+OUTER = NETWORKING
 INNER = "failed to validate Gateway on OpenShift: "
 MISSING = "AuthPolicy CRD is not available, please install Red Hat Connectivity Link"
 

@@ -30,7 +30,6 @@ from aioctl.plan.routing import (
 )
 from aioctl.plan.workload.certificate import is_self_signed
 
-SHADOW_LABEL = "istio.io/inferencepool-name"
 MANAGED_LABELS = {"llm-d.ai/managed": "true"}
 
 _SCHEDULER = "failed to reconcile Istio destination rule for scheduler: "
@@ -110,7 +109,7 @@ def _shadow_service(ctx: Context, decided: Decided) -> str:
     which generation has the traffic, the lowest name.
     """
     pool = effective_pool_name(ctx.name, ctx.spec)
-    found = need_list(ctx.obs.select(kinds.CORE_SERVICE, ctx.namespace, {SHADOW_LABEL: pool}))
+    found = need_list(ctx.obs.select(kinds.CORE_SERVICE, ctx.namespace, {names.SHADOW_POOL: pool}))
     active = _active_group(ctx, decided)
     ranked = sorted(found, key=lambda service: (not _belongs_to(service, active), name_of(service)))
     return name_of(ranked[0]) if ranked else ""

@@ -107,8 +107,6 @@ class Decision:
     """The one pool group that the route may name, as the cluster does not serve the other; empty where both may stand."""
     problem: str = ""
     """What somebody has to do, in a sentence; empty when nothing."""
-    gateways: frozenset[str] = frozenset()
-    """`namespace/name` of the gateways the route hangs on; filled in for metrics only."""
 
     @property
     def moves(self) -> bool:

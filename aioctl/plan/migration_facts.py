@@ -5,7 +5,6 @@ still refers to the old one, and the new pool has to be looked for first (MIG-4)
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from aioctl.api import kinds, names
@@ -46,11 +45,7 @@ Decided = Callable[[], Decision]
 
 def migration_of(ctx: Context, obs: Observation | None = None) -> Decision:
     """The state of the migration as the given observation shows it (default: that of the context)."""
-    decision = decide(facts_of(ctx, obs))
-    if mode(ctx) is not Mode.MANAGED:
-        return decision
-    gateways = parent_gateways(route_spec(ctx), ctx.namespace)
-    return replace(decision, gateways=frozenset(str(key) for key in gateways))
+    return decide(facts_of(ctx, obs))
 
 
 def facts_of(ctx: Context, obs: Observation | None = None) -> MigrationFacts:

@@ -50,6 +50,10 @@ class Served(Enum):
     UNKNOWN = "unknown"
 
 
+NETWORKING = "failed to reconcile networking: "
+"""What every error of the router part begins with (ERR-1)."""
+
+
 class PlanError(Exception):
     """A step cannot be planned; the text is what condition and event say below the step's prefixes."""
 

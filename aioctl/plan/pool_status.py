@@ -14,6 +14,7 @@ from aioctl.api.objects import Object, text
 from aioctl.plan import backends, gateways, scheduler
 from aioctl.plan.gateways import READY, Verdict
 from aioctl.plan.model import (
+    NETWORKING,
     Absent,
     Context,
     Observation,
@@ -37,7 +38,7 @@ from aioctl.plan.routing import (
     route_spec,
 )
 
-OUTER = "failed to reconcile networking: failed to evaluate Inference Pool conditions: "
+OUTER = f"{NETWORKING}failed to evaluate Inference Pool conditions: "
 
 _PICKER = ("spec", "router", "scheduler", "pool", "spec", "endpointPickerRef")
 _FETCH_ERROR = "InferencePoolFetchError"

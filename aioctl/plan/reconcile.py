@@ -29,6 +29,7 @@ from aioctl.plan.config import parse_config
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import (
+    NETWORKING,
     Context,
     Observation,
     Part,
@@ -41,8 +42,6 @@ from aioctl.plan.model import (
     need,
     step,
 )
-
-NETWORKING = "failed to reconcile networking: "
 
 
 def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Plan:

@@ -14,7 +14,7 @@ from aioctl.api.defaulting import is_stopped
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import FieldError, Object, mapping
 from aioctl.plan.gateways import referenced_routes, route_key
-from aioctl.plan.model import Context, Part, Step, Unanswered, need
+from aioctl.plan.model import NETWORKING, Context, Part, Step, Unanswered, need
 from aioctl.plan.routing import (
     Mode,
     gateway_refs,
@@ -26,7 +26,7 @@ from aioctl.plan.routing import (
     route_spec,
 )
 
-OUTER = "failed to reconcile networking: "
+OUTER = NETWORKING
 
 _Check = Callable[[Context], Iterator[str]]
 

@@ -17,6 +17,7 @@ from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import FieldError, Object, dig, integer, mapping, sequence, text
 from aioctl.plan.gateways import lookup, managed_route, referenced_routes, route_key
 from aioctl.plan.model import (
+    NETWORKING,
     Context,
     Observation,
     Part,
@@ -27,7 +28,7 @@ from aioctl.plan.model import (
 )
 from aioctl.plan.routing import Mode, mode, route_spec
 
-OUTER = "failed to reconcile networking: failed to reconcile HTTP routes: "
+OUTER = f"{NETWORKING}failed to reconcile HTTP routes: "
 
 _PLAIN_PORTS = {"http": 80, "https": 443}
 _PRIVATE = tuple(

@@ -26,7 +26,6 @@ from aioctl.serving.limits import KIB, MIB
 from aioctl.serving.splitting import Splitter
 from aioctl.serving.webhook import Answer, Call, Turnstile
 
-PATH: Final = "/convert"
 BODY_LIMIT: Final = 256 * MIB
 """Two and a half times the largest list that Kubernetes' own bar for conversion webhooks speaks of (KEP-95)."""
 

@@ -17,8 +17,8 @@ from aiohttp import web
 from anyio.abc import TaskStatus
 
 from aioctl.api.kinds import SERVICE, V1ALPHA1, V1ALPHA2
+from aioctl.api.review import CONVERT
 from aioctl.pki.pairs import ParsedPair
-from aioctl.serving.conversion import PATH
 from aioctl.serving.http_server import HttpServer
 from aioctl.serving.limits import Limits
 
@@ -82,7 +82,7 @@ def self_conversion(server: ServedPort, host: str, *, timeout: float = CHECK_TIM
     async def check() -> str:
         if not server.serving:
             return "the webhook server has not started: no certificate yet, or stopping"
-        url = f"https://{f'[{address}]' if ':' in address else address}:{server.port}{PATH}"
+        url = f"https://{f'[{address}]' if ':' in address else address}:{server.port}{CONVERT}"
         limits = aiohttp.ClientTimeout(total=timeout)
         try:
             async with (

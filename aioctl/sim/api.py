@@ -14,6 +14,7 @@ import anyio
 import anyio.abc
 import msgspec
 
+from aioctl.api.review import CONVERT
 from aioctl.sim import crds, discovery
 from aioctl.sim.admission import Admission, warning_header
 from aioctl.sim.collector import Collector
@@ -41,7 +42,7 @@ DEFAULT_WEBHOOK = {
     "service": {
         "namespace": "kserve",
         "name": "kserve-webhook-server-service",
-        "path": "/convert",
+        "path": CONVERT,
         "port": 443,
     }
 }

@@ -29,9 +29,9 @@ import yaml
 from aioctl.api import kinds
 from aioctl.api.admission import review_admission
 from aioctl.api.mutation import review_mutation
+from aioctl.api.review import CONVERT
 from aioctl.app import ADMISSION_PATHS, MUTATION_PATHS
 from aioctl.engine.turnstile import Turnstile
-from aioctl.metrics import CONVERT
 from aioctl.serving.admission import AdmissionHandler
 from aioctl.serving.certificates import LiveCertificate
 from aioctl.serving.conversion import ConversionHandler

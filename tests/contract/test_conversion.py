@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from aioctl.metrics import CONVERT
+from aioctl.api.review import CONVERT
 from aioctl.serving.webhook import Answer as HookAnswer
 from aioctl.sim.hooks import validating_configurations
 from tests.contract.samples import service, services

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from aioctl.api.kinds import CRD
-from aioctl.metrics import CONVERT
+from aioctl.api.review import CONVERT
 from aioctl.serving.webhook import Answer as HookAnswer
 from aioctl.sim.hooks import conversion_patch
 from tests.contract.servers import Answer, Server, until

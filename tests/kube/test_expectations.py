@@ -3,6 +3,7 @@
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from aioctl.api.kinds import DEPLOYMENT, ROLE, Kind, ObjectKey, ObjectRef
@@ -25,7 +26,7 @@ class Caches:
         metadata: dict[str, Any] = {"name": "d", "namespace": "n", "uid": uid, "resourceVersion": version}
         if deleting:
             metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-        self.held[REF] = Cached.from_object({"metadata": metadata}, DEPLOYMENT)
+        self.held[REF] = Cached.from_raw(msgspec.json.encode({"metadata": metadata}), DEPLOYMENT)
 
 
 def made() -> tuple[Caches, Expectations]:

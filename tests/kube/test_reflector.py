@@ -184,7 +184,7 @@ async def test_watches_that_break_at_once_are_not_opened_in_a_tight_loop() -> No
 
 
 @virtual_time
-async def test_selectors_namespace_and_form_go_into_list_and_watch() -> None:
+async def test_selectors_and_namespace_go_into_list_and_watch() -> None:
     wire = ScriptedWire()
     store: Store[ObjectKey, Cached] = Store()
     path = SERVICE.path("n")
@@ -196,7 +196,6 @@ async def test_selectors_namespace_and_form_go_into_list_and_watch() -> None:
         labels="a=b",
         fields="metadata.name=x",
         namespace="n",
-        metadata_only=True,
     )
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(reflector.run)
@@ -207,4 +206,3 @@ async def test_selectors_namespace_and_form_go_into_list_and_watch() -> None:
         query = dict(request.query)
         assert request.path == path
         assert (query["labelSelector"], query["fieldSelector"]) == ("a=b", "metadata.name=x")
-        assert "PartialObjectMetadata" in request.headers["Accept"]

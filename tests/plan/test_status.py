@@ -14,7 +14,7 @@ from aioctl.api.kinds import Kind
 from aioctl.plan import status
 from aioctl.plan.migration import Reason, State
 from aioctl.plan.model import Outcome, Part, Plan, Policy, Step
-from tests.plan.router_world import GATEWAY, NS, ROUTE, V1, RouterWorld, condition
+from tests.plan.router_world import NS, ROUTE, V1, RouterWorld, condition
 
 ORDER = [
     Part.CA_BUNDLE,
@@ -315,12 +315,11 @@ def test_a_pool_that_cannot_be_read_is_said_so() -> None:
     )
 
 
-def test_the_migration_of_a_plan_is_told_with_its_gateways() -> None:
+def test_the_migration_of_a_plan_is_told() -> None:
     world, plan = settled(MAIN)
     decision = status.migration_of(plan, world.facts)
     assert decision is not None
     assert (decision.state, decision.reason) == (State.MIGRATED, Reason.LOCKED)
-    assert decision.gateways == {"/".join(GATEWAY)}
     assert status.migration_of(Plan(world.service), world.facts) is None
 
 
