@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from aioctl.api import admission_warnings, carrier_checks, validation
+from aioctl.api import admission_warnings, carrier_checks, validation, weight
 from aioctl.api.conversion import up
 from aioctl.api.decoding import Undecodable, check_decodable
 from aioctl.api.kinds import CONFIG, GROUP, SERVICE
-from aioctl.api.objects import FieldError, is_deleting, sequence, text
+from aioctl.api.objects import FieldError, is_deleting, name_of, sequence, text
 
 MAX_BODY = 7 * 1024 * 1024
 """Bytes; a body of this size or more is refused (the limit of Go's webhook server)."""
@@ -68,13 +68,16 @@ class _GroupVersionKind(msgspec.Struct):
     kind: str = ""
 
 
+_NULL = msgspec.Raw(b"null")
+
+
 class _Request(msgspec.Struct):
     uid: str = ""
     operation: str = ""
     kind: _GroupVersionKind | None = None
     request_kind: _GroupVersionKind | None = msgspec.field(name="requestKind", default=None)
-    object: Any = None
-    old_object: Any = msgspec.field(name="oldObject", default=None)
+    object: msgspec.Raw = _NULL
+    old_object: msgspec.Raw = msgspec.field(name="oldObject", default=_NULL)
 
 
 class _Review(msgspec.Struct):
@@ -97,17 +100,21 @@ def read_admission(body: bytes, content_type: str) -> AdmissionRequest:
         raise AdmissionRefused(400, f"contentType={content_type}, expected application/json")
     try:
         review = _decode(body)
+        request = review.request
+        obj, old = (_tree(part) for part in (request.object, request.old_object)) if request else (None, None)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise AdmissionRefused(400, f"body is no {_KIND}: {error}") from error
     if review.kind != _KIND or review.api_version not in _VERSIONS:
         raise AdmissionRefused(400, f"expected an {_KIND} of {' or '.join(sorted(_VERSIONS))}")
-    request = review.request
     if request is None:
         raise AdmissionRefused(400, f"{_KIND} has no request", api_version=review.api_version)
     as_written = request.request_kind is None or request.request_kind == request.kind
-    return AdmissionRequest(
-        review.api_version, request.uid, request.operation, request.object, request.old_object, as_written
-    )
+    return AdmissionRequest(review.api_version, request.uid, request.operation, obj, old, as_written)
+
+
+def _tree(encoded: msgspec.Raw) -> Any:
+    """The object of a review; one that is too heavy to be read keeps its spec encoded."""
+    return weight.decode(encoded) if bytes(memoryview(encoded)[:1]) == b"{" else msgspec.json.decode(encoded)
 
 
 def answer(
@@ -168,6 +175,37 @@ class Verdict:
     """JSON patch (RFC 6902) of an admitted object; mutating webhooks only."""
 
 
+def _judge_heavy(new: Mapping[str, Any], old: Mapping[str, Any] | None, problem: str) -> Verdict:
+    """A spec that nobody plans is refused, unless it is stored already and does not change: metadata can be mended."""
+    if is_deleting(new) or (old is not None and _spec_text(old) == _spec_text(new)):
+        return Verdict()
+    kind, name = text(new, "kind"), name_of(new)
+    return Verdict(
+        {
+            **_error(422, f'{kind}.{GROUP} "{name}" is invalid: spec: Too long: it {problem}'),
+            "status": "Failure",
+            "reason": "Invalid",
+            "details": {
+                "name": name,
+                "group": GROUP,
+                "kind": kind,
+                "causes": [
+                    {"reason": "FieldValueTooLong", "message": f"Too long: it {problem}", "field": "spec"}
+                ],
+            },
+        }
+    )
+
+
+def _spec_text(obj: Mapping[str, Any]) -> bytes:
+    return _encode(obj.get("spec"))
+
+
+def _without_heavy_spec(old: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """What a change is compared with: an old spec that was too heavy says nothing that can be held against the new."""
+    return None if old is not None and weight.spec_problem(old) else old
+
+
 def _judge_service(new: Mapping[str, Any], old: Mapping[str, Any] | None) -> Verdict:
     problems = validation.validate(new, old)
     return Verdict(validation.status(new, problems) if problems else None)
@@ -206,6 +244,9 @@ def _judge(request: AdmissionRequest, version: str, kind: str, check: ConfigChec
         raise AdmissionRefused(400, f'unknown operation "{request.operation}"')
     new = content(request.obj, version, kind)
     old = content(request.old, version, kind) if request.operation == "UPDATE" else None
+    if heavy := weight.spec_problem(new):
+        return _judge_heavy(new, old, heavy)
+    old = _without_heavy_spec(old)
     verdict = _judge_service(new, old) if kind == SERVICE.kind else _judge_config(new, old, check)
     written = admission_warnings.of_spec(new, old) if request.as_written and not is_deleting(new) else []
     return Verdict(verdict.status, [*verdict.warnings, *written])

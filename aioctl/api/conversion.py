@@ -111,8 +111,17 @@ _encode = msgspec.json.Encoder().encode
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
+_MOST_OPENED: Final = 64 * 1024
+"""Bytes of a list, a carrier or a flat map that are looked into; what is longer passes through as it is. A thousand
+adapters have 60 kB, and a carrier that is written for them fits into the annotations (256 KiB, all together)."""
+
+
 def _opened(raw: msgspec.Raw, shape: _Shape) -> Any:
     """The value with everything `shape` names decoded; what has another type or cannot be decoded stays encoded."""
+    if len(memoryview(raw)) > _MOST_OPENED and (
+        not isinstance(shape, dict) or not shape or "matchLabels" in shape
+    ):
+        return raw
     try:
         if isinstance(shape, dict):
             tree = _OBJECT.decode(raw)

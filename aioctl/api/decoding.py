@@ -4,6 +4,7 @@ Behind the full schema only the schemaless LoRA adapters and the URLs can be wro
 direct call, anything can. Checks the fields that the rules and planners read, in document order, and stops at the first.
 """
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,9 +40,9 @@ def _url(obj: Object, *path: str) -> None:
 
 def _check_model(model: Mapping[str, Any], at: str, fields: tuple[str, ...]) -> None:
     """A model or an adapter, which is one again; nesting goes to any depth. `fields` hold text."""
-    pending = [(at, model)]
+    pending = deque([(at, model)])
     while pending:
-        place, current = pending.pop(0)
+        place, current = pending.popleft()
         try:
             _url(current, "uri")
             for name in fields:

@@ -17,6 +17,10 @@ _FRAGMENT = _PATH | frozenset(b"?!()*")
 _USER = _UNRESERVED | frozenset(b"$&+,;=")
 _ACCEPTED_AS_GIVEN = frozenset(b"!$&'()*+,;=:@[]%")
 _USERINFO = frozenset((string.ascii_letters + string.digits + "-._:~!$&'()*+,;=%@").encode())
+_CONTROLS = bytes((*range(0x20), 0x7F))
+_GIVEN_IN_PATH = bytes(_PATH | _ACCEPTED_AS_GIVEN)
+_LONGEST = 8 * 1024
+"""Bytes of a URI; RFC 9110 (4.1) asks for 8,000 at least. What is longer is no place of a model, and slow to read."""
 _HEX = frozenset(string.hexdigits.encode())
 _SCHEME = frozenset((string.ascii_letters + string.digits + "+-.").encode())
 _NO_SCHEME_START = frozenset((string.digits + "+-.").encode())
@@ -104,6 +108,8 @@ def _check_escape(raw: bytes, at: int, *, host: bool, zone: bool) -> None:
 
 def _unescape(raw: bytes, *, host: bool = False, zone: bool = False) -> bytes:
     """Decode percent escapes; hosts may hold only some characters, and escape only bytes beyond ASCII."""
+    if b"%" not in raw and not host and not zone:
+        return raw
     decoded = bytearray()
     at = 0
     # Go checks the whole text before it decodes any of it; errors come in the order of the text either way.
@@ -122,6 +128,8 @@ def _unescape(raw: bytes, *, host: bool = False, zone: bool = False) -> bytes:
 
 
 def _escape(raw: bytes, allowed: frozenset[int]) -> bytes:
+    if not raw.translate(None, bytes(allowed)):
+        return raw
     return b"".join(bytes((byte,)) if byte in allowed else b"%%%02X" % byte for byte in raw)
 
 
@@ -167,7 +175,7 @@ def _authority_of(raw: bytes) -> tuple[tuple[bytes, ...] | None, bytes]:
 
 
 def _parts_of(raw: bytes) -> _Parts:
-    if any(byte < 0x20 or byte == 0x7F for byte in raw):
+    if len(raw.translate(None, _CONTROLS)) < len(raw):
         raise UrlError("net/url: invalid control character in URL")
     if raw == b"*":
         return _Parts(path=b"*")
@@ -191,7 +199,7 @@ def _parts_of(raw: bytes) -> _Parts:
 
 def _printed_path(parts: _Parts) -> bytes:
     """The path as given when it was validly encoded, else encoded anew as a whole."""
-    if all(byte in _PATH or byte in _ACCEPTED_AS_GIVEN for byte in parts.raw_path):
+    if not parts.raw_path.translate(None, _GIVEN_IN_PATH):
         return parts.raw_path or parts.path
     return _escape(parts.path, _PATH)
 
@@ -226,6 +234,10 @@ def _printed(parts: _Parts, fragment: bytes) -> bytes:
 def parse(uri: str) -> Url:
     """Read a URI as Go does. Raises UrlError with Go's text; the empty string is fine and has empty parts."""
     raw = _encoded(uri)
+    if len(raw) > _LONGEST:
+        raise UrlError(
+            f"parse {quote(raw[:64])}...: the URI has {len(raw):,} bytes; at most {_LONGEST:,} are read"
+        )
     main, _, fragment = raw.partition(b"#")
     failed = main
     try:

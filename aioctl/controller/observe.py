@@ -9,7 +9,7 @@ import binascii
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from aioctl.api import kinds, names
+from aioctl.api import kinds, names, weight
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
 from aioctl.api.objects import Object, dig, name_of, namespace_of
 from aioctl.controller.caches import Caches
@@ -86,7 +86,8 @@ class CacheObservation:
         cached = self._caches.get(kind, ref.key)
         if cached is not None:
             if kind in _SHARED:
-                return Present(self._decoded.object(ref, cached.resource_version, cached.decode))
+                decode = (lambda: weight.decode(cached.raw)) if kind == kinds.CONFIG else cached.decode
+                return Present(self._decoded.object(ref, cached.resource_version, decode))
             return Present(self._decode(cached))
         answer = self._live.get(ref)
         if answer is not None:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from aioctl.api import kinds, names
+from aioctl.api import kinds, names, weight
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
 from aioctl.api.objects import Object, is_deleting, key_of, uid_of
 from aioctl.controller.apply import Applier, Recorder
@@ -151,7 +151,7 @@ class Reconciler:
             # Deleted and made anew before anybody looked: it inherits nothing.
             self._forget(key)
             self._uids[key] = cached.uid
-        return cached.decode()
+        return weight.decode(cached.raw)
 
     async def _reconcile(self, key: ObjectKey, service: Object, planner: Planner) -> Result:
         run = await self._converge(key, service, planner)

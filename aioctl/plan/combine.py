@@ -14,11 +14,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from aioctl.api import names, user_names
+from aioctl.api import names, user_names, weight
 from aioctl.api.defaulting import apply_defaults
 from aioctl.api.encoding import from_json, to_json
 from aioctl.api.kinds import CONFIG
-from aioctl.api.objects import FieldError, Object, mapping, name_of, namespace_of, present, sequence, text
+from aioctl.api.objects import (
+    FieldError,
+    Object,
+    dig,
+    mapping,
+    name_of,
+    namespace_of,
+    present,
+    sequence,
+    text,
+)
 from aioctl.plan import presets
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.merge import MergeError, merge_written
@@ -51,14 +61,17 @@ def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Pol
     Raises PlanError with the texts of PRESET-3 (without the reconcile's own prefix), FieldError for a service field of
     the wrong type, Unanswered when it is not known which configs exist.
     """
+    load = _Load()
+    load.add(_title(service), to_json(dig(service, "spec")))
     service = apply_defaults(service)
     own = _spec(to_json(mapping(service, "spec")))
-    base_refs = [_find(obs, service, policy, _ref_name(ref)) for ref in sequence(own, "baseRefs")]
+    base_refs = [_find(obs, service, policy, _ref_name(ref), load) for ref in sequence(own, "baseRefs")]
     resolved = own
     for contribution in base_refs:
         resolved = merge_written(resolved, contribution.spec)
     service, own = _with_model_name(service, own, text(resolved, "model", "name"))
-    configs = [*(_find(obs, service, policy, name) for name in presets.chosen(resolved)), *base_refs]
+    chosen = [_find(obs, service, policy, name, load) for name in presets.chosen(resolved)]
+    configs = [*chosen, *base_refs]
     inputs = _Inputs(service, own, tuple(configs), config)
     spec, passes = _kept(_Given(inputs))
     if passes:
@@ -93,13 +106,37 @@ def _with_model_name(service: Object, own: Tree, name: str) -> tuple[Object, Tre
 # Lookup.
 
 
-def _find(obs: Observation, service: Object, policy: Policy, name: str) -> Contribution:
-    """The config of that name: the service's namespace first, then the system namespace (PRESET-2)."""
+class _Load:
+    """What a combination weighs so far: configs count each time they are referred to, for each is merged anew."""
+
+    def __init__(self) -> None:
+        self._bytes, self._values = 0, 0
+
+    def add(self, title: str, encoded: bytes) -> None:
+        """Raises PlanError, naming what came last, when the sum is more than a plan bears."""
+        size, values = weight.of(encoded)
+        self._bytes += size
+        self._values += values + _EACH
+        if problem := weight.problem(self._bytes, self._values):
+            raise PlanError(f"what is combined, up to and with the spec of {title}, {problem}")
+
+
+_EACH = 20
+"""Values that looking a config up and merging it costs, however small it is."""
+
+
+def _find(obs: Observation, service: Object, policy: Policy, name: str, load: _Load) -> Contribution:
+    """The config of that name: the service's namespace first, then the system namespace (PRESET-2).
+
+    Raises PlanError where there is none, or it is too heavy for what `load` holds already.
+    """
     namespace, system = namespace_of(service), policy.system_namespace
     for place in dict.fromkeys((namespace, system)):
         found = need(obs.get(CONFIG, place, name))
         if found is not None:
-            return _contribution(found, f"LLMInferenceServiceConfig {place}/{name}")
+            title = f"LLMInferenceServiceConfig {place}/{name}"
+            load.add(title, to_json(dig(found, "spec")))
+            return _contribution(found, title)
     raise PlanError(
         f'failed to get LLMInferenceServiceConfig "{name}" from namespaces ["{namespace}", "{system}"]: '
         f"{CONFIG.not_found(name)}"
