@@ -7,6 +7,7 @@ the refs, the managed one last.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from aioctl.api import names
 from aioctl.api.kinds import ObjectKey
@@ -81,8 +82,10 @@ def _managed(ctx: Context, obs: Observation) -> list[str]:
         return []
     key = ObjectKey(ctx.namespace, names.route_name(ctx.name))
     if route is None:
-        pools = " and ".join(awaited_pools(ctx, obs))
-        awaited = f"InferencePool {pools}" if pools else "its creation"
+        awaited = "its creation"
+        with suppress(Unanswered):
+            pools = " and ".join(awaited_pools(ctx, obs))
+            awaited = f"InferencePool {pools}" if pools else awaited
         return [_entry(key, [f"it does not exist yet; awaited: {awaited}"])]
     found = [*backends.problems(ctx, obs, route), *_findings(ctx, obs, route)]
     return [_entry(key, found)] if found else []

@@ -510,6 +510,18 @@ def test_a_gateway_that_is_programmed_is_not_named_while_another_reference_is_mi
     assert world.status_of("GatewaysReady") == "True"
 
 
+def test_what_cannot_be_read_now_does_not_keep_the_status_from_being_concluded() -> None:
+    world = RouterWorld()
+    world.reconcile()
+    assert world.condition("HTTPRoutesReady")["reason"] == "HTTPRoutesNotReady"
+    del world.objects[ROUTE]
+    world.unknown = {V1: "not synced", ALPHA: "not synced"}
+    world.edit_router(with_gateway_refs("nowhere"))
+    world.reconcile()
+    assert world.condition("GatewaysReady")["reason"] == "RefsInvalid"
+    assert "it does not exist yet; awaited: its creation" in world.condition("HTTPRoutesReady")["message"]
+
+
 def test_an_authpolicy_crd_that_came_is_not_missed_while_a_reference_is() -> None:
     world = RouterWorld(policy=Policy())
     world.unserved |= {kinds.AUTH_POLICY}
