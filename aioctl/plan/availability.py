@@ -3,6 +3,8 @@
 Only condition `Available` counts; a stuck rollout beside serving pods is not reported, and no generation is compared.
 """
 
+from aioctl.api import conditions as c
+from aioctl.api.conditions import ConditionSet
 from aioctl.api.objects import Object, sequence, text
 
 
@@ -14,3 +16,12 @@ def availability(live: Object | None) -> tuple[str, str, str]:
                 return "True", "", ""
             return "False", text(condition, "reason"), text(condition, "message")
     return "False", "Progressing", ""
+
+
+def mark_availability(made: ConditionSet, type_: str, live: Object | None) -> None:
+    """Sets a condition to what the object says; None: it is not there yet."""
+    status, reason, message = availability(live)
+    if status == c.TRUE:
+        made.mark_true(type_)
+    else:
+        made.mark_false(type_, reason, message)

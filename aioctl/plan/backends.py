@@ -1,4 +1,5 @@
-"""What the managed route sends traffic to: rules that send it nowhere, and references to what is known not to be there.
+"""What the managed route sends traffic to: rules that send it nowhere, and references to what is known not to be there
+(ROUTE-7).
 
 A gateway answers such a rule with an error for every request, so a service with one is never Ready; the texts name the
 rule, the reference and the cure. Only a reference that carries traffic counts: one with a weight above zero, or the only

@@ -1,4 +1,4 @@
-"""Who speaks for a route: the parents it names, and the status entries that are theirs.
+"""Who speaks for a route: the parents it names, and the status entries that are theirs (ROUTE-6).
 
 `status.parents` of an HTTPRoute holds whatever any controller ever wrote: gateways the route no longer names, controllers
 a gateway has left, policy controllers. Only entries for a parentRef of the spec count; where the gateway's class names its

@@ -69,7 +69,7 @@ def _awaited(ctx: Context, obs: Observation, spec: Mapping[str, Any]) -> list[st
     """Pools of ours that the spec names and that are not there yet; one of a kind that is not served never comes.
 
     A gateway that meets the route first says BackendNotFound, and some say so until the route changes again. The plan is
-    repeated as soon as the pool is there, so nothing but this one write waits.
+    repeated as soon as the pool is there, so nothing but this one write waits (ROUTE-8).
     """
     if not owns_pools(ctx):
         return []

@@ -1,13 +1,14 @@
 """The status of a service after one reconcile: conditions, addresses, the copy of the lock (COND-4, URL-1).
 
 Everything is concluded from the cluster as it is after our own writes; stored conditions are consulted only where a
-part was not reached, and a condition that no part speaks of any more goes (COND-5). So equal facts give an equal status, in whatever order they came. Parts that ended in an error say
-so in the condition that belongs to them; parts whose reads were unknown leave their conditions alone.
+part was not reached, and a condition that no part speaks of any more goes (COND-5). So equal facts give an equal status,
+in whatever order they came. Parts that ended in an error say so in the condition that belongs to them; parts whose reads
+were unknown leave their conditions alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,17 +20,10 @@ from aioctl.api.equality import equal
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import FieldError, Object, generation_of, integer, mapping, present, sequence
 from aioctl.plan import (
-    auth,
-    gateways,
     migration_facts,
-    pool_status,
-    references,
-    route_readiness,
-    urls,
 )
-from aioctl.plan.availability import availability
+from aioctl.plan.availability import mark_availability
 from aioctl.plan.children import is_ours
-from aioctl.plan.gateways import Verdict
 from aioctl.plan.migration import Decision
 from aioctl.plan.migration_facts import LOCKED_VALUE, has_lock
 from aioctl.plan.model import (
@@ -40,80 +34,25 @@ from aioctl.plan.model import (
     Overlay,
     Part,
     Plan,
-    PlanError,
     Policy,
     Present,
-    Step,
-    Unanswered,
 )
-from aioctl.plan.routing import Mode, gateway_refs, mode, owns_pools
+from aioctl.plan.reach import FAILURES, WORKLOAD_PARTS, Progress, progress_of
+from aioctl.plan.router_status import CONDITIONS as ROUTER_CONDITIONS
+from aioctl.plan.router_status import STOPPED, conclude_router
+from aioctl.plan.routing import Mode, mode
 
 TOO_EXPENSIVE = "PlanTooExpensive"
 """Reason of PresetsCombined, and of the event: planning the service was ended at a limit of the process that did it."""
-STOPPED = ("Stopped", "Service is stopped")
 
 _BEFORE_THE_STATUS = (Part.FINALIZER, Part.CA_BUNDLE)
 """Parts whose failure leaves no trace in the status (LIFE-1)."""
-_WORKLOAD_PARTS = (Part.CERTIFICATE, Part.MULTI_NODE, Part.SINGLE_NODE, Part.WORKLOAD_SERVICE)
-_ROUTER_PARTS = (
-    Part.AUTH,
-    Part.VALIDATION,
-    Part.SCHEDULER,
-    Part.ROUTES,
-    Part.DESTINATION_RULES,
-    Part.EVALUATION,
-)
 _WORKLOADS = (
     c.MAIN_WORKLOAD_READY,
     c.WORKER_WORKLOAD_READY,
     c.PREFILL_WORKLOAD_READY,
     c.PREFILL_WORKER_WORKLOAD_READY,
 )
-_ROUTER = (c.GATEWAYS_READY, c.HTTP_ROUTES_READY, c.INFERENCE_POOL_READY, c.SCHEDULER_WORKLOAD_READY)
-
-_FAILURES: Mapping[Part, tuple[str, str, str]] = {
-    Part.COMBINE: (c.PRESETS_COMBINED, "CombineBaseError", ""),
-    Part.CERTIFICATE: (c.MAIN_WORKLOAD_READY, "ReconcileCertsError", ""),
-    Part.MULTI_NODE: (c.MAIN_WORKLOAD_READY, "ReconcileMultiNodeWorkloadError", ""),
-    Part.SINGLE_NODE: (c.MAIN_WORKLOAD_READY, "ReconcileSingleNodeWorkloadError", ""),
-    Part.WORKLOAD_SERVICE: (c.MAIN_WORKLOAD_READY, "ReconcileWorkloadServiceError", ""),
-    Part.AUTH: (c.HTTP_ROUTES_READY, "HTTPRouteReconcileError", ""),
-    Part.SCHEDULER: (
-        c.SCHEDULER_WORKLOAD_READY,
-        "SchedulerReconcileError",
-        "Failed to reconcile scheduler: ",
-    ),
-    Part.ROUTES: (c.HTTP_ROUTES_READY, "HTTPRouteReconcileError", "Failed to reconcile HTTPRoute: "),
-    Part.DESTINATION_RULES: (
-        c.HTTP_ROUTES_READY,
-        "IstioDestinationRuleReconcileError",
-        "Failed to reconcile DestinationRule: ",
-    ),
-}
-"""Condition, reason and the words before the error, by the part that failed (COND-4, COND-3)."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Progress:
-    """How far the plan came. `stopped_at` is the step that failed, was left for want of an answer, or met a conflict."""
-
-    done: frozenset[Part]
-    stopped_at: Step | None
-    failed: bool
-
-    def ended_in(self, parts: tuple[Part, ...]) -> bool:
-        return self.stopped_at is not None and self.stopped_at.part in parts
-
-    def left(self, parts: tuple[Part, ...]) -> bool:
-        """True when these parts were begun and came to an end, well or not."""
-        if self.ended_in(parts):
-            return self.failed
-        return any(part in self.done for part in parts)
-
-    @property
-    def router_left(self) -> bool:
-        """Once the routes are written there is enough to judge, also if a later part waits for an answer."""
-        return self.left(_ROUTER_PARTS) or Part.ROUTES in self.done
 
 
 def conclude(
@@ -130,7 +69,7 @@ def conclude(
     `migration_of` says of the same; without it that is found here.
     """
     stored = stored_status(plan.service)
-    progress = _progress(plan, outcome)
+    progress = progress_of(plan, outcome)
     if progress.ended_in(_BEFORE_THE_STATUS) or (plan.context is None and not _says_something(progress)):
         return dict(stored)
     conditions, observed = stored.get("conditions"), stored.get("observedGeneration")
@@ -214,31 +153,20 @@ def _without_times(status: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**status, "conditions": entries}
 
 
-def _progress(plan: Plan, outcome: Outcome) -> _Progress:
-    done: list[Part] = []
-    for step in plan.steps:
-        if step is outcome.failed or step == outcome.failed:
-            return _Progress(frozenset(done) - {step.part}, step, failed=True)
-        if step.unanswered or step is outcome.blocked:
-            return _Progress(frozenset(done) - {step.part}, step, failed=False)
-        done.append(step.part)
-    return _Progress(frozenset(done), outcome.failed, failed=outcome.failed is not None)
-
-
-def _says_something(progress: _Progress) -> bool:
+def _says_something(progress: Progress) -> bool:
     """Without a combined spec only a failed configuration or combination shows in the status (12.2)."""
     return progress.failed and progress.ended_in((Part.CONFIG, Part.COMBINE))
 
 
-def _mark_failure(made: ConditionSet, progress: _Progress, outcome: Outcome) -> None:
+def _mark_failure(made: ConditionSet, progress: Progress, outcome: Outcome) -> None:
     """The condition of the step that failed, if it is one that has a condition."""
     step = progress.stopped_at
     if step is None or not progress.failed:
         return
     if step.condition is not None and step.error:
         made.mark_false(*step.condition)
-    elif step.part in _FAILURES:
-        type_, reason, words = _FAILURES[step.part]
+    elif step.part in FAILURES:
+        type_, reason, words = FAILURES[step.part]
         made.mark_false(type_, reason, f"{words}{step.inner}{outcome.error}")
 
 
@@ -247,7 +175,7 @@ def _conclude_parts(
     obs: Observation,
     made: ConditionSet,
     status: dict[str, Any],
-    progress: _Progress,
+    progress: Progress,
     outcome: Outcome,
     decision: Decision | None,
 ) -> None:
@@ -256,19 +184,19 @@ def _conclude_parts(
     with suppress(FieldError):
         _workloads(ctx, obs, made, progress)
     with suppress(FieldError):
-        _router(ctx, obs, made, status, progress, decision)
+        conclude_router(ctx, obs, made, status, progress, decision)
     with suppress(FieldError):
         _copy_lock(ctx, obs, status)
     _mark_failure(made, progress, outcome)
-    if progress.left(_WORKLOAD_PARTS):
+    if progress.left(WORKLOAD_PARTS):
         made.roll_up(c.WORKLOADS_READY, _WORKLOADS)
     if progress.router_left:
-        made.roll_up(c.ROUTER_READY, _ROUTER)
+        made.roll_up(c.ROUTER_READY, ROUTER_CONDITIONS)
 
 
-def _workloads(ctx: Context, obs: Observation, made: ConditionSet, progress: _Progress) -> None:
+def _workloads(ctx: Context, obs: Observation, made: ConditionSet, progress: Progress) -> None:
     """Availability of what the finished parts made; a part that fails later overwrites it."""
-    if not progress.left(_WORKLOAD_PARTS):
+    if not progress.left(WORKLOAD_PARTS):
         return
     made.unset(c.WORKER_WORKLOAD_READY)
     made.unset(c.PREFILL_WORKER_WORKLOAD_READY)
@@ -299,7 +227,7 @@ def _copy_availability(
     ctx: Context,
     obs: Observation,
     made: ConditionSet,
-    progress: _Progress,
+    progress: Progress,
     type_: str,
     part: Part,
     kind: Kind,
@@ -309,134 +237,9 @@ def _copy_availability(
         return
     read = obs.get(kind, ctx.namespace, names.safe(ctx.name, suffix))
     if isinstance(read, Present):
-        _mark_availability(made, type_, *availability(read.obj))
+        mark_availability(made, type_, read.obj)
     elif isinstance(read, Absent):
-        _mark_availability(made, type_, *availability(None))
-
-
-def _mark_availability(made: ConditionSet, type_: str, status: str, reason: str, message: str) -> None:
-    if status == c.TRUE:
-        made.mark_true(type_)
-    else:
-        made.mark_false(type_, reason, message)
-
-
-def _router(
-    ctx: Context,
-    obs: Observation,
-    made: ConditionSet,
-    status: dict[str, Any],
-    progress: _Progress,
-    decision: Decision | None,
-) -> None:
-    if is_stopped(ctx.service):
-        if progress.router_left:
-            _stopped(made, status)
-        return
-    if progress.router_left:
-        _clear_stopped(made)
-    if progress.router_left or Part.VALIDATION in progress.done:
-        _clear_refuted(replace(ctx, obs=obs), made, auth_passed=not progress.ended_in((Part.AUTH,)))
-    if Part.SCHEDULER in progress.done:
-        _scheduler(ctx, obs, made)
-    judged = set()
-    if Part.ROUTES in progress.done:
-        _migration(made, decision or migration_facts.migration_of(ctx, obs))
-        judged = {c.INFERENCE_POOL_READY, c.GATEWAYS_READY}
-        found = _addresses(ctx, obs, made, status)
-        if found and not (progress.failed and progress.ended_in((Part.DESTINATION_RULES,))):
-            judged.add(c.HTTP_ROUTES_READY)
-    for type_, (reasons, evaluate) in _EVALUATIONS.items():
-        # A part that fails now must not keep alive what an earlier evaluation said and is no longer so.
-        outlived = progress.router_left and made.reason_of(type_)[0] in reasons
-        if type_ in judged or outlived:
-            _mark(made, type_, evaluate(ctx, obs))
-
-
-_EVALUATIONS: Mapping[str, tuple[tuple[str, ...], Callable[[Context, Observation], Verdict | None]]] = {
-    c.INFERENCE_POOL_READY: (("InferencePoolNotReady", "InferencePoolFetchError"), pool_status.evaluate),
-    c.GATEWAYS_READY: (("GatewaysNotReady", "GatewayFetchError"), gateways.evaluate),
-    c.HTTP_ROUTES_READY: (("HTTPRoutesNotReady", "HTTPRouteFetchError"), route_readiness.evaluate),
-}
-"""What judges each condition, and the reasons that come from judging and not from a write that failed."""
-
-
-def _stopped(made: ConditionSet, status: dict[str, Any]) -> None:
-    for type_ in _ROUTER:
-        made.mark_false(type_, *STOPPED)
-    made.unset(c.POOL_MIGRATION)
-    for field in ("url", "address", "addresses"):
-        status.pop(field, None)
-
-
-def _clear_stopped(made: ConditionSet) -> None:
-    """The service was resumed: what is not judged anew this time must not go on saying that it is stopped."""
-    for type_ in _ROUTER:
-        if made.reason_of(type_) == STOPPED:
-            made.unset(type_)
-
-
-def _clear_refuted(ctx: Context, made: ConditionSet, *, auth_passed: bool) -> None:
-    """What was said of the references or of authentication and is no longer so goes, whatever fails now."""
-    for type_ in (c.GATEWAYS_READY, c.HTTP_ROUTES_READY):
-        reason, message = made.reason_of(type_)
-        if reason == references.REFS_INVALID:
-            problems = references.standing(ctx, type_)
-            if problems:
-                made.mark_false(type_, reason, problems)
-            elif problems is not None:
-                made.unset(type_)
-        elif auth_passed and message == f"{auth.INNER}{auth.MISSING}":
-            made.unset(type_)
-    if not gateway_refs(ctx):
-        made.unset(c.GATEWAYS_READY)
-
-
-def _mark(made: ConditionSet, type_: str, verdict: Verdict | None) -> None:
-    if verdict is None:
-        made.unset(type_)
-    elif verdict.ready:
-        made.mark_true(type_)
-    else:
-        made.mark_false(type_, verdict.reason, verdict.message)
-
-
-def _scheduler(ctx: Context, obs: Observation, made: ConditionSet) -> None:
-    """Availability of the endpoint picker; the condition goes where there is none (EPP-4)."""
-    wanted = owns_pools(ctx) and present({"spec": ctx.spec}, "spec", "router", "scheduler", "template")
-    name = names.child(ctx.name, "-kserve-router-scheduler")
-    read = obs.get(kinds.DEPLOYMENT, ctx.namespace, name) if wanted else Absent()
-    if isinstance(read, Present):
-        _mark_availability(made, c.SCHEDULER_WORKLOAD_READY, *availability(read.obj))
-    elif isinstance(read, Absent):
-        made.unset(c.SCHEDULER_WORKLOAD_READY)
-
-
-def _migration(made: ConditionSet, decision: Decision) -> None:
-    """Our own condition, there only while somebody has to act."""
-    if decision.problem:
-        made.mark_false(c.POOL_MIGRATION, decision.reason, decision.problem)
-    else:
-        made.unset(c.POOL_MIGRATION)
-
-
-def _addresses(ctx: Context, obs: Observation, made: ConditionSet, status: dict[str, Any]) -> bool:
-    """Replaces url and addresses; False (and the condition says why) when discovery failed."""
-    try:
-        found = urls.discover(ctx, obs)
-    except Unanswered:
-        return True
-    except PlanError as error:
-        type_, reason, words = _FAILURES[Part.ROUTES]
-        made.mark_false(type_, reason, f"{words}{error}")
-        return False
-    fields = {"url": found.url, "addresses": [{"url": url} for url in found.all]}
-    for field, value in fields.items():
-        if value:
-            status[field] = value
-        else:
-            status.pop(field, None)
-    return True
+        mark_availability(made, type_, None)
 
 
 def _copy_lock(ctx: Context, obs: Observation, status: dict[str, Any]) -> None:

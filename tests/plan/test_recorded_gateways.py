@@ -1,4 +1,4 @@
-"""HTTPRoutesReady against what real gateway controllers answered, and what their proxies would have done with a request."""
+"""HTTPRoutesReady against what real gateway controllers answered, and what their proxies would have done with a request (ROUTE-6)."""
 
 import json
 import re

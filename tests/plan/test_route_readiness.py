@@ -1,4 +1,7 @@
-"""Whose word counts for a route, a pool and a gateway, of which generation, and what a condition then tells the user."""
+"""Whose word counts for a route, a pool and a gateway, of which generation, and what a condition then tells the user.
+
+ROUTE-6, ROUTE-7, ROUTE-8.
+"""
 
 import copy
 from typing import Any

@@ -1,4 +1,4 @@
-"""Never Ready while no request can be served, whoever else has accepted what; and the route comes after its pools."""
+"""Never Ready while no request can be served, whoever else has accepted what; and the route comes after its pools (ROUTE-8)."""
 
 from typing import Any
 

@@ -1,0 +1,71 @@
+"""How far a reconcile came, and which condition speaks of the part that failed (COND-3, COND-4)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aioctl.api import conditions as c
+from aioctl.plan.model import Outcome, Part, Plan, Step
+
+WORKLOAD_PARTS = (Part.CERTIFICATE, Part.MULTI_NODE, Part.SINGLE_NODE, Part.WORKLOAD_SERVICE)
+ROUTER_PARTS = (
+    Part.AUTH,
+    Part.VALIDATION,
+    Part.SCHEDULER,
+    Part.ROUTES,
+    Part.DESTINATION_RULES,
+    Part.EVALUATION,
+)
+FAILURES: Mapping[Part, tuple[str, str, str]] = {
+    Part.COMBINE: (c.PRESETS_COMBINED, "CombineBaseError", ""),
+    Part.CERTIFICATE: (c.MAIN_WORKLOAD_READY, "ReconcileCertsError", ""),
+    Part.MULTI_NODE: (c.MAIN_WORKLOAD_READY, "ReconcileMultiNodeWorkloadError", ""),
+    Part.SINGLE_NODE: (c.MAIN_WORKLOAD_READY, "ReconcileSingleNodeWorkloadError", ""),
+    Part.WORKLOAD_SERVICE: (c.MAIN_WORKLOAD_READY, "ReconcileWorkloadServiceError", ""),
+    Part.AUTH: (c.HTTP_ROUTES_READY, "HTTPRouteReconcileError", ""),
+    Part.SCHEDULER: (
+        c.SCHEDULER_WORKLOAD_READY,
+        "SchedulerReconcileError",
+        "Failed to reconcile scheduler: ",
+    ),
+    Part.ROUTES: (c.HTTP_ROUTES_READY, "HTTPRouteReconcileError", "Failed to reconcile HTTPRoute: "),
+    Part.DESTINATION_RULES: (
+        c.HTTP_ROUTES_READY,
+        "IstioDestinationRuleReconcileError",
+        "Failed to reconcile DestinationRule: ",
+    ),
+}
+"""Condition, reason and the words before the error, by the part that failed (COND-4, COND-3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the plan came. `stopped_at` is the step that failed, was left for want of an answer, or met a conflict."""
+
+    done: frozenset[Part]
+    stopped_at: Step | None
+    failed: bool
+
+    def ended_in(self, parts: tuple[Part, ...]) -> bool:
+        return self.stopped_at is not None and self.stopped_at.part in parts
+
+    def left(self, parts: tuple[Part, ...]) -> bool:
+        """True when these parts were begun and came to an end, well or not."""
+        if self.ended_in(parts):
+            return self.failed
+        return any(part in self.done for part in parts)
+
+    @property
+    def router_left(self) -> bool:
+        """Once the routes are written there is enough to judge, also if a later part waits for an answer."""
+        return self.left(ROUTER_PARTS) or Part.ROUTES in self.done
+
+
+def progress_of(plan: Plan, outcome: Outcome) -> Progress:
+    done: list[Part] = []
+    for step in plan.steps:
+        if step is outcome.failed or step == outcome.failed:
+            return Progress(frozenset(done) - {step.part}, step, failed=True)
+        if step.unanswered or step is outcome.blocked:
+            return Progress(frozenset(done) - {step.part}, step, failed=False)
+        done.append(step.part)
+    return Progress(frozenset(done), outcome.failed, failed=outcome.failed is not None)
