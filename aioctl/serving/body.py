@@ -7,7 +7,7 @@ from aiohttp import web
 
 from aioctl.serving.connection import Connection
 from aioctl.serving.limits import Limits
-from aioctl.serving.line import BodyLate, Share
+from aioctl.serving.line import ClientLate, Share
 
 
 class BodyReading:
@@ -26,21 +26,21 @@ class BodyReading:
         self._body = bytearray()
 
     async def whole(self) -> bytearray | None:
-        """The body; None if it has more than `size` bytes. Raises BodyLate or Refused."""
-        free = self._size <= self._limits.free_body
+        """The body; None if it has more than `size` bytes. Raises ClientLate or Refused."""
+        tiny = self._size <= self._limits.tiny_body
         while not self._content.at_eof():
             some = self._content.read_nowait() or await self._next()
             if len(self._body) + len(some) > self._size:
                 return None
-            if not free:
+            if not tiny:
                 await self._pay(len(some))
             self._body += some
-        if free:
+        if tiny:
             await self._pay(len(self._body))
         body, self._body = self._body, bytearray()
         return body
 
-    def explain(self, late: BodyLate) -> str:
+    def explain(self, late: ClientLate) -> str:
         """For the client."""
         limits = self._limits
         if late.gave_way:

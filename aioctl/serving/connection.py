@@ -197,7 +197,9 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """A request that is no HTTP is the client's fault: a line now and then, and the answer aiohttp has for it."""
+        """A request that is no HTTP is the client's fault: a line now and then. One who is gone needs neither line nor answer."""
+        if isinstance(exc, ConnectionError):
+            raise exc
         if status not in _REJECTED:
             return super().handle_error(request, status, exc, message)
         self._observer.request_malformed()

@@ -48,14 +48,18 @@ class Limits:
 
     waiting: int = 2000
     """Calls in line; one more is refused."""
-    free_body: int = 64 * KIB
-    """Up to here a body is read before it takes its place in line: so much any of the connections may keep."""
+    tiny_body: int = 64 * KIB
+    """Up to here a body is tiny: it is read before it takes its place in line, as any of the connections may keep so much.
+    Tiny, small and large bodies have lanes of their own: a list must not hold up single objects, and who sends slowly must
+    not hold up those that came whole."""
     small_body: int = MIB
-    """Up to here a body is small. Small and large bodies have lines of their own: a list must not hold up single objects."""
+    """Up to here a body is small."""
+    tiny_bytes: int = 32 * MIB
+    """Tiny bodies in flight, taken together, and what they became."""
     small_bytes: int = 32 * MIB
-    """Small bodies in flight, taken together, and what they became."""
+    """The same of small ones."""
     large_bytes: int = 64 * MIB
-    """Large bodies in flight, taken together, and what they became; a single one may go beyond that."""
+    """The same of large ones; a single one may go beyond that."""
     small_silence: float = 0.5
     """After so much silence amid a small body it gives way, if others wait for its memory."""
     large_silence: float = 2.0

@@ -1,11 +1,11 @@
 """The line in which calls wait until there is memory for them, charged by the bytes that have come.
 
-What a client announces costs nothing and gives nothing. A small body is read first and waits whole: its bytes are those that
-any connection may keep. A larger one takes its share bite by bite; when there is no more to take, its reading pauses. Two
-lanes, for small and for large bodies, each first come, first served, so that a list does not hold up single objects.
+What a client announces costs nothing and gives nothing. A tiny body is read first and waits whole: its bytes are those that
+any connection may keep. A larger one takes its share bite by bite; when there is no more to take, its reading pauses. Three
+lanes, for tiny, small and large bodies, each first come, first served, so that a list does not hold up single objects.
 
 Nobody waits for ever. If all who hold bytes wait for more, the first of them may go beyond the bound: one at a time, so the
-bound is the lane and one body. While somebody waits, a body whose client is silent gives way. A call is refused at once when
+bound is the lane and one body. While somebody waits, a call whose client neither sends nor reads gives way. A call is refused at once when
 too many wait already, and later when its wait gets too long.
 """
 
@@ -23,37 +23,30 @@ class Refused(Exception):
     """The call is not served now; the text is for the caller."""
 
 
-class BodyLate(Exception):
-    """The body did not come in time."""
+class ClientLate(Exception):
+    """The client did not do its part in time: send its body, or read its answer."""
 
     gave_way = False
 
 
-class GaveWay(BodyLate):
-    """The client was silent while others waited for the memory that its body held."""
+class GaveWay(ClientLate):
+    """The client was silent while others waited for the memory that its call held."""
 
     gave_way = True
 
 
-class Share:
-    """What one call holds of its lane."""
+class Listener:
+    """Waits for a client to send or to read, and can be told that others need what that takes."""
 
-    def __init__(self, lane: "_Lane") -> None:
-        self._lane = lane
-        self.held = 0
-        self.waiting = False
+    def __init__(self) -> None:
         self.silent_since: float | None = None
         """Loop time since which its client is silent; None while it is not listened to."""
         self._listening: anyio.CancelScope | None = None
         self._given_way = False
 
-    async def take(self, size: int) -> None:
-        """Holds `size` more bytes; waits for them in line if need be. Raises Refused."""
-        await self._lane.take(self, size)
-
     @contextmanager
     def listening(self, until: float) -> Iterator[None]:
-        """Around the wait for the client's next bytes, which ends at this loop time. Raises BodyLate or GaveWay."""
+        """Around the wait for the client, which ends at this loop time. Raises ClientLate or GaveWay."""
         with anyio.CancelScope(deadline=until) as scope:
             self._listening, self.silent_since = scope, anyio.current_time()
             try:
@@ -61,12 +54,26 @@ class Share:
             finally:
                 self._listening = self.silent_since = None
         if scope.cancelled_caught:
-            raise GaveWay if self._given_way else BodyLate
+            raise GaveWay if self._given_way else ClientLate
 
     def give_way(self) -> None:
         if self._listening is not None:
             self._given_way = True
             self._listening.cancel()
+
+
+class Share(Listener):
+    """What one call holds of its lane."""
+
+    def __init__(self, lane: "_Lane") -> None:
+        super().__init__()
+        self._lane = lane
+        self.held = 0
+        self.waiting = False
+
+    async def take(self, size: int) -> None:
+        """Holds `size` more bytes; waits for them in line if need be. Raises Refused."""
+        await self._lane.take(self, size)
 
 
 class _Lane:
@@ -82,6 +89,8 @@ class _Lane:
         self._line = line
 
     async def take(self, share: Share, size: int) -> None:
+        if not size:
+            return
         if share is self._beyond or (not self.waiters and self._fits(size)):
             self._give(share, size)
         else:
@@ -160,22 +169,27 @@ class Line:
     def __init__(self, limits: Limits, changed: Callable[[], None]) -> None:
         self.limits = limits
         self.report = changed
+        self._tiny = _Lane(limits.tiny_bytes, limits.small_silence, self)
         self._small = _Lane(limits.small_bytes, limits.small_silence, self)
         self._large = _Lane(limits.large_bytes, limits.large_silence, self)
+        self._lanes = (self._tiny, self._small, self._large)
 
     @property
     def waiting(self) -> int:
         """Calls in line."""
-        return len(self._small.waiters) + len(self._large.waiters)
+        return sum(len(lane.waiters) for lane in self._lanes)
 
     @property
     def bytes_in_flight(self) -> int:
-        return self._small.taken + self._large.taken
+        return sum(lane.taken for lane in self._lanes)
 
     @asynccontextmanager
     async def share(self, size: int) -> AsyncIterator[Share]:
         """A share for a body of at most `size` bytes, which holds nothing yet; what it has taken is given back at the end."""
-        lane = self._small if size <= self.limits.small_body else self._large
+        if size <= self.limits.tiny_body:
+            lane = self._tiny
+        else:
+            lane = self._small if size <= self.limits.small_body else self._large
         share = Share(lane)
         try:
             yield share

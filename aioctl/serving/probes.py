@@ -5,6 +5,7 @@ over TLS, as the API server would, and the certificate that it shows has not exp
 leadership nor the API server, because listing our own kind may need this very webhook. Liveness looks at what only a restart can cure; which watches count is injected.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from http import HTTPStatus
@@ -26,6 +27,9 @@ Check = Callable[[], Awaitable[str]]
 
 CHECK_TIMEOUT: Final = 4.0
 """Seconds; less than the probes' own 5 s, so that the answer names the check."""
+FRESHNESS: Final = 1.0
+"""Seconds for which a result is good enough for the next caller. Kubernetes asks once in ten seconds; a stranger who asks as
+often as he can must not have a TLS handshake and a conversion for each question: 31 a second were a replica's whole time."""
 _ANY_ADDRESS: Final = ("", "0.0.0.0", "::")  # noqa: S104  compared with, not bound
 
 _SELF_REVIEW: Final = msgspec.json.encode(
@@ -126,8 +130,41 @@ async def alive() -> str:
     return ""
 
 
+class Shared:
+    """A check that runs at most once at a time and once in `freshness` seconds, whoever asks. A run that hangs is a failure."""
+
+    def __init__(self, check: Check, freshness: float) -> None:
+        self._check = check
+        self._freshness = freshness
+        self._result = ""
+        self._good_until = -math.inf
+        self._running: anyio.Event | None = None
+        self._finished: anyio.Event | None = None
+        """The last run that came to a result."""
+
+    async def __call__(self) -> str:
+        while (running := self._running) is not None:
+            await running.wait()
+            if self._finished is running:
+                return self._result
+        if anyio.current_time() < self._good_until:
+            return self._result
+        running = self._running = anyio.Event()
+        try:
+            self._result = await _run(self._check)
+            self._finished = running
+            self._good_until = anyio.current_time() + self._freshness
+            return self._result
+        finally:  # cancelled, because its caller is gone: one of the others runs it
+            self._running = None
+            running.set()
+
+
 class ProbeServer:
-    """Serves both probes over plain HTTP. Without checks of its own a probe says `ok` while the loop turns."""
+    """Serves both probes over plain HTTP. Without checks of its own a probe says `ok` while the loop turns.
+
+    Each check has one result in `freshness` seconds, which all callers share.
+    """
 
     def __init__(
         self,
@@ -137,10 +174,11 @@ class ProbeServer:
         healthz: Mapping[str, Check],
         readyz: Mapping[str, Check],
         limits: Limits | None = None,
+        freshness: float = FRESHNESS,
     ) -> None:
         self._probes = {
-            "healthz": dict(healthz) or {"ping": alive},
-            "readyz": dict(readyz) or {"ping": alive},
+            probe: {name: Shared(check, freshness) for name, check in (checks or {"ping": alive}).items()}
+            for probe, checks in (("healthz", healthz), ("readyz", readyz))
         }
         self._server = HttpServer(host, port, self._answer, limits=limits or Limits(drain=1.0))
 
@@ -160,13 +198,13 @@ class ProbeServer:
         if request.method not in ("GET", "HEAD"):
             return _text(HTTPStatus.METHOD_NOT_ALLOWED, "probes are read with GET")
         if name:
-            problem = await _run(checks[name])
+            problem = await checks[name]()
             if problem:
                 return _text(HTTPStatus.INTERNAL_SERVER_ERROR, f"{name} failed: {problem}")
             return _text(HTTPStatus.OK, "ok")
         lines, failed = [], False
         for each, check in checks.items():
-            problem = await _run(check)
+            problem = await check()
             failed = failed or bool(problem)
             lines.append(f"[-]{each} failed: {problem}" if problem else f"[+]{each} ok")
         if failed:

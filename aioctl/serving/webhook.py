@@ -21,7 +21,7 @@ from aioctl.serving.body import BodyReading
 from aioctl.serving.connection import ConnectionObserver, NoConnectionObserver
 from aioctl.serving.http_server import HttpServer, TlsSource
 from aioctl.serving.limits import KIB, Limits
-from aioctl.serving.line import BodyLate, Line, Refused, Share
+from aioctl.serving.line import ClientLate, Line, Listener, Refused, Share
 
 _BATCH: Final = 128 * KIB
 """Bytes written in one turn: about 0.1 ms of encryption."""
@@ -222,7 +222,7 @@ class WebhookServer:
         reading = BodyReading(request, share, self._limits, size)
         try:
             body = await reading.whole()
-        except BodyLate as late:
+        except ClientLate as late:
             self._observer.body_late()
             return await self._send(
                 request, Answer.text(HTTPStatus.REQUEST_TIMEOUT, reading.explain(late)), _CLOSE
@@ -232,12 +232,16 @@ class WebhookServer:
             return await self._send(request, handler.too_large(size + 1))
         call = Call(request.path, request.headers.get("Content-Type", ""), started, body, share.take)
         del body
-        return await self._send(request, await handler.answer(call))
+        return await self._send(request, await handler.answer(call), share=share)
 
     async def _send(
-        self, request: web.BaseRequest, answer: Answer, headers: Mapping[str, str] | None = None
+        self,
+        request: web.BaseRequest,
+        answer: Answer,
+        headers: Mapping[str, str] | None = None,
+        share: Share | None = None,
     ) -> web.StreamResponse:
-        """Writes the answer: a small one whole, a large one batch by batch."""
+        """Writes the answer: a small one whole, a large one batch by batch while it holds its share."""
         if answer.length is not None and answer.length <= _BATCH:
             whole = web.Response(status=answer.status, headers=headers, body=_batch(iter(answer.pieces)))
             whole.headers["Content-Type"] = answer.content_type
@@ -255,24 +259,37 @@ class WebhookServer:
         else:
             response.content_length = answer.length
         try:
-            with anyio.fail_after(self._limits.answer):
-                await response.prepare(request)
-                pieces = iter(answer.pieces)
-                while True:
-                    async with self._turnstile.turn(urgent=True):
-                        batch = _batch(pieces)
-                    if not batch:
-                        break
-                    await response.write(batch)
-                await response.write_eof()
-        except TimeoutError:
+            await self._write(request, response, iter(answer.pieces), share)
+        except ClientLate:
+            self._observer.answer_timed_out()
             if request.transport is not None:
                 request.transport.abort()
-            raise
+            raise ConnectionResetError("the answer was not read in time") from None
         finally:
             if answer.sent is not None:
                 answer.sent()
         return response
+
+    async def _write(
+        self,
+        request: web.BaseRequest,
+        response: web.StreamResponse,
+        pieces: Iterable[Piece],
+        share: Share | None,
+    ) -> None:
+        """Raises ClientLate when the client does not read."""
+        end = anyio.current_time() + self._limits.answer
+        reader = share or Listener()
+        with reader.listening(end):
+            await response.prepare(request)
+        while True:
+            async with self._turnstile.turn(urgent=True):
+                batch = _batch(pieces)
+            with reader.listening(end):
+                if not batch:
+                    await response.write_eof()
+                    return
+                await response.write(batch)
 
 
 def _batch(pieces: Iterable[Piece]) -> bytes:

@@ -11,8 +11,9 @@ import pytest
 
 from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
 from aioctl.engine.turnstile import Turnstile
-from aioctl.serving.conversion import ConversionHandler
+from aioctl.serving.conversion import PER_OBJECT, ConversionHandler
 from aioctl.serving.limits import Limits
+from aioctl.serving.line import Refused
 from aioctl.serving.webhook import Answer, Call, WebhookServer
 from tests.serving.support import Ca, Recorder, client, running
 
@@ -199,3 +200,53 @@ async def test_memory_stays_below_four_times_the_review() -> None:
         tracemalloc.stop()
     assert written > 0.9 * size
     assert peak + size < 3 * size
+
+
+@pytest.mark.parametrize("first", [[], [service("a")]])
+async def test_numbers_instead_of_objects_are_refused_before_they_cost_anything(first: list[Any]) -> None:
+    body = bytearray(review([*first, *range(2_000_000)]))
+    call = Call("/convert", "application/json", 0.0, body)
+    del body
+    tracemalloc.start()
+    try:
+        answer = await ConversionHandler(Turnstile()).answer(call)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    response = decoded(answer)["response"]
+    assert (answer.status, response["uid"], response["result"]["status"]) == (200, "u-1", "Failure")
+    assert f"objects[{len(first)}] is not an object" in response["result"]["message"]
+    assert peak < 1024 * 1024
+
+
+@pytest.mark.parametrize("entry", [1, None, "x", [], True])
+async def test_an_entry_of_a_small_review_that_is_no_object_is_refused_too(entry: Any) -> None:
+    response = decoded(await ask(ConversionHandler(Turnstile()), review([service("a"), entry])))["response"]
+    assert (response["uid"], response["result"]["status"]) == ("u-1", "Failure")
+    assert response["result"]["message"]
+
+
+@pytest.mark.parametrize("count", [3, 200])
+async def test_what_a_review_becomes_is_charged(count: int) -> None:
+    charged = 0
+
+    async def charge(size: int) -> None:
+        nonlocal charged
+        charged += size
+
+    body = review([service(f"s{i}", template=POD) for i in range(count)])
+    answer = await ConversionHandler(Turnstile()).answer(Call("/convert", "", 0.0, body, charge))
+    converted = sum(len(piece) for piece in answer.pieces)
+    assert charged >= count * PER_OBJECT
+    if count > 3:
+        assert charged >= count * PER_OBJECT + 0.99 * converted
+
+
+async def test_a_review_for_which_there_is_no_memory_is_refused_by_the_line() -> None:
+    async def charge(size: int) -> None:
+        raise Refused("too many")
+
+    with pytest.raises(Refused, match="too many"):
+        await ConversionHandler(Turnstile()).answer(
+            Call("/convert", "", anyio.current_time(), review([service("a")]), charge)
+        )

@@ -13,9 +13,10 @@ from aioctl.engine.turnstile import Turnstile
 from aioctl.serving.certificates import LiveCertificate
 from aioctl.serving.conversion import ConversionHandler
 from aioctl.serving.limits import Limits
-from aioctl.serving.probes import Check, ProbeServer, alive, fresh_watches, self_conversion, unexpired
+from aioctl.serving.probes import Check, ProbeServer, Shared, alive, fresh_watches, self_conversion, unexpired
 from aioctl.serving.webhook import Handler, WebhookServer
 from tests.serving.support import Ca, Echo, client, running, until
+from tests.support.virtual_time import virtual_time
 
 
 def failing(problem: str) -> Check:
@@ -67,7 +68,8 @@ def webhook(live: LiveCertificate, handler: Handler | None = None) -> WebhookSer
 async def test_ready_means_that_a_conversion_over_tls_works(ca: Ca) -> None:
     live = LiveCertificate()
     server = webhook(live)
-    probe = probes({}, {"readyz": self_conversion(server, "127.0.0.1")})
+    ready = self_conversion(server, "127.0.0.1")
+    probe = ProbeServer("127.0.0.1", 0, healthz={}, readyz={"readyz": ready}, freshness=0.0)
     async with running(server, probe):
         status, text = await get(probe, "/readyz")
         assert status == 500
@@ -128,3 +130,70 @@ async def test_a_check_that_hangs_is_a_failure(monkeypatch: pytest.MonkeyPatch) 
     server = probes({"stuck": hang}, {})
     async with running(server):
         assert await get(server, "/healthz/stuck") == (500, "stuck failed: no result within 0.02 s")
+
+
+class Counted:
+    """A check that counts its runs and ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.go = anyio.Event()
+
+    async def __call__(self) -> str:
+        self.runs += 1
+        await self.go.wait()
+        return f"run {self.runs}"
+
+
+@virtual_time
+async def test_all_callers_of_one_second_share_a_result() -> None:
+    check = Counted()
+    check.go.set()
+    shared = Shared(check, 1.0)
+    assert [await shared() for _ in range(3)] == ["run 1"] * 3
+    await anyio.sleep(0.99)
+    assert await shared() == "run 1"
+    await anyio.sleep(0.01)
+    assert await shared() == "run 2"
+
+
+@virtual_time
+async def test_callers_of_one_moment_share_a_run_and_outlive_the_one_who_began_it() -> None:
+    check, results = Counted(), []
+    shared = Shared(check, 0.0)
+
+    async def ask() -> None:
+        results.append(await shared())
+
+    async with anyio.create_task_group() as group:
+        first = anyio.CancelScope()
+
+        async def leaves() -> None:
+            with first:
+                await shared()
+
+        group.start_soon(leaves)
+        await until(lambda: check.runs == 1)
+        for _ in range(5):
+            group.start_soon(ask)
+        await anyio.sleep(0.01)
+        first.cancel()
+        await until(lambda: check.runs == 2)
+        check.go.set()
+    assert results == ["run 2"] * 5
+
+
+async def test_many_questions_are_one_conversion() -> None:
+    check = Counted()
+    check.go.set()
+    server = probes({}, {"conversion": check})
+    async with running(server), client(server.port) as http:
+
+        async def ask(path: str) -> None:
+            async with http.get(path) as answer:
+                assert answer.status == 500
+
+        async with anyio.create_task_group() as group:
+            for path in ("/readyz", "/readyz?verbose", "/readyz/conversion") * 20:
+                group.start_soon(ask, path)
+    assert check.runs == 1

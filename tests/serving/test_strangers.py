@@ -20,7 +20,7 @@ from aioctl.serving.limits import KIB, MIB, Limits
 from aioctl.serving.webhook import Handler, WebhookServer
 from tests.serving.support import Ca, Echo, Recorder, client, running, until
 from tests.serving.test_hello import HELLO
-from tests.serving.test_webhook import HALF, WHOLE, connected
+from tests.serving.test_webhook import HALF, WHOLE, InPieces, connected
 
 BEARABLE = 1.0
 """Seconds that no call of a client that behaves may take while an attack runs."""
@@ -208,7 +208,7 @@ async def test_one_kind_of_call_cannot_fill_the_line_of_another(ca: Ca) -> None:
         line = "other"
 
     echo = Echo(is_open=False)
-    webhook, observer = server(ca, {"/mutate": echo, "/convert": Other()}, small_bytes=10, waiting=5)
+    webhook, observer = server(ca, {"/mutate": echo, "/convert": Other()}, tiny_bytes=10, waiting=5)
     async with running(webhook), client(webhook.port, ca) as http, anyio.create_task_group() as group:
 
         async def call() -> None:
@@ -279,3 +279,20 @@ async def test_a_reader_that_reads_has_its_answers_one_after_the_other() -> None
                 assert len(await answer.read()) == MIB
             await anyio.sleep(0.06)
     assert observer.answers_timed_out == 0
+
+
+async def test_who_does_not_read_a_large_answer_gives_way_when_memory_is_scarce(ca: Ca) -> None:
+    size = 24 * MIB  # more than the kernel keeps for one connection
+    webhook, observer = server(
+        ca, {"/convert": InPieces(size)}, large_bytes=size, large_silence=0.2, tiny_body=10, small_body=10
+    )
+    head = b"POST /convert HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size
+    async with running(webhook):
+        stream = await connected(webhook, ca)
+        await stream.send(head)
+        await stream.send(b"x" * size)
+        await until(lambda: observer.in_flight == size)
+        async with client(webhook.port, ca) as http, http.post("/convert", data=b"x" * 100_000) as answer:
+            assert (answer.status, len(await answer.read())) == (200, 100_000)
+        assert observer.answers_timed_out == 1
+        await anyio.aclose_forcefully(stream)

@@ -88,7 +88,7 @@ async def test_a_body_without_announced_length_is_bounded_as_a_small_one(ca: Ca)
 
 async def test_bytes_in_flight_are_bounded_and_the_others_wait_in_line(ca: Ca) -> None:
     echo, observer = Echo(is_open=False), Recorder()
-    limits = replace(LIMITS, small_bytes=3000)
+    limits = replace(LIMITS, tiny_bytes=3000)
     webhook = server(ca, echo, limits=limits, observer=observer)
     statuses: list[int] = []
     async with running(webhook), client(webhook.port, ca) as http:
@@ -110,7 +110,7 @@ async def test_bytes_in_flight_are_bounded_and_the_others_wait_in_line(ca: Ca) -
 
 async def test_only_beyond_the_line_are_calls_refused(ca: Ca) -> None:
     echo, observer = Echo(is_open=False), Recorder()
-    webhook = server(ca, echo, limits=replace(LIMITS, small_bytes=10, waiting=1), observer=observer)
+    webhook = server(ca, echo, limits=replace(LIMITS, tiny_bytes=10, waiting=1), observer=observer)
     async with running(webhook), client(webhook.port, ca) as http, anyio.create_task_group() as group:
 
         async def call() -> None:
@@ -134,7 +134,7 @@ async def test_a_large_body_does_not_hold_up_small_ones(ca: Ca) -> None:
             return await super().answer(call)
 
     handler = LargeWaits(is_open=False)
-    webhook = server(ca, handler, limits=replace(LIMITS, small_body=100, large_bytes=10))
+    webhook = server(ca, handler, limits=replace(LIMITS, tiny_body=10, small_body=100, large_bytes=10))
     async with running(webhook), client(webhook.port, ca) as http, anyio.create_task_group() as group:
 
         async def large() -> None:
@@ -151,7 +151,7 @@ async def test_a_large_body_does_not_hold_up_small_ones(ca: Ca) -> None:
 
 async def test_a_client_that_leaves_the_line_frees_its_place(ca: Ca) -> None:
     echo, observer = Echo(is_open=False), Recorder()
-    webhook = server(ca, echo, limits=replace(LIMITS, small_bytes=10), observer=observer)
+    webhook = server(ca, echo, limits=replace(LIMITS, tiny_bytes=10), observer=observer)
     async with running(webhook), client(webhook.port, ca) as http, anyio.create_task_group() as group:
 
         async def call() -> None:
