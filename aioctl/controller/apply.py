@@ -164,10 +164,6 @@ class Applier:
             return answer
         return None
 
-    def forget(self, service: ObjectKey) -> None:
-        """Drops what is remembered of a service that is gone."""
-        self._pacer.forget(service)
-
     def gone(self, ref: ObjectRef) -> None:
         """Drops what is remembered of an object that is gone, whoever deleted it."""
         self._same.pop(ref, None)

@@ -28,7 +28,7 @@ from typing import Any, BinaryIO
 
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import Object
-from aioctl.controller.observe import Decoded, signer_problem
+from aioctl.controller.observe import Certificates, certificate_of, signer_problem
 from aioctl.controller.planner import Conclusion, conclude
 from aioctl.plan import reconcile
 from aioctl.plan.model import Certificate, Outcome, Plan, Policy, Read, Served, Unknown
@@ -92,7 +92,7 @@ class _Asked:
 
     def __init__(self, pipe: _Pipe) -> None:
         self._pipe = pipe
-        self._decoded = Decoded()
+        self._certificates: Certificates = {}
 
     def get(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Read:
         read: Read = self._pipe.ask(Word.GET, kind, namespace, name, named_by_user)
@@ -107,7 +107,7 @@ class _Asked:
         return served
 
     def certificate(self, secret: Object) -> Certificate | str:
-        return self._decoded.certificate(secret)
+        return certificate_of(secret, self._certificates)
 
     def signer(self, secret: Object) -> str:
         return signer_problem(secret)

@@ -9,41 +9,45 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from aioctl.api.kinds import ObjectKey, ObjectRef
+from aioctl.controller.service_state import ServiceState, ServiceStates
 
 
 class Interests:
     """Forward and reverse index between services and the objects their plans read."""
 
-    def __init__(self) -> None:
-        self._reads: dict[ObjectKey, frozenset[ObjectRef]] = {}
+    def __init__(self, states: ServiceStates) -> None:
+        self._states = states
         self._readers: defaultdict[ObjectRef, set[ObjectKey]] = defaultdict(set)
 
     def record(self, service: ObjectKey, reads: Iterable[ObjectRef]) -> None:
         """Replaces what the service is interested in."""
         new = frozenset(reads)
-        old = self._reads.get(service, frozenset())
+        state = self._states.of(service)
+        old = state.reads
         for ref in old - new:
             self._drop(ref, service)
         for ref in new - old:
             self._readers[ref].add(service)
-        self._reads[service] = new
+        state.reads = new
 
     def widen(self, service: ObjectKey, reads: Iterable[ObjectRef]) -> None:
         """Adds to it: what was read must wake the service from then on, though its reconcile goes on reading."""
-        known = self._reads.get(service, frozenset())
+        state = self._states.of(service)
+        known = state.reads
         new = frozenset(reads)
         for ref in new - known:
             self._readers[ref].add(service)
-        self._reads[service] = known | new
+        state.reads = known | new
 
-    def forget(self, service: ObjectKey) -> None:
-        """Removes a service that is gone."""
-        for ref in self._reads.pop(service, frozenset()):
+    def forget(self, service: ObjectKey, state: ServiceState) -> None:
+        """Removes a service that is gone, and was remembered so."""
+        for ref in state.reads:
             self._drop(ref, service)
 
     def reads(self, service: ObjectKey) -> frozenset[ObjectRef]:
         """What the service's last plan read."""
-        return self._reads.get(service, frozenset())
+        state = self._states.known(service)
+        return state.reads if state is not None else frozenset()
 
     def readers(self, ref: ObjectRef) -> frozenset[ObjectKey]:
         """The services whose last plan read the object."""

@@ -26,6 +26,7 @@ from aioctl.controller.own_writes import OwnWrites
 from aioctl.controller.pacing import PoolPacer
 from aioctl.controller.planner import LocalPlanner, Planner
 from aioctl.controller.reconcile import ProgressObserver, Reconciler
+from aioctl.controller.service_state import ServiceStates
 from aioctl.controller.settling import StatusSettling
 from aioctl.controller.signing import ServiceSigner
 from aioctl.controller.triggers import keys_for
@@ -94,6 +95,7 @@ class Controller:
     confined_queue: WorkQueue[ObjectKey] = field(init=False)
     recorder: EventRecorder = field(init=False)
     reconciler: Reconciler = field(init=False)
+    states: ServiceStates = field(init=False)
     reflectors: Mapping[Watched, Reflector] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -126,7 +128,8 @@ class Controller:
             for watch, store in self.caches.stores.items()
         }
         self._working = False
-        self._interests = Interests()
+        self.states = ServiceStates()
+        self._interests = Interests(self.states)
         self._confinement = Confinement(self.marks, self.caches, self._interests, self.clock)
         live = LiveReads(self.client, self.clock)
         expectations = Expectations(self.caches.get, clock=self.clock)
@@ -137,7 +140,7 @@ class Controller:
             recorder=self.recorder,
             expectations=expectations,
             own_writes=self._own_writes,
-            pacer=PoolPacer(self.knobs.pool_create_rate, self.knobs.pool_stagger, self.clock),
+            pacer=PoolPacer(self.knobs.pool_create_rate, self.knobs.pool_stagger, self.clock, self.states),
             live=live,
             signer=ServiceSigner(self.caches, self.clock, key_type=self.service_key),
             observer=self.observers.apply,
@@ -149,9 +152,10 @@ class Controller:
             applier=applier,
             recorder=self.recorder,
             expectations=expectations,
+            states=self.states,
             interests=self._interests,
             clock=self.clock,
-            settling=StatusSettling(self.knobs.status_settle, self.clock),
+            settling=StatusSettling(self.knobs.status_settle, self.clock, self.states),
             progress=self.observers.progress,
             planner=LocalPlanner(self.policy, self.turnstile, self.marks),
             child=self.child

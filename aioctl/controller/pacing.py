@@ -8,9 +8,8 @@ service be told Ready long before it can migrate, which costs it a second write.
 hold back: how soon it is tried again is the queue's back-off alone.
 """
 
-from collections import deque
-
 from aioctl.api.kinds import ObjectKey
+from aioctl.controller.service_state import ServiceStates
 from aioctl.engine.clock import Clock
 from aioctl.engine.limits import GRAIN, TokenBucket
 
@@ -18,13 +17,12 @@ from aioctl.engine.limits import GRAIN, TokenBucket
 class PoolPacer:
     """State of one process: the bucket, the times given away, and each service's last pool creation."""
 
-    def __init__(self, rate: float, stagger: float, clock: Clock) -> None:
+    def __init__(self, rate: float, stagger: float, clock: Clock, states: ServiceStates) -> None:
         """`rate` per second (0: no limit), `stagger` in seconds."""
         self._bucket = TokenBucket(rate, max(1.0, rate), clock)
         self._stagger = stagger
         self._clock = clock
-        self._slots: dict[ObjectKey, deque[float]] = {}
-        self._last: dict[ObjectKey, float] = {}
+        self._states = states
 
     def admit(self, service: ObjectKey, wanted: int = 1) -> float:
         """0.0 when the service may create a pool now (which takes its turn); else the seconds until its turn.
@@ -32,13 +30,14 @@ class PoolPacer:
         `wanted`: pools that it still has to create, this one included.
         """
         now = self._clock.monotonic()
-        slots = self._slots.setdefault(service, deque())
+        state = self._states.of(service)
+        slots = state.pool_times
         while len(slots) < wanted:
             own = now + self._bucket.take()
             slots.append(max(own, slots[-1] + self._stagger) if slots else own)
         earliest = slots[0]
-        if service in self._last:
-            earliest = max(earliest, self._last[service] + self._stagger)
+        if state.last_pool is not None:
+            earliest = max(earliest, state.last_pool + self._stagger)
         if earliest > now + GRAIN:
             return earliest - now
         slots.popleft()
@@ -46,13 +45,9 @@ class PoolPacer:
 
     def created(self, service: ObjectKey) -> None:
         """The service has a pool more: its next one keeps the distance."""
-        self._last[service] = self._clock.monotonic()
+        self._states.of(service).last_pool = self._clock.monotonic()
 
     def settled(self, service: ObjectKey) -> None:
         """The service wants no pool now: a time that is left over is not for the next one it may want some day."""
-        self._slots.pop(service, None)
-
-    def forget(self, service: ObjectKey) -> None:
-        """Drops what is remembered of a service that is gone."""
-        self._last.pop(service, None)
-        self._slots.pop(service, None)
+        if (state := self._states.known(service)) is not None:
+            state.pool_times.clear()

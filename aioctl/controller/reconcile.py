@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from aioctl.api import kinds, names, weight
+from aioctl.api import kinds, weight
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
 from aioctl.api.objects import Object, is_deleting, key_of, uid_of
 from aioctl.controller.apply import Applier, Recorder
@@ -24,9 +24,9 @@ from aioctl.controller.interests import Interests
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.observe import CacheObservation, Decoded
 from aioctl.controller.planner import Conclusion, Planner, PlanTooExpensive
+from aioctl.controller.service_state import ServiceStates
 from aioctl.controller.settling import StatusSettling
 from aioctl.engine.clock import Clock
-from aioctl.engine.limits import Backoff
 from aioctl.engine.workers import Done, Failed, RequeueAfter, Result
 from aioctl.kube.discovery import Presence
 from aioctl.kube.errors import KubeError, asked_to_wait
@@ -84,6 +84,7 @@ class Reconciler:
     applier: Applier
     recorder: Recorder
     expectations: Expectations
+    states: ServiceStates
     interests: Interests
     clock: Clock
     settling: StatusSettling
@@ -98,18 +99,12 @@ class Reconciler:
     others_work: Callable[[], bool]
     """Services that are not confined are ready or run."""
     decoded: Decoded = field(default_factory=Decoded)
-    _problems: dict[ObjectKey, str] = field(default_factory=dict)
-    _misfits: dict[ObjectKey, tuple[str, ...]] = field(default_factory=dict)
-    _uids: dict[ObjectKey, str] = field(default_factory=dict)
-    _conflicts: Backoff[ObjectKey] = field(
-        default_factory=lambda: Backoff(base=EXPECTATION_RETRY, cap=LONGEST_CONFLICT_RETRY)
-    )
 
     async def run(self, key: ObjectKey) -> Result:
         """Reconciles one service; errors are results, not exceptions. A confined one is handed to its own queue."""
         service = self._known(key)
         if service is None:
-            return Done()
+            return self._end(key)
         if status.says_too_expensive(service):
             self.confinement.add(key)
         if self.confinement.holds(key):
@@ -123,7 +118,7 @@ class Reconciler:
         """The same for a confined service, after all others, with a child process that plans; it is free once it settled."""
         service = self._known(key)
         if service is None:
-            return Done()
+            return self._end(key)
         if not self.confinement.holds(key):
             self.free(key)
             return Done()
@@ -142,15 +137,14 @@ class Reconciler:
         return result
 
     def _known(self, key: ObjectKey) -> Object | None:
-        """The service as the cache has it; what is remembered of one that is gone, or was made anew, is dropped."""
+        """The service as the cache has it; what is remembered of one of its name before it is dropped."""
         cached = self.caches.service(key)
         if cached is None:
-            self._forget(key)
             return None
-        if self._uids.setdefault(key, cached.uid) != cached.uid:
+        if self.states.of(key).uid not in ("", cached.uid):
             # Deleted and made anew before anybody looked: it inherits nothing.
             self._forget(key)
-            self._uids[key] = cached.uid
+        self.states.of(key).uid = cached.uid
         return weight.decode(cached.raw)
 
     async def _reconcile(self, key: ObjectKey, service: Object, planner: Planner) -> Result:
@@ -234,7 +228,9 @@ class Reconciler:
     ) -> tuple[Plan, CacheObservation]:
         """A plan on what is known; objects that have to be read first are read, then it is planned again."""
         for _ in range(MOST_DEMANDS):
-            view = CacheObservation(key, self.caches, self.presence, self.live, self.decoded)
+            view = CacheObservation(
+                key, self.caches, self.presence, self.live, self.decoded, self.states.of(key).certificates
+            )
             # Before anything is awaited: a change from here on is news to this plan.
             widen = partial(self._widen, key, view)
             plan = await planner.plan(Overlay(view, answers), service, self.clock.now(), widen)
@@ -270,9 +266,10 @@ class Reconciler:
 
     def _tell(self, key: ObjectKey, service: Object, decision: Decision) -> None:
         """One event when a migration starts to wait for somebody, with the reason that condition and metric show."""
-        if self._problems.get(key, "") == decision.problem:
+        state = self.states.of(key)
+        if state.problem == decision.problem:
             return
-        self._problems[key] = decision.problem
+        state.problem = decision.problem
         if decision.problem:
             self.recorder.event(regarding(service), "Warning", decision.reason.value, decision.problem)
 
@@ -280,22 +277,21 @@ class Reconciler:
         """One line in the log for each thing that will not work and has no condition, again only when they change."""
         if found is None:
             return
-        known = self._misfits.get(key, ())
+        state = self.states.of(key)
         for problem in found:
-            if problem not in known:
+            if problem not in state.misfits:
                 log.warning("endpoint picker", service=str(key), problem=problem)
-        if found:
-            self._misfits[key] = found
-        else:
-            self._misfits.pop(key, None)
+        state.misfits = found
 
     def _result(self, run: _Run, status_wait: float | None) -> Result:
         outcome = run.outcome
         if outcome.failed is not None:
             return Failed(ReconcileError(_failure(outcome.failed, outcome.error)))
+        state = self.states.of(key_of(run.service))
         if run.conflict:
-            return RequeueAfter(self._conflicts.next(key_of(run.service)), quiet=True)
-        self._conflicts.forget(key_of(run.service))
+            state.conflicts += 1
+            return RequeueAfter(_conflict_wait(state.conflicts), quiet=True)
+        state.conflicts = 0
         if outcome.retry:
             return Failed(ReconcileError(outcome.error))
         waits = [wait for wait in (outcome.deferred, status_wait) if wait is not None]
@@ -306,21 +302,25 @@ class Reconciler:
         self.decoded.forget(ref)
         self.applier.gone(ref)
 
+    def _end(self, key: ObjectKey) -> Result:
+        """Forgets a service that is gone; what was last written for it as soon as the caches show it."""
+        self._forget(key)
+        return RequeueAfter(EXPECTATION_RETRY, quiet=True) if self.expectations.pending_for(key) else Done()
+
     def _forget(self, key: ObjectKey) -> None:
-        self._uids.pop(key, None)
-        self._conflicts.forget(key)
-        self.settling.forget(key)
-        self._problems.pop(key, None)
-        self._misfits.pop(key, None)
-        self.interests.forget(key)
+        state = self.states.pop(key)
+        if state is not None:
+            self.interests.forget(key, state)
         self.confinement.release(key)
-        self.applier.forget(key)
-        self.decoded.forget(ObjectRef(kinds.SECRET, key.namespace, names.tls_secret_name(key.name)))
         self.progress.gone(key)
 
 
 def _failure(step: Step, error: str) -> str:
     return f"{step.outer}{step.inner}{error}"
+
+
+def _conflict_wait(conflicts: int) -> float:
+    return min(EXPECTATION_RETRY * 2.0 ** min(conflicts - 1, 16), LONGEST_CONFLICT_RETRY)
 
 
 def _status_failure(error: KubeError) -> Result:

@@ -5,10 +5,9 @@ written once it rests: a rollout that goes well is one write and not five, and a
 which the gateway looks at our change does not make the service flap.
 """
 
-from dataclasses import dataclass
-
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import Object, sequence
+from aioctl.controller.service_state import PendingStatus, ServiceStates
 from aioctl.engine.clock import Clock
 from aioctl.engine.limits import GRAIN
 from aioctl.plan.status import status_equal
@@ -20,27 +19,14 @@ LONGEST = 20
 storm get ready."""
 
 
-@dataclass(slots=True)
-class _Pending:
-    """A status that differs from the stored one, the moment it last changed, and the latest moment for its write.
-
-    `soon` is an earlier one, as long as the status says what people wait for.
-    """
-
-    wanted: Object
-    changed: float
-    latest: float
-    soon: float | None = None
-
-
 class StatusSettling:
     """State of one process: the services whose status is not written yet."""
 
-    def __init__(self, settle: float, clock: Clock) -> None:
+    def __init__(self, settle: float, clock: Clock, states: ServiceStates) -> None:
         """`settle` in seconds; 0 writes everything at once."""
         self._settle = settle
         self._clock = clock
-        self._pending: dict[ObjectKey, _Pending] = {}
+        self._states = states
 
     def wait(self, service: ObjectKey, wanted: Object, *, problem: bool = False, busy: bool = False) -> float:
         """Seconds until the wanted status, which differs from the stored one, is due; 0.0 when it is.
@@ -48,10 +34,11 @@ class StatusSettling:
         `problem`: somebody has to do something about this service. `busy`: writes of ours for it are still to come.
         """
         now = self._clock.monotonic()
-        pending = self._pending.get(service)
+        state = self._states.of(service)
+        pending = state.pending
         if pending is None:
-            pending = _Pending(wanted, now, now + LONGEST * self._settle)
-            self._pending[service] = pending
+            pending = PendingStatus(wanted, now, now + LONGEST * self._settle)
+            state.pending = pending
         elif busy or not status_equal(pending.wanted, wanted):
             pending.wanted, pending.changed = wanted, now
         if not (problem or _is_ready(wanted)):
@@ -64,8 +51,9 @@ class StatusSettling:
         return due - now if due - now > GRAIN else 0.0
 
     def forget(self, service: ObjectKey) -> None:
-        """The status was written, is right again, or the service is gone."""
-        self._pending.pop(service, None)
+        """The status was written, or is right again."""
+        if (state := self._states.known(service)) is not None:
+            state.pending = None
 
 
 def _is_ready(status: Object) -> bool:

@@ -94,6 +94,7 @@ async def controller(
         "AIOCTL_HEALTH_HOST": "127.0.0.1",
         "AIOCTL_HEALTH_PORT": str(ports.health),
         "AIOCTL_CERT_DIR": str(certificates),
+        "AIOCTL_STATE_DIR": str(folder / "state"),
         "AIOCTL_LEADER_ELECTION": "false",
         "LLMISVC_AUTH_DISABLED": "true",
         **(settings or {}),

@@ -60,13 +60,12 @@ async def test_a_service_made_anew_under_its_name_inherits_nothing() -> None:
         for obj in seed.world():
             await stage.cluster.create(obj, client="user")
         controller = stage.controller()
-        reconciler = controller.reconciler
         key = ObjectKey(NAMESPACE, "one")
         service = plain_service()
         async with stage.running(controller):
             await stage.user.create(kinds.SERVICE, NAMESPACE, service)
             await anyio.sleep(5)
-            reconciler._problems[key] = "told already"
+            controller.states.of(key).problem = "told already"
             # Gone and back between two looks of the workers: both events come in one stretch.
             (watch,) = stage.cluster.faults.watchers(Match(client="aioctl/", resource="llminferenceservices"))
             watch.stall(on=True)
@@ -75,4 +74,4 @@ async def test_a_service_made_anew_under_its_name_inherits_nothing() -> None:
             await stage.user.create(kinds.SERVICE, NAMESPACE, service)
             watch.stall(on=False)
             await anyio.sleep(5)
-            assert reconciler._problems.get(key) != "told already"
+            assert controller.states.of(key).problem != "told already"

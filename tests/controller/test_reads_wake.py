@@ -9,6 +9,7 @@ from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.controller.apply import Applied
 from aioctl.controller.interests import Interests
+from aioctl.controller.service_state import ServiceStates
 from aioctl.plan.model import Plan
 from aioctl.sim import seed
 from tests.controller.world import NAMESPACE, furnished, plain_service
@@ -42,12 +43,15 @@ async def test_what_a_plan_has_read_is_known_before_its_first_write() -> None:
 
 
 def test_widening_keeps_what_was_known_and_recording_replaces_it() -> None:
-    interests = Interests()
+    states = ServiceStates()
+    interests = Interests(states)
     interests.record(KEY, {CONFIG_MAP})
     interests.widen(KEY, {ABSENT})
     assert interests.readers(CONFIG_MAP) == interests.readers(ABSENT) == {KEY}
     interests.record(KEY, {ABSENT})
     assert interests.readers(CONFIG_MAP) == frozenset()
     assert interests.readers(ABSENT) == {KEY}
-    interests.forget(KEY)
+    state = states.pop(KEY)
+    assert state is not None
+    interests.forget(KEY, state)
     assert interests.readers(ABSENT) == frozenset()

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aioctl.api.kinds import ObjectKey
+from aioctl.controller.service_state import ServiceStates
 from aioctl.controller.settling import LONGEST, REST, StatusSettling
 
 KEY = ObjectKey("ns", "svc")
@@ -28,7 +29,7 @@ def status(ready: str, message: str = "", time: str = "t0") -> dict[str, Any]:
 
 def test_progress_is_written_once_it_rests() -> None:
     clock = Clock()
-    settling = StatusSettling(SETTLE, clock)
+    settling = StatusSettling(SETTLE, clock, ServiceStates())
     assert settling.wait(KEY, status("Unknown", "one")) == REST * SETTLE
     clock.time = 1.0
     assert settling.wait(KEY, status("Unknown", "two")) == REST * SETTLE
@@ -38,7 +39,7 @@ def test_progress_is_written_once_it_rests() -> None:
 
 def test_another_time_of_a_condition_is_no_change() -> None:
     clock = Clock()
-    settling = StatusSettling(SETTLE, clock)
+    settling = StatusSettling(SETTLE, clock, ServiceStates())
     settling.wait(KEY, status("Unknown", time="t0"))
     clock.time = REST * SETTLE
     assert settling.wait(KEY, status("Unknown", time="t1")) == 0
@@ -46,7 +47,7 @@ def test_another_time_of_a_condition_is_no_change() -> None:
 
 def test_progress_without_rest_is_written_all_the_same() -> None:
     clock = Clock()
-    settling = StatusSettling(SETTLE, clock)
+    settling = StatusSettling(SETTLE, clock, ServiceStates())
     moments = []
     while clock.time < LONGEST * SETTLE:
         moments.append(settling.wait(KEY, status("Unknown", str(clock.time))))
@@ -57,7 +58,7 @@ def test_progress_without_rest_is_written_all_the_same() -> None:
 
 def test_readiness_is_written_after_the_settle_time() -> None:
     clock = Clock()
-    settling = StatusSettling(SETTLE, clock)
+    settling = StatusSettling(SETTLE, clock, ServiceStates())
     settling.wait(KEY, status("Unknown"))
     clock.time = 0.25
     assert settling.wait(KEY, status("True", "new")) == SETTLE
@@ -68,7 +69,7 @@ def test_readiness_is_written_after_the_settle_time() -> None:
 def test_readiness_that_is_over_before_it_was_written_is_progress_again() -> None:
     """A service ready on v1alpha2 whose route moves to v1 in that moment: only the readiness after it is worth a write."""
     clock = Clock()
-    settling = StatusSettling(SETTLE, clock)
+    settling = StatusSettling(SETTLE, clock, ServiceStates())
     settling.wait(KEY, status("True"))
     clock.time = 2.0
     assert settling.wait(KEY, status("Unknown", "the gateway looks at our change")) == REST * SETTLE
@@ -78,7 +79,7 @@ def test_readiness_that_is_over_before_it_was_written_is_progress_again() -> Non
 
 def test_a_moment_of_staleness_is_not_written() -> None:
     clock = Clock()
-    settling = StatusSettling(SETTLE, clock)
+    settling = StatusSettling(SETTLE, clock, ServiceStates())
     assert settling.wait(KEY, status("False", "the gateway has not seen our change yet")) > 1
     clock.time = 1.0
     settling.forget(KEY)  # ready again, as stored
@@ -86,12 +87,12 @@ def test_a_moment_of_staleness_is_not_written() -> None:
 
 
 def test_a_problem_is_written_after_the_settle_time() -> None:
-    assert StatusSettling(SETTLE, Clock()).wait(KEY, status("False"), problem=True) == SETTLE
+    assert StatusSettling(SETTLE, Clock(), ServiceStates()).wait(KEY, status("False"), problem=True) == SETTLE
 
 
 def test_a_service_with_writes_to_come_does_not_rest() -> None:
     clock = Clock()
-    settling = StatusSettling(SETTLE, clock)
+    settling = StatusSettling(SETTLE, clock, ServiceStates())
     settling.wait(KEY, status("Unknown"), busy=True)
     clock.time = 2.0
     assert settling.wait(KEY, status("Unknown"), busy=True) == REST * SETTLE
@@ -101,7 +102,7 @@ def test_a_service_with_writes_to_come_does_not_rest() -> None:
 
 def test_after_a_write_the_next_change_has_all_its_time_again() -> None:
     clock = Clock()
-    settling = StatusSettling(SETTLE, clock)
+    settling = StatusSettling(SETTLE, clock, ServiceStates())
     settling.wait(KEY, status("Unknown"))
     clock.time = 100.0
     settling.forget(KEY)
@@ -109,4 +110,4 @@ def test_after_a_write_the_next_change_has_all_its_time_again() -> None:
 
 
 def test_a_settle_time_of_zero_writes_everything_at_once() -> None:
-    assert StatusSettling(0.0, Clock()).wait(KEY, status("Unknown")) == 0
+    assert StatusSettling(0.0, Clock(), ServiceStates()).wait(KEY, status("Unknown")) == 0

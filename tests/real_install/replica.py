@@ -75,6 +75,7 @@ class Replica:
             "AIOCTL_METRICS_PORT": str(self.ports.metrics),
             "AIOCTL_HEALTH_HOST": "127.0.0.1",
             "AIOCTL_HEALTH_PORT": str(self.ports.health),
+            "AIOCTL_STATE_DIR": str(self.log_file.parent / "state"),
             **environment,
         }
         kept = {

@@ -1,0 +1,73 @@
+"""What a process remembers of each service between its runs: one record, which goes when the service goes.
+
+Each field belongs to the module that its comment names; nobody else reads or writes it.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from aioctl.api.kinds import ObjectKey, ObjectRef
+from aioctl.api.objects import Object
+from aioctl.plan.model import Certificate
+
+
+@dataclass(slots=True)
+class PendingStatus:
+    """A status that differs from the stored one, the moment it last changed, and the latest moment for its write.
+
+    `soon` is an earlier one, as long as the status says what people wait for.
+    """
+
+    wanted: Object
+    changed: float
+    latest: float
+    soon: float | None = None
+
+
+@dataclass(slots=True)
+class ServiceState:
+    """Times are of the clock's steady line, in seconds."""
+
+    uid: str = ""
+    """`reconcile.py`: the service that all the rest is about; another one of the same name inherits nothing."""
+    problem: str = ""
+    """`reconcile.py`: what of its migration was told by an event."""
+    misfits: tuple[str, ...] = ()
+    """`reconcile.py`: what was told in the log."""
+    conflicts: int = 0
+    """`reconcile.py`: runs in a row that ended in a conflict."""
+    pending: PendingStatus | None = None
+    """`settling.py`: the status that is not written yet."""
+    pool_times: deque[float] = field(default_factory=deque)
+    """`pacing.py`: times that are reserved for the creation of its pools."""
+    last_pool: float | None = None
+    """`pacing.py`: when it last got one."""
+    reads: frozenset[ObjectRef] = frozenset()
+    """`interests.py`: what its last plan looked at."""
+    certificates: dict[ObjectKey, tuple[bytes, Certificate | str]] = field(default_factory=dict)
+    """`observe.py`: its Secrets, parsed, with the text that was parsed."""
+
+
+class ServiceStates:
+    """The records of all services that were reconciled and are not known to be gone."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[ObjectKey, ServiceState] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def of(self, service: ObjectKey) -> ServiceState:
+        """The service's record, made when there is none."""
+        found = self._by_key.get(service)
+        if found is None:
+            found = self._by_key[service] = ServiceState()
+        return found
+
+    def known(self, service: ObjectKey) -> ServiceState | None:
+        """The service's record, if there is one."""
+        return self._by_key.get(service)
+
+    def pop(self, service: ObjectKey) -> ServiceState | None:
+        """Forgets the service; returns what was remembered."""
+        return self._by_key.pop(service, None)

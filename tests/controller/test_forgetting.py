@@ -1,0 +1,92 @@
+"""Nothing that a controller keeps speaks of services that are gone: found by walking all that it holds."""
+
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+
+from aioctl.api import kinds
+from aioctl.api.kinds import ObjectKey, ObjectRef
+from tests.controller.world import NAMESPACE, World, furnished, plain_service
+from tests.support.virtual_time import virtual_time
+
+FLEET = 300
+"""The walk asks for nothing at all, so more services would only take longer: 12 ms each on the embedded cluster."""
+AT_ONCE = 140
+OURS = (
+    "aioctl.controller.",
+    "aioctl.engine.",
+    "aioctl.observers",
+    "aioctl.kube.expectations",
+    "aioctl.kube.cached",
+)
+"""Modules whose objects are walked. Events and single reads are kept for minutes and in bounded numbers, for all alike."""
+KEPT_FOR_A_WHILE = ("EventRecorder", "LiveReads")
+
+
+def mentions(root: object) -> Iterator[str]:
+    """Where, from `root` on, a container or field holds the key of an object in the namespace of the fleet."""
+    seen: set[int] = set()
+    todo: list[tuple[str, Any]] = [("", root)]
+    while todo:
+        path, found = todo.pop()
+        if isinstance(found, ObjectKey | ObjectRef):
+            if found.namespace == NAMESPACE:
+                yield path
+            continue
+        if id(found) in seen or isinstance(found, str | bytes | int | float | type):
+            continue
+        seen.add(id(found))
+        if isinstance(found, dict):
+            todo += [(f"{path}[key]", key) for key in found] + [
+                (f"{path}[{key}]", v) for key, v in found.items()
+            ]
+        elif isinstance(found, list | tuple | set | frozenset) or type(found).__name__ == "deque":
+            todo += [(f"{path}[]", item) for item in found]
+        elif isinstance(found, types.MethodType):
+            todo.append((path, found.__self__))
+        elif type(found).__module__.startswith(OURS) and type(found).__name__ not in KEPT_FOR_A_WHILE:
+            slots = {slot for cls in type(found).__mro__ for slot in getattr(cls, "__slots__", ())}
+            fields = {name: getattr(found, name, None) for name in slots} | getattr(found, "__dict__", {})
+            todo += [(f"{path}.{name}", value) for name, value in fields.items()]
+
+
+async def come_and_go(stage: World, names: list[str], **spec: Any) -> None:
+    for name in names:
+        await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service(name, **spec))
+    await anyio.sleep(60)
+    for name in names:
+        await stage.user.delete(kinds.SERVICE, NAMESPACE, name)
+    await anyio.sleep(60)
+    for name in names:
+        assert await stage.find(kinds.SERVICE, name) is None
+
+
+@virtual_time
+async def test_a_fleet_that_came_and_went_leaves_nothing() -> None:
+    """Most of it with a spec that cannot be combined, which costs the embedded cluster few writes; a part with everything."""
+    async with furnished() as stage:
+        controller = stage.controller()
+        async with stage.running(controller):
+            router: dict[str, Any] = {"scheduler": {}, "route": {}, "gateway": {}}
+            names = [f"svc-{number}" for number in range(20)]
+            await come_and_go(stage, names, router=router)
+            assert not list(mentions(controller))
+            for start in range(20, FLEET, AT_ONCE):
+                few = [f"svc-{number}" for number in range(start, min(start + AT_ONCE, FLEET))]
+                await come_and_go(stage, few, baseRefs=[{"name": "absent"}])
+            assert len(controller.states) == 0
+            assert not list(mentions(controller))
+
+
+@virtual_time
+async def test_the_walk_finds_what_is_remembered_of_a_service_that_is_there() -> None:
+    async with furnished() as stage:
+        controller = stage.controller()
+        async with stage.running(controller):
+            await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service("one"))
+            await anyio.sleep(10)
+            found = list(mentions(controller))
+    for place in ("states._by_key", "interests._readers", "progress._seen", "caches._by_kind"):
+        assert any(place in path for path in found), place
