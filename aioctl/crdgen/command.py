@@ -20,7 +20,13 @@ _DEFAULT = ConversionService()
     "--openapi",
     type=_FILE,
     required=True,
-    help="OpenAPI document with PodSpec: `kubectl get --raw /openapi/v3/api/v1`; - reads standard input.",
+    help="OpenAPI document of the core types: `kubectl get --raw /openapi/v3/api/v1`; - reads standard input.",
+)
+@click.option(
+    "--openapi-autoscaling",
+    type=_FILE,
+    required=True,
+    help="The same of `/openapi/v3/apis/autoscaling/v2`.",
 )
 @click.option("--http-route", type=_FILE, required=True, help="CRD of HTTPRoute, standard channel.")
 @click.option(
@@ -29,12 +35,8 @@ _DEFAULT = ConversionService()
     required=True,
     help="CRD of HTTPRoute, experimental channel, same release.",
 )
-@click.option(
-    "--pool-v1", type=_FILE, required=True, help="CRD of InferencePool, inference.networking.k8s.io."
-)
-@click.option(
-    "--pool-v1alpha2", type=_FILE, required=True, help="CRD of InferencePool, inference.networking.x-k8s.io."
-)
+@click.option("--pool", type=_FILE, required=True, help="CRD of InferencePool, inference.networking.k8s.io.")
+@click.option("--scaled-object", type=_FILE, required=True, help="CRD of KEDA's ScaledObject.")
 @click.option(
     "--webhook-service",
     default=_DEFAULT.name,
@@ -52,24 +54,26 @@ _DEFAULT = ConversionService()
 )
 def crds(
     openapi: IO[str],
+    openapi_autoscaling: IO[str],
     http_route: IO[str],
     http_route_experimental: IO[str],
-    pool_v1: IO[str],
-    pool_v1alpha2: IO[str],
+    pool: IO[str],
+    scaled_object: IO[str],
     webhook_service: str,
     webhook_namespace: str,
     output: Path,
 ) -> None:
     """Write the CustomResourceDefinitions of LLMInferenceService and LLMInferenceServiceConfig.
 
-    The schemas of PodSpec, HTTPRouteSpec and both InferencePoolSpecs are read from the given files.
+    The schemas of what they embed are read from the given files.
     """
     sources = Sources(
         openapi=_decoded(openapi),
+        autoscaling=_decoded(openapi_autoscaling),
         http_route=_decoded(http_route),
         http_route_experimental=_decoded(http_route_experimental),
-        pool_v1=_decoded(pool_v1),
-        pool_v1alpha2=_decoded(pool_v1alpha2),
+        pool=_decoded(pool),
+        scaled_object=_decoded(scaled_object),
     )
     try:
         made = generate(sources, ConversionService(webhook_service, webhook_namespace))

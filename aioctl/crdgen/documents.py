@@ -14,23 +14,30 @@ from aioctl.api.kinds import CONFIG, CRD, GROUP, SERVICE, Kind
 from aioctl.api.review import CONVERT
 from aioctl.crdgen import fields, pods, published
 from aioctl.crdgen.fields import NEW, OLD, Embedded, Flavour
+from aioctl.crdgen.scaling import Autoscalers
 
 SOURCES_ANNOTATION = "aioctl.dev/schema-sources"
 HEADER = "# Made by `aioctl crds` (docs/decisions/0006-crds-are-generated.md); do not edit.\n"
 _LOCK = names.MIGRATED.replace(".", r"\.")
-_COLUMNS = (
-    {"name": "URL", "type": "string", "jsonPath": ".status.url"},
+_READY: tuple[dict[str, Any], ...] = (
     {"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].status"},
     {"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].reason"},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
-    {"name": "URLs", "type": "string", "jsonPath": ".status.addresses[*].url", "priority": 1},
-    {
-        "name": "Pool",
-        "type": "string",
-        "description": "Generation of the InferencePool that carries the traffic for good; empty before that is decided.",
-        "jsonPath": f".status.annotations['{_LOCK}']",
-    },
 )
+_COLUMNS: dict[str, tuple[dict[str, Any], ...]] = {
+    SERVICE.kind: (
+        {"name": "URL", "type": "string", "jsonPath": ".status.url"},
+        *_READY,
+        {"name": "URLs", "type": "string", "jsonPath": ".status.addresses[*].url", "priority": 1},
+        {
+            "name": "Pool",
+            "type": "string",
+            "description": "Generation of the InferencePool that carries the traffic for good; empty before that is decided.",
+            "jsonPath": f".status.annotations['{_LOCK}']",
+        },
+    ),
+    CONFIG.kind: _READY,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +45,17 @@ class Sources:
     """The documents that the embedded schemas are read from, decoded."""
 
     openapi: Mapping[str, Any]
-    """`/openapi/v3/api/v1` or `/openapi/v3/apis/apps/v1` of a kube-apiserver."""
+    """`/openapi/v3/api/v1` of a kube-apiserver."""
+    autoscaling: Mapping[str, Any]
+    """`/openapi/v3/apis/autoscaling/v2` of the same."""
     http_route: Mapping[str, Any]
     """CRD of HTTPRoute, standard channel."""
     http_route_experimental: Mapping[str, Any]
     """CRD of HTTPRoute, experimental channel of the same release."""
-    pool_v1: Mapping[str, Any]
+    pool: Mapping[str, Any]
     """CRD of InferencePool, group inference.networking.k8s.io."""
-    pool_v1alpha2: Mapping[str, Any]
-    """CRD of InferencePool, group inference.networking.x-k8s.io."""
+    scaled_object: Mapping[str, Any]
+    """CRD of KEDA's ScaledObject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +71,14 @@ def generate(sources: Sources, service: ConversionService = ConversionService())
     embedded = Embedded(
         pod=pods.pod_spec(sources.openapi),
         http_route=published.http_route_spec(sources.http_route, sources.http_route_experimental),
-        pools={
-            OLD: published.spec_of(sources.pool_v1alpha2, "v1alpha2"),
-            NEW: published.spec_of(sources.pool_v1, "v1"),
-        },
+        pool=published.spec_of(sources.pool, "v1"),
+        claim=pods.type_of(sources.openapi, pods.CLAIM_SPEC),
+        quantity=pods.quantity(),
+        int_or_string=pods.int_or_string(),
+        autoscalers=Autoscalers(
+            behavior=pods.type_of(sources.autoscaling, pods.BEHAVIOR),
+            scaled_object=published.spec_of(sources.scaled_object, "v1alpha1"),
+        ),
     )
     about = describe(sources)
     return {
@@ -80,8 +93,7 @@ def describe(sources: Sources) -> str:
     parts = {
         "PodSpec": f"Kubernetes {kubernetes}",
         "HTTPRouteSpec": f"Gateway API {published.release_of(sources.http_route_experimental)}",
-        "InferencePoolSpec v1": f"Inference Extension {published.release_of(sources.pool_v1)}",
-        "InferencePoolSpec v1alpha2": f"Inference Extension {published.release_of(sources.pool_v1alpha2)}",
+        "InferencePoolSpec": f"Inference Extension {published.release_of(sources.pool)}",
     }
     return "; ".join(f"{what}: {release}" for what, release in parts.items())
 
@@ -125,16 +137,14 @@ def _crd(kind: Kind, embedded: Embedded, service: ConversionService, about: str)
 
 def _version(kind: Kind, name: str, embedded: Embedded) -> dict[str, Any]:
     schema = fields.root(embedded, Flavour(name, partial=kind is CONFIG))
-    version: dict[str, Any] = {
+    return {
         "name": name,
         "served": True,
         "storage": name == NEW,
         "schema": {"openAPIV3Schema": schema},
+        "additionalPrinterColumns": [dict(column) for column in _COLUMNS[kind.kind]],
+        "subresources": {"status": {}},
     }
-    if kind is SERVICE:
-        version["additionalPrinterColumns"] = [dict(column) for column in _COLUMNS]
-        version["subresources"] = {"status": {}}
-    return version
 
 
 class _Plain(yaml.CSafeDumper):

@@ -1,4 +1,4 @@
-"""PodSpec as a structural schema embeds it, read from the OpenAPI v3 document of a running kube-apiserver.
+"""PodSpec and other types of Kubernetes as a structural schema embeds them, read from the OpenAPI v3 document of a running kube-apiserver.
 
 That document is written for clients, not for CRDs, so it is translated by the rules controller-gen follows when it makes
 CRDs out of the same Go types: references are inlined, quantities and int-or-string get their pattern and extension, enums and
@@ -13,6 +13,8 @@ from typing import Any
 from aioctl.crdgen.schema import Schema, SourceError
 
 POD_SPEC = "io.k8s.api.core.v1.PodSpec"
+CLAIM_SPEC = "io.k8s.api.core.v1.PersistentVolumeClaimSpec"
+BEHAVIOR = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerBehavior"
 _REF = "#/components/schemas/"
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
@@ -47,23 +49,28 @@ _TEMPLATE_META = {
 
 
 def pod_spec(document: Mapping[str, Any]) -> Schema:
-    """PodSpec without `required`, so that partial pod specs can be merged (SCHEMA-2).
-
-    `document` is what a kube-apiserver serves at `/openapi/v3/api/v1` or `/openapi/v3/apis/apps/v1`. Raises SourceError.
-    """
-    schemas = (document.get("components") or {}).get("schemas") or {}
-    if POD_SPEC not in schemas:
-        raise SourceError(f"the OpenAPI document holds no components.schemas[{POD_SPEC!r}]")
-    schema = _inlined(schemas, schemas[POD_SPEC])
+    """PodSpec without `required`, so that partial pod specs can be merged (SCHEMA-2). `document` and errors as `type_of`."""
+    schema = type_of(document, POD_SPEC)
     schema.pop("required", None)
     return schema
+
+
+def type_of(document: Mapping[str, Any], name: str) -> Schema:
+    """One type of an OpenAPI document. Raises SourceError.
+
+    `document` is what a kube-apiserver serves, such as at `/openapi/v3/api/v1`.
+    """
+    schemas = (document.get("components") or {}).get("schemas") or {}
+    if name not in schemas:
+        raise SourceError(f"the OpenAPI document holds no components.schemas[{name!r}]")
+    return _named(schemas, name)
 
 
 def _inlined(schemas: Mapping[str, Any], node: Mapping[str, Any]) -> Schema:
     """One node with its references resolved. Core types do not recurse."""
     name = _reference(node)
     if name == _QUANTITY:
-        return {**int_or_string(), "pattern": _QUANTITY_PATTERN}
+        return quantity()
     if name == _INT_OR_STRING:
         return int_or_string()
     if name == _OBJECT_META:
@@ -115,3 +122,8 @@ def _drop_zero_defaults(schema: Schema) -> None:
 def int_or_string() -> Schema:
     """A number or a string, as controller-gen spells it."""
     return {"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": True}
+
+
+def quantity() -> Schema:
+    """A number or a string with a unit, as controller-gen spells it."""
+    return {**int_or_string(), "pattern": _QUANTITY_PATTERN}

@@ -12,8 +12,17 @@ from typing import Any
 from aioctl.crdgen.schema import Schema, SourceError
 
 _VALIDATIONS = "x-kubernetes-validations"
-_CODES = [301, 302, 303, 307, 308]
-"""Redirect codes that the CRD we replace accepts: it embeds Gateway API of 2025-10-17, newer than 1.4 (SCHEMA-1)."""
+_HEADER_VALUES = (
+    "matches[].headers[].value",
+    *(
+        f"{where}filters[].{modifier}.{how}[].value"
+        for where in ("", "backendRefs[].")
+        for modifier in ("requestHeaderModifier", "responseHeaderModifier")
+        for how in ("add", "set")
+    ),
+)
+"""Gateway API writes a pattern for these into its CRDs only, not into its Go types. A route of 1.4 has no such rule, so the
+CRD that KServe makes of the types accepts more; the cluster's HTTPRoute decides."""
 
 
 def http_route_spec(standard: Mapping[str, Any], experimental: Mapping[str, Any]) -> Schema:
@@ -25,8 +34,8 @@ def http_route_spec(standard: Mapping[str, Any], experimental: Mapping[str, Any]
         )
     schema = spec_of(experimental, "v1")
     _keep_what_both_say(schema, spec_of(standard, "v1"))
-    for filters in ("rules[].filters[]", "rules[].backendRefs[].filters[]"):
-        field(schema, f"{filters}.requestRedirect.statusCode")["enum"] = list(_CODES)
+    for path in _HEADER_VALUES:
+        field(schema, f"rules[].{path}").pop("pattern", None)
     return schema
 
 
@@ -56,13 +65,15 @@ def _keep_what_both_say(schema: Schema, other: Schema) -> None:
         _keep_what_both_say(schema["items"], other["items"])
 
 
-def for_templates(http_route: Schema) -> Schema:
-    """The same for the Config kind: rules that template expressions would break are left out (SCHEMA-3)."""
-    schema = copy.deepcopy(http_route)
-    for path in ("rules[].matches[].path", "rules[].filters[].urlRewrite.path"):
-        field(schema, path).pop(_VALIDATIONS, None)
-    field(schema, "parentRefs[].namespace").pop("pattern", None)
-    return schema
+_BROKEN_BY_TEMPLATES = frozenset({_VALIDATIONS, "pattern", "minLength", "minItems", "minProperties"})
+
+
+def for_templates(node: Any) -> Any:
+    """A deep copy for the Config kind: at no depth the rules that a template expression, or a part of a whole, would break.
+
+    These five keywords KServe's generator leaves out of the same places (SCHEMA-3). A property of such a name stays.
+    """
+    return _without(node, _BROKEN_BY_TEMPLATES)
 
 
 def spec_of(crd: Mapping[str, Any], version: str) -> Schema:
@@ -80,20 +91,24 @@ def spec_of(crd: Mapping[str, Any], version: str) -> Schema:
 
 def without_descriptions(node: Any) -> Any:
     """A deep copy without the `description` of any schema; a property of that name stays."""
+    return _without(node, frozenset({"description"}))
+
+
+def _without(node: Any, keywords: frozenset[str]) -> Any:
     if not isinstance(node, Mapping):
         return copy.deepcopy(node)
     kept: Schema = {}
     for key, value in node.items():
-        if key == "description":
+        if key in keywords:
             continue
         if key == "properties":
-            kept[key] = {field: without_descriptions(schema) for field, schema in value.items()}
+            kept[key] = {field: _without(schema, keywords) for field, schema in value.items()}
         elif key == "default":
             kept[key] = copy.deepcopy(value)
         elif isinstance(value, list):
-            kept[key] = [without_descriptions(item) for item in value]
+            kept[key] = [_without(item, keywords) for item in value]
         else:
-            kept[key] = without_descriptions(value)
+            kept[key] = _without(value, keywords)
     return kept
 
 

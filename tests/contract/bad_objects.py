@@ -20,7 +20,7 @@ _POOLS = {
     "v1alpha1": {
         "selector": {"app": "a"},
         "targetPortNumber": 8000,
-        "extensionRef": {"name": "epp", "portNumber": 9002},
+        "extensionRef": {"name": "epp", "portNumber": 9002, "failureMode": "FailClose"},
     },
     "v1alpha2": {
         "selector": {"matchLabels": {"app": "a"}},
@@ -242,9 +242,11 @@ BAD = [
     ),
     Bad("pool without selector", "v1alpha1", "service", {f"{_POOL}.selector": DROP}, f"{_POOL}.selector"),
     Bad("pool without port", "v1alpha1", "service", {f"{_POOL}.targetPortNumber": DROP}, f"{_POOL}.targetPortNumber"),
-    Bad("pool without picker", "v1alpha1", "service", {f"{_POOL}.extensionRef": DROP}, f"{_POOL}.extensionRef"),
-    Bad("pool port 0", "v1alpha1", "service", {f"{_POOL}.targetPortNumber": 0}, f"{_POOL}.targetPortNumber"),
-    Bad("label value", "v1alpha1", "service", {f"{_POOL}.selector.app": "a b"}, f"{_POOL}.selector.app"),
+    Bad("picker without failure mode", "v1alpha1", "service", {f"{_POOL}.extensionRef.failureMode": DROP},
+        f"{_POOL}.extensionRef.failureMode"),
+    Bad("picker port 0", "v1alpha1", "service", {f"{_POOL}.extensionRef.portNumber": 0},
+        f"{_POOL}.extensionRef.portNumber"),
+    Bad("label value long", "v1alpha1", "service", {f"{_POOL}.selector.app": "a" * 64}, f"{_POOL}.selector.app"),
     Bad(
         "picker without name",
         "v1alpha1",

@@ -11,28 +11,64 @@ from click.testing import CliRunner, Result
 from aioctl.crdgen.command import crds
 from tests.crdgen.test_published import crd, route
 
-OPTIONS = ("--openapi", "--http-route", "--http-route-experimental", "--pool-v1", "--pool-v1alpha2")
+OPTIONS = (
+    "--openapi",
+    "--openapi-autoscaling",
+    "--http-route",
+    "--http-route-experimental",
+    "--pool",
+    "--scaled-object",
+)
 POD = {"type": "object", "required": ["containers"], "properties": {"containers": {"type": "array"}}}
-OPENAPI = {"info": {"version": "1.34"}, "components": {"schemas": {"io.k8s.api.core.v1.PodSpec": POD}}}
+OPENAPI = {
+    "info": {"version": "1.34"},
+    "components": {
+        "schemas": {
+            "io.k8s.api.core.v1.PodSpec": POD,
+            "io.k8s.api.core.v1.PersistentVolumeClaimSpec": {"type": "object"},
+        }
+    },
+}
+BEHAVIOR = {"type": "object", "properties": {"scaleUp": {"type": "object"}}}
+AUTOSCALING = {
+    "components": {"schemas": {"io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerBehavior": BEHAVIOR}}
+}
+SCALED_OBJECT = {
+    "type": "object",
+    "properties": {
+        "triggers": {"type": "array", "items": {"type": "object"}},
+        "fallback": {"type": "object"},
+        "advanced": {
+            "type": "object",
+            "properties": {
+                "horizontalPodAutoscalerConfig": {
+                    "type": "object",
+                    "properties": {"behavior": {}, "name": {}},
+                }
+            },
+        },
+    },
+}
 
 
-def pool(version: str) -> dict[str, Any]:
-    made = crd({"type": "object", "required": ["selector"], "properties": {"selector": {}}}, "v1.1.0", "")
-    made["spec"]["versions"][0]["name"] = version
+def scaled_object() -> dict[str, Any]:
+    made = crd(SCALED_OBJECT)
+    made["spec"]["versions"][0]["name"] = "v1alpha1"
     return made
 
 
 CONTENT: dict[str, Any] = {
     "--openapi": OPENAPI,
+    "--openapi-autoscaling": AUTOSCALING,
     "--http-route": crd(route([], [])),
     "--http-route-experimental": crd(route([], []), channel="experimental"),
-    "--pool-v1": pool("v1"),
-    "--pool-v1alpha2": pool("v1alpha2"),
+    "--pool": crd({"type": "object", "required": ["selector"], "properties": {"selector": {}}}, "v1.5.0", ""),
+    "--scaled-object": scaled_object(),
 }
 
 
 def run(folder: Path, *more: str, **replaced: str) -> Result:
-    """Runs the command on small sources; `replaced` gives the text of one option's file (`pool_v1=...`)."""
+    """Runs the command on small sources; `replaced` gives the text of one option's file (`pool=...`)."""
     arguments = []
     for option in OPTIONS:
         file = folder / f"{option.strip('-')}.yaml"
@@ -57,21 +93,31 @@ def test_both_files_are_written(tmp_path: Path) -> None:
             ("v1alpha1", True, False),
             ("v1alpha2", True, True),
         ]
-    assert all(item["subresources"] == {"status": {}} for item in service["spec"]["versions"])
-    assert not any("subresources" in item for item in config["spec"]["versions"])
+        assert all(item["subresources"] == {"status": {}} for item in versions)
     assert service["metadata"]["annotations"]["aioctl.dev/schema-sources"].startswith(
         "PodSpec: Kubernetes 1.34; "
     )
 
 
-def test_the_config_kind_may_hold_a_part_of_a_pool_and_has_no_status(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("plural", "required"), [("llminferenceservices", True), ("llminferenceserviceconfigs", False)]
+)
+def test_the_config_kind_may_hold_parts(tmp_path: Path, plural: str, required: bool) -> None:
     run(tmp_path)
-    for plural, required in (("llminferenceservices", ["selector"]), ("llminferenceserviceconfigs", None)):
-        for version in made(tmp_path, plural)["spec"]["versions"]:
-            fields = version["schema"]["openAPIV3Schema"]["properties"]
-            scheduler = fields["spec"]["properties"]["router"]["properties"]["scheduler"]
-            assert scheduler["properties"]["pool"]["properties"]["spec"].get("required") == required
-            assert ("status" in fields) == (required is not None)
+    for version in made(tmp_path, plural)["spec"]["versions"]:
+        fields = version["schema"]["openAPIV3Schema"]["properties"]
+        scheduler = fields["spec"]["properties"]["router"]["properties"]["scheduler"]["properties"]
+        assert ("required" in scheduler["pool"]["properties"]["spec"]) == required
+        assert ("required" in scheduler["tokenizer"]["properties"]["template"]) == required
+
+
+def test_keda_gets_the_behavior_that_the_api_server_knows(tmp_path: Path) -> None:
+    run(tmp_path)
+    for version in made(tmp_path, "llminferenceservices")["spec"]["versions"]:
+        scaling = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["scaling"]
+        advanced = scaling["properties"]["keda"]["properties"]["advanced"]
+        hpa = advanced["properties"]["horizontalPodAutoscalerConfig"]["properties"]
+        assert hpa["behavior"] == BEHAVIOR
 
 
 def test_the_service_that_converts_can_be_named(tmp_path: Path) -> None:
@@ -91,11 +137,11 @@ def test_the_same_sources_give_the_same_text_as_json_or_yaml(tmp_path: Path) -> 
     ("replaced", "said"),
     [
         ({"openapi": "{"}, "openapi.yaml is neither JSON nor YAML"),
-        ({"pool_v1": "a: [1"}, "pool-v1.yaml is neither JSON nor YAML"),
-        ({"pool_v1": "just text"}, "pool-v1.yaml holds no object"),
-        ({"pool_v1": "a: 1\n---\nb: 2\n"}, "pool-v1.yaml is neither JSON nor YAML"),
+        ({"pool": "a: [1"}, "pool.yaml is neither JSON nor YAML"),
+        ({"pool": "just text"}, "pool.yaml holds no object"),
+        ({"pool": "a: 1\n---\nb: 2\n"}, "pool.yaml is neither JSON nor YAML"),
         ({"openapi": "{}"}, "the OpenAPI document holds no components.schemas"),
-        ({"pool_v1": "{}"}, "has no schema of `spec` at version v1"),
+        ({"pool": "{}"}, "has no schema of `spec` at version v1"),
     ],
     ids=["no JSON", "no YAML", "no object", "two documents", "no PodSpec", "no such version"],
 )

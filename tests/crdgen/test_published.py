@@ -3,6 +3,7 @@
 Rules: SCHEMA-3.
 """
 
+import copy
 from typing import Any
 
 import pytest
@@ -23,15 +24,31 @@ def crd(spec: dict[str, Any], release: str = "v1.4.1", channel: str = "standard"
     }
 
 
+def headers_without_pattern() -> dict[str, Any]:
+    return {"items": {"properties": {"value": {"type": "string"}}}}
+
+
+def headers() -> dict[str, Any]:
+    made = headers_without_pattern()
+    made["items"]["properties"]["value"]["pattern"] = "^a$"
+    return made
+
+
 def route(path_rules: list[Any], codes: list[int], extra: dict[str, Any] | None = None) -> dict[str, Any]:
     def filters() -> dict[str, Any]:
         path = {"x-kubernetes-validations": list(path_rules)}
         redirect = {"properties": {"statusCode": {"enum": list(codes)}}}
         rewrite = {"properties": {"path": path}}
-        return {"items": {"properties": {"requestRedirect": redirect, "urlRewrite": rewrite}}}
+        modifier = {"properties": {"add": headers(), "set": headers()}}
+        modifiers = {"requestHeaderModifier": modifier, "responseHeaderModifier": copy.deepcopy(modifier)}
+        return {"items": {"properties": {"requestRedirect": redirect, "urlRewrite": rewrite, **modifiers}}}
 
     rule = {
-        "matches": {"items": {"properties": {"path": {"x-kubernetes-validations": list(path_rules)}}}},
+        "matches": {
+            "items": {
+                "properties": {"path": {"x-kubernetes-validations": list(path_rules)}, "headers": headers()}
+            }
+        },
         "filters": filters(),
         "backendRefs": {"items": {"properties": {"filters": filters()}}},
     }
@@ -54,12 +71,13 @@ def test_fields_of_one_channel_stay_and_its_demands_do_not() -> None:
     assert "description" not in made
 
 
-def test_every_redirect_code_that_kserve_accepts_is_accepted() -> None:
+def test_header_values_are_left_to_the_route_of_the_cluster() -> None:
     made = http_route_spec(crd(route([RULE_A], [301])), crd(route([RULE_A], [301])))
     rule = made["properties"]["rules"]["items"]["properties"]
     for filters in (rule["filters"], rule["backendRefs"]["items"]["properties"]["filters"]):
-        redirect = filters["items"]["properties"]["requestRedirect"]
-        assert redirect["properties"]["statusCode"]["enum"] == [301, 302, 303, 307, 308]
+        change = filters["items"]["properties"]["requestHeaderModifier"]["properties"]["set"]
+        assert change["items"]["properties"]["value"] == {"type": "string"}
+    assert rule["matches"]["items"]["properties"]["headers"] == headers_without_pattern()
 
 
 def test_two_releases_of_one_kind_are_refused() -> None:
@@ -67,13 +85,15 @@ def test_two_releases_of_one_kind_are_refused() -> None:
         http_route_spec(crd(route([], [])), crd(route([], []), release="v1.5.0"))
 
 
-def test_templates_are_not_held_to_the_shape_of_paths_and_namespaces() -> None:
+def test_templates_are_held_to_no_shape_at_any_depth() -> None:
     whole = http_route_spec(crd(route([RULE_A], [301])), crd(route([RULE_A], [301])))
+    whole["properties"]["pattern"] = {"type": "string", "pattern": "a", "maxLength": 3, "minLength": 1}
     made = for_templates(whole)
     rule = made["properties"]["rules"]["items"]["properties"]
     assert rule["matches"]["items"]["properties"]["path"] == {}
     assert rule["filters"]["items"]["properties"]["urlRewrite"]["properties"]["path"] == {}
     assert made["properties"]["parentRefs"]["items"]["properties"]["namespace"] == {"maxLength": 63}
+    assert made["properties"]["pattern"] == {"type": "string", "maxLength": 3}, "a field of that name stays"
     assert (
         "x-kubernetes-validations"
         in whole["properties"]["rules"]["items"]["properties"]["matches"]["items"]["properties"]["path"]
@@ -91,7 +111,7 @@ def test_a_crd_without_the_version_is_refused() -> None:
 
 
 def test_the_crd_of_another_kind_is_refused() -> None:
-    with pytest.raises(SourceError, match=r"no field rules\[\]\.filters\[\]\.requestRedirect\.statusCode"):
+    with pytest.raises(SourceError, match=r"no field rules\[\]\.matches\[\]\.headers\[\]\.value"):
         http_route_spec(crd({"properties": {}}), crd({"properties": {"rules": {"items": {}}}}))
 
 

@@ -27,9 +27,9 @@ def ours(plural: str) -> Any:
 
 @cache
 def theirs(plural: str) -> Any:
-    path = shared_data.ROOT / "crds" / "kserve" / f"serving.kserve.io_{plural}.yaml"
+    path = shared_data.UPSTREAM / "crds" / "kserve" / f"serving.kserve.io_{plural}.yaml"
     if not path.is_file():
-        pytest.skip(f"KServe's CRDs are not here: shared/data/crds/kserve/{path.name}")
+        pytest.skip(f"KServe's CRDs are not here: shared/data/upstream/crds/kserve/{path.name}")
     return yaml.load(path.read_text(), yaml.CSafeLoader)
 
 
@@ -66,7 +66,7 @@ def found(plural: str) -> list[Found]:
             for keyword in sorted({*mine, *other} - {"schema"})
             if mine.get(keyword) != other.get(keyword)
         ]
-        result += differences(mine["schema"]["openAPIV3Schema"], other["schema"]["openAPIV3Schema"], "")
+        result += differences(mine["schema"]["openAPIV3Schema"], other["schema"]["openAPIV3Schema"], top)
     return result
 
 

@@ -51,7 +51,14 @@ CRD_SOURCES = {
 }
 
 SCHEMA_SOURCES = {
-    "sigs.k8s.io/gateway-api@v1.4.1": ("config/crd/experimental/gateway.networking.k8s.io_httproutes.yaml",),
+    "sigs.k8s.io/gateway-api@v1.5.1": (
+        "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
+        "config/crd/experimental/gateway.networking.k8s.io_httproutes.yaml",
+    ),
+    "sigs.k8s.io/gateway-api-inference-extension@v1.5.0": (
+        "config/crd/bases/inference.networking.k8s.io_inferencepools.yaml",
+    ),
+    "github.com/kedacore/keda/v2@v2.18.0": ("config/crd/bases/keda.sh_scaledobjects.yaml",),
 }
 """Read when our own CRDs are generated, never installed."""
 
@@ -125,16 +132,17 @@ def _files(sources: Mapping[str, tuple[str, ...]], kind: str, *, build: bool) ->
     found: list[Path] = []
     for module, files in sources.items():
         kept = folder / module.replace("/", "_")
-        if not all((kept / Path(file).name).is_file() for file in files):
+        copies = [kept / Path(file).parent.name / Path(file).name for file in files]
+        if not all(copy.is_file() for copy in copies):
             if not build:
                 raise NotAvailable(
                     f"the {kind} of {module} are not in the cache; `make test-real` fetches them (needs Go)"
                 )
             source = _download(module)
-            kept.mkdir(parents=True, exist_ok=True)
-            for file in files:
-                shutil.copyfile(source / file, kept / Path(file).name)
-        found += [kept / Path(file).name for file in files]
+            for file, copy in zip(files, copies, strict=True):
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source / file, copy)
+        found += copies
     return tuple(found)
 
 

@@ -13,40 +13,41 @@ from tests.real.build import Assets
 from tests.real.build import assets as find_assets
 from tests.real.cluster import RealCluster, running
 
-OPENAPI = "/openapi/v3/api/v1"
+CORE, AUTOSCALING = "/openapi/v3/api/v1", "/openapi/v3/apis/autoscaling/v2"
 GATEWAY = "gateway.networking.k8s.io_httproutes.yaml"
-POOL_V1 = "inference.networking.k8s.io_inferencepools.yaml"
-POOL_V1ALPHA2 = "inference.networking.x-k8s.io_inferencepools.yaml"
+POOL = "inference.networking.k8s.io_inferencepools.yaml"
+SCALED_OBJECT = "keda.sh_scaledobjects.yaml"
 
 
 def arguments(assets: Assets, cluster: RealCluster, output: Path) -> list[str]:
     """The arguments of `aioctl crds` that make the CRDs in that folder."""
     files = {
-        "--openapi": openapi(cluster),
-        "--http-route": _named(GATEWAY, assets.crds),
-        "--http-route-experimental": _named(GATEWAY, assets.schemas),
-        "--pool-v1": _named(POOL_V1, assets.crds),
-        "--pool-v1alpha2": _named(POOL_V1ALPHA2, assets.crds),
+        "--openapi": openapi(cluster, CORE),
+        "--openapi-autoscaling": openapi(cluster, AUTOSCALING),
+        "--http-route": _named(f"standard/{GATEWAY}", assets.schemas),
+        "--http-route-experimental": _named(f"experimental/{GATEWAY}", assets.schemas),
+        "--pool": _named(POOL, assets.schemas),
+        "--scaled-object": _named(SCALED_OBJECT, assets.schemas),
         "--output": output,
     }
     return [part for option, path in files.items() for part in (option, str(path))]
 
 
-def openapi(cluster: RealCluster) -> Path:
-    """The document with PodSpec, as the API server gives it."""
+def openapi(cluster: RealCluster, path: str) -> Path:
+    """An OpenAPI document, as the API server gives it."""
     request = urllib.request.Request(  # noqa: S310  an address of ours
-        cluster.server + OPENAPI,
+        cluster.server + path,
         headers={"Authorization": f"Bearer {cluster.token}", "Accept": "application/json"},
     )
     context = ssl.create_default_context(cafile=str(cluster.ca_file))
-    kept = cluster.folder / "openapi.json"
+    kept = cluster.folder / f"{path.strip('/').replace('/', '-')}.json"
     with urllib.request.urlopen(request, context=context, timeout=30) as answer:  # noqa: S310
         kept.write_bytes(answer.read())
     return kept
 
 
 def _named(name: str, paths: tuple[Path, ...]) -> Path:
-    return next(path for path in paths if path.name == name)
+    return next(path for path in paths if path.as_posix().endswith(f"/{name}"))
 
 
 def main(output: Path) -> None:

@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+UPSTREAM = ROOT / "upstream"
+"""Recorded from KServe at aaac4e294 (21 August 2026)."""
 
 
 def vectors(name: str) -> list[dict[str, Any]]:
