@@ -32,15 +32,16 @@ def room(rooms: str = "", libraries: str = "") -> Room:
 
 
 ROOMS = {
-    "api": room("", "msgspec"),
-    "plan": room("api"),
+    "golang": room("", "msgspec"),
+    "api": room("golang", "msgspec"),
+    "plan": room("golang api"),
     "engine": room("", "anyio structlog"),
     "kube": room("api engine", "aiohttp anyio kubernetes_asyncio msgspec structlog tenacity"),
     "pki": room("", "cryptography"),
     "serving": room("api engine pki", "aiohttp anyio msgspec prometheus_client structlog"),
     "upkeep": room("api engine kube pki", "anyio msgspec structlog"),
-    "controller": room("api plan engine kube pki", "anyio msgspec structlog"),
-    "sim": room("api", "aiohttp anyio cryptography msgspec structlog yaml"),
+    "controller": room("golang api plan engine kube pki", "anyio msgspec structlog"),
+    "sim": room("golang api", "aiohttp anyio cryptography msgspec structlog yaml"),
     "demo": room("api kube pki sim shipped", "anyio httpx prometheus_client rich"),
     "crdgen": room("api", "click yaml"),
     "shipped": room("", "yaml"),
@@ -57,7 +58,7 @@ ONLY_IN = {
 
 Names cover their submodules, and `aiohttp.web` also its `web_*` siblings."""
 
-PURE = {"api", "plan"}
+PURE = {"golang", "api", "plan"}
 IMPURE_MODULES = {
     "asyncio", "contextvars", "logging", "multiprocessing", "os", "random", "secrets", "select", "selectors", "signal",
     "socket", "subprocess", "threading", "time",

@@ -6,11 +6,11 @@ Texts stay below 120 characters, as the protocol asks. Nothing here decides whet
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aioctl.api import gourl
-from aioctl.api.equality import derivative
 from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
 from aioctl.api.names import WELL_KNOWN_CONFIGS
 from aioctl.api.objects import Object, dig, name_of, namespace_of
+from aioctl.golang import gourl
+from aioctl.golang.equality import derivative
 
 # What the API server fills in where a route has no rules (SCHEMA-4).
 _DEFAULT_RULES = [{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]}]

@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from aioctl.api import gourl
 from aioctl.api.kinds import V1ALPHA1
 from aioctl.api.objects import FieldError, Object, boolean, integer, mapping, sequence, text
+from aioctl.golang import gourl
 
 _INT32 = 2**31
 

@@ -10,19 +10,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from aioctl.api.kinds import V1ALPHA2, ObjectKey
+from aioctl.golang.errors import FieldError as FieldError  # noqa: PLC0414 - the getters raise it; it is read with them
 
 Object = Mapping[str, Any]
 _MAPPINGS = (dict, Mapping)
 """For isinstance: nearly all are dicts, and asking an abstract class is ten times slower."""
-
-
-class FieldError(ValueError):
-    """A field has a value that cannot be used; `path` names it as users write it, such as `spec.model.uri`."""
-
-    def __init__(self, path: str, problem: str) -> None:
-        super().__init__(f"{path}: {problem}")
-        self.path = path
-        self.problem = problem
 
 
 def _type_of(value: object) -> str:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aioctl.api import carrier_checks, defaulting, gojson, user_names
+from aioctl.api import carrier_checks, defaulting, user_names
 from aioctl.api.decoding import check_decodable
 from aioctl.api.kinds import GROUP, SERVICE
 from aioctl.api.objects import FieldError, Object, dig, is_deleting, name_of, present, sequence
+from aioctl.golang import gojson
 
 INVALID = "FieldValueInvalid"
 NOT_SUPPORTED = "FieldValueNotSupported"

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from aioctl.api.equality import derivative
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import (
     Object,
@@ -22,6 +21,7 @@ from aioctl.api.objects import (
     sequence,
     uid_of,
 )
+from aioctl.golang.equality import derivative
 from aioctl.plan.model import Context, PlanError, Served, Verb, Write, need
 
 Same = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]

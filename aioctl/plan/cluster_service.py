@@ -7,9 +7,9 @@ generated lists and the selector in full, the rest only where we set it.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from aioctl.api.equality import derivative
 from aioctl.api.kinds import CORE_SERVICE
 from aioctl.api.objects import Object, dig, mapping, sequence
+from aioctl.golang.equality import derivative
 from aioctl.plan.children import build, ensure, is_ours
 from aioctl.plan.model import Context, Write, need
 

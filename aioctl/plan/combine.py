@@ -29,14 +29,14 @@ from aioctl.api.objects import (
     sequence,
     text,
 )
+from aioctl.golang.roundtrip import round_trip
 from aioctl.plan import presets
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.merge import MergeError, merge_written
 from aioctl.plan.model import Observation, PlanError, Policy, need
 from aioctl.plan.provenance import Contribution, owner_of
-from aioctl.plan.roundtrip import round_trip
 from aioctl.plan.route import rewrite_default_refs
-from aioctl.plan.template import render, root
+from aioctl.plan.templates import render, root
 
 Tree = Mapping[str, Any]
 

@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from aioctl.api import quantity
 from aioctl.api.names import CONFIG_MAP_NAME
 from aioctl.api.objects import Object, boolean, integer, mapping, text
 from aioctl.api.user_names import LABEL
+from aioctl.golang import quantity
+from aioctl.golang.template import ParseError
 from aioctl.plan.global_config import CredentialConfig, GlobalConfig, S3Config, StorageConfig
 from aioctl.plan.model import PlanError
-from aioctl.plan.template import ParseError
-from aioctl.plan.template import parse as parse_template
+from aioctl.plan.templates import parse as parse_template
 
 _OPTIONAL = ("cpuModelcar", "memoryModelcar")
 _BROKEN_TEMPLATE = re.compile(

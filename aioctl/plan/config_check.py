@@ -10,10 +10,11 @@ from typing import Any
 from aioctl.api.conversion import up
 from aioctl.api.kinds import V1ALPHA1
 from aioctl.api.objects import FieldError, Object, mapping, name_of, namespace_of
+from aioctl.golang.roundtrip import round_trip
+from aioctl.golang.template import DECODE_PREFIX
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.model import PlanError
-from aioctl.plan.roundtrip import round_trip
-from aioctl.plan.template import DECODE_PREFIX, render, root
+from aioctl.plan.templates import render, root
 
 SAMPLE: dict[str, Any] = {
     "apiVersion": "serving.kserve.io/v1alpha2",

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from aioctl.api.equality import derivative, equal
 from aioctl.api.kinds import DEPLOYMENT
 from aioctl.api.names import has_our_labels
 from aioctl.api.objects import Object, dig, integer, is_deleting, mapping
+from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, delete, ensure, has_left_over, is_ours
 from aioctl.plan.model import Context, Write, need
 from aioctl.plan.pod_defaults import with_defaults

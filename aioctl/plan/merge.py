@@ -11,9 +11,9 @@ four pod specs; the Go controller loses the scheduler's container there.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from aioctl.plan.gotypes import SPEC, Field, GoType, Shape, Struct
+from aioctl.golang.gotypes import SPEC, Field, GoType, Shape, Struct
+from aioctl.golang.roundtrip import round_trip
 from aioctl.plan.model import PlanError
-from aioctl.plan.roundtrip import round_trip
 
 Tree = Mapping[str, Any]
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, is_stopped
-from aioctl.api.equality import derivative, equal
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind
 from aioctl.api.objects import (
     annotations_of,
@@ -22,6 +21,7 @@ from aioctl.api.objects import (
     text,
     within,
 )
+from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, create, delete, ensure, is_ours, remove
 from aioctl.plan.model import Context, PlanError, Served, Write, need
 from aioctl.plan.readiness import Readiness, v1_ready, v1alpha2_ready

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aioctl.api import kinds
-from aioctl.api.equality import derivative, equal
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import Object, annotations_of, labels_of
+from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, ensure, remove, under
 from aioctl.plan.model import Context, Write
 

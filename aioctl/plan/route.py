@@ -11,9 +11,9 @@ from typing import Any
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, external_pool_name
-from aioctl.api.equality import derivative, equal
 from aioctl.api.kinds import HTTP_ROUTE
 from aioctl.api.objects import Object, annotations_of, labels_of, sequence
+from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, create, is_ours, onto, remove, under
 from aioctl.plan.migration import Decision, Reason
 from aioctl.plan.migration_facts import LOCK_KEYS, LOCKED_VALUE, Decided, is_adoptable

@@ -16,9 +16,9 @@ from aioctl.api import conditions as c
 from aioctl.api import kinds, names
 from aioctl.api.conditions import ConditionSet
 from aioctl.api.defaulting import external_pool_name, is_stopped
-from aioctl.api.equality import equal
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import FieldError, Object, generation_of, integer, mapping, present, sequence
+from aioctl.golang.equality import equal
 from aioctl.plan import (
     migration_facts,
 )

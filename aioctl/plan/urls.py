@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from aioctl.api import names
-from aioctl.api.gourl import UrlError, go_string
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import FieldError, Object, dig, integer, mapping, sequence, text
+from aioctl.golang.gourl import UrlError, go_string
 from aioctl.plan.gateways import lookup, managed_route, referenced_routes, route_key
 from aioctl.plan.model import (
     NETWORKING,

@@ -9,7 +9,7 @@ import binascii
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aioctl.api import quantity
+from aioctl.golang import quantity
 from aioctl.sim.errors import Cause, bad_request, forbidden_field, invalid, invalid_value, required
 
 Object = dict[str, Any]

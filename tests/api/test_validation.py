@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from aioctl.api import gojson, validation
+from aioctl.api import validation
 from aioctl.api.decoding import Undecodable, check_decodable
+from aioctl.golang import gojson
 from tests.support import shared_data
 
 WORKER_TEXT = "when worker is specified, parallelism must be configured for either data parallelism or pipeline parallelism"

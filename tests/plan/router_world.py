@@ -12,9 +12,9 @@ from functools import cache
 from typing import Any
 
 from aioctl.api import kinds, names
-from aioctl.api.equality import equal
 from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.api.objects import Object
+from aioctl.golang.equality import equal
 from aioctl.plan import auth, destination_rules, pool_status, pools, references, route, status, urls
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.migration_facts import migration_of

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from aioctl.api.equality import equal
+from aioctl.golang.equality import equal
 from aioctl.plan.pod_defaults import canonical, with_defaults
 from tests.support.shared_data import documents
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioctl.api.objects import FieldError
+from aioctl.golang.roundtrip import round_trip
 from aioctl.plan.merge import MergeError, merge
-from aioctl.plan.roundtrip import round_trip
 from tests.support.shared_data import vectors
 
 # Rows of merge.jsonl whose recorded result differs by the Decision at the end of MERGE-3: the override has

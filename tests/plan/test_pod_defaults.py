@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioctl.api.equality import equal
+from aioctl.golang.equality import equal
 from aioctl.plan.pod_defaults import canonical, pull_policy, with_defaults
 
 SENT: dict[str, Any] = {

@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from aioctl.api.names import WELL_KNOWN_CONFIGS
+from aioctl.golang.roundtrip import round_trip
 from aioctl.plan.config_check import SAMPLE, check_config
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.presets import PREFIX, chosen
-from aioctl.plan.roundtrip import round_trip
-from aioctl.plan.template import render, root
+from aioctl.plan.templates import render, root
 from tests.support.shared_data import documents
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "presets"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioctl.api import kinds
-from aioctl.api.equality import equal
+from aioctl.golang.equality import equal
 from aioctl.plan.migration import Decision, Reason, State
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import PlanError, Strategy

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioctl.plan.global_config import GlobalConfig, StorageConfig
-from aioctl.plan.template import ParseError, TemplateError, parse, render, root
-from aioctl.plan.template.nodes import (
+from aioctl.golang.template import ParseError
+from aioctl.golang.template.nodes import (
     Action,
     Boolean,
     Branch,
@@ -30,6 +29,9 @@ from aioctl.plan.template.nodes import (
     Template,
     Text,
 )
+from aioctl.plan.global_config import GlobalConfig, StorageConfig
+from aioctl.plan.model import PlanError
+from aioctl.plan.templates import parse, render, root
 from tests.support.shared_data import vectors
 
 CONFIG = GlobalConfig(
@@ -54,7 +56,7 @@ def rendered(text: str, subject: dict[str, Any] | None = None) -> str:
 
 
 def failure(text: str, subject: dict[str, Any] | None = None) -> str:
-    with pytest.raises(TemplateError) as caught:
+    with pytest.raises(PlanError) as caught:
         rendered(text, subject)
     return str(caught.value)
 
@@ -198,7 +200,7 @@ def test_what_does_not_parse(text: str, reason: str) -> None:
 
 def test_a_parse_error_names_path_owner_line_and_what_was_expected() -> None:
     tree = {"containers": [{"args": ["one", "two\nthree {{ range }}"]}]}
-    with pytest.raises(TemplateError) as caught:
+    with pytest.raises(PlanError) as caught:
         render(tree, root(service(), CONFIG), path="spec.template", source=lambda _path: "Config kserve/c")
     assert str(caught.value) == (
         f'{PARSE}"range" is not supported '
@@ -282,7 +284,7 @@ def test_operands_after_the_deciding_one_are_not_evaluated() -> None:
 
 
 def test_a_syntax_error_anywhere_comes_before_an_evaluation_error_anywhere() -> None:
-    with pytest.raises(TemplateError, match="in b, line 1"):
+    with pytest.raises(PlanError, match="in b, line 1"):
         render({"a": "{{ .Nope }}", "b": "{{ }}"}, root(service(), CONFIG))
 
 
@@ -315,7 +317,7 @@ def test_the_templates_of_one_object_have_a_bound_together() -> None:
     few = {f"{number}": f"{number}{{{{ .Spec.Model.Name }}}}" for number in range(8)}
     assert len(render(few, long).tree["7"]) == 500_001
     many = {f"{number}": f"{number}{{{{ .Spec.Model.Name }}}}" for number in range(1000)}
-    with pytest.raises(TemplateError, match="all templates of the object together are longer than") as caught:
+    with pytest.raises(PlanError, match="all templates of the object together are longer than") as caught:
         render(many, long)
     assert len(str(caught.value)) < 1000
 
@@ -393,5 +395,5 @@ def test_no_input_crashes_it(text: str) -> None:
     assert parse(str(template)) == template
     try:
         rendered(text, service(worker={}, parallelism={"data": 1}))
-    except TemplateError:
+    except PlanError:
         return

@@ -6,8 +6,9 @@ PlanError for a URI that cannot be served.
 
 from typing import Any
 
-from aioctl.api import gourl, user_names
+from aioctl.api import user_names
 from aioctl.api.objects import Object, text
+from aioctl.golang import gourl
 from aioctl.plan.model import Context, PlanError
 from aioctl.plan.workload.containers import (
     MODEL_PATH,

@@ -10,8 +10,8 @@ from typing import Any
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import group_size, is_data_parallel, is_stopped
-from aioctl.api.equality import derivative, equal
 from aioctl.api.objects import FieldError, Object, integer, mapping, present, sequence
+from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, ensure, is_ours, remove, under
 from aioctl.plan.model import Context, PlanError, Served, Write, need
 from aioctl.plan.rbac import (

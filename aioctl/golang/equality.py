@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from aioctl.api import quantity
+from aioctl.golang import quantity
 
 _QUANTITY_PARENTS = frozenset({"limits", "requests", "capacity"})
 _MAPPINGS = (dict, Mapping)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from aioctl.plan.gotypes import STRUCTS, GoType
-from aioctl.plan.roundtrip import round_trip
+from aioctl.golang.gotypes import STRUCTS, GoType
+from aioctl.golang.roundtrip import round_trip
 
 
 def _referenced(type_: GoType | None) -> Iterator[str]:

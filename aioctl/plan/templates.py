@@ -1,13 +1,54 @@
-"""The root object of templates: the service as stored, and the global configuration (CFG-1, TPL-3)."""
+"""Templates as KServe has them: what `.` is, the functions beside Go's own, and errors in the words of a plan.
 
+The root is the service as stored and the global configuration (CFG-1, TPL-3).
+"""
+
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from aioctl.api import names
 from aioctl.api.names import ISTIO_GATEWAY_CONTROLLERS
 from aioctl.api.objects import Object
+from aioctl.golang.gotypes import ROOT
+from aioctl.golang.template import (
+    Builtin,
+    Functions,
+    Rendered,
+    Source,
+    Template,
+    TemplateError,
+)
+from aioctl.golang.template import parse as parse_go
+from aioctl.golang.template import render as render_go
+from aioctl.golang.template.values import Value, as_string, of_string
 from aioctl.plan.global_config import GlobalConfig
-from aioctl.plan.gotypes import ROOT
-from aioctl.plan.template.values import Value
+from aioctl.plan.model import PlanError
+
+
+def _child_name(operands: Sequence[Value]) -> Value:
+    parent, suffix = (as_string(operand) for operand in operands)
+    return of_string(names.child(parent, suffix))
+
+
+FUNCTIONS: Functions = {"ChildName": Builtin(_child_name, 2, texts=2)}
+"""KServe's own, by name: `ChildName parent suffix` is the name of a child (NAME-1)."""
+
+
+def parse(text: str) -> Template:
+    """One string as a template. Raises ParseError."""
+    return parse_go(text, _NAMES)
+
+
+def render(tree: Any, root: Value, *, source: Source = lambda _path: "", path: str = "") -> Rendered:
+    """All templates of a tree rendered. Raises PlanError with the text of the first that fails."""
+    try:
+        return render_go(tree, root, functions=FUNCTIONS, source=source, path=path)
+    except TemplateError as error:
+        raise PlanError(str(error)) from error
+
+
+_NAMES = frozenset(FUNCTIONS)
 
 
 def _camel(name: str) -> str:

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from aioctl.plan.template.errors import ExecuteError, ParseError, Source, execute_failure, parse_failure
-from aioctl.plan.template.escapes import escape
-from aioctl.plan.template.evaluator import evaluate
-from aioctl.plan.template.parser import parse
-from aioctl.plan.template.values import Value
+from aioctl.golang.template.errors import ExecuteError, ParseError, Source, execute_failure, parse_failure
+from aioctl.golang.template.escapes import escape
+from aioctl.golang.template.evaluator import evaluate
+from aioctl.golang.template.functions import Functions
+from aioctl.golang.template.parser import parse
+from aioctl.golang.template.values import Value
 
 _START = "{{"
 MAX_TOTAL = 4 << 20
@@ -103,19 +104,22 @@ def _nowhere(_path: str) -> str:
     return ""
 
 
-def render(tree: Any, root: Value, *, source: Source = _nowhere, path: str = "") -> Rendered:
+def render(
+    tree: Any, root: Value, *, functions: Functions | None = None, source: Source = _nowhere, path: str = ""
+) -> Rendered:
     """All templates of a tree of dicts and lists rendered.
 
-    `path` is where the tree stands in its object, `source` names whose value a path holds, for the text of
+    `functions` are those beside Go's own, `path` is where the tree stands in its object, `source` names whose value a path holds, for the text of
     TemplateError, which is raised for the first string that does not parse or cannot be evaluated.
     """
+    more = frozenset(functions or ())
     search = _Search()
     search.walk(tree)
     if not search.found:
         return Rendered(tree)
     for item in search.found:
         try:
-            parse(item.text)
+            parse(item.text, more)
         except ParseError as error:
             raise parse_failure(error, escape(item.text), item.path(path), source) from error
     texts: dict[str, str] = {}
@@ -124,7 +128,7 @@ def render(tree: Any, root: Value, *, source: Source = _nowhere, path: str = "")
         if item.text in texts:
             continue
         try:
-            texts[item.text] = _bounded(evaluate(parse(item.text), root), left, item.text)
+            texts[item.text] = _bounded(evaluate(parse(item.text, more), root, functions), left, item.text)
             left -= len(texts[item.text])
         except ExecuteError as error:
             raise execute_failure(error, escape(item.text), item.path(path), source) from error

@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from aioctl.plan.template.errors import ParseError
-from aioctl.plan.template.escapes import escape, quote, unescape
-from aioctl.plan.template.lexer import Kind, Token, tokens
-from aioctl.plan.template.nodes import (
+from aioctl.golang.template.errors import ParseError
+from aioctl.golang.template.escapes import escape, quote, unescape
+from aioctl.golang.template.functions import BUILTINS
+from aioctl.golang.template.lexer import Kind, Token, tokens
+from aioctl.golang.template.nodes import (
     Action,
     Boolean,
     Branch,
@@ -29,7 +30,7 @@ from aioctl.plan.template.nodes import (
     Text,
 )
 
-FUNCTIONS = frozenset({"ChildName", "and", "or", "not", "eq", "ne", "printf"})
+_OWN = frozenset({"and", "or", *BUILTINS})
 MAX_DEPTH = 100
 """Branches and parentheses inside each other; a bound on recursion, far beyond any real preset."""
 MAX_TOKENS = 20_000
@@ -37,10 +38,7 @@ MAX_TOKENS = 20_000
 
 _INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]{0,18})")
 _INT64 = range(-(2**63), 2**63)
-_VALUE = (
-    "a path such as .Spec.Model.Name, `text`, an integer, true, false, "
-    f"(...) or one of the functions {', '.join(sorted(FUNCTIONS))}"
-)
+_VALUE = "a path such as .Spec.Model.Name, `text`, an integer, true, false, (...) or one of the functions "
 _KEYWORDS = "if, else, with or end"
 _OPERANDS = frozenset(
     {Kind.BOOL, Kind.DOT, Kind.FIELD, Kind.IDENTIFIER, Kind.NUMBER, Kind.RAW_STRING, Kind.OPEN}
@@ -48,8 +46,10 @@ _OPERANDS = frozenset(
 
 
 class _Parser:
-    def __init__(self, stream: Iterator[Token]) -> None:
+    def __init__(self, stream: Iterator[Token], functions: frozenset[str]) -> None:
         self._stream = stream
+        self._functions = functions
+        self._value = _VALUE + ", ".join(sorted(functions))
         self._tokens = [next(stream)]
         self._place = 0
         self._depth = 0
@@ -177,13 +177,13 @@ class _Parser:
                 self._check_pipe(commands, context, token)
                 return Pipe(tuple(commands), start.at)
             if token.kind not in _OPERANDS:
-                raise self._unexpected(token, context, _VALUE)
+                raise self._unexpected(token, context, self._value)
             self._place -= 1
             commands.append(self._command())
 
     def _check_pipe(self, commands: list[Command], context: str, end: Token) -> None:
         if not commands:
-            raise ParseError(f"missing value for {context}", end.at, _VALUE)
+            raise ParseError(f"missing value for {context}", end.at, self._value)
         for stage, command in enumerate(commands[1:], start=2):
             if isinstance(command.words[0], Boolean | Dot | Number | RawString):
                 raise ParseError(
@@ -203,10 +203,10 @@ class _Parser:
             if token.kind in (Kind.RIGHT, Kind.CLOSE):
                 self._place -= 1
             elif token.kind is not Kind.PIPE:
-                raise self._unexpected(token, "operand", _VALUE)
+                raise self._unexpected(token, "operand", self._value)
             break
         if not words:
-            raise ParseError("empty command", start.at, _VALUE)
+            raise ParseError("empty command", start.at, self._value)
         return Command(tuple(words), start.at)
 
     def _operand(self) -> Operand | None:
@@ -230,8 +230,8 @@ class _Parser:
         self._next()
         match token.kind:
             case Kind.IDENTIFIER:
-                if token.text not in FUNCTIONS:
-                    raise ParseError(f"function {quote(token.text)} not defined", token.at, _VALUE)
+                if token.text not in self._functions:
+                    raise ParseError(f"function {quote(token.text)} not defined", token.at, self._value)
                 return Function(token.text, token.at)
             case Kind.DOT:
                 return Dot(token.at)
@@ -259,9 +259,11 @@ def _number(token: Token) -> Number:
 
 
 @lru_cache(maxsize=2048)
-def parse(text: str) -> Template:
+def parse(text: str, more: frozenset[str] = frozenset()) -> Template:
     """The template in one string (the decoded value of a JSON string). Raises ParseError.
+
+    `more` are names of functions beside Go's own.
 
     Cached: presets are the same for thousands of services.
     """
-    return _Parser(tokens(escape(text))).template()
+    return _Parser(tokens(escape(text)), _OWN | more).template()

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioctl.api import equality
-from aioctl.api.equality import equal
+from aioctl.golang import equality
+from aioctl.golang.equality import equal
 
 LEAVES = st.none() | st.booleans() | st.integers(-1, 2) | st.sampled_from([0.0, 1.0, "", "1", "1000m"])
 NAMES = st.sampled_from(["a", "limits", "cpu", "storage"])

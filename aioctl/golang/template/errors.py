@@ -6,14 +6,12 @@ follows in parentheses is ours: the field of the object, whose config it is, the
 
 from collections.abc import Callable
 
-from aioctl.plan.model import PlanError
-
 PARSE_PREFIX = "failed to parse template config: template: config:1: "
 EXECUTE_PREFIX = "failed to merge config: template: config:1:"
 DECODE_PREFIX = "failed to unmarshal config from template: "
 
 
-class TemplateError(PlanError):
+class TemplateError(Exception):
     """A string of a config or service cannot be rendered."""
 
 

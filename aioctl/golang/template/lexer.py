@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import NamedTuple
 
-from aioctl.plan.template.escapes import quote
+from aioctl.golang.template.escapes import quote
 
 
 def _shortened(text: str) -> str:

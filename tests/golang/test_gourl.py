@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioctl.api import gourl
+from aioctl.golang import gourl
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioctl.api import quantity
+from aioctl.golang import quantity
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ expression that failed.
 
 from collections.abc import Iterable, Sequence
 
-from aioctl.plan.template.errors import ExecuteError
-from aioctl.plan.template.functions import BUILTINS, MAX_LENGTH, Builtin
-from aioctl.plan.template.nodes import (
+from aioctl.golang.template.errors import ExecuteError
+from aioctl.golang.template.functions import BUILTINS, MAX_LENGTH, Builtin, Functions
+from aioctl.golang.template.nodes import (
     Action,
     Boolean,
     Branch,
@@ -24,7 +24,7 @@ from aioctl.plan.template.nodes import (
     Template,
     Text,
 )
-from aioctl.plan.template.values import (
+from aioctl.golang.template.values import (
     OperationError,
     Value,
     as_string,
@@ -47,7 +47,8 @@ def _failure(reason: str, node: Operand | Command) -> ExecuteError:
 class _Run:
     """One evaluation; collects what is printed."""
 
-    def __init__(self) -> None:
+    def __init__(self, functions: Functions) -> None:
+        self._functions = functions
         self.output: list[str] = []
         self.refused: ExecuteError | None = None
         """The first value that cannot be printed. Go prints something there, so its own errors come first."""
@@ -147,7 +148,7 @@ class _Run:
         given = len(operands) + (last is not None)
         if function.name in _SHORT_CIRCUIT:
             return self._short_circuit(function, operands, dot, last)
-        builtin = BUILTINS[function.name]
+        builtin = self._functions[function.name]
         if given < builtin.count or (given > builtin.count and not builtin.at_least):
             least = "at least " if builtin.at_least else ""
             raise _failure(
@@ -188,9 +189,9 @@ class _Run:
             raise _failure(str(error), self._reached) from error
 
 
-def evaluate(template: Template, root: Value) -> str:
-    """The rendered text. Raises ExecuteError."""
-    run = _Run()
+def evaluate(template: Template, root: Value, more: Functions | None = None) -> str:
+    """The rendered text; `more` are the functions beside Go's own. Raises ExecuteError."""
+    run = _Run({**BUILTINS, **more} if more else BUILTINS)
     run.nodes(template.nodes, root)
     if run.refused is not None:
         raise run.refused

@@ -1,16 +1,15 @@
 """The functions templates may call, but `and` and `or`, which do not evaluate all their operands (evaluator).
 
-`ChildName` is KServe's, the others are Go's builtins (TPL-2, NAME-1). Misuse that Go answers with garbage
+They are Go's builtins (TPL-2); whoever renders may give more. Misuse that Go answers with garbage
 in the text, such as `%!d(string=x)`, is an error here.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from aioctl.api import names
-from aioctl.plan.gotypes import Shape
-from aioctl.plan.template.values import (
+from aioctl.golang.gotypes import Shape
+from aioctl.golang.template.values import (
     OperationError,
     Value,
     as_string,
@@ -36,11 +35,6 @@ class Builtin:
     count: int
     at_least: bool = False
     texts: int = 0
-
-
-def _child_name(operands: Sequence[Value]) -> Value:
-    parent, suffix = (as_string(operand) for operand in operands)
-    return of_string(names.child(parent, suffix))
 
 
 def _kind(value: Value) -> str | None:
@@ -114,8 +108,10 @@ def _printf(operands: Sequence[Value]) -> Value:
     return of_string(text)
 
 
-BUILTINS = {
-    "ChildName": Builtin(_child_name, 2, texts=2),
+Functions = Mapping[str, Builtin]
+"""By the name that templates call them."""
+
+BUILTINS: Functions = {
     "not": Builtin(lambda operands: of_bool(not truth(operands[0])), 1),
     "eq": Builtin(lambda operands: of_bool(_equal(operands)), 1, at_least=True),
     "ne": Builtin(lambda operands: of_bool(_not_equal(operands)), 2),

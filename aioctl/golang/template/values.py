@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from aioctl.api import gourl
-from aioctl.plan.gotypes import GoType, Shape, Struct, go_type
+from aioctl.golang import gourl
+from aioctl.golang.gotypes import GoType, Shape, Struct, go_type
 
 STRING = go_type("string")
 BOOL = go_type("bool")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import cached_property
 
-from aioctl.plan.merge_types import TABLE
+from aioctl.golang.type_table import TABLE
 
 
 class Shape(Enum):

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from aioctl.api import gourl, quantity
-from aioctl.api.objects import FieldError
-from aioctl.plan.gotypes import SPEC, STRUCTS, Field, GoType, Shape, Written
+from aioctl.golang import gourl, quantity
+from aioctl.golang.errors import FieldError
+from aioctl.golang.gotypes import SPEC, STRUCTS, Field, GoType, Shape, Written
 
 
 class _Undecodable(Exception):
