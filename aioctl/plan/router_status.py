@@ -49,11 +49,12 @@ def conclude_router(
         _clear_stopped(made)
     if progress.router_left or Part.VALIDATION in progress.done:
         _clear_refuted(replace(ctx, obs=obs), made, auth_passed=not progress.ended_in((Part.AUTH,)))
-    if Part.SCHEDULER in progress.done:
+    if Part.SCHEDULER in progress.done or _only_unavailable(made, progress):
         _scheduler(ctx, obs, made)
+    if Part.ROUTES in progress.done or (progress.router_left and made.status_of(c.POOL_MIGRATION)):
+        _migration(made, decision or migration_facts.migration_of(ctx, obs))
     judged = set()
     if Part.ROUTES in progress.done:
-        _migration(made, decision or migration_facts.migration_of(ctx, obs))
         judged = {c.INFERENCE_POOL_READY, c.GATEWAYS_READY}
         found = _addresses(ctx, obs, made, status)
         if found and not (progress.failed and progress.ended_in((Part.DESTINATION_RULES,))):
@@ -111,6 +112,13 @@ def _mark(made: ConditionSet, type_: str, verdict: Verdict | None) -> None:
         made.mark_true(type_)
     else:
         made.mark_false(type_, verdict.reason, verdict.message)
+
+
+def _only_unavailable(made: ConditionSet, progress: Progress) -> bool:
+    """The picker was not available when it was last looked at; a failed write of it stands until it is tried again."""
+    _, failed_write, _ = FAILURES[Part.SCHEDULER]
+    stored = made.status_of(c.SCHEDULER_WORKLOAD_READY), made.reason_of(c.SCHEDULER_WORKLOAD_READY)[0]
+    return progress.router_left and stored[0] == c.FALSE and stored[1] != failed_write
 
 
 def _scheduler(ctx: Context, obs: Observation, made: ConditionSet) -> None:

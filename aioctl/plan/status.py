@@ -233,7 +233,8 @@ def _copy_availability(
     kind: Kind,
     suffix: str,
 ) -> None:
-    if part not in progress.done:
+    # What is not reached, as another workload fails, must not go on being called unavailable when it no longer is.
+    if part not in progress.done and made.status_of(type_) != c.FALSE:
         return
     read = obs.get(kind, ctx.namespace, names.safe(ctx.name, suffix))
     if isinstance(read, Present):

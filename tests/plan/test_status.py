@@ -328,3 +328,59 @@ def test_a_fresh_service_without_router_is_not_migrating() -> None:
     decision = status.migration_of(world.plan(), world.facts)
     assert decision is not None
     assert (decision.state, decision.reason) == (State.NO_ROUTE, Reason.NO_MANAGED_ROUTE)
+
+
+def failing(plan: Plan, part: Part) -> tuple[tuple[Step, ...], Outcome]:
+    """The plan up to a step that fails, and its outcome."""
+    before = plan.steps[: ORDER.index(part)]
+    failed = Step(part, error="boom", condition=("GatewaysReady", "RefsInvalid", "boom"))
+    return (*before, failed), Outcome(failed=failed, error="boom")
+
+
+def test_a_picker_that_is_available_now_is_not_called_scarce_while_a_reference_is_missing() -> None:
+    picker = "svc-kserve-router-scheduler"
+    world, plan = settled(MAIN, (DEPLOYMENT, workload(DEPLOYMENT, picker, SCARCE)))
+    assert plan.context is not None
+    plan.context.spec["router"]["scheduler"]["template"] = PODS
+    world.service["status"]["conditions"] = conclude(world, plan)["conditions"]
+    world.put(DEPLOYMENT, workload(DEPLOYMENT, picker, AVAILABLE))
+    steps, outcome = failing(plan, Part.VALIDATION)
+    made = by_type(conclude(world, Plan(world.service, steps, plan.context), outcome))
+    assert made["SchedulerWorkloadReady"]["status"] == "True"
+    assert made["GatewaysReady"]["message"] == "boom"
+
+
+def test_a_write_of_the_picker_that_failed_stands_until_it_is_tried_again() -> None:
+    world, plan = settled(MAIN)
+    steps, outcome = failing(plan, Part.SCHEDULER)
+    steps = (*steps[:-1], failed := replace(steps[-1], condition=None))
+    stored = conclude(world, Plan(world.service, steps, plan.context), replace(outcome, failed=failed))
+    assert by_type(stored)["SchedulerWorkloadReady"]["reason"] == "SchedulerReconcileError"
+    world.service["status"] = stored
+    steps, outcome = failing(plan, Part.VALIDATION)
+    made = by_type(conclude(world, Plan(world.service, steps, plan.context), outcome))
+    assert made["SchedulerWorkloadReady"]["reason"] == "SchedulerReconcileError"
+
+
+def test_an_annotation_that_was_mended_is_not_blamed_while_a_reference_is_missing() -> None:
+    world, plan = settled(MAIN)
+    world.annotate(names.MIGRATION_STRATEGY, "sideways")
+    world.service["status"] = conclude(world, plan)
+    assert "sideways" in by_type(world.service["status"])["InferencePoolMigration"]["message"]
+    world.annotate(names.MIGRATION_STRATEGY, None)
+    steps, outcome = failing(plan, Part.VALIDATION)
+    made = by_type(conclude(world, Plan(world.service, steps, plan.context), outcome))
+    assert "InferencePoolMigration" not in made
+
+
+def test_prefill_that_is_available_now_is_not_called_scarce_while_the_main_workload_fails() -> None:
+    name = "svc-kserve-prefill"
+    spec = {"prefill": {"template": PODS}}
+    world, plan = settled(MAIN, (DEPLOYMENT, workload(DEPLOYMENT, name, SCARCE)), spec=spec)
+    world.service["status"]["conditions"] = conclude(world, plan)["conditions"]
+    world.put(DEPLOYMENT, workload(DEPLOYMENT, name, AVAILABLE))
+    steps, outcome = failing(plan, Part.SINGLE_NODE)
+    steps = (*steps[:-1], failed := replace(steps[-1], condition=None))
+    made = by_type(conclude(world, Plan(world.service, steps, plan.context), replace(outcome, failed=failed)))
+    assert made["PrefillWorkloadReady"]["status"] == "True"
+    assert made["MainWorkloadReady"]["reason"] == "ReconcileSingleNodeWorkloadError"
