@@ -57,7 +57,7 @@ from aioctl.plan.config import parse_config
 from aioctl.plan.config_check import check_config
 from aioctl.plan.model import Policy
 from aioctl.serving.admission import AdmissionHandler
-from aioctl.serving.certificates import CertificateFiles, LiveCertificate
+from aioctl.serving.certificates import CertificateFiles, ClientAuthorities, LiveCertificate
 from aioctl.serving.conversion import ConversionHandler
 from aioctl.serving.http_server import ListenError
 from aioctl.serving.limits import Limits
@@ -252,7 +252,8 @@ class Application:
             marks=marks or Marks(),
         )
         self.metrics.watch_queue(self.controller.queue)
-        self.certificate = LiveCertificate(CertificateMetrics(self.metrics, clock))
+        self.certificates = CertificateMetrics(self.metrics, clock)
+        self.certificate = LiveCertificate(self.certificates, known_clients=bool(settings.webhook_client_ca))
         hooks = WebhookMetrics(self.metrics, (CONVERT, *ADMISSION_PATHS, *MUTATION_PATHS))
         handlers: dict[str, Handler] = {
             CONVERT: ConversionHandler(
@@ -265,6 +266,7 @@ class Application:
             handlers[path] = AdmissionHandler(review, self.turnstile)
         for path, version in MUTATION_PATHS.items():
             handlers[path] = AdmissionHandler(partial(review_mutation, version=version), self.turnstile)
+        known = (*ADMISSION_PATHS, *MUTATION_PATHS) if settings.webhook_client_ca else ()
         self.webhook = WebhookServer(
             settings.webhook_host,
             settings.webhook_port,
@@ -273,6 +275,7 @@ class Application:
             limits=Limits(drain=settings.drain),
             turnstile=self.turnstile,
             observer=hooks,
+            known_clients=known,
         )
 
     async def run(self, stop: anyio.Event) -> None:
@@ -294,6 +297,11 @@ class Application:
         if settings.health_port:
             yield Service("probes", self._probes().run, drain=1.0, expected=(ListenError,))
         yield Service("loop lag", LagMonitor(self.metrics.loop_lag.observe, clock=self.clock).run, drain=0.0)
+        if settings.webhook_client_ca:
+            authorities = ClientAuthorities(
+                self.certificate, Path(settings.webhook_client_ca), observer=self.certificates
+            )
+            yield Service("client authorities", authorities.run, drain=1.0)
         yield Service("certificates", self._certificates(), drain=1.0)
         yield Service("webhooks", self.webhook.run, drain=settings.drain + 1.0, expected=(ListenError,))
         yield Service("events", self.controller.recorder.run, drain=FLUSH)

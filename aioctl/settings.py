@@ -9,6 +9,7 @@ import difflib
 import ipaddress
 import itertools
 import os
+import ssl
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
@@ -84,6 +85,10 @@ class Settings(BaseModel):
 
     webhook_host: str = Field("", description="address the webhook server listens on; empty means all")
     webhook_port: Port = Field(9443, description="port of the webhook server; 0 picks a free one")
+    webhook_client_ca: str = Field(
+        "",
+        description="file with the authorities (PEM) of the API server's client certificate, which admission calls then need; empty means that nobody is asked",
+    )
     metrics_host: str = Field("", description="address of the metrics page; empty means all")
     metrics_port: Port = Field(8080, description="port of the metrics page; 0 means none")
     health_host: str = Field("", description="address of the probes; empty means all")
@@ -239,6 +244,20 @@ class Settings(BaseModel):
                 "must be a DNS subdomain: labels of lower-case letters, digits and '-' with dots between them, "
                 "at most 253 characters"
             )
+        return value
+
+    @field_validator("webhook_client_ca", mode="after")
+    @classmethod
+    def _is_bundle(cls, value: str) -> str:
+        """Without it nobody could be told from a stranger, so a start with a wrong file is no start."""
+        if value:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(
+                    cadata=Path(value).read_text("ascii")
+                )
+            except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+                reason = getattr(error, "strerror", None) or error
+                raise ValueError(f"must be a file with certificates in PEM: {reason}") from error
         return value
 
     @field_validator("webhook_host", "metrics_host", "health_host", mode="after")

@@ -70,6 +70,17 @@ def test_a_wrong_value_is_refused_with_its_name_value_and_cure(variable: str, va
     assert says in str(caught.value)
 
 
+def test_authorities_of_clients_have_to_be_readable_at_the_start(tmp_path: Path) -> None:
+    absent, wrong = tmp_path / "absent", tmp_path / "wrong"
+    wrong.write_text("no certificate")
+    for file, says in (
+        (absent, "No such file or directory"),
+        (wrong, "must be a file with certificates in PEM"),
+    ):
+        with pytest.raises(SettingsError, match=f"AIOCTL_WEBHOOK_CLIENT_CA.*{says}"):
+            load({"AIOCTL_WEBHOOK_CLIENT_CA": str(file)})
+
+
 def test_names_with_dots_are_names_of_leases_and_secrets() -> None:
     given = {"AIOCTL_LEASE_NAME": "86f835c3.kserve.io", "AIOCTL_CERT_SECRET": "webhook.cert"}
     settings, _ = load(given)

@@ -4,6 +4,10 @@ A new pair becomes a new TLS context for the handshakes that follow; open connec
 pair into the old context would not replace the first: OpenSSL keeps one certificate per key type and would go on
 offering the RSA certificate after a change to ECDSA.) A pair that cannot be used leaves the old one in place and is
 reported. Where the pair comes from, files or a Secret, is the caller's business; `CertificateFiles` watches a directory.
+
+Clients may have to be known: then a context also asks for their certificate and checks it against a bundle of authorities,
+and there is no context before there is a bundle. Who needs one is decided by path (`webhook`), not here: kube-apiserver has
+none for conversions.
 """
 
 import os
@@ -51,14 +55,18 @@ class NoCertificateObserver:
 
 
 class LiveCertificate:
-    """Holds the TLS context for new connections; None until the first usable pair."""
+    """Holds the TLS context for new connections; None until the first usable pair, and bundle if clients have to be known."""
 
-    def __init__(self, observer: CertificateObserver | None = None) -> None:
+    def __init__(self, observer: CertificateObserver | None = None, *, known_clients: bool = False) -> None:
         self._observer: CertificateObserver = observer or NoCertificateObserver()
         self._context: ssl.SSLContext | None = None
         self._offered: tuple[bytes, bytes] | None = None
         self._usable = False
         self._loaded = anyio.Event()
+        self._known_clients = known_clients
+        self._bundle: bytes | None = None
+        self._pair_bytes: tuple[bytes, bytes] | None = None
+        """Certificate and key that are served."""
         self.pair: ParsedPair | None = None
 
     @property
@@ -87,10 +95,30 @@ class LiveCertificate:
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             self._observer.certificate_failed(f"tls.crt and tls.key cannot be served: {error}")
             return False
-        self._context, self.pair, self._usable = context, pair, True
-        self._loaded.set()
+        if self._bundle is not None:
+            ask_clients(context, self._bundle)
+        self.pair, self._pair_bytes, self._usable = pair, (crt, key), True
+        if self._bundle is not None or not self._known_clients:
+            self._serve(context)
         self._observer.certificate_loaded(pair)
         return True
+
+    def trust(self, bundle: bytes) -> bool:
+        """From now on clients of new connections are checked against this bundle (PEM). False left things as they were."""
+        try:
+            context = server_context(*self._pair_bytes) if self._pair_bytes is not None else None
+            ask_clients(context or ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), bundle)
+        except (OSError, ValueError) as error:
+            self._observer.certificate_failed(f"the bundle for clients cannot be used: {error}")
+            return False
+        self._bundle = bundle
+        if context is not None:
+            self._serve(context)
+        return True
+
+    def _serve(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self._loaded.set()
 
     def missing(self, problem: str) -> None:
         """Nothing could be read at all; reported, and the next pair is looked at even if it is the old one."""
@@ -132,6 +160,55 @@ class CertificateFiles:
         while True:
             await anyio.sleep(self._interval)
             self.look()
+
+
+class ClientAuthorities:
+    """Has the bundle of a file trusted whenever the file changes; what cannot be used is reported once and changes nothing."""
+
+    def __init__(
+        self,
+        live: LiveCertificate,
+        file: Path,
+        *,
+        observer: CertificateObserver | None = None,
+        interval: float = POLL_INTERVAL,
+    ) -> None:
+        self._live = live
+        self._file = file
+        self._observer: CertificateObserver = observer or NoCertificateObserver()
+        self._interval = interval
+        self._seen: bytes | str = b""
+        """Contents, or the problem."""
+
+    def look(self) -> None:
+        try:
+            seen: bytes | str = self._file.read_bytes()
+        except OSError as error:
+            seen = f"cannot read {error.filename}: {error.strerror}"
+        if seen == self._seen:
+            return
+        self._seen = seen
+        if isinstance(seen, str):
+            self._observer.certificate_failed(seen)
+        else:
+            self._live.trust(seen)
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Watches until cancelled; started after the first look."""
+        self.look()
+        task_status.started()
+        while True:
+            await anyio.sleep(self._interval)
+            self.look()
+
+
+def ask_clients(context: ssl.SSLContext, bundle: bytes) -> None:
+    """Has the context ask for a certificate and refuse one that no authority of the bundle (PEM) has signed.
+
+    Raises ssl.SSLError or ValueError when there is no certificate in it.
+    """
+    context.load_verify_locations(cadata=bundle.decode("ascii"))
+    context.verify_mode = ssl.CERT_OPTIONAL
 
 
 def server_context(crt: bytes, key: bytes) -> ssl.SSLContext:

@@ -6,7 +6,7 @@ the turnstile, so that an answer of 100 MB neither stops the loop nor exists twi
 the bytes mean is not known here.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -144,8 +144,11 @@ class WebhookServer:
         limits: Limits,
         turnstile: Turnstile,
         observer: WebhookObserver | None = None,
+        known_clients: Container[str] = (),
     ) -> None:
+        """`known_clients`: the paths that only a client with a certificate may call; `tls` says whose are good."""
         self._handlers = dict(handlers)
+        self._known_clients = known_clients
         self._limits = limits
         self._turnstile = turnstile
         self._observer: WebhookObserver = observer or NoWebhookObserver()
@@ -184,6 +187,9 @@ class WebhookServer:
         if request.method != "POST":
             refusal = Answer.text(HTTPStatus.METHOD_NOT_ALLOWED, f"{request.path} takes POST only")
             return await self._send(request, refusal, {"Allow": "POST"})
+        if request.path in self._known_clients and not _has_certificate(request):
+            text = f"{request.path} takes calls only from clients with a certificate"
+            return await self._send(request, Answer.text(HTTPStatus.UNAUTHORIZED, text), _CLOSE)
         started = anyio.current_time()
         status, size = 499, request.content_length or 0
         self._observer.call_started(request.path)
@@ -290,6 +296,11 @@ class WebhookServer:
                     await response.write_eof()
                     return
                 await response.write(batch)
+
+
+def _has_certificate(request: web.BaseRequest) -> bool:
+    """The client showed one; the handshake would have failed if it were not good."""
+    return request.transport is not None and bool(request.transport.get_extra_info("peercert"))
 
 
 def _batch(pieces: Iterable[Piece]) -> bytes:

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import anyio
 import pytest
+from aiohttp import ClientError, ClientSession, TCPConnector
 from anyio.streams.tls import TLSAttribute
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from aioctl.engine.turnstile import Turnstile
 from aioctl.pki.pairs import ParsedPair, read_certificate, sign_service_pair
-from aioctl.serving.certificates import CertificateFiles, LiveCertificate
+from aioctl.serving.certificates import CertificateFiles, ClientAuthorities, LiveCertificate
 from aioctl.serving.limits import Limits
-from aioctl.serving.webhook import WebhookServer
+from aioctl.serving.webhook import Handler, WebhookServer
 from tests.pki.test_pairs import NOW
 from tests.serving.support import Ca, Echo, client, running, until
 
@@ -203,3 +204,74 @@ async def test_a_client_that_offers_tls_1_1_only_is_turned_away(ca: Ca) -> None:
     async with running(webhook):
         with pytest.raises(OSError, match=r"(?i)alert|version|EOF|reset|protocols"):
             await anyio.to_thread.run_sync(talk)
+
+
+async def called(port: int, ca: Ca, client_of: Ca | None, path: str) -> int:
+    """The status of a call by a client with a certificate of this authority. Raises ClientError if it is turned away."""
+    context = ca.client_context()
+    if client_of is not None:
+        client_of.authority.issue_cert("kube-apiserver").configure_cert(context)
+    async with (
+        ClientSession(connector=TCPConnector(ssl=context)) as http,
+        http.post(f"https://127.0.0.1:{port}{path}", data=b"x") as answer,
+    ):
+        return answer.status
+
+
+async def test_admission_is_for_clients_with_a_good_certificate_and_conversion_for_all(
+    ca: Ca, tmp_path: Path
+) -> None:
+    first, second = Ca(), Ca()
+    file = tmp_path / "ca.crt"
+    watcher = Watcher()
+    live = LiveCertificate(watcher, known_clients=True)
+    live.offer(*ca.pair())
+    assert live.context is None, "nobody is served before it is known whom to trust"
+    authorities = ClientAuthorities(live, file, observer=watcher)
+    authorities.look()
+    authorities.look()
+    assert watcher.problems == [f"cannot read {file}: No such file or directory"]
+    file.write_bytes(first.authority.cert_pem.bytes())
+    authorities.look()
+    handlers: dict[str, Handler] = {"/convert": Echo(), "/validate": Echo()}
+    webhook = WebhookServer(
+        "127.0.0.1",
+        0,
+        live,
+        handlers,
+        limits=Limits(drain=0.1),
+        turnstile=Turnstile(),
+        known_clients=("/validate",),
+    )
+    async with running(webhook):
+        port = webhook.port
+        assert await called(port, ca, first, "/validate") == 200
+        assert await called(port, ca, None, "/validate") == 401
+        assert await called(port, ca, None, "/convert") == 200
+        for path in ("/validate", "/convert"):
+            with pytest.raises(ClientError):
+                await called(port, ca, second, path)
+
+        file.write_bytes(second.authority.cert_pem.bytes())
+        authorities.look()
+        assert await called(port, ca, second, "/validate") == 200
+        with pytest.raises(ClientError):
+            await called(port, ca, first, "/validate")
+
+        file.write_bytes(b"no certificate")
+        authorities.look()
+        assert "the bundle for clients cannot be used" in watcher.problems[-1]
+        assert live.offer(*ca.pair()), "a new pair keeps the bundle"
+        assert await called(port, ca, second, "/validate") == 200
+        assert await called(port, ca, None, "/validate") == 401
+
+
+async def test_a_bundle_that_comes_before_the_pair_is_kept_for_it(ca: Ca) -> None:
+    live = LiveCertificate(known_clients=True)
+    assert live.trust(ca.authority.cert_pem.bytes())
+    before = live.context
+    assert live.offer(*ca.pair())
+    after = live.context
+    assert before is None
+    assert after is not None
+    assert after.verify_mode == ssl.CERT_OPTIONAL
