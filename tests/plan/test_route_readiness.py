@@ -7,6 +7,8 @@ import copy
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectRef
@@ -96,6 +98,23 @@ def test_what_others_left_in_the_status_of_the_route_counts_for_nothing(
         f'{PREFIX}[{NS}/{ROUTE.name}: Accepted="False" (reason "NotAllowedByListeners", message "") from {GW} '
         f'({OWN}) that names no generation; awaited: Accepted="True"]'
     )
+
+
+@given(
+    st.lists(st.sampled_from(list(FOREIGN.values())), max_size=5),
+    st.sampled_from([accepted(), REJECTED, INVALID_KIND, old(accepted()), []]),
+    st.integers(0, 5),
+)
+def test_any_number_of_foreign_entries_in_any_place_changes_no_word(
+    foreign: list[dict[str, Any]], own: list[dict[str, Any]], at: int
+) -> None:
+    world = settled()
+    ours = parent(*GATEWAY, own, controllerName=OWN)
+    world.route_status(ours)
+    alone, refusal = said(world), refusal_of(world.live, world.facts)
+    others = [entry for entry in foreign if own or "old" not in str(entry.get("controllerName"))]
+    world.route_status(*others[:at], ours, *others[at:])
+    assert (said(world), refusal_of(world.live, world.facts)) == (alone, refusal)
 
 
 @pytest.mark.parametrize("entry", [entry for title, entry in FOREIGN.items() if "controller" not in title])
