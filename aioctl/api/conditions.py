@@ -1,7 +1,7 @@
 """The arithmetic of status conditions: Knative's "living" set (COND-1).
 
-`Ready` is the happy condition; `WorkloadsReady` and `RouterReady` are its dependents. These three have no severity,
-every other condition is written with severity Info and never spoils Ready. A `ConditionSet` lives for one reconcile:
+`Ready` is the happy condition; `PresetsCombined`, `WorkloadsReady` and `RouterReady` are its dependents. These four have no
+severity, every other condition is written with severity Info and never spoils Ready. A `ConditionSet` lives for one reconcile:
 it is made from the stored conditions, marked, and finished into the list to be stored. It decides no reason and no
 message; those come from `plan/status.py`. Texts are never formatted again, so a `%` stays a `%`.
 """
@@ -28,7 +28,8 @@ POOL_MIGRATION = "InferencePoolMigration"
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 NEW_GENERATION = ("NewObservedGenFailure", "unsuccessfully observed a new generation")
 
-_DEPENDENTS = (WORKLOADS_READY, ROUTER_READY)
+_DEPENDENTS = (PRESETS_COMBINED, WORKLOADS_READY, ROUTER_READY)
+"""COND-6."""
 _TERMINAL = (READY, *_DEPENDENTS)
 _TIME = "lastTransitionTime"
 

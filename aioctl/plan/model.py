@@ -388,3 +388,5 @@ class Plan:
     steps: tuple[Step, ...] = ()
     context: Context | None = None
     """None when configuration or combination failed: the parts after it were not looked at."""
+    combined: str | None = ""
+    """Of a stopped service, which needs no spec to be taken away: why it has none, empty when it has, None when unknown."""

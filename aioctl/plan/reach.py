@@ -16,6 +16,7 @@ ROUTER_PARTS = (
     Part.EVALUATION,
 )
 FAILURES: Mapping[Part, tuple[str, str, str]] = {
+    Part.CONFIG: (c.PRESETS_COMBINED, "CombineBaseError", "failed to load ingress config: "),
     Part.COMBINE: (c.PRESETS_COMBINED, "CombineBaseError", ""),
     Part.CERTIFICATE: (c.MAIN_WORKLOAD_READY, "ReconcileCertsError", ""),
     Part.MULTI_NODE: (c.MAIN_WORKLOAD_READY, "ReconcileMultiNodeWorkloadError", ""),

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cache
 
 from aioctl.api import kinds, names
+from aioctl.api.defaulting import is_stopped
 from aioctl.api.objects import FieldError, Object, is_deleting, namespace_of, sequence
 from aioctl.plan import (
     auth,
@@ -21,6 +22,7 @@ from aioctl.plan import (
     references,
     route,
     scheduler,
+    stop,
     urls,
     workload,
 )
@@ -53,6 +55,8 @@ def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Pl
     first = finalize.add_finalizer(service)
     if first is not None:
         steps.append(Step(Part.FINALIZER, writes=(first,)))
+    if is_stopped(service):
+        return _stopped(obs, service, policy, now, steps)
     try:
         ready = _configure(obs, service, policy, steps)
     except Unanswered as unanswered:
@@ -62,11 +66,26 @@ def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Pl
         return Plan(service, tuple(steps))
     config, combined = ready
     ctx = Context(obs, combined.service, combined.spec, config, policy, now)
+    _collect(ctx, steps)
+    return Plan(service, tuple(steps), ctx)
+
+
+def _stopped(obs: Observation, service: Object, policy: Policy, now: datetime, steps: list[Step]) -> Plan:
+    """Takes everything of the service away by name; whether its spec can be combined matters to one condition only."""
+    combined, prefill = stop.combined(obs, service, policy)
+    ctx = stop.context(obs, service, policy, now, prefill=prefill)
+    _collect(ctx, steps)
+    if combined is None:
+        steps.append(Step(Part.EVALUATION, unanswered="it is not known whether the spec can be combined"))
+    return Plan(service, tuple(steps), ctx, combined)
+
+
+def _collect(ctx: Context, steps: list[Step]) -> None:
+    """Adds the parts in order, up to the first that failed or could not be answered."""
     for part in _parts(ctx):
         steps.append(part)
         if part.error or part.unanswered:
             break
-    return Plan(service, tuple(steps), ctx)
 
 
 def _configure(

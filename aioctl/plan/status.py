@@ -83,7 +83,7 @@ def conclude(
         _mark_failure(made, progress, outcome)
     else:
         ctx = replace(plan.context, policy=policy)
-        _conclude_parts(ctx, Overlay(obs, outcome.answers), made, status, progress, outcome, decision)
+        _conclude_parts(plan, ctx, Overlay(obs, outcome.answers), made, status, progress, outcome, decision)
     status["conditions"] = made.finish(now)
     status["observedGeneration"] = generation_of(plan.service)
     return status
@@ -171,6 +171,7 @@ def _mark_failure(made: ConditionSet, progress: Progress, outcome: Outcome) -> N
 
 
 def _conclude_parts(
+    plan: Plan,
     ctx: Context,
     obs: Observation,
     made: ConditionSet,
@@ -179,7 +180,10 @@ def _conclude_parts(
     outcome: Outcome,
     decision: Decision | None,
 ) -> None:
-    made.mark_true(c.PRESETS_COMBINED)
+    if plan.combined:
+        made.mark_false(c.PRESETS_COMBINED, STOPPED[0], f"{STOPPED[1]} with warning: {plan.combined}")
+    elif plan.combined is not None:
+        made.mark_true(c.PRESETS_COMBINED)
     # A field of the wrong type is named by the step that failed on it; here it only means that there is nothing to see.
     with suppress(FieldError):
         _workloads(ctx, obs, made, progress)

@@ -1,4 +1,4 @@
-"""Condition arithmetic: one row per rule of COND-1."""
+"""Condition arithmetic: one row per rule of COND-1 and COND-6."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -15,28 +15,30 @@ OLD = "2026-01-01T00:00:00Z"
 OLDER = "2025-01-01T00:00:00Z"
 
 
+LIVING = (c.PRESETS_COMBINED, c.READY, c.ROUTER_READY, c.WORKLOADS_READY)
+
+
 def stored(type_: str, status: str, reason: str = "", message: str = "", at: str = OLD) -> dict[str, Any]:
     entry: dict[str, Any] = {"type": type_, "status": status, "lastTransitionTime": at}
-    if type_ not in (c.READY, c.WORKLOADS_READY, c.ROUTER_READY):
+    if type_ not in LIVING:
         entry["severity"] = "Info"
     if reason:
         entry |= {"reason": reason, "message": message}
     return entry
 
 
-ALL_TRUE = [stored(t, "True") for t in (c.READY, c.ROUTER_READY, c.WORKLOADS_READY)]
+ALL_TRUE = [stored(t, "True") for t in LIVING]
 
 
 def ready(conditions: ConditionSet) -> tuple[str, str, str]:
     return (conditions.status_of(c.READY), *conditions.reason_of(c.READY))
 
 
-def test_a_fresh_service_starts_with_three_unknowns() -> None:
+def test_a_fresh_service_starts_with_four_unknowns() -> None:
     made = ConditionSet([], 1, 1)
-    assert [made.status_of(t) for t in (c.READY, c.ROUTER_READY, c.WORKLOADS_READY)] == ["Unknown"] * 3
+    assert [made.status_of(t) for t in LIVING] == ["Unknown"] * 4
     assert made.finish(NOW) == [
-        {"type": t, "status": "Unknown", "lastTransitionTime": "2026-11-24T08:00:00Z"}
-        for t in (c.READY, c.ROUTER_READY, c.WORKLOADS_READY)
+        {"type": t, "status": "Unknown", "lastTransitionTime": "2026-11-24T08:00:00Z"} for t in LIVING
     ]
 
 
@@ -98,11 +100,11 @@ def test_of_two_failed_parts_ready_copies_the_one_that_changed_last() -> None:
 
 def test_an_informational_failure_leaves_ready_alone() -> None:
     made = ConditionSet(ALL_TRUE, 1, 1)
-    made.mark_false(c.PRESETS_COMBINED, "CombineBaseError", "no")
+    made.mark_false(c.GATEWAYS_READY, "GatewaysNotReady", "no")
     assert ready(made) == ("True", "", "")
 
 
-@pytest.mark.parametrize("part", [c.WORKLOADS_READY, c.ROUTER_READY])
+@pytest.mark.parametrize("part", [c.PRESETS_COMBINED, c.WORKLOADS_READY, c.ROUTER_READY])
 def test_a_failed_part_takes_ready_with_it(part: str) -> None:
     made = ConditionSet(ALL_TRUE, 1, 1)
     made.mark_false(part, "Why", "because 100% of it")
@@ -120,7 +122,7 @@ def test_a_roll_up_names_the_first_failed_part_and_ignores_unknown_and_missing_o
     assert made.reason_of(c.ROUTER_READY) == ("H", "h")
 
 
-def test_entries_carry_severity_info_but_for_the_three_and_no_empty_fields() -> None:
+def test_entries_carry_severity_info_but_for_the_four_and_no_empty_fields() -> None:
     made = ConditionSet(ALL_TRUE, 1, 1)
     made.mark_false(c.MAIN_WORKLOAD_READY, "Progressing", "")
     made.mark_true(c.PRESETS_COMBINED)
@@ -133,8 +135,7 @@ def test_entries_carry_severity_info_but_for_the_three_and_no_empty_fields() -> 
         "reason": "Progressing",
         "lastTransitionTime": at,
     }
-    assert finished[c.PRESETS_COMBINED]["severity"] == "Info"
-    assert "severity" not in finished[c.READY]
+    assert not [t for t in LIVING if "severity" in finished[t]]
 
 
 def test_unchanged_conditions_keep_their_time_even_when_marked_back_and_forth() -> None:
@@ -158,7 +159,7 @@ def test_unset_removes_informational_conditions_only() -> None:
     made = ConditionSet([*ALL_TRUE, stored(c.PREFILL_WORKLOAD_READY, "False", "A", "a")], 1, 1)
     made.unset(c.PREFILL_WORKLOAD_READY)
     made.unset(c.READY)
-    assert [entry["type"] for entry in made.finish(NOW)] == [c.READY, c.ROUTER_READY, c.WORKLOADS_READY]
+    assert [entry["type"] for entry in made.finish(NOW)] == list(LIVING)
 
 
 def test_conditions_of_others_survive() -> None:

@@ -52,7 +52,16 @@ _SAID_BY_THE_PART_THAT_FAILED = because(
     *_conditions("MainWorkloadReady", "WorkloadsReady", "Ready"),
 )
 
+_SAYS_WHY_NOT_COMBINED = because(
+    "COND-6: what keeps the presets from being combined is said by Ready too",
+    *_conditions("Ready"),
+)
+
 EVERYWHERE: tuple[Reason, ...] = (
+    because(
+        "COND-6: PresetsCombined is a dependent of Ready, as in today's KServe, and has no severity",
+        f"{LLM} status.conditions.PresetsCombined.severity",
+    ),
     because(
         "EQ-1, EQ-3: nothing is written that changes nothing; Go rewrites Deployments in every reconcile",
         "event theirs Normal Updated: Updated v1.Deployment *",
@@ -111,6 +120,7 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
         ),
     ),
     "bad-scheme": (_SAID_BY_THE_PART_THAT_FAILED,),
+    "baserefs-missing": (_SAYS_WHY_NOT_COMBINED,),
     "del": (
         because(
             "LIFE-1: the managed route goes first, so that no traffic meets vanishing pods",

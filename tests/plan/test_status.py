@@ -70,7 +70,7 @@ def test_everything_ready_is_ready() -> None:
         ("HTTPRoutesReady", "True", "Info"),
         ("InferencePoolReady", "True", "Info"),
         ("MainWorkloadReady", "True", "Info"),
-        ("PresetsCombined", "True", "Info"),
+        ("PresetsCombined", "True", ""),
         ("Ready", "True", ""),
         ("RouterReady", "True", ""),
         ("WorkloadsReady", "True", ""),
@@ -175,12 +175,14 @@ def test_what_comes_after_a_conflict_says_nothing() -> None:
     assert made["RouterReady"]["status"] == "Unknown"
 
 
-def test_a_configuration_that_cannot_be_loaded_sets_no_condition_but_is_observed() -> None:
+def test_a_configuration_that_cannot_be_loaded_is_said_by_ready_and_observed() -> None:
     world = RouterWorld()
     failed = Step(Part.CONFIG, error="boom")
     made = conclude(world, Plan(world.service, (failed,)), Outcome(failed=failed, error="boom"))
     assert made["observedGeneration"] == 1
-    assert sorted(by_type(made)) == ["Ready", "RouterReady", "WorkloadsReady"]
+    assert sorted(by_type(made)) == ["PresetsCombined", "Ready", "RouterReady", "WorkloadsReady"]
+    for type_ in ("PresetsCombined", "Ready"):
+        assert by_type(made)[type_]["message"] == "failed to load ingress config: boom"
 
 
 LWS = kinds.LEADER_WORKER_SET

@@ -57,13 +57,11 @@ def build_main(ctx: Context) -> Group:
 
 
 def main_access(ctx: Context, main: Build) -> Iterator[Write]:
-    """Account of the main side; role and binding when one of its pods has the sidecar. Stopped: all of it stays."""
+    """Account of the main side; role and binding when one of its pods has the sidecar."""
     name = set_name(ctx, prefill=False)
     role, role_binding = names.safe(ctx.name, "-kserve-mn-role"), names.safe(ctx.name, "-kserve-mn-rb")
-    if is_stopped(ctx.service):
-        return
     side = pods.main_side(ctx)
-    if not side.multi_node:
+    if is_stopped(ctx.service) or not side.multi_node:
         yield from remove_access(ctx, binding=role_binding, role=role, account=name)
         return
     yield from _account_step(ctx, side)
@@ -84,11 +82,9 @@ def main_access(ctx: Context, main: Build) -> Iterator[Write]:
 
 
 def prefill_access(ctx: Context) -> Iterator[Write]:
-    """Account of the prefill side; its pods get no role. Stopped: it stays."""
-    if is_stopped(ctx.service):
-        return
+    """Account of the prefill side; its pods get no role."""
     side = pods.prefill_side(ctx)
-    if side.multi_node:
+    if side.multi_node and not is_stopped(ctx.service):
         yield from _account_step(ctx, side)
     else:
         yield from remove(ctx, kinds.SERVICE_ACCOUNT, set_name(ctx, prefill=True))
@@ -97,9 +93,7 @@ def prefill_access(ctx: Context) -> Iterator[Write]:
 def security_binding(ctx: Context) -> Iterator[Write]:
     """On OpenShift: lets both accounts use the SCC the presets need. Where the group is not served: nothing."""
     name = names.child(ctx.name, "-kserve-mn-scc")
-    if is_stopped(ctx.service):
-        return
-    if not (pods.main_side(ctx).multi_node or pods.prefill_side(ctx).multi_node):
+    if is_stopped(ctx.service) or not (pods.main_side(ctx).multi_node or pods.prefill_side(ctx).multi_node):
         yield from remove(ctx, kinds.ROLE_BINDING, name)
         return
     if ctx.policy.scc_disabled or ctx.obs.served(kinds.SCC) is not Served.YES:

@@ -1,0 +1,50 @@
+"""A stopped service: everything of it goes, and nothing but names is needed for that (STOP-1).
+
+The builders get a spec that asks for nothing, so that a preset that is gone, a template that breaks, a configuration that
+cannot be read or a field of the wrong type keep no object alive. Whether the real spec can be combined is told by one
+condition.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from aioctl.api import kinds, names
+from aioctl.api.objects import FieldError, Object, present
+from aioctl.plan.combine import combine
+from aioctl.plan.config import parse_config
+from aioctl.plan.global_config import GlobalConfig
+from aioctl.plan.model import Context, Observation, PlanError, Policy, Unanswered, need
+
+
+def combined(obs: Observation, service: Object, policy: Policy) -> tuple[str | None, bool]:
+    """What keeps the spec from being combined (empty: nothing, None: that is not known), and whether it has a prefill side.
+
+    Where it cannot be combined, the service's own spec tells of the prefill side.
+    """
+    try:
+        config_map = need(obs.get(kinds.CONFIG_MAP, policy.system_namespace, names.CONFIG_MAP_NAME))
+        config = parse_config(config_map, policy.system_namespace)
+    except (PlanError, FieldError) as error:
+        return f"failed to load ingress config: {error}", _own_prefill(service)
+    except Unanswered:
+        return None, _own_prefill(service)
+    try:
+        made = combine(obs, service, config, policy)
+    except (PlanError, FieldError) as error:
+        return str(error), _own_prefill(service)
+    except Unanswered:
+        return None, _own_prefill(service)
+    return "", present({"spec": made.spec}, "spec", "prefill")
+
+
+def context(obs: Observation, service: Object, policy: Policy, now: datetime, *, prefill: bool) -> Context:
+    """The context of a service that asks for nothing; `prefill` only decides which conditions say that it is stopped."""
+    spec: dict[str, Any] = {"prefill": {}} if prefill else {}
+    return Context(obs, service, spec, GlobalConfig(policy.system_namespace), policy, now)
+
+
+def _own_prefill(service: Object) -> bool:
+    try:
+        return present(service, "spec", "prefill")
+    except FieldError:
+        return False

@@ -1,0 +1,212 @@
+"""A service is taken away by name: whatever its spec needs may be gone, and stopping and deleting it still work (STOP-1)."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from aioctl.api import kinds, names
+from aioctl.api.objects import dig, is_controlled_by, uid_of
+from aioctl.sim import seed
+from tests.controller.world import NAMESPACE, World, furnished, plain_service
+from tests.support.virtual_time import run_virtual
+
+BASE = "team-base"
+_CHILDREN = (
+    kinds.DEPLOYMENT, kinds.LEADER_WORKER_SET, kinds.CORE_SERVICE, kinds.SECRET, kinds.SERVICE_ACCOUNT, kinds.ROLE,
+    kinds.ROLE_BINDING, kinds.HTTP_ROUTE, kinds.POOL_V1, kinds.POOL_V1ALPHA2, kinds.MODEL, kinds.DESTINATION_RULE,
+)  # fmt: skip
+
+
+async def _leave_be(stage: World) -> None:
+    """Breaks nothing."""
+
+
+async def _drop_preset(stage: World) -> None:
+    await stage.user.delete(kinds.CONFIG, seed.SYSTEM_NAMESPACE, "kserve-config-llm-decode-template")
+
+
+async def _drop_base(stage: World) -> None:
+    await stage.user.delete(kinds.CONFIG, NAMESPACE, BASE)
+
+
+async def _break_template(stage: World) -> None:
+    env = {"containers": [{"name": "main", "env": [{"name": "A", "value": "{{ .Spec.Nothing }}"}]}]}
+    await stage.user.patch(kinds.CONFIG, NAMESPACE, BASE, {"spec": {"template": env}})
+
+
+async def _break_base(stage: World) -> None:
+    collection = stage.cluster.core.collection(kinds.CONFIG.resource)
+    broken = await stage.user.get(kinds.CONFIG, NAMESPACE, BASE)
+    stage.cluster.store.put(collection, {**broken, "spec": {"replicas": "two"}}, (NAMESPACE, BASE))
+
+
+async def _break_service(stage: World) -> None:
+    collection = stage.cluster.core.collection(kinds.SERVICE.resource)
+    broken = await stage.user.get(kinds.SERVICE, NAMESPACE, "one")
+    spec = {**broken["spec"], "router": "a", "template": [], "prefill": 5, "worker": "b"}
+    stage.cluster.store.put(collection, {**broken, "spec": spec}, (NAMESPACE, "one"))
+
+
+async def _drop_settings(stage: World) -> None:
+    await stage.user.delete(kinds.CONFIG_MAP, seed.SYSTEM_NAMESPACE, names.CONFIG_MAP_NAME)
+
+
+async def _set(stage: World, key: str, value: str) -> None:
+    await stage.user.patch(
+        kinds.CONFIG_MAP, seed.SYSTEM_NAMESPACE, names.CONFIG_MAP_NAME, {"data": {key: value}}
+    )
+
+
+async def _break_settings(stage: World) -> None:
+    await _set(stage, "ingress", "{")
+
+
+async def _mistype_settings(stage: World) -> None:
+    await _set(stage, "storageInitializer", '{"image": [5]}')
+
+
+async def _drop_ca_bundle(stage: World) -> None:
+    settings = await stage.user.get(kinds.CONFIG_MAP, seed.SYSTEM_NAMESPACE, names.CONFIG_MAP_NAME)
+    storage = json.loads(settings["data"]["storageInitializer"])
+    await _set(stage, "storageInitializer", json.dumps({**storage, "caBundleConfigMapName": "absent"}))
+
+
+BREAKAGES: dict[str, tuple[Callable[[World], Awaitable[None]], str]] = {
+    "nothing": (_leave_be, ""),
+    "preset-gone": (_drop_preset, '"kserve-config-llm-decode-template"'),
+    "base-gone": (_drop_base, f'"{BASE}"'),
+    "template-broken": (_break_template, "Nothing"),
+    "base-invalid": (_break_base, "replicas"),
+    "service-invalid": (_break_service, "spec."),
+    "settings-gone": (_drop_settings, "failed to load ingress config"),
+    "settings-broken": (_break_settings, "failed to load ingress config"),
+    "settings-mistyped": (_mistype_settings, "failed to load ingress config"),
+    "ca-bundle-gone": (_drop_ca_bundle, ""),
+}
+"""What breaks, and a part of what the condition says of it (empty: it has no part in the combination)."""
+
+
+def _service() -> dict[str, Any]:
+    return plain_service(
+        prefill={}, router={"scheduler": {}, "route": {}, "gateway": {}}, baseRefs=[{"name": BASE}]
+    )
+
+
+async def _children(stage: World, uid: str) -> list[str]:
+    return [
+        f"{kind.kind} {obj['metadata']['name']}"
+        for kind in _CHILDREN
+        async for page in stage.user.list_pages(kind, namespace=NAMESPACE)
+        for obj in map(msgspec.json.decode, page.items)
+        if is_controlled_by(obj, uid)
+    ]
+
+
+async def _started(stage: World) -> str:
+    """The uid of a service with all its children."""
+    base = {
+        "apiVersion": kinds.V1ALPHA2,
+        "kind": kinds.CONFIG.kind,
+        "metadata": {"name": BASE, "namespace": NAMESPACE},
+        "spec": {"replicas": 2},
+    }
+    await stage.user.create(kinds.CONFIG, NAMESPACE, base)
+    made = await stage.user.create(kinds.SERVICE, NAMESPACE, _service())
+    uid = uid_of(made)
+
+    async def complete() -> bool:
+        found = await _children(stage, uid)
+        return {
+            "Deployment one-kserve",
+            "Deployment one-kserve-prefill",
+            "HTTPRoute one-kserve-route",
+        } <= set(found)
+
+    await stage.until(complete)
+    return uid
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_a_stopped_service_loses_everything_whatever_is_broken(breakage: str) -> None:
+    do, words = BREAKAGES[breakage]
+
+    async def play() -> dict[str, Any]:
+        async with furnished() as stage, stage.running(stage.controller()):
+            uid = await _started(stage)
+            await do(stage)
+            await stage.user.patch(
+                kinds.SERVICE, NAMESPACE, "one", {"metadata": {"annotations": {names.STOP: "true"}}}
+            )
+
+            async def told() -> bool:
+                found = await stage.find(kinds.SERVICE, "one")
+                conditions = dig(found, "status", "conditions") or []
+                ready = [each for each in conditions if each["type"] == "Ready"]
+                return not await _children(stage, uid) and [each.get("reason") for each in ready] == [
+                    "Stopped"
+                ]
+
+            await stage.until(told)
+            return {
+                each["type"]: each
+                for each in dig(await stage.find(kinds.SERVICE, "one"), "status", "conditions")
+            }
+
+    conditions = run_virtual(play)
+    combined = conditions["PresetsCombined"]
+    assert combined["status"] == ("False" if words else "True")
+    if words:
+        assert combined["reason"] == "Stopped"
+        assert combined["message"].startswith("Service is stopped with warning: ")
+        assert words in combined["message"]
+    assert conditions["Ready"]["status"] == "False"
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES)
+@pytest.mark.parametrize("annotations", [{}, {names.STOP: "TRUE"}])
+def test_a_deleted_service_goes_whatever_is_broken(breakage: str, annotations: dict[str, str]) -> None:
+    do, _ = BREAKAGES[breakage]
+
+    async def play() -> None:
+        async with furnished() as stage, stage.running(stage.controller()):
+            uid = await _started(stage)
+            await do(stage)
+            await stage.user.patch(
+                kinds.SERVICE, NAMESPACE, "one", {"metadata": {"annotations": annotations}}
+            )
+            await stage.user.delete(kinds.SERVICE, NAMESPACE, "one")
+
+            async def gone() -> bool:
+                return await stage.find(kinds.SERVICE, "one") is None and not await _children(stage, uid)
+
+            await stage.until(gone)
+
+    run_virtual(play)
+
+
+@pytest.mark.parametrize("breakage", ["preset-gone", "base-gone", "template-broken", "settings-gone"])
+def test_ready_says_what_keeps_a_running_service_from_being_combined(breakage: str) -> None:
+    do, words = BREAKAGES[breakage]
+
+    async def play() -> dict[str, Any]:
+        async with furnished() as stage, stage.running(stage.controller()):
+            await _started(stage)
+            await do(stage)
+            await stage.user.patch(kinds.SERVICE, NAMESPACE, "one", {"spec": {"replicas": 3}})
+            seen: dict[str, Any] = {}
+
+            async def told() -> bool:
+                found = await stage.find(kinds.SERVICE, "one")
+                for each in dig(found, "status", "conditions") or []:
+                    seen[each["type"]] = each
+                return bool(seen.get("Ready", {}).get("reason") == "CombineBaseError")
+
+            await stage.until(told)
+            return seen
+
+    seen = run_virtual(play)
+    assert seen["Ready"]["status"] == seen["PresetsCombined"]["status"] == "False"
+    assert words in seen["Ready"]["message"]
