@@ -12,6 +12,7 @@ import yaml
 from aioctl import shipped
 from aioctl.plan.model import PlanError, Policy
 from aioctl.plan.render import Rendering, render
+from aioctl.yaml_text import documents
 
 
 class RenderError(Exception):
@@ -86,17 +87,17 @@ def _explained(made: Rendering) -> str:
 def _folder(folder: Path) -> list[dict[str, Any]]:
     try:
         return list(shipped.objects(folder))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise RenderError(f"{folder}: {error}") from error
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-        documents = list(yaml.safe_load_all(text))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        found = documents(text)
+    except (OSError, ValueError) as error:
         raise RenderError(f"{file}: {error}") from error
-    for document in documents:
+    for document in found:
         if document is not None and not isinstance(document, dict):
             raise RenderError(f"{file}: holds a document that is no object")
-    return [document for document in documents if document]
+    return [document for document in found if document]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
+from aioctl.yaml_text import documents
 
 _PACKAGE = Path(__file__).parent
 
@@ -18,10 +18,14 @@ def presets_folder() -> Path:
 
 
 def objects(folder: Path) -> Iterator[dict[str, Any]]:
-    """Every Kubernetes object in the YAML files of a folder, kustomizations apart, sorted by file name."""
+    """Every Kubernetes object in the YAML files of a folder, kustomizations apart, sorted by file name. Raises ValueError naming the file."""
     for file in sorted(folder.glob("*.yaml")):
         if file.name == "kustomization.yaml":
             continue
-        for document in yaml.safe_load_all(file.read_text(encoding="utf-8")):
+        try:
+            found = documents(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{file.name}: {error}") from error
+        for document in found:
             if isinstance(document, dict):
                 yield document

@@ -20,6 +20,7 @@ from aioctl.api.conversion_carriers import (
     lora_up,
 )
 from aioctl.api.conversion_pool import pool_down, pool_up
+from aioctl.api.encoding import decode_deep
 from aioctl.api.kinds import CONFIG, SERVICE, V1ALPHA1, V1ALPHA2
 
 _SCHEME = "aioctl"
@@ -124,10 +125,10 @@ def _opened(raw: msgspec.Raw, shape: _Shape) -> Any:
         return raw
     try:
         if isinstance(shape, dict):
-            tree = _OBJECT.decode(raw)
+            tree = decode_deep(_OBJECT.decode, raw)
             return _open_parts(tree, shape)
         if isinstance(shape, list):
-            return [_opened(item, shape[0]) for item in _LIST.decode(raw)]
+            return [_opened(item, shape[0]) for item in decode_deep(_LIST.decode, raw)]
         return _SCALAR.decode(raw)
     except _BROKEN:
         # null and other types; also what JSON allows and the decoder does not, such as numbers beyond a double.
@@ -189,7 +190,7 @@ def convert_object(raw: bytes | msgspec.Raw, desired: str) -> bytes | msgspec.Ra
     Raises ConversionFailed for what the protocol cannot express: no JSON object, another kind, an unknown version.
     """
     try:
-        tree: dict[str, Any] = dict(_OBJECT.decode(raw))
+        tree: dict[str, Any] = dict(decode_deep(_OBJECT.decode, raw))
     except _BROKEN as error:
         raise ConversionFailed(f"<unnamed>: expected a JSON object: {error}") from error
     source = _text(tree, "apiVersion")

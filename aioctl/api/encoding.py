@@ -1,8 +1,14 @@
 """Objects as compact JSON bytes: for cache keys and copies, where the same tree must give the same bytes."""
 
-from typing import Any
+import sys
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import msgspec
+
+_MAX_DEPTH: Final = 10_000
+"""Levels of nesting that the API server reads (sigs.k8s.io/json); one more is refused there."""
+_Made = TypeVar("_Made")
 
 
 def to_json(tree: Any) -> bytes:
@@ -13,3 +19,19 @@ def to_json(tree: Any) -> bytes:
 def from_json(encoded: bytes) -> Any:
     """The tree; the caller owns it. Raises msgspec.DecodeError for what is no JSON."""
     return msgspec.json.decode(encoded)
+
+
+def decode_deep(decode: Callable[[Any], _Made], encoded: Any) -> _Made:
+    """`decode(encoded)`, as deep as the API server lets objects be, which is deeper than Python lets calls be.
+
+    For decoders that leave subtrees encoded: one object that is nested like this must not hide the others of its list.
+    """
+    try:
+        return decode(encoded)
+    except RecursionError:
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(limit + _MAX_DEPTH)
+        try:
+            return decode(encoded)
+        finally:
+            sys.setrecursionlimit(limit)

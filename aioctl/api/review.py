@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from aioctl.api.encoding import decode_deep
+
 CONVERT = "/convert"
 """Path of the conversion webhook, in the CRDs and on our server (CRD-2)."""
 
@@ -68,7 +70,7 @@ class ConversionRequest:
 def read_conversion(body: bytes | bytearray) -> ConversionRequest:
     """Read the envelope. Raises BadReview when there is no usable request in it."""
     try:
-        review = _decode(body)
+        review = decode_deep(_decode, body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadReview(f"body is no {_KIND}: {error}") from error
     if review.kind != _KIND or review.api_version not in _VERSIONS:

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from aioctl.api.encoding import decode_deep
 from aioctl.api.kinds import CONFIG, SERVICE, Kind, ObjectKey
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
@@ -114,8 +115,8 @@ class Cached:
 def key_of_raw(raw: bytes) -> ObjectKey | None:
     """Whose text it is, where nothing more of an object may be readable; None where not even that is."""
     try:
-        metadata = _named_decoder.decode(raw).metadata
-    except msgspec.MsgspecError:
+        metadata = decode_deep(_named_decoder.decode, raw).metadata
+    except (msgspec.MsgspecError, RecursionError):
         return None
     return ObjectKey(metadata.namespace, metadata.name)
 

@@ -24,6 +24,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from aioctl.api.encoding import decode_deep
 from aioctl.api.kinds import Kind
 from aioctl.kube.errors import (
     ApiError,
@@ -389,8 +390,8 @@ async def _events(request: Request, stream: Stream) -> AsyncIterator[WatchEvent]
 
 def _decode(request: Request, decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
-        return decoder.decode(body)
-    except msgspec.MsgspecError as error:
+        return decode_deep(decoder.decode, body)
+    except (msgspec.MsgspecError, RecursionError) as error:
         text = f"{request.method} {request.path}: the answer cannot be read: {error}"
         raise TransportError(text, maybe_sent=True) from error
 

@@ -249,7 +249,7 @@ class Reflector:
         """One object, or its key where no more can be read; that is said in the log and does not stop the others."""
         try:
             return Cached.from_raw(raw, self.kind)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):  # the latter: nested deeper than some thousand levels
             key = key_of_raw(raw)
             # Not its text: it may be a Secret. The error says where it is wrong.
             log.exception(

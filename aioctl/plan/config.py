@@ -69,7 +69,10 @@ def _converted(title: str, read: Callable[[], _Part]) -> _Part:
 
 def _decoded(json_text: str) -> Mapping[str, Any]:
     """The object in a JSON text. Raises ValueError."""
-    found = json.loads(json_text)
+    try:
+        found = json.loads(json_text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     if found is not None and not isinstance(found, dict):
         raise ValueError("expected an object")
     return found or {}

@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from aioctl.api.encoding import decode_deep
 from aioctl.api.review import BadReview
 from aioctl.serving.limits import KIB, MIB
 
@@ -143,14 +144,14 @@ class Splitter:
 
     def _is_value(self, begin: int, end: int) -> bool:
         try:
-            _complete.decode(self._view[begin:end])
+            decode_deep(_complete.decode, self._view[begin:end])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return False
         return True
 
     def _decoded(self, begin: int, end: int, index: int) -> msgspec.Raw:
         try:
-            return _complete.decode(self._view[begin:end])
+            return decode_deep(_complete.decode, self._view[begin:end])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadReview(f"objects[{index}] is no JSON: {error}") from error
 

@@ -16,13 +16,13 @@ LabelMatch = Callable[[Labels], bool]
 
 _SET = re.compile(r"^(?P<key>[^\s!=,()]+)\s+(?P<op>in|notin)\s*\((?P<values>[^)]*)\)$")
 _EQUALITY = re.compile(r"^(?P<key>[^\s!=,()]+)\s*(?P<op>==|=|!=)\s*(?P<value>[^\s!=,()]*)$")
+_REQUIREMENT = re.compile(r"(?:\([^()]*+\)|[^,])++")
 _EXISTS = re.compile(r"^(?P<no>!?)\s*(?P<key>[^\s!=,()]+)$")
 
 
 def _split(source: str) -> list[str]:
     """Commas separate requirements, except inside the parentheses of a set."""
-    parts = re.split(r",(?![^()]*\))", source)
-    return [part.strip() for part in parts if part.strip()]
+    return [part.strip() for part in _REQUIREMENT.findall(source) if part.strip()]
 
 
 def _requirement(part: str) -> LabelMatch:

@@ -15,9 +15,11 @@ from aioctl.sim.resources import Version
 
 _FILTER = re.compile(r"^(?P<field>[^\[]+)\[\?\(@\.(?P<key>\w+)=='(?P<value>[^']*)'\)\]$")
 
+_PART = re.compile(r"(?:\[[^\[\]]*+\]|[^.])++")
+
 
 def _dig(obj: Any, path: str) -> Any:
-    for part in re.split(r"\.(?![^\[]*\])", path):
+    for part in _PART.findall(path):
         if match := _FILTER.match(part):
             items = obj.get(match["field"]) if isinstance(obj, dict) else None
             found = [item for item in items or () if item.get(match["key"]) == match["value"]]

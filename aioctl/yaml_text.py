@@ -1,0 +1,35 @@
+"""YAML documents out of a text that somebody wrote: read without trusting it."""
+
+from typing import Any, Final
+
+import yaml
+
+MAX_VALUES: Final = 1_000_000
+"""Values in one text with every alias written out. A hundred times what all presets together hold; aliases of aliases make
+billions of some lines."""
+_TOO_DEEP: Final = "it is nested too deeply"
+
+
+def documents(text: str) -> list[Any]:
+    """All documents of the text. Raises ValueError with the place or the reason why it cannot be read."""
+    try:
+        found = list(yaml.safe_load_all(text))
+        values = _count(found, {})
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+    except RecursionError as error:
+        raise ValueError(_TOO_DEEP) from error
+    if values > MAX_VALUES:
+        raise ValueError(f"with its aliases written out it has more than {MAX_VALUES} values")
+    return found
+
+
+def _count(tree: Any, known: dict[int, int]) -> int:
+    """Values below and at the tree. What aliases share is counted each time it stands there, and walked once."""
+    if not isinstance(tree, dict | list):
+        return 1
+    if id(tree) not in known:
+        known[id(tree)] = MAX_VALUES + 1  # what holds itself has no end
+        parts = tree.values() if isinstance(tree, dict) else tree
+        known[id(tree)] = 1 + sum(_count(part, known) for part in parts)
+    return known[id(tree)]

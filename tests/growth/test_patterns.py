@@ -1,0 +1,111 @@
+"""No pattern of the package backtracks more than linearly, whatever text it is given."""
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.growth import patterns
+from tests.growth.measure import Hangs, not_for_ever, seconds
+from tests.growth.patterns import Use
+from tests.support.real_world import CRDS
+
+SIZES = (16, 24, 64, 256, 512, 1024, 4096, 16384)
+"""Small ones first: what is worse than quadratic shows before it hangs."""
+CAP = 0.05
+"""Seconds for the longest text. Linear matching takes under a millisecond, quadratic over a second."""
+METHODS: dict[str, tuple[str, ...]] = {
+    "aioctl.serving.splitting:_TOKEN": ("findall",),
+    "aioctl.serving.splitting:_BRACKET": ("findall",),
+    "aioctl.sim.selectors:_REQUIREMENT": ("findall",),
+    "aioctl.sim.tables:_PART": ("findall",),
+    "aioctl.plan.config:_BROKEN_TEMPLATE": ("search",),
+    "aioctl.golang.template.escapes:_NEEDS_GO": ("search",),
+    "aioctl.golang.template.functions:_VERB": ("sub",),
+    "aioctl.golang.template.nodes:_BETWEEN_BRACES": ("sub",),
+}
+"""How a pattern is used, where it is not only matched from a given place."""
+MADE_WHILE_RUNNING = {"aioctl.sim.schema"}
+"""Patterns of CRDs in the embedded cluster: their growth is tested below, on the CRDs that we ship."""
+USES = patterns.uses()
+
+
+def methods(use: Use) -> tuple[str, ...]:
+    return METHODS.get(str(use), ("match", "fullmatch") if use.method == "compile" else (use.method,))
+
+
+def worst(
+    pattern: str | bytes, flags: int, names: tuple[str, ...], sizes: tuple[int, ...] = SIZES
+) -> tuple[float, str]:
+    """The longest time of any text, and which."""
+    source = pattern.decode("latin-1") if isinstance(pattern, bytes) else pattern
+    compiled = re.compile(source, flags)
+    slowest = (0.0, "")
+    for size in sizes:
+        for text in patterns.texts(source, size):
+            for name in names:
+                arguments = ("", text) if name == "sub" else (text,)
+                with not_for_ever(source):
+                    taken = seconds(partial(getattr(compiled, name), *arguments), enough=CAP / 10)
+                slowest = max(slowest, (taken, f"{name}({text[:30]!r}... {len(text)})"))
+                if taken > CAP:
+                    return slowest
+    return slowest
+
+
+@pytest.mark.parametrize("use", [use for use in USES if use.pattern is not None], ids=str)
+def test_a_pattern_takes_linear_time(use: Use) -> None:
+    assert use.pattern is not None
+    taken, text = worst(use.pattern, use.flags, methods(use))
+    assert taken < CAP, f"{use}: {text} took {taken:.3f} s; make its repeats possessive or scan by hand"
+
+
+def test_every_pattern_is_known_before_the_program_runs() -> None:
+    assert {use.module for use in USES if use.pattern is None} == MADE_WHILE_RUNNING
+    assert len(USES) > 15, "the walk through the source finds nothing any more"
+    assert set(METHODS) <= {str(use) for use in USES}
+
+
+def crd_patterns() -> set[str]:
+    found: set[str] = set()
+
+    def walk(tree: Any) -> None:
+        if isinstance(tree, dict):
+            if isinstance(tree.get("pattern"), str):
+                found.add(tree["pattern"])
+            for value in tree.values():
+                walk(value)
+        elif isinstance(tree, list):
+            for value in tree:
+                walk(value)
+
+    for file in sorted(Path(CRDS).glob("*.yaml")):
+        walk(yaml.safe_load(file.read_text(encoding="utf-8")))
+    return found
+
+
+@pytest.mark.parametrize("pattern", sorted(crd_patterns()))
+def test_a_pattern_of_the_crds_takes_linear_time(pattern: str) -> None:
+    taken, text = worst(pattern, 0, ("search",))
+    assert taken < CAP, f"{text} took {taken:.3f} s"
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"([+-]?)0*([0-9]*)(?:\.([0-9]*))?([eEinumkKMGTP]*[-+]?[0-9]*)",
+        r"(?:[A-Za-z-]+:[^\n]*\n|[ \t]+[^\n]*\n)*x",
+        r"(a+)+b",
+        r"a*a*b",
+        r"x[a-z]*[a-z]*y",
+    ],
+)
+def test_the_test_finds_patterns_that_are_not_linear(pattern: str) -> None:
+    try:
+        taken, _ = worst(pattern, 0, ("fullmatch",))
+    except Hangs:
+        return
+    assert taken > CAP
