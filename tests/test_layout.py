@@ -32,22 +32,24 @@ def room(rooms: str = "", libraries: str = "") -> Room:
 
 
 ROOMS = {
-    "golang": room("", "msgspec"),
+    "caching": room(),
+    "yaml_text": room("", "yaml"),
+    "golang": room("caching", "msgspec"),
     "api": room("golang", "msgspec"),
-    "plan": room("golang api"),
+    "plan": room("caching golang api"),
     "engine": room("", "anyio structlog"),
     "kube": room("api engine", "aiohttp anyio kubernetes_asyncio msgspec structlog tenacity"),
-    "pki": room("", "cryptography"),
+    "pki": room("caching", "cryptography"),
     "serving": room("api engine pki", "aiohttp anyio msgspec prometheus_client structlog"),
     "upkeep": room("api engine kube pki", "anyio msgspec structlog"),
-    "controller": room("golang api plan engine kube pki", "anyio msgspec structlog"),
+    "controller": room("caching golang api plan engine kube pki", "anyio msgspec structlog"),
     "sim": room("golang api", "aiohttp anyio cryptography msgspec structlog yaml"),
     "demo": room("api kube pki sim shipped", "anyio httpx prometheus_client rich"),
     "crdgen": room("api", "click yaml"),
-    "shipped": room("", "yaml"),
+    "shipped": room("yaml_text"),
 }
 """Modules beside the rooms (app, cli, settings, metrics, ...) compose: they may import everything, no room imports them.
-`shipped` is a room of one module."""
+`shipped`, `caching` and `yaml_text` are rooms of one module."""
 
 ONLY_IN = {
     "aiohttp.web": {"serving", "sim"},
@@ -137,7 +139,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 def test_every_package_has_a_row_in_the_table() -> None:
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    assert packages == set(ROOMS) - {"shipped"}
+    assert packages == set(ROOMS) - {"shipped", "caching", "yaml_text"}
 
 
 def test_the_table_has_no_circle() -> None:

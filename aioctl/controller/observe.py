@@ -7,11 +7,13 @@ is recorded as a demand, which the reconciler fetches before it plans again.
 import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 from aioctl.api import kinds, names, weight
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
 from aioctl.api.objects import Object, dig, name_of, namespace_of
+from aioctl.caching import LARGEST
 from aioctl.controller.caches import Caches
 from aioctl.controller.live_reads import LiveReads
 from aioctl.kube.cached import Cached
@@ -80,7 +82,11 @@ class CacheObservation:
         if cached is not None:
             if kind in _SHARED:
                 decode = (lambda: weight.decode(cached.raw)) if kind == kinds.CONFIG else cached.decode
-                return Present(self._decoded.object(ref, cached.resource_version, decode))
+                return (
+                    Present(self._decode(cached))
+                    if len(cached.raw) > LARGEST
+                    else Present(self._decoded.object(ref, cached.resource_version, decode))
+                )
             return Present(self._decode(cached))
         answer = self._live.get(ref)
         if answer is not None:
@@ -163,7 +169,7 @@ def certificate_of(secret: Object, known: Certificates) -> Certificate | str:
     crt, key = secret_entry(secret, "tls.crt"), secret_entry(secret, "tls.key")
     if crt is None or key is None:
         return "tls.crt or tls.key is missing or not base64"
-    at, content = ObjectKey(namespace_of(secret), name_of(secret)), crt + b"\0" + key
+    at, content = ObjectKey(namespace_of(secret), name_of(secret)), blake2b(crt + b"\0" + key).digest()
     found = known.get(at)
     if found is None or found[0] != content:
         found = known[at] = content, _parse(crt, key)

@@ -7,8 +7,9 @@ an address inside.
 """
 
 import string
-from functools import lru_cache
 from typing import NamedTuple
+
+from aioctl.caching import MIB, keeping
 
 _UNRESERVED = frozenset((string.ascii_letters + string.digits + "-_.~").encode())
 _HOST = _UNRESERVED | frozenset(b"!$&'()*+,;=:[]<>\"")
@@ -254,7 +255,7 @@ def parse(uri: str) -> Url:
     )
 
 
-@lru_cache(maxsize=1024)
+@keeping(MIB)
 def go_string(uri: str) -> str:
     """The URI printed again, as `URL.String()` does. Raises UrlError."""
     return parse(uri).text

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from aioctl.caching import LARGEST
 from aioctl.pki.pem import first_block
 
 KeyType = Literal["ec", "rsa4096"]
@@ -196,10 +197,18 @@ def sign_service_pair(
     return _pem(builder.sign(signer[1], hashes.SHA256())), _pkcs8(key), None
 
 
+def _signer(crt: bytes, key: bytes) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
+    return (_kept_signer if len(crt) + len(key) <= LARGEST else _read_signer)(crt, key)
+
+
 @lru_cache(
     maxsize=2
 )  # OpenSSL checks an RSA key for 0.1 s (2048 bits) to 0.6 s (4096), and every service asks
-def _signer(crt: bytes, key: bytes) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
+def _kept_signer(crt: bytes, key: bytes) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
+    return _read_signer(crt, key)
+
+
+def _read_signer(crt: bytes, key: bytes) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
     crt_der = first_block(crt)
     if crt_der is None:
         raise SignerError("failed to decode certificate PEM from CA secret")

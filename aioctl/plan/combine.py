@@ -9,9 +9,9 @@ the last results, because a service is planned several times in a row while noth
 Decision (ROUTE-1): route rules that are exactly the CRD's default count as not given.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from aioctl.api import names, user_names, weight
@@ -29,6 +29,7 @@ from aioctl.api.objects import (
     sequence,
     text,
 )
+from aioctl.caching import MIB, BoundedCache
 from aioctl.golang.roundtrip import round_trip
 from aioctl.plan import presets
 from aioctl.plan.global_config import GlobalConfig
@@ -73,7 +74,7 @@ def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Pol
     chosen = [_find(obs, service, policy, name, load) for name in presets.chosen(resolved)]
     configs = [*chosen, *base_refs]
     inputs = _Inputs(service, own, tuple(configs), config)
-    spec, passes = _kept(_Given(inputs))
+    spec, passes = _kept(inputs)
     if passes:
         spec, _ = _made(inputs)
     # Presets take it from the service, so one that a template of the service's own makes is judged as it was written, too.
@@ -145,14 +146,20 @@ def _find(obs: Observation, service: Object, policy: Policy, name: str, load: _L
 
 def _contribution(config: Object, title: str) -> Contribution:
     try:
-        return Contribution(title, _spec(to_json(mapping(config, "spec"))))
+        encoded = to_json(mapping(config, "spec"))
+        return Contribution(title, _spec(encoded), blake2b(encoded, digest_size=16).digest(), len(encoded))
     except FieldError as error:
         raise PlanError(f"{title}: {error}") from error
 
 
-@lru_cache(maxsize=512)
+_SPECS: BoundedCache[bytes, Tree] = BoundedCache(4 * MIB)
+_FOLDS: BoundedCache[tuple[bytes, ...], Tree] = BoundedCache(2 * MIB)
+_KEPT: BoundedCache[Hashable, tuple[dict[str, Any], bool]] = BoundedCache(16 * MIB)
+"""Each result is some 15 kB, and as much of its service: a storm's services come round again before it is over."""
+
+
 def _spec(encoded: bytes) -> Tree:
-    return _as_merged(from_json(encoded))
+    return _SPECS.get(encoded, lambda: _as_merged(from_json(encoded)), lambda _: len(encoded))
 
 
 def _as_merged(spec: Tree) -> Tree:
@@ -178,7 +185,7 @@ def _folded(configs: Sequence[Contribution], own: Tree) -> Tree:
     if not configs:
         return own
     try:
-        return merge_written(_fold_of(tuple(_ByIdentity(config.spec) for config in configs)), own)
+        return merge_written(_fold_of(configs), own)
     except MergeError as error:
         raise PlanError(f"failed to merge specs: {error}") from error
 
@@ -195,32 +202,6 @@ class _Inputs(NamedTuple):
     @property
     def sources(self) -> tuple[Contribution, ...]:
         return (*self.configs, Contribution(_title(self.service), self.own))
-
-
-class _Given:
-    """Inputs as a cache key: equal when every part is, down to the last byte, but for what passes in the service.
-
-    The cache keeps a key as long as its result, so the key lets go of the trees when they are taken.
-    """
-
-    __slots__ = ("_inputs", "_key")
-
-    def __init__(self, inputs: _Inputs) -> None:
-        self._inputs: _Inputs | None = inputs
-        read = tuple((contribution.title, _ByIdentity(contribution.spec)) for contribution in inputs.configs)
-        self._key = (to_json(_lasting(inputs.service)), read, inputs.config)
-
-    def take(self) -> _Inputs:
-        if self._inputs is None:
-            raise RuntimeError("inputs are taken once")
-        inputs, self._inputs = self._inputs, None
-        return inputs
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Given) and self._key == other._key
 
 
 _PASSING = {
@@ -240,10 +221,15 @@ def _lasting(service: Object) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=512)
-def _kept(given: _Given) -> tuple[dict[str, Any], bool]:
-    """As `_made`. Each result is some 15 kB: a storm's services come round again before it is over."""
-    return _made(given.take())
+def _kept(inputs: _Inputs) -> tuple[dict[str, Any], bool]:
+    """As `_made`; the same while every part is the same, down to the last byte, but for what passes in the service."""
+    service = to_json(_lasting(inputs.service))
+    read = tuple((contribution.title, contribution.digest) for contribution in inputs.configs)
+    return _KEPT.get(
+        (service, read, inputs.config),
+        lambda: _made(inputs),
+        lambda made: len(service) + len(to_json(made[0])),
+    )
 
 
 def _made(inputs: _Inputs) -> tuple[dict[str, Any], bool]:
@@ -252,28 +238,17 @@ def _made(inputs: _Inputs) -> tuple[dict[str, Any], bool]:
     return _rendered(spec, inputs)
 
 
-class _ByIdentity:
-    """A spec out of `_spec` as a cache key: equal content is the same object there, for as long as it lives."""
+def _fold_of(configs: Sequence[Contribution]) -> Tree:
+    """All configs over each other. Results are shared: never change one in place."""
 
-    __slots__ = ("spec",)
+    def fold() -> Tree:
+        folded = configs[0].spec
+        for config in configs[1:]:
+            folded = merge_written(folded, config.spec)
+        return folded
 
-    def __init__(self, spec: Tree) -> None:
-        self.spec = spec
-
-    def __hash__(self) -> int:
-        return id(self.spec)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ByIdentity) and self.spec is other.spec
-
-
-@lru_cache(maxsize=256)
-def _fold_of(configs: tuple[_ByIdentity, ...]) -> Tree:
-    first, *others = configs
-    folded = first.spec
-    for config in others:
-        folded = merge_written(folded, config.spec)
-    return folded
+    size = sum(config.size for config in configs)
+    return _FOLDS.get(tuple(config.digest for config in configs), fold, lambda _: size)
 
 
 def _complete(spec: Tree, service_name: str) -> Tree:

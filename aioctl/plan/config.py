@@ -7,12 +7,12 @@ they are used. All problems are PlanErrors with the Go controller's texts; nothi
 import json
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from aioctl.api.names import CONFIG_MAP_NAME
 from aioctl.api.objects import Object, boolean, integer, mapping, text
 from aioctl.api.user_names import LABEL
+from aioctl.caching import LARGEST, BoundedCache
 from aioctl.golang import quantity
 from aioctl.golang.template import ParseError
 from aioctl.plan.global_config import CredentialConfig, GlobalConfig, S3Config, StorageConfig
@@ -43,8 +43,18 @@ def _entry(config_map: Object, key: str) -> str | None:
     return text(data, key) if key in data else None
 
 
-@lru_cache(maxsize=16)
+_PARSED: BoundedCache[tuple[str | None, ...], GlobalConfig] = BoundedCache(4 * LARGEST)
+
+
 def _parsed(
+    ingress: str | None, storage: str | None, credentials: str | None, system_namespace: str
+) -> GlobalConfig:
+    texts = (ingress, storage, credentials, system_namespace)
+    size = sum(len(text) for text in texts if text)
+    return _PARSED.get(texts, lambda: _made(ingress, storage, credentials, system_namespace), lambda _: size)
+
+
+def _made(
     ingress: str | None, storage: str | None, credentials: str | None, system_namespace: str
 ) -> GlobalConfig:
     gateway = _converted("IngressConfig", lambda: _gateway(ingress, system_namespace))

@@ -20,6 +20,10 @@ class Contribution:
 
     title: str
     spec: Mapping[str, Any]
+    digest: bytes = b""
+    """Of the spec as it was read; the same for the same content. Empty for a service's own."""
+    size: int = 0
+    """Bytes of the spec as it was read."""
 
 
 class _Leaf:

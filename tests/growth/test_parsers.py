@@ -23,9 +23,9 @@ from aioctl.api.review import BadReview, read_conversion
 from aioctl.golang import gourl, quantity
 from aioctl.golang.equality import equal
 from aioctl.golang.roundtrip import round_trip
-from aioctl.golang.template import TemplateError, render
+from aioctl.golang.template import TemplateError, parse, render
 from aioctl.pki import pairs, pem
-from aioctl.plan import urls
+from aioctl.plan import config, urls
 from aioctl.plan.config import parse_config
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.model import PlanError
@@ -36,6 +36,8 @@ from aioctl.sim.errors import StatusError
 from aioctl.sim.selectors import parse_labels
 from tests.growth.measure import not_for_ever, seconds
 
+CACHES = (parse.cache, gourl.go_string.cache, config._PARSED)
+"""What would spare the second run its work."""
 SMALL, LARGE = 2048, 8192
 FREE = 0.03
 """Seconds for the large text below which growth is of no concern."""
@@ -57,6 +59,8 @@ class Parser:
         return self.name
 
     def run(self, text: str) -> None:
+        for known in CACHES:
+            known.clear()
         try:
             self.read(text)
         except self.refuses:

@@ -7,8 +7,8 @@ so, never passed through. Work is linear in the text; nesting is bounded.
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 
+from aioctl.caching import MIB, keeping
 from aioctl.golang.template.errors import ParseError
 from aioctl.golang.template.escapes import escape, quote, unescape
 from aioctl.golang.template.functions import BUILTINS
@@ -258,7 +258,7 @@ def _number(token: Token) -> Number:
     return Number(int(token.text), token.at)
 
 
-@lru_cache(maxsize=2048)
+@keeping(4 * MIB)
 def parse(text: str, more: frozenset[str] = frozenset()) -> Template:
     """The template in one string (the decoded value of a JSON string). Raises ParseError.
 

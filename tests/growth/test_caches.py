@@ -1,0 +1,50 @@
+"""What is kept between calls is bounded in bytes; the standard library's caches, bounded in entries, hold no user's text."""
+
+import ast
+
+from aioctl.caching import LARGEST
+from aioctl.plan import combine as combining
+from tests.growth.patterns import ROOT
+from tests.plan.test_combine import combined
+
+BY_ENTRIES = {
+    "golang/roundtrip.py": "by the names of our own types",
+    "pki/pairs.py": "two signing pairs, each at most as large as any entry of ours",
+    "plan/reconcile.py": "within one plan",
+    "plan/workload/__init__.py": "within one plan",
+    "sim/facts.py": "the embedded cluster's own tables",
+}
+
+
+def test_where_caches_without_a_bound_in_bytes_are_used() -> None:
+    found = {
+        str(file.relative_to(ROOT))
+        for file in ROOT.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if (
+            isinstance(node, ast.ImportFrom)
+            and node.module == "functools"
+            and any(name.name in ("cache", "lru_cache") for name in node.names)
+        )
+        or (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "functools"
+            and node.attr in ("cache", "lru_cache")
+        )
+    }
+    assert found == set(BY_ENTRIES)
+
+
+def test_a_large_spec_is_combined_and_not_kept() -> None:
+    caches = (combining._SPECS, combining._FOLDS, combining._KEPT)
+    before = [cache.weight for cache in caches]
+    arguments = ["x" * 100] * (LARGEST // 90)
+    template = {"containers": [{"name": "main", "args": arguments}]}
+    result = combined(
+        {"template": template, "baseRefs": [{"name": "large"}]},
+        {"ns/large": {"template": template}},
+    )
+    assert len(result.spec["template"]["containers"][0]["args"]) == len(arguments)
+    after = [cache.weight for cache in caches]
+    assert all(new - old < LARGEST for new, old in zip(after, before, strict=True))
