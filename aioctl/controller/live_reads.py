@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
+
 from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import Object
 from aioctl.engine.clock import Clock
@@ -19,6 +21,8 @@ FRESH_PRESENT = 30.0
 FRESH_ABSENT = 5.0
 """Seconds an answer is used. Short for absent ones: a user who adds the missing secret should not wait."""
 _MOST = 4096
+MOST_BYTES = 32 * 1024 * 1024
+"""JSON of all answers that are kept for a next time: 32 of the largest secrets. What a plan is waiting for is kept anyway."""
 _NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:@-]+")
 """What can be a name in a URL path. Names come from users: one with a slash would lead to the objects of others."""
 
@@ -27,6 +31,7 @@ _NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:@-]+")
 class _Answer:
     read: Read
     until: float
+    bytes: int
 
 
 class LiveReads:
@@ -36,6 +41,7 @@ class LiveReads:
         self._client = client
         self._clock = clock
         self._answers: dict[ObjectRef, _Answer] = {}
+        self._bytes = 0
         self._sweep_at = 0.0
 
     def get(self, ref: ObjectRef) -> Read | None:
@@ -47,8 +53,10 @@ class LiveReads:
 
     async def fetch(self, refs: Iterable[ObjectRef]) -> None:
         """Reads each object; a failed read is kept as unknown with the API server's text."""
-        for ref in sorted(refs, key=str):
+        asked = sorted(refs, key=str)
+        for ref in asked:
             self.remember(ref, await self._read(ref))
+        self._lighten(frozenset(asked))
 
     def remember(self, ref: ObjectRef, read: Read) -> None:
         """Keeps an answer that came another way, such as the object in whose way a create ran."""
@@ -57,11 +65,22 @@ class LiveReads:
             self._expire(now)
             self._sweep_at = now + FRESH_PRESENT
         seconds = FRESH_PRESENT if isinstance(read, Present) else FRESH_ABSENT
-        self._answers[ref] = _Answer(read, now + seconds)
+        self.forget(ref)
+        size = len(msgspec.json.encode(read.obj)) if isinstance(read, Present) else 0
+        self._answers[ref] = _Answer(read, now + seconds, size)
+        self._bytes += size
 
     def forget(self, ref: ObjectRef) -> None:
         """Drops an answer that is known to be out of date."""
-        self._answers.pop(ref, None)
+        answer = self._answers.pop(ref, None)
+        self._bytes -= answer.bytes if answer is not None else 0
+
+    def _lighten(self, awaited: frozenset[ObjectRef]) -> None:
+        """Drops the oldest answers, but for those that a plan is about to use, until the rest is light enough."""
+        for ref in [ref for ref in self._answers if ref not in awaited]:
+            if self._bytes <= MOST_BYTES:
+                return
+            self.forget(ref)
 
     async def _read(self, ref: ObjectRef) -> Read:
         if not _NAME.fullmatch(ref.name):
@@ -76,6 +95,7 @@ class LiveReads:
 
     def _expire(self, now: float) -> None:
         """Drops what nobody may use any more: the secrets of users have no business here."""
-        self._answers = {ref: answer for ref, answer in self._answers.items() if answer.until > now}
+        for ref in [ref for ref, answer in self._answers.items() if answer.until <= now]:
+            self.forget(ref)
         while len(self._answers) >= _MOST:
-            self._answers.pop(next(iter(self._answers)))
+            self.forget(next(iter(self._answers)))

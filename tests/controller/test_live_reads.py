@@ -5,7 +5,7 @@ import pytest
 
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
-from aioctl.controller.live_reads import FRESH_PRESENT, LiveReads
+from aioctl.controller.live_reads import FRESH_PRESENT, MOST_BYTES, LiveReads
 from aioctl.kube.client import Client
 from aioctl.plan.model import Absent, Present, Read
 from tests.support.scripted_wire import ScriptedWire
@@ -48,3 +48,22 @@ async def test_an_answer_whose_time_is_over_is_not_kept() -> None:
     await anyio.sleep(FRESH_PRESENT + 1)
     reads.remember(ObjectRef(kinds.SECRET, "mine", "another"), Absent())
     assert list(reads._answers) == [ObjectRef(kinds.SECRET, "mine", "another")]
+
+
+@virtual_time
+async def test_answers_are_bounded_in_bytes_but_what_a_plan_waits_for_is_there() -> None:
+    wire = ScriptedWire()
+    large = {"data": {"token": "x" * (MOST_BYTES // 4)}}
+    refs = [ObjectRef(kinds.SECRET, "mine", f"s{number}") for number in range(8)]
+    for ref in refs:
+        wire.answer("GET", f"/api/v1/namespaces/mine/secrets/{ref.name}", body=large)
+    reads = LiveReads(Client(wire), VirtualClock())
+    for ref in refs[:6]:
+        await reads.fetch([ref])
+        assert reads._bytes <= MOST_BYTES
+    assert [reads.get(ref) is not None for ref in refs[:6]] == [False, False, False, True, True, True]
+    await reads.fetch(refs)
+    assert all(reads.get(ref) == Present(large) for ref in refs), "one plan wants them all"
+    await reads.fetch([refs[0]])
+    assert reads._bytes <= MOST_BYTES
+    assert reads.get(refs[0]) == Present(large)
