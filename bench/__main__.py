@@ -8,6 +8,7 @@ SCENARIOS = {
     "convert": "conversion: losses, pure speed, and the webhook server over TLS",
     "memory": "what cached services cost in memory",
     "plan": "how long one service's plan takes",
+    "strangers": "what attacks on the ports do to the calls of a client that behaves",
     "worst": "how long the heaviest objects hold the event loop, by field",
     "storm": "a fleet created at once, until all of it is migrated",
 }

@@ -31,6 +31,7 @@ RUNS: Mapping[str, str] = {
     "scale-100": f"storm --services 100 --one-core {_UNPACED}",
     "scale-1000": f"storm --services 1000 --one-core {_UNPACED} --timeout 900",
     "memory": "memory --services 1000",
+    "strangers": "strangers",
 }
 """By name: what comes after `python -m bench`."""
 _STORMS = ("storm", "convert")

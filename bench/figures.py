@@ -71,6 +71,11 @@ def _growth(*path: str) -> Callable[[Results], float]:
     return lambda results: (_at("scale-1000", *path)(results) / _at("scale-100", *path)(results) - 1) * 100
 
 
+def _worst(what: str) -> Callable[[Results], float]:
+    """Over all attacks."""
+    return lambda results: max(float(each[what]) for each in results["strangers"]["attacks"].values())
+
+
 def _lost(results: Results) -> float:
     """Over all storms on the simulated cluster, which has a data plane."""
     storms = ("burst", "stagger-0", "stagger-100", "scale-100", "scale-1000")
@@ -182,6 +187,9 @@ FIGURES: tuple[Figure, ...] = (
         4,
         "x",
     ),
+    Figure("beside any attack of strangers: calls that failed", "strangers", _worst("failed"), 0),
+    Figure("the same: p99 of a client that behaves", "strangers", _worst("p99_ms"), 1000, "ms"),
+    Figure("the same: peak memory of the controller", "strangers", _worst("peak_memory_mb"), 512, "MB"),
 )  # fmt: skip
 
 

@@ -137,6 +137,10 @@ class Caller:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """The next call connects anew."""
         self._connection.close()
 
     def convert(self, body: bytes, objects: int) -> float:
