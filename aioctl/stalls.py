@@ -5,7 +5,6 @@ standard error in one system call, past the logger that may have been interrupte
 """
 
 import os
-import sys
 from typing import Any
 
 import structlog
@@ -13,6 +12,7 @@ from structlog.contextvars import get_contextvars
 
 from aioctl.api.kinds import ObjectKey
 from aioctl.controller.marks import Marks
+from aioctl.engine.watchdog import STDERR
 from aioctl.metrics import Metrics
 from aioctl.serving.conversion import converting
 
@@ -23,7 +23,7 @@ class Stalls:
     def __init__(self, marks: Marks, metrics: Metrics) -> None:
         self._marks = marks
         self._metrics = metrics
-        self._log = structlog.wrap_logger(_Raw(sys.stderr.fileno()))
+        self._log = structlog.wrap_logger(_Raw(STDERR))
 
     def told(self, stack: str) -> None:
         """The loop is held by whatever this interrupts; its context says which service or review that is."""

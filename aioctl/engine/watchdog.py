@@ -13,7 +13,6 @@ A process that was stopped as a whole and goes on is told too late that it lives
 
 import faulthandler
 import signal
-import sys
 import traceback
 from collections.abc import Callable
 from types import FrameType
@@ -22,7 +21,10 @@ from typing import Final
 import anyio
 from anyio.abc import TaskStatus
 
-__all__ = ["Watchdog"]
+__all__ = ["STDERR", "Watchdog"]
+
+STDERR: Final = 2
+"""Standard error as the process was started with, whatever object stands for it now."""
 
 BEAT: Final = 0.25
 """Seconds between signs of life; an alarm may come so much later than its time, never earlier."""
@@ -68,7 +70,7 @@ class Watchdog:
     def _renew(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, self._warn + BEAT)
         if self._limit:
-            faulthandler.dump_traceback_later(self._limit + BEAT, exit=True, file=sys.stderr)
+            faulthandler.dump_traceback_later(self._limit + BEAT, exit=True, file=STDERR)
 
     def _alarm(self, _signum: int, frame: FrameType | None) -> None:
         self._held = True

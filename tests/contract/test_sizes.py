@@ -18,7 +18,9 @@ LINE = "x" * 1000
 
 def filler(size: int) -> dict[str, Any]:
     """A status of about `size` bytes; no webhook judges a status, so that only the server's own limits are met."""
-    return {"status": {"annotations": {f"line-{number:06}": LINE for number in range(size // (len(LINE) + 17))}}}
+    return {
+        "status": {"annotations": {f"line-{number:06}": LINE for number in range(size // (len(LINE) + 17))}}
+    }
 
 
 def grow(server: Server, namespace: str, name: str, size: int) -> Answer:
