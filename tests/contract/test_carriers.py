@@ -23,7 +23,11 @@ VALIDATE = "/validate-serving-kserve-io-v1alpha1-llminferenceservice"
 
 
 def carrying(ports: list[Any], name: str = "svc") -> dict[str, Any]:
-    pool = {"selector": {"app": "a"}, "targetPortNumber": 8000, "extensionRef": {"name": "epp"}}
+    pool = {
+        "selector": {"app": "a"},
+        "targetPortNumber": 8000,
+        "extensionRef": {"name": "epp", "failureMode": "FailClose"},
+    }
     made = service(name, old=True, router={"scheduler": {"pool": {"spec": pool}}})
     made["metadata"]["annotations"] = {TARGET_PORTS: json.dumps(ports)}
     return made
@@ -119,3 +123,24 @@ def test_one_that_is_stored_already_is_mended_by_a_write_of_either_version(
     assert server.merge(old, {"metadata": {"labels": {"a": "b"}}}).status == 200
     assert ports_of(server, namespace) == [{"number": 8000}]
     can_be_used_and_deleted(server, namespace)
+
+
+@pytest.mark.parametrize("fault", MISFITS)
+def test_one_that_is_stored_already_is_let_go_through_the_old_version(
+    server: Server, namespace: str, fault: str
+) -> None:
+    """As the controller takes its finalizer away where the new version refuses every write."""
+    stored(server, namespace, MISFITS[fault])
+    new, old = services(namespace, name="svc"), services(namespace, old=True, name="svc")
+    version = server("GET", new).version
+    assert (
+        server.merge(
+            old, {"metadata": {"finalizers": ["example.com/held"], "resourceVersion": version}}
+        ).status
+        == 200
+    )
+    held = server("DELETE", new)
+    assert held.status == 200, held.body
+    freed = server.merge(old, {"metadata": {"finalizers": [], "resourceVersion": server("GET", new).version}})
+    assert freed.status == 200, freed.body
+    assert server("GET", new).status == 404

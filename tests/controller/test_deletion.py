@@ -9,6 +9,7 @@ from aioctl.api import kinds
 from aioctl.api.names import FINALIZER
 from aioctl.api.objects import dig
 from aioctl.metrics import CONTROLLER
+from aioctl.sim.errors import invalid, invalid_value
 from aioctl.sim.faults import Match
 from tests.controller.world import NAMESPACE, World, furnished, plain_service
 from tests.support.virtual_time import virtual_time
@@ -51,3 +52,25 @@ async def test_a_finalizer_that_is_gone_with_its_service_counts_as_removed() -> 
             assert await stage.find(kinds.SERVICE, "one") is None
             assert releases(stage) == sent + 2
             assert errors._value.get() == failed + 1, "the lost answer, and nothing else"
+
+
+@virtual_time
+async def test_a_service_of_which_the_schema_refuses_every_write_is_let_go_through_the_old_version() -> None:
+    async with furnished() as stage:
+
+        async def is_held() -> bool:
+            return FINALIZER in (dig(await stage.find(kinds.SERVICE, "one"), "metadata", "finalizers") or ())
+
+        async with stage.running(stage.controller()):
+            await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service())
+            await stage.until(is_held)
+            await anyio.sleep(5)
+            sent = releases(stage)
+            stage.cluster.faults.fail(
+                Match(verb="patch", resource="llminferenceservices", client="aioctl/"),
+                invalid("LLMInferenceService", kinds.GROUP, "one", [invalid_value("spec.router", 1, "no")]),
+            )
+            await stage.user.delete(kinds.SERVICE, NAMESPACE, "one")
+            await anyio.sleep(LATE * 3)
+            assert await stage.find(kinds.SERVICE, "one") is None
+            assert releases(stage) == sent + 2
