@@ -20,7 +20,7 @@ test: $(VENV)/.locked
 	$(BIN)/python -m pytest -q
 
 test-real: $(VENV)/.locked
-	$(BIN)/python -m tests.real.build
+	$(BIN)/python -m testbed.real.build
 	$(BIN)/python -m pytest -q -m real --real
 
 laws: $(VENV)/.locked # as many states of the migration as two minutes allow, and 100,000 mutated conversions
@@ -28,7 +28,7 @@ laws: $(VENV)/.locked # as many states of the migration as two minutes allow, an
 	$(BIN)/python -m bench convert --parts losses
 
 bench: $(VENV)/.locked # for a machine that does nothing else: half an hour
-	$(BIN)/python -m tests.real.build
+	$(BIN)/python -m testbed.real.build
 	$(BIN)/python -m bench all
 
 lint: $(VENV)/.locked

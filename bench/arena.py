@@ -89,10 +89,10 @@ async def simulated(
 async def real(
     folder: Path, ports: processes.Ports, certificates: Path, players: Players
 ) -> AsyncIterator[Arena]:
-    """A kube-apiserver and an etcd, started for this run. Raises tests.real.build.NotAvailable, StageError."""
+    """A kube-apiserver and an etcd, started for this run. Raises testbed.real.build.NotAvailable, StageError."""
     # Only here: nothing else of the bench needs the programs that the tests build.
-    from tests.real.build import KUBERNETES, assets  # noqa: PLC0415
-    from tests.real.cluster import running  # noqa: PLC0415
+    from testbed.real.build import KUBERNETES, assets  # noqa: PLC0415
+    from testbed.real.cluster import running  # noqa: PLC0415
 
     found = assets(build=True)
     with running(found, audit=True) as cluster:
@@ -127,7 +127,7 @@ async def given(
             await _until_served(client, kind)
         for obj in (*seed.world(), *admission_configurations(ports.webhook_url, bundle)):
             await _ensure(client, _WORLD_KINDS[obj["kind"]], obj)
-        play = [sys.executable, "-m", "tests.support.real_players", "--kubeconfig", str(kubeconfig)]
+        play = [sys.executable, "-m", "testbed.real_players", "--kubeconfig", str(kubeconfig)]
         async with processes.process("players", [*play, *players.options()], folder):
             yield Arena(f"API server of {kubeconfig}", kubeconfig, AuditCounting(client, None))
 

@@ -19,7 +19,7 @@ from aioctl.settings import LogFormat, LogLevel
 from bench import arena, machine, report
 from bench.storm import create_fleet, until_still
 from bench.witness import Witness
-from tests.support.real_players import ClusterPlayerClient
+from testbed.real_players import ClusterPlayerClient
 
 _TIMEOUT = 900.0
 

@@ -26,8 +26,8 @@ from aioctl.sim.players.client import InProcessClient
 from aioctl.sim.players.gateway import GatewayPlayer
 from aioctl.sim.players.workload import WorkloadPlayer
 from bench import machine, report
-from tests.controller.world import World, world
-from tests.support.virtual_time import run_virtual
+from testbed.virtual_time import run_virtual
+from testbed.world import World, world
 
 _SETTLED = 30.0
 """Virtual seconds until every service of the fleet is at rest."""

@@ -31,7 +31,7 @@ from aioctl.sim import seed
 from bench import arena, machine, report
 from bench.counts import WRITES, Counting, Counts, Page, metrics_page, summed_buckets, total
 from bench.witness import Witness
-from tests.support.real_players import ClusterPlayerClient
+from testbed.real_players import ClusterPlayerClient
 
 _CREATORS = 16
 """Creations at the same moment; more only wait in the API server."""

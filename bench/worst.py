@@ -12,8 +12,8 @@ from collections import defaultdict
 from aioctl import logs
 from aioctl.settings import LogFormat, LogLevel
 from bench import machine, report
-from tests.support.worst_cases import LARGEST, Case, cases
-from tests.support.worst_holds import of_object
+from testbed.worst_cases import LARGEST, Case, cases
+from testbed.worst_holds import of_object
 
 _SIZES = (16 * 1024, 64 * 1024, 250 * 1024, LARGEST - 64 * 1024)
 _KINDS = ("LLMInferenceService", "LLMInferenceServiceConfig")

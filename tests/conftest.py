@@ -12,10 +12,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from tests.real.build import Assets, NotAvailable
-from tests.real.build import assets as find_assets
-from tests.real.cluster import RealCluster
-from tests.real.kubectl import Kubectl, prepared
+from testbed.real.build import Assets, NotAvailable
+from testbed.real.build import assets as find_assets
+from testbed.real.cluster import RealCluster
+from testbed.real.kubectl import Kubectl, prepared
 
 # The same examples on every machine, and no clock: a busy one must not fail a law.
 settings.register_profile("aioctl", deadline=None, derandomize=True, print_blob=True)

@@ -20,9 +20,9 @@ from aioctl.kube.config import ClusterConfig
 from aioctl.kube.http import NoCredentials
 from aioctl.kube.lease import LeadershipLost
 from aioctl.settings import Settings
-from tests.controller.world import NAMESPACE, World, furnished, plain_service
-from tests.support.memory import MemoryWire
-from tests.support.virtual_time import virtual_time
+from testbed.memory import MemoryWire
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, World, furnished, plain_service
 
 NAMES = ("aioctl/a", "aioctl/b")
 """User agents of the two."""

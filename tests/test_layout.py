@@ -137,6 +137,40 @@ def test_imports_point_one_way(path: Path) -> None:
     assert faults(path.read_text(encoding="utf-8"), parts[0], package) == []
 
 
+BESIDE = {"aioctl": set[str](), "testbed": {"aioctl"}, "bench": {"aioctl", "testbed"}}
+"""What stands beside the program, and what of it each may import; the tests may import all."""
+
+
+def beside_faults(source: str, top: str, package: str) -> list[str]:
+    """Imports of a package beside the program that the table does not allow."""
+    others = {*BESIDE, "tests"} - BESIDE[top] - {top}
+    found = sorted({name.partition(".")[0] for name in imports(ast.parse(source), package)} & others)
+    return [f"{top} may not import {name}" for name in found]
+
+
+def sources_beside() -> list[Path]:
+    return sorted(path for top in BESIDE for path in (ROOT.parent / top).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", sources_beside(), ids=lambda path: path.relative_to(ROOT.parent).as_posix())
+def test_test_bed_and_bench_lean_on_the_program_only(path: Path) -> None:
+    parts = path.relative_to(ROOT.parent).parts
+    assert beside_faults(path.read_text(encoding="utf-8"), parts[0], ".".join(parts[:-1])) == []
+
+
+@pytest.mark.parametrize(
+    ("top", "source", "fault"),
+    [
+        ("bench", "from tests.plan import router_world", "bench may not import tests"),
+        ("bench", "def f():\n    import tests", "bench may not import tests"),
+        ("testbed", "from bench.arena import Place", "testbed may not import bench"),
+        ("aioctl", "from testbed.memory import wire", "aioctl may not import testbed"),
+    ],
+)
+def test_the_walk_sees_a_wrong_arrow_beside_the_program(top: str, source: str, fault: str) -> None:
+    assert beside_faults(source, top, top) == [fault]
+
+
 def test_every_package_has_a_row_in_the_table() -> None:
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert packages == set(ROOMS) - {"shipped", "caching", "yaml_text"}

@@ -12,7 +12,7 @@ from aioctl.metrics import Metrics
 from aioctl.observers import CertificateMetrics, Progress
 from aioctl.pki.pairs import ParsedPair
 from aioctl.plan.migration import Decision, Reason, State
-from tests.support.virtual_time import VirtualClock, virtual_time
+from testbed.virtual_time import VirtualClock, virtual_time
 
 GATEWAYS = ("a/one", "a/two", "b/one")
 

@@ -10,8 +10,8 @@ from aioctl.cli import main
 from aioctl.engine.queue import WorkQueue
 from aioctl.metrics import Metrics
 from aioctl.plan.migration import Reason, State
+from testbed.virtual_time import VirtualClock, virtual_time
 from tests.reference_tables import regenerated
-from tests.support.virtual_time import VirtualClock, virtual_time
 
 PAGE = (Path(__file__).parent.parent / "docs" / "reference.md").read_text()
 

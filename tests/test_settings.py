@@ -13,7 +13,7 @@ from aioctl.kube.client import Client
 from aioctl.kube.lease import LeaderElection
 from aioctl.plan.model import Strategy
 from aioctl.settings import Settings, SettingsError, load, variable_of
-from tests.support.scripted_wire import ScriptedWire
+from testbed.scripted_wire import ScriptedWire
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference.md"
 

@@ -15,9 +15,9 @@ from aioctl.api.admission import review_admission
 from aioctl.api.conversion import convert_object
 from aioctl.plan.combine import combine
 from aioctl.plan.model import Facts, PlanError, Policy
-from tests.support.plan_world import CONFIG
-from tests.support.worst_cases import LARGEST, Case, cases
-from tests.support.worst_holds import admission_review, of_object
+from testbed.plan_world import CONFIG
+from testbed.worst_cases import LARGEST, Case, cases
+from testbed.worst_holds import admission_review, of_object
 
 _MOST = 1.0
 """Seconds of CPU. 900,000 empty adapters took 32 s when their check was quadratic."""

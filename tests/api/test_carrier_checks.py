@@ -11,7 +11,7 @@ from aioctl.api import carrier_checks, validation
 from aioctl.api.admission import review_admission
 from aioctl.api.carrier_checks import LORA_CRITICALITIES, TARGET_PORTS, UPSTREAM_CRITICALITY
 from aioctl.api.names import CRITICALITY
-from tests.support.real_world import CRDS
+from testbed.real_world import CRDS
 
 TWO = '[{"number":8000},{"number":8001}]'
 

@@ -12,7 +12,7 @@ import yaml
 
 from aioctl.api.conversion import ConversionFailed, convert_object, down, up
 from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
-from tests.support.shared_data import ROOT
+from testbed.shared_data import ROOT
 
 OURS = "serving.kserve.io/criticality"
 UPSTREAM = "internal.serving.kserve.io/model-criticality"

@@ -6,7 +6,7 @@ Rules: NAME-1.
 import pytest
 
 from aioctl.api import names
-from tests.support import shared_data
+from testbed import shared_data
 
 
 def test_recorded_names_agree_and_panics_are_errors() -> None:

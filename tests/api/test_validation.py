@@ -7,7 +7,7 @@ import pytest
 from aioctl.api import validation
 from aioctl.api.decoding import Undecodable, check_decodable
 from aioctl.golang import gojson
-from tests.support import shared_data
+from testbed import shared_data
 
 WORKER_TEXT = "when worker is specified, parallelism must be configured for either data parallelism or pipeline parallelism"
 

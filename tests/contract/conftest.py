@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from testbed.real.build import Assets
 from tests.contract import servers
 from tests.contract.servers import Server
-from tests.real.build import Assets
 
 
 @pytest.fixture(scope="session")

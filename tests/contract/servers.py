@@ -40,9 +40,9 @@ from aioctl.serving.webhook import Answer as HookAnswer
 from aioctl.serving.webhook import Call, Handler, WebhookServer
 from aioctl.sim.hooks import conversion_patch, mutating_configuration, validating_configurations
 from aioctl.sim.reads import KEPT_LISTS
-from tests.real.build import Assets
-from tests.real.kubectl import prepared
-from tests.support.real_world import CRDS, Webhooks
+from testbed.real.build import Assets
+from testbed.real.kubectl import prepared
+from testbed.real_world import CRDS, Webhooks
 
 PATIENCE = 20.0
 MERGE = "application/merge-patch+json"

@@ -16,13 +16,13 @@ import yaml
 from aioctl.api import conversion
 from aioctl.api.kinds import CONFIG, CONFIG_V1ALPHA1, CRD, SERVICE, SERVICE_V1ALPHA1, Kind
 from aioctl.crdgen.command import crds as crds_command
+from testbed import shared_data
+from testbed.real import schemas
+from testbed.real.api import Answer, Api
+from testbed.real.build import Assets
+from testbed.real.cluster import RealCluster
+from testbed.real.kubectl import Kubectl
 from tests.contract.bad_objects import BAD, DROP, Bad, changed, valid
-from tests.real import schemas
-from tests.real.api import Answer, Api
-from tests.real.build import Assets
-from tests.real.cluster import RealCluster
-from tests.real.kubectl import Kubectl
-from tests.support import shared_data
 
 pytestmark = pytest.mark.real
 DEPLOYED = Path(__file__).parents[2] / "deploy" / "crds"
@@ -71,7 +71,7 @@ def test_the_committed_crds_are_what_the_command_makes(
     committed = {path.name: path.read_text() for path in DEPLOYED.glob("serving.kserve.io_*.yaml")}
     assert made.keys() == committed.keys()
     for name, text in made.items():
-        assert text == committed[name], f"{name}: run `python -m tests.real.schemas deploy/crds`"
+        assert text == committed[name], f"{name}: run `python -m testbed.real.schemas deploy/crds`"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,9 +7,9 @@ import msgspec
 
 from aioctl.api import kinds
 from aioctl.kube.client import Client, WatchEvent
+from testbed.real_world import client_for
 from tests.contract.samples import MAPS, config_map, service, services
 from tests.contract.servers import Answer, Server
-from tests.support.real_world import client_for
 
 LARGEST = 1_560_000
 """Bytes of a status just below what etcd takes."""

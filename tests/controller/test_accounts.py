@@ -7,8 +7,8 @@ import anyio
 from aioctl.api import kinds
 from aioctl.api.objects import dig
 from aioctl.metrics import CONTROLLER
-from tests.controller.world import NAMESPACE, World, furnished
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, World, furnished
 
 OURS = "one-kserve"
 """The name of the account that a routing sidecar of service `one` would get."""

@@ -13,8 +13,8 @@ from aioctl.controller.manager import Knobs
 from aioctl.metrics import CONTROLLER
 from aioctl.sim.errors import too_many_requests
 from aioctl.sim.faults import Match
-from tests.controller.world import NAMESPACE, POLICY, World, condition, furnished, plain_service
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, POLICY, World, condition, furnished, plain_service
 
 ASKED = 7
 ONE_WORKER = Knobs(workers=1, status_settle=0.05)

@@ -13,9 +13,9 @@ import pytest
 
 from aioctl.api import kinds, names
 from aioctl.api.objects import dig
+from testbed.virtual_time import run_virtual
+from testbed.world import NAMESPACE, World, furnished
 from tests.contract.bad_objects import DROP, changed, valid
-from tests.controller.world import NAMESPACE, World, furnished
-from tests.support.virtual_time import run_virtual
 
 _POOL = "spec.router.scheduler.pool.spec"
 _HTTP = "spec.router.route.http.spec"

@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 from aioctl.api import kinds
 from aioctl.api.objects import dig
 from aioctl.metrics import CONTROLLER
-from tests.controller.world import NAMESPACE, condition, furnished, plain_service
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, condition, furnished, plain_service
 
 READY = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
 BAD: dict[str, tuple[Any, list[str]]] = {

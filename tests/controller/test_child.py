@@ -17,7 +17,7 @@ from aioctl.controller.planner import LocalPlanner, PlanTooExpensive
 from aioctl.engine.turnstile import Turnstile
 from aioctl.plan.model import Facts, Outcome, Policy
 from aioctl.sim import seed
-from tests.controller.world import NAMESPACE, plain_service
+from testbed.world import NAMESPACE, plain_service
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = Policy(auth_disabled=True)

@@ -20,8 +20,8 @@ from aioctl.controller.planner import Conclusion, LocalPlanner, PlanTooExpensive
 from aioctl.engine.turnstile import Turnstile
 from aioctl.plan import reconcile
 from aioctl.plan.model import Observation, Outcome, Plan
-from tests.controller.world import NAMESPACE, POLICY, World, condition, furnished, plain_service
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, POLICY, World, condition, furnished, plain_service
 
 TAKES = 3.0
 """Seconds of a plan in the stand-in of the child process."""

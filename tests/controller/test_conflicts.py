@@ -15,8 +15,8 @@ from aioctl.controller.manager import Controller
 from aioctl.controller.reconcile import MOST_ROUNDS
 from aioctl.plan.model import Plan
 from aioctl.sim.faults import Match
-from tests.controller.world import NAMESPACE, World, condition, furnished, plain_service
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, World, condition, furnished, plain_service
 
 SERVICE = plain_service(replicas=1)
 WORKLOAD = "one-kserve"

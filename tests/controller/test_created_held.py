@@ -12,8 +12,8 @@ from aioctl.sim.hooks import mutating_configuration
 from aioctl.sim.players.client import InProcessClient
 from aioctl.sim.players.gateway import GatewayPlayer
 from aioctl.sim.players.workload import WorkloadPlayer
-from tests.controller.world import World, condition, furnished
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
+from testbed.world import World, condition, furnished
 
 FLEET = seed.services(6)
 """Half of them v1alpha1."""

@@ -11,8 +11,8 @@ from aioctl.api.objects import dig
 from aioctl.metrics import CONTROLLER
 from aioctl.sim.errors import invalid, invalid_value
 from aioctl.sim.faults import Match
-from tests.controller.world import NAMESPACE, World, furnished, plain_service
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, World, furnished, plain_service
 
 LATE = 0.5
 """Seconds by which the controller sees services late."""

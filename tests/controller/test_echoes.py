@@ -11,8 +11,8 @@ from aioctl.api.objects import dig
 from aioctl.controller.manager import Controller
 from aioctl.engine.workers import Result
 from aioctl.sim.faults import Match
-from tests.controller.world import NAMESPACE, World, furnished, plain_service
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, World, furnished, plain_service
 
 SERVICE = "one"
 DEPLOYMENT = "one-kserve"

@@ -8,8 +8,8 @@ import anyio
 
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey, ObjectRef
-from tests.controller.world import NAMESPACE, World, furnished, plain_service
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, World, furnished, plain_service
 
 FLEET = 300
 """The walk asks for nothing at all, so more services would only take longer: 12 ms each on the embedded cluster."""

@@ -5,8 +5,8 @@ import pytest
 
 from aioctl.api import kinds
 from aioctl.sim.faults import Match
-from tests.controller.world import NAMESPACE, furnished, plain_service
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, furnished, plain_service
 
 SERVICE = plain_service()
 

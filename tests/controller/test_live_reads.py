@@ -8,8 +8,8 @@ from aioctl.api.kinds import ObjectRef
 from aioctl.controller.live_reads import FRESH_PRESENT, MOST_BYTES, LiveReads
 from aioctl.kube.client import Client
 from aioctl.plan.model import Absent, Present, Read
-from tests.support.scripted_wire import ScriptedWire
-from tests.support.virtual_time import VirtualClock, run_virtual, virtual_time
+from testbed.scripted_wire import ScriptedWire
+from testbed.virtual_time import VirtualClock, run_virtual, virtual_time
 
 OWN = "/api/v1/namespaces/mine/secrets/s.1"
 

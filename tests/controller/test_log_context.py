@@ -7,9 +7,9 @@ import anyio
 from aioctl.api import kinds
 from aioctl.sim.errors import internal
 from aioctl.sim.faults import Match
-from tests.controller.world import NAMESPACE, furnished, plain_service
-from tests.support.logs import full_logs
-from tests.support.virtual_time import virtual_time
+from testbed.logs import full_logs
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, furnished, plain_service
 
 
 @virtual_time

@@ -7,8 +7,8 @@ from aioctl.api.names import PART_OF
 from aioctl.api.objects import labels_of
 from aioctl.controller.live_reads import FRESH_PRESENT
 from aioctl.sim.faults import Match
-from tests.controller.world import NAMESPACE, furnished, plain_service
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, furnished, plain_service
 
 CHILD = "one-kserve"
 SLOW = 1.0

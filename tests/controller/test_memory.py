@@ -7,8 +7,8 @@ from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.plan.model import Part, Plan, Step, Verb, Write
 from aioctl.sim import seed
 from aioctl.sim.faults import Match
-from tests.controller.world import NAMESPACE, furnished, plain_service, world
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, furnished, plain_service, world
 
 ROUTE = {
     "apiVersion": kinds.HTTP_ROUTE.api_version,

@@ -6,8 +6,8 @@ import anyio
 from structlog.testing import capture_logs
 
 from aioctl.api import kinds
-from tests.controller.world import NAMESPACE, furnished, plain_service
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, furnished, plain_service
 
 POOL: dict[str, Any] = {
     "selector": {"matchLabels": {"app": "x"}},

@@ -8,7 +8,7 @@ import anyio
 from aioctl.api.kinds import ObjectKey
 from aioctl.controller.pacing import PoolPacer
 from aioctl.controller.service_state import ServiceStates
-from tests.support.virtual_time import VirtualClock, virtual_time
+from testbed.virtual_time import VirtualClock, virtual_time
 
 A, B, C = (ObjectKey("ns", name) for name in "abc")
 

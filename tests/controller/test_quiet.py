@@ -11,8 +11,8 @@ from aioctl.sim import seed
 from aioctl.sim.players.client import InProcessClient
 from aioctl.sim.players.gateway import GatewayPlayer
 from aioctl.sim.players.workload import WorkloadPlayer
-from tests.controller.world import World, condition, furnished
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
+from testbed.world import World, condition, furnished
 
 SERVICES = 6
 """One of every shape that the fleet has, half of them v1alpha1."""

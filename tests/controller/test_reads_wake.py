@@ -12,8 +12,8 @@ from aioctl.controller.interests import Interests
 from aioctl.controller.service_state import ServiceStates
 from aioctl.plan.model import Plan
 from aioctl.sim import seed
-from tests.controller.world import NAMESPACE, furnished, plain_service
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, furnished, plain_service
 
 KEY = ObjectKey(NAMESPACE, "one")
 CONFIG_MAP = ObjectRef(kinds.CONFIG_MAP, seed.SYSTEM_NAMESPACE, "inferenceservice-config")

@@ -17,9 +17,9 @@ from aioctl.controller.signing import ServiceSigner
 from aioctl.engine.clock import SystemClock
 from aioctl.plan.model import Sign
 from aioctl.sim.faults import Match
-from tests.controller.world import NAMESPACE, POLICY, World, condition, furnished, plain_service
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, POLICY, World, condition, furnished, plain_service
 from tests.golden.signer import rsa_authority
-from tests.support.virtual_time import virtual_time
 
 SIGNER = ObjectRef(kinds.SECRET, "kserve", "signing-key")
 TLS_SECRET = names.tls_secret_name("one")

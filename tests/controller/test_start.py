@@ -13,8 +13,8 @@ from aioctl.api.objects import dig, name_of
 from aioctl.kube.errors import KubeError
 from aioctl.sim import seed
 from aioctl.sim.facts import custom_kinds
-from tests.controller.world import NAMESPACE, World, condition, world
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, World, condition, world
 
 OURS = (kinds.SERVICE.resource, kinds.CONFIG.resource)
 GATEWAY_API = tuple(title for title in custom_kinds() if title.endswith(".gateway.networking.k8s.io"))

@@ -10,8 +10,8 @@ import pytest
 from aioctl.api import kinds, names
 from aioctl.api.objects import dig, is_controlled_by, uid_of
 from aioctl.sim import seed
-from tests.controller.world import NAMESPACE, World, furnished, plain_service
-from tests.support.virtual_time import run_virtual
+from testbed.virtual_time import run_virtual
+from testbed.world import NAMESPACE, World, furnished, plain_service
 
 BASE = "team-base"
 _CHILDREN = (

@@ -6,8 +6,8 @@ import msgspec
 from aioctl.api import kinds
 from aioctl.plan.model import Part, Plan, Step, Verb, Write
 from aioctl.sim import seed
-from tests.controller.world import NAMESPACE, World, world
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, World, world
 
 ROUTE = {
     "apiVersion": kinds.HTTP_ROUTE.api_version,

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from testbed import shared_data
 from tests.deploy.crd_differences import DIFFERENCES, Difference
-from tests.support import shared_data
 
 CRDS = Path(__file__).parents[2] / "deploy" / "crds"
 KINDS = ("llminferenceservices", "llminferenceserviceconfigs")

@@ -15,11 +15,11 @@ import yaml
 from aioctl.api import kinds
 from aioctl.plan import monitoring
 from aioctl.upkeep.webhook_certificates import TARGETS, bundle_patch
+from testbed.real.api import Api
+from testbed.real.cluster import RealCluster
+from testbed.real.kubectl import Applied, Kubectl
 from tests.deploy.manifests import ACCOUNT, DEPLOY, NAMESPACE, Permission, deployment
 from tests.deploy.needed import HANDED_OUT, needed
-from tests.real.api import Api
-from tests.real.cluster import RealCluster
-from tests.real.kubectl import Applied, Kubectl
 
 pytestmark = pytest.mark.real
 OVERLAYS = ("beside-kserve", "cert-manager", "openshift")

@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from aioctl.engine.lag import MOST_SWALLOWED, LagMonitor
-from tests.support.virtual_time import VirtualClock, advance, virtual_time
+from testbed.virtual_time import VirtualClock, advance, virtual_time
 
 
 async def sample(monitor: LagMonitor, blockages: list[tuple[float, float]]) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioctl.engine.limits import Backoff, TokenBucket
-from tests.support.virtual_time import VirtualClock, run_virtual, virtual_time
+from testbed.virtual_time import VirtualClock, run_virtual, virtual_time
 
 
 @virtual_time

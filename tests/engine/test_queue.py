@@ -8,7 +8,7 @@ import pytest
 
 from aioctl.engine.limits import Backoff, TokenBucket
 from aioctl.engine.queue import LOW_PRIORITY, QueueStatistics, ShutDown, WorkQueue
-from tests.support.virtual_time import VirtualClock, virtual_time
+from testbed.virtual_time import VirtualClock, virtual_time
 
 
 def make(*, ageing: float = 1.0) -> WorkQueue[str]:

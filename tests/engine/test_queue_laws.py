@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from aioctl.engine.limits import Backoff, TokenBucket
 from aioctl.engine.queue import QueueStatistics, WorkQueue
-from tests.support.virtual_time import VirtualClock, VirtualTimeLoop
+from testbed.virtual_time import VirtualClock, VirtualTimeLoop
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from anyio.abc import TaskStatus
 from structlog.testing import capture_logs
 
 from aioctl.engine.services import Service, ServiceEnded, run_services
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
 
 
 class Diary:

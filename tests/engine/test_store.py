@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from aioctl.engine.store import Delta, Store
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
 
 Change = tuple[str, str | None, str | None, bool]
 

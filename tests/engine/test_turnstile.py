@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioctl.engine.turnstile import STARVATION_BOUND, Turnstile
-from tests.support.virtual_time import advance, run_virtual, virtual_time
+from testbed.virtual_time import advance, run_virtual, virtual_time
 
 CHUNK = 0.0005
 

@@ -7,7 +7,7 @@ import anyio.to_thread
 import pytest
 
 from aioctl.engine.clock import SYSTEM_CLOCK
-from tests.support.virtual_time import Deadlock, VirtualClock, advance, run_virtual, virtual_time
+from testbed.virtual_time import Deadlock, VirtualClock, advance, run_virtual, virtual_time
 
 
 @virtual_time

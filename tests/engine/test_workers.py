@@ -19,7 +19,7 @@ from aioctl.engine.workers import (
     Terminal,
     run_workers,
 )
-from tests.support.virtual_time import VirtualClock, virtual_time
+from testbed.virtual_time import VirtualClock, virtual_time
 
 
 class Recorder:

@@ -10,7 +10,7 @@ import pytest
 
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind, ObjectRef
-from tests.support.shared_data import ROOT, documents
+from testbed.shared_data import ROOT, documents
 
 Object = dict[str, Any]
 NAMES = sorted(path.stem for path in ROOT.glob("golden/*.yaml"))

@@ -10,7 +10,7 @@ from aioctl import shipped
 from aioctl.plan.model import Policy
 from aioctl.plan.render import render
 from aioctl.rendering import as_yaml
-from tests.support.shared_data import ROOT, documents
+from testbed.shared_data import ROOT, documents
 
 FOLDER = Path(__file__).parent / "children"
 PATTERN = "samples/**/*.yaml"

@@ -23,16 +23,16 @@ from aioctl.settings import Settings
 from aioctl.sim.hooks import conversion_patch
 from aioctl.sim.players.gateway import GatewayScript
 from aioctl.sim.seed import SYSTEM_NAMESPACE
+from testbed import real_players, real_world
+from testbed.real.cluster import RealCluster
+from testbed.real_world import Webhooks
+from testbed.shared_data import documents
 from tests.golden.cases import OTHERS, RECORDED, Case, Object, recorded_refs
 from tests.golden.compare import State, changes
 from tests.golden.inherit import inherit, restarted
 from tests.golden.signer import rsa_authority
 from tests.golden.simulated import PLAYER_DELAY
 from tests.golden.stage import MATCH_POLICY, Stage
-from tests.real.cluster import RealCluster
-from tests.support import real_players, real_world
-from tests.support.real_world import Webhooks
-from tests.support.shared_data import documents
 
 CRD_FILES = (
     "crds/gateway-api-v1.2.1/*.yaml",

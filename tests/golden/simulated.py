@@ -13,12 +13,12 @@ from aioctl.sim.hooks import admission_configurations
 from aioctl.sim.players.client import InProcessClient
 from aioctl.sim.players.gateway import GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
-from tests.controller.world import World, world
+from testbed.memory import MemoryWire
+from testbed.world import World, world
 from tests.golden.cases import Case
 from tests.golden.compare import State
 from tests.golden.signer import rsa_authority
 from tests.golden.stage import MATCH_POLICY, POLICY, Stage
-from tests.support.memory import MemoryWire
 
 PLAYER_DELAY = 0.3
 """Seconds after which the recordings' player answered."""

@@ -3,12 +3,12 @@
 import anyio
 import pytest
 
+from testbed.real.build import Assets
+from testbed.real.cluster import running
 from tests.golden.cases import NAMES, WHY_ABSENT, case
 from tests.golden.compare import differences, recorded_state
 from tests.golden.differences import CASES, outdated, unexpected
 from tests.golden.real import Played, scene
-from tests.real.build import Assets
-from tests.real.cluster import running
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(not NAMES, reason=WHY_ABSENT)]
 

@@ -2,11 +2,11 @@
 
 import pytest
 
+from testbed.virtual_time import run_virtual
 from tests.golden.cases import NAMES, WHY_ABSENT, Case, case
 from tests.golden.compare import State, differences, recorded_state
 from tests.golden.differences import CASES, EVERYWHERE, outdated, unexpected
 from tests.golden.simulated import scene
-from tests.support.virtual_time import run_virtual
 
 pytestmark = pytest.mark.skipif(not NAMES, reason=WHY_ABSENT)
 

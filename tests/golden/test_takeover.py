@@ -3,12 +3,12 @@
 import anyio
 import pytest
 
+from testbed.virtual_time import run_virtual
 from tests.golden.cases import NAMES, PLACE, WHY_ABSENT, Case, case
 from tests.golden.compare import changes
 from tests.golden.differences import TAKEOVER, TAKEOVER_EVERYWHERE, outdated, unexplained
 from tests.golden.inherit import inherit, restarted
 from tests.golden.simulated import scene
-from tests.support.virtual_time import run_virtual
 
 SETTLED = [name for name in NAMES if case(name).objects]
 REPLACED = {

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import anyio
 import pytest
 
+from testbed.real.build import Assets
+from testbed.real.cluster import running
 from tests.golden.cases import NAMES, PLACE, WHY_ABSENT, case
 from tests.golden.differences import TAKEOVER, TAKEOVER_EVERYWHERE, outdated, unexplained
 from tests.golden.real import Taken, scene
 from tests.golden.test_takeover import REPLACED, SETTLED
-from tests.real.build import Assets
-from tests.real.cluster import running
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(not NAMES, reason=WHY_ABSENT)]
 

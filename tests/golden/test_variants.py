@@ -7,15 +7,15 @@ from functools import cache
 import anyio
 import pytest
 
+from testbed.real.build import Assets
+from testbed.real.cluster import running
+from testbed.virtual_time import run_virtual
 from tests.golden.cases import NAMES, WHY_ABSENT
 from tests.golden.compare import State, changes, differences
 from tests.golden.real import Played
 from tests.golden.real import scene as real_scene
 from tests.golden.simulated import scene
 from tests.golden.variants import variants
-from tests.real.build import Assets
-from tests.real.cluster import running
-from tests.support.virtual_time import run_virtual
 
 CASES = variants()
 IN_THE_WAY = re.compile(r"create /\S+/namespaces/c-(account|deployment|service)-taken/")

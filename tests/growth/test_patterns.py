@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from testbed.real_world import CRDS
 from tests.growth import patterns
 from tests.growth.measure import Hangs, not_for_ever, seconds
 from tests.growth.patterns import Use
-from tests.support.real_world import CRDS
 
 SIZES = (16, 24, 64, 256, 512, 1024, 4096, 16384)
 """Small ones first: what is worse than quadratic shows before it hangs."""

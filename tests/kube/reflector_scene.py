@@ -12,8 +12,8 @@ from aioctl.kube.cached import Cached
 from aioctl.kube.client import Client
 from aioctl.kube.reflector import Reflector
 from aioctl.kube.wire import Response
-from tests.support.scripted_wire import ScriptedStream, ScriptedWire, encode, list_body, status_body
-from tests.support.virtual_time import VirtualClock
+from testbed.scripted_wire import ScriptedStream, ScriptedWire, encode, list_body, status_body
+from testbed.virtual_time import VirtualClock
 
 PATH = POOL_V1.path()
 EXPIRED = status_body(410, "Expired", "too old resource version")

@@ -20,8 +20,8 @@ from aioctl.kube.errors import (
     asked_to_wait,
 )
 from aioctl.kube.wire import Request, Response
-from tests.support.scripted_wire import ScriptedWire, encode, list_body, status_body
-from tests.support.virtual_time import virtual_time
+from testbed.scripted_wire import ScriptedWire, encode, list_body, status_body
+from testbed.virtual_time import virtual_time
 
 PATH = "/apis/serving.kserve.io/v1alpha2/namespaces/n/llminferenceservices"
 OBJECT: dict[str, Any] = {

@@ -13,8 +13,8 @@ from aioctl.kube.client import Client
 from aioctl.kube.discovery import RECHECK, Discovery, Presence
 from aioctl.kube.errors import TransportError
 from aioctl.kube.wire import Response
-from tests.support.scripted_wire import ScriptedWire, encode
-from tests.support.virtual_time import virtual_time
+from testbed.scripted_wire import ScriptedWire, encode
+from testbed.virtual_time import virtual_time
 
 V1 = "/apis/inference.networking.k8s.io/v1"
 V1ALPHA2 = "/apis/inference.networking.x-k8s.io/v1alpha2"

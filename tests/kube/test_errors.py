@@ -20,7 +20,7 @@ from aioctl.kube.errors import (
     is_kind_missing,
 )
 from aioctl.kube.wire import Response
-from tests.support.scripted_wire import encode, status_body
+from testbed.scripted_wire import encode, status_body
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from aioctl.kube.client import Client
 from aioctl.kube.errors import TransportError
 from aioctl.kube.events import QUEUE, REMEMBERED, REPEAT, EventRecorder, regarding
 from aioctl.kube.wire import Request, Response
-from tests.support.scripted_wire import ScriptedWire, encode, status_body
-from tests.support.virtual_time import VirtualClock, virtual_time
+from testbed.scripted_wire import ScriptedWire, encode, status_body
+from testbed.virtual_time import VirtualClock, virtual_time
 
 PATH = "/api/v1/namespaces/n/events"
 SERVICE = {

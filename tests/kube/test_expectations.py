@@ -9,7 +9,7 @@ import pytest
 from aioctl.api.kinds import DEPLOYMENT, ROLE, Kind, ObjectKey, ObjectRef
 from aioctl.kube.cached import Cached
 from aioctl.kube.expectations import DEADLINE, Expectations
-from tests.support.virtual_time import VirtualClock, virtual_time
+from testbed.virtual_time import VirtualClock, virtual_time
 
 KEY = ObjectKey("n", "d")
 REF = ObjectRef(DEPLOYMENT, "n", "d")

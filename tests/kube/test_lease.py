@@ -14,8 +14,8 @@ from aioctl.kube.client import Client
 from aioctl.kube.errors import TransportError
 from aioctl.kube.lease import LeaderElection, LeadershipLost, new_identity
 from aioctl.kube.wire import Request, Response
-from tests.support.scripted_wire import ScriptedWire, encode, status_body
-from tests.support.virtual_time import VirtualClock, virtual_time
+from testbed.scripted_wire import ScriptedWire, encode, status_body
+from testbed.virtual_time import VirtualClock, virtual_time
 
 COLLECTION = "/apis/coordination.k8s.io/v1/namespaces/kserve/leases"
 PATH = f"{COLLECTION}/lock"

@@ -9,9 +9,9 @@ from aioctl.kube.client import Client
 from aioctl.kube.errors import TransportError
 from aioctl.kube.reflector import SILENCE, Reflector
 from aioctl.kube.wire import Response
+from testbed.scripted_wire import ScriptedWire, encode, list_body
+from testbed.virtual_time import virtual_time
 from tests.kube.reflector_scene import EXPIRED, Scene, listing, pool, settle
-from tests.support.scripted_wire import ScriptedWire, encode, list_body
-from tests.support.virtual_time import virtual_time
 
 
 @virtual_time

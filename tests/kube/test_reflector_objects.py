@@ -7,8 +7,8 @@ import anyio
 from structlog.testing import capture_logs
 
 from aioctl.api.kinds import ObjectKey
+from testbed.virtual_time import virtual_time
 from tests.kube.reflector_scene import EXPIRED, Scene, listing, pool, settle
-from tests.support.virtual_time import virtual_time
 
 
 @virtual_time

@@ -5,9 +5,9 @@ import anyio
 from aioctl.kube.errors import TransportError
 from aioctl.kube.reflector import RECHECK
 from aioctl.kube.wire import Response
+from testbed.scripted_wire import encode
+from testbed.virtual_time import virtual_time
 from tests.kube.reflector_scene import EXPIRED, NO_KIND, Scene, listing, pool, settle
-from tests.support.scripted_wire import encode
-from tests.support.virtual_time import virtual_time
 
 
 @virtual_time

@@ -13,11 +13,11 @@ from functools import partial
 
 import structlog
 
+from testbed.virtual_time import run_virtual
 from tests.model.explore import Report, explore
 from tests.model.orders import ILL, MIXED, WELL, told
 from tests.model.profiles import PROFILES
 from tests.model.storm import weather
-from tests.support.virtual_time import run_virtual
 
 FLEET = 100
 """Services in one simulated cluster."""

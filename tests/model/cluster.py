@@ -15,9 +15,9 @@ from aioctl.api.objects import Object, mapping, sequence
 from aioctl.plan import reconcile, status
 from aioctl.plan.model import Facts, Outcome, Plan, Policy, Strategy, Verb, Write
 from aioctl.sim import seed
+from testbed.default_route import default_route_spec
+from testbed.plan_world import NOW, World
 from tests.model.state import ALPHA, ON_ALPHA, V1, Answer, Crd, Failing, Op, Route, Shape, State, outdated
-from tests.support.default_route import default_route_spec
-from tests.support.plan_world import NOW, World
 
 NS, SVC = "ns", "svc"
 ROUTE = ObjectRef(kinds.HTTP_ROUTE, NS, names.route_name(SVC))

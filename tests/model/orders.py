@@ -15,7 +15,7 @@ import msgspec
 from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind
 from aioctl.sim.seed import SYSTEM_NAMESPACE
-from tests.controller.world import NAMESPACE
+from testbed.world import NAMESPACE
 from tests.model.stage import Stage, service, stage, without_times
 
 SETTLED = 10.0

@@ -19,10 +19,10 @@ from aioctl.api.names import child
 from aioctl.api.objects import Object, mapping
 from aioctl.plan import reconcile, status
 from aioctl.plan.model import Facts, Outcome, Verb
+from testbed.plan_world import NOW
 from tests.model.cluster import GATEWAYS, NS, POLICY, POOL_ALPHA, POOL_V1, ROUTE, SERVICE, SVC, settled
 from tests.model.orders import Fact, condition
 from tests.model.stage import without_times
-from tests.support.plan_world import NOW
 
 Look = tuple[frozenset[int], ObjectRef | None, bytes, bytes]
 """Which facts are told, which read fails, the route and the status before."""

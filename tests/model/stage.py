@@ -27,8 +27,8 @@ from aioctl.sim.players.gateway import GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
 from aioctl.sim.records import Record
 from aioctl.sim.resources import Resource
-from tests.controller.world import NAMESPACE, POLICY, World, world
-from tests.support.memory import MemoryWire
+from testbed.memory import MemoryWire
+from testbed.world import NAMESPACE, POLICY, World, world
 
 SVC = "svc"
 EVENTS = "events"

@@ -23,7 +23,7 @@ from aioctl.sim.faults import Match
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
 from aioctl.sim.records import Record
 from aioctl.sim.resources import Resource
-from tests.controller.world import NAMESPACE
+from testbed.world import NAMESPACE
 from tests.model.stage import SVC, Stage, agent, events_agent, service, stage
 
 ROUTE = names.route_name(SVC)

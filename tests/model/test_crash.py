@@ -14,9 +14,9 @@ import anyio
 import pytest
 
 from aioctl.api import kinds, names
-from tests.controller.world import NAMESPACE
+from testbed.virtual_time import run_virtual
+from testbed.world import NAMESPACE
 from tests.model.stage import SVC, Stage, agent, events_agent, service, stage
-from tests.support.virtual_time import run_virtual
 
 REST = 20.0
 """Virtual seconds after which nothing is left to do: gateways answer after one."""

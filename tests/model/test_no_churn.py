@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from testbed.virtual_time import run_virtual
 from tests.model.orders import ILL, MIXED, WELL, Fact, told
 from tests.model.retelling import Teller
-from tests.support.virtual_time import run_virtual
 
 FACTS = pytest.mark.parametrize("facts", [WELL, ILL, MIXED], ids=["well", "ill", "mixed"])
 ORDERS = 1_000

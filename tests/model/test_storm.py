@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 
 from aioctl.plan import migration_facts
+from testbed.virtual_time import run_virtual
 from tests.model.storm import weather
-from tests.support.virtual_time import run_virtual
 
 SEEDS = range(4)
 """`python -m tests.model --storms 1000` goes on."""

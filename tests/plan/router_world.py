@@ -20,7 +20,7 @@ from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import Context, Facts, Outcome, Part, Plan, Policy, Step, Verb, Write, step
 from aioctl.plan.route_defaults import defaulted
-from tests.support.default_route import default_route_spec
+from testbed.default_route import default_route_spec
 
 NS, SVC = "ns", "svc"
 POOL = "svc-inference-pool"

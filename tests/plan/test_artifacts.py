@@ -15,7 +15,7 @@ from aioctl.api.objects import Object
 from aioctl.plan.global_config import S3Config
 from aioctl.plan.model import PlanError
 from aioctl.plan.workload.artifacts import attach_model
-from tests.support.plan_world import CONFIG, CREDENTIALS, STORAGE, World, service
+from testbed.plan_world import CONFIG, CREDENTIALS, STORAGE, World, service
 
 
 def pod(**more: Any) -> dict[str, Any]:

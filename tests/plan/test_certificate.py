@@ -10,7 +10,7 @@ from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import FieldError, Object
 from aioctl.plan.model import Certificate, Context, Facts, PlanError, Policy, Sign, Verb
 from aioctl.plan.workload.certificate import certificate, expected_addresses, expected_names
-from tests.support.plan_world import HF, MAIN, NOW, World, service
+from testbed.plan_world import HF, MAIN, NOW, World, service
 
 SECRET = "svc-kserve-self-signed-certs"
 WORKLOAD = "svc-kserve-workload-svc"

@@ -9,6 +9,7 @@ import pytest
 from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectRef
 from aioctl.plan.model import Policy
+from testbed.shared_data import documents
 from tests.plan.router_world import (
     EXTERNAL,
     GATEWAY,
@@ -20,7 +21,6 @@ from tests.plan.router_world import (
     accepted,
     gateway,
 )
-from tests.support.shared_data import documents
 
 SCHEDULER_RULE = ObjectRef(kinds.DESTINATION_RULE, NS, "svc-kserve-scheduler")
 WORKLOAD_RULE = ObjectRef(kinds.DESTINATION_RULE, NS, "svc-kserve-workload-svc")

@@ -5,7 +5,7 @@ from typing import Any
 
 from aioctl.golang.equality import equal
 from aioctl.plan.pod_defaults import canonical, with_defaults
-from tests.support.shared_data import documents
+from testbed.shared_data import documents
 
 _CONTAINER = {
     "terminationMessagePath": "/dev/termination-log",

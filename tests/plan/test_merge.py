@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aioctl.api.objects import FieldError
 from aioctl.golang.roundtrip import round_trip
 from aioctl.plan.merge import MergeError, merge
-from tests.support.shared_data import vectors
+from testbed.shared_data import vectors
 
 # Rows of merge.jsonl whose recorded result differs by the Decision at the end of MERGE-3: the override has
 # a scheduler template without containers, and Go loses the base's containers there.

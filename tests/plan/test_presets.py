@@ -17,7 +17,7 @@ from aioctl.plan.config_check import SAMPLE, check_config
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.presets import PREFIX, chosen
 from aioctl.plan.templates import render, root
-from tests.support.shared_data import documents
+from testbed.shared_data import documents
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "presets"
 CONFIG = GlobalConfig("kserve", ingress_gateway_name="gateway", ingress_gateway_namespace="gateways")

@@ -8,8 +8,8 @@ import pytest
 
 from aioctl.api import kinds
 from aioctl.plan import route_readiness
+from testbed.shared_data import ROOT
 from tests.plan.router_world import NS, POOL, ROUTE, RouterWorld, gateway, pool_ref
-from tests.support.shared_data import ROOT
 
 GROUPS = {"v1": kinds.POOL_GROUP_V1, "v1alpha2": kinds.POOL_GROUP_V1ALPHA2}
 POOLS = {"InferencePool v1": kinds.POOL_V1, "InferencePool v1alpha2": kinds.POOL_V1ALPHA2}

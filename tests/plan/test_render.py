@@ -9,7 +9,7 @@ import yaml
 
 from aioctl.plan.model import PlanError, Policy
 from aioctl.plan.render import Rendering, render
-from tests.support.shared_data import documents
+from testbed.shared_data import documents
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "presets"

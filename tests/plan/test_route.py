@@ -19,9 +19,9 @@ from aioctl.plan.model import PlanError, Strategy
 from aioctl.plan.route import rewrite_default_refs, route
 from aioctl.plan.route_defaults import defaulted
 from aioctl.plan.weights import weights
+from testbed.default_route import default_route_spec
+from testbed.shared_data import documents
 from tests.plan.router_world import EXTERNAL, MANAGED, NS, SVC, RouterWorld
-from tests.support.default_route import default_route_spec
-from tests.support.shared_data import documents
 
 LOCKED = Decision(State.MIGRATED, locked=True, reason=Reason.LOCKED)
 FREE = Decision(State.INITIAL, locked=False, reason=Reason.V1_POOL_NOT_READY)

@@ -14,7 +14,7 @@ from aioctl.api.objects import labels_of
 from aioctl.plan import scheduler
 from aioctl.plan.model import Context, PlanError, Verb, Write
 from aioctl.plan.scheduler_config import DISAGGREGATED, SINGLE_PROFILE, with_config, with_served_group
-from tests.support.plan_world import HF, World, service
+from testbed.plan_world import HF, World, service
 
 LABELS = names.labels("svc", names.SCHEDULER_COMPONENT)
 TEMPLATE: dict[str, Any] = {

@@ -12,7 +12,7 @@ from aioctl.plan.availability import availability
 from aioctl.plan.ca_bundle import ca_bundle
 from aioctl.plan.finalize import add_finalizer, finalize
 from aioctl.plan.model import Facts, PlanError, Policy, Verb, Write
-from tests.support.plan_world import HF, NOW, World, service
+from testbed.plan_world import HF, NOW, World, service
 
 SHARED = [
     (kinds.SERVICE_ACCOUNT, "kserve-metrics-reader-sa"),

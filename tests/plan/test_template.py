@@ -32,7 +32,7 @@ from aioctl.golang.template.nodes import (
 from aioctl.plan.global_config import GlobalConfig, StorageConfig
 from aioctl.plan.model import PlanError
 from aioctl.plan.templates import parse, render, root
-from tests.support.shared_data import vectors
+from testbed.shared_data import vectors
 
 CONFIG = GlobalConfig(
     "kserve",

@@ -11,8 +11,8 @@ from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import labels_of
 from aioctl.plan.model import Policy, Verb
+from testbed.plan_world import HF, MAIN, World, errors_of, service
 from tests.plan.workload_world import DECODE, SIDECAR, WORKER, run
-from tests.support.plan_world import HF, MAIN, World, errors_of, service
 
 MN: dict[str, Any] = {
     **HF,

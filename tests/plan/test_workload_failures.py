@@ -11,8 +11,8 @@ from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
 from aioctl.plan import workload
 from aioctl.plan.model import Context, Facts, Part
+from testbed.plan_world import HF, MAIN, World, errors_of
 from tests.plan.workload_world import DECODE, SIDECAR, WORKER, run
-from tests.support.plan_world import HF, MAIN, World, errors_of
 
 SINGLE = "failed to reconcile workload: failed to reconcile single node workload: "
 MULTI = "failed to reconcile workload: failed to reconcile multi node workload: "

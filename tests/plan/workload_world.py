@@ -3,7 +3,7 @@
 from typing import Any
 
 from aioctl.plan import workload
-from tests.support.plan_world import HF, MAIN, World
+from testbed.plan_world import HF, MAIN, World
 
 SIDECAR = {
     "initContainers": [

@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from tests.real.build import Assets
+from testbed.real.build import Assets
 from tests.real_install.installation import Installation, host_address, installed
 
 

@@ -28,11 +28,11 @@ from aioctl.upkeep.webhook_rotation import (
     RotationState,
     from_secret_data,
 )
+from testbed.real.api import Answer, Api
+from testbed.real.build import Assets
+from testbed.real.cluster import RealCluster, running
+from testbed.real.kubectl import Applied, Kubectl
 from tests.deploy.manifests import ACCOUNT, DEPLOY, NAMESPACE
-from tests.real.api import Answer, Api
-from tests.real.build import Assets
-from tests.real.cluster import RealCluster, running
-from tests.real.kubectl import Applied, Kubectl
 from tests.real_install.replica import PATIENCE, Replica, until
 
 TEAM = "team"
@@ -265,7 +265,7 @@ def installed(assets: Assets, host: str) -> Iterator[Installation]:
 def players(cluster: RealCluster, folder: Path) -> Iterator[None]:
     """Gateway and workload controllers, as administrators of the cluster."""
     command = [
-        sys.executable, "-m", "tests.support.real_players", "--kubeconfig", str(cluster.kubeconfig),
+        sys.executable, "-m", "testbed.real_players", "--kubeconfig", str(cluster.kubeconfig),
         "--gateway-delay", "0.1", "--workload-delay", "0.1",
     ]  # fmt: skip
     with (folder / "players.log").open("wb") as log:

@@ -13,7 +13,7 @@ import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.real.cluster import RealCluster
+from testbed.real.cluster import RealCluster
 
 READERS = 8
 PAUSE = 0.1

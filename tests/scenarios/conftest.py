@@ -9,12 +9,12 @@ import pytest
 from aioctl.api import kinds
 from aioctl.kube.client import Client
 from aioctl.sim import seed
-from tests.real.build import Assets
-from tests.real.kubectl import prepared
+from testbed import real_world
+from testbed.real.build import Assets
+from testbed.real.kubectl import prepared
+from testbed.real_world import Webhooks
 from tests.scenarios.ground import BOTH, GATEWAY_STATUS, ScenarioBody, plain_class
 from tests.scenarios.scene import GLOBAL_GATEWAY, Scene
-from tests.support import real_world
-from tests.support.real_world import Webhooks
 
 AT_ONCE = 14
 """Scenarios played together: two cores carry the API server, the program and the players of the scenarios."""

@@ -23,9 +23,9 @@ from aioctl.sim.api import SimCluster
 from aioctl.sim.faults import Match
 from aioctl.sim.records import Record
 from aioctl.sim.resources import Resource
-from tests.controller.world import World, world
+from testbed.virtual_time import run_virtual
+from testbed.world import World, world
 from tests.scenarios.scene import GLOBAL_GATEWAY, Scene, condition
-from tests.support.virtual_time import run_virtual
 
 NAMESPACE = "demo"
 POLICY = Policy()

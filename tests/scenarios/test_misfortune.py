@@ -10,9 +10,9 @@ from aioctl.sim.errors import conflict, invalid, plain_500
 from aioctl.sim.faults import Match
 from aioctl.sim.records import Record
 from aioctl.sim.resources import Resource
+from testbed.virtual_time import virtual_time
 from tests.scenarios.ground import CONTROLLER, NAMESPACE, Stage, on_the_simulated_server, simulated, stage
 from tests.scenarios.scene import SVC
-from tests.support.virtual_time import virtual_time
 
 CLIENT = CONTROLLER.client
 BROKEN = plain_500("etcdserver: request timed out")

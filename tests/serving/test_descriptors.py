@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from aioctl.serving.http_server import HttpServer
 from aioctl.serving.limits import Limits
-from tests.support.virtual_time import virtual_time
+from testbed.virtual_time import virtual_time
 
 LASTS = 90.0
 PAUSE = 0.1

@@ -9,8 +9,8 @@ from aioctl.serving.admission import AdmissionHandler
 from aioctl.serving.conversion import ConversionHandler
 from aioctl.serving.limits import Limits
 from aioctl.serving.webhook import WebhookServer
+from testbed.logs import full_logs
 from tests.serving.support import Ca, client, running
-from tests.support.logs import full_logs
 
 log = structlog.get_logger(__name__)
 

@@ -15,8 +15,8 @@ from aioctl.serving.conversion import ConversionHandler
 from aioctl.serving.limits import Limits
 from aioctl.serving.probes import Check, ProbeServer, Shared, alive, fresh_watches, self_conversion, unexpired
 from aioctl.serving.webhook import Handler, WebhookServer
+from testbed.virtual_time import virtual_time
 from tests.serving.support import Ca, Echo, client, running, until
-from tests.support.virtual_time import virtual_time
 
 
 def failing(problem: str) -> Check:

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from aioctl.sim.webhooks import HookFailure, LocalWebhooks
+from testbed.virtual_time import virtual_time
 from tests.sim.driver import SERVICES, Driver, Object, allow, cluster, relabel, service, validators
-from tests.support.virtual_time import virtual_time
 
 A1, A2 = SERVICES.format(version="v1alpha1"), SERVICES.format(version="v1alpha2")
 PATH_A1 = "/validate-serving-kserve-io-v1alpha1-llminferenceservice"

@@ -12,9 +12,9 @@ from aioctl.sim.facts import custom_kinds
 from aioctl.sim.resources import GroupVersion
 from aioctl.sim.schema import Schema
 from aioctl.sim.webhooks import LocalWebhooks
+from testbed.shared_data import documents
+from testbed.virtual_time import virtual_time
 from tests.sim.driver import Driver, Object, cluster, relabel
-from tests.support.shared_data import documents
-from tests.support.virtual_time import virtual_time
 
 ALLOCATED = {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"}
 """Left out of the recordings, because it differs in every run."""

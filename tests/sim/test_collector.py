@@ -3,8 +3,8 @@
 import anyio
 import pytest
 
+from testbed.virtual_time import virtual_time
 from tests.sim.driver import SERVICES, Driver, Object, cluster, config_map, service
-from tests.support.virtual_time import virtual_time
 
 MAPS = "/api/v1/namespaces/demo/configmaps"
 A2 = SERVICES.format(version="v1alpha2")

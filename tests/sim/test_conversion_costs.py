@@ -6,8 +6,8 @@ import pytest
 
 from aioctl.sim.errors import StatusError
 from aioctl.sim.webhooks import HookFailure, LocalWebhooks
+from testbed.virtual_time import virtual_time
 from tests.sim.driver import A1, A2, Driver, both_versions_used, cluster, hooks, relabel, service, validators
-from tests.support.virtual_time import virtual_time
 
 
 async def cost(driver: Driver, method: str, path: str, body: object = None, **query: str) -> int:

@@ -4,8 +4,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from testbed.virtual_time import virtual_time
 from tests.sim.driver import A1, A2, both_versions_used, cluster, hooks, relabel, service
-from tests.support.virtual_time import virtual_time
 
 
 async def slow(body: bytes) -> bytes:

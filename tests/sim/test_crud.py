@@ -5,8 +5,8 @@ from typing import Any
 import anyio
 import pytest
 
+from testbed.virtual_time import virtual_time
 from tests.sim.driver import SERVICES, Object, cluster, config_map, relabel, service
-from tests.support.virtual_time import virtual_time
 
 MAPS = "/api/v1/namespaces/demo/configmaps"
 A2 = SERVICES.format(version="v1alpha2")

@@ -5,10 +5,10 @@ import pytest
 
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectKey
 from aioctl.sim.dataplane import DataPlane, ServiceReport
+from testbed.virtual_time import virtual_time
 from tests.sim.driver import Driver, Object, cluster
 from tests.sim.test_crud import POOLS_OLD, POOLS_V1, ROUTES, pool_old, pool_v1
 from tests.sim.test_players import GLOBAL, route
-from tests.support.virtual_time import virtual_time
 
 V1, OLD = POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
 

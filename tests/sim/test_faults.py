@@ -6,8 +6,8 @@ import pytest
 
 from aioctl.sim.errors import conflict, expired, plain_500, too_many_requests
 from aioctl.sim.faults import ConnectionLost, Match
+from testbed.virtual_time import virtual_time
 from tests.sim.driver import Driver, cluster, config_map
-from tests.support.virtual_time import virtual_time
 
 MAPS = "/api/v1/namespaces/demo/configmaps"
 

@@ -12,9 +12,9 @@ from aioctl.sim import seed
 from aioctl.sim.players.client import InProcessClient
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
+from testbed.virtual_time import virtual_time
 from tests.sim.driver import Driver, Object, cluster
 from tests.sim.test_crud import APPS, POOLS_OLD, POOLS_V1, ROUTES, deployment, pool_old, pool_v1
-from tests.support.virtual_time import virtual_time
 
 GLOBAL = {
     "group": "gateway.networking.k8s.io",

@@ -6,8 +6,8 @@ from aioctl.sim import seed
 from aioctl.sim.api import SimCluster
 from aioctl.sim.hooks import install_webhooks
 from aioctl.sim.webhooks import LocalWebhooks
+from testbed.virtual_time import virtual_time
 from tests.sim.driver import relabel
-from tests.support.virtual_time import virtual_time
 
 
 @virtual_time

@@ -6,8 +6,8 @@ import pytest
 
 from aioctl.sim.requests import SimRequest
 from aioctl.sim.views import Watcher
+from testbed.virtual_time import virtual_time
 from tests.sim.driver import SERVICES, Driver, cluster, config_map, service
-from tests.support.virtual_time import virtual_time
 
 MAPS = "/api/v1/namespaces/demo/configmaps"
 A2 = SERVICES.format(version="v1alpha2")

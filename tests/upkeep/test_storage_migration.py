@@ -14,8 +14,8 @@ from aioctl.kube.client import Client
 from aioctl.kube.errors import TransportError
 from aioctl.kube.wire import Request, Response
 from aioctl.upkeep.storage_migration import LONGEST_WAIT, Rewrite, migrate_storage
-from tests.support.scripted_wire import ScriptedWire, encode, list_body, status_body
-from tests.support.virtual_time import VirtualClock, virtual_time
+from testbed.scripted_wire import ScriptedWire, encode, list_body, status_body
+from testbed.virtual_time import VirtualClock, virtual_time
 
 
 def failure(code: int, reason: str, message: str = "") -> Response:

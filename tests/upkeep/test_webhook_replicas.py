@@ -22,7 +22,7 @@ from aioctl.upkeep.webhook_rotation import (
     new_generation,
     to_secret_data,
 )
-from tests.support.virtual_time import VirtualClock, virtual_time
+from testbed.virtual_time import VirtualClock, virtual_time
 from tests.upkeep.webhook_api import (
     POLICY,
     SECRET_PATH,

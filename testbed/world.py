@@ -26,8 +26,8 @@ from aioctl.plan.model import Policy
 from aioctl.sim import seed
 from aioctl.sim.api import SimCluster
 from aioctl.sim.webhooks import LocalWebhooks
-from tests.support.memory import MemoryWire
-from tests.support.virtual_time import VirtualClock
+from testbed.memory import MemoryWire
+from testbed.virtual_time import VirtualClock
 
 NAMESPACE = "demo"
 POLICY = Policy(auth_disabled=True)

@@ -1,7 +1,7 @@
 """The players of the simulated cluster on any API server: what gateway and workload controllers would write there.
 
 A real kube-apiserver has no controllers behind it; these answer for them. As a program of its own,
-`python -m tests.support.real_players --kubeconfig FILE`, it plays until its standard input ends.
+`python -m testbed.real_players --kubeconfig FILE`, it plays until its standard input ends.
 """
 
 import argparse
@@ -98,7 +98,7 @@ async def _main(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.support.real_players", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m testbed.real_players", description=__doc__)
     parser.add_argument("--kubeconfig", required=True)
     parser.add_argument("--gateway-delay", type=float, default=1.0, help="seconds until the gateway answers")
     parser.add_argument("--gateway-behaviour", choices=sorted(BEHAVIOURS), default="both")

@@ -21,8 +21,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.real.build import Assets
-from tests.real.build import assets as find_assets
+from testbed.real.build import Assets
+from testbed.real.build import assets as find_assets
 
 TOKEN = "loopback-test-token"
 READY_DEADLINE = 60.0
@@ -179,7 +179,7 @@ def _free_port() -> int:
 
 
 def main() -> None:
-    """`python -m tests.real.cluster`: runs one until interrupted and prints its kubeconfig, for looking around."""
+    """`python -m testbed.real.cluster`: runs one until interrupted and prints its kubeconfig, for looking around."""
     with running(find_assets(build=True)) as cluster:
         print(cluster.kubeconfig, flush=True)  # noqa: T201
         with contextlib.suppress(KeyboardInterrupt):

@@ -27,7 +27,7 @@ from aioctl.settings import Settings
 from aioctl.sim import seed
 from aioctl.sim.hooks import admission_configurations, conversion_patch
 
-CRDS = Path(__file__).parents[2] / "deploy" / "crds"
+CRDS = Path(__file__).parents[1] / "deploy" / "crds"
 SERVED_WITHIN = 30.0
 KINDS: Mapping[str, Kind] = {
     kind.kind: kind

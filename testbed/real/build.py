@@ -1,7 +1,7 @@
 """Brings a kube-apiserver, an etcd and other people's CRDs: from KUBEBUILDER_ASSETS, or built once from Go modules.
 
 Binaries and CRDs go to a cache folder outside the repo (AIOCTL_TEST_CACHE, else ~/.cache/aioctl). Cold: about four
-minutes on two cores; afterwards nothing. `python -m tests.real.build` does it ahead of the tests and fails with a plain
+minutes on two cores; afterwards nothing. `python -m testbed.real.build` does it ahead of the tests and fails with a plain
 sentence where neither assets nor Go exist.
 """
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.real.cluster import RealCluster
+from testbed.real.cluster import RealCluster
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What our CRDs are generated from, for the test that compares and for whoever raises a version.
 
-`python -m tests.real.schemas FOLDER` writes them into FOLDER (deploy/crds) by the command that users have.
+`python -m testbed.real.schemas FOLDER` writes them into FOLDER (deploy/crds) by the command that users have.
 """
 
 import ssl
@@ -9,9 +9,9 @@ import urllib.request
 from pathlib import Path
 
 from aioctl.crdgen.command import crds
-from tests.real.build import Assets
-from tests.real.build import assets as find_assets
-from tests.real.cluster import RealCluster, running
+from testbed.real.build import Assets
+from testbed.real.build import assets as find_assets
+from testbed.real.cluster import RealCluster, running
 
 CORE, AUTOSCALING = "/openapi/v3/api/v1", "/openapi/v3/apis/autoscaling/v2"
 GATEWAY = "gateway.networking.k8s.io_httproutes.yaml"

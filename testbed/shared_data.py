@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+ROOT = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 UPSTREAM = ROOT / "upstream"
 """Recorded from KServe at aaac4e294 (21 August 2026)."""
 

@@ -28,7 +28,7 @@ from aioctl.serving.admission import AdmissionHandler
 from aioctl.serving.conversion import ConversionHandler
 from aioctl.serving.webhook import Answer, Call
 from aioctl.sim import seed
-from tests.support.plan_world import CONFIG, NOW, World
+from testbed.plan_world import CONFIG, NOW, World
 
 T = TypeVar("T")
 

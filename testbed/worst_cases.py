@@ -30,7 +30,7 @@ Schema = Mapping[str, Any]
 Place = Callable[[Any], dict[str, Any]]
 """Puts a value where the field stands in the object around it."""
 
-_CRDS = Path(__file__).parents[2] / "deploy" / "crds"
+_CRDS = Path(__file__).parents[1] / "deploy" / "crds"
 _TEXTS: Final = {
     "letters": "a",
     "escapes": "%41",

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from tests.real.build import Assets
-from tests.real.cluster import RealCluster, running
+from testbed.real.build import Assets
+from testbed.real.cluster import RealCluster, running
 
 SERVED_DEADLINE = 30.0
 
