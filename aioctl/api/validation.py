@@ -14,6 +14,7 @@ from aioctl.api.decoding import check_decodable
 from aioctl.api.kinds import GROUP, SERVICE
 from aioctl.api.objects import FieldError, Object, dig, is_deleting, name_of, present, sequence
 from aioctl.golang import gojson
+from aioctl.golang.gotypes import GoType
 
 INVALID = "FieldValueInvalid"
 NOT_SUPPORTED = "FieldValueNotSupported"
@@ -40,8 +41,8 @@ class Problem:
         return f"{self.field}: {self.body}"
 
 
-def _invalid(rule: str, field: str, value: Any, detail: str, struct: gojson.Struct | None = None) -> Problem:
-    return Problem(rule, field, INVALID, gojson.dump(value, struct), detail)
+def _invalid(rule: str, field: str, value: Any, detail: str, type_: GoType | None = None) -> Problem:
+    return Problem(rule, field, INVALID, gojson.dump(value, type_), detail)
 
 
 _BOTH_ROUTES = (

@@ -1,91 +1,62 @@
 """Values inside error texts, spelled as Go's encoder spells its structs: declared field order, its fillers, `\\u003c`.
 
-Only the types that admission quotes are known (ADM-2): parallelism, the route of a service, pod specs.
-What is not known keeps the order it came in. Nothing compares these texts but people and recordings.
+The types are those of the table; the ones that admission quotes (ADM-2) have names here. What is not known keeps the
+order it came in, after what is. Nothing compares these texts but people and recordings.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+from aioctl.golang.gotypes import Field, GoType, Shape, Written, go_type
+
+PARALLELISM: Final = go_type("kserve.ParallelismSpec")
+ROUTE: Final = go_type("kserve.HTTPRouteSpec")
+ROUTE_SPEC: Final = go_type("gateway.HTTPRouteSpec")
+POD_SPEC: Final = go_type("core.PodSpec")
 
 
-@dataclass(frozen=True, slots=True)
-class Struct:
-    """Field order of one Go struct; `parts` are its fields that are structs (or lists of them) of a known type."""
-
-    order: tuple[str, ...] = ()
-    parts: Mapping[str, "Struct"] = field(default_factory=dict)
-    fillers: Mapping[str, Any] = field(default_factory=dict)
-    """Fields Go writes although they are unset."""
-    drops: frozenset[str] = frozenset()
-    """Fields Go leaves out when they are false."""
+def _filler(entry: Field) -> dict[str, Any]:
+    """What Go writes for a field that is unset: structs that are no pointers, and lists without omitempty."""
+    if entry.type.shape is Shape.STRUCT and entry.written is not Written.OMIT_ZERO:
+        return {entry.json: {}}
+    if entry.type.shape is Shape.LIST and entry.written is Written.ALWAYS:
+        return {entry.json: None}
+    return {}
 
 
-def _fields(names: str) -> tuple[str, ...]:
-    return tuple(names.split())
+def _dropped(entry: Field, value: Any) -> bool:
+    """Whether Go leaves the field out: false in a field with omitempty that is no pointer."""
+    return value is False and entry.type.shape is Shape.BOOL and entry.written is Written.OMIT_EMPTY
 
 
-PARALLELISM = Struct(
-    ("tensor", "pipeline", "data", "dataLocal", "dataRPCPort", "expert"), drops=frozenset({"expert"})
-)
-_BACKEND = Struct(("group", "kind", "name", "namespace", "port", "weight", "filters"))
-_NAMED_MATCH = Struct(("type", "name", "value"))
-_MATCH = Struct(
-    ("path", "headers", "queryParams", "method"),
-    {"path": Struct(("type", "value")), "headers": _NAMED_MATCH, "queryParams": _NAMED_MATCH},
-)
-_RULE = Struct(
-    ("name", "matches", "filters", "backendRefs", "timeouts", "retry", "sessionPersistence"),
-    {"matches": _MATCH, "backendRefs": _BACKEND, "timeouts": Struct(("request", "backendRequest"))},
-)
-_PARENT = Struct(("group", "kind", "namespace", "name", "sectionName", "port"))
-ROUTE_SPEC = Struct(("parentRefs", "hostnames", "rules"), {"parentRefs": _PARENT, "rules": _RULE})
-ROUTE = Struct(("refs", "spec"), {"spec": ROUTE_SPEC})
-_CONTAINER = Struct(
-    _fields(
-        "name image command args workingDir ports envFrom env resources volumeMounts livenessProbe "
-        "readinessProbe startupProbe lifecycle terminationMessagePath terminationMessagePolicy "
-        "imagePullPolicy securityContext stdin stdinOnce tty"
-    ),
-    {
-        "ports": Struct(("name", "hostPort", "containerPort", "protocol", "hostIP")),
-        "env": Struct(("name", "value", "valueFrom")),
-        "resources": Struct(("limits", "requests", "claims")),
-        "volumeMounts": Struct(("name", "readOnly", "mountPath", "subPath")),
-    },
-    {"resources": {}},
-)
-POD_SPEC = Struct(
-    _fields(
-        "volumes initContainers containers ephemeralContainers restartPolicy "
-        "terminationGracePeriodSeconds activeDeadlineSeconds dnsPolicy nodeSelector "
-        "serviceAccountName serviceAccount automountServiceAccountToken nodeName hostNetwork "
-        "hostPID hostIPC shareProcessNamespace securityContext imagePullSecrets hostname subdomain "
-        "affinity schedulerName tolerations"
-    ),
-    {"initContainers": _CONTAINER, "containers": _CONTAINER, "ephemeralContainers": _CONTAINER},
-    {"containers": None},
-)
-
-
-def _ordered(value: Any, struct: Struct) -> Any:
+def _ordered(value: Any, type_: GoType | None) -> Any:
+    """The value in Go's order; without a type, or where the type is another, as it is."""
+    if type_ is not None and type_.shape is Shape.POINTER:
+        type_ = type_.of
+    shape = None if type_ is None else type_.shape
     if isinstance(value, list):
-        return [_ordered(item, struct) for item in value]
+        item_type = type_.of if type_ is not None and shape is Shape.LIST else None
+        return [_ordered(item, item_type) for item in value]
     if not isinstance(value, Mapping):
         return value
-    filled = {**struct.fillers, **{key: part for key, part in value.items() if part is not None}}
-    rank = {key: place for place, key in enumerate(struct.order)}
-    return {
-        key: _ordered(filled[key], struct.parts.get(key, Struct()))
-        for key in sorted(filled, key=lambda key: rank.get(key, len(rank)))
-        if not (key in struct.drops and not filled[key])
-    }
+    given = {key: part for key, part in value.items() if part is not None}
+    if type_ is None or shape is not Shape.STRUCT:
+        part_type = type_.of if type_ is not None and shape is Shape.MAP else None
+        return {key: _ordered(part, part_type) for key, part in given.items()}
+    ordered: dict[str, Any] = {}
+    for entry in type_.struct.fields:
+        filled = {**_filler(entry), **({entry.json: given[entry.json]} if entry.json in given else {})}
+        ordered |= {
+            key: _ordered(part, entry.type) for key, part in filled.items() if not _dropped(entry, part)
+        }
+    known = {entry.json for entry in type_.struct.fields}
+    return ordered | {key: _ordered(part, None) for key, part in given.items() if key not in known}
 
 
-def dump(value: Any, struct: Struct | None = None) -> str:
+def dump(value: Any, type_: GoType | None = None) -> str:
     """Compact JSON as Go writes it; absent is `null`, and `<`, `>` and `&` are escaped."""
-    text = json.dumps(_ordered(value, struct or Struct()), separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(_ordered(value, type_), separators=(",", ":"), ensure_ascii=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

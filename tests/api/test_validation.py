@@ -224,6 +224,19 @@ def test_quoted_values_are_spelled_as_go_spells_them() -> None:
     )
 
 
+def test_quoted_values_take_their_order_from_the_table_of_types() -> None:
+    """Fields that no recording has come in Go's order too, at any depth; other JSON types are left alone."""
+    pod = {
+        "priority": 1,
+        "hostAliases": [{"hostnames": ["a"], "ip": "::1"}],
+        "hostNetwork": False,
+        "containers": "x",
+    }
+    assert gojson.dump(pod, gojson.POD_SPEC) == (
+        '{"containers":"x","hostAliases":[{"ip":"::1","hostnames":["a"]}],"priority":1}'
+    )
+
+
 # Rows of validate.jsonl (counted from 0) where we differ, all for one reason: section 5.3, ratcheting. The update is not
 # refused for rules 1 to 10 that the old object violated at the same field.
 _ROWS = """
