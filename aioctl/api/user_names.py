@@ -6,7 +6,6 @@ if it can; the caller knows the field.
 """
 
 import re
-import unicodedata
 from typing import Final
 
 LABEL: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
@@ -14,7 +13,8 @@ LABEL: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 SUBDOMAIN: Final = re.compile(rf"(?=.{{1,253}}\Z){LABEL.pattern}(?:\.{LABEL.pattern})*+")
 """Labels with dots between them: what a DNS name and most names of objects look like."""
 _IMAGE: Final = re.compile(r"[A-Za-z0-9][-A-Za-z0-9._:/@+\[\]]*+")
-_SHELL: Final = frozenset('"$`\\')
+_UNFIT: Final = re.compile(r'["$`\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
+"""Ends a word of a shell's script, or a line: control characters (Cc), lone surrogates (Cs) and separators (Zl, Zp)."""
 _LONGEST_SHOWN: Final = 80
 
 
@@ -45,12 +45,12 @@ def object_problem(value: str) -> str:
 
 def model_problem(value: str) -> str:
     """A model's name, which presets put between double quotes into the server's script."""
-    found = next(
-        (c for c in value if c in _SHELL or unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")), None
-    )
+    found = _UNFIT.search(value)
     if found is None:
         return ""
-    return f"{_shown(value)} has the character {_shown(found)}, which a script cannot hold: leave it out"
+    return (
+        f"{_shown(value)} has the character {_shown(found.group())}, which a script cannot hold: leave it out"
+    )
 
 
 def image_problem(value: str) -> str:

@@ -19,16 +19,24 @@ _CURE: Final = "move long lists into a ConfigMap or the image, and remove what i
 
 
 def of(encoded: bytes | msgspec.Raw) -> tuple[int, int]:
-    """(bytes, values) of a JSON text; of one with too many bytes, values are an upper limit. Never raises for JSON."""
+    """(bytes, values) of a JSON text; of one with too many bytes, values are not counted and 0. Never raises."""
+    size = len(memoryview(encoded))
+    if size > MOST_BYTES:
+        return size, 0
     text = bytes(encoded)
-    at_most = 1 + text.count(b",") + text.count(b"{") + text.count(b"[")
-    if at_most <= MOST_VALUES or len(text) > MOST_BYTES:
-        return len(text), at_most
+    at_most = _at_most(text)
+    if at_most <= MOST_VALUES:
+        return size, at_most
     # Commas and brackets inside of texts were counted too.
     try:
-        return len(text), _values(msgspec.json.decode(text))
+        return size, _values(msgspec.json.decode(text))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return len(text), at_most
+        return size, at_most
+
+
+def _at_most(text: bytes) -> int:
+    """Values that a JSON text can have: each but the first stands behind a comma or is the first of its list or object."""
+    return 1 + text.count(b",") + text.count(b"{") + text.count(b"[")
 
 
 def problem(size: int, values: int) -> str:
@@ -61,11 +69,12 @@ _whole = msgspec.json.Decoder(dict[str, Any]).decode
 def decode(encoded: bytes | msgspec.Raw) -> dict[str, Any]:
     """An object of ours as a tree, but for what is too heavy: a spec stays encoded, other parts are left out.
 
-    Left out are managedFields, labels and status: nobody needs them to refuse, to delete or to report. Raises
+    Left out are managedFields, labels, owners and status: nobody needs them to refuse, to delete or to report. Raises
     msgspec.DecodeError for what is no JSON object.
     """
-    if not problem(*of(encoded)):
-        return _whole(encoded)
+    text = bytes(encoded)
+    if len(text) <= MOST_BYTES and _at_most(text) <= MOST_VALUES:
+        return _whole(text)
     tree: dict[str, Any] = dict(_parts(encoded))
     for name, part in list(tree.items()):
         if name == "metadata" and bytes(memoryview(part)[:1]) == b"{":
@@ -82,7 +91,7 @@ def decode(encoded: bytes | msgspec.Raw) -> dict[str, Any]:
 
 
 def _stays(key: str, value: msgspec.Raw) -> bool:
-    return key not in ("managedFields", "labels") or not problem(*of(value))
+    return key not in ("managedFields", "labels", "ownerReferences") or not problem(*of(value))
 
 
 def spec_problem(obj: Mapping[str, Any]) -> str:
