@@ -1,7 +1,7 @@
 """`aioctl render`: reads a service and presets from files, prints the children; what they are is decided in `plan`."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +10,9 @@ from typing import Any
 import yaml
 
 from aioctl import shipped
+from aioctl.api.conversion import up
+from aioctl.api.objects import FieldError
+from aioctl.golang.unknown_fields import unknown_fields
 from aioctl.plan.model import PlanError, Policy
 from aioctl.plan.render import Rendering, render
 from aioctl.yaml_text import documents
@@ -41,7 +44,9 @@ def render_file(file: Path, configs: Path | None, *, explain: bool) -> Rendered:
     around = [*_folder(folder), *others]
     policy = Policy(auth_disabled=True)
     parts: list[str] = []
-    problems: list[str] = []
+    problems = [
+        f"{where}: {problem}" for where, obj in _sources(file, given, folder) for problem in _dropped(obj)
+    ]
     for service in services:
         try:
             made = render(service, around, policy=policy, now=datetime.now(UTC))
@@ -51,6 +56,34 @@ def render_file(file: Path, configs: Path | None, *, explain: bool) -> Rendered:
         name = (service.get("metadata") or {}).get("name")
         problems += [f"{file}: {name}: {problem}" for problem in made.problems]
     return Rendered("".join(parts), tuple(problems))
+
+
+_OURS = ("LLMInferenceService", "LLMInferenceServiceConfig")
+_DEFAULT = ("spec.router.scheduler.pool.spec.appProtocol", "http")
+"""Nothing is lost with what the schema fills in: pools of Inference Extension before 1.3 have no such field."""
+_TOP = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
+
+
+def _sources(
+    file: Path, given: Iterable[Mapping[str, Any]], folder: Path
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield from ((str(file), obj) for obj in given)
+    yield from ((str(folder), obj) for obj in _folder(folder))
+
+
+def _dropped(obj: Mapping[str, Any]) -> Iterator[str]:
+    """What of a service or config would be lost without a word: the API server says `unknown field` of such."""
+    if obj.get("kind") not in _OURS:
+        return
+    name = (obj.get("metadata") or {}).get("name")
+    try:
+        spec = up(obj).get("spec")
+    except FieldError:
+        return  # rendering it names the field
+    lost = [*((key, value) for key, value in obj.items() if key not in _TOP), *unknown_fields(spec)]
+    for path, value in lost:
+        if (path, value) != _DEFAULT:
+            yield f"{name}: unknown field {path}, which is dropped"
 
 
 def _printed(made: Rendering) -> str:

@@ -136,3 +136,28 @@ def test_a_service_that_is_not_rendered_to_its_end_is_named_and_fails(options: l
     assert answer.stderr.startswith("Error: -: a: failed to combine base-configurations: ")
     assert '"absent" not found' in answer.stderr
     assert '"absent" not found' in answer.stdout
+
+
+def test_unknown_fields_of_services_and_configs_are_named_with_their_paths(tmp_path: Path) -> None:
+    preset = yaml.safe_dump(
+        {
+            "apiVersion": "serving.kserve.io/v1alpha2",
+            "kind": "LLMInferenceServiceConfig",
+            "metadata": {"name": "kserve-config-llm-template", "namespace": "kserve"},
+            "spec": {"template": {"containers": [{"name": "main", "imagePullPolice": "Always"}]}},
+        }
+    )
+    (tmp_path / "preset.yaml").write_text(preset)
+    first = SERVICE.replace("BASE_REFS", "[], template: {nodeSelectors: {}}")
+    second = SERVICE.replace("BASE_REFS", "[], replica: 3").replace("name: a,", "name: other,")
+    answer = CliRunner().invoke(
+        main, ["render", "-f", "-", "--configs", str(tmp_path)], input=f"{first}---\n{second}extra: 1\n"
+    )
+    assert answer.exit_code == 1
+    for line in (
+        "-: a: unknown field spec.template.nodeSelectors, which is dropped",
+        "-: other: unknown field spec.replica, which is dropped",
+        "-: other: unknown field extra, which is dropped",
+        f"{tmp_path}: kserve-config-llm-template: unknown field spec.template.containers[0].imagePullPolice, which",
+    ):
+        assert line in answer.stderr

@@ -12,9 +12,6 @@ from aioctl.api.objects import Object, dig, name_of, namespace_of
 from aioctl.golang import gourl
 from aioctl.golang.equality import derivative
 
-# What the API server fills in where a route has no rules (SCHEMA-4).
-_DEFAULT_RULES = [{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]}]
-
 _MODELS = frozenset({"model", "adapters"})
 _POD = dict.fromkeys(("hostNetwork", "hostPID", "hostIPC"), False)
 _CONTAINER = dict.fromkeys(("stdin", "stdinOnce", "tty"), False)
@@ -47,10 +44,6 @@ def _of_old_version(obj: Object) -> Sequence[str]:
 
 def _of_traps(obj: Object) -> Sequence[str]:
     found = []
-    if dig(obj, "spec", "router", "route", "http", "spec", "rules") == _DEFAULT_RULES:
-        found.append(
-            "spec.router.route.http.spec.rules is only the default and counts as not given: the preset's rules apply"
-        )
     ports = dig(obj, "spec", "router", "scheduler", "pool", "spec", "targetPorts")
     if isinstance(ports, list) and len(ports) > 1:
         found.append(

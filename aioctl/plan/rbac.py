@@ -9,14 +9,30 @@ from typing import Any
 
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind
-from aioctl.api.objects import Object, annotations_of, labels_of
+from aioctl.api.objects import Object, annotations_of, labels_of, name_of
 from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, ensure, remove, under
-from aioctl.plan.model import Context, Write
+from aioctl.plan.model import Context, Write, need
 
 RBAC = "rbac.authorization.k8s.io"
 _READ = ("get", "list", "watch")
 _COPIED = ("secrets", "imagePullSecrets", "automountServiceAccountToken")
+_FROM_DEFAULT = ("secrets", "imagePullSecrets")
+TRACKING = (
+    "kubectl.kubernetes.io/",
+    "argocd.argoproj.io/",
+    "kustomize.toolkit.fluxcd.io/",
+    "helm.toolkit.fluxcd.io/",
+    "meta.helm.sh/",
+    "helm.sh/",
+    "config.k8s.io/",
+    "cli-utils.sigs.k8s.io/",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/managed-by",
+)
+"""Labels and annotations, by prefix, in which tools say what they applied: on a copy they claim that it is theirs to prune."""
+_NOT_COPIED = (*TRACKING, "openshift.io/")
+"""OpenShift notes the secret that it made for exactly this account."""
 
 
 def rule(group: str, *resources: str) -> dict[str, Any]:
@@ -31,10 +47,18 @@ def account_subject(name: str, namespace: str = "") -> dict[str, Any]:
 
 
 def account(ctx: Context, name: str, labels: Mapping[str, str], source: Object | None) -> dict[str, Any]:
-    """A generated account: what the source account has, under our name and labels (MULTI-1, SINGLE-1)."""
-    copied = {field: source[field] for field in _COPIED if source and source.get(field) not in (None, [])}
-    theirs = labels_of(source) if source else {}
-    annotations = annotations_of(source) if source else {}
+    """A generated account: what the source account has, under our name and labels (MULTI-1, SINGLE-1).
+
+    Without a source the pull secrets and secrets come from the namespace's `default` account, under which the pods would run
+    otherwise. Raises Unanswered when it is not known whether there is one.
+    """
+    fields = _COPIED if source is not None else _FROM_DEFAULT
+    origin = (
+        source if source is not None else need(ctx.obs.get(kinds.SERVICE_ACCOUNT, ctx.namespace, "default"))
+    )
+    copied = {field: origin[field] for field in fields if origin and origin.get(field) not in (None, [])}
+    theirs = _not_tracking(labels_of(source)) if source else {}
+    annotations = _not_tracking(annotations_of(source)) if source else {}
     return build(
         ctx,
         kinds.SERVICE_ACCOUNT,
@@ -45,8 +69,23 @@ def account(ctx: Context, name: str, labels: Mapping[str, str], source: Object |
     )
 
 
+def _not_tracking(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in found.items() if not key.startswith(_NOT_COPIED)}
+
+
 def ensure_account(ctx: Context, wanted: Object) -> Iterator[Write]:
-    yield from ensure(ctx, kinds.SERVICE_ACCOUNT, wanted, same=_same_account)
+    """The account as wanted; what an earlier copy says of tools goes, secrets that others added stay."""
+    live = need(ctx.obs.get(kinds.SERVICE_ACCOUNT, ctx.namespace, name_of(wanted)))
+    if live is not None:
+        joined = {field: _joined(wanted.get(field), live.get(field)) for field in _FROM_DEFAULT}
+        wanted = {**wanted, **{field: entries for field, entries in joined.items() if entries}}
+    yield from ensure(ctx, kinds.SERVICE_ACCOUNT, wanted, same=_same_account, exclusive=TRACKING)
+
+
+def _joined(wanted: Any, live: Any) -> list[Any]:
+    """The live entries as they stand, then those that are wanted and not there."""
+    there = live if isinstance(live, list) else []
+    return [*there, *(entry for entry in wanted or () if entry not in there)] if wanted else []
 
 
 def _ensure_role(

@@ -13,12 +13,12 @@ from aioctl.api import kinds, names
 from aioctl.api.defaulting import epp_service_name, external_pool_name, is_stopped
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import Object, dig, integer, labels_of, mapping, name_of, present, sequence, text
-from aioctl.plan.children import delete, ensure, is_ours, remove, under
+from aioctl.plan.children import delete, is_ours, remove, under
 from aioctl.plan.cluster_service import ensure_service
 from aioctl.plan.deployment import ensure_deployment
 from aioctl.plan.model import Context, Observation, Served, Write, need, need_list
 from aioctl.plan.pod_defaults import canonical
-from aioctl.plan.rbac import account, account_subject, binding, ensure_binding, grant, rule
+from aioctl.plan.rbac import account, account_subject, binding, ensure_account, ensure_binding, grant, rule
 from aioctl.plan.scheduler_config import with_config, with_served_group
 
 _TEMPLATE = ("spec", "router", "scheduler", "template")
@@ -198,7 +198,7 @@ def _account(ctx: Context, name: str) -> Iterator[Write]:
         if live is not None and not is_ours(ctx, live):
             # Somebody's own account, named by the user: used as it is (CHILD-1).
             return
-    yield from ensure(ctx, kinds.SERVICE_ACCOUNT, account(ctx, name, _labels(ctx), None))
+    yield from ensure_account(ctx, account(ctx, name, _labels(ctx), None))
 
 
 def _remove_others(ctx: Context, kind: Kind, *, keep: str) -> Iterator[Write]:

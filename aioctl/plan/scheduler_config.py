@@ -11,7 +11,12 @@ from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
 from aioctl.api.objects import sequence, text
 
 _POOL_GROUP = ("--pool-group", "-pool-group")
-_FLAGS = ("--config-text", "-config-text", "--config-file", "-config-file")
+_FLAGS = frozenset(
+    f"{dashes}{name}"
+    for dashes in ("--", "-")
+    for name in ("config-text", "configText", "config-file", "configFile")
+)
+"""Every spelling that some image of the picker reads; `with_config` adds nothing beside one of them."""
 
 DISAGGREGATED = """
 apiVersion: inference.networking.x-k8s.io/v1alpha1

@@ -39,7 +39,7 @@ _LOCAL_SUFFIXES = (".local", ".localhost", ".internal")
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """`url` is the first external one, empty when there is none; `all` is in text order."""
+    """`url` is an external one, an internal one where there is no other, empty without any; `all` is in text order."""
 
     url: str
     all: tuple[str, ...]
@@ -52,7 +52,7 @@ def discover(ctx: Context, obs: Observation) -> Addresses:
         return Addresses("", (f"https://{host}",))
     managed = managed_route(ctx, obs)
     found = [*_referenced(ctx, obs), *([managed] if managed is not None else [])]
-    return addresses(found, obs, ctx.policy)
+    return addresses(found, obs, ctx.policy, prefix=f"/{ctx.namespace}/{ctx.name}")
 
 
 def check(ctx: Context) -> Step | None:
@@ -70,11 +70,13 @@ def check(ctx: Context) -> Step | None:
     return None
 
 
-def addresses(routes: Iterable[Object], obs: Observation, policy: Policy) -> Addresses:
-    """The addresses of the given routes. Raises as `discover`."""
+def addresses(routes: Iterable[Object], obs: Observation, policy: Policy, *, prefix: str = "/") -> Addresses:
+    """The addresses of the given routes; of several, one whose path begins with `prefix` is `url`. Raises as `discover`."""
     urls = sorted(url for route in routes for url in route_urls(route, obs, policy))
-    external = (url for url in urls if not is_internal(_host_of(url), policy.cluster_domain))
-    return Addresses(next(external, ""), tuple(urls))
+    external = [url for url in urls if not is_internal(_host_of(url), policy.cluster_domain)]
+    # Behind a private gateway there is no external one: then the service is reached under an internal one (URL-2).
+    shown = min(external or urls, key=lambda url: not _path_of(url).startswith(prefix), default="")
+    return Addresses(shown, tuple(urls))
 
 
 def route_urls(route: Object, obs: Observation, policy: Policy) -> list[str]:
@@ -156,6 +158,10 @@ def _hosts(route: Object, listener: Any, gateway: Object, wildcard: str) -> list
         values = (dig(address, "value") for address in sequence(mapping(gateway, "status"), "addresses"))
         return [str(value) for value in values if value]
     return [f"{wildcard}{host[1:]}" if host.startswith("*.") else host for host in hosts]
+
+
+def _path_of(url: str) -> str:
+    return "/" + url.split("://", 1)[1].partition("/")[2]
 
 
 def _host_of(url: str) -> str:

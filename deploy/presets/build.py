@@ -373,7 +373,11 @@ def scheduler() -> dict[str, Any]:
     pool = {
         "selector": {"matchLabels": {"app.kubernetes.io/part-of": "llminferenceservice"}},
         "targetPorts": [{"number": 8000}],
+        # The defaults of the schema are written out: what the API server adds is drift to those who compare (PRESET-5).
+        "appProtocol": "http",
         "endpointPickerRef": {
+            "failureMode": "FailClose",
+            "group": "",
             "kind": "Service",
             "name": "{{ ChildName .ObjectMeta.Name `-epp-service` }}",
             "port": {"number": 9002},
@@ -411,6 +415,7 @@ def route() -> dict[str, Any]:
         return rule(prefix + path, path, pool(v1, 0), pool(v1alpha2, 100))
 
     workload = {
+        "group": "",
         "kind": "Service",
         "name": "{{ ChildName .ObjectMeta.Name `-kserve-workload-svc` }}",
         "port": 8000,

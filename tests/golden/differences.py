@@ -84,6 +84,10 @@ EVERYWHERE: tuple[Reason, ...] = (
         f"{LLM} status.addresses",
     ),
     because(
+        "URL-2: behind a private gateway the internal address is the URL",
+        f"{LLM} status.url",
+    ),
+    because(
         "EPP-2: all three resources in both groups",
         f"{RBAC}/roles/*-epp-role rules.2.resources",
     ),

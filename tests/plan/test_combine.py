@@ -258,7 +258,7 @@ def test_a_template_error_names_the_config_and_the_path() -> None:
         f"(in spec.template.hostname of LLMInferenceServiceConfig kserve/{PREFIX}template, line 2; expected "
     )
     assert failure({"template": {"hostname": "{{ .Nope }}"}}).endswith(
-        "(in spec.template.hostname of LLMInferenceService ns/svc, line 1)"
+        "(in spec.template.hostname of LLMInferenceService ns/svc, line 1; where {{ is meant as text, write {{`{{`}})"
     )
 
 

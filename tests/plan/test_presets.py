@@ -1,5 +1,6 @@
-"""Our presets: the fact tables of PRESET-4, the recorded third-party presets, and that they render."""
+"""Our presets: the fact tables of PRESET-4 and PRESET-5, the recorded third-party presets, and that they render."""
 
+import copy
 import importlib.util
 import re
 import subprocess
@@ -17,6 +18,7 @@ from aioctl.plan.config_check import SAMPLE, check_config
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.presets import PREFIX, chosen
 from aioctl.plan.templates import render, root
+from aioctl.sim.schema import Schema
 from testbed.shared_data import documents
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "presets"
@@ -86,9 +88,32 @@ def test_a_preset_equals_the_recorded_one_but_for_the_words_of_its_script(
     name: str, service_spec: dict[str, Any]
 ) -> None:
     mine, recorded = (
-        _with_commands(rendered(configs[name]["spec"], **service_spec)) for configs in (ours(), theirs())
+        _with_commands(rendered(_as_stored(configs[name])["spec"], **service_spec))
+        for configs in (ours(), theirs())
     )
     assert mine == recorded
+
+
+@pytest.mark.parametrize("name", sorted(ours()))
+def test_the_schema_adds_nothing_to_a_shipped_preset(name: str) -> None:
+    """Whoever compares what is stored with the file (Argo CD, Flux) sees no drift (PRESET-5)."""
+    assert _as_stored(ours()[name]) == ours()[name]
+
+
+@cache
+def _schema() -> Schema:
+    file = Path(__file__).parents[2] / "deploy" / "crds" / "serving.kserve.io_llminferenceserviceconfigs.yaml"
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    crd = yaml.load(file.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506  a safe loader either way
+    (stored,) = (each for each in crd["spec"]["versions"] if each["storage"])
+    return Schema(stored["schema"]["openAPIV3Schema"])
+
+
+def _as_stored(config: dict[str, Any]) -> dict[str, Any]:
+    """With the defaults that the API server fills in."""
+    filled = copy.deepcopy(config)
+    _schema().apply_defaults(filled)
+    return filled
 
 
 def _with_commands(tree: Any) -> Any:

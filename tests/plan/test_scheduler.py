@@ -102,11 +102,13 @@ def test_the_service_has_the_served_ports_by_name_and_the_last_of_equal_names() 
     ("given", "added"),
     [
         ([], True),
-        (["--config-text", "x"], False),
-        (["-config-text", "x"], False),
-        (["--config-file", "x"], False),
-        (["-config-file=x"], False),
-        (["--config-text=x"], False),
+        *(
+            ([*given], False)
+            for dashes in ("-", "--")
+            for name in ("config-text", "configText", "config-file", "configFile")
+            for given in ((f"{dashes}{name}", "x"), (f"{dashes}{name}=x",))
+        ),
+        (["--configtext", "x"], True),
         (["--config-texts", "x"], True),
     ],
 )

@@ -204,8 +204,14 @@ def test_a_parse_error_names_path_owner_line_and_what_was_expected() -> None:
         render(tree, root(service(), CONFIG), path="spec.template", source=lambda _path: "Config kserve/c")
     assert str(caught.value) == (
         f'{PARSE}"range" is not supported '
-        "(in spec.template.containers[0].args[1] of Config kserve/c, line 2; expected if, else, with or end)"
+        "(in spec.template.containers[0].args[1] of Config kserve/c, line 2; expected if, else, with or end; "
+        "where {{ is meant as text, write {{`{{`}})"
     )
+
+
+def test_what_errors_say_of_escaping_works() -> None:
+    made = render({"a": "{{`{{`}} message }}"}, root(service(), CONFIG), path="spec", source=lambda _path: "")
+    assert made.tree == {"a": "{{ message }}"}
 
 
 @pytest.mark.parametrize(
@@ -276,7 +282,7 @@ def test_what_cannot_be_evaluated(text: str, context: str, reason: str) -> None:
     error = failure(text, service(template={}))
     assert re.match(r"failed to merge config: template: config:1:\d+: executing \"config\" at <", error)
     assert f"<{context}>: {reason}" in error
-    assert error.endswith("(in spec.image, line 1)")
+    assert error.endswith("(in spec.image, line 1; where {{ is meant as text, write {{`{{`}})")
 
 
 def test_operands_after_the_deciding_one_are_not_evaluated() -> None:

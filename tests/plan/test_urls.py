@@ -1,4 +1,4 @@
-"""URL discovery: every example of URL-1, and the defects it says to avoid."""
+"""URL discovery: every example of URL-1, URL-2, and the defects it says to avoid."""
 
 from typing import Any
 
@@ -93,7 +93,7 @@ HTTP80 = [listener(80)]
             ["https://[2001:db8::1]/"],
             "https://[2001:db8::1]/",
         ),
-        ([listener(8080)], ["fd00::1"], None, ["http://[fd00::1]:8080/"], ""),
+        ([listener(8080)], ["fd00::1"], None, ["http://[fd00::1]:8080/"], "http://[fd00::1]:8080/"),
         (HTTP80, ["", "203.0.113.1"], None, ["http://203.0.113.1/"], "http://203.0.113.1/"),
         (HTTP80, [], ["api.example.com"], [], ""),
         ([], ["203.0.113.1"], None, [], ""),

@@ -24,6 +24,15 @@ MN: dict[str, Any] = {
 }
 
 
+TRACKED = {
+    "kubectl.kubernetes.io/last-applied-configuration": "{}",
+    "argocd.argoproj.io/tracking-id": "app:/ServiceAccount:ns/src",
+    "kustomize.toolkit.fluxcd.io/name": "apps",
+    "meta.helm.sh/release-name": "r",
+}
+"""What tools say of the account that they applied."""
+
+
 def settle(world: World, spec: dict[str, Any], **more: Any) -> None:
     """Two reconciles: the second sees the addresses the first one's Services got."""
     assert run(world, spec, **more) is None
@@ -236,7 +245,7 @@ def test_a_source_account_is_copied_and_has_to_exist() -> None:
     world.put(
         kinds.SERVICE_ACCOUNT,
         "src",
-        metadata={"labels": {"a": "b", "app.kubernetes.io/name": "x"}, "annotations": {"c": "d"}},
+        metadata={"labels": {"a": "b", "app.kubernetes.io/name": "x"}, "annotations": {"c": "d", **TRACKED}},
         imagePullSecrets=[{"name": "pull"}],
         automountServiceAccountToken=False,
     )
@@ -250,6 +259,28 @@ def test_a_source_account_is_copied_and_has_to_exist() -> None:
     assert made["metadata"]["annotations"] == {"c": "d"}
     assert made["imagePullSecrets"] == [{"name": "pull"}]
     assert made["automountServiceAccountToken"] is False
+    made["metadata"]["annotations"].update(TRACKED)
+    made["imagePullSecrets"].append({"name": "of-the-platform"})
+    assert run(world, spec) is None
+    made = world.get(kinds.SERVICE_ACCOUNT, "svc-kserve-mn")
+    assert made["metadata"]["annotations"] == {"c": "d"}
+    assert made["imagePullSecrets"] == [{"name": "pull"}, {"name": "of-the-platform"}]
+
+
+def test_an_account_without_a_source_has_the_secrets_of_the_default_one() -> None:
+    world = World()
+    world.put(
+        kinds.SERVICE_ACCOUNT,
+        "default",
+        metadata={"labels": {"a": "b"}, "annotations": {"c": "d"}},
+        imagePullSecrets=[{"name": "pull"}],
+        automountServiceAccountToken=False,
+    )
+    settle(world, WORKER)
+    made = world.get(kinds.SERVICE_ACCOUNT, "svc-kserve-mn")
+    assert made["imagePullSecrets"] == [{"name": "pull"}]
+    assert "annotations" not in made["metadata"]
+    assert "automountServiceAccountToken" not in made
 
 
 def test_the_security_binding_needs_openshift_and_names_both_accounts() -> None:

@@ -17,7 +17,10 @@ from tests.plan.workload_world import DECODE, SIDECAR, WORKER, run
 SINGLE = "failed to reconcile workload: failed to reconcile single node workload: "
 MULTI = "failed to reconcile workload: failed to reconcile multi node workload: "
 BAD = {**HF, "model": {"uri": "ftp://host/model"}}
-UNSUPPORTED = "unsupported schema in model URI: ftp://host/model"
+UNSUPPORTED = (
+    "unsupported schema in model URI: ftp://host/model (spec.model.uri; use hf://<organisation>/<model>, "
+    "s3://<bucket>/<path>, pvc://<claim>/<path> or oci://<image>)"
+)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 PARSE_PREFIX = "failed to parse template config: template: config:1: "
 EXECUTE_PREFIX = "failed to merge config: template: config:1:"
+ESCAPE = "where {{ is meant as text, write {{`{{`}}"
 DECODE_PREFIX = "failed to unmarshal config from template: "
 
 
@@ -59,7 +60,7 @@ def parse_failure(error: ParseError, escaped: str, path: str, source: Source) ->
     """The error for a string that does not parse."""
     place = _place(path, source(path), line_at(escaped, error.offset))
     expected = f"; expected {error.expected}" if error.expected else ""
-    return TemplateError(f"{PARSE_PREFIX}{error.reason} ({place}{expected})")
+    return TemplateError(f"{PARSE_PREFIX}{error.reason} ({place}{expected}; {ESCAPE})")
 
 
 def execute_failure(error: ExecuteError, escaped: str, path: str, source: Source) -> TemplateError:
@@ -67,5 +68,5 @@ def execute_failure(error: ExecuteError, escaped: str, path: str, source: Source
     place = _place(path, source(path), line_at(escaped, error.offset))
     return TemplateError(
         f'{EXECUTE_PREFIX}{error.offset + 1}: executing "config" at <{error.context}>: '
-        f"{error.reason} ({place})"
+        f"{error.reason} ({place}; {ESCAPE})"
     )

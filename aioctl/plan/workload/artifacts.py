@@ -22,6 +22,7 @@ from aioctl.plan.workload.containers import (
 )
 from aioctl.plan.workload.credentials import attach_ca_bundle, attach_credentials
 
+_FORMS = " (spec.model.uri; use hf://<organisation>/<model>, s3://<bucket>/<path>, pvc://<claim>/<path> or oci://<image>)"
 _CLAIM_VOLUME = "kserve-pvc-source"
 _DEFAULT_IMAGE = "kserve/storage-initializer:latest"
 _INITIALIZER_ENV = (
@@ -38,10 +39,10 @@ def attach_model(ctx: Context, pod: Item, account: Object | None) -> None:
     try:
         uri = gourl.go_string(uri)
     except gourl.UrlError as error:
-        raise PlanError(f"invalid model URI: {uri}: {error}") from error
+        raise PlanError(f"invalid model URI: {uri}: {error}{_FORMS}") from error
     scheme, separator, rest = uri.partition("://")
     if not separator:
-        raise PlanError(f"invalid model URI: {uri}")
+        raise PlanError(f"invalid model URI: {uri}{_FORMS}")
     match scheme:
         case "pvc":
             _attach_claim(pod, rest)
@@ -50,7 +51,7 @@ def attach_model(ctx: Context, pod: Item, account: Object | None) -> None:
         case "hf" | "s3":
             _attach_initializer(ctx, pod, uri, account)
         case _:
-            raise PlanError(f"unsupported schema in model URI: {uri}")
+            raise PlanError(f"unsupported schema in model URI: {uri}{_FORMS}")
 
 
 def _attach_claim(pod: Item, rest: str) -> None:
@@ -68,7 +69,10 @@ def _attach_claim(pod: Item, rest: str) -> None:
 
 def _attach_modelcar(ctx: Context, pod: Item, image: str) -> None:
     if not ctx.config.storage.enable_modelcar:
-        raise PlanError("OCI modelcars is not enabled")
+        raise PlanError(
+            "OCI modelcars is not enabled (spec.model.uri begins with oci://; set enableModelcar in storageInitializer of "
+            "ConfigMap inferenceservice-config, or use hf://, s3:// or pvc://)"
+        )
     problem = user_names.image_problem(image)
     if problem:
         raise PlanError(f"invalid model URI: spec.model.uri is oci://<image>, and {problem}")
