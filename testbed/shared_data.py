@@ -15,11 +15,11 @@ UPSTREAM = ROOT / "upstream"
 """Recorded from KServe at aaac4e294 (21 August 2026)."""
 
 
-def vectors(name: str) -> list[dict[str, Any]]:
-    """The rows of vectors/<name>.jsonl; skips the test when the file is not there."""
-    path = ROOT / "vectors" / f"{name}.jsonl"
+def vectors(name: str, root: Path = ROOT) -> list[dict[str, Any]]:
+    """The rows of vectors/<name>.jsonl below the root; skips the test when the file is not there."""
+    path = root / "vectors" / f"{name}.jsonl"
     if not path.is_file():
-        pytest.skip(f"recorded vectors are not here: shared/data/vectors/{name}.jsonl")
+        pytest.skip(f"recorded vectors are not here: {path.relative_to(ROOT.parents[1])}")
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 

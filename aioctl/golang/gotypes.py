@@ -1,4 +1,4 @@
-"""The struct types of a service's spec, read from the table in `merge_types.py`.
+"""The struct types of a service's spec, read from the table in `type_table.py`.
 
 Merging asks them for merge keys, the round trip for what Go's encoder writes, templates for field names and the names
 of types in error texts. Nothing here looks at a value.
@@ -46,6 +46,8 @@ _PACKAGES = {
     "gateway": "v1",
     "meta": "v1",
     "core": "v1",
+    "autoscaling": "v2",
+    "keda": "v1alpha1",
 }
 _ROOT_TITLE = "struct { *v1alpha2.LLMInferenceService; GlobalConfig *llmisvc.Config }"
 _SCALARS = {
@@ -60,6 +62,7 @@ _SCALARS = {
     "time": (Shape.TIME, "v1.Time"),
     "url": (Shape.URL, "apis.URL"),
     "any": (Shape.ANY, "v1.FieldsV1"),
+    "raw": (Shape.ANY, "runtime.RawExtension"),
 }
 _FIELD = re.compile(
     r"(?P<json>\w+)(?:=(?P<go>\w+))?(?::(?P<type>[^@!?&]+))?(?:@(?P<key>\w*))?(?P<written>[!?&]?)"

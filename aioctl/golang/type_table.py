@@ -1,8 +1,9 @@
 """The Go types of a service's spec, as a table: which fields a typed round trip keeps, drops or always writes.
 
 Merging and templates behave as Go's typed structs do (MERGE-2, TPL-3), so the facts of those structs are
-needed: KServe at the pull request's head, k8s.io/api v0.34.1, Gateway API v1.4.0, Inference Extension v1.1.0, Knative.
-`gotypes.py` reads the table; this module holds the facts and nothing else.
+needed: KServe at aaac4e294 (21 August 2026), k8s.io/api v0.34.5, Gateway API v1.5.1, Inference Extension v1.5.0, KEDA
+v2.18.0, Knative.
+It knows every field of the stored schema (SCHEMA-7). `gotypes.py` reads the table; this module holds the facts and nothing else.
 
 One type a line, indented lines continue it, fields in Go's order:
 
@@ -15,36 +16,79 @@ omitempty. `<Name ... >` are the fields of an embedded struct, `&` is one embedd
 """
 
 TABLE = """
-kserve.GatewayRoutesSpec: http=HTTP:*kserve.HTTPRouteSpec
-kserve.GatewaySpec: refs:[]kserve.UntypedObjectReference
+kserve.ConfidentialSpec: enabled:bool! resourceId=ResourceID
+kserve.GatewayObjectReference: <UntypedObjectReference name:string~v1.ObjectName namespace:string~v1.Namespace >
+  sectionName:*string~v1.SectionName
+kserve.GatewayRoutesSpec: http=HTTP:*kserve.HTTPRouteSpec group:*string weight:*int32
+kserve.GatewaySpec: refs:[]kserve.GatewayObjectReference
+kserve.HPAScalingSpec: behavior:*autoscaling.HorizontalPodAutoscalerBehavior
 kserve.HTTPRouteSpec: refs:[]core.LocalObjectReference spec:*gateway.HTTPRouteSpec
 kserve.InferencePoolSpec: spec:*pool.InferencePoolSpec ref:*core.LocalObjectReference
 kserve.IngressSpec: refs:[]kserve.UntypedObjectReference
+kserve.KEDAScalingSpec: pollingInterval:*int32 cooldownPeriod:*int32 initialCooldownPeriod:*int32
+  idleReplicaCount:*int32 fallback:*keda.Fallback advanced:*keda.AdvancedConfig
+kserve.DirectKEDAScalingSpec: <KEDAScalingSpec pollingInterval:*int32 cooldownPeriod:*int32
+  initialCooldownPeriod:*int32 idleReplicaCount:*int32 fallback:*keda.Fallback advanced:*keda.AdvancedConfig >
+  triggers:[]keda.ScaleTriggers
+kserve.KVCacheEmptyDir: size:quantity!
+kserve.KVCacheFileSystem: emptyDir:*kserve.KVCacheEmptyDir pvc=PVC:*kserve.KVCachePVC
+kserve.KVCacheOffloadingSpec: cpu=CPU:quantity! evictionPolicy secondary:[]kserve.KVCacheSecondaryTier
+kserve.KVCachePVC: spec:*core.PersistentVolumeClaimSpec ref:*kserve.KVCachePVCReference
+kserve.KVCachePVCReference: name! path
+kserve.KVCacheSecondaryTier: fileSystem:*kserve.KVCacheFileSystem
 kserve.LLMInferenceServiceSpec: model:kserve.LLMModelSpec! <WorkloadSpec replicas:*int32
+  scaling:*kserve.ScalingSpec labels:map[]string annotations:map[]string
+  kvCacheOffloading=KVCacheOffloading:*kserve.KVCacheOffloadingSpec rolloutStrategy:*kserve.RolloutStrategySpec
   parallelism:*kserve.ParallelismSpec template:*core.PodSpec worker:*core.PodSpec > router:*kserve.RouterSpec
-  prefill:*kserve.WorkloadSpec baseRefs:[]core.LocalObjectReference
+  prefill:*kserve.WorkloadSpec storageInitializer:*kserve.StorageInitializerSpec tracing:*kserve.TracingSpec
+  baseRefs:[]core.LocalObjectReference
 kserve.LLMInferenceServiceStatus: url=URL:*url <Status observedGeneration:int64
   conditions:[]knative.Condition~v1.Conditions annotations:map[]string > <AddressStatus
   address:*knative.Addressable addresses:[]knative.Addressable >
 kserve.LLMModelSpec: uri=URI:url! name:*string lora=LoRA:*kserve.LoRASpec
-kserve.LoRASpec: adapters:[]kserve.LLMModelSpec
+  confidential:*kserve.ConfidentialSpec
+kserve.LoRASpec: adapters:[]kserve.LLMModelSpec maxRank:*int32 maxAdapters:*int32 maxCpuAdapters:*int32
 kserve.ParallelismSpec: tensor:*int32 pipeline:*int32 data:*int32 dataLocal:*int32 dataRPCPort:*int32
   expert:bool
+kserve.RolloutStrategySpec: maxUnavailable:*intstr maxSurge:*intstr
 kserve.RouterSpec: route:*kserve.GatewayRoutesSpec gateway:*kserve.GatewaySpec ingress:*kserve.IngressSpec
   scheduler:*kserve.SchedulerSpec
-kserve.SchedulerSpec: pool:*kserve.InferencePoolSpec template:*core.PodSpec
+kserve.ScalingSpec: minReplicas:*int32 maxReplicas:int32! wva=WVA:*kserve.WVASpec
+  keda=KEDA:*kserve.DirectKEDAScalingSpec
+kserve.SchedulerConfigSpec: inline:*raw ref:*core.ConfigMapKeySelector
+kserve.SchedulerSpec: pool:*kserve.InferencePoolSpec template:*core.PodSpec labels:map[]string
+  annotations:map[]string replicas:*int32 config:*kserve.SchedulerConfigSpec tokenizer:*kserve.TokenizerSpec
+kserve.StorageInitializerSpec: enabled:*bool
+kserve.TokenizerSpec: template:*core.PodSpec
+kserve.TracingSpec: exporterEndpoint:*string sampler samplerArg exporter
 kserve.UntypedObjectReference: name:string~v1.ObjectName namespace:string~v1.Namespace
-kserve.WorkloadSpec: replicas:*int32 parallelism:*kserve.ParallelismSpec template:*core.PodSpec
+kserve.WVASpec: variantCost hpa=HPA:*kserve.HPAScalingSpec keda=KEDA:*kserve.KEDAScalingSpec
+kserve.WorkloadSpec: replicas:*int32 scaling:*kserve.ScalingSpec labels:map[]string annotations:map[]string
+  kvCacheOffloading=KVCacheOffloading:*kserve.KVCacheOffloadingSpec rolloutStrategy:*kserve.RolloutStrategySpec
+  parallelism:*kserve.ParallelismSpec template:*core.PodSpec
   worker:*core.PodSpec
 knative.Addressable: name:*string url=URL:*url CACerts:*string audience:*string
 knative.Condition: type:string~apis.ConditionType! status:string~v1.ConditionStatus!
   severity:string~apis.ConditionSeverity lastTransitionTime:time reason message
 pool.EndpointPickerRef: group:*string~v1.Group kind:string~v1.Kind name:string~v1.ObjectName port:*pool.Port
   failureMode:string~v1.EndpointPickerFailureMode
-pool.InferencePoolSpec: selector:pool.LabelSelector? targetPorts:[]pool.Port
+pool.InferencePoolSpec: selector:pool.LabelSelector? targetPorts:[]pool.Port appProtocol:string~v1.AppProtocol
   endpointPickerRef:pool.EndpointPickerRef?
 pool.LabelSelector: matchLabels:map[]string~map[v1.LabelKey]v1.LabelValue
 pool.Port: number:int32~v1.PortNumber
+autoscaling.HPAScalingPolicy: type:string~v2.HPAScalingPolicyType! value:int32! periodSeconds:int32!
+autoscaling.HPAScalingRules: stabilizationWindowSeconds:*int32 selectPolicy:*string~v2.ScalingPolicySelect
+  policies:[]autoscaling.HPAScalingPolicy tolerance:*quantity
+autoscaling.HorizontalPodAutoscalerBehavior: scaleUp:*autoscaling.HPAScalingRules
+  scaleDown:*autoscaling.HPAScalingRules
+keda.AdvancedConfig: horizontalPodAutoscalerConfig:*keda.HorizontalPodAutoscalerConfig
+  restoreToOriginalReplicaCount:bool scalingModifiers:keda.ScalingModifiers
+keda.AuthenticationRef: name! kind
+keda.Fallback: failureThreshold:int32! replicas:int32! behavior
+keda.HorizontalPodAutoscalerConfig: behavior:*autoscaling.HorizontalPodAutoscalerBehavior name
+keda.ScaleTriggers: type! name useCachedMetrics:bool metadata:map[]string!
+  authenticationRef:*keda.AuthenticationRef metricType:string~v2.MetricTargetType
+keda.ScalingModifiers: formula target activationTarget metricType:string~v2.MetricTargetType
 gateway.BackendObjectReference: group:*string~v1.Group kind:*string~v1.Kind name:string~v1.ObjectName!
   namespace:*string~v1.Namespace port:*int32
 gateway.CookieConfig: lifetimeType:*string~v1.CookieLifetimeType

@@ -5,7 +5,8 @@ the base. Lists with a merge key are joined by it, other lists replaced; there a
 name is data. Nothing is read or looked up here.
 
 Decision (MERGE-3): an override's scheduler template without containers keeps the base's, like the other
-four pod specs; the Go controller loses the scheduler's container there.
+four pod specs; the Go controller loses the scheduler's container there. Decision (MERGE-4): of two inline
+configurations of the scheduler the override's holds whole; the Go controller fails where both have plugins.
 """
 
 from collections.abc import Mapping, Sequence

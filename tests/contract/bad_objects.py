@@ -242,8 +242,6 @@ BAD = [
     ),
     Bad("pool without selector", "v1alpha1", "service", {f"{_POOL}.selector": DROP}, f"{_POOL}.selector"),
     Bad("pool without port", "v1alpha1", "service", {f"{_POOL}.targetPortNumber": DROP}, f"{_POOL}.targetPortNumber"),
-    Bad("picker without failure mode", "v1alpha1", "service", {f"{_POOL}.extensionRef.failureMode": DROP},
-        f"{_POOL}.extensionRef.failureMode"),
     Bad("picker port 0", "v1alpha1", "service", {f"{_POOL}.extensionRef.portNumber": 0},
         f"{_POOL}.extensionRef.portNumber"),
     Bad("label value long", "v1alpha1", "service", {f"{_POOL}.selector.app": "a" * 64}, f"{_POOL}.selector.app"),

@@ -2,7 +2,7 @@
 
 Conversion is switched off here, so that a write in v1alpha1 is judged by its schema alone and needs no webhook.
 
-Rules: SCHEMA-4, SCHEMA-5, ADM-7.
+Rules: SCHEMA-4, SCHEMA-5, SCHEMA-6, ADM-7.
 """
 
 import copy
@@ -156,6 +156,44 @@ def test_an_endpoint_picker_is_a_service_that_fails_closed_by_default(api: Api) 
         "endpointPickerRef"
     ]
     assert (picker["group"], picker["kind"], picker["failureMode"]) == ("", "Service", "FailClose")
+
+
+def test_the_old_versions_picker_needs_no_more_than_a_name(api: Api) -> None:
+    obj = valid("v1alpha1", "service")
+    obj["spec"]["router"]["scheduler"]["pool"]["spec"]["extensionRef"] = {"name": "epp"}
+    assert api.try_create(path_of(obj), obj).status == 201
+
+
+SCALED = {"spec.replicas": DROP, "spec.scaling": {"maxReplicas": 3, "wva": {"hpa": {}}}}
+OFFLOADED = {"spec.kvCacheOffloading": {"cpu": "1Gi"}}
+
+
+@pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
+@pytest.mark.parametrize("kind", ["service", "config"])
+def test_scaling_gets_its_defaults(api: Api, version: str, kind: str) -> None:
+    obj = changed(valid(version, kind), SCALED)
+    made = api.try_create(path_of(obj), obj)
+    assert made.status == 201, made.body
+    scaling = made.body["spec"]["scaling"]
+    assert scaling == {"minReplicas": 1, "maxReplicas": 3, "wva": {"variantCost": "10.0", "hpa": {}}}
+
+
+@pytest.mark.parametrize("kind", ["service", "config"])
+def test_an_offloaded_cache_and_a_pool_get_their_defaults(api: Api, kind: str) -> None:
+    obj = changed(valid("v1alpha2", kind), OFFLOADED)
+    made = api.try_create(path_of(obj), obj)
+    assert made.status == 201, made.body
+    assert made.body["spec"]["kvCacheOffloading"] == {"cpu": "1Gi", "evictionPolicy": "lru"}
+    if kind == "service":
+        assert made.body["spec"]["router"]["scheduler"]["pool"]["spec"]["appProtocol"] == "http"
+
+
+@pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
+def test_a_configuration_in_a_config_map_gets_the_default_name(api: Api, version: str) -> None:
+    obj = changed(valid(version, "service"), {"spec.router.scheduler.config": {"ref": {"key": "epp"}}})
+    made = api.try_create(path_of(obj), obj)
+    assert made.status == 201, made.body
+    assert made.body["spec"]["router"]["scheduler"]["config"] == {"ref": {"key": "epp", "name": ""}}
 
 
 @pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])

@@ -41,6 +41,14 @@ DIFFERENCES = (
     ),
     Difference("<config>.spec.router.scheduler.tokenizer.template", "required", "the same"),
     Difference(
+        ".pool.spec.extensionRef",
+        "required",
+        "KServe requires failureMode since it copied the type; manifests from before leave it to the default",
+    ),
+    Difference(".pool.spec.extensionRef.failureMode", "default", "the published type has it; see above"),
+    Difference(".pool.spec.extensionRef.group", "default", "the same"),
+    Difference(".pool.spec.extensionRef.kind", "default", "the same"),
+    Difference(
         "<service>",
         "additionalPrinterColumns",
         "one more, the last: which InferencePool generation carries the traffic",

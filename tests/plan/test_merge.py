@@ -1,6 +1,6 @@
 """The merge: recorded Go results, the worked examples of MERGE-3, and its laws.
 
-Rules: MERGE-1.
+Rules: MERGE-1, MERGE-4.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aioctl.api.objects import FieldError
 from aioctl.golang.roundtrip import round_trip
 from aioctl.plan.merge import MergeError, merge
-from testbed.shared_data import vectors
+from testbed.shared_data import UPSTREAM, vectors
 
 # Rows of merge.jsonl whose recorded result differs by the Decision at the end of MERGE-3: the override has
 # a scheduler template without containers, and Go loses the base's containers there.
@@ -42,6 +42,23 @@ def test_recorded_merges_are_equal_but_for_the_reviewed_decision() -> None:
             differing.add(number)
             assert _without_scheduler_containers(result) == row["result"]
     assert differing == SCHEDULER_CONTAINERS_KEPT
+
+
+def test_every_merge_recorded_from_todays_kserve_is_equal() -> None:
+    rows = vectors("merge", UPSTREAM)
+    assert len(rows) == 340
+    assert [number for number, row in enumerate(rows) if _merged_or_error(row) != row["result"]] == []
+
+
+def test_an_inline_scheduler_configuration_replaces_the_one_below_whole() -> None:
+    def configured(*plugins: str) -> dict[str, Any]:
+        inline = {"plugins": [{"type": name} for name in plugins]}
+        return {"router": {"scheduler": {"config": {"inline": inline}}}}
+
+    base = configured("a", "b")
+    base["router"]["scheduler"]["config"]["inline"]["apiVersion"] = "x/v1"
+    merged = merge(base, configured("c"))
+    assert merged["router"]["scheduler"]["config"] == {"inline": {"plugins": [{"type": "c"}]}}
 
 
 def pod(**fields: Any) -> dict[str, Any]:
