@@ -29,9 +29,16 @@ current-context: a
 
 
 @pytest.fixture(autouse=True)
-def _logs_of_other_tests() -> Iterator[None]:
-    """The commands set the log up for their process; the tests that follow shall not be held to their levels."""
+def _logs_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The commands set the log up for their process; the tests that follow shall not be held to their levels.
+
+    Loggers of modules are not kept as set up here: later tests capture them.
+    """
     level = logging.getLogger("aioctl").level
+    configure = structlog.configure
+    monkeypatch.setattr(
+        structlog, "configure", lambda **how: configure(**{**how, "cache_logger_on_first_use": False})
+    )
     yield
     structlog.reset_defaults()
     logging.getLogger("aioctl").setLevel(level)
