@@ -16,8 +16,8 @@ $(VENV)/.locked: requirements.lock pyproject.toml
 demo: $(VENV)/.locked
 	$(BIN)/aioctl demo --services 50
 
-test: $(VENV)/.locked
-	$(BIN)/python -m pytest -q
+test: $(VENV)/.locked # one process a core; files stay whole, as their fixtures are costly
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 test-real: $(VENV)/.locked
 	$(BIN)/python -m testbed.real.build
