@@ -43,7 +43,7 @@ LONGEST_WAIT: Final = 60.0
 _MOST_ANSWER: Final = 32 << 20
 """Bytes of one message from the child. A plan has a few dozen objects; the API server takes 3 MB for one."""
 _CONFIGURING = (kinds.CONFIG, kinds.CONFIG_MAP)
-_TIMES: Final = 4
+CLOCK_PER_CPU: Final = 4
 """A child may take so many times its CPU limit in seconds for one decision: it gives way to everybody."""
 
 
@@ -165,7 +165,7 @@ class ChildPlanner:
         return concluded
 
     async def _decide(self, question: tuple[Any, ...], obs: Observation, read: Callable[[], None]) -> Any:
-        seconds = self._limits.cpu * _TIMES
+        seconds = self._limits.cpu * CLOCK_PER_CPU
         try:
             with anyio.fail_after(seconds):
                 return await self._converse(question, obs, read)

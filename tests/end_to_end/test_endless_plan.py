@@ -16,6 +16,7 @@ import pytest
 
 from aioctl.api import kinds
 from aioctl.api.objects import dig
+from aioctl.controller import confinement
 from aioctl.demo import processes
 from aioctl.kube.client import Client
 from aioctl.sim import seed
@@ -23,7 +24,11 @@ from bench import arena
 
 NAMESPACE = seed.DEMO_NAMESPACE
 GOOD = ("a", "b", "c")
-PATIENCE = 60.0
+ENDLESS = f"{NAMESPACE}/endless"
+PATIENCE = 180.0
+"""Seconds for each claim: on a busy machine a child may run out of its time once and is tried again a minute later."""
+CPU = 3
+"""Seconds that the child may compute."""
 _PLANTED = """
 import re
 from aioctl.plan import reconcile
@@ -80,6 +85,13 @@ def lines(log: Path) -> list[dict[str, Any]]:
     return found
 
 
+def held(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Lines of the endless one's stretches. A machine that gives a process no time holds its loop too, and names no service."""
+    return [
+        line for line in log if line["event"] == "the event loop is held" and line.get("service") == ENDLESS
+    ]
+
+
 def service(name: str) -> dict[str, Any]:
     return {
         "apiVersion": kinds.V1ALPHA2,
@@ -100,8 +112,8 @@ async def play(folder: Path) -> Story:
         "PYTHONPATH": str(planted),
         "AIOCTL_STATE_DIR": str(folder / "state"),
         "AIOCTL_STALL_WARNING": "1",
-        "AIOCTL_STALL_LIMIT": "4",
-        "AIOCTL_CONFINED_CPU": "2",
+        "AIOCTL_STALL_LIMIT": "5",
+        "AIOCTL_CONFINED_CPU": str(CPU),
         "AIOCTL_STATUS_SETTLE": "0.1",
     }
     players = arena.Players(gateway_delay=0.1, workload_delay=0.1)
@@ -143,18 +155,17 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
 
 
 def test_the_watchdog_tells_service_run_and_stack_and_ends_the_process(story: Story) -> None:
-    (held,) = (line for line in story.first if line["event"] == "the event loop is held")
-    assert held["service"] == f"{NAMESPACE}/endless"
-    assert held["reconcile_id"]
-    assert "re.match" in held["stack"]
+    (told,) = held(story.first)
+    assert told["reconcile_id"]
+    assert "re.match" in told["stack"]
     assert "Timeout (" in story.traces
     assert "stopped" not in [line["event"] for line in story.first]
 
 
 def test_the_next_process_knows_and_is_not_held(story: Story) -> None:
     (known,) = (line for line in story.second if line["event"].startswith("a process ended while"))
-    assert (known["service"], known["deaths"]) == (f"{NAMESPACE}/endless", 1)
-    assert not [line for line in story.second if line["event"] == "the event loop is held"]
+    assert (known["service"], known["deaths"]) == (ENDLESS, 1)
+    assert not held(story.second)
     assert story.second[-1]["event"] == "stopped", "it came to its orderly end"
 
 
@@ -167,11 +178,13 @@ def test_the_endless_one_carries_condition_and_event(story: Story) -> None:
     assert story.endless["PresetsCombined"] == ("False", "PlanTooExpensive")
     (event,) = story.events
     assert (event["type"], dig(event, "regarding", "name")) == ("Warning", "endless")
-    assert event["note"].startswith("planning took more than 2 s of CPU time")
+    # The kernel ends the child after its CPU time; where the machine gave it none, the parent does after a longer time.
+    limits = (f"{CPU} s of CPU time;", f"{CPU * confinement.CLOCK_PER_CPU} s;")
+    assert event["note"].startswith(tuple(f"planning took more than {limit}" for limit in limits))
 
 
 def test_a_changed_one_settles_and_is_free(story: Story) -> None:
     assert story.cured["PresetsCombined"] == ("True", "")
     assert [line["service"] for line in story.second if line["event"].startswith("planned within")] == [
-        f"{NAMESPACE}/endless"
+        ENDLESS
     ]
