@@ -38,7 +38,7 @@ from aioctl.kube.client import Client
 from aioctl.kube.config import ClusterConfig, load_config
 from aioctl.kube.events import FLUSH
 from aioctl.kube.lease import LeaderElection, LeadershipLost, new_identity
-from aioctl.metrics import Metrics
+from aioctl.metrics.page import Metrics
 from aioctl.observers import (
     ApplyMetrics,
     CertificateMetrics,

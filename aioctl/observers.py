@@ -12,7 +12,7 @@ from aioctl.api.review import CONVERT
 from aioctl.engine.clock import Clock
 from aioctl.engine.workers import Failed, Run, Terminal
 from aioctl.kube.discovery import Presence
-from aioctl.metrics import CONTROLLER, Metrics, served_label
+from aioctl.metrics.page import CONTROLLER, Metrics, served_label
 from aioctl.pki.pairs import ParsedPair
 from aioctl.plan.migration import Decision, Reason, State
 from aioctl.plan.model import Verb, Write

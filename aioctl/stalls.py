@@ -13,7 +13,7 @@ from structlog.contextvars import get_contextvars
 from aioctl.api.kinds import ObjectKey
 from aioctl.controller.marks import Marks
 from aioctl.engine.watchdog import STDERR
-from aioctl.metrics import Metrics
+from aioctl.metrics.page import Metrics
 from aioctl.serving.conversion import converting
 
 

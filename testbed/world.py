@@ -20,7 +20,7 @@ from aioctl.controller.manager import Controller, Knobs
 from aioctl.engine.turnstile import Turnstile
 from aioctl.kube.client import Client
 from aioctl.kube.errors import NotFound
-from aioctl.metrics import Metrics
+from aioctl.metrics.page import Metrics
 from aioctl.observers import Progress
 from aioctl.plan.model import Policy
 from aioctl.sim import seed

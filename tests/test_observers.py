@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from aioctl.api.kinds import ObjectKey
-from aioctl.metrics import Metrics
+from aioctl.metrics.page import Metrics
 from aioctl.observers import CertificateMetrics, Progress
 from aioctl.pki.pairs import ParsedPair
 from aioctl.plan.migration import Decision, Reason, State

@@ -8,7 +8,7 @@ import click
 from aioctl.api import conditions, names
 from aioctl.cli import main
 from aioctl.engine.queue import WorkQueue
-from aioctl.metrics import Metrics
+from aioctl.metrics.page import Metrics
 from aioctl.plan.migration import Reason, State
 from testbed.virtual_time import VirtualClock, virtual_time
 from tests.reference_tables import regenerated

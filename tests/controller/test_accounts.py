@@ -6,7 +6,7 @@ import anyio
 
 from aioctl.api import kinds
 from aioctl.api.objects import dig
-from aioctl.metrics import CONTROLLER
+from aioctl.metrics.page import CONTROLLER
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, World, furnished
 

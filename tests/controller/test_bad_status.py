@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from aioctl.api import kinds
 from aioctl.api.objects import dig
-from aioctl.metrics import CONTROLLER
+from aioctl.metrics.page import CONTROLLER
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, condition, furnished, plain_service
 

@@ -8,7 +8,7 @@ import anyio
 from aioctl.api import kinds
 from aioctl.api.names import FINALIZER
 from aioctl.api.objects import dig
-from aioctl.metrics import CONTROLLER
+from aioctl.metrics.page import CONTROLLER
 from aioctl.sim.errors import invalid, invalid_value
 from aioctl.sim.faults import Match
 from testbed.virtual_time import virtual_time

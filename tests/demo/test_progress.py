@@ -5,7 +5,7 @@ import pytest
 import respx
 
 from aioctl.demo.progress import ProgressError, parse, quantile, read
-from aioctl.metrics import Metrics
+from aioctl.metrics.page import Metrics
 
 URL = "http://127.0.0.1:8080/metrics"
 

@@ -19,7 +19,7 @@ from aioctl.app import observers_of
 from aioctl.controller.manager import Controller, Knobs
 from aioctl.engine.turnstile import Turnstile
 from aioctl.kube.client import Client
-from aioctl.metrics import Metrics
+from aioctl.metrics.page import Metrics
 from aioctl.observers import Progress
 from aioctl.sim import seed
 from aioctl.sim.players.client import InProcessClient
