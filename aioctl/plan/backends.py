@@ -27,9 +27,9 @@ _ANSWERING_FILTERS = ("RequestRedirect", "ExtensionRef")
 _MOST_SHOWN = 5
 
 
-def problems(ctx: Context, obs: Observation, route: Object) -> list[str]:
+def problems(ctx: Context, route: Object) -> list[str]:
     """What of the route can serve nobody, each with its cure; empty when nothing is known to be wrong."""
-    found = list(_problems(ctx, obs, route))
+    found = list(_problems(ctx, route))
     more = len(found) - _MOST_SHOWN
     return found if more <= 0 else [*found[:_MOST_SHOWN], f"and {more} more"]
 
@@ -65,7 +65,7 @@ def pool_key(ref: Any, namespace: str) -> ObjectKey:
     return ObjectKey(text(ref, "namespace") or namespace, text(ref, "name"))
 
 
-def _problems(ctx: Context, obs: Observation, route: Object) -> Iterator[str]:
+def _problems(ctx: Context, route: Object) -> Iterator[str]:
     spec = mapping(route, "spec")
     rules = sequence(spec, "rules")
     if not rules:
@@ -86,7 +86,7 @@ def _problems(ctx: Context, obs: Observation, route: Object) -> Iterator[str]:
             )
         for at, ref in enumerate(refs):
             if len(refs) == 1 or carries(ref):
-                wrong = _wrong(ctx, obs, ref, namespace_of(route))
+                wrong = _wrong(ctx, ref, namespace_of(route))
                 if wrong:
                     yield f"{title} backendRef {at} names {wrong}"
 
@@ -95,12 +95,12 @@ def _answers_itself(rule: Any) -> bool:
     return any(text(each, "type") in _ANSWERING_FILTERS for each in sequence(rule, "filters"))
 
 
-def _wrong(ctx: Context, obs: Observation, ref: Any, namespace: str) -> str:
+def _wrong(ctx: Context, ref: Any, namespace: str) -> str:
     """What is known to be wrong with the object a backendRef names, and the cure; empty when nothing is."""
     key = pool_key(ref, namespace)
     kind = pool_kind(ref)
     if kind is not None:
-        return _wrong_pool(ctx, obs, kind, key)
+        return _wrong_pool(ctx, kind, key)
     if is_impossible_service(ref):
         cure = "a Service has at most 63 characters in its name"
         if key.name == f"{ctx.name}-kserve-workload-svc":
@@ -109,13 +109,13 @@ def _wrong(ctx: Context, obs: Observation, ref: Any, namespace: str) -> str:
     return ""
 
 
-def _wrong_pool(ctx: Context, obs: Observation, kind: Kind, key: ObjectKey) -> str:
+def _wrong_pool(ctx: Context, kind: Kind, key: ObjectKey) -> str:
     title = f"InferencePool {key} of group {kind.group}"
-    if obs.served(kind) is Served.NO:
-        others = [each for each in _POOL_KINDS.values() if obs.served(each) is Served.YES]
+    if ctx.obs.served(kind) is Served.NO:
+        others = [each for each in _POOL_KINDS.values() if ctx.obs.served(each) is Served.YES]
         other = f", or refer to group {others[0].group}" if others else ""
         return f"{title}, which this cluster does not serve; install its CRD{other}"
-    if not is_absent(obs, kind, key):
+    if not is_absent(ctx.obs, kind, key):
         return ""
     pool = effective_pool_name(ctx.name, ctx.spec)
     if key.namespace == ctx.namespace and key.name == pool:

@@ -54,7 +54,7 @@ def _behind_istio(ctx: Context) -> bool:
 
 
 def _parents(ctx: Context) -> Iterator[tuple[ObjectKey, ObjectKey]]:
-    for route in referenced_routes(ctx, ctx.obs):
+    for route in referenced_routes(ctx):
         for key in gateways_of(route):
             yield key, route_key(route)
     if mode(ctx) is Mode.MANAGED:
@@ -122,7 +122,7 @@ def _active_group(ctx: Context, decided: Decided) -> str:
     pools = pool_names(ctx.name, ctx.spec)
     groups = {
         text(ref, "group")
-        for route in referenced_routes(ctx, ctx.obs)
+        for route in referenced_routes(ctx)
         for rule in sequence(route, "spec", "rules")
         for ref in sequence(rule, "backendRefs")
         if is_pool_ref(ref, pools)

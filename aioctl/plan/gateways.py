@@ -26,35 +26,35 @@ class Verdict:
 READY = Verdict(ready=True)
 
 
-def referenced_routes(ctx: Context, obs: Observation) -> Iterator[Object]:
+def referenced_routes(ctx: Context) -> Iterator[Object]:
     """The user's routes that exist, in the order of the refs. Raises Unanswered when one cannot be read."""
     for key in route_refs(ctx) if mode(ctx) is Mode.REFERENCED else ():
-        found = need(obs.get(kinds.HTTP_ROUTE, key.namespace, key.name))
+        found = need(ctx.obs.get(kinds.HTTP_ROUTE, key.namespace, key.name))
         if found is not None:
             yield found
 
 
-def managed_route(ctx: Context, obs: Observation) -> Object | None:
+def managed_route(ctx: Context) -> Object | None:
     """The live managed route, None when there is none or none is wanted. Raises Unanswered when it cannot be read."""
     if mode(ctx) is not Mode.MANAGED:
         return None
-    return need(obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name)))
+    return need(ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name)))
 
 
-def routes(ctx: Context, obs: Observation) -> list[Object]:
+def routes(ctx: Context) -> list[Object]:
     """Referenced routes, then the managed one. Raises Unanswered when one cannot be read."""
-    managed = managed_route(ctx, obs)
-    return [*referenced_routes(ctx, obs), *([managed] if managed is not None else [])]
+    managed = managed_route(ctx)
+    return [*referenced_routes(ctx), *([managed] if managed is not None else [])]
 
 
-def evaluate(ctx: Context, obs: Observation) -> Verdict | None:
+def evaluate(ctx: Context) -> Verdict | None:
     """GatewaysReady; None where no gateway refs are given. Sorted, so that equal facts give an equal message."""
     refs = gateway_refs(ctx)
     if not refs:
         return None
     try:
-        keys = {key for route in routes(ctx, obs) for key in gateways_of(route)} | set(refs)
-        not_ready = {key: why for key in sorted(keys) if (why := _not_programmed(_read(obs, key)))}
+        keys = {key for route in routes(ctx) for key in gateways_of(route)} | set(refs)
+        not_ready = {key: why for key in sorted(keys) if (why := _not_programmed(_read(ctx.obs, key)))}
     except (Unanswered, PlanError) as error:
         return Verdict(
             ready=False, reason="GatewayFetchError", message=f"Failed to fetch referenced Gateways: {error}"

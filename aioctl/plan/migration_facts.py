@@ -43,18 +43,17 @@ Decided = Callable[[], Decision]
 """The state of the migration for the parts of one plan: they ask, and it is found once. Raises as `migration_of`."""
 
 
-def migration_of(ctx: Context, obs: Observation | None = None) -> Decision:
-    """The state of the migration as the given observation shows it (default: that of the context)."""
-    return decide(facts_of(ctx, obs))
+def migration_of(ctx: Context) -> Decision:
+    """The state of the migration as the view in the context shows it."""
+    return decide(facts_of(ctx))
 
 
-def facts_of(ctx: Context, obs: Observation | None = None) -> MigrationFacts:
+def facts_of(ctx: Context) -> MigrationFacts:
     """The facts of one service."""
-    seen = ctx.obs if obs is None else obs
     strategy, paused, problem = preferences(ctx)
     if mode(ctx) is not Mode.MANAGED:
         return MigrationFacts(managed=False, strategy=strategy, paused=paused)
-    read = seen.get(kinds.HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
+    read = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
     live = read.obj if isinstance(read, Present) else None
     wanted = route_spec(ctx)
     return MigrationFacts(
@@ -63,11 +62,11 @@ def facts_of(ctx: Context, obs: Observation | None = None) -> MigrationFacts:
         route_exists=not isinstance(read, Absent),
         route_locked=live is not None and _lock_counts(ctx, live, wanted),
         status_locked=status_locked(ctx.service),
-        v1_served=seen.served(kinds.POOL_V1),
-        v1alpha2_served=seen.served(kinds.POOL_V1ALPHA2),
-        v1=_v1(ctx, seen, wanted),
-        v1alpha2=_v1alpha2(ctx, seen, wanted),
-        refusal=refusal_of(live, seen) if live is not None else Refusal.NONE,
+        v1_served=ctx.obs.served(kinds.POOL_V1),
+        v1alpha2_served=ctx.obs.served(kinds.POOL_V1ALPHA2),
+        v1=_v1(ctx, wanted),
+        v1alpha2=_v1alpha2(ctx, wanted),
+        refusal=refusal_of(live, ctx.obs) if live is not None else Refusal.NONE,
         mixed=live is not None and _is_mixed(ctx, live),
         v1_has_traffic=live is not None and _v1_has_traffic(ctx, live),
         strategy=strategy,
@@ -161,21 +160,21 @@ def _groups(spec: Any, pools: frozenset[str]) -> set[str]:
     }
 
 
-def _v1(ctx: Context, obs: Observation, wanted: Mapping[str, Any]) -> PoolState:
+def _v1(ctx: Context, wanted: Mapping[str, Any]) -> PoolState:
     # The gateways that the route will hang on after this write: for an unchanged route those of the live one.
     gateways = parent_gateways(wanted, ctx.namespace)
-    return _pool(ctx, obs, kinds.POOL_V1, lambda pool: v1_ready(pool, gateways))
+    return _pool(ctx, kinds.POOL_V1, lambda pool: v1_ready(pool, gateways))
 
 
-def _v1alpha2(ctx: Context, obs: Observation, wanted: Mapping[str, Any]) -> PoolState:
+def _v1alpha2(ctx: Context, wanted: Mapping[str, Any]) -> PoolState:
     gateways = parent_gateways(wanted, ctx.namespace)
-    return _pool(ctx, obs, kinds.POOL_V1ALPHA2, lambda pool: v1alpha2_ready(pool, gateways))
+    return _pool(ctx, kinds.POOL_V1ALPHA2, lambda pool: v1alpha2_ready(pool, gateways))
 
 
-def _pool(ctx: Context, obs: Observation, kind: Kind, judge: Callable[[Object], Readiness]) -> PoolState:
-    if obs.served(kind) is Served.NO:
+def _pool(ctx: Context, kind: Kind, judge: Callable[[Object], Readiness]) -> PoolState:
+    if ctx.obs.served(kind) is Served.NO:
         return PoolState.ABSENT
-    match obs.get(kind, ctx.namespace, effective_pool_name(ctx.name, ctx.spec)):
+    match ctx.obs.get(kind, ctx.namespace, effective_pool_name(ctx.name, ctx.spec)):
         case Unknown():
             return PoolState.UNKNOWN
         case Absent():

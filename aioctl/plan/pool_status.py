@@ -48,13 +48,13 @@ def check(ctx: Context) -> Step | None:
     """The step that has the reconcile repeated while it cannot be told whether the pool is ready."""
     if is_stopped(ctx.service):
         return None
-    verdict = evaluate(ctx, ctx.obs)
+    verdict = evaluate(ctx)
     if verdict.reason != _FETCH_ERROR:
         return None
     return Step(Part.EVALUATION, OUTER, unanswered=verdict.message)
 
 
-def evaluate(ctx: Context, obs: Observation) -> Verdict:
+def evaluate(ctx: Context) -> Verdict:
     """The verdict; without a scheduler there is no pool to wait for."""
     if not has_scheduler(ctx.spec):
         return READY
@@ -62,10 +62,10 @@ def evaluate(ctx: Context, obs: Observation) -> Verdict:
     if nowhere:
         return Verdict(ready=False, reason="InferencePoolNotReady", message=nowhere)
     key = ObjectKey(ctx.namespace, effective_pool_name(ctx.name, ctx.spec))
-    spoken_for = _gateways(ctx, obs)
-    v1 = _read(obs, kinds.POOL_V1, key)
+    spoken_for = _gateways(ctx)
+    v1 = _read(ctx.obs, kinds.POOL_V1, key)
     verdict = v1_ready(_object(v1), spoken_for)
-    v1alpha2 = _read(obs, kinds.POOL_V1ALPHA2, key)
+    v1alpha2 = _read(ctx.obs, kinds.POOL_V1ALPHA2, key)
     other = v1alpha2_ready(_object(v1alpha2), spoken_for)
     if verdict.ready or other.ready:
         return READY
@@ -106,11 +106,11 @@ def _picker_nowhere(ctx: Context) -> str:
     )
 
 
-def _gateways(ctx: Context, obs: Observation) -> list[ObjectKey]:
+def _gateways(ctx: Context) -> list[ObjectKey]:
     """Those of the routes, then those of `router.gateway.refs`; a route that cannot be read names none."""
     found: list[ObjectKey] = []
     with suppress(Unanswered):
-        found = [key for route in gateways.routes(ctx, obs) for key in gateways_of(route)]
+        found = [key for route in gateways.routes(ctx) for key in gateways_of(route)]
     if not found and mode(ctx) is Mode.MANAGED:
         found = parent_gateways(route_spec(ctx), ctx.namespace)
     return list(dict.fromkeys([*found, *gateway_refs(ctx)]))

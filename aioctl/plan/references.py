@@ -95,7 +95,7 @@ def _managed_parents(ctx: Context) -> Iterator[str]:
 
 
 def _referenced_parents(ctx: Context) -> Iterator[str]:
-    for route in referenced_routes(ctx, ctx.obs):
+    for route in referenced_routes(ctx):
         yield from _route_parents(ctx, route)
 
 

@@ -17,7 +17,7 @@ from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, create, is_ours, onto, remove, under
 from aioctl.plan.migration import Decision, Reason
 from aioctl.plan.migration_facts import LOCK_KEYS, LOCKED_VALUE, Decided, is_adoptable
-from aioctl.plan.model import Context, Observation, PlanError, Served, Unanswered, Verb, Write, need
+from aioctl.plan.model import Context, PlanError, Served, Unanswered, Verb, Write, need
 from aioctl.plan.route_defaults import defaulted
 from aioctl.plan.routing import Mode, has_scheduler, is_pool_ref, mode, owns_pools, pool_names, route_spec
 from aioctl.plan.weights import weights
@@ -60,12 +60,12 @@ def expected_route(ctx: Context, decision: Decision, live: Object | None = None)
     )
 
 
-def awaited_pools(ctx: Context, obs: Observation) -> list[str]:
+def awaited_pools(ctx: Context) -> list[str]:
     """The pools whose creation the creation of the managed route waits for, as `namespace/name (group)`."""
-    return _awaited(ctx, obs, route_spec(ctx))
+    return _awaited(ctx, route_spec(ctx))
 
 
-def _awaited(ctx: Context, obs: Observation, spec: Mapping[str, Any]) -> list[str]:
+def _awaited(ctx: Context, spec: Mapping[str, Any]) -> list[str]:
     """Pools of ours that the spec names and that are not there yet; one of a kind that is not served never comes.
 
     A gateway that meets the route first says BackendNotFound, and some say so until the route changes again. The plan is
@@ -84,8 +84,8 @@ def _awaited(ctx: Context, obs: Observation, spec: Mapping[str, Any]) -> list[st
         f"{ctx.namespace}/{name} ({kind.group})"
         for kind in (kinds.POOL_V1ALPHA2, kinds.POOL_V1)
         if kind.group in groups
-        and obs.served(kind) is not Served.NO
-        and need(obs.get(kind, ctx.namespace, name)) is None
+        and ctx.obs.served(kind) is not Served.NO
+        and need(ctx.obs.get(kind, ctx.namespace, name)) is None
     ]
 
 
@@ -138,7 +138,7 @@ def _managed(ctx: Context, name: str, decided: Decided) -> Iterator[Write]:
     wanted = expected_route(ctx, decision, live)
     announce = _announcement(ctx) if decision.moves else None
     if live is None:
-        if not _awaited(ctx, ctx.obs, wanted["spec"]):
+        if not _awaited(ctx, wanted["spec"]):
             yield replace(create(HTTP_ROUTE, wanted), announce=announce)
     elif not _same(ctx, wanted, live, decision):
         yield Write(

@@ -43,22 +43,20 @@ _NOT_ENFORCED: Condition = {
 }
 
 
-def evaluate(ctx: Context, obs: Observation) -> Verdict:
+def evaluate(ctx: Context) -> Verdict:
     """The verdict over all routes of the service; nothing to look at counts as ready."""
     if mode(ctx) is Mode.NONE:
         return READY
     try:
-        routes = list(referenced_routes(ctx, obs))
+        routes = list(referenced_routes(ctx))
     except Unanswered as error:
         return Verdict(
             ready=False,
             reason="HTTPRouteFetchError",
             message=f"Failed to fetch referenced HTTPRoutes: {error}",
         )
-    entries = [
-        _entry(route_key(route), found) for route in routes if (found := list(_findings(ctx, obs, route)))
-    ]
-    entries += _managed(ctx, obs)
+    entries = [_entry(route_key(route), found) for route in routes if (found := list(_findings(ctx, route)))]
+    entries += _managed(ctx)
     if not entries:
         return READY
     return Verdict(
@@ -72,34 +70,34 @@ def _entry(key: ObjectKey, findings: list[str]) -> str:
     return f"{key}: {'; '.join(findings)}"
 
 
-def _managed(ctx: Context, obs: Observation) -> list[str]:
+def _managed(ctx: Context) -> list[str]:
     """The entry of the managed route, if it is not ready; one that cannot be read is left out, as KServe does."""
     if mode(ctx) is not Mode.MANAGED:
         return []
     try:
-        route = managed_route(ctx, obs)
+        route = managed_route(ctx)
     except Unanswered:
         return []
     key = ObjectKey(ctx.namespace, names.route_name(ctx.name))
     if route is None:
         awaited = "its creation"
         with suppress(Unanswered):
-            pools = " and ".join(awaited_pools(ctx, obs))
+            pools = " and ".join(awaited_pools(ctx))
             awaited = f"InferencePool {pools}" if pools else awaited
         return [_entry(key, [f"it does not exist yet; awaited: {awaited}"])]
-    found = [*backends.problems(ctx, obs, route), *_findings(ctx, obs, route)]
+    found = [*backends.problems(ctx, route), *_findings(ctx, route)]
     return [_entry(key, found)] if found else []
 
 
-def _findings(ctx: Context, obs: Observation, route: Object) -> Iterator[str]:
+def _findings(ctx: Context, route: Object) -> Iterator[str]:
     """What stands in the way of one route."""
     if not sequence(route, "spec", "parentRefs"):
         yield "it names no parent; give it a Gateway in spec.parentRefs"
         return
     if auth.is_enabled(ctx):
         yield from _unprotected(route)
-    for parent in parents_of(route, obs):
-        yield from _of_parent(obs, route, parent)
+    for parent in parents_of(route, ctx.obs):
+        yield from _of_parent(ctx.obs, route, parent)
 
 
 def _of_parent(obs: Observation, route: Object, parent: Parent) -> Iterator[str]:

@@ -5,7 +5,6 @@ anew whenever the router part was reached, also when a part before the judging f
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from aioctl.api import conditions as c
@@ -25,7 +24,7 @@ from aioctl.plan import (
 from aioctl.plan.availability import mark_availability
 from aioctl.plan.gateways import Verdict
 from aioctl.plan.migration import Decision
-from aioctl.plan.model import Absent, Context, Observation, Part, PlanError, Present, Unanswered
+from aioctl.plan.model import Absent, Context, Part, PlanError, Present, Unanswered
 from aioctl.plan.reach import FAILURES, Progress
 from aioctl.plan.routing import gateway_refs, owns_pools
 
@@ -35,7 +34,6 @@ CONDITIONS = (c.GATEWAYS_READY, c.HTTP_ROUTES_READY, c.INFERENCE_POOL_READY, c.S
 
 def conclude_router(
     ctx: Context,
-    obs: Observation,
     made: ConditionSet,
     status: dict[str, Any],
     progress: Progress,
@@ -48,25 +46,25 @@ def conclude_router(
     if progress.router_left:
         _clear_stopped(made)
     if progress.router_left or Part.VALIDATION in progress.done:
-        _clear_refuted(replace(ctx, obs=obs), made, auth_passed=not progress.ended_in((Part.AUTH,)))
+        _clear_refuted(ctx, made, auth_passed=not progress.ended_in((Part.AUTH,)))
     if Part.SCHEDULER in progress.done or _only_unavailable(made, progress):
-        _scheduler(ctx, obs, made)
+        _scheduler(ctx, made)
     if Part.ROUTES in progress.done or (progress.router_left and made.status_of(c.POOL_MIGRATION)):
-        _migration(made, decision or migration_facts.migration_of(ctx, obs))
+        _migration(made, decision or migration_facts.migration_of(ctx))
     judged = set()
     if Part.ROUTES in progress.done:
         judged = {c.INFERENCE_POOL_READY, c.GATEWAYS_READY}
-        found = _addresses(ctx, obs, made, status)
+        found = _addresses(ctx, made, status)
         if found and not (progress.failed and progress.ended_in((Part.DESTINATION_RULES,))):
             judged.add(c.HTTP_ROUTES_READY)
     for type_, (reasons, evaluate) in _EVALUATIONS.items():
         # A part that fails now must not keep alive what an earlier evaluation said and is no longer so.
         outlived = progress.router_left and made.reason_of(type_)[0] in reasons
         if type_ in judged or outlived:
-            _mark(made, type_, evaluate(ctx, obs))
+            _mark(made, type_, evaluate(ctx))
 
 
-_EVALUATIONS: Mapping[str, tuple[tuple[str, ...], Callable[[Context, Observation], Verdict | None]]] = {
+_EVALUATIONS: Mapping[str, tuple[tuple[str, ...], Callable[[Context], Verdict | None]]] = {
     c.INFERENCE_POOL_READY: (("InferencePoolNotReady", "InferencePoolFetchError"), pool_status.evaluate),
     c.GATEWAYS_READY: (("GatewaysNotReady", "GatewayFetchError"), gateways.evaluate),
     c.HTTP_ROUTES_READY: (("HTTPRoutesNotReady", "HTTPRouteFetchError"), route_readiness.evaluate),
@@ -121,11 +119,11 @@ def _only_unavailable(made: ConditionSet, progress: Progress) -> bool:
     return progress.router_left and stored[0] == c.FALSE and stored[1] != failed_write
 
 
-def _scheduler(ctx: Context, obs: Observation, made: ConditionSet) -> None:
+def _scheduler(ctx: Context, made: ConditionSet) -> None:
     """Availability of the endpoint picker; the condition goes where there is none (EPP-4)."""
     wanted = owns_pools(ctx) and present({"spec": ctx.spec}, "spec", "router", "scheduler", "template")
     name = names.child(ctx.name, "-kserve-router-scheduler")
-    read = obs.get(kinds.DEPLOYMENT, ctx.namespace, name) if wanted else Absent()
+    read = ctx.obs.get(kinds.DEPLOYMENT, ctx.namespace, name) if wanted else Absent()
     if isinstance(read, Present):
         mark_availability(made, c.SCHEDULER_WORKLOAD_READY, read.obj)
     elif isinstance(read, Absent):
@@ -140,10 +138,10 @@ def _migration(made: ConditionSet, decision: Decision) -> None:
         made.unset(c.POOL_MIGRATION)
 
 
-def _addresses(ctx: Context, obs: Observation, made: ConditionSet, status: dict[str, Any]) -> bool:
+def _addresses(ctx: Context, made: ConditionSet, status: dict[str, Any]) -> bool:
     """Replaces url and addresses; False (and the condition says why) when discovery failed."""
     try:
-        found = urls.discover(ctx, obs)
+        found = urls.discover(ctx)
     except Unanswered:
         return True
     except PlanError as error:

@@ -82,8 +82,8 @@ def conclude(
     if plan.context is None:
         _mark_failure(made, progress, outcome)
     else:
-        ctx = replace(plan.context, policy=policy)
-        _conclude_parts(plan, ctx, Overlay(obs, outcome.answers), made, status, progress, outcome, decision)
+        ctx = replace(plan.context, obs=Overlay(obs, outcome.answers), policy=policy)
+        _conclude_parts(plan, ctx, made, status, progress, outcome, decision)
     status["conditions"] = made.finish(now)
     status["observedGeneration"] = generation_of(plan.service)
     return status
@@ -136,7 +136,7 @@ def migration_of(plan: Plan, obs: Observation) -> Decision | None:
     if plan.context is None:
         return None
     try:
-        return migration_facts.migration_of(plan.context, obs)
+        return migration_facts.migration_of(replace(plan.context, obs=obs))
     except FieldError:
         return None
 
@@ -173,7 +173,6 @@ def _mark_failure(made: ConditionSet, progress: Progress, outcome: Outcome) -> N
 def _conclude_parts(
     plan: Plan,
     ctx: Context,
-    obs: Observation,
     made: ConditionSet,
     status: dict[str, Any],
     progress: Progress,
@@ -186,11 +185,11 @@ def _conclude_parts(
         made.mark_true(c.PRESETS_COMBINED)
     # A field of the wrong type is named by the step that failed on it; here it only means that there is nothing to see.
     with suppress(FieldError):
-        _workloads(ctx, obs, made, progress)
+        _workloads(ctx, made, progress)
     with suppress(FieldError):
-        conclude_router(ctx, obs, made, status, progress, decision)
+        conclude_router(ctx, made, status, progress, decision)
     with suppress(FieldError):
-        _copy_lock(ctx, obs, status)
+        _copy_lock(ctx, status)
     _mark_failure(made, progress, outcome)
     if progress.left(WORKLOAD_PARTS):
         made.roll_up(c.WORKLOADS_READY, _WORKLOADS)
@@ -198,7 +197,7 @@ def _conclude_parts(
         made.roll_up(c.ROUTER_READY, ROUTER_CONDITIONS)
 
 
-def _workloads(ctx: Context, obs: Observation, made: ConditionSet, progress: Progress) -> None:
+def _workloads(ctx: Context, made: ConditionSet, progress: Progress) -> None:
     """Availability of what the finished parts made; a part that fails later overwrites it."""
     if not progress.left(WORKLOAD_PARTS):
         return
@@ -216,7 +215,7 @@ def _workloads(ctx: Context, obs: Observation, made: ConditionSet, progress: Pro
         where = (Part.MULTI_NODE, kinds.LEADER_WORKER_SET, "-kserve-mn")
     else:
         where = (Part.SINGLE_NODE, kinds.DEPLOYMENT, "-kserve")
-    _copy_availability(ctx, obs, made, progress, c.MAIN_WORKLOAD_READY, *where)
+    _copy_availability(ctx, made, progress, c.MAIN_WORKLOAD_READY, *where)
     if not present(root, "spec", "prefill"):
         made.unset(c.PREFILL_WORKLOAD_READY)
         return
@@ -224,12 +223,11 @@ def _workloads(ctx: Context, obs: Observation, made: ConditionSet, progress: Pro
         where = (Part.MULTI_NODE, kinds.LEADER_WORKER_SET, "-kserve-mn-prefill")
     else:
         where = (Part.SINGLE_NODE, kinds.DEPLOYMENT, "-kserve-prefill")
-    _copy_availability(ctx, obs, made, progress, c.PREFILL_WORKLOAD_READY, *where)
+    _copy_availability(ctx, made, progress, c.PREFILL_WORKLOAD_READY, *where)
 
 
 def _copy_availability(
     ctx: Context,
-    obs: Observation,
     made: ConditionSet,
     progress: Progress,
     type_: str,
@@ -240,20 +238,20 @@ def _copy_availability(
     # What is not reached, as another workload fails, must not go on being called unavailable when it no longer is.
     if part not in progress.done and made.status_of(type_) != c.FALSE:
         return
-    read = obs.get(kind, ctx.namespace, names.safe(ctx.name, suffix))
+    read = ctx.obs.get(kind, ctx.namespace, names.safe(ctx.name, suffix))
     if isinstance(read, Present):
         mark_availability(made, type_, read.obj)
     elif isinstance(read, Absent):
         mark_availability(made, type_, None)
 
 
-def _copy_lock(ctx: Context, obs: Observation, status: dict[str, Any]) -> None:
+def _copy_lock(ctx: Context, status: dict[str, Any]) -> None:
     """Keeps a second copy of the lock, so that a route made anew does not start over (4.5)."""
     kept = dict(mapping(status, "annotations"))
     if external_pool_name(ctx.spec):
         kept.pop(names.MIGRATED, None)
     elif mode(ctx) is Mode.MANAGED:
-        read = obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
+        read = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
         if isinstance(read, Present) and is_ours(ctx, read.obj) and has_lock(read.obj):
             kept[names.MIGRATED] = LOCKED_VALUE
     if kept:

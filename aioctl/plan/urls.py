@@ -45,20 +45,20 @@ class Addresses:
     all: tuple[str, ...]
 
 
-def discover(ctx: Context, obs: Observation) -> Addresses:
+def discover(ctx: Context) -> Addresses:
     """The addresses of the service. Raises PlanError (gateway or class missing) and Unanswered."""
     if mode(ctx) is Mode.NONE:
         host = f"{names.workload_service_name(ctx.name)}.{ctx.namespace}.svc.{ctx.policy.cluster_domain}"
         return Addresses("", (f"https://{host}",))
-    managed = managed_route(ctx, obs)
-    found = [*_referenced(ctx, obs), *([managed] if managed is not None else [])]
-    return addresses(found, obs, ctx.policy, prefix=f"/{ctx.namespace}/{ctx.name}")
+    managed = managed_route(ctx)
+    found = [*_referenced(ctx), *([managed] if managed is not None else [])]
+    return addresses(found, ctx.obs, ctx.policy, prefix=f"/{ctx.namespace}/{ctx.name}")
 
 
 def check(ctx: Context) -> Step | None:
     """The step that fails the reconcile when discovery is bound to fail, asked before the managed route is written."""
     try:
-        found = list(_referenced(ctx, ctx.obs))
+        found = list(_referenced(ctx))
         if mode(ctx) is Mode.MANAGED:
             metadata = {"namespace": ctx.namespace, "name": names.route_name(ctx.name)}
             found.append({"metadata": metadata, "spec": route_spec(ctx)})
@@ -117,9 +117,9 @@ def is_internal(host: str, cluster_domain: str) -> bool:
     return any((mapped or address) in block for block in _PRIVATE)
 
 
-def _referenced(ctx: Context, obs: Observation) -> Iterator[Object]:
+def _referenced(ctx: Context) -> Iterator[Object]:
     try:
-        yield from referenced_routes(ctx, obs)
+        yield from referenced_routes(ctx)
     except Unanswered as unanswered:
         raise Unanswered(f"failed to collect referenced routes: {unanswered}") from unanswered
 

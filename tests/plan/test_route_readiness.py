@@ -4,6 +4,7 @@ ROUTE-6, ROUTE-7, ROUTE-8.
 """
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -218,9 +219,9 @@ def test_a_pool_that_the_idle_reference_names_may_be_gone() -> None:
     world.route_status(parent(*GATEWAY, [condition("Accepted"), refusal]))
     ctx = world.ctx
     del world.objects[ALPHA]
-    assert route_readiness.evaluate(ctx, world.facts).ready
+    assert route_readiness.evaluate(replace(ctx, obs=world.facts)).ready
     del world.objects[V1]
-    assert not route_readiness.evaluate(ctx, world.facts).ready
+    assert not route_readiness.evaluate(replace(ctx, obs=world.facts)).ready
 
 
 # -- pools and gateways
@@ -443,7 +444,7 @@ def test_where_one_generation_is_served_every_object_of_ours_names_that_one(
 def test_a_pool_deleted_by_hand_makes_the_service_not_ready_until_it_is_there_again() -> None:
     world = settled()
     ctx, facts = world.ctx, {ref: obj for ref, obj in world.objects.items() if ref != V1}
-    verdict = route_readiness.evaluate(ctx, Facts(objects=facts))
+    verdict = route_readiness.evaluate(replace(ctx, obs=Facts(objects=facts)))
     assert "which does not exist; awaited: its creation" in verdict.message
     assert not verdict.ready
 
@@ -461,7 +462,7 @@ def test_the_route_is_made_after_the_pools_it_names_and_says_so_meanwhile() -> N
     del world.objects[ROUTE]
     pool = world.objects.pop(V1)
     assert list(world.plan_route()) == []
-    assert route_readiness.evaluate(world.ctx, world.facts).message == (
+    assert route_readiness.evaluate(world.ctx).message == (
         f"{PREFIX}[{NS}/{ROUTE.name}: it does not exist yet; awaited: InferencePool {NS}/{POOL} "
         "(inference.networking.k8s.io)]"
     )
