@@ -14,14 +14,15 @@ from aioctl.sim import builtins, events
 from aioctl.sim.custom_facts import custom
 from aioctl.sim.gateway_facts import gateway_api, route_spec
 from aioctl.sim.inference_facts import (
+    OLD_INLINE_POOL_NEEDS,
     POOL_V1_NEEDS,
-    POOL_V1ALPHA2_NEEDS,
     inference_pools,
+    inline_pool_spec,
+    old_inline_pool_spec,
     picker_port_required,
-    pool_v1_spec,
-    pool_v1alpha2_spec,
 )
-from aioctl.sim.llm import LLM_COLUMNS, pod_spec, service_schema
+from aioctl.sim.llm import CONFIG_COLUMNS, LLM_COLUMNS, for_templates, pod_spec, service_schema
+from aioctl.sim.llm_rules import autoscaling
 from aioctl.sim.resources import GroupVersion, Prepare, Resource, Version
 from aioctl.sim.schema import Schema, list_of, object_of, text, whole
 
@@ -182,21 +183,25 @@ def llm_kinds() -> tuple[Resource, Resource]:
         ("LLMInferenceService", "llminferenceservices", False),
         ("LLMInferenceServiceConfig", "llminferenceserviceconfigs", True),
     ):
-        pool_v1 = pool_v1_spec(most_ports=8, needs=() if is_config else POOL_V1_NEEDS)
-        pool_old = pool_v1alpha2_spec(needs=() if is_config else POOL_V1ALPHA2_NEEDS)
+        pool_v1 = inline_pool_spec(needs=() if is_config else POOL_V1_NEEDS)
+        pool_old = old_inline_pool_spec(needs=() if is_config else OLD_INLINE_POOL_NEEDS)
         route = route_spec(may_be_template=is_config)
-        rule = picker_port_required(("spec", "router", "scheduler", "pool", "spec"))
+        if is_config:
+            pool_v1, pool_old = for_templates(pool_v1), for_templates(pool_old)
+        picker = picker_port_required(("spec", "router", "scheduler", "pool", "spec"))
+        columns = CONFIG_COLUMNS if is_config else LLM_COLUMNS
         versions = (
             Version(
                 GroupVersion(GROUP, "v1alpha2"),
-                Schema(service_schema(pool=pool_v1, route=route, is_old=False)),
-                (rule,),
-                columns=() if is_config else LLM_COLUMNS,
+                Schema(service_schema(pool=pool_v1, route=route, is_old=False, is_config=is_config)),
+                (autoscaling,) if is_config else (picker, autoscaling),
+                columns=columns,
             ),
             Version(
                 GroupVersion(GROUP, "v1alpha1"),
-                Schema(service_schema(pool=pool_old, route=route, is_old=True)),
-                columns=() if is_config else LLM_COLUMNS,
+                Schema(service_schema(pool=pool_old, route=route, is_old=True, is_config=is_config)),
+                (autoscaling,),
+                columns=columns,
             ),
         )
         made.append(
@@ -206,7 +211,7 @@ def llm_kinds() -> tuple[Resource, Resource]:
                 kind,
                 versions,
                 versions[0].at,
-                status=not is_config,
+                status=True,
                 custom=True,
                 webhook=True,
                 short_names=() if is_config else ("llmisvc",),

@@ -15,6 +15,7 @@ from aioctl.sim.schema import list_of, object_of, text, whole
 _GROUP = r"^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 _KIND = "^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$"
 POOL_V1_NEEDS = ("endpointPickerRef", "selector", "targetPorts")
+OLD_INLINE_POOL_NEEDS = ("selector", "targetPortNumber")
 POOL_V1ALPHA2_NEEDS = ("extensionRef", "selector", "targetPortNumber")
 
 
@@ -96,6 +97,20 @@ def pool_v1alpha2_spec(*, needs: tuple[str, ...]) -> dict[str, Any]:
         },
         needs=needs,
     )
+
+
+def inline_pool_spec(*, needs: tuple[str, ...]) -> dict[str, Any]:
+    """The pool spec inside our stored version: types of Inference Extension 1.5."""
+    spec = pool_v1_spec(most_ports=8, needs=needs)
+    spec["properties"]["appProtocol"] = text("http", enum=["http", "kubernetes.io/h2c"])
+    return spec
+
+
+def old_inline_pool_spec(*, needs: tuple[str, ...]) -> dict[str, Any]:
+    """The pool spec inside our old version: any port number, and perhaps no picker (SCHEMA-6)."""
+    spec = pool_v1alpha2_spec(needs=needs)
+    spec["properties"]["targetPortNumber"] = whole()
+    return spec
 
 
 def inference_pools() -> tuple[Resource, Resource, Resource]:
