@@ -3,7 +3,7 @@
 `Ready` is the happy condition; `PresetsCombined`, `WorkloadsReady` and `RouterReady` are its dependents. These four have no
 severity, every other condition is written with severity Info and never spoils Ready. A `ConditionSet` lives for one reconcile:
 it is made from the stored conditions, marked, and finished into the list to be stored. It decides no reason and no
-message; those come from `plan/status.py`. Texts are never formatted again, so a `%` stays a `%`.
+message; those come from `plan/status_builder.py`. Texts are never formatted again, so a `%` stays a `%`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aioctl.api import conditions as c
+from aioctl.api.conditions import ConditionSet
 from aioctl.plan.model import Outcome, Part, Plan, Step
 
 WORKLOAD_PARTS = (Part.CERTIFICATE, Part.MULTI_NODE, Part.SINGLE_NODE, Part.WORKLOAD_SERVICE)
@@ -70,3 +71,15 @@ def progress_of(plan: Plan, outcome: Outcome) -> Progress:
             return Progress(frozenset(done) - {step.part}, step, failed=False)
         done.append(step.part)
     return Progress(frozenset(done), outcome.failed, failed=outcome.failed is not None)
+
+
+def mark_failure(made: ConditionSet, progress: Progress, outcome: Outcome) -> None:
+    """The condition of the step that failed, if it is one that has a condition."""
+    step = progress.stopped_at
+    if step is None or not progress.failed:
+        return
+    if step.condition is not None and step.error:
+        made.mark_false(*step.condition)
+    elif step.part in FAILURES:
+        type_, reason, words = FAILURES[step.part]
+        made.mark_false(type_, reason, f"{words}{step.inner}{outcome.error}")

@@ -1,0 +1,255 @@
+"""The parts of a status: what workloads, router, lock and the part that failed say of a service (COND-3, COND-4).
+
+What an earlier reconcile said must not outlive its cause: references, authentication and what was only judged are looked at
+anew whenever the router part was reached, also when a part before the judging fails (COND-5).
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from aioctl.api import conditions as c
+from aioctl.api import kinds, names
+from aioctl.api.conditions import ConditionSet
+from aioctl.api.defaulting import external_pool_name, is_stopped
+from aioctl.api.kinds import Kind
+from aioctl.api.objects import FieldError, mapping, present
+from aioctl.plan import (
+    auth,
+    gateways,
+    migration_facts,
+    pool_status,
+    references,
+    route_readiness,
+    urls,
+)
+from aioctl.plan.availability import mark_availability
+from aioctl.plan.children import is_ours
+from aioctl.plan.gateways import Verdict
+from aioctl.plan.migration import Decision
+from aioctl.plan.migration_facts import LOCKED_VALUE, has_lock
+from aioctl.plan.model import Absent, Context, Outcome, Part, PlanError, Present, Unanswered
+from aioctl.plan.reach import FAILURES, WORKLOAD_PARTS, Progress, mark_failure
+from aioctl.plan.routing import Mode, gateway_refs, mode, owns_pools
+
+_STOPPED = ("Stopped", "Service is stopped")
+_WORKLOAD_CONDITIONS = (
+    c.MAIN_WORKLOAD_READY,
+    c.WORKER_WORKLOAD_READY,
+    c.PREFILL_WORKLOAD_READY,
+    c.PREFILL_WORKER_WORKLOAD_READY,
+)
+_ROUTER_CONDITIONS = (
+    c.GATEWAYS_READY,
+    c.HTTP_ROUTES_READY,
+    c.INFERENCE_POOL_READY,
+    c.SCHEDULER_WORKLOAD_READY,
+)
+_EVALUATIONS: Mapping[str, tuple[tuple[str, ...], Callable[[Context], Verdict | None]]] = {
+    c.INFERENCE_POOL_READY: (("InferencePoolNotReady", "InferencePoolFetchError"), pool_status.evaluate),
+    c.GATEWAYS_READY: (("GatewaysNotReady", "GatewayFetchError"), gateways.evaluate),
+    c.HTTP_ROUTES_READY: (("HTTPRoutesNotReady", "HTTPRouteFetchError"), route_readiness.evaluate),
+}
+"""What judges each condition, and the reasons that come from judging and not from a write that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusBuilder:
+    """Builds one status, in place: conditions go to `made`, every other field to `status`."""
+
+    ctx: Context
+    """Its view is the cluster after our own writes."""
+    outcome: Outcome
+    progress: Progress
+    made: ConditionSet
+    status: dict[str, Any]
+    decision: Decision | None = None
+    """Where the migration stands; None: found here when it is needed."""
+
+    def build(self, combined: str | None) -> None:
+        """Every part, then the roll-ups. `combined` is that of the plan. Raises nothing for what is in the cluster."""
+        self._presets(combined)
+        # A field of the wrong type is named by the step that failed on it; here it only means that there is nothing to see.
+        for part in (self._workloads, self._router, self._copy_lock):
+            with suppress(FieldError):
+                part()
+        mark_failure(self.made, self.progress, self.outcome)
+        if self.progress.left(WORKLOAD_PARTS):
+            self.made.roll_up(c.WORKLOADS_READY, _WORKLOAD_CONDITIONS)
+        if self.progress.router_left:
+            self.made.roll_up(c.ROUTER_READY, _ROUTER_CONDITIONS)
+
+    def _presets(self, combined: str | None) -> None:
+        if combined:
+            reason, message = _STOPPED
+            self.made.mark_false(c.PRESETS_COMBINED, reason, f"{message} with warning: {combined}")
+        elif combined is not None:
+            self.made.mark_true(c.PRESETS_COMBINED)
+
+    def _has(self, *path: str) -> bool:
+        return present({"spec": self.ctx.spec}, "spec", *path)
+
+    # -- workloads
+
+    def _workloads(self) -> None:
+        """Availability of what the finished parts made; a part that fails later overwrites it."""
+        if not self.progress.left(WORKLOAD_PARTS):
+            return
+        self.made.unset(c.WORKER_WORKLOAD_READY)
+        self.made.unset(c.PREFILL_WORKER_WORKLOAD_READY)
+        self._workload(c.MAIN_WORKLOAD_READY, "", multi=("worker",))
+        if self._has("prefill"):
+            self._workload(c.PREFILL_WORKLOAD_READY, "-prefill", multi=("prefill", "worker"))
+        else:
+            self.made.unset(c.PREFILL_WORKLOAD_READY)
+
+    def _workload(self, type_: str, ending: str, *, multi: tuple[str, ...]) -> None:
+        """One side of the service; `multi` is the field that makes it one of several nodes."""
+        if is_stopped(self.ctx.service):
+            self.made.mark_false(type_, *_STOPPED)
+        elif self._has(*multi):
+            self._copy_availability(type_, Part.MULTI_NODE, kinds.LEADER_WORKER_SET, f"-kserve-mn{ending}")
+        else:
+            self._copy_availability(type_, Part.SINGLE_NODE, kinds.DEPLOYMENT, f"-kserve{ending}")
+
+    def _copy_availability(self, type_: str, part: Part, kind: Kind, suffix: str) -> None:
+        # What is not reached, as another workload fails, must not go on being called unavailable when it no longer is.
+        if part not in self.progress.done and self.made.status_of(type_) != c.FALSE:
+            return
+        read = self.ctx.obs.get(kind, self.ctx.namespace, names.safe(self.ctx.name, suffix))
+        if isinstance(read, Present):
+            mark_availability(self.made, type_, read.obj)
+        elif isinstance(read, Absent):
+            mark_availability(self.made, type_, None)
+
+    # -- the router
+
+    def _router(self) -> None:
+        """Conditions of gateways, routes, pools and the picker, addresses, the migration."""
+        progress = self.progress
+        if is_stopped(self.ctx.service):
+            if progress.router_left:
+                self._stop_router()
+            return
+        if progress.router_left:
+            self._clear_stopped()
+        if progress.router_left or Part.VALIDATION in progress.done:
+            self._clear_refuted()
+        if Part.SCHEDULER in progress.done or self._picker_only_unavailable():
+            self._picker()
+        routed = Part.ROUTES in progress.done
+        if routed or (progress.router_left and self.made.status_of(c.POOL_MIGRATION)):
+            self._migration()
+        judged = set()
+        if routed:
+            judged = {c.INFERENCE_POOL_READY, c.GATEWAYS_READY}
+            if self._addresses() and not (progress.failed and progress.ended_in((Part.DESTINATION_RULES,))):
+                judged.add(c.HTTP_ROUTES_READY)
+        self._judge(judged)
+
+    def _stop_router(self) -> None:
+        for type_ in _ROUTER_CONDITIONS:
+            self.made.mark_false(type_, *_STOPPED)
+        self.made.unset(c.POOL_MIGRATION)
+        for field in ("url", "address", "addresses"):
+            self.status.pop(field, None)
+
+    def _clear_stopped(self) -> None:
+        """The service was resumed: what is not judged anew this time must not go on saying that it is stopped."""
+        for type_ in _ROUTER_CONDITIONS:
+            if self.made.reason_of(type_) == _STOPPED:
+                self.made.unset(type_)
+
+    def _clear_refuted(self) -> None:
+        """What was said of the references or of authentication and is no longer so goes, whatever fails now."""
+        auth_passed = not self.progress.ended_in((Part.AUTH,))
+        for type_ in (c.GATEWAYS_READY, c.HTTP_ROUTES_READY):
+            reason, message = self.made.reason_of(type_)
+            if reason == references.REFS_INVALID:
+                problems = references.standing(self.ctx, type_)
+                if problems:
+                    self.made.mark_false(type_, reason, problems)
+                elif problems is not None:
+                    self.made.unset(type_)
+            elif auth_passed and message == f"{auth.INNER}{auth.MISSING}":
+                self.made.unset(type_)
+        if not gateway_refs(self.ctx):
+            self.made.unset(c.GATEWAYS_READY)
+
+    def _picker_only_unavailable(self) -> bool:
+        """The picker was not available when it was last looked at; a failed write of it stands until it is tried again."""
+        _, failed_write, _ = FAILURES[Part.SCHEDULER]
+        type_ = c.SCHEDULER_WORKLOAD_READY
+        return (
+            self.progress.router_left
+            and self.made.status_of(type_) == c.FALSE
+            and self.made.reason_of(type_)[0] != failed_write
+        )
+
+    def _picker(self) -> None:
+        """Availability of the endpoint picker; the condition goes where there is none (EPP-4)."""
+        wanted = owns_pools(self.ctx) and self._has("router", "scheduler", "template")
+        name = names.child(self.ctx.name, "-kserve-router-scheduler")
+        read = self.ctx.obs.get(kinds.DEPLOYMENT, self.ctx.namespace, name) if wanted else Absent()
+        if isinstance(read, Present):
+            mark_availability(self.made, c.SCHEDULER_WORKLOAD_READY, read.obj)
+        elif isinstance(read, Absent):
+            self.made.unset(c.SCHEDULER_WORKLOAD_READY)
+
+    def _migration(self) -> None:
+        """Our own condition, there only while somebody has to act."""
+        decision = self.decision or migration_facts.migration_of(self.ctx)
+        if decision.problem:
+            self.made.mark_false(c.POOL_MIGRATION, decision.reason, decision.problem)
+        else:
+            self.made.unset(c.POOL_MIGRATION)
+
+    def _addresses(self) -> bool:
+        """Replaces url and addresses. Returns False, and the condition says why, when discovery failed."""
+        try:
+            found = urls.discover(self.ctx)
+        except Unanswered:
+            return True
+        except PlanError as error:
+            type_, reason, words = FAILURES[Part.ROUTES]
+            self.made.mark_false(type_, reason, f"{words}{error}")
+            return False
+        self._put("url", found.url)
+        self._put("addresses", [{"url": url} for url in found.all])
+        return True
+
+    def _put(self, field: str, value: Any) -> None:
+        if value:
+            self.status[field] = value
+        else:
+            self.status.pop(field, None)
+
+    def _judge(self, judged: set[str]) -> None:
+        for type_, (reasons, evaluate) in _EVALUATIONS.items():
+            # A part that fails now must not keep alive what an earlier evaluation said and is no longer so.
+            outlived = self.progress.router_left and self.made.reason_of(type_)[0] in reasons
+            if type_ in judged or outlived:
+                self._mark(type_, evaluate(self.ctx))
+
+    def _mark(self, type_: str, verdict: Verdict | None) -> None:
+        if verdict is None:
+            self.made.unset(type_)
+        elif verdict.ready:
+            self.made.mark_true(type_)
+        else:
+            self.made.mark_false(type_, verdict.reason, verdict.message)
+
+    # -- the lock
+
+    def _copy_lock(self) -> None:
+        """Keeps a second copy of the lock, so that a route made anew does not start over (MIG-2)."""
+        ctx = self.ctx
+        kept = dict(mapping(self.status, "annotations"))
+        if external_pool_name(ctx.spec):
+            kept.pop(names.MIGRATED, None)
+        elif mode(ctx) is Mode.MANAGED:
+            read = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
+            if isinstance(read, Present) and is_ours(ctx, read.obj) and has_lock(read.obj):
+                kept[names.MIGRATED] = LOCKED_VALUE
+        self._put("annotations", kept)
