@@ -20,6 +20,7 @@ from aioctl.controller.manager import Controller, Knobs
 from aioctl.engine.turnstile import Turnstile
 from aioctl.kube.client import Client
 from aioctl.kube.errors import NotFound
+from aioctl.kube.wire import Wire
 from aioctl.metrics.page import Metrics
 from aioctl.observers import Progress
 from aioctl.plan.model import Policy
@@ -74,10 +75,17 @@ class World:
     metrics: Metrics = field(default_factory=Metrics)
 
     def controller(
-        self, *, policy: Policy = POLICY, knobs: Knobs | None = None, answers_after: float = 0.0, **parts: Any
+        self,
+        *,
+        policy: Policy = POLICY,
+        knobs: Knobs | None = None,
+        answers_after: float = 0.0,
+        wire: Wire | None = None,
+        **parts: Any,
     ) -> Controller:
-        """A controller that is not running yet; see `running`. `answers_after`: see `MemoryWire`; `parts`: the rest."""
-        client = Client(MemoryWire(self.cluster, answers_after=answers_after, agent="aioctl/test"))
+        """A controller that is not running yet; see `running`. `answers_after`: see `MemoryWire`, which is what it speaks
+        over unless a `wire` is given; `parts`: the rest."""
+        client = Client(wire or MemoryWire(self.cluster, answers_after=answers_after, agent="aioctl/test"))
         return Controller(
             client=client,
             events_client=client,

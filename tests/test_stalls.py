@@ -15,7 +15,7 @@ import structlog
 from aioctl.api import kinds
 from aioctl.controller.marks import Marks
 from aioctl.engine.turnstile import Turnstile
-from aioctl.metrics import Metrics
+from aioctl.metrics.page import Metrics
 from aioctl.serving.admission import AdmissionHandler
 from aioctl.serving.conversion import ConversionHandler
 from aioctl.serving.limits import Limits
@@ -70,6 +70,7 @@ async def line_of(
     async with running(webhook), client(webhook.port, ca) as http:
         answer = await http.post(path, data=msgspec.json.encode(review))
     assert answer.status == HTTPStatus.OK
+    line: dict[str, Any]
     (line,) = (
         msgspec.json.decode(text)
         for text in capfd.readouterr().err.splitlines()
