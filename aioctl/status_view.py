@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from aioctl.api import weight
 from aioctl.api.kinds import ObjectKey
 from aioctl.app import Application
 from aioctl.controller.observe import CacheObservation, Decoded
@@ -63,7 +64,7 @@ def _standing(application: Application, key: ObjectKey) -> Standing:
     live = controller.reconciler.live
     view = CacheObservation(key, controller.caches, controller.discovery.served, live, Decoded())
     now = application.clock.now()
-    made = reconcile.plan(view, cached.decode(), controller.policy, now)
+    made = reconcile.plan(view, weight.decode(cached.raw), controller.policy, now)
     decision = status.migration_of(made, Overlay(view, {}))
     if decision is None:
         error = next((step.error or step.unanswered for step in reversed(made.steps)), "")

@@ -89,9 +89,9 @@ def test_each_reference_to_a_config_counts() -> None:
 
 
 def test_commas_in_texts_are_no_values() -> None:
-    size, values = weight.of(msgspec.json.encode({"args": ["," * 50_000]}))
-    assert values == 3
-    assert weight.problem(size, values) == ""
+    found = weight.of(msgspec.json.encode({"args": ["," * 50_000]}))
+    assert found.values == 3
+    assert weight.problem(found) == ""
 
 
 def test_a_list_too_long_to_look_into_is_converted_as_it_is() -> None:

@@ -14,6 +14,7 @@ import msgspec
 from aioctl.api import admission_warnings, carrier_checks, validation, weight
 from aioctl.api.conversion import up
 from aioctl.api.decoding import Undecodable, check_decodable
+from aioctl.api.encoding import decode_deep
 from aioctl.api.kinds import CONFIG, GROUP, SERVICE
 from aioctl.api.objects import FieldError, is_deleting, name_of, sequence, text
 
@@ -99,7 +100,7 @@ def read_admission(body: bytes, content_type: str) -> AdmissionRequest:
     if content_type != "application/json":
         raise AdmissionRefused(400, f"contentType={content_type}, expected application/json")
     try:
-        review = _decode(body)
+        review = decode_deep(_decode, body)
         request = review.request
         obj, old = (_tree(part) for part in (request.object, request.old_object)) if request else (None, None)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -5,61 +5,99 @@ bounded, for one object and for the sum of what a service is combined from, each
 field needs a bound of its own for the loop's sake. Counting costs a few milliseconds for the largest request there is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+
+from aioctl.api.encoding import decode_deep
 
 MOST_BYTES: Final = 256 * 1024
 """Of encoded spec: a tenth of the largest request of kube-apiserver. The heaviest preset of KServe has 9 kB."""
 MOST_VALUES: Final = 6_000
 """Measured: planning costs up to 7 microseconds a value, so that these take 42 ms. Presets and service have some 500."""
 
+MOST_LEVELS: Final = 100
+"""The schema itself is 16 levels deep, and the code that merges and writes specs recurses: Python ends that at 1,000 calls."""
+
 _CURE: Final = "move long lists into a ConfigMap or the image, and remove what is repeated"
 
 
-def of(encoded: bytes | msgspec.Raw) -> tuple[int, int]:
-    """(bytes, values) of a JSON text; of one with too many bytes, values are not counted and 0. Never raises."""
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """Of one JSON text, or of several that are worked on together."""
+
+    size: int = 0
+    """In bytes."""
+    values: int = 0
+    """Exact, or more than there are but borne; 0 where there are too many bytes to look."""
+    levels: int = 0
+    """Of nesting, as `values`."""
+
+    def __add__(self, other: "Weight") -> "Weight":
+        return Weight(self.size + other.size, self.values + other.values, max(self.levels, other.levels))
+
+
+def of(encoded: bytes | msgspec.Raw) -> Weight:
+    """What a JSON text weighs; never raises."""
     size = len(memoryview(encoded))
     if size > MOST_BYTES:
-        return size, 0
+        return Weight(size)
     text = bytes(encoded)
     at_most = _at_most(text)
-    if at_most <= MOST_VALUES:
-        return size, at_most
-    # Commas and brackets inside of texts were counted too.
+    if not problem(at_most):
+        return at_most
+    # Commas and brackets inside of texts were counted too, and lists that stand beside each other as if within each other.
     try:
-        return size, _values(msgspec.json.decode(text))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return size, at_most
+        return _of_tree(size, msgspec.json.decode(text))
+    except RecursionError:
+        return Weight(size, levels=MOST_LEVELS + 1)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return at_most
 
 
-def _at_most(text: bytes) -> int:
-    """Values that a JSON text can have: each but the first stands behind a comma or is the first of its list or object."""
-    return 1 + text.count(b",") + text.count(b"{") + text.count(b"[")
+def _at_most(text: bytes) -> Weight:
+    """No JSON text of these bytes weighs more.
+
+    Each value but the first stands behind a comma or is the first of its list or object.
+    """
+    opened = text.count(b"{") + text.count(b"[")
+    return Weight(len(text), 1 + text.count(b",") + opened, opened)
 
 
-def problem(size: int, values: int) -> str:
+def _of_tree(size: int, tree: Any) -> Weight:
+    """The weight of a tree, level by level; stops soon after it is too much."""
+    values, levels, row = 1, 0, [tree]
+    while values <= MOST_VALUES and levels <= MOST_LEVELS:
+        row = [part for value in row for part in _parts_of(value)]
+        if not row:
+            break
+        values += len(row)
+        levels += 1
+    return Weight(size, values, levels)
+
+
+def _parts_of(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def problem(weight: Weight) -> str:
     """What is wrong with such a weight, and what helps; empty when it is borne."""
-    if size > MOST_BYTES:
-        return f"has {size:,} bytes, and at most {MOST_BYTES:,} are planned; {_CURE}"
-    if values > MOST_VALUES:
-        return f"has {values:,} values (each object, list, text and number is one), and at most {MOST_VALUES:,} are planned; {_CURE}"
+    if weight.size > MOST_BYTES:
+        return f"has {weight.size:,} bytes, and at most {MOST_BYTES:,} are planned; {_CURE}"
+    if weight.levels > MOST_LEVELS:
+        return (
+            f"is nested more than {MOST_LEVELS} levels deep, and no deeper ones are planned; make it flatter"
+        )
+    if weight.values > MOST_VALUES:
+        return (
+            f"has {weight.values:,} values (each object, list, text and number is one), and at most "
+            f"{MOST_VALUES:,} are planned; {_CURE}"
+        )
     return ""
-
-
-def _values(tree: Any) -> int:
-    """Values of a tree; stops soon after there are too many."""
-    count, pending = 1, [tree]
-    while pending and count <= MOST_VALUES:
-        value = pending.pop()
-        if isinstance(value, Mapping):
-            count += len(value)
-            pending.extend(value.values())
-        elif isinstance(value, list):
-            count += len(value)
-            pending.extend(value)
-    return count
 
 
 _parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -73,17 +111,19 @@ def decode(encoded: bytes | msgspec.Raw) -> dict[str, Any]:
     msgspec.DecodeError for what is no JSON object.
     """
     text = bytes(encoded)
-    if len(text) <= MOST_BYTES and _at_most(text) <= MOST_VALUES:
+    if len(text) <= MOST_BYTES and not problem(_at_most(text)):
         return _whole(text)
-    tree: dict[str, Any] = dict(_parts(encoded))
+    tree: dict[str, Any] = dict(decode_deep(_parts, encoded))
     for name, part in list(tree.items()):
         if name == "metadata" and bytes(memoryview(part)[:1]) == b"{":
             tree[name] = {
-                key: msgspec.json.decode(value) for key, value in _parts(part).items() if _stays(key, value)
+                key: msgspec.json.decode(value)
+                for key, value in decode_deep(_parts, part).items()
+                if _stays(key, value)
             }
-        elif name == "spec" and problem(*of(part)):
+        elif name == "spec" and problem(of(part)):
             continue
-        elif name == "status" and problem(*of(part)):
+        elif name == "status" and problem(of(part)):
             del tree[name]
         else:
             tree[name] = msgspec.json.decode(part)
@@ -91,10 +131,10 @@ def decode(encoded: bytes | msgspec.Raw) -> dict[str, Any]:
 
 
 def _stays(key: str, value: msgspec.Raw) -> bool:
-    return key not in ("managedFields", "labels", "ownerReferences") or not problem(*of(value))
+    return key not in ("managedFields", "labels", "ownerReferences") or not problem(of(value))
 
 
 def spec_problem(obj: Mapping[str, Any]) -> str:
     """What is wrong with the weight of the spec of an object out of `decode`; empty when it is borne."""
     spec = obj.get("spec")
-    return problem(*of(spec)) if isinstance(spec, msgspec.Raw) else ""
+    return problem(of(spec)) if isinstance(spec, msgspec.Raw) else ""

@@ -82,12 +82,12 @@ class CacheObservation:
         if cached is not None:
             if kind in _SHARED:
                 decode = (lambda: weight.decode(cached.raw)) if kind == kinds.CONFIG else cached.decode
-                return (
-                    Present(self._decode(cached))
+                return Present(
+                    self._made(cached, decode)
                     if len(cached.raw) > LARGEST
-                    else Present(self._decoded.object(ref, cached.resource_version, decode))
+                    else self._decoded.object(ref, cached.resource_version, decode)
                 )
-            return Present(self._decode(cached))
+            return Present(self._made(cached, cached.decode))
         answer = self._live.get(ref)
         if answer is not None:
             return answer
@@ -105,7 +105,7 @@ class CacheObservation:
             return ()
         if not self._caches.synced(kind):
             return Unknown(f"the cache of {kind.resource} is not in sync")
-        return [self._decode(item) for item in self._caches.select(kind, namespace, labels)]
+        return [self._made(item, item.decode) for item in self._caches.select(kind, namespace, labels)]
 
     def served(self, kind: Kind) -> Served:
         if not kind.optional:
@@ -118,11 +118,11 @@ class CacheObservation:
     def signer(self, secret: Object) -> str:
         return signer_problem(secret)
 
-    def _decode(self, cached: Cached) -> dict[str, Any]:
+    def _made(self, cached: Cached, decode: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Once for each version: a plan reads most of its objects more than once."""
         found = self._seen.get(id(cached))
         if found is None:
-            found = self._seen[id(cached)] = cached, cached.decode()
+            found = self._seen[id(cached)] = cached, decode()
         return found[1]
 
     def _is_watched(self, ref: ObjectRef, *, named_by_user: bool) -> bool:

@@ -84,9 +84,9 @@ class Cached:
     @classmethod
     def from_raw(cls, raw: bytes, kind: Kind) -> "Cached":
         """Reads one object of a list or watch. Raises msgspec.MsgspecError when it is none."""
-        fields = _object_decoder.decode(raw)
+        fields = decode_deep(_object_decoder.decode, raw)
         metadata_text = fields.get("metadata", msgspec.Raw(b"{}"))
-        metadata = _metadata_decoder.decode(metadata_text)
+        metadata = decode_deep(_metadata_decoder.decode, metadata_text)
         return cls(
             # The same few words stand in thousands of objects: kept once.
             key=ObjectKey(intern(metadata.namespace), metadata.name),
@@ -134,7 +134,7 @@ def _stripped(
     fields: dict[str, msgspec.Raw], metadata_text: msgspec.Raw, kind: Kind
 ) -> dict[str, msgspec.Raw]:
     """The object without dead weight, and with its kind: items of a list do not say theirs."""
-    metadata = _object_decoder.decode(metadata_text)
+    metadata = decode_deep(_object_decoder.decode, metadata_text)
     metadata.pop("managedFields", None)
     if kind.resource not in _KEEPS_LAST_APPLIED and "annotations" in metadata:
         annotations = _annotations_decoder.decode(metadata["annotations"])

@@ -111,18 +111,16 @@ class _Load:
     """What a combination weighs so far: configs count each time they are referred to, for each is merged anew."""
 
     def __init__(self) -> None:
-        self._bytes, self._values = 0, 0
+        self._weight = weight.Weight()
 
     def add(self, title: str, encoded: bytes) -> None:
         """Raises PlanError, naming what came last, when the sum is more than a plan bears."""
-        size, values = weight.of(encoded)
-        self._bytes += size
-        self._values += values + _EACH
-        if problem := weight.problem(self._bytes, self._values):
+        self._weight += weight.of(encoded) + _EACH
+        if problem := weight.problem(self._weight):
             raise PlanError(f"what is combined, up to and with the spec of {title}, {problem}")
 
 
-_EACH = 20
+_EACH = weight.Weight(values=20)
 """Values that looking a config up and merging it costs, however small it is."""
 
 

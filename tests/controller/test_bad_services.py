@@ -19,6 +19,16 @@ from tests.contract.bad_objects import DROP, changed, valid
 
 _POOL = "spec.router.scheduler.pool.spec"
 _HTTP = "spec.router.route.http.spec"
+
+
+def nested(levels: int) -> Any:
+    """Lists in lists."""
+    made: Any = "a"
+    for _ in range(levels):
+        made = [made]
+    return made
+
+
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "replicas-text": ({"spec.replicas": "two"}, "spec.replicas: expected an integer, got a string"),
     "model-text": ({"spec.model": "opt"}, "spec.model: expected an object"),
@@ -30,6 +40,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "containers-object": ({"spec.template.containers": {}}, "spec.template.containers: expected a list"),
     "container-text": ({"spec.template.containers": ["a"]}, "spec.template.containers[0]: expected an object"),
     "container-nameless": ({"spec.template.containers[0].name": DROP}, "spec.containers[0].name"),
+    "adapters-deep": ({"spec.model.lora.adapters": nested(300)}, "nested more than 100 levels deep"),
     "worker-text": ({"spec.worker": "a"}, "spec.worker: expected an object"),
     "prefill-list": ({"spec.prefill": []}, "spec.prefill: expected an object"),
     "prefill-replicas": ({"spec.prefill.replicas": "a"}, "spec.prefill.replicas: expected an integer"),

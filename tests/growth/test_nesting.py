@@ -3,22 +3,27 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from aioctl.api import kinds, weight
 from aioctl.api.admission import review_admission
 from aioctl.api.conversion import ConversionFailed, convert_object
 from aioctl.api.encoding import decode_deep
-from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
+from aioctl.api.kinds import SERVICE, V1ALPHA1, V1ALPHA2, ObjectRef
 from aioctl.api.mutation import review_mutation
 from aioctl.api.review import BadReview, read_conversion
 from aioctl.golang.template import ParseError, parse
-from aioctl.kube.cached import key_of_raw
+from aioctl.kube.cached import Cached, key_of_raw
+from aioctl.plan.combine import combine
 from aioctl.plan.config import parse_config
-from aioctl.plan.model import PlanError
+from aioctl.plan.model import Facts, PlanError, Policy
+from aioctl.plan.presets import chosen
 from aioctl.rendering import RenderError, render_file
 from aioctl.serving.splitting import Splitter
+from testbed.plan_world import CONFIG
 
 DEEP = 9_900
 """Levels: nearly what the API server reads."""
@@ -74,18 +79,76 @@ def test_what_is_deeper_still_is_refused(shape: str) -> None:
     assert key_of_raw(raw) is None
 
 
-@pytest.mark.parametrize("levels", [1_000, DEEP, TOO_DEEP])
+def review(shape: str, levels: int, *, name: str = "a", old: bool = False) -> bytes:
+    obj = service(shape, levels).decode().replace(V1ALPHA1, V1ALPHA2)
+    new = obj.replace('"name":"a"', f'"name":"{name}"', 1)
+    what = f'"operation":"UPDATE","oldObject":{obj}' if old else '"operation":"CREATE"'
+    request = f'{{"uid":"u",{what},"object":{new}}}'
+    return f'{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{request}}}'.encode()
+
+
+def admitted(body: bytes) -> Any:
+    kind = "LLMInferenceService"
+    return json.loads(review_admission(body, "application/json", version="v1alpha2", kind=kind))["response"]
+
+
+@pytest.mark.parametrize("levels", [101, 450, 1_000, DEEP])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_such_an_object_is_not_admitted_but_where_it_is_stored_it_can_be_mended(
+    shape: str, levels: int
+) -> None:
+    response = admitted(review(shape, levels))
+    assert response["allowed"] is False
+    assert response["status"]["code"] == 422
+    assert "nested more than 100 levels deep" in response["status"]["message"]
+    assert admitted(review(shape, levels, name="b", old=True))["allowed"] is True
+    body = review_mutation(review(shape, levels), "application/json", version="v1alpha2")
+    assert json.loads(body)["response"]["allowed"] is True
+
+
 @pytest.mark.parametrize("judge", [review_admission, review_mutation])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_such_an_object_is_not_admitted(shape: str, judge: Callable[..., bytes], levels: int) -> None:
-    obj = service(shape, levels).decode().replace(V1ALPHA1, V1ALPHA2)
-    request = f'{{"uid":"u","operation":"CREATE","object":{obj}}}'
-    body = f'{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{request}}}'.encode()
+def test_a_review_that_is_deeper_still_is_refused(shape: str, judge: Callable[..., bytes]) -> None:
     more = {"kind": "LLMInferenceService"} if judge is review_admission else {}
-    response = json.loads(judge(body, "application/json", version="v1alpha2", **more))["response"]
+    body = judge(review(shape, TOO_DEEP), "application/json", version="v1alpha2", **more)
+    response = json.loads(body)["response"]
     assert response["allowed"] is False
     assert response["status"]["code"] == 400
     assert "recursion" in response["status"]["message"] or "nested" in response["status"]["message"]
+
+
+@pytest.mark.parametrize("levels", [101, 450, 1_000, DEEP])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_is_stored_so_deep_is_cached_and_its_plan_says_it(shape: str, levels: int) -> None:
+    raw = service(shape, levels).replace(V1ALPHA1.encode(), V1ALPHA2.encode())
+    cached = Cached.from_raw(raw, SERVICE)
+    with pytest.raises(PlanError, match="LLMInferenceService ns/a, is nested more than 100 levels deep"):
+        combine(Facts({}), weight.decode(cached.raw), CONFIG, Policy())
+    config = weight.decode(raw)
+    config["metadata"]["name"] = "deep"
+    user = {"metadata": {"name": "b", "namespace": "ns"}, "spec": {"baseRefs": [{"name": "deep"}]}}
+    known = Facts({ObjectRef(kinds.CONFIG, "ns", "deep"): config})
+    with pytest.raises(PlanError, match="LLMInferenceServiceConfig ns/deep, is nested more than 100"):
+        combine(known, user, CONFIG, Policy())
+
+
+def test_the_deepest_that_is_planned_is_combined() -> None:
+    levels = weight.MOST_LEVELS - 5
+    inline = {"router": {"scheduler": {"config": {"inline": json.loads(nested("objects", levels))}}}}
+    model = {"uri": "hf://a/b", "name": "b"}
+    spec = {**inline, "model": model, "template": {"containers": [{"name": "main", "image": "a"}]}}
+    config = {"metadata": {"name": "deep", "namespace": "ns"}, "spec": inline}
+    user = {"metadata": {"name": "b", "namespace": "ns"}, "spec": {**spec, "baseRefs": [{"name": "deep"}]}}
+    presets = {
+        ObjectRef(kinds.CONFIG, "kserve", name): {
+            "metadata": {"name": name, "namespace": "kserve"},
+            "spec": {},
+        }
+        for name in chosen(user["spec"])
+    }
+    known = Facts({ObjectRef(kinds.CONFIG, "ns", "deep"): config, **presets})
+    made = combine(known, user, CONFIG, Policy()).spec
+    assert made["router"]["scheduler"]["config"] == inline["router"]["scheduler"]["config"]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
