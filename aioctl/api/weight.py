@@ -2,7 +2,7 @@
 
 All work on an object grows with its bytes and with its values (objects, lists, texts, numbers, each of them one). Both are
 bounded, for one object and for the sum of what a service is combined from, each reference to a config counted anew: so no
-field needs a bound of its own for the loop's sake. Counting costs a few milliseconds for the largest request there is.
+field needs a bound of its own for the loop's sake.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,9 +14,9 @@ import msgspec
 from aioctl.api.encoding import decode_deep
 
 MOST_BYTES: Final = 256 * 1024
-"""Of encoded spec: a tenth of the largest request of kube-apiserver. The heaviest preset of KServe has 9 kB."""
+"""Of encoded spec: a twelfth of the largest request of kube-apiserver (3 MiB). All presets of KServe have 76 kB together."""
 MOST_VALUES: Final = 6_000
-"""Measured: planning costs up to 7 microseconds a value, so that these take 42 ms. Presets and service have some 500."""
+"""All presets of KServe have 1,614 together, the heaviest 226."""
 
 MOST_LEVELS: Final = 100
 """The schema itself is 16 levels deep, and the code that merges and writes specs recurses: Python ends that at 1,000 calls."""
