@@ -9,6 +9,7 @@ SCENARIOS = {
     "memory": "what cached services cost in memory",
     "plan": "how long one service's plan takes",
     "strangers": "what attacks on the ports do to the calls of a client that behaves",
+    "crds": "how long the CRDs take to install on a real API server",
     "worst": "how long the heaviest objects hold the event loop, by field",
     "storm": "a fleet created at once, until all of it is migrated",
 }
