@@ -39,20 +39,6 @@ from aioctl.kube.config import ClusterConfig, load_config
 from aioctl.kube.events import FLUSH
 from aioctl.kube.lease import LeaderElection, LeadershipLost, new_identity
 from aioctl.metrics.page import Metrics
-from aioctl.observers import (
-    ApplyMetrics,
-    CertificateMetrics,
-    ClientMetrics,
-    DiscoveryMetrics,
-    EventMetrics,
-    LeaseMetrics,
-    Progress,
-    QueueMetrics,
-    ReflectorMetrics,
-    StorageMigrationMetrics,
-    WebhookMetrics,
-    WorkerMetrics,
-)
 from aioctl.plan.config import parse_config
 from aioctl.plan.config_check import check_config
 from aioctl.plan.model import Policy
@@ -134,16 +120,16 @@ def knobs_of(settings: Settings) -> Knobs:
     )
 
 
-def observers_of(metrics: Metrics, progress: Progress) -> Observers:
-    """The controller's hooks, each filling its metrics."""
+def observers_of(metrics: Metrics) -> Observers:
+    """The controller's hooks, each filling its family."""
     return Observers(
-        queue=QueueMetrics(metrics),
-        workers=WorkerMetrics(metrics),
-        reflector=ReflectorMetrics(metrics),
-        discovery=DiscoveryMetrics(metrics),
-        events=EventMetrics(metrics),
-        apply=ApplyMetrics(metrics),
-        progress=progress,
+        queue=metrics.queue,
+        workers=metrics.reconcile,
+        reflector=metrics.client,
+        discovery=metrics.client,
+        events=metrics.client,
+        apply=metrics.pools,
+        progress=metrics.migration,
     )
 
 
@@ -156,7 +142,7 @@ async def run(settings: Settings, *, kubeconfig: str = "", stop: anyio.Event | N
     log.info("cluster", server=config.server, source=config.source)
     marks = Marks.in_folder(settings.state_dir)
     application = Application(settings, config, marks=marks)
-    stalls = Stalls(marks, application.metrics)
+    stalls = Stalls(marks, application.metrics.process)
     watchdog = Watchdog(
         stalls.told, warn=settings.stall_warning, limit=settings.stall_limit, ended=stalls.ended
     )
@@ -228,36 +214,34 @@ class Application:
         """`marks`: where this process writes down what it plans; None: nowhere."""
         self.settings = settings
         self.clock = clock
-        self.metrics = Metrics()
+        self.metrics = Metrics(webhook_paths=(CONVERT, *ADMISSION_PATHS, *MUTATION_PATHS), clock=clock)
         self.turnstile = Turnstile()
-        observer = ClientMetrics(self.metrics)
         limiter = TokenBucket(settings.api_rate, settings.api_burst, clock)
         wire = config.wire()
-        client = partial(Client, wire, observer=observer, call_timeout=settings.api_timeout)
+        client = partial(Client, wire, observer=self.metrics.client, call_timeout=settings.api_timeout)
         self.client = client(limiter=limiter)
         # Leadership, certificates and events must not wait behind a storm of reconciles.
         self.side_client = client()
         events_client = client(limiter=TokenBucket(EVENT_RATE, EVENT_RATE, clock))
-        self.progress = Progress(self.metrics, clock)
         self.controller = Controller(
             client=self.client,
             events_client=events_client,
             policy=policy_of(settings),
             knobs=knobs_of(settings),
-            observers=observers_of(self.metrics, self.progress),
+            observers=observers_of(self.metrics),
             clock=clock,
             turnstile=self.turnstile,
             service_key=settings.service_key.value,
             instance=os.environ.get("POD_NAME", socket.gethostname()),
             marks=marks or Marks(),
         )
-        self.metrics.watch_queue(self.controller.queue)
-        self.certificates = CertificateMetrics(self.metrics, clock)
-        self.certificate = LiveCertificate(self.certificates, known_clients=bool(settings.webhook_client_ca))
-        hooks = WebhookMetrics(self.metrics, (CONVERT, *ADMISSION_PATHS, *MUTATION_PATHS))
+        self.metrics.queue.watch(self.controller.queue)
+        self.certificate = LiveCertificate(
+            self.metrics.certificate, known_clients=bool(settings.webhook_client_ca)
+        )
         handlers: dict[str, Handler] = {
             CONVERT: ConversionHandler(
-                self.turnstile, body_limit=settings.conversion_body_limit, observer=hooks
+                self.turnstile, body_limit=settings.conversion_body_limit, observer=self.metrics.webhook
             )
         }
         for path, (version, kind) in ADMISSION_PATHS.items():
@@ -274,7 +258,7 @@ class Application:
             handlers,
             limits=Limits(drain=settings.drain),
             turnstile=self.turnstile,
-            observer=hooks,
+            observer=self.metrics.webhook,
             known_clients=known,
         )
 
@@ -289,17 +273,17 @@ class Application:
     def _services(self) -> Iterator[Service]:
         settings = self.settings
         if settings.metrics_port:
-            page = Page("text/plain; version=0.0.4; charset=utf-8", self._metrics_page)
+            page = Page("text/plain; version=0.0.4; charset=utf-8", self.metrics.pieces)
             server = MetricsServer(
                 settings.metrics_host, settings.metrics_port, {"/metrics": page}, turnstile=self.turnstile
             )
             yield Service("metrics", server.run, drain=1.0, expected=(ListenError,))
         if settings.health_port:
             yield Service("probes", self._probes().run, drain=1.0, expected=(ListenError,))
-        yield Service("loop lag", LagMonitor(self.metrics.loop_lag.observe, clock=self.clock).run, drain=0.0)
+        yield Service("loop lag", LagMonitor(self.metrics.process.lagged, clock=self.clock).run, drain=0.0)
         if settings.webhook_client_ca:
             authorities = ClientAuthorities(
-                self.certificate, Path(settings.webhook_client_ca), observer=self.certificates
+                self.certificate, Path(settings.webhook_client_ca), observer=self.metrics.certificate
             )
             yield Service("client authorities", authorities.run, drain=1.0)
         yield Service("certificates", self._certificates(), drain=1.0)
@@ -308,10 +292,6 @@ class Application:
         yield Service("caches", self.controller.watch, drain=1.0)
         yield Service("heap", _freeze_heap, drain=0.0)
         yield Service("leadership", self._lead, drain=settings.drain + 3.0, expected=(LeadershipLost,))
-
-    def _metrics_page(self) -> Iterator[bytes]:
-        self.progress.refresh()
-        return self.metrics.pieces()
 
     def _probes(self) -> ProbeServer:
         ready = self_conversion(self.webhook, self.settings.webhook_host)
@@ -354,7 +334,7 @@ class Application:
             renew_deadline=self.settings.renew_deadline,
             retry_period=self.settings.retry_period,
             clock=self.clock,
-            observer=LeaseMetrics(self.metrics),
+            observer=self.metrics.client,
         )
         await election.run(partial(self._work, lambda: election.leads), task_status=task_status)
 
@@ -371,7 +351,7 @@ class Application:
             self.side_client,
             (kinds.SERVICE, kinds.CONFIG),
             pace=pace,
-            observer=StorageMigrationMetrics(self.metrics),
+            observer=self.metrics.storage_migration,
         )
 
     def _check_config(self, config: Object) -> None:

@@ -13,14 +13,14 @@ from structlog.contextvars import get_contextvars
 from aioctl.api.kinds import ObjectKey
 from aioctl.controller.marks import Marks
 from aioctl.engine.watchdog import STDERR
-from aioctl.metrics.page import Metrics
+from aioctl.metrics.process import ProcessMetrics
 from aioctl.serving.conversion import converting
 
 
 class Stalls:
     """One per process."""
 
-    def __init__(self, marks: Marks, metrics: Metrics) -> None:
+    def __init__(self, marks: Marks, metrics: ProcessMetrics) -> None:
         self._marks = marks
         self._metrics = metrics
         self._log = structlog.wrap_logger(_Raw(STDERR))
@@ -39,7 +39,7 @@ class Stalls:
     def ended(self) -> None:
         """The loop goes on."""
         self._marks.clear()
-        self._metrics.loop_stalls.inc()
+        self._metrics.stalled()
 
 
 class _Raw:

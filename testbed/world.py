@@ -22,7 +22,7 @@ from aioctl.kube.client import Client
 from aioctl.kube.errors import NotFound
 from aioctl.kube.wire import Wire
 from aioctl.metrics.page import Metrics
-from aioctl.observers import Progress
+from aioctl.metrics.shared import CONTROLLER
 from aioctl.plan.model import Policy
 from aioctl.sim import seed
 from aioctl.sim.api import SimCluster
@@ -72,7 +72,17 @@ class World:
     cluster: SimCluster
     user: Client
     clock: VirtualClock
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: Metrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(clock=self.clock)
+
+    def failed_reconciles(self) -> float:
+        """How many there were, by the metric."""
+        labels = {"controller": CONTROLLER}
+        value = self.metrics.registry.get_sample_value("controller_runtime_reconcile_errors_total", labels)
+        assert value is not None, "the series exists from the start"
+        return value
 
     def controller(
         self,
@@ -91,7 +101,7 @@ class World:
             events_client=client,
             policy=policy,
             knobs=knobs or Knobs(status_settle=0.05),
-            observers=observers_of(self.metrics, Progress(self.metrics, self.clock)),
+            observers=observers_of(self.metrics),
             clock=self.clock,
             turnstile=Turnstile(),
             **parts,

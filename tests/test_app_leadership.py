@@ -42,8 +42,9 @@ class Replica:
 
     @property
     def leads(self) -> bool:
-        gauge = self.application.metrics.leader
-        return bool(gauge.labels(self.application.settings.lease_name)._value.get())
+        labels = {"name": self.application.settings.lease_name}
+        registry = self.application.metrics.registry
+        return bool(registry.get_sample_value("leader_election_master_status", labels))
 
     async def run(self) -> None:
         try:

@@ -203,6 +203,8 @@ def test_the_table_has_no_circle() -> None:
         ("sim", "from aioctl.controller import apply", "sim may not import aioctl.controller"),
         ("controller", "from aioctl.upkeep import storage_migration", "controller may not import aioctl.upkeep"),
         ("upkeep", "from aioctl.serving import certificates", "upkeep may not import aioctl.serving"),
+        ("controller", "from aioctl.metrics.pools import PoolMetrics", "controller may not import aioctl.metrics"),
+        ("metrics", "from aioctl.settings import Settings", "metrics may not import aioctl.settings"),
         ("demo", "from aioctl.controller import apply", "demo may not import aioctl.controller"),
         ("sim", "from aioctl.engine.queue import WorkQueue", "sim may not import aioctl.engine"),
         ("cli", "import kubernetes_asyncio.config", "cli may not import kubernetes_asyncio, only kube may"),

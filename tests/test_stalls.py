@@ -45,7 +45,7 @@ async def line_of(
 ) -> dict[str, Any]:
     """The only line that is written when the work on the review takes too long."""
     metrics, turnstile = Metrics(), Turnstile()
-    stalls = Stalls(marks, metrics)
+    stalls = Stalls(marks, metrics.process)
 
     def convert(raw: bytes | msgspec.Raw, desired: str) -> bytes | msgspec.Raw:
         if b"slow" in bytes(raw):

@@ -10,7 +10,6 @@ from aioctl.api import kinds
 from aioctl.api.names import FINALIZER
 from aioctl.api.objects import dig
 from aioctl.controller.manager import Knobs
-from aioctl.metrics.page import CONTROLLER
 from aioctl.sim.errors import too_many_requests
 from aioctl.sim.faults import Match
 from testbed.virtual_time import virtual_time
@@ -47,7 +46,7 @@ async def test_a_write_that_is_put_off_is_made_when_the_server_wants_it_and_nobo
             await anyio.sleep(2)
             assert await is_there(stage, "one")
             await anyio.sleep(5)
-        assert stage.metrics.reconcile_errors.labels(CONTROLLER)._value.get() == 0
+        assert stage.failed_reconciles() == 0
         pages = [page async for page in stage.user.list_pages(kinds.EVENT, namespace=NAMESPACE)]
         events = [msgspec.json.decode(raw) for page in pages for raw in page.items]
         assert not [event for event in events if event["type"] == "Warning"]
@@ -74,4 +73,4 @@ async def test_a_status_that_is_put_off_is_written_as_soon_as_the_server_wants_i
             await anyio.sleep(3)
             assert condition(await stage.find(kinds.SERVICE, "one"), "PresetsCombined")[0] == "True"
             assert refused.hits == times
-        assert stage.metrics.reconcile_errors.labels(CONTROLLER)._value.get() == 0
+        assert stage.failed_reconciles() == 0

@@ -11,7 +11,6 @@ from structlog.testing import capture_logs
 
 from aioctl.api import kinds
 from aioctl.api.objects import dig
-from aioctl.metrics.page import CONTROLLER
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, condition, furnished, plain_service
 
@@ -57,6 +56,6 @@ async def test_a_status_that_cannot_be_read_is_replaced(what: str) -> None:
     assert condition(found, "PresetsCombined")[0] == "True"
     assert condition(found, "MainWorkloadReady")[0] == "False"
     assert condition(found, "Ready")[0] == "False"
-    assert stage.metrics.reconcile_errors.labels(CONTROLLER)._value.get() == 0
+    assert stage.failed_reconciles() == 0
     told = [entry for entry in logs if entry["event"] == "stored status replaced"]
     assert [entry["problem"] for entry in told] == problems

@@ -8,7 +8,6 @@ import anyio
 from aioctl.api import kinds
 from aioctl.api.names import FINALIZER
 from aioctl.api.objects import dig
-from aioctl.metrics.page import CONTROLLER
 from aioctl.sim.errors import invalid, invalid_value
 from aioctl.sim.faults import Match
 from testbed.virtual_time import virtual_time
@@ -40,8 +39,7 @@ async def test_a_finalizer_that_is_gone_with_its_service_counts_as_removed() -> 
             await stage.user.create(kinds.SERVICE, NAMESPACE, service)
             await stage.until(is_held)
             await anyio.sleep(5)
-            errors = stage.metrics.reconcile_errors.labels(CONTROLLER)
-            failed, sent = errors._value.get(), releases(stage)
+            failed, sent = stage.failed_reconciles(), releases(stage)
             stage.cluster.faults.lag_watches(
                 Match(verb="watch", resource="llminferenceservices", client="aioctl/"), LATE
             )
@@ -51,7 +49,7 @@ async def test_a_finalizer_that_is_gone_with_its_service_counts_as_removed() -> 
             await anyio.sleep(LATE * 3)
             assert await stage.find(kinds.SERVICE, "one") is None
             assert releases(stage) == sent + 2
-            assert errors._value.get() == failed + 1, "the lost answer, and nothing else"
+            assert stage.failed_reconciles() == failed + 1, "the lost answer, and nothing else"
 
 
 @virtual_time

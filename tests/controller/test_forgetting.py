@@ -25,7 +25,7 @@ AT_ONCE = 140
 OURS = (
     "aioctl.controller.",
     "aioctl.engine.",
-    "aioctl.observers",
+    "aioctl.metrics.",
     "aioctl.kube.expectations",
     "aioctl.kube.cached",
 )

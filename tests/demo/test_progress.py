@@ -4,24 +4,29 @@ import httpx
 import pytest
 import respx
 
+from aioctl.api.kinds import ObjectKey
 from aioctl.demo.progress import ProgressError, parse, quantile, read
 from aioctl.metrics.page import Metrics
+from aioctl.plan.migration import Decision, Reason, State
 
 URL = "http://127.0.0.1:8080/metrics"
 
 
 def page() -> str:
+    """Needs a running loop: the age of what waits is counted by its clock."""
     metrics = Metrics()
-    metrics.services.labels("Migrated").set(3)
-    metrics.services.labels("Initial").set(2)
+    migrated = Decision(State.MIGRATED, locked=True, reason=Reason.LOCKED)
+    initial = Decision(State.INITIAL, locked=False, reason=Reason.V1_POOL_MISSING)
+    for number, decision in enumerate([migrated] * 3 + [initial] * 2):
+        metrics.migration.observed(ObjectKey("n", f"s{number}"), decision, frozenset())
     for seconds in (0.002, 0.002, 0.02):
-        metrics.conversion_time.labels("up", "success").observe(seconds)
-    metrics.conversion_time.labels("down", "failure").observe(0.2)
-    metrics.queue_depth.labels("llminferenceservice").set(7)
+        metrics.webhook.reviewed("up", "success", seconds, 1)
+    metrics.webhook.reviewed("down", "failure", 0.2, 1)
+    metrics.queue.depth(7)
     return metrics.render().decode()
 
 
-def test_a_page_becomes_a_snapshot() -> None:
+async def test_a_page_becomes_a_snapshot() -> None:
     found = parse(page())
     assert (found.services["Migrated"], found.services["Initial"], found.total) == (3, 2, 5)
     assert (found.conversions, found.conversion_failures, found.queue_depth) == (4, 1, 7)

@@ -20,7 +20,6 @@ from aioctl.controller.manager import Controller, Knobs
 from aioctl.engine.turnstile import Turnstile
 from aioctl.kube.client import Client
 from aioctl.metrics.page import Metrics
-from aioctl.observers import Progress
 from aioctl.sim import seed
 from aioctl.sim.players.client import InProcessClient
 from aioctl.sim.players.gateway import GatewayPlayer, GatewayScript
@@ -64,13 +63,13 @@ class Stage:
 
     def controller(self, life: int = 1) -> Controller:
         """One process's controller. Its events go through a client of their own, so that they can be told apart."""
-        cluster, metrics = self.world.cluster, Metrics()
+        cluster = self.world.cluster
         return Controller(
             client=Client(MemoryWire(cluster, agent=agent(life))),
             events_client=Client(MemoryWire(cluster, agent=events_agent(life))),
             policy=POLICY,
             knobs=Knobs(status_settle=0.05),
-            observers=observers_of(metrics, Progress(metrics, self.world.clock)),
+            observers=observers_of(Metrics(clock=self.world.clock)),
             clock=self.world.clock,
             turnstile=Turnstile(),
         )

@@ -9,7 +9,6 @@ from structlog.testing import capture_logs
 
 from aioctl.api.kinds import ObjectKey
 from aioctl.metrics.page import Metrics
-from aioctl.observers import CertificateMetrics, Progress
 from aioctl.pki.pairs import ParsedPair
 from aioctl.plan.migration import Decision, Reason, State
 from testbed.virtual_time import VirtualClock, virtual_time
@@ -28,8 +27,8 @@ def shown(metrics: Metrics, family: str) -> Counter[tuple[str, ...]]:
 @virtual_time
 async def test_gauges_agree_with_a_count_of_all_services_at_every_moment() -> None:
     chance = random.Random(7)  # noqa: S311  a repeatable sequence, no secret
-    metrics = Metrics()
-    progress = Progress(metrics, VirtualClock())
+    metrics = Metrics(clock=VirtualClock())
+    progress = metrics.migration
     fleet: dict[ObjectKey, tuple[State, Reason, frozenset[str]]] = {}
     for _ in range(400):
         key = ObjectKey("n", f"s{chance.randrange(12)}")
@@ -52,8 +51,8 @@ async def test_gauges_agree_with_a_count_of_all_services_at_every_moment() -> No
 
 @virtual_time
 async def test_a_gateway_that_no_service_uses_any_more_leaves_no_series() -> None:
-    metrics = Metrics()
-    progress = Progress(metrics, VirtualClock())
+    metrics = Metrics(clock=VirtualClock())
+    progress = metrics.migration
     decision = Decision(State.INITIAL, locked=False, reason=Reason.V1_POOL_MISSING)
     progress.observed(ObjectKey("n", "s"), decision, frozenset({"a/one"}))
     assert b'gateway="a/one"' in metrics.render()
@@ -70,7 +69,7 @@ async def test_an_expired_certificate_is_an_error_in_the_log(days: int, level: s
     clock = VirtualClock()
     end = clock.now() + timedelta(days=days)
     with capture_logs() as lines:
-        CertificateMetrics(Metrics(), clock).certificate_loaded(
+        Metrics(clock=clock).certificate.certificate_loaded(
             ParsedPair(frozenset({"b", "a"}), frozenset(), end - timedelta(days=9), end)
         )
     expected = {"event": event, "log_level": level, "dns_names": ["a", "b"], "not_after": end.isoformat()}
@@ -80,7 +79,7 @@ async def test_an_expired_certificate_is_an_error_in_the_log(days: int, level: s
 @virtual_time
 async def test_the_log_says_whether_an_old_certificate_goes_on_to_be_served() -> None:
     clock = VirtualClock()
-    observer = CertificateMetrics(Metrics(), clock)
+    observer = Metrics(clock=clock).certificate
     with capture_logs() as lines:
         observer.certificate_failed("no file")
         observer.certificate_loaded(ParsedPair(frozenset(), frozenset(), clock.now(), clock.now()))
