@@ -6,7 +6,7 @@ span fields (CEL) are not. Metadata stands in no CRD: what an API server accepts
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -55,6 +55,8 @@ class Case:
     """`long list`, `wide map`, `long string of ...` or `deep nesting`."""
     build: Callable[[int], dict[str, Any]]
     """The whole object, of about so many bytes of JSON or fewer where the schema has a bound."""
+    item: str = ""
+    """JSON of the smallest item of a list or map."""
 
     @property
     def name(self) -> str:
@@ -82,6 +84,18 @@ def cases(kind: str, version: str) -> Iterator[Case]:
         if part in whole["properties"]:
             yield from _walk(whole["properties"][part], part, place(part))
     yield from _metadata(kind, version, whole)
+
+
+def distinct(every: Iterable[Case]) -> Iterator[Case]:
+    """The first of those that are the same work: one shape in one part of the spec, and one list or map of an item at one depth."""
+    parts, depths = set(), set()
+    for case in every:
+        names = case.field.replace("[]", ".[]").replace("{}", ".{}").split(".")
+        part, depth = (tuple(names[:2]), case.shape), (len(names), case.shape, case.item)
+        if part not in parts or (case.item and depth not in depths):
+            yield case
+        parts.add(part)
+        depths.add(depth)
 
 
 def _object(kind: str, version: str, whole: Schema, parts: dict[str, Any]) -> dict[str, Any]:
@@ -155,7 +169,10 @@ def _object_cases(schema: Schema, field: str, place: Place) -> Iterator[Case]:
         most = int(schema.get("maxProperties", LARGEST))
         if most > _SPAN:
             yield Case(
-                field, "wide map", lambda size: place(_map(each, min(most, _fits(size, _size(each) + 10))))
+                field,
+                "wide map",
+                lambda size: place(_map(each, min(most, _fits(size, _size(each) + 10)))),
+                json.dumps(each),
             )
         yield from _walk(values, f"{field}{{}}", lambda value: place({"a": value}))
     for name, part in schema.get("properties", {}).items():
@@ -181,7 +198,7 @@ def _list_cases(schema: Schema, field: str, place: Place) -> Iterator[Case]:
         return place([least(items)] * count)
 
     if most > _SPAN:
-        yield Case(field, "long list", build)
+        yield Case(field, "long list", build, json.dumps(least(items)))
     yield from _walk(items, f"{field}[]", lambda value: place([value]))
 
 

@@ -2,7 +2,7 @@
 
 All work on an object grows with its bytes and with its values (objects, lists, texts, numbers, each of them one). Both are
 bounded, for one object and for the sum of what a service is combined from, each reference to a config counted anew: so no
-field needs a bound of its own for the loop's sake.
+field needs a bound of its own for the loop's sake (docs/decisions/0013-bounds-of-weight.md).
 """
 
 from collections.abc import Iterable, Mapping
