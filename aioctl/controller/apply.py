@@ -39,7 +39,7 @@ class Recorder(Protocol):
     def event(self, regarding: Mapping[str, str], type: str, reason: str, message: str) -> None: ...  # noqa: A002  the field of the Event
 
 
-class ApplyObserver(Protocol):
+class ApplyObserver:
     """Counts for metrics."""
 
     def written(self, write: Write) -> None: ...

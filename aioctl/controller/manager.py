@@ -271,15 +271,11 @@ class Controller:
             self._add_all()
 
 
-class _Runs:
+class _Runs(ReconcileObserver):
     """Tells of the runs of the confined services, not of their worker: the figures of workers are the others'."""
 
     def __init__(self, observer: ReconcileObserver) -> None:
         self._observer = observer
-
-    def workers(self, count: int) -> None: ...
-
-    def active(self, count: int) -> None: ...
 
     def finished(self, run: Run) -> None:
         self._observer.finished(run)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol
 
 import structlog
 
@@ -54,7 +53,7 @@ class ReconcileError(Exception):
     """The reconcile ended with the error the event shows; the queue repeats it with back-off."""
 
 
-class ProgressObserver(Protocol):
+class ProgressObserver:
     """Learns how far each service has come."""
 
     def observed(self, service: ObjectKey, decision: Decision, gateways: frozenset[str]) -> None: ...

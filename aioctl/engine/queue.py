@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -30,7 +30,6 @@ from aioctl.engine.limits import Backoff, TokenBucket
 __all__ = [
     "LOW_PRIORITY",
     "NO_QUEUE_OBSERVER",
-    "NoQueueObserver",
     "QueueObserver",
     "QueueStatistics",
     "ShutDown",
@@ -50,45 +49,26 @@ class ShutDown(Exception):
     """The queue gives out no more keys."""
 
 
-class QueueObserver(Protocol):
+class QueueObserver:
     """What happens in the queue, in the terms of client-go's `workqueue_*` metrics."""
 
     def added(self) -> None:
         """A key became ready (`adds_total`). A merged or still delayed add does not count."""
-        ...
 
     def got(self, queue_seconds: float) -> None:
         """A key was taken, this long after it became ready (`queue_duration_seconds`)."""
-        ...
 
     def done(self, work_seconds: float) -> None:
         """A key was finished, this long after it was taken (`work_duration_seconds`)."""
-        ...
 
     def retried(self) -> None:
         """A key was added with its backoff (`retries_total`)."""
-        ...
 
     def depth(self, ready: int) -> None:
         """So many keys are ready now (`depth`)."""
-        ...
 
 
-class NoQueueObserver:
-    """Looks away."""
-
-    def added(self) -> None: ...
-
-    def got(self, queue_seconds: float) -> None: ...
-
-    def done(self, work_seconds: float) -> None: ...
-
-    def retried(self) -> None: ...
-
-    def depth(self, ready: int) -> None: ...
-
-
-NO_QUEUE_OBSERVER: Final[QueueObserver] = NoQueueObserver()
+NO_QUEUE_OBSERVER: Final[QueueObserver] = QueueObserver()
 
 
 @dataclass(frozen=True, slots=True)

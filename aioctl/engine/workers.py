@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
 import anyio
 import structlog
@@ -105,31 +105,24 @@ class Run:
     unexpected: bool = False
 
 
-class ReconcileObserver(Protocol):
+class ReconcileObserver:
     """What happens to the workers, in the terms of the `controller_runtime_reconcile_*` metrics."""
 
     def workers(self, count: int) -> None:
         """So many workers there are (`max_concurrent_reconciles`)."""
-        ...
 
     def active(self, count: int) -> None:
         """So many of them run a reconcile now (`active_workers`)."""
-        ...
 
     def finished(self, run: Run) -> None:
         """A run ended (`reconcile_total`, `reconcile_errors_total`, `reconcile_time_seconds`); the place to log it.
 
         An unexpected error is told here and nowhere else: whoever implements this logs it, once, with its key.
         """
-        ...
 
 
-class LoggingObserver:
+class LoggingObserver(ReconcileObserver):
     """Logs errors with their key and counts nothing: the least that an observer must do."""
-
-    def workers(self, count: int) -> None: ...
-
-    def active(self, count: int) -> None: ...
 
     def finished(self, run: Run) -> None:
         if isinstance(run.result, Failed | Terminal):

@@ -63,17 +63,11 @@ class Limiter(Protocol):
     async def acquire(self) -> None: ...
 
 
-class ClientObserver(Protocol):
+class ClientObserver:
     """Hook for `rest_client_requests_total` and `rest_client_request_duration_seconds`."""
 
     def request_done(self, method: str, code: str, seconds: float) -> None:
         """One exchange ended; `code` is the status, or `<error>` when no answer came (client-go's word)."""
-        ...
-
-
-class NoObserver:
-    def request_done(self, method: str, code: str, seconds: float) -> None:
-        pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +130,7 @@ class Client:
         self._call_timeout = call_timeout
         self._patience = patience
         self._limiter = limiter
-        self._observer: ClientObserver = observer or NoObserver()
+        self._observer: ClientObserver = observer or ClientObserver()
 
     def with_patience(self, seconds: float) -> "Client":
         """The same client, wire and all, with another patience: none for those who must not wait in a call."""

@@ -9,7 +9,7 @@ seconds, so a CRD that comes or goes is noticed within 60 s.
 
 from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Final, Protocol
+from typing import Final
 
 import anyio
 import msgspec
@@ -36,24 +36,14 @@ class Presence(Enum):
     UNKNOWN = "unknown"
 
 
-class DiscoveryObserver(Protocol):
+class DiscoveryObserver:
     """Hook for metrics."""
 
     def presence(self, kind: Kind, presence: Presence) -> None:
         """The presence of a kind changed (or became known)."""
-        ...
 
     def discovery_failed(self, group_version: str) -> None:
         """A call failed; nothing was learnt about the group version."""
-        ...
-
-
-class NoObserver:
-    def presence(self, kind: Kind, presence: Presence) -> None:
-        pass
-
-    def discovery_failed(self, group_version: str) -> None:
-        pass
 
 
 Handler = Callable[[Kind, Presence], None]
@@ -83,7 +73,7 @@ class Discovery:
     ) -> None:
         self._client = client
         self._recheck = recheck
-        self._observer: DiscoveryObserver = observer or NoObserver()
+        self._observer: DiscoveryObserver = observer or DiscoveryObserver()
         self._presence = dict.fromkeys(kinds, Presence.UNKNOWN)
         self._doubted: set[Kind] = set()
         self._handlers: list[Handler] = []

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import anyio
 import structlog
@@ -45,22 +45,13 @@ MESSAGE: Final = 8192
 log = structlog.get_logger(__name__)
 
 
-class EventsObserver(Protocol):
+class EventsObserver:
     """Hook for metrics."""
 
     def event_written(self) -> None: ...
 
     def event_dropped(self, why: str) -> None:
         """`full`: the queue was full; `refused`: the server does not want it; `failed`: it could not be delivered."""
-        ...
-
-
-class NoObserver:
-    def event_written(self) -> None:
-        pass
-
-    def event_dropped(self, why: str) -> None:
-        pass
 
 
 def regarding(obj: Mapping[str, Any]) -> dict[str, str]:
@@ -125,7 +116,7 @@ class EventRecorder:
         self._instance = instance
         self._queue = queue
         self._clock = clock
-        self._observer: EventsObserver = observer or NoObserver()
+        self._observer: EventsObserver = observer or EventsObserver()
         self._known: OrderedDict[_Same, _Tally] = OrderedDict()
         self._waiting: OrderedDict[_Same, None] = OrderedDict()
         self._in_flight: _Same | None = None

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from zlib import crc32
 
 import anyio
@@ -37,15 +37,10 @@ class LeadershipLost(Exception):
     """Somebody else holds the lease, or it could not be renewed in time. The work has ended already."""
 
 
-class LeaseObserver(Protocol):
+class LeaseObserver:
     """Hook for `leader_election_master_status`."""
 
     def leading(self, name: str, leads: bool) -> None: ...  # noqa: FBT001  one fact, no switch
-
-
-class NoObserver:
-    def leading(self, name: str, leads: bool) -> None:  # noqa: FBT001  one fact, no switch
-        pass
 
 
 def new_identity() -> str:
@@ -107,7 +102,7 @@ class LeaderElection:
         # Candidates differ by their identity, so they do not all knock at the same moment.
         self._pace = retry_period * (1.0 + 0.2 * (crc32(identity.encode()) % 1000) / 1000)
         self._clock = clock
-        self._observer: LeaseObserver = observer or NoObserver()
+        self._observer: LeaseObserver = observer or LeaseObserver()
         # A lease that was given back shall be taken within 2 s at the defaults; a look is one small GET.
         self._candidate_pace = self._pace / 2
         self._observed: _Observed | None = None

@@ -13,7 +13,7 @@ An object that cannot be read stays as it was last read: it is there, whatever i
 than its name.
 """
 
-from typing import Final, Protocol
+from typing import Final
 from zlib import crc32
 
 import anyio
@@ -49,31 +49,17 @@ STABLE: Final = 10.0
 log = structlog.get_logger(__name__)
 
 
-class ReflectorObserver(Protocol):
+class ReflectorObserver:
     """Hook for metrics."""
 
     def listed(self, kind: Kind, objects: int, seconds: float) -> None:
         """A whole list came in."""
-        ...
 
     def watch_ended(self, kind: Kind, why: str) -> None:
         """`end`, `silence`, `gone`, `error`: why a watch is over."""
-        ...
 
     def presence_changed(self, kind: Kind, absent: bool) -> None:  # noqa: FBT001  one fact, no switch
         """The kind was found to be served or not."""
-        ...
-
-
-class NoObserver:
-    def listed(self, kind: Kind, objects: int, seconds: float) -> None:
-        pass
-
-    def watch_ended(self, kind: Kind, why: str) -> None:
-        pass
-
-    def presence_changed(self, kind: Kind, absent: bool) -> None:  # noqa: FBT001  one fact, no switch
-        pass
 
 
 class Reflector:
@@ -107,7 +93,7 @@ class Reflector:
         self._namespace = namespace
         self._page = page
         self._turnstile = turnstile or Turnstile()
-        self._observer: ReflectorObserver = observer or NoObserver()
+        self._observer: ReflectorObserver = observer or ReflectorObserver()
         self._clock = clock
         self._recheck = recheck
         self._silence = silence

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import anyio
 from anyio.abc import TaskStatus
@@ -27,38 +27,24 @@ POLL_INTERVAL: Final = 0.5
 """Seconds between two looks at the files; a change has to be served within one second."""
 
 
-class CertificateObserver(Protocol):
+class CertificateObserver:
     """Hooks for `certwatcher_read_certificate_total`, `certwatcher_read_certificate_errors_total` and the log."""
 
     def certificate_read(self) -> None:
         """A pair was read, good or bad."""
-        ...
 
     def certificate_loaded(self, pair: ParsedPair) -> None:
         """From now on this pair is served."""
-        ...
 
     def certificate_failed(self, problem: str) -> None:
         """What was read cannot be served; what was served before still is."""
-        ...
-
-
-class NoCertificateObserver:
-    def certificate_read(self) -> None:
-        pass
-
-    def certificate_loaded(self, pair: ParsedPair) -> None:
-        pass
-
-    def certificate_failed(self, problem: str) -> None:
-        pass
 
 
 class LiveCertificate:
     """Holds the TLS context for new connections; None until the first usable pair, and bundle if clients have to be known."""
 
     def __init__(self, observer: CertificateObserver | None = None, *, known_clients: bool = False) -> None:
-        self._observer: CertificateObserver = observer or NoCertificateObserver()
+        self._observer: CertificateObserver = observer or CertificateObserver()
         self._context: ssl.SSLContext | None = None
         self._offered: tuple[bytes, bytes] | None = None
         self._usable = False
@@ -175,7 +161,7 @@ class ClientAuthorities:
     ) -> None:
         self._live = live
         self._file = file
-        self._observer: CertificateObserver = observer or NoCertificateObserver()
+        self._observer: CertificateObserver = observer or CertificateObserver()
         self._interval = interval
         self._seen: bytes | str = b""
         """Contents, or the problem."""

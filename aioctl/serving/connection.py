@@ -34,7 +34,7 @@ _no_access_log.setLevel(
 )  # metrics count the calls; a line for each would be the loudest log there is
 
 
-class ConnectionObserver(Protocol):
+class ConnectionObserver:
     """Hooks for the metrics of connections."""
 
     def handshake_failed(self) -> None: ...
@@ -43,37 +43,14 @@ class ConnectionObserver(Protocol):
 
     def answer_timed_out(self) -> None:
         """The client did not read what it was sent."""
-        ...
 
     def request_malformed(self) -> None: ...
 
     def connection_evicted(self) -> None:
         """An idle connection was closed for a new one."""
-        ...
 
     def connection_refused(self) -> None:
         """A connection was turned away: its address has as many as it may."""
-        ...
-
-
-class NoConnectionObserver:
-    def handshake_failed(self) -> None:
-        pass
-
-    def header_timed_out(self) -> None:
-        pass
-
-    def answer_timed_out(self) -> None:
-        pass
-
-    def request_malformed(self) -> None:
-        pass
-
-    def connection_evicted(self) -> None:
-        pass
-
-    def connection_refused(self) -> None:
-        pass
 
 
 class Host(Protocol):

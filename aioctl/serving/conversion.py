@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from http import HTTPStatus
 from time import perf_counter
-from typing import Final, Protocol
+from typing import Final
 
 import anyio
 import msgspec
@@ -45,7 +45,7 @@ Convert = Callable[[msgspec.Raw, str], bytes | msgspec.Raw]
 log = structlog.get_logger(__name__)
 
 
-class ConversionObserver(Protocol):
+class ConversionObserver:
     """Hook for latency by direction and result, and for objects per review."""
 
     def reviewed(self, direction: str, result: str, seconds: float, objects: int) -> None:
@@ -53,12 +53,6 @@ class ConversionObserver(Protocol):
 
         `seconds` run from the end of the request's header to the last byte of the answer.
         """
-        ...
-
-
-class NoConversionObserver:
-    def reviewed(self, direction: str, result: str, seconds: float, objects: int) -> None:
-        pass
 
 
 class ConversionHandler:
@@ -74,7 +68,7 @@ class ConversionHandler:
     ) -> None:
         self._turnstile = turnstile
         self._body_limit = body_limit
-        self._observer: ConversionObserver = observer or NoConversionObserver()
+        self._observer: ConversionObserver = observer or ConversionObserver()
         self._convert = convert
 
     @property

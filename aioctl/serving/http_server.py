@@ -20,7 +20,7 @@ from aiohttp import web
 from anyio.abc import TaskGroup, TaskStatus
 
 from aioctl.serving import hello
-from aioctl.serving.connection import Connection, ConnectionObserver, NoConnectionObserver, readable
+from aioctl.serving.connection import Connection, ConnectionObserver, readable
 from aioctl.serving.limits import KIB, Limits
 from aioctl.serving.room import FairPlaces, Guest, Room
 from aioctl.serving.tls import GOODBYE, TlsProtocol
@@ -72,7 +72,7 @@ class HttpServer:
         self._handler = handler
         self._limits = limits
         self._tls = tls
-        self._observer: ConnectionObserver = observer or NoConnectionObserver()
+        self._observer: ConnectionObserver = observer or ConnectionObserver()
         self._handshakes = FairPlaces(limits.handshakes)
         self._room = Room(
             limits, evicted=self._observer.connection_evicted, refused=self._observer.connection_refused

@@ -18,7 +18,7 @@ from anyio.abc import TaskStatus
 from structlog.contextvars import bound_contextvars
 
 from aioctl.serving.body import BodyReading
-from aioctl.serving.connection import ConnectionObserver, NoConnectionObserver
+from aioctl.serving.connection import ConnectionObserver
 from aioctl.serving.http_server import HttpServer, TlsSource
 from aioctl.serving.limits import KIB, Limits
 from aioctl.serving.line import ClientLate, Line, Listener, Refused, Share
@@ -101,34 +101,18 @@ class Handler(Protocol):
     async def answer(self, call: Call) -> Answer: ...
 
 
-class WebhookObserver(ConnectionObserver, Protocol):
+class WebhookObserver(ConnectionObserver):
     """Hooks for the metrics of calls; paths are those of the handlers, never a client's words."""
 
     def call_started(self, path: str) -> None: ...
 
     def call_ended(self, path: str, status: int, seconds: float, body_bytes: int) -> None:
         """`status` 499: the client went away first, or did not read the answer."""
-        ...
 
     def line_changed(self, waiting: int, bytes_in_flight: int) -> None: ...
 
     def body_late(self) -> None:
         """A body did not come, or too slowly."""
-        ...
-
-
-class NoWebhookObserver(NoConnectionObserver):
-    def call_started(self, path: str) -> None:
-        pass
-
-    def call_ended(self, path: str, status: int, seconds: float, body_bytes: int) -> None:
-        pass
-
-    def line_changed(self, waiting: int, bytes_in_flight: int) -> None:
-        pass
-
-    def body_late(self) -> None:
-        pass
 
 
 class WebhookServer:
@@ -151,7 +135,7 @@ class WebhookServer:
         self._known_clients = known_clients
         self._limits = limits
         self._turnstile = turnstile
-        self._observer: WebhookObserver = observer or NoWebhookObserver()
+        self._observer: WebhookObserver = observer or WebhookObserver()
         self._lines = {handler.line: Line(limits, self._report) for handler in handlers.values()}
         self._server = HttpServer(host, port, self._handle, limits=limits, tls=tls, observer=self._observer)
 

@@ -12,7 +12,7 @@ waits up to `LONGEST_WAIT`; what this process has rewritten is not rewritten aga
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import anyio
 import msgspec
@@ -49,24 +49,14 @@ class Rewrite(Enum):
     """The server failed; it is tried again."""
 
 
-class StorageMigrationObserver(Protocol):
+class StorageMigrationObserver:
     """Hook for metrics."""
 
     def rewrite(self, kind: Kind, result: Rewrite) -> None:
         """One object was dealt with."""
-        ...
 
     def remaining(self, kind: Kind, objects: int) -> None:
         """Objects still to be dealt with in this attempt; 0 at its end when all went well."""
-        ...
-
-
-class NoObserver:
-    def rewrite(self, kind: Kind, result: Rewrite) -> None:
-        pass
-
-    def remaining(self, kind: Kind, objects: int) -> None:
-        pass
 
 
 class MigrationIncomplete(Exception):
@@ -100,7 +90,7 @@ async def migrate_storage(
     while left:
         for kind in tuple(left):
             try:
-                await _Attempt(client, kind, pace, observer or NoObserver(), done[kind]).run()
+                await _Attempt(client, kind, pace, observer or StorageMigrationObserver(), done[kind]).run()
             except (KubeError, MigrationIncomplete, FieldError) as error:
                 log.warning("storage migration incomplete", crd=kind.resource, error=str(error))
             else:

@@ -7,7 +7,7 @@ import anyio.lowlevel
 import pytest
 
 from aioctl.engine.limits import Backoff, TokenBucket
-from aioctl.engine.queue import LOW_PRIORITY, QueueStatistics, ShutDown, WorkQueue
+from aioctl.engine.queue import LOW_PRIORITY, QueueObserver, QueueStatistics, ShutDown, WorkQueue
 from testbed.virtual_time import VirtualClock, virtual_time
 
 
@@ -289,7 +289,7 @@ async def test_timers_and_heaps_do_not_grow_with_what_was_superseded() -> None:
     assert len(queue._ready) == 0
 
 
-class Recorder:
+class Recorder(QueueObserver):
     def __init__(self) -> None:
         self.calls: list[tuple[str, float]] = []
 

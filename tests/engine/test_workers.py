@@ -13,6 +13,7 @@ from aioctl.engine.workers import (
     Failed,
     LoggingObserver,
     Outcome,
+    ReconcileObserver,
     RequeueAfter,
     Result,
     Run,
@@ -22,7 +23,7 @@ from aioctl.engine.workers import (
 from testbed.virtual_time import VirtualClock, virtual_time
 
 
-class Recorder:
+class Recorder(ReconcileObserver):
     def __init__(self) -> None:
         self.runs: list[Run] = []
         self.actives: list[int] = []

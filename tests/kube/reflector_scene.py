@@ -10,7 +10,7 @@ from aioctl.api.kinds import POOL_V1, Kind, ObjectKey
 from aioctl.engine.store import Delta, Store
 from aioctl.kube.cached import Cached
 from aioctl.kube.client import Client
-from aioctl.kube.reflector import Reflector
+from aioctl.kube.reflector import Reflector, ReflectorObserver
 from aioctl.kube.wire import Response
 from testbed.scripted_wire import ScriptedStream, ScriptedWire, encode, list_body, status_body
 from testbed.virtual_time import VirtualClock
@@ -36,7 +36,7 @@ def listing(*items: Any, version: int, more: str = "") -> Response:
     return Response(200, {}, encode(list_body(list(items), str(version), more)))
 
 
-class Watcher:
+class Watcher(ReflectorObserver):
     def __init__(self) -> None:
         self.lists: list[int] = []
         self.ends: list[str] = []

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from aioctl.api.kinds import CLUSTER_ROLE, CONFIG_MAP, POOL_V1, SERVICE
-from aioctl.kube.client import JSON_PATCH, MAX_ATTEMPTS, Client
+from aioctl.kube.client import JSON_PATCH, MAX_ATTEMPTS, Client, ClientObserver
 from aioctl.kube.errors import (
     ApiError,
     Conflict,
@@ -35,7 +35,7 @@ def refusal(code: int, reason: str = "", retry_after: str = "") -> Response:
     return Response(code, headers, encode(status_body(code, reason, f"answer {code}")))
 
 
-class Counting:
+class Counting(ClientObserver):
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
         self.seconds: list[float] = []

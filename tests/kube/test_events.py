@@ -14,7 +14,7 @@ import pytest
 
 from aioctl.kube.client import Client
 from aioctl.kube.errors import TransportError
-from aioctl.kube.events import QUEUE, REMEMBERED, REPEAT, EventRecorder, regarding
+from aioctl.kube.events import QUEUE, REMEMBERED, REPEAT, EventRecorder, EventsObserver, regarding
 from aioctl.kube.wire import Request, Response
 from testbed.scripted_wire import ScriptedWire, encode, status_body
 from testbed.virtual_time import VirtualClock, virtual_time
@@ -29,7 +29,7 @@ REF = regarding(SERVICE)
 OK = Response(201, {}, b"{}")
 
 
-class Counts:
+class Counts(EventsObserver):
     def __init__(self) -> None:
         self.written = 0
         self.dropped: list[str] = []

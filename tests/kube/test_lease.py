@@ -12,7 +12,7 @@ import pytest
 
 from aioctl.kube.client import Client
 from aioctl.kube.errors import TransportError
-from aioctl.kube.lease import LeaderElection, LeadershipLost, new_identity
+from aioctl.kube.lease import LeaderElection, LeadershipLost, LeaseObserver, new_identity
 from aioctl.kube.wire import Request, Response
 from testbed.scripted_wire import ScriptedWire, encode, status_body
 from testbed.virtual_time import VirtualClock, virtual_time
@@ -326,7 +326,7 @@ async def test_work_that_returns_or_fails_gives_the_lease_back_and_says_so_plain
 
 @virtual_time
 async def test_leadership_is_observed() -> None:
-    class Seen:
+    class Seen(LeaseObserver):
         values: list[tuple[str, bool]] = []  # noqa: RUF012
 
         def leading(self, name: str, leads: bool) -> None:

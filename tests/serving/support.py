@@ -13,7 +13,7 @@ from aiohttp import ClientSession, TCPConnector
 from anyio.abc import TaskStatus
 
 from aioctl.serving.certificates import LiveCertificate
-from aioctl.serving.webhook import Answer, Call, NoWebhookObserver
+from aioctl.serving.webhook import Answer, Call, WebhookObserver
 
 PATIENCE = 10.0
 """Seconds after which a test gives up; nothing waits that long when it works."""
@@ -104,7 +104,7 @@ class Echo:
         return Answer.of(200, bytes(call.take()))
 
 
-class Recorder(NoWebhookObserver):
+class Recorder(WebhookObserver):
     def __init__(self) -> None:
         self.calls: list[tuple[str, int, int]] = []
         self.handshakes_failed = 0

@@ -17,14 +17,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from aioctl.engine.turnstile import Turnstile
 from aioctl.pki.pairs import ParsedPair, read_certificate, sign_service_pair
-from aioctl.serving.certificates import CertificateFiles, ClientAuthorities, LiveCertificate
+from aioctl.serving.certificates import (
+    CertificateFiles,
+    CertificateObserver,
+    ClientAuthorities,
+    LiveCertificate,
+)
 from aioctl.serving.limits import Limits
 from aioctl.serving.webhook import Handler, WebhookServer
 from tests.pki.test_pairs import NOW
 from tests.serving.support import Ca, Echo, client, running, until
 
 
-class Watcher:
+class Watcher(CertificateObserver):
     def __init__(self) -> None:
         self.reads = 0
         self.loaded: list[ParsedPair] = []

@@ -11,7 +11,7 @@ import pytest
 
 from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
 from aioctl.engine.turnstile import Turnstile
-from aioctl.serving.conversion import PER_OBJECT, ConversionHandler
+from aioctl.serving.conversion import PER_OBJECT, ConversionHandler, ConversionObserver
 from aioctl.serving.limits import Limits
 from aioctl.serving.line import Refused
 from aioctl.serving.webhook import Answer, Call, WebhookServer
@@ -41,7 +41,7 @@ def review(objects: list[Any], desired: str = V1ALPHA2, version: str = "apiexten
     return json.dumps(whole, separators=(",", ":")).encode()
 
 
-class Seen:
+class Seen(ConversionObserver):
     def __init__(self) -> None:
         self.reviews: list[tuple[str, str, int]] = []
 

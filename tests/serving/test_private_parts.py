@@ -19,7 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 from packaging.requirements import Requirement
 
-from aioctl.serving.connection import Connection, NoConnectionObserver
+from aioctl.serving.connection import Connection, ConnectionObserver
 from aioctl.serving.http_server import HttpServer
 from aioctl.serving.limits import KIB, Limits
 from aioctl.serving.tls import RECEIVE, TlsProtocol
@@ -165,4 +165,4 @@ def _connection(host: _NoHost) -> Connection:
     async def answer(_request: web.BaseRequest) -> web.StreamResponse:
         return web.Response()
 
-    return Connection(web.Server(answer), host, peer="here", limits=Limits(), observer=NoConnectionObserver())
+    return Connection(web.Server(answer), host, peer="here", limits=Limits(), observer=ConnectionObserver())

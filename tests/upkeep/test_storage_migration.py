@@ -13,7 +13,7 @@ from aioctl.engine.limits import TokenBucket
 from aioctl.kube.client import Client
 from aioctl.kube.errors import TransportError
 from aioctl.kube.wire import Request, Response
-from aioctl.upkeep.storage_migration import LONGEST_WAIT, Rewrite, migrate_storage
+from aioctl.upkeep.storage_migration import LONGEST_WAIT, Rewrite, StorageMigrationObserver, migrate_storage
 from testbed.scripted_wire import ScriptedWire, encode, list_body, status_body
 from testbed.virtual_time import VirtualClock, virtual_time
 
@@ -79,7 +79,7 @@ class Server:
         return Response(200, {}, b"{}")
 
 
-class Seen:
+class Seen(StorageMigrationObserver):
     def __init__(self) -> None:
         self.results: list[Rewrite] = []
         self.left: list[int] = []
