@@ -102,6 +102,11 @@ def workload_service_name(service: str) -> str:
     return child(service, "-kserve-workload-svc")
 
 
+def set_name(service: str, *, prefill: bool) -> str:
+    """The LeaderWorkerSet of one side, and the account its pods run under."""
+    return safe(service, "-kserve-mn-prefill" if prefill else "-kserve-mn")
+
+
 def tls_secret_name(service: str) -> str:
     return child(service, "-kserve-self-signed-certs")
 

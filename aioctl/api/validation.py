@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aioctl.api import carrier_checks, defaulting, user_names
+from aioctl.api import carrier_checks, defaulting, service_names, user_names
 from aioctl.api.decoding import check_decodable
 from aioctl.api.kinds import GROUP, SERVICE
 from aioctl.api.objects import FieldError, Object, dig, is_deleting, name_of, present, sequence
@@ -126,7 +126,9 @@ _NAMES: tuple[tuple[tuple[str, ...], Callable[[str], str]], ...] = (
 
 
 def _name_problems(service: Object) -> Iterator[Problem]:
-    """Names that become part of hosts, certificates and scripts; what a template makes is judged when it was rendered."""
+    """Names that become part of labels, hosts, certificates and scripts; what a template makes is judged when it was rendered."""
+    if problem := service_names.problem(service):
+        yield _invalid("name", "metadata.name", name_of(service), problem)
     for path, judge in _NAMES:
         value = dig(service, *path)
         if isinstance(value, str) and value and "{{" not in value and (problem := judge(value)):

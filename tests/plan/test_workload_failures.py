@@ -1,8 +1,9 @@
 """What keeps the objects of a workload from being made: each ends in its own step, and what is others' stays.
 
-Rules: ERR-1.
+Rules: ERR-1, NAME-2.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -148,3 +149,16 @@ def test_an_unknown_read_leaves_its_step_alone() -> None:
     steps = list(workload.steps(Context(facts, ctx.service, HF, ctx.config, ctx.policy, ctx.now)))
     assert [part.unanswered for part in steps if part.unanswered] == ["not read yet", "not read yet"]
     assert all(not part.writes for part in steps if part.unanswered)
+
+
+@pytest.mark.parametrize("name", ["qwen2.5", "7b", "a" * 64])
+@pytest.mark.parametrize("spec", [HF, WORKER, DECODE])
+def test_a_name_that_no_service_can_bear_costs_nothing(name: str, spec: dict[str, Any]) -> None:
+    """One step says so, before certificate and pods; what is there stays (NAME-2)."""
+    world = World()
+    ctx = world.context(spec)
+    renamed = replace(ctx, service={**ctx.service, "metadata": {**ctx.service["metadata"], "name": name}})
+    first = next(workload.steps(renamed))
+    assert (first.part, first.writes) == (Part.WORKLOAD_SERVICE, ())
+    assert first.error.startswith("metadata.name: it")
+    assert first.error.endswith("63 characters at most")

@@ -7,6 +7,9 @@ built. Error prefixes are those of ERR-1, split so that conditions show inner + 
 from collections.abc import Iterator
 from functools import cache
 
+from aioctl.api import service_names
+from aioctl.api.defaulting import is_stopped
+from aioctl.api.objects import FieldError
 from aioctl.plan.model import Context, Part, Step, step
 from aioctl.plan.workload import certificate, multi, service, single
 
@@ -22,6 +25,10 @@ def steps(ctx: Context) -> Iterator[Step]:
     # The first step that needs a pod builds it, and a second one finds it built.
     group = cache(lambda: multi.build_main(ctx))
     pod = cache(lambda: single.build_main(ctx))
+    unfit = _name_problem(ctx)
+    if unfit:
+        # Told by the Service's own part, but first: its pods would cost and serve nobody (NAME-2).
+        yield Step(Part.WORKLOAD_SERVICE, _WORKLOAD, error=f"metadata.name: {unfit}")
     yield step(
         Part.CERTIFICATE,
         lambda: certificate.certificate(ctx),
@@ -71,3 +78,13 @@ def steps(ctx: Context) -> Iterator[Step]:
         lambda: service.service(ctx),
         outer=_WORKLOAD + "failed to reconcile workload service: ",
     )
+
+
+def _name_problem(ctx: Context) -> str:
+    """Why nothing can be served under the service's name. A field of the wrong type is for the step that reads it."""
+    if is_stopped(ctx.service):
+        return ""
+    try:
+        return service_names.problem({**ctx.service, "spec": ctx.spec})
+    except FieldError:
+        return ""

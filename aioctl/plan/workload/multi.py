@@ -48,7 +48,7 @@ Build = Callable[[], Group]
 
 def set_name(ctx: Context, *, prefill: bool) -> str:
     """Name of the LeaderWorkerSet and of the account its pods run under."""
-    return names.safe(ctx.name, "-kserve-mn-prefill" if prefill else "-kserve-mn")
+    return names.set_name(ctx.name, prefill=prefill)
 
 
 def build_main(ctx: Context) -> Group:

@@ -1,0 +1,49 @@
+"""What a service may be called: its name becomes a label's value and part of the names of Services (NAME-2).
+
+The API server takes any DNS subdomain of 253 characters, but a label's value holds 63, and a Service is a DNS-1035
+label: no dots, and a letter first. Long names are cut before the suffix, so a dot far behind may do no harm; what is
+judged is therefore each name that would be made, never the service's own.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from aioctl.api import names
+from aioctl.api.objects import Object, name_of, present
+
+LONGEST: Final = 63
+"""Characters that the value of a label holds (validation.LabelValueMaxLength of k8s.io/apimachinery)."""
+_DNS_1035: Final = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_CURE = f"call it by lower case letters, digits and '-' only, beginning with a letter, {LONGEST} characters at most"
+
+
+def problem(service: Object) -> str:
+    """Why pods and Services of this service cannot be made under its name; empty if they can.
+
+    `service` may be as written or combined with its configs; only what its own spec asks for is looked at, and no
+    config takes a worker away. Raises FieldError for a field of the wrong type.
+    """
+    name = name_of(service)
+    if len(name) > LONGEST:
+        return (
+            f"it has {len(name)} characters, and the label {names.NAME} of its pods holds {LONGEST}: {_CURE}"
+        )
+    for kind, made in _service_names(service, name):
+        if not is_service_name(made):
+            return f'its {kind} would be named "{made}", which the API server refuses: {_CURE}'
+    return ""
+
+
+def is_service_name(name: str) -> bool:
+    """Whether a Service can have the name: a label of RFC 1035 in lower case."""
+    return _DNS_1035.fullmatch(name) is not None
+
+
+def _service_names(service: Object, name: str) -> Iterator[tuple[str, str]]:
+    """Services that are made for it, and sets of pods, which get a Service of their own name from their controller."""
+    yield "Service", names.workload_service_name(name)
+    if present(service, "spec", "worker"):
+        yield "LeaderWorkerSet", names.set_name(name, prefill=False)
+    if present(service, "spec", "prefill") and present(service, "spec", "prefill", "worker"):
+        yield "LeaderWorkerSet", names.set_name(name, prefill=True)

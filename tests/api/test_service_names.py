@@ -1,0 +1,110 @@
+"""Names of services that no label or Service can bear are refused early, and no others.
+
+Rules: NAME-2, ADM-3.
+"""
+
+from typing import Any
+
+import pytest
+
+from aioctl.api import service_names, validation
+
+CURE = "call it by lower case letters, digits and '-' only, beginning with a letter, 63 characters at most"
+DOT_BEHIND = "a" * 20 + "." + "b" * 40
+"""The workload's Service keeps eleven characters of so long a name, the LeaderWorkerSet 25."""
+WORKER = {"worker": {"containers": []}, "parallelism": {"pipeline": 2}}
+
+
+def service(name: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "serving.kserve.io/v1alpha2",
+        "kind": "LLMInferenceService",
+        "metadata": {"name": name, "namespace": "ns"},
+        "spec": spec,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "spec"),
+    [
+        ("a", {}),
+        ("a1-b", WORKER),
+        ("a" * 43, WORKER),
+        ("a" * 44, {**WORKER, "prefill": WORKER}),
+        ("a" * 57, {}),
+        ("a" * 63, {**WORKER, "prefill": WORKER}),
+        (DOT_BEHIND, {}),
+        (DOT_BEHIND, {"prefill": {}}),
+    ],
+)
+def test_names_that_can_be_borne_are_admitted(name: str, spec: dict[str, Any]) -> None:
+    assert validation.validate(service(name, **spec)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "said"),
+    [
+        (
+            "qwen2.5",
+            {},
+            'its Service would be named "qwen2.5-kserve-workload-svc", which the API server refuses',
+        ),
+        ("7b", {}, 'its Service would be named "7b-kserve-workload-svc", which the API server refuses'),
+        (
+            "7" + "b" * 60,
+            {},
+            'its Service would be named "7bbbbbbbbbba8456fd87947b68befe8e4f60cc6e323-kserve-workload-svc", which the',
+        ),
+        ("a" * 64, {}, "it has 64 characters, and the label app.kubernetes.io/name of its pods holds 63"),
+        ("a" * 253, {}, "it has 253 characters, and the label app.kubernetes.io/name of its pods holds 63"),
+        (DOT_BEHIND, WORKER, f'its LeaderWorkerSet would be named "{DOT_BEHIND[:25]}'),
+        ("a" * 13 + "." + "b" * 35, {"prefill": WORKER}, "its LeaderWorkerSet would be named"),
+    ],
+)
+def test_others_are_refused_with_the_reason_and_the_cure(name: str, spec: dict[str, Any], said: str) -> None:
+    (problem,) = validation.validate(service(name, **spec))
+    assert (problem.field, problem.value) == ("metadata.name", f'"{name}"')
+    assert said in problem.detail
+    assert problem.detail.endswith(CURE)
+
+
+def test_the_recorded_status_names_the_field() -> None:
+    bad = service("qwen2.5")
+    status = validation.status(bad, validation.validate(bad))
+    assert status["code"] == 422
+    assert status["details"]["causes"][0]["field"] == "metadata.name"
+
+
+def test_one_that_is_stored_can_be_edited_and_deleted() -> None:
+    old = service("qwen2.5", replicas=1)
+    assert validation.validate(service("qwen2.5", replicas=2), old) == []
+    leaving = service("qwen2.5")
+    leaving["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+    assert validation.validate(leaving) == []
+
+
+def test_an_edit_that_asks_for_one_name_too_many_is_refused() -> None:
+    """The single-node form of the name works, the LeaderWorkerSet's would not."""
+    name = "a" * 13 + "." + "b" * 35
+    prefill = {"parallelism": {"pipeline": 2}}
+    fields = [
+        p.field for p in validation.validate(service(name, prefill={**prefill, "worker": {}}), service(name))
+    ]
+    assert fields == ["metadata.name"]
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [
+        ("a", True),
+        ("a-1", True),
+        ("", False),
+        ("1a", False),
+        ("a.b", False),
+        ("a-", False),
+        ("A", False),
+        ("a\n", False),
+    ],
+)
+def test_names_of_services(name: str, fits: bool) -> None:
+    assert service_names.is_service_name(name) is fits
