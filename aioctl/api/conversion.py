@@ -7,11 +7,14 @@ through as the bytes it came in, with the same result.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
+from aioctl.api.carried_fields import SPEC_FIELDS, STATUS_FIELDS
 from aioctl.api.carrier_checks import CARRIERS
+from aioctl.api.conversion_carried import MOST_ANNOTATIONS, LeftOut, fields_down, fields_up
 from aioctl.api.conversion_carriers import (
     Annotations,
     criticality_down,
@@ -26,6 +29,7 @@ from aioctl.api.kinds import CONFIG, SERVICE, V1ALPHA1, V1ALPHA2
 _SCHEME = "aioctl"
 _KINDS = frozenset({SERVICE.kind, CONFIG.kind})
 _Step = Callable[[Any, Annotations], Any]
+_LastStep = Callable[[dict[str, Any], Annotations], None]
 
 
 class ConversionFailed(Exception):
@@ -44,7 +48,7 @@ def _at(tree: Any, path: tuple[str, ...], change: Callable[[Any], Any]) -> Any:
 
 
 def _converted(
-    obj: Mapping[str, Any], target: str, *, criticality: _Step, lora: _Step, pool: _Step
+    obj: Mapping[str, Any], target: str, *, criticality: _Step, lora: _Step, pool: _Step, fields: _LastStep
 ) -> dict[str, Any]:
     if obj.get("apiVersion") == target:
         return dict(obj)
@@ -62,6 +66,7 @@ def _converted(
         spec = _at(spec, ("router", "scheduler", "pool", "spec"), lambda _: after)
     if "spec" in obj:
         result["spec"] = spec
+    fields(result, annotations)
     annotations.apply(result)
     return result
 
@@ -74,12 +79,18 @@ def _dig(tree: Any, *path: str) -> Any:
 
 def up(obj: Mapping[str, Any]) -> dict[str, Any]:
     """The object as v1alpha2; one that is v1alpha2 already comes back unchanged. Untouched subtrees are shared."""
-    return _converted(obj, V1ALPHA2, criticality=criticality_up, lora=lora_up, pool=pool_up)
+    return _converted(obj, V1ALPHA2, criticality=criticality_up, lora=lora_up, pool=pool_up, fields=fields_up)
 
 
-def down(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """The object as v1alpha1; one that is v1alpha1 already comes back unchanged. Untouched subtrees are shared."""
-    return _converted(obj, V1ALPHA1, criticality=criticality_down, lora=lora_down, pool=pool_down)
+def down(obj: Mapping[str, Any], left_out: LeftOut | None = None) -> dict[str, Any]:
+    """The object as v1alpha1; one that is v1alpha1 already comes back unchanged. Untouched subtrees are shared.
+
+    `left_out` is told the path of each field that only v1alpha2 has and for which the annotations have no room.
+    """
+    fields = partial(fields_down, left_out=left_out)
+    return _converted(
+        obj, V1ALPHA1, criticality=criticality_down, lora=lora_down, pool=pool_down, fields=fields
+    )
 
 
 class _Value:
@@ -87,6 +98,8 @@ class _Value:
 
 
 _VALUE: Final = _Value()
+_LONG_TEXT: Final = _Value()
+"""As `_VALUE`, for annotations that carry whole objects."""
 _Shape = dict[str, Any] | list[Any] | _Value
 # What `up` and `down` look at: dicts and one-item lists are opened, `_VALUE` is decoded, everything else stays encoded.
 _NUMBERED: _Shape = {"number": _VALUE}
@@ -99,7 +112,12 @@ _POOL: _Shape = {
     "endpointPickerRef": _REFERENCE,
 }
 _SHAPE: dict[str, Any] = {
-    "metadata": {"annotations": dict.fromkeys(CARRIERS, _VALUE)},
+    "metadata": {
+        "annotations": {
+            **dict.fromkeys(CARRIERS, _VALUE),
+            **dict.fromkeys((SPEC_FIELDS, STATUS_FIELDS), _LONG_TEXT),
+        }
+    },
     "spec": {
         "model": {"criticality": _VALUE, "lora": {"adapters": [{"criticality": _VALUE}]}},
         "router": {"scheduler": {"pool": {"spec": _POOL}}},
@@ -120,9 +138,8 @@ adapters have 60 kB, and a carrier that is written for them fits into the annota
 
 def _opened(raw: msgspec.Raw, shape: _Shape) -> Any:
     """The value with everything `shape` names decoded; what has another type or cannot be decoded stays encoded."""
-    if len(memoryview(raw)) > _MOST_OPENED and (
-        not isinstance(shape, dict) or not shape or "matchLabels" in shape
-    ):
+    most = 2 * MOST_ANNOTATIONS if shape is _LONG_TEXT else _MOST_OPENED
+    if len(memoryview(raw)) > most and (not isinstance(shape, dict) or not shape or "matchLabels" in shape):
         return raw
     try:
         if isinstance(shape, dict):
@@ -191,8 +208,12 @@ def _check(kind: str, source: str, desired: str) -> None:
         raise ConversionFailed(_not_registered(kind, source))
 
 
-def convert_object(raw: bytes | msgspec.Raw, desired: str) -> bytes | msgspec.Raw:
+def convert_object(
+    raw: bytes | msgspec.Raw, desired: str, left_out: LeftOut | None = None
+) -> bytes | msgspec.Raw:
     """One encoded object in the desired version; the same bytes when it has that version already.
+
+    `left_out` is told `<namespace>/<name>: <path>` of each field for which the annotations have no room.
 
     Raises ConversionFailed for what the protocol cannot express: no JSON object, another kind, an unknown version.
     """
@@ -208,4 +229,6 @@ def convert_object(raw: bytes | msgspec.Raw, desired: str) -> bytes | msgspec.Ra
     if source == desired:
         return raw
     _open_parts(tree, _SHAPE)
-    return _encode(up(tree) if desired == V1ALPHA2 else down(tree))
+    if desired == V1ALPHA2:
+        return _encode(up(tree))
+    return _encode(down(tree, left_out and (lambda path: left_out(f"{_label(tree)}: {path}"))))

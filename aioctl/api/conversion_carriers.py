@@ -17,10 +17,10 @@ from aioctl.api.carrier_checks import (
     LORA_CRITICALITIES,
     UPSTREAM_CRITICALITY,
     decode,
-    fits,
     lora_criticalities,
 )
 from aioctl.api.names import CRITICALITY
+from aioctl.api.schema_checks import fits
 
 
 class Annotations:
@@ -50,6 +50,15 @@ class Annotations:
         if key in self._found:
             self._edits[key] = None
 
+    def size(self, *, without: str) -> int:
+        """Bytes of all keys and values as they will be, but for one key, as the API server counts them."""
+        merged = {**self._found, **self._edits}
+        return sum(
+            len(key.encode(errors="replace")) + _length(value)
+            for key, value in merged.items()
+            if key != without
+        )
+
     def apply(self, result: dict[str, Any]) -> None:
         """Put the edited annotations into `result`, a fresh top level; a map that becomes empty goes away."""
         if not self._edits:
@@ -61,6 +70,16 @@ class Annotations:
         if kept:
             metadata["annotations"] = kept
         result["metadata"] = metadata
+
+
+def _length(value: Any) -> int:
+    """Bytes of an annotation's value; what is no text, which the API server refuses, counts nothing."""
+    if isinstance(value, msgspec.Raw):
+        try:
+            value = msgspec.json.decode(value, type=str)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return 0
+    return len(value.encode(errors="replace")) if isinstance(value, str) else 0
 
 
 def encode(value: Any) -> str | None:

@@ -9,8 +9,9 @@ the way back, for then it is not what the user wrote; everything else passes thr
 from collections.abc import Mapping
 from typing import Any
 
-from aioctl.api.carrier_checks import TARGET_PORTS, decode, fits, target_ports
+from aioctl.api.carrier_checks import TARGET_PORTS, decode, target_ports
 from aioctl.api.conversion_carriers import Annotations, encode, is_null
+from aioctl.api.schema_checks import fits
 
 DEFAULT_PICKER_PORT = 9002
 _INT64 = 2**63

@@ -55,6 +55,15 @@ class ConversionObserver:
         """
 
 
+def _convert(raw: msgspec.Raw, desired: str) -> bytes | msgspec.Raw:
+    """As `convert_object`; what v1alpha1 has no room for is logged, for its next write will lose it."""
+
+    def left_out(field: str) -> None:
+        log.warning("field left out of v1alpha1: annotations would exceed 256 KiB", field=field)
+
+    return convert_object(raw, desired, left_out)
+
+
 class ConversionHandler:
     """The handler of `/convert`."""
 
@@ -64,7 +73,7 @@ class ConversionHandler:
         *,
         body_limit: int = BODY_LIMIT,
         observer: ConversionObserver | None = None,
-        convert: Convert = convert_object,
+        convert: Convert = _convert,
     ) -> None:
         self._turnstile = turnstile
         self._body_limit = body_limit

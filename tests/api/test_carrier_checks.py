@@ -11,6 +11,7 @@ from aioctl.api import carrier_checks, validation
 from aioctl.api.admission import review_admission
 from aioctl.api.carrier_checks import LORA_CRITICALITIES, TARGET_PORTS, UPSTREAM_CRITICALITY
 from aioctl.api.names import CRITICALITY
+from aioctl.api.schema_checks import fits
 from testbed.real_world import CRDS
 
 TWO = '[{"number":8000},{"number":8001}]'
@@ -121,7 +122,7 @@ def test_the_bounds_are_those_of_the_crd(file: Path) -> None:
     spec = versions["v1alpha2"]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     pool = spec["router"]["properties"]["scheduler"]["properties"]["pool"]["properties"]["spec"]
     ports = pool["properties"]["targetPorts"]
-    fits, check = carrier_checks.fits, carrier_checks.target_ports
+    check = carrier_checks.target_ports
     number = ports["items"]["properties"]["number"]
     assert ports["items"]["required"] == ["number"]
     for value in (number["minimum"], number["maximum"]):
