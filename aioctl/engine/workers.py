@@ -29,11 +29,9 @@ from aioctl.engine.clock import SYSTEM_CLOCK, Clock
 from aioctl.engine.queue import ShutDown, WorkQueue
 
 __all__ = [
-    "LOGGING_OBSERVER",
     "DeadlineExceeded",
     "Done",
     "Failed",
-    "LoggingObserver",
     "Outcome",
     "ReconcileObserver",
     "RequeueAfter",
@@ -121,19 +119,6 @@ class ReconcileObserver:
         """
 
 
-class LoggingObserver(ReconcileObserver):
-    """Logs errors with their key and counts nothing: the least that an observer must do."""
-
-    def finished(self, run: Run) -> None:
-        if isinstance(run.result, Failed | Terminal):
-            error = run.result.error
-            trace = error if run.unexpected else None
-            log.error("reconcile failed", key=str(run.key), error=str(error), exc_info=trace)
-
-
-LOGGING_OBSERVER: Final[ReconcileObserver] = LoggingObserver()
-
-
 async def run_workers(
     queue: WorkQueue[K],
     reconcile: Callable[[K], Awaitable[Result]],
@@ -144,7 +129,7 @@ async def run_workers(
     may_finish: Callable[[], bool] = lambda: True,
     context: Callable[[K], AbstractContextManager[object]] = lambda _: nullcontext(),
     clock: Clock = SYSTEM_CLOCK,
-    observer: ReconcileObserver = LOGGING_OBSERVER,
+    observer: ReconcileObserver,
     task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Works the queue until it is shut down; returns when the last run has ended.

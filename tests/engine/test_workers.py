@@ -1,17 +1,15 @@
 """Workers: one outcome switch, deadlines, isolation of failing keys, and a stop that gives running work its grace."""
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
 
 import anyio
 import pytest
-from structlog.testing import capture_logs
 
 from aioctl.engine.queue import LOW_PRIORITY, QueueStatistics, WorkQueue
 from aioctl.engine.workers import (
     DeadlineExceeded,
     Done,
     Failed,
-    LoggingObserver,
     Outcome,
     ReconcileObserver,
     RequeueAfter,
@@ -274,7 +272,15 @@ async def test_without_the_right_to_finish_runs_are_cancelled_at_once() -> None:
 
     with anyio.move_on_after(1):
         queue.add("k")
-        await run_workers(queue, reconcile, workers=1, deadline=30, grace=5, may_finish=lambda: False)
+        await run_workers(
+            queue,
+            reconcile,
+            workers=1,
+            deadline=30,
+            grace=5,
+            may_finish=lambda: False,
+            observer=ReconcileObserver(),
+        )
     assert anyio.current_time() == 1
     assert queue.statistics() == QueueStatistics(ready=1, delayed=0, running=0)
 
@@ -296,6 +302,7 @@ async def test_runs_are_cancelled_when_the_right_to_finish_is_lost_within_the_gr
             deadline=60,
             grace=20,
             may_finish=lambda: anyio.current_time() < 3,
+            observer=ReconcileObserver(),
         )
     assert anyio.current_time() == pytest.approx(3, abs=0.2)
     assert queue.statistics() == QueueStatistics(ready=1, delayed=0, running=0)
@@ -313,7 +320,7 @@ async def test_a_key_that_arrives_together_with_the_cancellation_is_not_begun() 
 
     async def work(scope: anyio.CancelScope) -> None:
         with scope:
-            await run_workers(queue, reconcile, workers=1, deadline=30, grace=5)
+            await run_workers(queue, reconcile, workers=1, deadline=30, grace=5, observer=ReconcileObserver())
 
     scope = anyio.CancelScope()
     async with anyio.create_task_group() as tg:
@@ -349,7 +356,9 @@ async def test_workers_say_when_they_are_ready() -> None:
         return Done()
 
     async def serve(*, task_status: anyio.abc.TaskStatus[None]) -> None:
-        await run_workers(queue, reconcile, workers=1, deadline=1, task_status=task_status)
+        await run_workers(
+            queue, reconcile, workers=1, deadline=1, task_status=task_status, observer=ReconcileObserver()
+        )
 
     async with anyio.create_task_group() as tg:
         await tg.start(serve)
@@ -363,17 +372,6 @@ async def test_no_workers_or_no_time_is_refused(workers: int, deadline: float) -
         return Done()
 
     with pytest.raises(ValueError, match="must be positive"):
-        await run_workers(WorkQueue[str](), reconcile, workers=workers, deadline=deadline)
-
-
-@pytest.mark.parametrize("unexpected", [True, False])
-def test_the_default_observer_logs_an_error_once_with_its_key(
-    unexpected: bool,
-) -> None:
-    key: Hashable = ("ns", "name")
-    with capture_logs() as logs:
-        LoggingObserver().finished(Run(key, Done(), Outcome.SUCCESS, 1.0))
-        LoggingObserver().finished(Run(key, Failed(BOOM), Outcome.ERROR, 1.0, unexpected))
-    (line,) = logs
-    assert line["key"] == "('ns', 'name')"
-    assert (line["exc_info"] is not None) == unexpected
+        await run_workers(
+            WorkQueue[str](), reconcile, workers=workers, deadline=deadline, observer=ReconcileObserver()
+        )
