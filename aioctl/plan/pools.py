@@ -29,6 +29,7 @@ from aioctl.plan.routing import has_scheduler, owns_pools
 
 __all__ = ["Readiness", "model", "pools", "v1_ready", "v1alpha2_ready"]
 
+_DEFAULT_PROTOCOL = "http"
 PICKER_PORT = 9002
 _SUBJECT = "LLMInferenceService"
 _CRITICALITIES = ("Critical", "Standard", "Sheddable")
@@ -94,6 +95,9 @@ def _v1_spec(ctx: Context) -> dict[str, Any]:
     if picker.get("port") is None:
         picker["port"] = {"number": PICKER_PORT}
     spec["endpointPickerRef"] = picker
+    if spec.get("appProtocol") == _DEFAULT_PROTOCOL:
+        # Our schema fills it in; a pool CRD older than the field would warn of it at every write, a newer one has the default.
+        del spec["appProtocol"]
     return spec
 
 
