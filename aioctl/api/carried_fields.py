@@ -5,6 +5,7 @@ whose fields are carried beside the URL they belong to. How they travel is in `c
 against the CRDs, so that a field which only v1alpha2 gets cannot be forgotten.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -66,12 +67,15 @@ class Branch:
         object.__setattr__(self, "names", tuple(found))
 
 
-_dns_label: Final = name(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", "a DNS label", most=63)
+_dns_label: Final = name(re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"), "a DNS label", most=63)
 _group: Final = name(
-    r"|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", "an API group", least=0, most=253
+    re.compile(r"|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"),
+    "an API group",
+    least=0,
+    most=253,
 )
-_kind: Final = name(r"[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?", "a kind", most=63)
-_object_name: Final = name(r"(?s:.*)", "a name", most=253)
+_kind: Final = name(re.compile(r"[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?"), "a kind", most=63)
+_object_name: Final = name(re.compile(r"(?s:.*)"), "a name", most=253)
 
 _typed: Final = {"apiGroup": text}
 _claim: Final = record(

@@ -69,14 +69,11 @@ def quantity(value: Any, where: str) -> str:
     return "" if fine else wrong(value, where, "a quantity, such as 10Gi")
 
 
-def name(pattern: str, expected: str, *, least: int = 1, most: int) -> Check:
+def name(pattern: re.Pattern[str], expected: str, *, least: int = 1, most: int) -> Check:
     """A string of so many characters that matches the pattern as a whole."""
-    compiled = re.compile(pattern)
 
     def check(value: Any, where: str) -> str:
-        fine = (
-            isinstance(value, str) and least <= len(value) <= most and compiled.fullmatch(value) is not None
-        )
+        fine = isinstance(value, str) and least <= len(value) <= most and pattern.fullmatch(value) is not None
         return "" if fine else wrong(value, where, f"{expected} of {least} to {most} characters")
 
     return check

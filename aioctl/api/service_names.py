@@ -25,6 +25,8 @@ def problem(service: Object) -> str:
     config takes a worker away. Raises FieldError for a field of the wrong type.
     """
     name = name_of(service)
+    if not name:
+        return ""  # the API server has yet to make one (generateName)
     if len(name) > LONGEST:
         return (
             f"it has {len(name)} characters, and the label {names.NAME} of its pods holds {LONGEST}: {_CURE}"
