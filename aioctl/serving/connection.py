@@ -70,8 +70,9 @@ class Host(Protocol):
 class Connection(RequestHandler):
     """One connection and its deadlines.
 
-    Headers: from the opening for the first request and from the first byte for the others; while a request is being
-    answered it is off, and between requests aiohttp's own idle timer runs. Answers: from the end of the first one that
+    Headers: from the first byte of a request; while a request is being answered it is off, and between requests aiohttp's own
+    idle timer runs. A new connection may be silent as long as an idle one: Go's client opens one for each call that finds
+    none free, keeps it for later where another became free first, and does not repeat a POST that meets a closed one. Answers: from the end of the first one that
     has not left until all have.
     """
 
@@ -80,6 +81,7 @@ class Connection(RequestHandler):
         "_host",
         "_leaving",
         "_observer",
+        "_silent",
         "_starting",
         "lost",
         "peer",
@@ -107,6 +109,7 @@ class Connection(RequestHandler):
         )
         self._host = host
         self._observer = observer
+        self._silent = _Timer(limits.idle, self._header_is_late)
         self._starting = _Timer(limits.header, self._header_is_late)
         self._leaving = _Timer(limits.answer, self._answer_is_late)
         self._answering = False
@@ -122,14 +125,16 @@ class Connection(RequestHandler):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  sockets and TLS over them
         self.wire = transport
         super().connection_made(transport)
-        self._starting.start()
+        self._silent.start()
 
     def data_received(self, data: bytes) -> None:
         if data and not self._answering:
+            self._silent.stop()
             self._starting.start()
         super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._silent.stop()
         self._starting.stop()
         self._leaving.stop()
         self.wire = None

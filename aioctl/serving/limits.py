@@ -18,7 +18,7 @@ class Limits:
     """From the opening of a connection to its place for the handshake, and from there to the end of it: what the API server
     gives it."""
     header: float = 10.0
-    """From the first byte of a request (of a new connection: from its opening) to the end of its header."""
+    """From the first byte of a request to the end of its header."""
     body: float = 30.0
     """From the end of the header to the end of the body, waits in line not counted: the API server gives up then."""
     body_grace: float = 2.0
@@ -31,7 +31,8 @@ class Limits:
     line: float = 30.0
     """The longest wait in line; after that the caller has gone."""
     idle: float = 120.0
-    """Between two requests; longer than the 90 s of Go's client, so that it closes first and never meets a closed one."""
+    """Between two requests, and before the first; longer than the 90 s of Go's client, so that it closes first and never meets
+    a closed one."""
     drain: float = 10.0
     """What calls in flight get when the server stops."""
 

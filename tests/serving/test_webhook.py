@@ -189,6 +189,19 @@ async def test_half_a_header_is_cut_off_after_its_deadline(ca: Ca, before: bytes
     assert observer.headers_timed_out == 1
 
 
+async def test_a_connection_opened_for_later_is_kept_as_long_as_an_idle_one(ca: Ca) -> None:
+    observer = Recorder()
+    webhook = server(ca, limits=replace(LIMITS, header=0.02, idle=0.3), observer=observer)
+    async with running(webhook), await connected(webhook, ca) as spare:
+        await anyio.sleep(0.1)
+        await spare.send(WHOLE)
+        assert (await spare.receive()).startswith(b"HTTP/1.1 200")
+        async with await connected(webhook, ca) as silent:
+            with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+                await silent.receive()
+    assert observer.headers_timed_out == 1
+
+
 async def test_many_slow_clients_are_all_cut_off_while_others_are_served(ca: Ca) -> None:
     observer = Recorder()
     limits = replace(LIMITS, header=0.3, handshake=0.3, handshakes=4)
