@@ -119,9 +119,8 @@ class _Lane:
             with anyio.fail_after(limits.line):
                 await entry[2].wait()
         except BaseException as error:
-            if not entry[
-                2
-            ].is_set():  # else let in and cancelled in the same moment: held, and released with the rest
+            # If set, it was let in and cancelled in the same moment: held, and released with the rest.
+            if not entry[2].is_set():
                 self.waiters.remove(entry)
                 share.waiting = False
                 self._let_in()
