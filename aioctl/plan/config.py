@@ -15,7 +15,7 @@ from aioctl.api.user_names import LABEL
 from aioctl.caching import LARGEST, BoundedCache
 from aioctl.golang import quantity
 from aioctl.golang.template import ParseError
-from aioctl.plan.global_config import CredentialConfig, GlobalConfig, S3Config, StorageConfig
+from aioctl.plan.global_config import CredentialConfig, GlobalConfig, RoutingConfig, S3Config, StorageConfig
 from aioctl.plan.model import PlanError
 from aioctl.plan.templates import parse as parse_template
 
@@ -57,11 +57,13 @@ def _parsed(
 def _made(
     ingress: str | None, storage: str | None, credentials: str | None, system_namespace: str
 ) -> GlobalConfig:
-    gateway = _converted("IngressConfig", lambda: _gateway(ingress, system_namespace))
+    settings = _converted("IngressConfig", lambda: _ingress(ingress))
+    namespace, name = _gateway(settings, system_namespace)
     return GlobalConfig(
         system_namespace,
-        ingress_gateway_namespace=gateway[0],
-        ingress_gateway_name=gateway[1],
+        ingress_gateway_namespace=namespace,
+        ingress_gateway_name=name,
+        routing=_converted("IngressConfig", lambda: _routing(settings)),
         storage=_converted("StorageInitializerConfig", lambda: _checked_storage(storage)),
         credentials=_converted("CredentialConfig", lambda: _credentials(credentials)),
     )
@@ -88,10 +90,10 @@ def _decoded(json_text: str) -> Mapping[str, Any]:
     return found or {}
 
 
-def _gateway(json_text: str | None, system_namespace: str) -> tuple[str, str]:
-    """Namespace and name of the default ingress gateway."""
+def _ingress(json_text: str | None) -> Mapping[str, Any]:
+    """Key `ingress`, checked; empty where there is none."""
     if json_text is None:
-        return system_namespace, ""
+        return {}
     try:
         settings = _decoded(json_text)
         gateway = text(settings, "kserveIngressGateway")
@@ -102,10 +104,31 @@ def _gateway(json_text: str | None, system_namespace: str) -> tuple[str, str]:
         _check_path_template(text(settings, "pathTemplate"), text(settings, "ingressDomain"))
     except ValueError as error:
         raise PlanError(f"unable to parse ingress config json: {error}") from error
+    return settings
+
+
+def _gateway(settings: Mapping[str, Any], system_namespace: str) -> tuple[str, str]:
+    """Namespace and name of the default ingress gateway."""
+    gateway = text(settings, "kserveIngressGateway")
     namespace, separator, name = gateway.partition("/")
     if not separator or "/" in name:
         return system_namespace, gateway
     return namespace, name
+
+
+def _routing(settings: Mapping[str, Any]) -> RoutingConfig:
+    """Addresses and routing by model; a mode that is none of the three is `enabled`, as in KServe."""
+    default = RoutingConfig()
+    try:
+        mode = text(settings, "modelBasedRoutingMode").lower()
+        return RoutingConfig(
+            url_scheme=text(settings, "urlScheme") or default.url_scheme,
+            model_header=text(settings, "modelBasedRoutingHeaderName") or default.model_header,
+            model_routing=mode if mode in ("forced", "disabled") else default.model_routing,
+            enable_tls=boolean(settings, "enableLLMInferenceServiceTLS"),
+        )
+    except ValueError as error:
+        raise PlanError(f"unable to parse ingress config json: {error}") from error
 
 
 def _check_gateway(gateway: str) -> None:

@@ -48,6 +48,23 @@ class StorageConfig:
     ca_bundle_volume_mount_path: str = ""
 
 
+DEFAULT_MODEL_HEADER = "X-Gateway-Model-Name"
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingConfig:
+    """What key `ingress` of the ConfigMap says of addresses and of routing by model (CFG-4)."""
+
+    url_scheme: str = "http"
+    """Which of several addresses inside the cluster is shown first; nothing else follows from it."""
+    model_header: str = DEFAULT_MODEL_HEADER
+    """The request header that names a model; never empty."""
+    model_routing: str = "enabled"
+    """`enabled`, `forced` or `disabled`."""
+    enable_tls: bool = False
+    """Whether the workloads serve HTTPS."""
+
+
 @dataclass(frozen=True, slots=True)
 class GlobalConfig:
     """The parsed ConfigMap `inferenceservice-config` (CFG-1). Made by `plan/config.py`."""
@@ -55,5 +72,6 @@ class GlobalConfig:
     system_namespace: str
     ingress_gateway_name: str = ""
     ingress_gateway_namespace: str = ""
+    routing: RoutingConfig = RoutingConfig()
     storage: StorageConfig = StorageConfig()
     credentials: CredentialConfig = CredentialConfig()

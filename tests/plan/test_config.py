@@ -1,6 +1,6 @@
 """The global configuration: what is read, and every refusal of CFG-1.
 
-Rules: CFG-2.
+Rules: CFG-2, CFG-4.
 """
 
 import json
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aioctl.plan.config import parse_config
-from aioctl.plan.global_config import GlobalConfig
+from aioctl.plan.global_config import GlobalConfig, RoutingConfig
 from aioctl.plan.model import PlanError
 
 STORAGE = {"memoryRequest": "100Mi", "memoryLimit": "1Gi", "cpuRequest": "100m", "cpuLimit": "1"}
@@ -45,6 +45,34 @@ def refusal(found: dict[str, Any] | None) -> str:
 def test_the_ingress_gateway_is_split_at_its_one_slash(written: str, namespace: str, name: str) -> None:
     config = parsed(ingress={**INGRESS, "kserveIngressGateway": written})
     assert (config.ingress_gateway_namespace, config.ingress_gateway_name) == (namespace, name)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ({}, RoutingConfig()),
+        ({"urlScheme": "", "modelBasedRoutingHeaderName": "", "modelBasedRoutingMode": ""}, RoutingConfig()),
+        (
+            {
+                "urlScheme": "https",
+                "modelBasedRoutingHeaderName": "X-Other",
+                "modelBasedRoutingMode": "Forced",
+                "enableLLMInferenceServiceTLS": True,
+            },
+            RoutingConfig("https", "X-Other", "forced", enable_tls=True),
+        ),
+        ({"modelBasedRoutingMode": "DISABLED"}, RoutingConfig(model_routing="disabled")),
+        ({"modelBasedRoutingMode": "sometimes"}, RoutingConfig()),
+    ],
+)
+def test_routing_by_model_and_the_scheme_are_read_with_their_defaults(
+    written: dict[str, Any], expected: RoutingConfig
+) -> None:
+    assert parsed(ingress={**INGRESS, **written}).routing == expected
+
+
+def test_without_an_ingress_key_the_defaults_of_routing_hold() -> None:
+    assert parsed().routing == RoutingConfig("http", "X-Gateway-Model-Name", "enabled", enable_tls=False)
 
 
 def test_settings_are_kept_as_written() -> None:
