@@ -34,6 +34,11 @@ _ADAPTER_LEVELS: Final = 16
 _INT32: Final = integer(-(2**31), 2**31 - 1)
 
 
+def _ending(key: str) -> bytes:
+    """The end of a key in JSON text: short enough for a quick search, long enough to be rare."""
+    return f'{key[-10:]}"'.encode()
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """A list of objects whose `parts` are carried together with `key`, which says whose they are."""
@@ -43,7 +48,7 @@ class Rows:
     names: tuple[bytes, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "names", tuple(name.encode() for name in self.parts))
+        object.__setattr__(self, "names", tuple(_ending(name) for name in self.parts))
 
     def check(self, value: Any, where: str) -> str:
         """What is wrong with carried rows."""
@@ -58,12 +63,12 @@ class Branch:
     parts: "Mapping[str, Branch | Rows | Check]"
     many: bool = False
     names: tuple[bytes, ...] = field(init=False)
-    """The last words of all paths below: encoded text that has none of them has none of the fields."""
+    """The last words of all paths below, their ends: encoded text that has none of them has none of the fields."""
 
     def __post_init__(self) -> None:
         found: dict[bytes, None] = {}
         for key, part in self.parts.items():
-            found.update(dict.fromkeys(part.names if isinstance(part, Branch | Rows) else (key.encode(),)))
+            found.update(dict.fromkeys(part.names if isinstance(part, Branch | Rows) else (_ending(key),)))
         object.__setattr__(self, "names", tuple(found))
 
 

@@ -23,7 +23,7 @@ from aioctl.api.conversion_carriers import (
     lora_up,
 )
 from aioctl.api.conversion_pool import pool_down, pool_up
-from aioctl.api.encoding import decode_deep
+from aioctl.api.encoding import MAPPINGS, decode_deep
 from aioctl.api.kinds import CONFIG, SERVICE, V1ALPHA1, V1ALPHA2
 
 _SCHEME = "aioctl"
@@ -40,7 +40,7 @@ def _at(tree: Any, path: tuple[str, ...], change: Callable[[Any], Any]) -> Any:
     """`tree` with the subtree at `path` changed; the same object when nothing changed or the path leads nowhere."""
     if not path:
         return change(tree)
-    if not isinstance(tree, Mapping) or path[0] not in tree:
+    if not isinstance(tree, MAPPINGS) or path[0] not in tree:
         return tree
     before = tree[path[0]]
     after = _at(before, path[1:], change)
@@ -54,7 +54,7 @@ def _converted(
         return dict(obj)
     annotations = Annotations(obj)
     spec = obj.get("spec")
-    model = spec.get("model") if isinstance(spec, Mapping) else None
+    model = spec.get("model") if isinstance(spec, MAPPINGS) else None
     # These run without a model too: a carrier annotation that has lost its field is cleaned up.
     changed = lora(criticality(model, annotations), annotations)
     result = {**obj, "apiVersion": target}
@@ -73,7 +73,7 @@ def _converted(
 
 def _dig(tree: Any, *path: str) -> Any:
     for part in path:
-        tree = tree.get(part) if isinstance(tree, Mapping) else None
+        tree = tree.get(part) if isinstance(tree, MAPPINGS) else None
     return tree
 
 
@@ -82,12 +82,15 @@ def up(obj: Mapping[str, Any]) -> dict[str, Any]:
     return _converted(obj, V1ALPHA2, criticality=criticality_up, lora=lora_up, pool=pool_up, fields=fields_up)
 
 
-def down(obj: Mapping[str, Any], left_out: LeftOut | None = None) -> dict[str, Any]:
+def down(
+    obj: Mapping[str, Any], left_out: LeftOut | None = None, encoded: Mapping[str, bytes] | None = None
+) -> dict[str, Any]:
     """The object as v1alpha1; one that is v1alpha1 already comes back unchanged. Untouched subtrees are shared.
 
     `left_out` is told the path of each field that only v1alpha2 has and for which the annotations have no room.
+    `encoded` has spec and status as they came, only to be quick.
     """
-    fields = partial(fields_down, left_out=left_out)
+    fields = partial(fields_down, left_out=left_out, encoded=encoded)
     return _converted(
         obj, V1ALPHA1, criticality=criticality_down, lora=lora_down, pool=pool_down, fields=fields
     )
@@ -128,6 +131,7 @@ _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _SCALAR = msgspec.json.Decoder(str | int | bool | None)
 _encode = msgspec.json.Encoder().encode
 _NULL: Final = msgspec.Raw(b"null")
+_PARTS: Final = ("spec", "status")
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -180,7 +184,7 @@ def _label(tree: Mapping[str, Any]) -> str:
     metadata = tree.get("metadata")
     if isinstance(metadata, msgspec.Raw):
         metadata = _opened(metadata, {})
-    if not isinstance(metadata, Mapping):
+    if not isinstance(metadata, MAPPINGS):
         return "<unnamed>"
     return f"{_text(metadata, 'namespace')}/{_text(metadata, 'name') or '<unnamed>'}"
 
@@ -228,7 +232,8 @@ def convert_object(
         raise ConversionFailed(f"{_label(tree)}: {error}") from error
     if source == desired:
         return raw
-    _open_parts(tree, _SHAPE)
     if desired == V1ALPHA2:
-        return _encode(up(tree))
-    return _encode(down(tree, left_out and (lambda path: left_out(f"{_label(tree)}: {path}"))))
+        return _encode(up(_open_parts(tree, _SHAPE)))
+    encoded: dict[str, bytes] = {part: bytes(tree[part]) for part in _PARTS if part in tree}
+    told = left_out and (lambda path: left_out(f"{_label(tree)}: {path}"))
+    return _encode(down(_open_parts(tree, _SHAPE), told, encoded))

@@ -19,6 +19,7 @@ from aioctl.api.carrier_checks import (
     decode,
     lora_criticalities,
 )
+from aioctl.api.encoding import MAPPINGS
 from aioctl.api.names import CRITICALITY
 from aioctl.api.schema_checks import fits
 
@@ -28,11 +29,11 @@ class Annotations:
 
     def __init__(self, obj: Mapping[str, Any]) -> None:
         metadata = obj.get("metadata")
-        found = metadata.get("annotations") if isinstance(metadata, Mapping) else None
-        usable = found is None or isinstance(found, Mapping)
-        self.writable = (metadata is None or isinstance(metadata, Mapping)) and usable
+        found = metadata.get("annotations") if isinstance(metadata, MAPPINGS) else None
+        usable = found is None or isinstance(found, MAPPINGS)
+        self.writable = (metadata is None or isinstance(metadata, MAPPINGS)) and usable
         """False when metadata or annotations have a wrong type: then nothing can be carried and fields stay."""
-        self._found: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+        self._found: Mapping[str, Any] = found if isinstance(found, MAPPINGS) else {}
         self._edits: dict[str, str | None] = {}
 
     def text(self, key: str) -> str | None:
@@ -113,7 +114,7 @@ def _carried_level(annotations: Annotations) -> str | None:
 
 def criticality_up(model: Any, annotations: Annotations) -> Any:
     """Move `model.criticality` into our annotation; the field wins over what is there."""
-    field = model.get("criticality") if isinstance(model, Mapping) else None
+    field = model.get("criticality") if isinstance(model, MAPPINGS) else None
     level = field if isinstance(field, str) else _carried_level(annotations)
     if level is None or not annotations.writable:
         return model
@@ -124,7 +125,7 @@ def criticality_up(model: Any, annotations: Annotations) -> Any:
 
 def criticality_down(model: Any, annotations: Annotations) -> Any:
     """Move the annotation's value back into the field; without a model there is no place for it."""
-    if not isinstance(model, Mapping) or not annotations.writable:
+    if not isinstance(model, MAPPINGS) or not annotations.writable:
         return model
     level = _carried_level(annotations)
     if level is not None:
@@ -140,14 +141,14 @@ def criticality_down(model: Any, annotations: Annotations) -> Any:
 
 
 def _without(tree: Any, key: str) -> Any:
-    if not isinstance(tree, Mapping) or key not in tree:
+    if not isinstance(tree, MAPPINGS) or key not in tree:
         return tree
     return {name: value for name, value in tree.items() if name != key}
 
 
 def _adapters(model: Any) -> list[Any] | None:
-    lora = model.get("lora") if isinstance(model, Mapping) else None
-    adapters = lora.get("adapters") if isinstance(lora, Mapping) else None
+    lora = model.get("lora") if isinstance(model, MAPPINGS) else None
+    adapters = lora.get("adapters") if isinstance(lora, MAPPINGS) else None
     return adapters if isinstance(adapters, list) else None
 
 
@@ -166,7 +167,7 @@ def lora_up(model: Any, annotations: Annotations) -> Any:
     carried = {
         str(index): adapter["criticality"]
         for index, adapter in enumerate(adapters)
-        if isinstance(adapter, Mapping) and isinstance(adapter.get("criticality"), str)
+        if isinstance(adapter, MAPPINGS) and isinstance(adapter.get("criticality"), str)
     }
     text = encode(carried) if carried else None
     if text is None:
@@ -192,7 +193,7 @@ def lora_down(model: Any, annotations: Annotations) -> Any:
         return model
     restored = [
         {**adapter, "criticality": carried[str(index)]}
-        if isinstance(adapter, Mapping) and str(index) in carried
+        if isinstance(adapter, MAPPINGS) and str(index) in carried
         else adapter
         for index, adapter in enumerate(adapters)
     ]

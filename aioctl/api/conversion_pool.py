@@ -11,6 +11,7 @@ from typing import Any
 
 from aioctl.api.carrier_checks import TARGET_PORTS, decode, target_ports
 from aioctl.api.conversion_carriers import Annotations, encode, is_null
+from aioctl.api.encoding import MAPPINGS
 from aioctl.api.schema_checks import fits
 
 DEFAULT_PICKER_PORT = 9002
@@ -23,27 +24,31 @@ def _is_number(value: Any) -> bool:
 
 def _only(tree: Any, key: str) -> bool:
     """True for an object whose one key, nulls apart, is `key`."""
-    return isinstance(tree, Mapping) and all(is_null(value) or name == key for name, value in tree.items())
+    if not isinstance(tree, MAPPINGS):
+        return False
+    if key in tree and len(tree) == 1:
+        return True
+    return all(is_null(value) or name == key for name, value in tree.items())
 
 
 def _selector_up(pool: dict[str, Any]) -> None:
     selector = pool.get("selector")
-    if isinstance(selector, Mapping) and not isinstance(selector.get("matchLabels"), Mapping):
+    if isinstance(selector, MAPPINGS) and not isinstance(selector.get("matchLabels"), MAPPINGS):
         pool["selector"] = {"matchLabels": selector}
 
 
 def _selector_down(pool: dict[str, Any]) -> None:
     selector = pool.get("selector")
     if (
-        isinstance(selector, Mapping)
-        and isinstance(selector.get("matchLabels"), Mapping)
+        isinstance(selector, MAPPINGS)
+        and isinstance(selector.get("matchLabels"), MAPPINGS)
         and _only(selector, "matchLabels")
     ):
         pool["selector"] = selector["matchLabels"]
 
 
 def _first_number(ports: list[Any]) -> Any:
-    return ports[0].get("number") if ports and isinstance(ports[0], Mapping) else None
+    return ports[0].get("number") if ports and isinstance(ports[0], MAPPINGS) else None
 
 
 def _needs_carrying(ports: list[Any]) -> bool:
@@ -53,7 +58,7 @@ def _needs_carrying(ports: list[Any]) -> bool:
 
 def _is_port_list(ports: Any, annotations: Annotations) -> bool:
     """True for a list that Down maps: a first entry with a number or without any, and room for the rest."""
-    if not isinstance(ports, list) or (ports and not isinstance(ports[0], Mapping)):
+    if not isinstance(ports, list) or (ports and not isinstance(ports[0], MAPPINGS)):
         return False
     number = _first_number(ports)
     if number is not None and not _is_number(number):
@@ -100,7 +105,7 @@ def _ports_down(pool: dict[str, Any], annotations: Annotations) -> None:
 
 
 def _is_port_object(port: Any) -> bool:
-    return isinstance(port, Mapping) and _only(port, "number") and _is_number(port.get("number"))
+    return isinstance(port, MAPPINGS) and _only(port, "number") and _is_number(port.get("number"))
 
 
 def _reference_up(reference: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,22 +139,22 @@ def _reference_down(reference: Mapping[str, Any]) -> dict[str, Any]:
 
 def _picker_up(pool: dict[str, Any]) -> None:
     reference, stray = pool.get("extensionRef"), pool.get("endpointPickerRef")
-    if stray is None or isinstance(stray, Mapping):
+    if stray is None or isinstance(stray, MAPPINGS):
         pool.pop("endpointPickerRef", None)
     if reference is None:
         pool.pop("extensionRef", None)
-    elif isinstance(reference, Mapping):
+    elif isinstance(reference, MAPPINGS):
         del pool["extensionRef"]
         pool["endpointPickerRef"] = _reference_up(reference)
 
 
 def _picker_down(pool: dict[str, Any]) -> None:
     reference, stray = pool.get("endpointPickerRef"), pool.get("extensionRef")
-    if stray is None or isinstance(stray, Mapping):
+    if stray is None or isinstance(stray, MAPPINGS):
         pool.pop("extensionRef", None)
     if reference is None:
         pool.pop("endpointPickerRef", None)
-    elif isinstance(reference, Mapping):
+    elif isinstance(reference, MAPPINGS):
         del pool["endpointPickerRef"]
         pool["extensionRef"] = _reference_down(reference)
 
@@ -157,7 +162,7 @@ def _picker_down(pool: dict[str, Any]) -> None:
 def pool_up(pool: Any, annotations: Annotations) -> Any:
     """The inline pool in GIE v1 shape; the carried port list is used when it still begins with the visible number."""
     annotations.remove(TARGET_PORTS)
-    if not isinstance(pool, Mapping):
+    if not isinstance(pool, MAPPINGS):
         return pool
     result = {**pool}
     _selector_up(result)
@@ -169,7 +174,7 @@ def pool_up(pool: Any, annotations: Annotations) -> Any:
 def pool_down(pool: Any, annotations: Annotations) -> Any:
     """The inline pool in v1alpha2 shape of GIE 0.5; what one number cannot say goes into an annotation."""
     annotations.remove(TARGET_PORTS)
-    if not isinstance(pool, Mapping):
+    if not isinstance(pool, MAPPINGS):
         return pool
     result = {**pool}
     _selector_down(result)
