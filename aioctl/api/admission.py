@@ -209,7 +209,7 @@ def _without_heavy_spec(old: Mapping[str, Any] | None) -> Mapping[str, Any] | No
 
 def _judge_service(new: Mapping[str, Any], old: Mapping[str, Any] | None) -> Verdict:
     problems = validation.validate(new, old)
-    return Verdict(validation.status(new, problems) if problems else None)
+    return Verdict(validation.status(new, problems) if problems else None, validation.warnings(new))
 
 
 def _judge_config(

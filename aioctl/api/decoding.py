@@ -47,6 +47,10 @@ def _check_model(model: Mapping[str, Any], at: str, fields: tuple[str, ...]) -> 
             _url(current, "uri")
             for name in fields:
                 text(current, name)
+            boolean(current, "confidential", "enabled")
+            text(current, "confidential", "resourceId")
+            for limit in ("maxRank", "maxAdapters", "maxCpuAdapters"):
+                _int32(current, "lora", limit)
             pending += [(f"{place}.{inner}", item) for inner, item in _items(current, "lora", "adapters")]
         except FieldError as error:
             raise _within(place, error) from error

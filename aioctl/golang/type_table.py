@@ -29,7 +29,7 @@ kserve.KEDAScalingSpec: pollingInterval:*int32 cooldownPeriod:*int32 initialCool
   idleReplicaCount:*int32 fallback:*keda.Fallback advanced:*keda.AdvancedConfig
 kserve.DirectKEDAScalingSpec: <KEDAScalingSpec pollingInterval:*int32 cooldownPeriod:*int32
   initialCooldownPeriod:*int32 idleReplicaCount:*int32 fallback:*keda.Fallback advanced:*keda.AdvancedConfig >
-  triggers:[]keda.ScaleTriggers
+  triggers:[]keda.ScaleTriggers!
 kserve.KVCacheEmptyDir: size:quantity!
 kserve.KVCacheFileSystem: emptyDir:*kserve.KVCacheEmptyDir pvc=PVC:*kserve.KVCachePVC
 kserve.KVCacheOffloadingSpec: cpu=CPU:quantity! evictionPolicy secondary:[]kserve.KVCacheSecondaryTier

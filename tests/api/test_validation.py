@@ -50,9 +50,10 @@ POD: dict[str, Any] = {"containers": []}
         ),
         (route({"refs": REFS}, gateway={"refs": REFS}), []),
         (
-            route({"spec": {"parentRefs": REFS}}, gateway={"refs": REFS}),
+            route({"spec": {"parentRefs": REFS}}, gateway={"refs": [{"name": "other"}]}),
             [("3", "spec.router.route.http.spec", '{"parentRefs":[{"name":"r"}]}')],
         ),
+        (route({"spec": {"parentRefs": REFS}}, gateway={"refs": REFS}), []),
         (route({"spec": {"parentRefs": []}}, gateway={"refs": REFS}), []),
         (service(worker=POD), [("4", "spec.worker", '{"containers":[]}')]),
         (service(worker={}), [("4", "spec.worker", '{"containers":null}')]),
@@ -147,6 +148,14 @@ def test_an_old_object_with_wrong_types_does_not_stop_the_repair(spec: Any) -> N
             {"model": {"lora": {"adapters": [{"lora": {"adapters": [{"name": 7}]}}]}}},
             "spec.model.lora.adapters[0].lora.adapters[0].name: expected a string, got integer",
         ),
+        (
+            {"model": {"lora": {"adapters": [{"name": "a", "confidential": {"enabled": "yes"}}]}}},
+            "spec.model.lora.adapters[0].confidential.enabled: expected a boolean, got string",
+        ),
+        (
+            {"model": {"lora": {"adapters": [{"name": "a", "lora": {"maxRank": 2**31}}]}}},
+            "spec.model.lora.adapters[0].lora.maxRank: 2147483648 does not fit into 32 bits",
+        ),
         ({"parallelism": {"data": "4"}}, "spec.parallelism.data: expected an integer, got string"),
         ({"parallelism": {"data": 4.0}}, "spec.parallelism.data: expected an integer, got number"),
         ({"replicas": 2**31}, "spec.replicas: 2147483648 does not fit into 32 bits"),
@@ -218,53 +227,26 @@ def test_structured_status_of_several_problems() -> None:
 
 
 def test_quoted_values_are_spelled_as_go_spells_them() -> None:
-    pod = {"future": 1, "containers": [{"image": "a<b", "name": "m"}], "volumes": [], "hostname": None}
-    assert gojson.dump(pod, gojson.POD_SPEC) == (
-        '{"volumes":[],"containers":[{"name":"m","image":"a\\u003cb","resources":{}}],"future":1}'
-    )
-
-
-def test_quoted_values_take_their_order_from_the_table_of_types() -> None:
-    """Fields that no recording has come in Go's order too, at any depth; other JSON types are left alone."""
+    """Its order, its fillers, its quantities; what it does not know it does not have."""
+    limits = {"limits": {"cpu": "1000m"}}
     pod = {
-        "priority": 1,
+        "future": 1,
+        "containers": [{"image": "a<b", "name": "m", "resources": limits}, {"name": "n"}],
+        "volumes": [],
+        "hostname": None,
         "hostAliases": [{"hostnames": ["a"], "ip": "::1"}],
         "hostNetwork": False,
-        "containers": "x",
     }
     assert gojson.dump(pod, gojson.POD_SPEC) == (
-        '{"containers":"x","hostAliases":[{"ip":"::1","hostnames":["a"]}],"priority":1}'
+        '{"containers":[{"name":"m","image":"a\\u003cb","resources":{"limits":{"cpu":"1"}}},{"name":"n","resources":{}}],'
+        '"hostAliases":[{"ip":"::1","hostnames":["a"]}]}'
     )
 
 
-# Rows of validate.jsonl (counted from 0) where we differ, all for one reason: section 5.3, ratcheting. The update is not
-# refused for rules 1 to 10 that the old object violated at the same field.
-_ROWS = """
-2 8 10 21 27 30 32 37 44 48 49 51 52 53 55 56 57 62 66 67 68 69 72 73 74 78 81 83 84 92 96 97
-100 119 123 125 126 135 141 142 146 151 152 155 158 175 176 179 182 201 203 204 207 213 218 219
-234 236 242 244 246 252 253 258 266 267 270 274 280 286 288 290 295 297 303 308 311 312 315 321
-323 328 342 344 346 350 362 363 366 368 370 372 378 382 386 396 398
-"""
-RATCHETED = frozenset(int(row) for row in _ROWS.split())
-
-
-def test_recorded_verdicts_agree_but_for_ratcheting() -> None:
-    differing = set()
-    for number, row in enumerate(shared_data.vectors("validate")):
-        old = row.get("old")
-        problems = validation.validate(row["object"], old)
-        mine = validation.message("svc", problems) if problems else None
-        if mine == row["error"]:
-            continue
-        differing.add(number)
-        # Everything the row was refused for and we do not report, the old object violated already.
-        fresh = {str(problem) for problem in problems}
-        known = {(problem.rule, problem.field) for problem in validation.validate(old or {})}
-        dropped = [p for p in validation.validate(row["object"]) if str(p) not in fresh]
-        assert dropped
-        assert all((problem.rule, problem.field) in known for problem in dropped)
-        assert all(str(problem) in row["error"] for problem in [*problems, *dropped])
-    assert differing == RATCHETED
+def test_quoted_values_that_go_could_not_decode_are_left_alone() -> None:
+    assert (
+        gojson.dump({"priority": 1, "containers": "x"}, gojson.POD_SPEC) == '{"priority":1,"containers":"x"}'
+    )
 
 
 @pytest.mark.parametrize("case", ["bad-both", "bad-data-only"])
