@@ -312,6 +312,8 @@ class Applier:
             self._recorder.event(regarding(plan.service), "Normal", write.event.split(" ", 1)[0], write.event)
         if write.announce is not None:
             self._recorder.event(regarding(plan.service), "Normal", *write.announce)
+        for reason, message in write.warnings:
+            self._recorder.event(regarding(plan.service), "Warning", reason, message)
 
 
 class _Stale(Exception):

@@ -24,6 +24,7 @@ def ensure_service(
     labels: Mapping[str, str],
     selector: Mapping[str, str],
     ports: Sequence[Mapping[str, Any]],
+    annotations: Mapping[str, str] | None = None,
 ) -> Iterator[Write]:
     """The write that makes the Service as wanted. Raises PlanError for a stranger's Service of that name."""
     spec: dict[str, Any] = {
@@ -35,7 +36,7 @@ def ensure_service(
     if live is not None and is_ours(ctx, live):
         found = mapping(live, "spec")
         spec.update({field: found[field] for field in _KEPT if field in found})
-    wanted = build(ctx, CORE_SERVICE, name, labels=labels, spec=spec)
+    wanted = build(ctx, CORE_SERVICE, name, labels=labels, annotations=annotations, spec=spec)
     yield from ensure(ctx, CORE_SERVICE, wanted, same=_same)
 
 

@@ -3,11 +3,14 @@
 Serves the model servers and the endpoint picker alike (WORK-4, SINGLE-1, EQ-1, EPP-3, EQ-2). A selector
 cannot be changed: while the new pod labels satisfy the live one it is kept, otherwise the Deployment is deleted and the
 next reconcile creates it again.
+
+The API server fills in a strategy where we send none, so one that is no longer wanted is seen by comparing with what it
+would fill in.
 """
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.kinds import DEPLOYMENT
 from aioctl.api.names import has_our_labels
@@ -21,6 +24,15 @@ _POD_SPEC = ("spec", "template", "spec")
 _POD_METADATA = ("spec", "template", "metadata")
 
 
+_ROLLING: Final = {"maxUnavailable": "25%", "maxSurge": "25%"}
+"""What the API server fills in (k8s.io/kubernetes 1.34, pkg/apis/apps/v1/defaults.go)."""
+
+
+def rolling_update(given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The strategy with these of the fields `maxUnavailable` and `maxSurge`; None, the API server's own, for neither."""
+    return {"type": "RollingUpdate", "rollingUpdate": dict(given)} if given else None
+
+
 def ensure_deployment(
     ctx: Context,
     name: str,
@@ -29,31 +41,33 @@ def ensure_deployment(
     labels: Mapping[str, str],
     pod_spec: Mapping[str, Any],
     annotations: Mapping[str, str] | None = None,
+    pod_labels: Mapping[str, str] | None = None,
+    pod_annotations: Mapping[str, str] | None = None,
     replicas: int | None = None,
+    strategy: Mapping[str, Any] | None = None,
     exclusive: tuple[str, ...] = (),
 ) -> Iterator[Write]:
-    """The write that makes the Deployment as wanted; labels and annotations go on the object and on its pods.
+    """The write that makes the Deployment as wanted; its pods have the same labels and annotations where none are given.
 
-    `replicas` None leaves the live number alone. Labels and annotations with an `exclusive` prefix are ours alone: those
-    that are not wanted go, from the object and from its pods. Raises PlanError for a stranger's object of that name.
+    `replicas` None leaves the live number alone, `strategy` None asks for the API server's. Labels and annotations with an
+    `exclusive` prefix are ours alone: those that are not wanted go, from the object and from its pods. Raises PlanError for
+    a stranger's object of that name.
     """
     live = need(ctx.obs.get(DEPLOYMENT, ctx.namespace, name))
-    template_annotations = dict(annotations or {})
+    pod_labels = labels if pod_labels is None else pod_labels
+    template_annotations = dict((annotations if pod_annotations is None else pod_annotations) or {})
     if live is not None and is_ours(ctx, live):
         kept = mapping(live, "spec", "selector", "matchLabels")
         if dict(kept) != dict(selector):
-            if not kept or not has_our_labels(labels, kept):
+            if not kept or not has_our_labels(pod_labels, kept):
                 if not is_deleting(live):
                     yield delete(DEPLOYMENT, live)
                 return
             selector = kept
         if replicas is None:
             replicas = integer(live, "spec", "replicas")
-        # A restart that a user asked for by annotation would be undone, and the pods rolled once more, without this.
-        found = mapping(live, "spec", "template", "metadata", "annotations")
-        foreign = {key: value for key, value in found.items() if not key.startswith(exclusive)}
-        template_annotations = {**foreign, **template_annotations}
-    metadata: dict[str, Any] = {"labels": dict(labels)}
+        template_annotations = with_foreign(template_annotations, mapping(live, *_POD_METADATA), exclusive)
+    metadata: dict[str, Any] = {"labels": dict(pod_labels)}
     if template_annotations:
         metadata["annotations"] = template_annotations
     spec: dict[str, Any] = {
@@ -62,18 +76,44 @@ def ensure_deployment(
     }
     if replicas is not None:
         spec["replicas"] = replicas
+    if strategy is not None:
+        spec["strategy"] = dict(strategy)
     wanted = build(ctx, DEPLOYMENT, name, labels=labels, annotations=annotations, spec=spec)
     same = partial(_same, exclusive=exclusive)
     yield from ensure(ctx, DEPLOYMENT, wanted, same=same, confirm=True, exclusive=exclusive)
 
 
+def with_foreign(
+    annotations: Mapping[str, str], live_metadata: Mapping[str, Any], exclusive: tuple[str, ...]
+) -> dict[str, str]:
+    """Annotations for pods, with what others put into the live template.
+
+    A restart that a user asked for by annotation would be undone, and the pods rolled once more, without this.
+    """
+    found = mapping(live_metadata, "annotations")
+    foreign = {key: value for key, value in found.items() if not key.startswith(exclusive)}
+    return {**foreign, **annotations}
+
+
 def _same(wanted: Object, live: Object, *, exclusive: tuple[str, ...]) -> bool:
     ours = mapping(wanted, "spec")
-    around = {**ours, "template": {"metadata": ours["template"]["metadata"]}}
+    around = {
+        **{field: value for field, value in ours.items() if field != "strategy"},
+        "template": {"metadata": ours["template"]["metadata"]},
+    }
     return (
         derivative(around, mapping(live, "spec"))
+        and _strategy(wanted) == _strategy(live)
         and not has_left_over(ours["template"]["metadata"], mapping(live, *_POD_METADATA), exclusive)
         and not dig(live, "spec", "paused")
         and not dig(live, "spec", "minReadySeconds")
         and equal(with_defaults(mapping(wanted, *_POD_SPEC)), mapping(live, *_POD_SPEC))
     )
+
+
+def _strategy(deployment: Object) -> dict[str, Any]:
+    """The strategy as it is stored."""
+    found = {"type": "RollingUpdate", **mapping(deployment, "spec", "strategy")}
+    if found["type"] == "RollingUpdate":
+        found["rollingUpdate"] = {**_ROLLING, **mapping(found, "rollingUpdate")}
+    return found

@@ -131,6 +131,12 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
             f"{ROUTES}/svc-kserve-route theirs",
         ),
     ),
+    "labels": (
+        because(
+            "today's KServe: annotations for Prometheus reach workloads and their pods",
+            "leaderworkerset.x-k8s.io/v1/leaderworkersets/svc-kserve-mn *metadata.annotations.prometheus.io/scrape",
+        ),
+    ),
     "edit-deployment": (
         because(
             "EQ-3: labels and annotations of others are kept",
@@ -298,6 +304,12 @@ TAKEOVER: Mapping[str, tuple[Reason, ...]] = {
             "created httproutes.gateway.networking.k8s.io <ns>/svc-kserve-route",
             "created destinationrules.networking.istio.io <ns>/svc-kserve-*",
             *_MONITORING_MADE,
+        ),
+    ),
+    "labels": (
+        because(
+            "today's KServe: annotations for Prometheus reach workloads and their pods",
+            "updated leaderworkersets.leaderworkerset.x-k8s.io <ns>/svc-kserve-mn",
         ),
     ),
     "pool-foreign": (

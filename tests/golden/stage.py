@@ -157,11 +157,13 @@ class Stage:
 
 
 def config_map() -> Object:
-    """The seed's, without the model car's user, which the recordings did not set."""
+    """The seed's, without the model car's user, which the recordings did not set, and with the TLS that was always on then."""
     made = seed.config_map()
     storage = json.loads(made["data"]["storageInitializer"])
     del storage["uidModelcar"]
-    return {**made, "data": {**made["data"], "storageInitializer": json.dumps(storage)}}
+    ingress = {**json.loads(made["data"]["ingress"]), "enableLLMInferenceServiceTLS": True}
+    changed = {"storageInitializer": json.dumps(storage), "ingress": json.dumps(ingress)}
+    return {**made, "data": {**made["data"], **changed}}
 
 
 def _belongs(kind: Kind, obj: Mapping[str, Any], case: Case) -> bool:

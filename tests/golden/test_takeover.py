@@ -12,11 +12,12 @@ from tests.golden.simulated import scene
 
 SETTLED = [name for name in NAMES if case(name).objects]
 REPLACED = {
+    "labels": ["leaderworkerset.x-k8s.io/v1/leaderworkersets/svc-kserve-mn"],
     "upd-drop-prefill": [
         "apps/v1/deployments/svc-kserve",
         "apps/v1/deployments/svc-kserve-prefill",
         "apps/v1/deployments/svc-kserve-router-scheduler",
-    ]
+    ],
 }
 """Workloads that are replaced on purpose; the list of differences says why."""
 pytestmark = pytest.mark.skipif(not NAMES, reason=WHY_ABSENT)

@@ -3,6 +3,7 @@
 Rules: WORK-2, WORK-3, WORK-4, WORK-5, MULTI-1, SINGLE-1.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import labels_of
+from aioctl.plan.global_config import RoutingConfig
 from aioctl.plan.model import Policy, Verb
-from testbed.plan_world import HF, MAIN, World, errors_of, service
+from testbed.plan_world import CONFIG, HF, MAIN, World, errors_of, service
 from tests.plan.workload_world import DECODE, SIDECAR, WORKER, run
 
 MN: dict[str, Any] = {
@@ -66,8 +68,20 @@ def test_a_plain_service_has_a_deployment_a_service_and_a_secret() -> None:
     }
     assert labels_of(deployment) == deployment["spec"]["selector"]["matchLabels"] == labels
     assert deployment["spec"]["template"]["metadata"] == {"labels": labels}
-    port = {"name": "https", "port": 8000, "protocol": "TCP", "appProtocol": "https", "targetPort": 8000}
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_the_workload_service_says_what_its_pods_speak(tls: bool) -> None:
+    world = World()
+    settle(world, HF)
+    config = replace(CONFIG, routing=RoutingConfig(enable_tls=tls))
+    assert run(world, HF, config=config) is None
+    name = "https" if tls else "http"
+    port = {"name": name, "port": 8000, "protocol": "TCP", "appProtocol": name, "targetPort": 8000}
     assert world.get(kinds.CORE_SERVICE, "svc-kserve-workload-svc")["spec"]["ports"] == [port]
+    assert [(write.verb, write.name) for write in world.writes] == (
+        [(Verb.UPDATE, "svc-kserve-workload-svc")] if tls else []
+    )
 
 
 @pytest.mark.parametrize("spec", [HF, DECODE, WORKER, MN])

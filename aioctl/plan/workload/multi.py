@@ -5,14 +5,15 @@ nearly as they are sent, so they compare equal without local defaulting.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import group_size, is_data_parallel, is_stopped
 from aioctl.api.objects import FieldError, Object, integer, mapping, present, sequence
 from aioctl.golang.equality import derivative, equal
-from aioctl.plan.children import build, ensure, is_ours, remove, under
+from aioctl.plan.children import build, ensure, has_left_over, is_ours, remove, under
+from aioctl.plan.deployment import with_foreign
 from aioctl.plan.model import Context, PlanError, Served, Write, need
 from aioctl.plan.rbac import (
     account,
@@ -29,6 +30,8 @@ from aioctl.plan.workload.artifacts import attach_model
 SCC_ROLE = "openshift-ai-llminferenceservice-scc"
 _LEADER = ("spec", "leaderWorkerTemplate", "leaderTemplate")
 _WORKER = ("spec", "leaderWorkerTemplate", "workerTemplate")
+_ROLLING: Final = {"maxUnavailable": 1, "maxSurge": 0}
+"""What LeaderWorkerSet fills in (0.7, pkg/webhooks/leaderworkerset_webhook.go); one field given brings the other along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,54 +175,64 @@ def _ensure_set(ctx: Context, side: pods.Side, group: Group) -> Iterator[Write]:
             f"failed to get {kind.type_name} {ctx.namespace}/{name}: "
             f'no matches for kind "{kind.kind}" in version "{kind.api_version}"'
         )
-    labels = _worker_labels(ctx, side)
+    live = need(ctx.obs.get(kind, ctx.namespace, name))
+    if live is not None and not is_ours(ctx, live):
+        live = None
+    labels = {**pods.copied_labels(ctx), **_worker_labels(ctx, side)}
     annotations = pods.copied_annotations(ctx, pods.GROUP_ANNOTATIONS)
-    wanted = build(ctx, kind, name, labels=labels, annotations=annotations, spec=_spec(ctx, side, group))
+    spec = _spec(ctx, side, group, live)
+    wanted = build(ctx, kind, name, labels=labels, annotations=annotations, spec=spec)
     # Asked before it is sent, like a Deployment: an admission webhook may change pod specs, and would do so for ever.
-    yield from ensure(ctx, kind, wanted, same=_same, confirm=True)
+    for write in ensure(ctx, kind, wanted, same=_same, confirm=True, exclusive=pods.EXCLUSIVE):
+        yield replace(write, warnings=side.reserved)
 
 
-def _spec(ctx: Context, side: pods.Side, group: Group) -> dict[str, Any]:
-    annotations = pods.copied_annotations(ctx, pods.GROUP_ANNOTATIONS)
+def _spec(ctx: Context, side: pods.Side, group: Group, live: Object | None) -> dict[str, Any]:
+    """The set's spec; `live` is ours, for what stays as others have set it."""
+    worker = _worker_labels(ctx, side)
     template: dict[str, Any] = {
         "restartPolicy": "RecreateGroupOnPodRestart",
-        "workerTemplate": _template(_worker_labels(ctx, side), annotations, group.worker),
+        "workerTemplate": _template(ctx, side, worker, group.worker, mapping(live, *_WORKER)),
     }
     if group.leader is not None:
-        template["leaderTemplate"] = _template(_leader_labels(ctx, side), annotations, group.leader)
+        leader = _leader_labels(ctx, side)
+        template["leaderTemplate"] = _template(ctx, side, leader, group.leader, mapping(live, *_LEADER))
     at = ".".join((*side.path, "parallelism"))
     size = group_size(side.parallelism, at=at)
     if size is not None:
         template["size"] = size
         if side.prefill and is_data_parallel(side.parallelism, at=at):
             template["subGroupPolicy"] = {"subGroupSize": size}
+    rollout: dict[str, Any] = {"type": "RollingUpdate"}
+    if side.rolling_update:
+        rollout["rollingUpdateConfiguration"] = {**_ROLLING, **side.rolling_update}
     spec: dict[str, Any] = {
         "leaderWorkerTemplate": template,
-        "rolloutStrategy": {"type": "RollingUpdate"},
+        "rolloutStrategy": rollout,
         "startupPolicy": "LeaderCreated",
     }
-    replicas = side.replicas if side.replicas is not None else _live_replicas(ctx, side)
+    replicas = side.replicas if side.replicas is not None else integer(live, "spec", "replicas")
     if replicas is not None:
         spec["replicas"] = replicas
     return spec
 
 
-def _live_replicas(ctx: Context, side: pods.Side) -> int | None:
-    live = need(ctx.obs.get(kinds.LEADER_WORKER_SET, ctx.namespace, set_name(ctx, prefill=side.prefill)))
-    return integer(live, "spec", "replicas") if live is not None and is_ours(ctx, live) else None
-
-
-def _template(labels: Mapping[str, str], annotations: Mapping[str, str], pod: pods.Pod) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"labels": dict(labels)}
+def _template(
+    ctx: Context, side: pods.Side, labels: Mapping[str, str], pod: pods.Pod, live: Mapping[str, Any]
+) -> dict[str, Any]:
+    """One pod template; `live` is what stands in its place, empty where nothing does."""
+    wanted = {**pods.copied_annotations(ctx, pods.GROUP_ANNOTATIONS), **side.annotations}
+    annotations = with_foreign(wanted, mapping(live, "metadata"), pods.EXCLUSIVE)
+    metadata: dict[str, Any] = {"labels": {**pods.copied_labels(ctx), **side.labels, **labels}}
     if annotations:
-        metadata["annotations"] = dict(annotations)
+        metadata["annotations"] = annotations
     return {"metadata": metadata, "spec": pod}
 
 
 def _worker_labels(ctx: Context, side: pods.Side) -> dict[str, str]:
-    """Of the object and its worker pods. Workers take requests only where there is no leader template."""
+    """Ours, of the object and its worker pods. Workers take requests only where there is no leader template."""
     component = f"{names.WORKLOAD_COMPONENT}-worker{'-prefill' if side.prefill else ''}"
-    labels = {**pods.copied_labels(ctx), **names.labels(ctx.name, component)}
+    labels = names.labels(ctx.name, component)
     if not side.has_template:
         labels[names.KSERVE_COMPONENT] = "workload"
         labels[names.ROLE] = "prefill" if side.prefill else "decode"
@@ -228,13 +241,18 @@ def _worker_labels(ctx: Context, side: pods.Side) -> dict[str, str]:
 
 def _leader_labels(ctx: Context, side: pods.Side) -> dict[str, str]:
     component = f"{names.WORKLOAD_COMPONENT}-leader{'-prefill' if side.prefill else ''}"
-    return {**pods.copied_labels(ctx), **pods.pod_labels(ctx, component, side.role)}
+    return pods.pod_labels(ctx, component, side.role)
 
 
 def _same(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
     led = present(wanted, *_LEADER)
     return (
         led == present(live, *_LEADER)
+        and _rolling(wanted) == _rolling(live)
+        and not any(
+            has_left_over(mapping(wanted, *at, "metadata"), mapping(live, *at, "metadata"), pods.EXCLUSIVE)
+            for at in (_LEADER, _WORKER)
+        )
         and derivative(_without_pods(mapping(wanted, "spec")), mapping(live, "spec"))
         and (not led or _same_pod(mapping(wanted, *_LEADER, "spec"), mapping(live, *_LEADER, "spec")))
         and _same_pod(mapping(wanted, *_WORKER, "spec"), mapping(live, *_WORKER, "spec"))
@@ -242,12 +260,18 @@ def _same(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
 
 
 def _without_pods(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The set's spec with the metadata of its templates but not their pods, which are compared in full."""
+    """The set's spec with the metadata of its templates but without what is compared in full: their pods, and the rollout."""
     template = dict(mapping(spec, "leaderWorkerTemplate"))
     for field in ("leaderTemplate", "workerTemplate"):
         if field in template:
             template[field] = {"metadata": mapping(template, field, "metadata")}
-    return {**spec, "leaderWorkerTemplate": template}
+    return {**spec, "leaderWorkerTemplate": template, "rolloutStrategy": {"type": "RollingUpdate"}}
+
+
+def _rolling(lws: Mapping[str, Any]) -> dict[str, Any]:
+    """How the set rolls, as it is stored."""
+    found = mapping(lws, "spec", "rolloutStrategy", "rollingUpdateConfiguration")
+    return {"partition": 0, **_ROLLING, **found}
 
 
 def _same_pod(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:

@@ -21,9 +21,17 @@ SIDECAR_RULES = (
     rule(kinds.POOL_GROUP_V1ALPHA2, "inferencepools"),
     rule(kinds.POOL_GROUP_V1, "inferencepools"),
 )
-POD_ANNOTATIONS = ("k8s.v1.cni.cncf.io", "kueue.x-k8s.io")
+LOCAL_MODEL = "internal.serving.kserve.io/localmodel"
+"""Prefix of what the admission webhook says of the cached copy of a model."""
+EXCLUSIVE = ("k8s.v1.cni.cncf.io", "kueue.x-k8s.io", LOCAL_MODEL)
+"""Prefixes of keys that only the service's own metadata may give its workloads: what it no longer says has to go (WORK-4)."""
+POD_ANNOTATIONS = (*EXCLUSIVE, "prometheus.io")
 GROUP_ANNOTATIONS = ("leaderworkerset.sigs.k8s.io", *POD_ANNOTATIONS)
-COPIED_LABELS = ("kueue.x-k8s.io",)
+COPIED_LABELS = ("kueue.x-k8s.io", LOCAL_MODEL)
+RESERVED_LABELS = (names.NAME, names.PART_OF, names.COMPONENT, names.KSERVE_COMPONENT, names.ROLE)
+"""Labels by which pods are selected and watched: ours alone (WORK-6)."""
+RESERVED_LABEL = "ReservedLabel"
+"""Reason of the Warning event about one of them in `labels` of a spec."""
 
 Pod = dict[str, Any]
 
@@ -59,6 +67,41 @@ class Side:
     @property
     def parallelism(self) -> Mapping[str, Any]:
         return mapping(self.root, *self.path, "parallelism")
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What `labels` adds to the pods (and to the workload Service), without those that are ours."""
+        given = mapping(self.root, *self.path, "labels")
+        return {key: value for key, value in given.items() if key not in RESERVED_LABELS}
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """What `annotations` adds to the pods (and to the workload Service)."""
+        given = mapping(self.root, *self.path, "annotations")
+        return {key: value for key, value in given.items() if key != names.MODEL_BASED_ROUTING}
+
+    @property
+    def reserved(self) -> tuple[tuple[str, str], ...]:
+        """(reason, message) of the Warning event about labels that are ours and not the spec's to set."""
+        field = ".".join((*self.path, "labels"))
+        given = mapping(self.root, *self.path, "labels")
+        taken = [key for key in RESERVED_LABELS if key in given]
+        if not taken:
+            return ()
+        return (
+            (
+                RESERVED_LABEL,
+                f"{field}: {', '.join(taken)} left out: pods are selected by it, use another key",
+            ),
+        )
+
+    @property
+    def rolling_update(self) -> dict[str, Any]:
+        """The fields of `rolloutStrategy` that are set, an integer or a percentage each (WORK-7)."""
+        given = mapping(self.root, *self.path, "rolloutStrategy")
+        return {
+            field: given[field] for field in ("maxUnavailable", "maxSurge") if given.get(field) is not None
+        }
 
     @property
     def role(self) -> str:

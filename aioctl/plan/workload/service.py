@@ -1,4 +1,7 @@
-"""The workload Service: one HTTPS port in front of decode, prefill and leader pods (SVC-1)."""
+"""The workload Service: one port in front of decode, prefill and leader pods (SVC-1).
+
+The switch that says whether model servers speak TLS changes the port's name and protocol, never its number.
+"""
 
 from collections.abc import Iterator
 
@@ -7,8 +10,7 @@ from aioctl.api.defaulting import is_stopped
 from aioctl.plan.children import remove
 from aioctl.plan.cluster_service import ensure_service
 from aioctl.plan.model import Context, Write
-
-_PORT = {"name": "https", "port": 8000, "protocol": "TCP", "appProtocol": "https", "targetPort": 8000}
+from aioctl.plan.workload import pods
 
 
 def service(ctx: Context) -> Iterator[Write]:
@@ -17,10 +19,14 @@ def service(ctx: Context) -> Iterator[Write]:
     if is_stopped(ctx.service):
         yield from remove(ctx, kinds.CORE_SERVICE, name)
         return
+    side = pods.main_side(ctx)
+    protocol = "https" if ctx.config.routing.enable_tls else "http"
+    port = {"name": protocol, "port": 8000, "protocol": "TCP", "appProtocol": protocol, "targetPort": 8000}
     yield from ensure_service(
         ctx,
         name,
-        labels=names.labels(ctx.name, names.WORKLOAD_COMPONENT),
+        labels={**side.labels, **names.labels(ctx.name, names.WORKLOAD_COMPONENT)},
+        annotations=side.annotations,
         selector=names.workload_selector(ctx.name),
-        ports=[_PORT],
+        ports=[port],
     )

@@ -5,13 +5,13 @@ Deployment's step; the account's step then leaves things alone.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import is_stopped
 from aioctl.api.objects import FieldError, Object
 from aioctl.plan.children import remove, under
-from aioctl.plan.deployment import ensure_deployment
+from aioctl.plan.deployment import ensure_deployment, rolling_update
 from aioctl.plan.model import Context, PlanError, Write
 from aioctl.plan.rbac import (
     account,
@@ -117,17 +117,22 @@ def prefill_deployment(ctx: Context) -> Iterator[Write]:
 
 def _deploy(ctx: Context, side: pods.Side, name: str, component: str, pod: pods.Pod) -> Iterator[Write]:
     selector = pods.pod_labels(ctx, component, side.role)
-    yield from ensure_deployment(
+    copied = pods.copied_labels(ctx)
+    annotations = pods.copied_annotations(ctx, pods.POD_ANNOTATIONS)
+    for write in ensure_deployment(
         ctx,
         name,
         selector=selector,
-        labels={**pods.copied_labels(ctx), **selector},
-        annotations=pods.copied_annotations(ctx, pods.POD_ANNOTATIONS),
+        labels={**copied, **selector},
+        annotations=annotations,
+        pod_labels={**copied, **side.labels, **selector},
+        pod_annotations={**annotations, **side.annotations},
         pod_spec=pod,
         replicas=side.replicas,
-        # What the service no longer says has to go, such as a network or a queue (WORK-4).
-        exclusive=pods.POD_ANNOTATIONS,
-    )
+        strategy=rolling_update(side.rolling_update),
+        exclusive=pods.EXCLUSIVE,
+    ):
+        yield replace(write, warnings=side.reserved)
 
 
 def _sidecar_account(ctx: Context, side: pods.Side, main: Build) -> Object | None:
