@@ -28,6 +28,19 @@ def test_a_lossy_converter_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     assert convert.check_losses(100, seed=3)["losses"] > 30
 
 
+def test_a_field_that_a_client_of_the_other_version_would_drop_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def without_carriers(raw: bytes, desired: str) -> bytes:
+        tree: dict[str, Any] = msgspec.json.decode(convert_object(raw, desired))
+        tree["metadata"].pop("annotations", None)
+        return msgspec.json.encode(tree)
+
+    monkeypatch.setattr(convert, "convert_object", without_carriers)
+    found = [case["fault"] for case in convert.check_losses(100, seed=3)["examples"]]
+    assert "lost by a client of the other version" in found
+
+
 def test_the_report_is_json_with_every_figure_of_the_functions(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
