@@ -113,6 +113,11 @@ def built_ins() -> tuple[Resource, ...]:
         ),
         _built_in("coordination.k8s.io", "v1", "Lease", "leases", unconditional=False),
         _built_in(
+            "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers",
+            status=True, short_names=("hpa",),
+        ),
+        _built_in("resource.k8s.io", "v1", "ResourceClaimTemplate", "resourceclaimtemplates"),
+        _built_in(
             "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions",
             prepare=builtins.custom_resource_definition,
             namespaced=False, status=True, generation=True, unconditional=False, short_names=("crd", "crds"),
@@ -223,6 +228,8 @@ def llm_kinds() -> tuple[Resource, Resource]:
 def _others() -> tuple[Resource, ...]:
     rule = object_of({"spec": object_of({"host": text()}, needs=("host",))})
     policy = object_of({"spec": object_of({}, needs=("targetRef",))})
+    scaled = object_of({"spec": object_of({}, needs=("scaleTargetRef", "triggers"))}, needs=("spec",))
+    cache = object_of({"spec": object_of({}, needs=("modelSize", "nodeGroups", "sourceModelUri"))})
     monitoring = "monitoring.coreos.com"
     return (
         custom(
@@ -242,6 +249,11 @@ def _others() -> tuple[Resource, ...]:
             {"v1": (_monitor_schema("endpoints"), ())}, status=False, short_names=("smon",),
         ),
         custom("kuadrant.io", "AuthPolicy", "authpolicies", {"v1": (policy, ())}),
+        custom("keda.sh", "ScaledObject", "scaledobjects", {"v1alpha1": (scaled, ())}, short_names=("so",)),
+        custom(
+            GROUP, "LocalModelCache", "localmodelcaches", {"v1alpha1": (cache, ())}, namespaced=False,
+        ),
+        custom(GROUP, "LocalModelNamespaceCache", "localmodelnamespacecaches", {"v1alpha1": (cache, ())}),
     )  # fmt: skip
 
 
@@ -252,5 +264,12 @@ def custom_kinds() -> Mapping[str, Resource]:
     return {resource.title: resource for resource in kinds}
 
 
-ABSENT_BY_DEFAULT = frozenset({"authpolicies.kuadrant.io"})
+ABSENT_BY_DEFAULT = frozenset(
+    {
+        "authpolicies.kuadrant.io",
+        "localmodelcaches.serving.kserve.io",
+        "localmodelnamespacecaches.serving.kserve.io",
+        "scaledobjects.keda.sh",
+    }
+)
 """CRDs a plain cluster does not have (CRD-1)."""

@@ -1,7 +1,7 @@
 """What differs between two states of a namespace, as a flat set of paths; times, uids and addresses do not count.
 
 A difference is `<group/version>/<plural>/<name> <path>` with list positions as numbers, `... ours` or `... theirs` for an
-object that only one side has, `event ours <text>`, `event theirs <text>` or `refused <object>`. The namespace of the case
+object that only one side has, `event ours <text>`, `event theirs <text>`, `refused <object>` or `warnings <object>`. The namespace of the case
 reads `<ns>` everywhere.
 """
 
@@ -31,7 +31,10 @@ _VOLATILE = frozenset(
         "internalTrafficPolicy",
     }
 )
-_SERVICES = tuple(f"{kind.api_version}/{kind.plural}/" for kind in (kinds.SERVICE, kinds.SERVICE_V1ALPHA1))
+_WITH_STATUS = tuple(
+    f"{kind.api_version}/{kind.plural}/"
+    for kind in (kinds.SERVICE, kinds.SERVICE_V1ALPHA1, kinds.CONFIG, kinds.CONFIG_V1ALPHA1)
+)
 _SECRETS = f"{kinds.SECRET.api_version}/{kinds.SECRET.plural}/"
 _HOOK_NAME = re.compile(r'admission webhook "[^"]+" denied')
 _EXPIRY = "certificates.kserve.io/"
@@ -42,11 +45,12 @@ _NOT_OF_THE_OBJECT = ("apiVersion", "kind")
 
 @dataclass
 class State:
-    """What stands in a namespace: objects by recorded path, distinct event texts, refusals."""
+    """What stands in a namespace: objects by recorded path, distinct event texts, refusals and warnings by what was asked."""
 
     objects: dict[str, Object] = field(default_factory=dict)
     events: set[str] = field(default_factory=set)
     refused: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def recorded_state(case: Case) -> State:
@@ -62,6 +66,10 @@ def differences(ours: State, theirs: State, namespace: str) -> dict[str, str]:
         )
         if mine != other:
             found[f"refused {name}"] = f"{mine!r} != {other!r}"
+    for name in sorted(ours.warnings.keys() | theirs.warnings.keys()):
+        said, expected = (state.warnings.get(name, ()) for state in (ours, theirs))
+        if said != expected:
+            found[f"warnings {name}"] = f"{said!r} != {expected!r}"
     for text in ours.events - theirs.events:
         if _is_thinned(text, theirs.events):
             continue
@@ -99,9 +107,9 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
 
 
 def normalised(path: str, obj: Mapping[str, Any]) -> Object:
-    """Without what differs in every run, and without what others write (the status of everything but services)."""
+    """Without what differs in every run, and without what others write (the status of everything but services and their configurations)."""
     kept = {name: value for name, value in obj.items() if name not in _NOT_OF_THE_OBJECT}
-    if not path.startswith(_SERVICES):
+    if not path.startswith(_WITH_STATUS):
         kept.pop("status", None)
     if path.startswith(_SECRETS) and "data" in kept:
         kept["data"] = dict.fromkeys(kept["data"], "<pem>")

@@ -60,6 +60,8 @@ class GatewayScript:
     delay: float = 1.0
     address: str = "10.9.9.9"
     is_programmed: bool = True
+    answers_for_itself: bool = True
+    """False: routes and pools are answered, the status of the gateway is left to others."""
     controller: str = "istio.io/gateway-controller"
 
 
@@ -221,8 +223,10 @@ class GatewayPlayer:
             return None
         return {field_name: merged}
 
-    def _gateway_status(self, key: ObjectKey, obj: Object) -> Object:
+    def _gateway_status(self, key: ObjectKey, obj: Object) -> Object | None:
         script, stamp = self.script_of(key), self._stamp()
+        if not script.answers_for_itself:
+            return None
         programmed = "True" if script.is_programmed else "False"
         listeners = [
             {

@@ -1,0 +1,94 @@
+"""A case on the simulated cluster: a fresh cluster of the case's world, controller and players in one process, virtual time."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from aioctl.controller.manager import Knobs
+from aioctl.sim.hooks import admission_configurations
+from aioctl.sim.players.client import InProcessClient
+from testbed.memory import MemoryWire
+from testbed.virtual_time import run_virtual
+from testbed.world import World, world
+from tests.golden.compare import State
+from tests.upstream import players, worlds
+from tests.upstream.cases import UpstreamCase
+from tests.upstream.stage import Stage
+
+PLAYER_DELAY = 0.3
+"""Seconds after which the recordings' player answered."""
+KNOBS = Knobs(status_settle=0.05)
+QUIET = 6.0
+"""(Virtual) seconds without a write after which nothing is expected any more; one step later than the longest known wait."""
+PATIENCE = 300.0
+
+
+def play(case: UpstreamCase) -> State:
+    """The whole case, from the empty namespace to the state it ends in."""
+    return run_virtual(_play, case)
+
+
+async def _play(case: UpstreamCase) -> State:
+    async with scene(case) as found:
+        stage = Stage.on(MemoryWire(found.cluster, agent="kubectl/test"), case)
+        writes = Writes(found)
+        running = found.running(found.controller(policy=worlds.policy(case.world), knobs=KNOBS))
+        async with _played(found, case), running:
+            await stage.open()
+            await stage.give()
+            await writes.rest()
+            if case.later():
+                await stage.follow()
+                await writes.rest()
+            if case.given.get("afterwards"):
+                await stage.end()
+                await writes.rest()
+        # The recorder has flushed its events by now.
+        return await stage.state()
+
+
+@asynccontextmanager
+async def scene(case: UpstreamCase) -> AsyncIterator[World]:
+    """A cluster as the recordings found it. Nothing is garbage collected: they had no controller manager."""
+    absent = worlds.absent(case.world)
+    async with world(garbage_collection=False, start=1_767_225_600.0, absent=absent) as made:
+        for configuration in admission_configurations("https://localhost", "", match_policy="Exact"):
+            await made.cluster.create(configuration)
+        for obj in worlds.furniture(case.world):
+            await made.cluster.create(obj, client="user")
+        yield made
+
+
+@asynccontextmanager
+async def _played(found: World, case: UpstreamCase) -> AsyncIterator[None]:
+    """Gateways, workloads and autoscalers answer while the block runs."""
+    client = InProcessClient(found.cluster)
+    stamp = found.cluster.core.clock.stamp
+    async with anyio.create_task_group() as group:
+        group.start_soon(players.gateways(client, case.moods, stamp=stamp, delay=PLAYER_DELAY).run)
+        group.start_soon(players.WorkloadAnswers(client, case.moods, stamp=stamp, delay=PLAYER_DELAY).run)
+        yield
+        group.cancel_scope.cancel()
+
+
+class Writes:
+    """Counts what is written in a cluster; an event that is told again does not count."""
+
+    def __init__(self, found: World) -> None:
+        self._count = 0
+        found.cluster.observers.append(self._observe)
+
+    def _observe(self, resource: object, _record: object, kind: str) -> None:
+        if getattr(resource, "plural", "") != "events" or kind == "ADDED":
+            self._count += 1
+
+    async def rest(self) -> None:
+        """Until nothing was written for a while. Raises AssertionError when that never happens."""
+        with anyio.move_on_after(PATIENCE):
+            before = -1
+            while before != self._count:
+                before = self._count
+                await anyio.sleep(QUIET)
+            return
+        raise AssertionError(f"something still writes after {PATIENCE:g} s")

@@ -1,0 +1,150 @@
+"""What the recordings found in the cluster: one function for each thing that differs between their worlds.
+
+| World | Setting |
+|---|---|
+| plain | the shipped ConfigMap, and settings for the workload variant autoscaler |
+| tls | TLS, https, forced model routing, model caches, own storage initializer, native OCI images, secure Prometheus |
+| bare | without LeaderWorkerSet, ScaledObject and v1alpha2 InferencePool; model routing and model cars off; a CA bundle |
+| switch | as plain; the ConfigMap changes when everything has settled |
+"""
+
+import copy
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from aioctl.api import kinds
+from aioctl.plan.model import Policy
+from aioctl.sim import seed
+from aioctl.sim.facts import ABSENT_BY_DEFAULT
+from testbed.shared_data import documents
+from tests.golden.cases import Object
+from tests.upstream.cases import MODEL_CACHE, SCALED_OBJECT, presets
+
+_NOT_OF_TODAY = frozenset(
+    {
+        kinds.DESTINATION_RULE.resource,
+        kinds.MODEL.resource,
+        kinds.POD_MONITOR.resource,
+        kinds.SERVICE_MONITOR.resource,
+    }
+)
+_WITHOUT = frozenset({kinds.LEADER_WORKER_SET.resource, SCALED_OBJECT.resource, kinds.POOL_V1ALPHA2.resource})
+_CA_BUNDLE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+_AUTOSCALER_SETTINGS = "autoscaling-wva-controller-config"
+_SECTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "plain": {_AUTOSCALER_SETTINGS: {"prometheus": {"url": "http://prometheus.monitoring:9090"}}},
+    "tls": {
+        "ingress": {
+            "enableGatewayApi": True,
+            "enableLLMInferenceServiceTLS": True,
+            "urlScheme": "https",
+            "modelBasedRoutingMode": "forced",
+        },
+        "localModel": {"enabled": True},
+        "storageInitializer": {
+            "image": "registry.local/storage-initializer:v1",
+            "ociModelMode": "native",
+            "cpuRequest": "200m",
+        },
+        "scheduler": {
+            "expirationAnnotations": [
+                "certificates.kserve.io/expiration-v2",
+                "certificates.kserve.io/expiration",
+            ]
+        },
+        _AUTOSCALER_SETTINGS: {
+            "prometheus": {
+                "url": "https://thanos.monitoring:9091",
+                "tlsInsecureSkipVerify": True,
+                "authModes": "bearer",
+                "triggerAuthName": "prom-auth",
+                "triggerAuthKind": "ClusterTriggerAuthentication",
+            }
+        },
+    },
+    "bare": {
+        "ingress": {"modelBasedRoutingMode": "disabled"},
+        "storageInitializer": {"enableModelcar": False, "caBundleConfigMapName": "ca-certs"},
+    },
+}
+_SWITCHED: Mapping[str, Mapping[str, Any]] = {
+    "ingress": {"enableLLMInferenceServiceTLS": True, "modelBasedRoutingHeaderName": "X-Other-Model"},
+    "storageInitializer": {"image": "kserve/storage-initializer:next", "memoryLimit": "2Gi"},
+}
+
+
+def absent(world: str) -> frozenset[str]:
+    """CRDs that are not installed, by name."""
+    caches = {title for title in ABSENT_BY_DEFAULT if title.startswith("localmodel")}
+    usual = (ABSENT_BY_DEFAULT | _NOT_OF_TODAY) - {SCALED_OBJECT.resource}
+    if world == "bare":
+        return usual | _WITHOUT
+    return usual - caches if world == "tls" else usual
+
+
+def policy(_world: str) -> Policy:
+    """What the recorded program's environment said."""
+    return Policy(auth_disabled=True)
+
+
+@cache
+def _shipped_config_map() -> Object:
+    ((found,),) = documents("upstream/configmap/inferenceservice.yaml").values()
+    return {**found, "data": {key: text for key, text in found["data"].items() if key != "_example"}}
+
+
+def config_map(world: str) -> Object:
+    """The ConfigMap of KServe's settings."""
+    changed = _SECTIONS["plain" if world == "switch" else world]
+    return _with_sections(_shipped_config_map(), changed)
+
+
+def switched_config_map() -> Object:
+    """What it becomes in world `switch`."""
+    return _with_sections(config_map("switch"), _SWITCHED)
+
+
+def _with_sections(base: Object, changed: Mapping[str, Mapping[str, Any]]) -> Object:
+    made = copy.deepcopy(base)
+    for name, section in changed.items():
+        made["data"][name] = json.dumps({**json.loads(made["data"].get(name, "{}")), **section})
+    return made
+
+
+def furniture(world: str) -> list[Object]:
+    """All that stands in the cluster before the first case, in the order of creation; not the CRDs."""
+    found = [config_map(world) if obj["kind"] == "ConfigMap" else obj for obj in seed.world(namespaces=())]
+    if world == "tls":
+        found = [_with_https(obj) if obj["kind"] == "Gateway" else obj for obj in found]
+        found += [
+            _model_cache("opt-cache", "hf://facebook/opt-125m", "gpu-a", "gpu-b"),
+            _model_cache("s3-cache", "s3://bucket/models/big", "gpu-b"),
+        ]
+    if world == "bare":
+        bundle = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"cabundle.crt": _CA_BUNDLE}}
+        found.append({**bundle, "metadata": {"name": "ca-certs", "namespace": seed.SYSTEM_NAMESPACE}})
+    return [*found, *presets()]
+
+
+def _with_https(gateway: Object) -> Object:
+    listener = {
+        "name": "https",
+        "hostname": "*.models.example.org",
+        "port": 443,
+        "protocol": "HTTPS",
+        "tls": {"mode": "Terminate", "certificateRefs": [{"name": "models-example-org"}]},
+        "allowedRoutes": {"namespaces": {"from": "All"}},
+    }
+    spec = gateway["spec"]
+    return {**gateway, "spec": {**spec, "listeners": [*spec["listeners"], listener]}}
+
+
+def _model_cache(name: str, uri: str, *groups: str) -> Object:
+    return {
+        "apiVersion": MODEL_CACHE.api_version,
+        "kind": MODEL_CACHE.kind,
+        "metadata": {"name": name},
+        "spec": {"sourceModelUri": uri, "modelSize": "1Gi", "nodeGroups": list(groups)},
+    }
