@@ -109,6 +109,8 @@ def real_crds() -> dict[str, Object]:
         **documents("crds/gie/gie-v1*.yaml"),
         **documents("crds/gateway-api-v1.4.0/*.yaml"),
         **documents("crds/other/*.yaml"),
+        **documents("upstream/crds/other/keda.yaml"),
+        **documents("upstream/crds/kserve/serving.kserve.io_localmodel*.yaml"),
         **{path.stem: [yaml.load(path.read_text(), yaml.CSafeLoader)] for path in OURS.glob("serving*.yaml")},
     }
     return {crd["metadata"]["name"]: crd for group in files.values() for crd in group if crd}
