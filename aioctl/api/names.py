@@ -16,6 +16,10 @@ SHADOW_POOL = "istio.io/inferencepool-name"
 """Label of the shadow Services that Istio makes for InferencePools: the pool's name."""
 
 
+GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
+"""Label of what is made for a Gateway, its Service among it: the Gateway's name."""
+
+
 def child(parent: str, suffix: str) -> str:
     """Knative's ChildName: parent + suffix when it fits 63 characters, hashed otherwise."""
     if len(parent) + len(suffix) <= _MAX:

@@ -1,8 +1,8 @@
 """What is watched, and the stores behind it (WATCH-1, ENV-1).
 
 Children are watched by label; objects of others that any plan may need (gateways, routes, pools, Services that shadow a
-pool) without one; Secrets and ConfigMaps of others are never watched: the few that are needed are read one by one
-(`live_reads.py`), so that no replica holds every secret of the cluster.
+pool or stand behind a gateway) without ours; Secrets and ConfigMaps of others are never watched: the few that are needed
+are read one by one (`live_reads.py`), so that no replica holds every secret of the cluster.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +16,8 @@ from aioctl.engine.store import Delta, Store
 from aioctl.kube.cached import Cached
 
 CacheStore = Store[ObjectKey, Cached]
+_INDEXED = (names.NAME, names.SHADOW_POOL, names.GATEWAY_NAME)
+"""Labels that objects are looked up by, within their namespace."""
 OURS = f"{names.PART_OF}={names.PART_OF_VALUE}"
 
 
@@ -50,7 +52,7 @@ def watched(system_namespace: str, signer: ObjectRef | None) -> tuple[Watched, .
     listed = [Watched(kinds.SERVICE), Watched(kinds.CONFIG)]
     listed += [Watched(kind, labels=OURS) for kind in children]
     listed += [Watched(kind) for kind in others]
-    listed.append(Watched(kinds.CORE_SERVICE, labels=names.SHADOW_POOL))
+    listed += [Watched(kinds.CORE_SERVICE, labels=label) for label in (names.SHADOW_POOL, names.GATEWAY_NAME)]
     listed.append(
         Watched(kinds.CONFIG_MAP, fields=f"metadata.name={names.CONFIG_MAP_NAME}", namespace=system_namespace)
     )
@@ -66,7 +68,7 @@ def _by_namespace(item: Cached) -> Iterable[str]:
 
 
 def _by_service_label(item: Cached) -> Iterable[tuple[str, str]]:
-    for label in (names.NAME, names.SHADOW_POOL):
+    for label in _INDEXED:
         if label in item.labels:
             yield item.key.namespace, item.labels[label]
 
@@ -123,7 +125,7 @@ class Caches:
     @staticmethod
     def _candidates(store: CacheStore, namespace: str, labels: Mapping[str, str]) -> Iterable[Cached]:
         if namespace:
-            for label in (names.NAME, names.SHADOW_POOL):
+            for label in _INDEXED:
                 if label in labels:
                     return store.by_index("service", (namespace, labels[label]))
             return store.by_index("namespace", namespace)

@@ -126,7 +126,7 @@ class CacheObservation:
         return found[1]
 
     def _is_watched(self, ref: ObjectRef, *, named_by_user: bool) -> bool:
-        if not self._caches.holds(ref.kind):
+        if not self._caches.holds(ref.kind) or (named_by_user and ref.kind == kinds.CORE_SERVICE):
             return False
         if ref.kind in _PARTLY_WATCHED:
             return (ref.name in self._ours and not named_by_user) or any(

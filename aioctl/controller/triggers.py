@@ -1,7 +1,8 @@
 """From a change in a cache to the services it concerns. Pure functions; the watches of WATCH-1.
 
-Children wake their owner; pods the service their label names; shadow Services of a pool whoever read that pool; and
-every object wakes the services whose last plan read it (`interests.py`).
+Children wake their owner; pods the service their label names; shadow Services of a pool whoever read that pool, and the
+Services of a gateway whoever read that gateway; and every object wakes the services whose last plan read it
+(`interests.py`).
 """
 
 from aioctl.api import kinds, names
@@ -28,6 +29,9 @@ def keys_for(kind: Kind, old: Cached | None, new: Cached | None, interests: Inte
             pool = item.labels[names.SHADOW_POOL]
             for generation in (kinds.POOL_V1, kinds.POOL_V1ALPHA2):
                 keys |= interests.readers(ObjectRef(generation, item.key.namespace, pool))
+        if kind == kinds.CORE_SERVICE and names.GATEWAY_NAME in item.labels:
+            gateway = item.labels[names.GATEWAY_NAME]
+            keys |= interests.readers(ObjectRef(kinds.GATEWAY, item.key.namespace, gateway))
         keys |= interests.readers(ObjectRef(kind, item.key.namespace, item.key.name))
     return keys
 

@@ -229,6 +229,7 @@ class Part(Enum):
     DESTINATION_RULES = "destination-rules"
     EVALUATION = "evaluation"
     MONITORING = "monitoring"
+    ADDRESSES = "addresses"
     FINALIZE = "finalize"
 
 
@@ -247,6 +248,8 @@ class Step:
     """The step could not be planned; its writes (if any) are still sent first."""
     condition: tuple[str, str, str] | None = None
     """(type, reason, message) that `error` sets instead of the part's usual condition, e.g. RefsInvalid."""
+    revisit: float = 0.0
+    """Seconds until a failure is looked at again; 0: the queue's back-off decides."""
     unanswered: str = ""
     """A read was unknown: nothing of this step is written, and the reconcile is repeated soon."""
 

@@ -15,6 +15,7 @@ ROUTER_PARTS = (
     Part.ROUTES,
     Part.DESTINATION_RULES,
     Part.EVALUATION,
+    Part.ADDRESSES,
 )
 FAILURES: Mapping[Part, tuple[str, str, str]] = {
     Part.CONFIG: (c.PRESETS_COMBINED, "CombineBaseError", "failed to load ingress config: "),
@@ -30,6 +31,7 @@ FAILURES: Mapping[Part, tuple[str, str, str]] = {
         "Failed to reconcile scheduler: ",
     ),
     Part.ROUTES: (c.HTTP_ROUTES_READY, "HTTPRouteReconcileError", "Failed to reconcile HTTPRoute: "),
+    Part.ADDRESSES: (c.HTTP_ROUTES_READY, "HTTPRouteReconcileError", "Failed to reconcile HTTPRoute: "),
     Part.DESTINATION_RULES: (
         c.HTTP_ROUTES_READY,
         "IstioDestinationRuleReconcileError",

@@ -12,6 +12,7 @@ from aioctl.api import kinds, names
 from aioctl.api.defaulting import is_stopped
 from aioctl.api.objects import FieldError, Object, is_deleting, namespace_of, sequence
 from aioctl.plan import (
+    addresses,
     auth,
     ca_bundle,
     destination_rules,
@@ -23,7 +24,6 @@ from aioctl.plan import (
     route,
     scheduler,
     stop,
-    urls,
     workload,
 )
 from aioctl.plan.combine import Combined, combine
@@ -122,9 +122,6 @@ def _parts(ctx: Context) -> Iterator[Step]:
         lambda: route.route(ctx, decided),
         outer=NETWORKING + "failed to reconcile HTTP routes: ",
     )
-    undiscoverable = urls.check(ctx)
-    if undiscoverable is not None:
-        yield undiscoverable
     yield step(
         Part.DESTINATION_RULES,
         lambda: destination_rules.destination_rules(ctx, decided),
@@ -138,6 +135,9 @@ def _parts(ctx: Context) -> Iterator[Step]:
         lambda: monitoring.monitoring(ctx),
         outer="failed to reconcile monitoring resources: ",
     )
+    undiscoverable = addresses.check(ctx)
+    if undiscoverable is not None:
+        yield undiscoverable
 
 
 def _scheduler(ctx: Context) -> Iterator[Write]:

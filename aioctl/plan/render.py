@@ -32,7 +32,7 @@ _SETTINGS = {
     "storageInitializer": (
         '{"image": "kserve/storage-initializer:latest", "memoryRequest": "100Mi", "memoryLimit": "1Gi",'
         ' "cpuRequest": "100m", "cpuLimit": "1", "cpuModelcar": "10m", "memoryModelcar": "15Mi",'
-        ' "uidModelcar": 1010, "enableModelcar": true,'
+        ' "uidModelcar": 1010, "enableModelcar": true, "enableDirectPvcVolumeMount": true,'
         ' "caBundleVolumeMountPath": "/etc/ssl/custom-certs"}'
     ),
     "credentials": (
@@ -170,7 +170,11 @@ def _named(combined: Combined) -> Iterator[tuple[ObjectRef, dict[str, Any]]]:
     ]
     for parent in parents:
         where = parent.get("namespace") or namespace
-        yield ObjectRef(kinds.GATEWAY, where, parent.get("name", "")), {"spec": {"gatewayClassName": _CLASS}}
+        listener = {"name": text(parent, "sectionName") or "http", "protocol": "HTTP", "port": 80}
+        yield (
+            ObjectRef(kinds.GATEWAY, where, parent.get("name", "")),
+            {"spec": {"gatewayClassName": _CLASS, "listeners": [listener]}},
+        )
         yield ObjectRef(kinds.GATEWAY_CLASS, "", _CLASS), {"spec": {"controllerName": "aioctl.dev/assumed"}}
     for ref in sequence(spec, "router", "route", "http", "refs"):
         yield ObjectRef(kinds.HTTP_ROUTE, namespace, ref.get("name", "")), {"spec": {}}

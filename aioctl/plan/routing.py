@@ -69,15 +69,22 @@ def _refs(ctx: Context, *path: str) -> Iterator[tuple[str, str]]:
 
 
 def route_spec(ctx: Context) -> dict[str, Any]:
-    """The combined `router.route.http.spec` with its parentRefs replaced by the gateway refs, if any (2.1)."""
+    """The combined `router.route.http.spec` with its parentRefs replaced by the gateway refs, if any (ROUTE-9)."""
     combined = dict(mapping({"spec": ctx.spec}, "spec", "router", "route", "http", "spec"))
-    gateways = gateway_refs(ctx)
-    if gateways:
-        combined["parentRefs"] = [
-            {"group": GATEWAY_API_GROUP, "kind": "Gateway", "name": key.name, "namespace": key.namespace}
-            for key in gateways
-        ]
+    if gateway_refs(ctx):
+        refs = sequence({"spec": ctx.spec}, "spec", "router", "gateway", "refs")
+        combined["parentRefs"] = [_parent_ref(ref) for ref in refs]
     return combined
+
+
+def _parent_ref(ref: Any) -> dict[str, str]:
+    """A gateway ref as a parent of the route. What it leaves out stays out: a namespace is then that of the route."""
+    given = {field: text(ref, field) for field in ("name", "namespace", "sectionName")}
+    return {
+        "group": GATEWAY_API_GROUP,
+        "kind": "Gateway",
+        **{field: value for field, value in given.items() if value},
+    }
 
 
 def parent_gateways(spec: Spec, namespace: str) -> list[ObjectKey]:

@@ -16,13 +16,13 @@ from aioctl.api.defaulting import external_pool_name, is_stopped
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import FieldError, mapping, present
 from aioctl.plan import (
+    addresses,
     auth,
     gateways,
     migration_facts,
     pool_status,
     references,
     route_readiness,
-    urls,
 )
 from aioctl.plan.availability import mark_availability
 from aioctl.plan.children import is_ours
@@ -208,7 +208,7 @@ class StatusBuilder:
     def _addresses(self) -> bool:
         """Replaces url and addresses. Returns False, and the condition says why, when discovery failed."""
         try:
-            found = urls.discover(self.ctx)
+            found = addresses.discover(self.ctx)
         except Unanswered:
             return True
         except PlanError as error:
@@ -216,7 +216,7 @@ class StatusBuilder:
             self.made.mark_false(type_, reason, f"{words}{error}")
             return False
         self._put("url", found.url)
-        self._put("addresses", [{"url": url} for url in found.all])
+        self._put("addresses", list(found.all))
         return True
 
     def _put(self, field: str, value: Any) -> None:

@@ -1,36 +1,29 @@
-"""The addresses under which a service can be reached: `status.url` and `status.addresses` (URL-1).
+"""The URLs under which one route can be reached: through its gateways from outside, and through their Services (URL-1).
 
-URLs come from the routes and their gateways as they are in the cluster. A gateway without an address silences its whole
-route; that is no failure. A gateway or class that is missing is one, and a read that is unknown leaves the old
-addresses in place (the caller sees Unanswered).
+Each parent of a route gives one URL for each way to ask for the model (by path, by publisher path, by header), each listener
+that takes part, and each host: those from outside where the gateway has an address, and the name of the Service behind
+the gateway where there is one. A parent that yields nothing is no failure. A gateway, class or listener that is missing is
+one, and a read that is unknown leaves the caller without an answer.
 """
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from aioctl.api import names
+from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectKey
-from aioctl.api.objects import FieldError, Object, dig, integer, mapping, sequence, text
+from aioctl.api.objects import Object, dig, integer, name_of, namespace_of, sequence, text
 from aioctl.golang.gourl import UrlError, go_string
-from aioctl.plan.gateways import lookup, managed_route, referenced_routes, route_key
-from aioctl.plan.model import (
-    NETWORKING,
-    Context,
-    Observation,
-    Part,
-    PlanError,
-    Policy,
-    Step,
-    Unanswered,
-)
-from aioctl.plan.routing import Mode, mode, route_spec
+from aioctl.plan.gateways import lookup, route_key
+from aioctl.plan.global_config import RoutingConfig
+from aioctl.plan.model import Observation, PlanError, Policy, need, need_list
 
-OUTER = f"{NETWORKING}failed to reconcile HTTP routes: "
-
+_SCHEMES = {"HTTP": "http", "HTTPS": "https", "TLS": "https"}
+"""By the protocol of a listener; listeners of other protocols take no HTTPRoutes."""
 _PLAIN_PORTS = {"http": 80, "https": 443}
+_PUBLISHERS = "/publishers/"
 _PRIVATE = tuple(
     ipaddress.ip_network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 )
@@ -38,72 +31,72 @@ _LOCAL_SUFFIXES = (".local", ".localhost", ".internal")
 
 
 @dataclass(frozen=True, slots=True)
-class Addresses:
-    """`url` is an external one, an internal one where there is no other, empty without any; `all` is in text order."""
+class Url:
+    """One URL, as Go prints it, and the gateway that takes its requests."""
 
-    url: str
-    all: tuple[str, ...]
+    text: str
+    gateway: ObjectKey
 
+    @property
+    def path(self) -> str:
+        """With its first slash, escaped as in the text."""
+        return "/" + self.text.split("://", 1)[1].partition("/")[2]
 
-def discover(ctx: Context) -> Addresses:
-    """The addresses of the service. Raises PlanError (gateway or class missing) and Unanswered."""
-    if mode(ctx) is Mode.NONE:
-        host = f"{names.workload_service_name(ctx.name)}.{ctx.namespace}.svc.{ctx.policy.cluster_domain}"
-        return Addresses("", (f"https://{host}",))
-    managed = managed_route(ctx)
-    found = [*_referenced(ctx), *([managed] if managed is not None else [])]
-    return addresses(found, ctx.obs, ctx.policy, prefix=f"/{ctx.namespace}/{ctx.name}")
+    @property
+    def host(self) -> str:
+        """Without port and brackets."""
+        authority = self.text.split("://", 1)[1].split("/", 1)[0]
+        if authority.startswith("["):
+            return authority[1:].split("]", 1)[0]
+        return authority.rsplit(":", 1)[0]
 
-
-def check(ctx: Context) -> Step | None:
-    """The step that fails the reconcile when discovery is bound to fail, asked before the managed route is written."""
-    try:
-        found = list(_referenced(ctx))
-        if mode(ctx) is Mode.MANAGED:
-            metadata = {"namespace": ctx.namespace, "name": names.route_name(ctx.name)}
-            found.append({"metadata": metadata, "spec": route_spec(ctx)})
-        addresses(found, ctx.obs, ctx.policy)
-    except Unanswered as unanswered:
-        return Step(Part.ROUTES, OUTER, unanswered=str(unanswered))
-    except (PlanError, FieldError) as error:
-        return Step(Part.ROUTES, OUTER, error=str(error))
-    return None
+    @property
+    def scheme(self) -> str:
+        return self.text.split("://", 1)[0]
 
 
-def addresses(routes: Iterable[Object], obs: Observation, policy: Policy, *, prefix: str = "/") -> Addresses:
-    """The addresses of the given routes; of several, one whose path begins with `prefix` is `url`. Raises as `discover`."""
-    urls = sorted(url for route in routes for url in route_urls(route, obs, policy))
-    external = [url for url in urls if not is_internal(_host_of(url), policy.cluster_domain)]
-    # Behind a private gateway there is no external one: then the service is reached under an internal one (URL-2).
-    shown = min(external or urls, key=lambda url: not _path_of(url).startswith(prefix), default="")
-    return Addresses(shown, tuple(urls))
+def route_urls(route: Object, obs: Observation, policy: Policy, routing: RoutingConfig) -> list[Url]:
+    """The URLs of one route, parents in order; equal ones once for each parent.
 
-
-def route_urls(route: Object, obs: Observation, policy: Policy) -> list[str]:
-    """URLs of one route: parents in order, hosts of a parent sorted; empty when some gateway has no address."""
+    Raises PlanError, with KServe's text, for a gateway, class or listener that is not there, and Unanswered.
+    """
     at = route_key(route)
     try:
-        parents = [(ref, _gateway(obs, ref, at)) for ref in sequence(route, "spec", "parentRefs")]
+        parents = [
+            (text(ref, "sectionName"), _gateway(obs, ref, at))
+            for ref in sequence(route, "spec", "parentRefs")
+        ]
     except PlanError as error:
-        raise PlanError(
-            f"failed to discover URL for route {at}: failed to discover gateways: {error}"
-        ) from error
-    if any(not sequence(gateway, "status", "addresses") for _, gateway in parents):
-        return []
-    path = choose_path(route)
-    return [url for ref, gateway in parents for url in _parent_urls(route, ref, gateway, path, policy)]
+        raise PlanError(f"failed to discover gateways for route {at}: {error}") from error
+    paths = paths_of(route, routing.model_header)
+    hostnames = [host for host in sequence(route, "spec", "hostnames") if host not in ("", "*")]
+    found: list[Url] = []
+    for section, gateway in parents:
+        door = _Door(gateway, policy, obs, hostnames)
+        try:
+            listeners = _listeners(gateway, section, routing.url_scheme)
+            texts = [each for path in paths for each in door.urls(listeners, path)]
+        except PlanError as error:
+            raise PlanError(f"failed to discover URL for route {at}: {error}") from error
+        found += [Url(each, door.key) for each in dict.fromkeys(texts)]
+    return found
 
 
-def choose_path(route: Object) -> str:
-    """The path with the fewest slashes, then the shortest, then the first; rules to a Service go before others."""
-    rules = sequence(route, "spec", "rules")
-    to_service = [rule for rule in rules if any(_is_service(ref) for ref in sequence(rule, "backendRefs"))]
-    paths = [
-        text(match, "path", "value") or "/"
-        for rule in to_service or rules
-        for match in sequence(rule, "matches")
-    ]
-    return min(paths, key=lambda path: (path.count("/"), len(path)), default="/")
+def paths_of(route: Object, model_header: str) -> list[str]:
+    """One path for each way to ask: plain, publisher and by model header; the shallowest, shortest one first.
+
+    Matches with other headers only are no way to ask; a route without any way is reached at its root.
+    """
+    ways: dict[str, _Candidates] = {}
+    for rule in sequence(route, "spec", "rules"):
+        to_service = any(text(ref, "kind") in ("", "Service") for ref in sequence(rule, "backendRefs"))
+        for match in sequence(rule, "matches"):
+            path = text(match, "path", "value") or "/"
+            way = _way(match, path, model_header)
+            if way:
+                ways.setdefault(way, _Candidates()).add(path, to_service=to_service)
+    chosen = (ways[way].best() for way in ("path", "publisher", "model") if way in ways)
+    return sorted(dict.fromkeys(chosen), key=_depth) or ["/"]
 
 
 def is_internal(host: str, cluster_domain: str) -> bool:
@@ -117,11 +110,31 @@ def is_internal(host: str, cluster_domain: str) -> bool:
     return any((mapped or address) in block for block in _PRIVATE)
 
 
-def _referenced(ctx: Context) -> Iterator[Object]:
-    try:
-        yield from referenced_routes(ctx)
-    except Unanswered as unanswered:
-        raise Unanswered(f"failed to collect referenced routes: {unanswered}") from unanswered
+class _Candidates:
+    """Paths of one way to ask; those of rules that lead to a Service go before all others."""
+
+    def __init__(self) -> None:
+        self._to_services: list[str] = []
+        self._others: list[str] = []
+
+    def add(self, path: str, *, to_service: bool) -> None:
+        (self._to_services if to_service else self._others).append(path)
+
+    def best(self) -> str:
+        return min(self._to_services or self._others, key=_depth)
+
+
+def _depth(path: str) -> tuple[int, int]:
+    return path.count("/"), len(path)
+
+
+def _way(match: Any, path: str, model_header: str) -> str:
+    headers = sequence(match, "headers")
+    if any(text(header, "name") == model_header for header in headers):
+        return "model"
+    if headers:
+        return ""
+    return "publisher" if path.startswith(_PUBLISHERS) else "path"
 
 
 def _gateway(obs: Observation, ref: Any, route: ObjectKey) -> Object:
@@ -129,43 +142,99 @@ def _gateway(obs: Observation, ref: Any, route: ObjectKey) -> Object:
     return lookup(obs, key, route)[0]
 
 
-def _is_service(ref: Any) -> bool:
-    return isinstance(ref, Mapping) and ref.get("kind") == "Service"
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """One listener of a gateway. Its protocol is judged only where it would give a URL, as in KServe."""
+
+    name: str
+    protocol: str
+    port: int
+    hostname: str
+
+    def scheme(self, gateway: ObjectKey) -> str:
+        """Raises PlanError for a protocol that takes no HTTPRoutes."""
+        scheme = _SCHEMES.get(self.protocol)
+        if scheme is None:
+            raise PlanError(
+                f'failed to resolve scheme for gateway {gateway} listener {self.name}: listener "{self.name}" uses '
+                f"unsupported protocol {self.protocol} for HTTP routing"
+            )
+        return scheme
 
 
-def _parent_urls(route: Object, ref: Any, gateway: Object, path: str, policy: Policy) -> Iterator[str]:
-    listeners = sequence(gateway, "spec", "listeners")
-    if not listeners:
-        return
-    section = text(ref, "sectionName")
-    listener = next((each for each in listeners if section and text(each, "name") == section), listeners[0])
-    scheme = "https" if text(listener, "protocol") == "HTTPS" else "http"
-    port = integer(listener, "port") or _PLAIN_PORTS[scheme]
-    suffix = "" if port == _PLAIN_PORTS[scheme] else f":{port}"
-    for host in sorted(_hosts(route, listener, gateway, policy.wildcard_hostname)):
-        shown = f"[{host}]" if ":" in host else host
-        # One text that is no URL, such as of a regular expression, would keep Go clients from reading the whole service.
-        with suppress(UrlError):
-            yield go_string(f"{scheme}://{shown}{suffix}{path}")
+def _listeners(gateway: Object, section: str, preferred: str) -> list[_Listener]:
+    """The listener of that name, or all that take HTTPRoutes: of the preferred scheme first, then HTTPS, then HTTP."""
+    key = ObjectKey(namespace_of(gateway), name_of(gateway))
+    listeners = [
+        _Listener(
+            text(each, "name"), text(each, "protocol"), integer(each, "port") or 0, text(each, "hostname")
+        )
+        for each in sequence(gateway, "spec", "listeners")
+    ]
+    if section:
+        chosen = [each for each in listeners if each.name == section][:1]
+        missing = f'listener "{section}" not found in gateway {key}'
+    else:
+        chosen = [each for each in listeners if each.protocol in _SCHEMES]
+        missing = f"no HTTP-capable listener found in gateway {key}"
+    if not chosen:
+        raise PlanError(f"failed to select listeners for gateway {key}: {missing}")
+
+    def rank(each: _Listener) -> tuple[bool, bool]:
+        scheme = _SCHEMES.get(each.protocol)
+        return scheme != preferred, scheme != "https"
+
+    return sorted(chosen, key=rank)
 
 
-def _hosts(route: Object, listener: Any, gateway: Object, wildcard: str) -> list[str]:
-    hosts = [host for host in sequence(route, "spec", "hostnames") if host not in ("", "*")]
-    hostname = text(listener, "hostname")
-    if not hosts and hostname:
-        hosts = [hostname]
-    if not hosts:
-        values = (dig(address, "value") for address in sequence(mapping(gateway, "status"), "addresses"))
-        return [str(value) for value in values if value]
-    return [f"{wildcard}{host[1:]}" if host.startswith("*.") else host for host in hosts]
+class _Door:
+    """One gateway as a way in, for one route: its addresses, the route's hostnames, and the Service behind it."""
+
+    def __init__(self, gateway: Object, policy: Policy, obs: Observation, hostnames: Sequence[str]) -> None:
+        self.key = ObjectKey(namespace_of(gateway), name_of(gateway))
+        self._hostnames = sorted(hostnames)
+        self._wildcard = policy.wildcard_hostname
+        entries = sequence(gateway, "status", "addresses")
+        self._open = bool(entries)
+        self._addresses = sorted(str(value) for entry in entries if (value := dig(entry, "value")))
+        service = _service_of(obs, self.key)
+        self._inside = (
+            f"{name_of(service)}.{self.key.namespace}.svc.{policy.cluster_domain}" if service else ""
+        )
+        ports = sequence(service, "spec", "ports") if service else ()
+        self._ports = frozenset(integer(port, "port") for port in ports)
+
+    def urls(self, listeners: Sequence[_Listener], path: str) -> Iterator[str]:
+        """From outside, where the gateway has an address, then from inside, where it has a Service."""
+        for listener in listeners if self._open else ():
+            yield from self._printed(listener, self._hosts(listener), path)
+        for listener in listeners if self._inside else ():
+            if not self._ports or listener.port in self._ports:
+                yield from self._printed(listener, (self._inside,), path)
+
+    def _printed(self, listener: _Listener, hosts: Iterable[str], path: str) -> Iterator[str]:
+        scheme = listener.scheme(self.key)
+        plain = _PLAIN_PORTS[scheme]
+        port = "" if listener.port in (0, plain) else f":{listener.port}"
+        for host in hosts:
+            shown = f"[{host}]" if ":" in host else host
+            # One text that is no URL, such as of a regular expression, would keep Go clients from reading the service.
+            with suppress(UrlError):
+                yield go_string(f"{scheme}://{shown}{port}{path}")
+
+    def _hosts(self, listener: _Listener) -> Sequence[str]:
+        """Hostnames of the route, else of the listener, else the addresses; `*.` stands for a name that can be asked for."""
+        named = self._hostnames or ([listener.hostname] if listener.hostname else [])
+        if not named:
+            return self._addresses
+        return [f"{self._wildcard}{host[1:]}" if host.startswith("*.") else host for host in named]
 
 
-def _path_of(url: str) -> str:
-    return "/" + url.split("://", 1)[1].partition("/")[2]
-
-
-def _host_of(url: str) -> str:
-    authority = url.split("://", 1)[1].split("/", 1)[0]
-    if authority.startswith("["):
-        return authority[1:].split("]", 1)[0]
-    return authority.rsplit(":", 1)[0]
+def _service_of(obs: Observation, gateway: ObjectKey) -> Mapping[str, Any] | None:
+    """The Service in front of the gateway's proxies: by label, the first by name, else one of the gateway's own name."""
+    labelled = need_list(
+        obs.select(kinds.CORE_SERVICE, gateway.namespace, {names.GATEWAY_NAME: gateway.name})
+    )
+    if labelled:
+        return min(labelled, key=name_of)
+    return need(obs.get(kinds.CORE_SERVICE, gateway.namespace, gateway.name, named_by_user=True))

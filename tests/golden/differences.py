@@ -84,6 +84,13 @@ EVERYWHERE: tuple[Reason, ...] = (
         f"{LLM} status.addresses",
     ),
     because(
+        "today's KServe: an address has a name, its gateway and its models; v1alpha1 carries what it has no fields for",
+        f"{LLM} status.addresses.*.name",
+        f"{LLM} status.addresses.*.origin",
+        f"{LLM} status.addresses.*.models",
+        f"{OLD} metadata.annotations.internal.serving.kserve.io/v1alpha2-status",
+    ),
+    because(
         "URL-2: behind a private gateway the internal address is the URL",
         f"{LLM} status.url",
     ),

@@ -147,7 +147,7 @@ def named(text: str) -> None:
 
 def addressed(text: str) -> None:
     urls.is_internal(text, "cluster.local")
-    urls.choose_path({"spec": {"rules": [{"matches": [{"path": {"value": text}}]}]}})
+    urls.paths_of({"spec": {"rules": [{"matches": [{"path": {"value": text}}]}]}}, text)
 
 
 NUMBERS = ("0", "9", ".", "e", "E", "+", "-", "Ki", "m", "00", "x")

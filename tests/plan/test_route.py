@@ -1,6 +1,6 @@
 """The content of the managed route and its comparison with what an API server stores (ROUTE-2, MIG-5).
 
-Rules: ROUTE-3, ROUTE-4.
+Rules: ROUTE-3, ROUTE-4, ROUTE-9.
 """
 
 import copy
@@ -18,6 +18,7 @@ from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import PlanError, Strategy
 from aioctl.plan.route import rewrite_default_refs, route
 from aioctl.plan.route_defaults import defaulted
+from aioctl.plan.routing import route_spec
 from aioctl.plan.weights import weights
 from testbed.default_route import default_route_spec
 from testbed.shared_data import documents
@@ -74,6 +75,14 @@ def test_swap_keeps_one_reference_to_the_active_generation() -> None:
 def test_rules_without_backends_or_of_a_wrong_type_pass_through() -> None:
     rules: list[Any] = [{"matches": []}, "odd"]
     assert weights(rules, LOCKED, POOLS) == rules
+
+
+def test_gateway_refs_become_the_parents_as_they_are() -> None:
+    world = RouterWorld(router=copy.deepcopy(MANAGED))
+    refs = [{"name": "a", "sectionName": "web"}, {"name": "b", "namespace": "elsewhere"}]
+    world.edit_router({**MANAGED, "gateway": {"refs": refs}})
+    given = {"group": "gateway.networking.k8s.io", "kind": "Gateway"}
+    assert route_spec(world.ctx)["parentRefs"] == [{**given, **ref} for ref in refs]
 
 
 def test_default_references_follow_scheduler_and_external_pool() -> None:

@@ -86,7 +86,7 @@ def test_scenario_35_a_gateway_that_leaves_the_refs_leaves_the_route() -> None:
         world.put(kinds.GATEWAY, gateway(NS, name, "203.0.113.1"))
     world.reconcile()
     assert [ref["name"] for ref in world.parents] == ["a", "b"]
-    assert {ref["namespace"] for ref in world.parents} == {NS}
+    assert not any("namespace" in ref for ref in world.parents)
     world.edit_router(with_gateway_refs("a"))
     world.reconcile()
     assert [ref["name"] for ref in world.parents] == ["a"]
@@ -141,7 +141,9 @@ def test_scenario_42_the_first_address_of_the_gateway_fills_url_and_addresses() 
     world.put(kinds.GATEWAY, gateway(*GATEWAY, "203.0.113.1"))
     world.reconcile()
     assert world.service["status"]["url"] == f"http://203.0.113.1/{NS}/{SVC}"
-    assert world.service["status"]["addresses"] == [{"url": f"http://203.0.113.1/{NS}/{SVC}"}]
+    assert [each["url"] for each in world.service["status"]["addresses"]] == [
+        f"http://203.0.113.1/{NS}/{SVC}"
+    ]
 
 
 def test_scenario_43_the_url_is_the_first_external_address() -> None:
@@ -277,7 +279,7 @@ def test_without_a_router_the_addresses_are_those_of_the_workload() -> None:
     world = RouterWorld(None)
     world.reconcile()
     assert world.service["status"]["addresses"] == [
-        {"url": f"https://svc-kserve-workload-svc.{NS}.svc.cluster.local"}
+        {"url": f"http://svc-kserve-workload-svc.{NS}.svc.cluster.local"}
     ]
     assert "url" not in world.service["status"]
     assert [world.status_of(type_) for type_ in ("HTTPRoutesReady", "InferencePoolReady", "RouterReady")] == [
@@ -301,8 +303,8 @@ def test_a_gateway_class_that_is_missing_shows_in_the_condition_and_keeps_the_ro
     world.reconcile()
     assert ROUTE in world.objects
     assert world.condition("HTTPRoutesReady")["message"] == (
-        f"Failed to reconcile HTTPRoute: failed to discover URL for route {NS}/{ROUTE.name}: failed to discover "
-        'gateways: failed to get GatewayClass "none" for gateway kserve/kserve-ingress-gateway: '
+        f"Failed to reconcile HTTPRoute: failed to discover gateways for route {NS}/{ROUTE.name}: "
+        'failed to get GatewayClass "none" for gateway kserve/kserve-ingress-gateway: '
         'GatewayClass.gateway.networking.k8s.io "none" not found'
     )
 

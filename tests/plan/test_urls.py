@@ -1,23 +1,31 @@
-"""URL discovery: every example of URL-1, URL-2, and the defects it says to avoid."""
+"""The URLs of one route: against KServe's own answers, and what they do not cover (URL-1)."""
 
+import json
 from typing import Any
 
 import pytest
 
 from aioctl.api import kinds
-from aioctl.api.kinds import ObjectRef
+from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.plan import urls
+from aioctl.plan.global_config import RoutingConfig
 from aioctl.plan.model import Facts, PlanError, Policy, Unanswered
+from testbed.shared_data import UPSTREAM, vectors
 from tests.plan.router_world import gateway
 
 POLICY = Policy()
+ROUTING = RoutingConfig()
 CLASS = ObjectRef(kinds.GATEWAY_CLASS, "", "other")
+NOTHING = "(no external addresses and no backing service found)"
 
 
-def cluster(*gateways: dict[str, Any]) -> Facts:
+def cluster(*gateways: dict[str, Any], services: Any = ()) -> Facts:
     objects: dict[ObjectRef, Any] = {CLASS: {"metadata": {"name": "other"}, "spec": {"controllerName": "x"}}}
-    for each in gateways:
-        objects[ObjectRef(kinds.GATEWAY, each["metadata"]["namespace"], each["metadata"]["name"])] = each
+    for kind, each in [
+        *((kinds.GATEWAY, each) for each in gateways),
+        *((kinds.CORE_SERVICE, each) for each in services),
+    ]:
+        objects[ObjectRef(kind, each["metadata"]["namespace"], each["metadata"]["name"])] = each
     return Facts(objects=objects)
 
 
@@ -33,148 +41,158 @@ def listener(port: int, protocol: str = "HTTP", hostname: str = "", name: str = 
     return {**made, "hostname": hostname} if hostname else made
 
 
-def rule(*paths: str | None, backend: dict[str, Any] | None = None) -> dict[str, Any]:
-    matches = [{} if path is None else {"path": {"type": "PathPrefix", "value": path}} for path in paths]
+def rule(*paths: str | None, backend: dict[str, Any] | None = None, header: str = "") -> dict[str, Any]:
+    matches: list[dict[str, Any]] = [
+        {} if path is None else {"path": {"type": "PathPrefix", "value": path}} for path in paths
+    ]
+    if header:
+        matches = [{**match, "headers": [{"name": header, "value": "v"}]} for match in matches]
     return {"matches": matches, "backendRefs": [backend] if backend else []}
 
 
-HTTP80 = [listener(80)]
+def found(made: dict[str, Any], seen: Facts, policy: Policy = POLICY) -> list[str]:
+    return [url.text for url in urls.route_urls(made, seen, policy, ROUTING)]
+
+
+# KServe's own answers.
+
+
+def _reachable(host_of: str) -> str:
+    """Ours, where KServe writes a wildcard hostname of the route into the URL: a host that can be asked for."""
+    return host_of.replace("://*.", f"://{POLICY.wildcard_hostname}.")
+
+
+def _as_cached(error: str) -> str:
+    """The recorded client names resources; the cache that the real controller reads from names kinds, as we do."""
+    return error.replace("gatewayclasses.", "GatewayClass.").replace("gateways.", "Gateway.")
+
+
+def _facts_of(row: dict[str, Any]) -> Facts:
+    objects: dict[ObjectRef, Any] = {}
+
+    def put(kind: Kind, obj: dict[str, Any]) -> None:
+        objects[ObjectRef(kind, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])] = obj
+
+    # The recorded cluster had this class and no other.
+    put(kinds.GATEWAY_CLASS, {"metadata": {"name": "istio"}, "spec": {"controllerName": "x"}})
+    for each in row["gateways"]:
+        put(kinds.GATEWAY, each)
+    for each in row["services"]:
+        put(kinds.CORE_SERVICE, each)
+    return Facts(objects=objects)
+
+
+def test_every_recorded_route_has_the_urls_that_kserve_finds() -> None:
+    rows = vectors("urls", UPSTREAM)
+    assert len(rows) > 100
+    for row in rows:
+        settings = row["global"]
+        routing = RoutingConfig(settings["urlScheme"], settings["modelBasedRoutingHeaderName"])
+        at = "{namespace}/{name}".format(**row["route"]["metadata"])
+        expected: Any = [{**each, "url": _reachable(each["url"])} for each in row.get("result") or ()]
+        if (error := row.get("error", "")) and not error.endswith(NOTHING):
+            expected = _as_cached(error)
+        try:
+            answer: Any = [
+                {"gateway": str(url.gateway), "url": url.text}
+                for url in urls.route_urls(row["route"], _facts_of(row), POLICY, routing)
+            ]
+        except PlanError as failure:
+            answer = (
+                str(failure)
+                .removeprefix(f"failed to discover gateways for route {at}: ")
+                .removeprefix(f"failed to discover URL for route {at}: ")
+            )
+        assert answer == expected, json.dumps(row)
+
+
+# What they do not cover.
+
+
+def test_a_gateway_without_address_and_service_silences_itself_alone() -> None:
+    seen = cluster(gateway("ns", "gw", "203.0.113.1"), gateway("ns", "mute"))
+    assert found(route({"name": "mute"}, {"name": "gw"}), seen) == ["http://203.0.113.1/"]
+
+
+def test_urls_of_two_parents_are_kept_apart_here_even_when_they_are_equal() -> None:
+    seen = cluster(gateway("ns", "gw", "203.0.113.1"), gateway("ns", "twin", "203.0.113.1"))
+    answer = urls.route_urls(route({"name": "gw"}, {"name": "twin"}), seen, POLICY, ROUTING)
+    assert [(url.gateway.name, url.text) for url in answer] == [
+        ("gw", "http://203.0.113.1/"),
+        ("twin", "http://203.0.113.1/"),
+    ]
 
 
 @pytest.mark.parametrize(
-    ("listeners", "addresses", "hostnames", "expected", "url"),
+    ("service", "expected"),
     [
+        ({"name": "gw"}, "http://gw.ns.svc.example.org/"),
         (
-            HTTP80,
-            ["203.0.113.200", "203.0.113.100"],
-            None,
-            ["http://203.0.113.100/", "http://203.0.113.200/"],
-            "http://203.0.113.100/",
+            {"name": "any", "labels": {"gateway.networking.k8s.io/gateway-name": "gw"}},
+            "http://any.ns.svc.example.org/",
         ),
-        (
-            HTTP80,
-            ["192.168.1.10", "203.0.113.50", "10.0.0.20"],
-            None,
-            ["http://10.0.0.20/", "http://192.168.1.10/", "http://203.0.113.50/"],
-            "http://203.0.113.50/",
-        ),
-        (
-            HTTP80,
-            ["10.0.0.1"],
-            ["*", "", "api.example.com", "alt.example.com"],
-            ["http://alt.example.com/", "http://api.example.com/"],
-            "http://alt.example.com/",
-        ),
-        (
-            [listener(8443, "HTTPS")],
-            ["10.0.0.1"],
-            ["secure.example.com"],
-            ["https://secure.example.com:8443/"],
-            "https://secure.example.com:8443/",
-        ),
-        (
-            [listener(8080, hostname="*.apps.example.com")],
-            ["10.0.0.1"],
-            None,
-            ["http://inference.apps.example.com:8080/"],
-            "http://inference.apps.example.com:8080/",
-        ),
-        (
-            HTTP80,
-            ["10.0.0.1"],
-            ["*.example.com"],
-            ["http://inference.example.com/"],
-            "http://inference.example.com/",
-        ),
-        (
-            [listener(443, "HTTPS")],
-            ["2001:db8::1"],
-            None,
-            ["https://[2001:db8::1]/"],
-            "https://[2001:db8::1]/",
-        ),
-        ([listener(8080)], ["fd00::1"], None, ["http://[fd00::1]:8080/"], "http://[fd00::1]:8080/"),
-        (HTTP80, ["", "203.0.113.1"], None, ["http://203.0.113.1/"], "http://203.0.113.1/"),
-        (HTTP80, [], ["api.example.com"], [], ""),
-        ([], ["203.0.113.1"], None, [], ""),
-        (
-            [listener(80, hostname="h.example.com")],
-            ["10.0.0.1"],
-            ["*"],
-            ["http://h.example.com/"],
-            "http://h.example.com/",
-        ),
+        ({"name": "gw", "namespace": "elsewhere"}, ""),
+        ({"name": "any", "labels": {"gateway.networking.k8s.io/gateway-name": "other"}}, ""),
     ],
 )
-def test_urls_of_one_gateway(
-    listeners: list[Any], addresses: list[str], hostnames: list[str] | None, expected: list[str], url: str
+def test_the_service_behind_a_gateway_is_found_by_label_or_by_name(
+    service: dict[str, Any], expected: str
 ) -> None:
-    seen = cluster(gateway("ns", "gw", *addresses, listeners=listeners))
-    found = urls.addresses([route(hostnames=hostnames)], seen, POLICY)
-    assert (list(found.all), found.url) == (expected, url)
+    made = {"metadata": {"namespace": "ns", **service}, "spec": {}}
+    seen = cluster(gateway("ns", "gw"), services=[made])
+    assert found(route(), seen, Policy(cluster_domain="example.org")) == [expected] * bool(expected)
 
 
-def test_several_gateways_keep_their_order_in_the_route_and_are_sorted_at_the_end() -> None:
-    seen = cluster(
-        gateway("z-ns", "z", "203.0.113.2"),
-        gateway("a-ns", "a", "203.0.113.1"),
-        gateway("a-ns", "b", "203.0.113.3"),
-    )
-    made = route(
-        {"namespace": "z-ns", "name": "z"},
-        {"namespace": "a-ns", "name": "a"},
-        {"namespace": "a-ns", "name": "b"},
-    )
-    assert urls.route_urls(made, seen, POLICY) == [f"http://203.0.113.{n}/" for n in (2, 1, 3)]
-    assert urls.addresses([made], seen, POLICY).all == tuple(f"http://203.0.113.{n}/" for n in (1, 2, 3))
+def test_of_several_labelled_services_the_first_by_name_is_asked_and_one_of_the_gateways_name_only_without_them() -> (
+    None
+):
+    labels = {"gateway.networking.k8s.io/gateway-name": "gw"}
+    services = [
+        {"metadata": {"namespace": "ns", "name": "b", "labels": labels}},
+        {"metadata": {"namespace": "ns", "name": "a", "labels": labels}},
+        {"metadata": {"namespace": "ns", "name": "gw"}},
+    ]
+    seen = cluster(gateway("ns", "gw"), services=services)
+    assert found(route(), seen) == ["http://a.ns.svc.cluster.local/"]
 
 
-def test_one_gateway_without_address_silences_the_whole_route() -> None:
-    seen = cluster(gateway("ns", "gw", "203.0.113.1"), gateway("ns", "mute"))
-    assert urls.route_urls(route({"name": "gw"}, {"name": "mute"}), seen, POLICY) == []
-
-
-@pytest.mark.parametrize(
-    ("section", "expected"), [("second", "http://203.0.113.1:81/"), ("none", "http://203.0.113.1/")]
-)
-def test_the_listener_is_the_named_one_or_the_first(section: str, expected: str) -> None:
-    seen = cluster(
-        gateway(
-            "ns", "gw", "203.0.113.1", listeners=[listener(80, name="first"), listener(81, name="second")]
-        )
-    )
-    assert urls.route_urls(route({"name": "gw", "sectionName": section}), seen, POLICY) == [expected]
-
-
-def test_plain_http_sorts_before_https() -> None:
-    seen = cluster(
-        gateway(
-            "ns", "gw", "203.0.113.1", listeners=[listener(80, name="p"), listener(443, "HTTPS", name="s")]
-        )
-    )
-    made = route({"name": "gw", "sectionName": "s"}, {"name": "gw", "sectionName": "p"})
-    assert urls.addresses([made], seen, POLICY).url == "http://203.0.113.1/"
+def test_a_service_that_cannot_be_read_leaves_no_answer() -> None:
+    seen = cluster(gateway("ns", "gw", "203.0.113.1"))
+    unread = {ObjectRef(kinds.CORE_SERVICE, "ns", "gw"): "not read yet"}
+    with pytest.raises(Unanswered, match="not read yet"):
+        found(route(), Facts(objects=seen.objects, unknown=unread))
 
 
 SERVICE = {"kind": "Service", "name": "s", "port": 1}
 IMPLICIT = {"name": "s", "port": 1}
+POOL = {"group": "inference.networking.k8s.io", "kind": "InferencePool", "name": "p"}
+MODEL = "X-Gateway-Model-Name"
 
 
 @pytest.mark.parametrize(
-    ("rules", "path"),
+    ("rules", "paths"),
     [
-        ([], "/"),
-        ([rule()], "/"),
-        ([rule(None)], "/"),
-        ([rule("/a/b"), rule("/c")], "/c"),
-        ([rule("/long"), rule("/s"), rule("/t")], "/s"),
-        ([rule("/a"), rule("/x/y/z", backend=SERVICE)], "/x/y/z"),
-        ([rule("/a"), rule("/x/y", backend=IMPLICIT)], "/a"),
-        ([rule("/ns/svc/v1/completions"), rule("/ns/svc", backend=SERVICE)], "/ns/svc"),
+        ([], ["/"]),
+        ([rule()], ["/"]),
+        ([rule(None)], ["/"]),
+        ([rule("/a/b"), rule("/c")], ["/c"]),
+        ([rule("/long"), rule("/s"), rule("/t")], ["/s"]),
+        ([rule("/a", backend=POOL), rule("/x/y/z", backend=SERVICE)], ["/x/y/z"]),
+        ([rule("/a", backend=POOL), rule("/x/y", backend=IMPLICIT)], ["/x/y"]),
+        ([rule("/ns/svc/v1/completions"), rule("/ns/svc", backend=SERVICE)], ["/ns/svc"]),
+        ([rule("/custom", header="X-Team"), rule("/ns/name")], ["/ns/name"]),
+        ([rule("/custom", header="X-Team")], ["/"]),
+        ([rule("/v1/completions", header=MODEL), rule("/ns/svc")], ["/ns/svc", "/v1/completions"]),
+        ([rule("/v1/completions", header=MODEL.lower())], ["/"]),
+        (
+            [rule("/publishers/ns/models/m"), rule("/ns/svc"), rule(None, header=MODEL)],
+            ["/", "/ns/svc", "/publishers/ns/models/m"],
+        ),
+        ([rule("/"), rule(None, header=MODEL)], ["/"]),
     ],
 )
-def test_the_path_is_the_shallowest_and_rules_to_a_service_go_first(rules: list[Any], path: str) -> None:
-    assert urls.choose_path(route(rules=rules)) == path
+def test_there_is_one_path_for_each_way_to_ask(rules: list[Any], paths: list[str]) -> None:
+    assert urls.paths_of(route(rules=rules), MODEL) == paths
 
 
 @pytest.mark.parametrize(
@@ -190,7 +208,7 @@ def test_the_path_is_the_shallowest_and_rules_to_a_service_go_first(rules: list[
 )
 def test_urls_are_printed_as_go_does_and_what_is_none_is_left_out(path: str, expected: list[str]) -> None:
     seen = cluster(gateway("ns", "gw", "203.0.113.1"))
-    assert urls.route_urls(route(rules=[rule(path)]), seen, POLICY) == expected
+    assert found(route(rules=[rule(path)]), seen) == expected
 
 
 @pytest.mark.parametrize(
@@ -221,7 +239,7 @@ def test_urls_are_printed_as_go_does_and_what_is_none_is_left_out(path: str, exp
         ("api.example.com", False),
     ],
 )
-def test_internal_is_what_the_specification_lists_and_nothing_else(host: str, *, internal: bool) -> None:
+def test_internal_is_what_is_listed_here_and_nothing_else(host: str, *, internal: bool) -> None:
     assert urls.is_internal(host, "cluster.local") is internal
 
 
@@ -231,14 +249,14 @@ def test_the_cluster_domain_is_a_plain_suffix() -> None:
 
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(PlanError) as caught:
-        urls.route_urls(route(), cluster(), POLICY)
+        found(route(), cluster())
     assert str(caught.value) == (
-        "failed to discover URL for route ns/route: failed to discover gateways: failed to get Gateway ns/gw for "
-        'route ns/route: Gateway.gateway.networking.k8s.io "gw" not found'
+        "failed to discover gateways for route ns/route: failed to get Gateway ns/gw for route ns/route: "
+        'Gateway.gateway.networking.k8s.io "gw" not found'
     )
 
 
 def test_what_is_unknown_is_not_missing() -> None:
     seen = Facts(unknown={ObjectRef(kinds.GATEWAY, "ns", "gw"): "not synced"})
     with pytest.raises(Unanswered):
-        urls.route_urls(route(), seen, POLICY)
+        found(route(), seen)

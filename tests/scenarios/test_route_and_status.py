@@ -154,6 +154,65 @@ async def test_scenario_43_the_url_is_the_first_external_address(scene: Scene) -
 
 
 @on_both_servers
+async def test_the_service_of_a_gateway_gives_an_address_as_soon_as_it_is_there_and_as_long(
+    scene: Scene,
+) -> None:
+    await scene.gateway("own", addresses=())
+    await scene.created(own_gateway("own"))
+    spec = {"ports": [{"name": "http", "port": 80}]}
+    labels = {names.GATEWAY_NAME: "own"}
+    await scene.put(kinds.CORE_SERVICE, "own-envoy", spec, labels=labels)
+    wanted = f"http://own-envoy.{scene.namespace}.svc.cluster.local/{scene.namespace}/{SVC}"
+
+    async def found() -> bool:
+        return await urls(scene) == (wanted, [wanted])
+
+    async def none() -> bool:
+        return await urls(scene) == (None, [])
+
+    await scene.until(found)
+    await scene.user.delete(kinds.CORE_SERVICE, scene.namespace, "own-envoy")
+    await scene.until(none)
+
+
+@on_both_servers
+async def test_a_service_of_the_gateways_name_needs_no_label(scene: Scene) -> None:
+    await scene.gateway("own", addresses=())
+    await scene.put(
+        kinds.CORE_SERVICE, "own", {"ports": [{"name": "http", "port": 8080}, {"name": "x", "port": 80}]}
+    )
+    await scene.created(own_gateway("own"))
+    wanted = f"http://own.{scene.namespace}.svc.cluster.local/{scene.namespace}/{SVC}"
+
+    async def found() -> bool:
+        return await urls(scene) == (wanted, [wanted])
+
+    await scene.until(found)
+
+
+@on_the_simulated_server
+async def test_a_listener_that_appears_is_noticed_and_its_absence_is_looked_at_once_a_minute(
+    stage: Stage,
+) -> None:
+    scene = stage.scene
+    await scene.gateway("own")
+    router = own_gateway("own")
+    router["gateway"]["refs"][0]["sectionName"] = "later"
+    await scene.create(router)
+    await scene.until_condition("HTTPRoutesReady", "False", "HTTPRouteReconcileError")
+    assert (await scene.condition("HTTPRoutesReady"))[2].endswith(
+        f'listener "later" not found in gateway {scene.namespace}/own'
+    )
+    listener = {"name": "later", "port": 8080, "protocol": "HTTP"}
+    await scene.edit(kinds.GATEWAY, "own", lambda gateway: gateway["spec"]["listeners"].append(listener))
+
+    async def found() -> bool:
+        return (await urls(scene))[0] == f"http://203.0.113.9:8080/{scene.namespace}/{SVC}"
+
+    await scene.until(found)
+
+
+@on_both_servers
 async def test_scenario_44_gateways_that_are_not_ready_are_listed_sorted_and_the_status_rests(
     scene: Scene,
 ) -> None:
