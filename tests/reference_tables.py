@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from aioctl.api.bounds import BOUNDS
 from aioctl.plan.migration import RULES, MigrationFacts
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference.md"
@@ -18,7 +19,18 @@ def migration_rules() -> str:
     return "\n".join(lines)
 
 
-TABLES = {"migration-rules": migration_rules}
+def bounds_of_fields() -> str:
+    """The bounds of single fields; the two workloads have the same."""
+    lines = ["| Field | At most | Why |", "|---|---|---|"]
+    lines += [
+        f"| `{bound.path.removeprefix('spec.')}` | {bound.most:,} {bound.unit} | {bound.why} |"
+        for bound in BOUNDS
+        if not bound.path.startswith("spec.prefill.")
+    ]
+    return "\n".join(lines)
+
+
+TABLES = {"migration-rules": migration_rules, "bounds": bounds_of_fields}
 """Name of a table's marks on the page -> what makes it."""
 
 

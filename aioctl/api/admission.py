@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from aioctl.api import admission_warnings, carrier_checks, validation, weight
+from aioctl.api import admission_warnings, bounds, carrier_checks, validation, weight
 from aioctl.api.conversion import up
 from aioctl.api.decoding import Undecodable, check_decodable
 from aioctl.api.encoding import decode_deep
@@ -221,6 +221,8 @@ def _judge_config(
     found = [] if old is None else admission_warnings.of_config_update(new, old)
     if sequence(new, "spec", "baseRefs"):
         return Verdict(_forbidden(_BASE_REFS), found)
+    for excess in bounds.grown(new, old):
+        return Verdict(_forbidden(f"{excess.field}: it {excess}"), found)
     for key, _, problem in carrier_checks.problems(new, old):
         return Verdict(_forbidden(f"{carrier_checks.field(key)}: {problem}"), found)
     if check is None:

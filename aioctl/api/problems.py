@@ -10,13 +10,17 @@ INVALID: Final = "FieldValueInvalid"
 REQUIRED: Final = "FieldValueRequired"
 FORBIDDEN: Final = "FieldValueForbidden"
 NOT_SUPPORTED: Final = "FieldValueNotSupported"
+TOO_LONG: Final = "FieldValueTooLong"
+TOO_MANY: Final = "FieldValueTooMany"
 _TYPE_TEXT: Final = {
     INVALID: "Invalid value",
     REQUIRED: "Required value",
     FORBIDDEN: "Forbidden",
     NOT_SUPPORTED: "Unsupported value",
+    TOO_LONG: "Too long",
+    TOO_MANY: "Too many",
 }
-_WITHOUT_VALUE: Final = frozenset({REQUIRED, FORBIDDEN})
+_WITHOUT_VALUE: Final = frozenset({REQUIRED, FORBIDDEN, TOO_LONG, TOO_MANY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +62,8 @@ def forbidden(rule: str, field: str, detail: str) -> Problem:
 
 def not_supported(rule: str, field: str, value: Any, detail: str) -> Problem:
     return Problem(rule, field, NOT_SUPPORTED, gojson.dump(value), detail)
+
+
+def excessive(field: str, detail: str, *, is_text: bool) -> Problem:
+    """A text, list or map over its bound; the value is not shown."""
+    return Problem("bound", field, TOO_LONG if is_text else TOO_MANY, "", detail)

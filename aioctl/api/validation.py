@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from aioctl.api import carrier_checks, service_names, user_names
+from aioctl.api import bounds, carrier_checks, service_names, user_names
 from aioctl.api.conversion import up
 from aioctl.api.decoding import check_decodable
 from aioctl.api.kinds import GROUP, SERVICE, V1ALPHA1
 from aioctl.api.objects import FieldError, Object, dig, is_deleting, name_of
-from aioctl.api.problems import INVALID, Problem, invalid
+from aioctl.api.problems import INVALID, Problem, excessive, invalid
 from aioctl.api.rules import dra, kv_cache, model, rollout, router, scaling, workload
 from aioctl.golang import gojson
 
@@ -38,6 +38,12 @@ def _name_problems(service: Object) -> Iterator[Problem]:
         value = dig(service, *path)
         if isinstance(value, str) and value and "{{" not in value and (problem := judge(value)):
             yield Problem("name", ".".join(path), INVALID, gojson.dump(value[:_LONGEST_SHOWN]), problem)
+
+
+def _bound_problems(hub: Object, before: Object | None) -> Iterator[Problem]:
+    for excess in bounds.grown(hub, before):
+        is_text = excess.bound.measure is bounds.Measure.CHARACTERS
+        yield excessive(excess.field, f"it {excess}", is_text=is_text)
 
 
 _Family = Callable[[Object], Iterator[Problem]]
@@ -93,14 +99,15 @@ def validate(new: Object, old: Object | None = None) -> list[Problem]:
         return []
     check_decodable(new)
     hub = up(new)
+    hub_before = None if old is None else up(old)
     early, late = list(_early_problems(new, hub)), list(_late_problems(new, hub))
     carried = [
         invalid("carrier", carrier_checks.field(key), value, detail)
         for key, value, detail in carrier_checks.problems(new, old)
     ]
-    if old is None:
+    carried += _bound_problems(hub, hub_before)
+    if old is None or hub_before is None:
         return [*early, *late, *carried]
-    hub_before = up(old)
     changed = _of_old(lambda: workload.sizes(hub, hub_before))
     known = {
         (problem.rule, problem.field)

@@ -7,6 +7,7 @@ The two kinds differ where a value may be a template expression or a part of a w
 
 from dataclasses import dataclass
 
+from aioctl.api.bounds import BOUNDS
 from aioctl.crdgen import legacy_pool, published
 from aioctl.crdgen.scaling import REPLICAS_OR_SCALING, Autoscalers, scaling
 from aioctl.crdgen.schema import (
@@ -22,6 +23,7 @@ from aioctl.crdgen.schema import (
     requiring,
     ruled,
     section_name,
+    set_bound,
     string,
     string_map,
 )
@@ -66,7 +68,7 @@ class Flavour:
 def root(embedded: Embedded, flavour: Flavour) -> Schema:
     """The `openAPIV3Schema` of one kind at one version."""
     status = config_status if flavour.partial else service_status
-    return obj(
+    schema = obj(
         _about_kind(flavour),
         apiVersion={"type": "string"},
         kind={"type": "string"},
@@ -74,6 +76,9 @@ def root(embedded: Embedded, flavour: Flavour) -> Schema:
         spec=_spec(embedded, flavour),
         status=status(newest=flavour.newest),
     )
+    for bound in BOUNDS:
+        set_bound(schema, bound)
+    return schema
 
 
 def _about_kind(flavour: Flavour) -> str:

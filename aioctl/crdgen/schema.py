@@ -3,6 +3,8 @@
 import copy
 from typing import Any
 
+from aioctl.api.bounds import Bound, parts
+
 Schema = dict[str, Any]
 """A node of an OpenAPI v3 schema as CRDs spell it: raw, in the order in which it was made."""
 
@@ -77,6 +79,18 @@ def local_reference(about: str) -> Schema:
         **obj(about, name=string("Name of an object in the same namespace.", default="")),
         "x-kubernetes-map-type": "atomic",
     }
+
+
+def set_bound(root: Schema, bound: Bound) -> None:
+    """Writes a bound into the schema of an object, in place; does nothing where this version has no such field."""
+    node: Schema | None = root
+    for part in parts(bound.path):
+        if node is None:
+            return
+        within = {"[]": "items", "{}": "additionalProperties"}
+        node = node.get(within[part]) if part in within else node.get("properties", {}).get(part)
+    if node is not None:
+        node[bound.measure.value] = bound.most
 
 
 def namespace(about: str) -> Schema:

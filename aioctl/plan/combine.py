@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from aioctl.api import names, user_names, weight
+from aioctl.api import bounds, names, user_names, weight
 from aioctl.api.defaulting import apply_defaults
 from aioctl.api.encoding import from_json, to_json
 from aioctl.api.kinds import CONFIG
@@ -161,7 +161,12 @@ def _spec(encoded: bytes) -> Tree:
 
 
 def _as_merged(spec: Tree) -> Tree:
-    """The spec as Go writes it, without route rules that only the CRD's default put there."""
+    """The spec as Go writes it, without route rules that only the CRD's default put there.
+
+    Raises FieldError for a list, map or text that was stored before it had a bound (SCHEMA-8).
+    """
+    for excess in bounds.excesses({"spec": spec}):
+        raise FieldError(excess.field, f"it {excess}")
     written = round_trip(spec)
     route = mapping(written, "router", "route", "http", "spec")
     if route.get("rules") != _DEFAULT_RULES:

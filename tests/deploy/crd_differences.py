@@ -7,6 +7,8 @@ entry without a difference.
 
 from typing import NamedTuple
 
+from aioctl.api.bounds import BOUNDS, Bound
+
 
 class Difference(NamedTuple):
     """One reviewed difference."""
@@ -16,7 +18,14 @@ class Difference(NamedTuple):
     reason: str
 
 
+def _bounded(bound: Bound) -> Difference:
+    path = bound.path.removeprefix("spec.prefill").removeprefix("spec")
+    return Difference(path, bound.measure.value, f"KServe lets it grow without a bound; {bound.why}")
+
+
+_BOUNDED = dict.fromkeys(_bounded(bound) for bound in BOUNDS if "adapters[" not in bound.path)
 DIFFERENCES = (
+    *_BOUNDED,
     Difference(
         ".volumes[].ephemeral.volumeClaimTemplate.metadata.annotations",
         "field",
