@@ -197,10 +197,14 @@ def excesses(obj: Mapping[str, Any]) -> Iterator[Excess]:
     return _walk(obj, _TREE, "")
 
 
+def _count(value: Any, measure: Measure) -> int:
+    return len(value) if isinstance(value, _COUNTED[measure]) else 0
+
+
 def _walk(value: Any, node: _Node, at: str) -> Iterator[Excess]:
     bound = node.bound
-    if bound is not None and isinstance(value, _COUNTED[bound.measure]) and len(value) > bound.most:
-        yield Excess(at, bound, len(value))
+    if bound is not None and (found := _count(value, bound.measure)) > bound.most:
+        yield Excess(at, bound, found)
         return
     if isinstance(value, Mapping):
         for name, below in node.fields.items():
