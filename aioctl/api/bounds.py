@@ -138,6 +138,14 @@ BOUNDS: Final = (
 )
 
 
+def most(path: str) -> int:
+    """The bound of the field at that path. Raises KeyError where it has none."""
+    return _MOST[path]
+
+
+_MOST: Final = {bound.path: bound.most for bound in BOUNDS}
+
+
 @dataclass(frozen=True, slots=True)
 class Excess:
     """A value of an object that is over a bound."""
@@ -182,7 +190,7 @@ def _tree(bounds: Iterable[Bound]) -> _Node:
 
 _TREE: Final = _tree(BOUNDS)
 _LONGEST_SHOWN: Final = 80
-_COUNTED: Final[Mapping[Measure, type]] = {
+_COUNTED: Final[Mapping[Measure, type[Sized]]] = {
     Measure.ITEMS: list,
     Measure.ENTRIES: dict,
     Measure.CHARACTERS: str,

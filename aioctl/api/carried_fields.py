@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from aioctl.api.bounds import most
 from aioctl.api.schema_checks import (
     Check,
     both,
@@ -22,6 +23,7 @@ from aioctl.api.schema_checks import (
     one_of,
     quantity,
     record,
+    shorter,
     text,
     wrong,
 )
@@ -103,20 +105,28 @@ _claim: Final = record(
         "volumeName": text,
     }
 )
+_CACHE: Final = "spec.kvCacheOffloading"
+_FILES: Final = f"{_CACHE}.secondary[].fileSystem"
+_reference: Final = record(
+    name=shorter(text, most(f"{_FILES}.pvc.ref.name")),
+    optional={"path": shorter(text, most(f"{_FILES}.pvc.ref.path"))},
+)
 _file_system: Final = record(
     optional={
-        "emptyDir": record(size=quantity),
-        "pvc": record(optional={"spec": _claim, "ref": record(name=text, optional={"path": text})}),
+        "emptyDir": record(size=shorter(quantity, most(f"{_FILES}.emptyDir.size"))),
+        "pvc": record(optional={"spec": _claim, "ref": _reference}),
     }
 )
 kv_cache_offloading: Final = record(
-    cpu=quantity,
+    cpu=shorter(quantity, most(f"{_CACHE}.cpu")),
     optional={
         "evictionPolicy": one_of("lru", "arc"),
-        "secondary": listed(record(optional={"fileSystem": _file_system})),
+        "secondary": listed(record(optional={"fileSystem": _file_system}), most=most(f"{_CACHE}.secondary")),
     },
 )
-confidential: Final = record(enabled=flag, optional={"resourceId": text})
+confidential: Final = record(
+    enabled=flag, optional={"resourceId": shorter(text, most("spec.model.confidential.resourceId"))}
+)
 app_protocol: Final = one_of("http", "kubernetes.io/h2c")
 
 origin: Final = record(group=_group, kind=_kind, name=_object_name, optional={"namespace": _dns_label})

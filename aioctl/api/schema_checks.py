@@ -95,6 +95,16 @@ def both(first: Check, second: Check) -> Check:
     return lambda value, where: first(value, where) or second(value, where)
 
 
+def shorter(check: Check, most: int) -> Check:
+    """Fits `check`, and is no text of more characters."""
+
+    def short(value: Any, where: str) -> str:
+        fine = not isinstance(value, str) or len(value) <= most
+        return "" if fine else f"{where or 'the value'} has {len(value)} characters, must have {most} at most"
+
+    return both(check, short)
+
+
 def record(*, optional: Mapping[str, Check] | None = None, **required: Check) -> Check:
     """An object with these fields, and some that may be absent or null; others pass, for the schema drops them."""
     maybe = optional or {}

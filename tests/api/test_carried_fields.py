@@ -91,6 +91,9 @@ def samples(schema: Any) -> Iterator[tuple[Any, bool]]:
         wrong: list[Any] = ["ten", "10GB", "1Gi\n", "", True, 1.5, [], None]
         yield from ((number, True) for number in ("10Gi", 3, "1.5", "1e3", "+.5M", "-1"))
         yield from ((number, False) for number in wrong)
+        if "maxLength" in schema:
+            yield "1" * schema["maxLength"], True
+            yield "1" * (schema["maxLength"] + 1), False
     elif kind == "object" and "properties" in schema:
         yield from object_samples(schema)
     elif kind == "object":
@@ -104,6 +107,9 @@ def samples(schema: Any) -> Iterator[tuple[Any, bool]]:
     elif kind == "array":
         yield from (([], True), ({}, False), ("a", False), ([None], False))
         yield from (([value], fine) for value, fine in samples(schema["items"]) if value is not None)
+        if "maxItems" in schema:
+            yield [good(schema["items"])] * schema["maxItems"], True
+            yield [good(schema["items"])] * (schema["maxItems"] + 1), False
         if schema.get("x-kubernetes-list-type") == "map":
             yield [good(schema["items"])] * 2, False
     elif kind == "boolean":
