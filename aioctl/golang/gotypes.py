@@ -49,7 +49,7 @@ _PACKAGES = {
     "autoscaling": "v2",
     "keda": "v1alpha1",
 }
-_ROOT_TITLE = "struct { *v1alpha2.LLMInferenceService; GlobalConfig *llmisvc.Config }"
+_ROOT_TITLE = "struct { *v1alpha2.LLMInferenceService; GlobalConfig llmisvc.templateGlobalConfig }"
 _SCALARS = {
     "string": (Shape.STRING, "string"),
     "bool": (Shape.BOOL, "bool"),

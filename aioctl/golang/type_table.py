@@ -56,11 +56,11 @@ kserve.RouterSpec: route:*kserve.GatewayRoutesSpec gateway:*kserve.GatewaySpec i
 kserve.ScalingSpec: minReplicas:*int32 maxReplicas:int32! wva=WVA:*kserve.WVASpec
   keda=KEDA:*kserve.DirectKEDAScalingSpec
 kserve.SchedulerConfigSpec: inline:*raw ref:*core.ConfigMapKeySelector
-kserve.SchedulerSpec: pool:*kserve.InferencePoolSpec template:*core.PodSpec labels:map[]string
-  annotations:map[]string replicas:*int32 config:*kserve.SchedulerConfigSpec tokenizer:*kserve.TokenizerSpec
+kserve.SchedulerSpec: pool:*kserve.InferencePoolSpec labels:map[]string annotations:map[]string
+  template:*core.PodSpec replicas:*int32 config:*kserve.SchedulerConfigSpec tokenizer:*kserve.TokenizerSpec
 kserve.StorageInitializerSpec: enabled:*bool
 kserve.TokenizerSpec: template:*core.PodSpec
-kserve.TracingSpec: exporterEndpoint:*string sampler samplerArg exporter
+kserve.TracingSpec: exporterEndpoint:*string sampler:*string samplerArg:*string exporter:*string
 kserve.UntypedObjectReference: name:string~v1.ObjectName namespace:string~v1.Namespace
 kserve.WVASpec: variantCost hpa=HPA:*kserve.HPAScalingSpec keda=KEDA:*kserve.KEDAScalingSpec
 kserve.WorkloadSpec: replicas:*int32 scaling:*kserve.ScalingSpec labels:map[]string annotations:map[]string
@@ -339,16 +339,8 @@ core.WeightedPodAffinityTerm: weight:int32! podAffinityTerm:core.PodAffinityTerm
 core.WindowsSecurityContextOptions: gmsaCredentialSpecName=GMSACredentialSpecName:*string
   gmsaCredentialSpec=GMSACredentialSpec:*string runAsUserName:*string hostProcess:*bool
 root.Root: <LLMInferenceService <TypeMeta kind apiVersion=APIVersion > metadata=ObjectMeta:meta.ObjectMeta&
-  spec:kserve.LLMInferenceServiceSpec status:kserve.LLMInferenceServiceStatus > globalConfig:*llmisvc.Config
-llmisvc.Config: systemNamespace ingressGatewayName ingressGatewayNamespace
-  istioGatewayControllerNames:[]string storageConfig:*types.StorageInitializerConfig
-  credentialConfig:*credentials.CredentialConfig
-types.StorageInitializerConfig: image cpuRequest cpuLimit cpuModelcar memoryRequest memoryLimit
-  caBundleConfigMapName caBundleVolumeMountPath memoryModelcar enableDirectPvcVolumeMount:bool
-  enableModelcar=EnableOciImageSource:bool uidModelcar:*int64
-credentials.CredentialConfig: s3=S3:s3.S3Config gcs=GCS:gcs.GCSConfig storageSpecSecretName
-  storageSecretNameAnnotation
-gcs.GCSConfig: gcsCredentialFileName=GCSCredentialFileName
-s3.S3Config: s3AccessKeyIDName s3SecretAccessKeyName s3Endpoint s3UseHttps s3Region s3VerifySSL
-  s3UseVirtualBucket s3UseAccelerate s3UseAnonymousCredential s3CABundleConfigMap s3CABundle
+  spec:kserve.LLMInferenceServiceSpec status:kserve.LLMInferenceServiceStatus >
+  globalConfig:llmisvc.templateGlobalConfig
+llmisvc.templateGlobalConfig: systemNamespace ingressGatewayName ingressGatewayNamespace
+  enableTLS:bool modelBasedRoutingHeaderName inferencePoolNamespacedName
 """

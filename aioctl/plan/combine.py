@@ -281,7 +281,7 @@ def _rendered(spec: Tree, inputs: _Inputs) -> tuple[dict[str, Any], bool]:
     given = {"metadata": mapping(service, "metadata"), "spec": spec}
     rendered = render(
         given,
-        root(service, inputs.config),
+        root(service, inputs.config, text(spec, "router", "scheduler", "pool", "ref", "name")),
         source=lambda path: owner_of(path, inputs.sources) or _title(service),
     )
     passes = any(name in text for text in rendered.templates for name in _PASSING_NAMES)

@@ -1,21 +1,31 @@
-"""The ConfigMap `inferenceservice-config`, read into a `GlobalConfig` (CFG-1).
+"""The ConfigMap `inferenceservice-config`, read into a `GlobalConfig` (CFG-1, CFG-3).
 
-Each value of the ConfigMap is a JSON text of its own. Settings stay as written, defaults for empty ones are filled where
-they are used. All problems are PlanErrors with the Go controller's texts; nothing is read from the cluster here.
+Each value of the ConfigMap is a JSON text of its own. Settings of storage and credentials stay as written, defaults for
+empty ones are filled where they are used. All problems are PlanErrors with the Go controller's texts; a value of the wrong
+type names key and field, such as `ingress.enableGatewayApi`. Nothing is read from the cluster here.
 """
 
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from aioctl.api.names import CONFIG_MAP_NAME
-from aioctl.api.objects import Object, boolean, integer, mapping, text
+from aioctl.api.objects import FieldError, Object, boolean, integer, mapping, sequence, text, within
 from aioctl.api.user_names import LABEL
 from aioctl.caching import LARGEST, BoundedCache
 from aioctl.golang import quantity
 from aioctl.golang.template import ParseError
-from aioctl.plan.global_config import CredentialConfig, GlobalConfig, RoutingConfig, S3Config, StorageConfig
+from aioctl.plan.global_config import (
+    EXPIRATION,
+    CredentialConfig,
+    GlobalConfig,
+    PrometheusConfig,
+    RoutingConfig,
+    S3Config,
+    StorageConfig,
+)
 from aioctl.plan.model import PlanError
 from aioctl.plan.templates import parse as parse_template
 
@@ -28,14 +38,26 @@ _BROKEN_TEMPLATE = re.compile(
 """Reasons that make a path template invalid in Go too; what only our subset refuses is none of our business there."""
 
 
+INGRESS = "ingress"
+STORAGE = "storageInitializer"
+CREDENTIALS = "credentials"
+LOCAL_MODEL = "localModel"
+SCHEDULER = "scheduler"
+AUTOSCALING = "autoscaling-wva-controller-config"
+_KEYS = (INGRESS, STORAGE, CREDENTIALS, LOCAL_MODEL, SCHEDULER, AUTOSCALING)
+
+
 def parse_config(config_map: Object | None, system_namespace: str) -> GlobalConfig:
     """The global configuration. Raises PlanError with the wrappers of CFG-1, for None too."""
     if config_map is None:
         raise PlanError(f'failed to load InferenceServiceConfigMap: configmaps "{CONFIG_MAP_NAME}" not found')
-    ingress, storage, credentials = (
-        _entry(config_map, key) for key in ("ingress", "storageInitializer", "credentials")
+    texts = tuple(_entry(config_map, key) for key in _KEYS)
+    size = sum(len(text) for text in texts if text)
+    return _PARSED.get(
+        (system_namespace, *texts),
+        lambda: _made(dict(zip(_KEYS, texts, strict=True)), system_namespace),
+        lambda _: size,
     )
-    return _parsed(ingress, storage, credentials, system_namespace)
 
 
 def _entry(config_map: Object, key: str) -> str | None:
@@ -46,26 +68,15 @@ def _entry(config_map: Object, key: str) -> str | None:
 _PARSED: BoundedCache[tuple[str | None, ...], GlobalConfig] = BoundedCache(4 * LARGEST)
 
 
-def _parsed(
-    ingress: str | None, storage: str | None, credentials: str | None, system_namespace: str
-) -> GlobalConfig:
-    texts = (ingress, storage, credentials, system_namespace)
-    size = sum(len(text) for text in texts if text)
-    return _PARSED.get(texts, lambda: _made(ingress, storage, credentials, system_namespace), lambda _: size)
-
-
-def _made(
-    ingress: str | None, storage: str | None, credentials: str | None, system_namespace: str
-) -> GlobalConfig:
-    settings = _converted("IngressConfig", lambda: _ingress(ingress))
-    namespace, name = _gateway(settings, system_namespace)
-    return GlobalConfig(
-        system_namespace,
-        ingress_gateway_namespace=namespace,
-        ingress_gateway_name=name,
-        routing=_converted("IngressConfig", lambda: _routing(settings)),
-        storage=_converted("StorageInitializerConfig", lambda: _checked_storage(storage)),
-        credentials=_converted("CredentialConfig", lambda: _credentials(credentials)),
+def _made(texts: Mapping[str, str | None], system_namespace: str) -> GlobalConfig:
+    found = _converted("IngressConfig", lambda: _ingress(texts[INGRESS], system_namespace))
+    return replace(
+        found,
+        storage=_converted("StorageInitializerConfig", lambda: _checked_storage(texts[STORAGE])),
+        credentials=_converted("CredentialConfig", lambda: _credentials(texts[CREDENTIALS])),
+        local_model=_converted("LocalModelConfig", lambda: _local_model(texts[LOCAL_MODEL])),
+        expiration_annotations=_expiration_annotations(texts[SCHEDULER]),
+        prometheus=_prometheus(texts[AUTOSCALING]),
     )
 
 
@@ -90,45 +101,47 @@ def _decoded(json_text: str) -> Mapping[str, Any]:
     return found or {}
 
 
-def _ingress(json_text: str | None) -> Mapping[str, Any]:
-    """Key `ingress`, checked; empty where there is none."""
+def _ingress(json_text: str | None, system_namespace: str) -> GlobalConfig:
+    """What key `ingress` says, the rest at its defaults."""
     if json_text is None:
-        return {}
+        return GlobalConfig(system_namespace, ingress_gateway_namespace=system_namespace)
     try:
         settings = _decoded(json_text)
-        gateway = text(settings, "kserveIngressGateway")
-        if boolean(settings, "enableGatewayApi"):
-            _check_gateway(gateway)
-        if not text(settings, "ingressGateway"):
-            raise PlanError("invalid ingress config - ingressGateway is required")
-        _check_path_template(text(settings, "pathTemplate"), text(settings, "ingressDomain"))
+        with within(INGRESS):
+            found = _ingress_settings(settings, system_namespace)
     except ValueError as error:
         raise PlanError(f"unable to parse ingress config json: {error}") from error
-    return settings
+    return found
 
 
-def _gateway(settings: Mapping[str, Any], system_namespace: str) -> tuple[str, str]:
-    """Namespace and name of the default ingress gateway."""
+def _ingress_settings(settings: Mapping[str, Any], system_namespace: str) -> GlobalConfig:
     gateway = text(settings, "kserveIngressGateway")
+    if boolean(settings, "enableGatewayApi"):
+        _check_gateway(gateway)
+    if not text(settings, "ingressGateway"):
+        raise PlanError("invalid ingress config - ingressGateway is required")
+    _check_path_template(text(settings, "pathTemplate"), text(settings, "ingressDomain"))
     namespace, separator, name = gateway.partition("/")
     if not separator or "/" in name:
-        return system_namespace, gateway
-    return namespace, name
+        namespace, name = system_namespace, gateway
+    return GlobalConfig(
+        system_namespace,
+        ingress_gateway_namespace=namespace,
+        ingress_gateway_name=name,
+        routing=_routing(settings),
+    )
 
 
 def _routing(settings: Mapping[str, Any]) -> RoutingConfig:
     """Addresses and routing by model; a mode that is none of the three is `enabled`, as in KServe."""
     default = RoutingConfig()
-    try:
-        mode = text(settings, "modelBasedRoutingMode").lower()
-        return RoutingConfig(
-            url_scheme=text(settings, "urlScheme") or default.url_scheme,
-            model_header=text(settings, "modelBasedRoutingHeaderName") or default.model_header,
-            model_routing=mode if mode in ("forced", "disabled") else default.model_routing,
-            enable_tls=boolean(settings, "enableLLMInferenceServiceTLS"),
-        )
-    except ValueError as error:
-        raise PlanError(f"unable to parse ingress config json: {error}") from error
+    mode = text(settings, "modelBasedRoutingMode").lower()
+    return RoutingConfig(
+        url_scheme=text(settings, "urlScheme") or default.url_scheme,
+        model_header=text(settings, "modelBasedRoutingHeaderName") or default.model_header,
+        model_routing=mode if mode in ("forced", "disabled") else default.model_routing,
+        enable_tls=boolean(settings, "enableLLMInferenceServiceTLS"),
+    )
 
 
 def _check_gateway(gateway: str) -> None:
@@ -164,22 +177,32 @@ def _storage(json_text: str | None) -> StorageConfig:
         return StorageConfig()
     try:
         settings = _decoded(json_text)
-        return StorageConfig(
-            image=text(settings, "image"),
-            memory_request=text(settings, "memoryRequest"),
-            memory_limit=text(settings, "memoryLimit"),
-            cpu_request=text(settings, "cpuRequest"),
-            cpu_limit=text(settings, "cpuLimit"),
-            cpu_modelcar=text(settings, "cpuModelcar"),
-            memory_modelcar=text(settings, "memoryModelcar"),
-            uid_modelcar=integer(settings, "uidModelcar"),
-            enable_modelcar=boolean(settings, "enableModelcar"),
-            enable_direct_pvc_volume_mount=boolean(settings, "enableDirectPvcVolumeMount"),
-            ca_bundle_config_map_name=text(settings, "caBundleConfigMapName"),
-            ca_bundle_volume_mount_path=text(settings, "caBundleVolumeMountPath"),
-        )
+        with within(STORAGE):
+            return _storage_settings(settings)
     except ValueError as error:
         raise PlanError(f"Unable to unmarshall storageInitializer json string due to {error} ") from error
+
+
+def _storage_settings(settings: Mapping[str, Any]) -> StorageConfig:
+    return StorageConfig(
+        image=text(settings, "image"),
+        memory_request=text(settings, "memoryRequest"),
+        memory_limit=text(settings, "memoryLimit"),
+        cpu_request=text(settings, "cpuRequest"),
+        cpu_limit=text(settings, "cpuLimit"),
+        cpu_modelcar=text(settings, "cpuModelcar"),
+        memory_modelcar=text(settings, "memoryModelcar"),
+        uid_modelcar=integer(settings, "uidModelcar"),
+        enable_modelcar=boolean(settings, "enableModelcar"),
+        enable_oci_model_support=boolean(settings, "enableOciModelSupport"),
+        oci_model_mode=text(settings, "ociModelMode"),
+        oci_insecure_registry=boolean(settings, "ociInsecureRegistry"),
+        ca_bundle_config_map_name=text(settings, "caBundleConfigMapName"),
+        ca_bundle_volume_mount_path=text(settings, "caBundleVolumeMountPath"),
+    )
+
+
+_OCI_MODES = ("modelcar", "native", "fetch")
 
 
 def _checked_storage(json_text: str | None) -> StorageConfig:
@@ -201,6 +224,11 @@ def _checked_storage(json_text: str | None) -> StorageConfig:
             raise PlanError(
                 f'failed to parse resource configuration for "storageInitializer"."{field}": {error}'
             ) from error
+    if storage.oci_model_mode and storage.oci_model_mode not in _OCI_MODES:
+        modes = ", ".join(f'"{mode}"' for mode in _OCI_MODES)
+        raise PlanError(
+            f'invalid "{STORAGE}".ociModelMode "{storage.oci_model_mode}": must be one of {modes}'
+        )
     return storage
 
 
@@ -209,24 +237,82 @@ def _credentials(json_text: str | None) -> CredentialConfig:
         return CredentialConfig()
     try:
         settings = _decoded(json_text)
-        s3 = mapping(settings, "s3")
-        return CredentialConfig(
-            storage_spec_secret_name=text(settings, "storageSpecSecretName"),
-            storage_secret_name_annotation=text(settings, "storageSecretNameAnnotation"),
-            gcs_credential_file_name=text(settings, "gcs", "gcsCredentialFileName"),
-            s3=S3Config(
-                access_key_id_name=text(s3, "s3AccessKeyIDName"),
-                secret_access_key_name=text(s3, "s3SecretAccessKeyName"),
-                endpoint=text(s3, "s3Endpoint"),
-                use_https=text(s3, "s3UseHttps"),
-                region=text(s3, "s3Region"),
-                verify_ssl=text(s3, "s3VerifySSL"),
-                use_virtual_bucket=text(s3, "s3UseVirtualBucket"),
-                use_accelerate=text(s3, "s3UseAccelerate"),
-                use_anonymous_credential=text(s3, "s3UseAnonymousCredential"),
-                ca_bundle_config_map=text(s3, "s3CABundleConfigMap"),
-                ca_bundle=text(s3, "s3CABundle"),
-            ),
-        )
+        with within(CREDENTIALS):
+            return _credential_settings(settings)
     except ValueError as error:
         raise PlanError(f"unable to parse credential config json: {error}") from error
+
+
+def _credential_settings(settings: Mapping[str, Any]) -> CredentialConfig:
+    s3 = mapping(settings, "s3")
+    with within("s3"):
+        s3_config = S3Config(
+            access_key_id_name=text(s3, "s3AccessKeyIDName"),
+            secret_access_key_name=text(s3, "s3SecretAccessKeyName"),
+            endpoint=text(s3, "s3Endpoint"),
+            use_https=text(s3, "s3UseHttps"),
+            region=text(s3, "s3Region"),
+            verify_ssl=text(s3, "s3VerifySSL"),
+            use_virtual_bucket=text(s3, "s3UseVirtualBucket"),
+            use_accelerate=text(s3, "s3UseAccelerate"),
+            use_anonymous_credential=text(s3, "s3UseAnonymousCredential"),
+            ca_bundle_config_map=text(s3, "s3CABundleConfigMap"),
+            ca_bundle=text(s3, "s3CABundle"),
+        )
+    return CredentialConfig(
+        storage_spec_secret_name=text(settings, "storageSpecSecretName"),
+        storage_secret_name_annotation=text(settings, "storageSecretNameAnnotation"),
+        gcs_credential_file_name=text(settings, "gcs", "gcsCredentialFileName"),
+        s3=s3_config,
+    )
+
+
+def _local_model(json_text: str | None) -> bool:
+    if json_text is None:
+        return False
+    try:
+        settings = _decoded(json_text)
+        with within(LOCAL_MODEL):
+            return boolean(settings, "enabled")
+    except ValueError as error:
+        raise PlanError(f"unable to parse localModel config json: {error}") from error
+
+
+def _expiration_annotations(json_text: str | None) -> tuple[str, ...]:
+    if json_text is None:
+        return (EXPIRATION,)
+    try:
+        settings = _decoded(json_text)
+        with within(SCHEDULER):
+            return _texts(settings, "expirationAnnotations") or (EXPIRATION,)
+    except ValueError as error:
+        raise PlanError(
+            f"failed to parse scheduler config: unable to parse scheduler config json: {error}"
+        ) from error
+
+
+def _texts(settings: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    found = sequence(settings, field)
+    for place, item in enumerate(found):
+        if not isinstance(item, str):
+            raise FieldError(f"{field}[{place}]", "expected a string")
+    return tuple(found)
+
+
+def _prometheus(json_text: str | None) -> PrometheusConfig:
+    if json_text is None:
+        return PrometheusConfig()
+    try:
+        settings = _decoded(json_text)
+        with within(AUTOSCALING):
+            prometheus = mapping(settings, "prometheus")
+            with within("prometheus"):
+                return PrometheusConfig(
+                    url=text(prometheus, "url"),
+                    tls_insecure_skip_verify=boolean(prometheus, "tlsInsecureSkipVerify"),
+                    auth_modes=text(prometheus, "authModes"),
+                    trigger_auth_name=text(prometheus, "triggerAuthName"),
+                    trigger_auth_kind=text(prometheus, "triggerAuthKind"),
+                )
+    except ValueError as error:
+        raise PlanError(f"failed to parse {AUTOSCALING} config json: {error}") from error

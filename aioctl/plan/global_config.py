@@ -43,7 +43,10 @@ class StorageConfig:
     memory_modelcar: str = ""
     uid_modelcar: int | None = None
     enable_modelcar: bool = False
-    enable_direct_pvc_volume_mount: bool = False
+    enable_oci_model_support: bool = False
+    oci_model_mode: str = ""
+    """`modelcar`, `native`, `fetch` or empty: then the two switches above decide."""
+    oci_insecure_registry: bool = False
     ca_bundle_config_map_name: str = ""
     ca_bundle_volume_mount_path: str = ""
 
@@ -66,8 +69,23 @@ class RoutingConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PrometheusConfig:
+    """Where autoscalers find the wanted number of replicas: `prometheus` of the autoscaling key (CFG-3)."""
+
+    url: str = ""
+    tls_insecure_skip_verify: bool = False
+    auth_modes: str = ""
+    trigger_auth_name: str = ""
+    trigger_auth_kind: str = ""
+
+
+EXPIRATION = "certificates.kserve.io/expiration"
+"""The annotation that holds when a certificate is to be renewed, where `scheduler.expirationAnnotations` is empty."""
+
+
+@dataclass(frozen=True, slots=True)
 class GlobalConfig:
-    """The parsed ConfigMap `inferenceservice-config` (CFG-1). Made by `plan/config.py`."""
+    """The parsed ConfigMap `inferenceservice-config` (CFG-1, CFG-3). Made by `plan/config.py`."""
 
     system_namespace: str
     ingress_gateway_name: str = ""
@@ -75,3 +93,8 @@ class GlobalConfig:
     routing: RoutingConfig = RoutingConfig()
     storage: StorageConfig = StorageConfig()
     credentials: CredentialConfig = CredentialConfig()
+    local_model: bool = False
+    """`localModel.enabled`: models may be mounted from a LocalModelCache."""
+    expiration_annotations: tuple[str, ...] = (EXPIRATION,)
+    """The first is written, all are read."""
+    prometheus: PrometheusConfig = PrometheusConfig()

@@ -32,7 +32,7 @@ _SETTINGS = {
     "storageInitializer": (
         '{"image": "kserve/storage-initializer:latest", "memoryRequest": "100Mi", "memoryLimit": "1Gi",'
         ' "cpuRequest": "100m", "cpuLimit": "1", "cpuModelcar": "10m", "memoryModelcar": "15Mi",'
-        ' "uidModelcar": 1010, "enableModelcar": true, "enableDirectPvcVolumeMount": true,'
+        ' "uidModelcar": 1010, "enableModelcar": true,'
         ' "caBundleVolumeMountPath": "/etc/ssl/custom-certs"}'
     ),
     "credentials": (

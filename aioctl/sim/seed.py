@@ -47,7 +47,6 @@ def config_map() -> Object:
             "memoryModelcar": "15Mi",
             "uidModelcar": 1010,
             "enableModelcar": True,
-            "enableDirectPvcVolumeMount": True,
             "caBundleConfigMapName": "",
             "caBundleVolumeMountPath": "/etc/ssl/custom-certs",
         },

@@ -1,6 +1,6 @@
 """The global configuration: what is read, and every refusal of CFG-1.
 
-Rules: CFG-2, CFG-4.
+Rules: CFG-2, CFG-3, CFG-4.
 """
 
 import json
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aioctl.plan.config import parse_config
-from aioctl.plan.global_config import GlobalConfig, RoutingConfig
+from aioctl.plan.global_config import GlobalConfig, PrometheusConfig, RoutingConfig
 from aioctl.plan.model import PlanError
 
 STORAGE = {"memoryRequest": "100Mi", "memoryLimit": "1Gi", "cpuRequest": "100m", "cpuLimit": "1"}
@@ -115,7 +115,7 @@ GATEWAY_PREFIX = f"{INGRESS_PREFIX}invalid ingress config - kserveIngressGateway
         ("[]", f"{INGRESS_PREFIX}unable to parse ingress config json: "),
         (
             {"enableGatewayApi": "yes"},
-            f"{INGRESS_PREFIX}unable to parse ingress config json: enableGatewayApi: ",
+            f"{INGRESS_PREFIX}unable to parse ingress config json: ingress.enableGatewayApi: ",
         ),
         ({"enableGatewayApi": True}, f"{GATEWAY_PREFIX}is required"),
         (
@@ -207,6 +207,135 @@ STORAGE_PREFIX = "failed to convert InferenceServiceConfigMap to StorageInitiali
 )
 def test_refused_storage_settings(storage: Any, text: str) -> None:
     assert refusal(config_map(storageInitializer=storage)).startswith(STORAGE_PREFIX + text)
+
+
+def test_what_the_other_keys_say() -> None:
+    config = parsed(
+        storageInitializer={
+            **STORAGE,
+            "enableOciModelSupport": True,
+            "ociModelMode": "native",
+            "ociInsecureRegistry": True,
+        },
+        localModel={"enabled": True, "jobNamespace": "kserve-localmodel-jobs"},
+        scheduler={"expirationAnnotations": ["new", "old"]},
+        **{
+            "autoscaling-wva-controller-config": {
+                "prometheus": {
+                    "url": "https://p:9091",
+                    "tlsInsecureSkipVerify": True,
+                    "authModes": "bearer",
+                    "triggerAuthName": "a",
+                    "triggerAuthKind": "ClusterTriggerAuthentication",
+                }
+            }
+        },
+    )
+    assert (config.storage.oci_model_mode, config.storage.enable_oci_model_support) == ("native", True)
+    assert config.storage.oci_insecure_registry
+    assert config.local_model
+    assert config.expiration_annotations == ("new", "old")
+    assert config.prometheus == PrometheusConfig(
+        "https://p:9091", True, "bearer", "a", "ClusterTriggerAuthentication"
+    )
+
+
+def test_the_defaults_of_the_other_keys_are_kserves() -> None:
+    for config in (
+        parsed(),
+        parsed(ingress=INGRESS),
+        parsed(scheduler={"expirationAnnotations": []}, localModel={}),
+        parsed(**{"autoscaling-wva-controller-config": {}, "scheduler": "null"}),
+    ):
+        assert config.expiration_annotations == ("certificates.kserve.io/expiration",)
+        assert not config.local_model
+        assert config.prometheus == PrometheusConfig()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        (
+            "ingress",
+            {**INGRESS, "enableLLMInferenceServiceTLS": "true"},
+            (
+                f"{INGRESS_PREFIX}unable to parse ingress config json: "
+                "ingress.enableLLMInferenceServiceTLS: expected a boolean, got string"
+            ),
+        ),
+        (
+            "ingress",
+            {**INGRESS, "modelBasedRoutingMode": True},
+            (
+                f"{INGRESS_PREFIX}unable to parse ingress config json: "
+                "ingress.modelBasedRoutingMode: expected a string, got boolean"
+            ),
+        ),
+        (
+            "storageInitializer",
+            {**STORAGE, "ociModelMode": "Native"},
+            (
+                f'{STORAGE_PREFIX}invalid "storageInitializer".ociModelMode "Native": '
+                'must be one of "modelcar", "native", "fetch"'
+            ),
+        ),
+        (
+            "storageInitializer",
+            {**STORAGE, "uidModelcar": "1010"},
+            (
+                f"{STORAGE_PREFIX}Unable to unmarshall storageInitializer json string due to "
+                "storageInitializer.uidModelcar: expected an integer, got string "
+            ),
+        ),
+        (
+            "credentials",
+            {"s3": {"s3UseHttps": 1}},
+            (
+                "failed to convert InferenceServiceConfigMap to CredentialConfig: unable to parse credential config json: "
+                "credentials.s3.s3UseHttps: expected a string, got integer"
+            ),
+        ),
+        (
+            "localModel",
+            {"enabled": "yes"},
+            (
+                "failed to convert InferenceServiceConfigMap to LocalModelConfig: unable to parse localModel config json: "
+                "localModel.enabled: expected a boolean, got string"
+            ),
+        ),
+        (
+            "scheduler",
+            {"expirationAnnotations": "x"},
+            (
+                "failed to parse scheduler config: unable to parse scheduler config json: "
+                "scheduler.expirationAnnotations: expected a list, got string"
+            ),
+        ),
+        (
+            "scheduler",
+            {"expirationAnnotations": ["x", 1]},
+            (
+                "failed to parse scheduler config: unable to parse scheduler config json: "
+                "scheduler.expirationAnnotations[1]: expected a string"
+            ),
+        ),
+        (
+            "scheduler",
+            "{",
+            "failed to parse scheduler config: unable to parse scheduler config json: ",
+        ),
+        (
+            "autoscaling-wva-controller-config",
+            {"prometheus": {"tlsInsecureSkipVerify": "no"}},
+            (
+                "failed to parse autoscaling-wva-controller-config config json: "
+                "autoscaling-wva-controller-config.prometheus.tlsInsecureSkipVerify: expected a boolean, got string"
+            ),
+        ),
+    ],
+)
+def test_a_wrong_type_names_key_and_field(key: str, value: Any, text: str) -> None:
+    assert refusal(config_map(**{key: value})).startswith(text)
 
 
 def test_storage_settings_are_mandatory() -> None:

@@ -6,10 +6,10 @@ nodes and parser, values, functions and evaluator.
 
 from aioctl.golang.template.document import Rendered, render
 from aioctl.golang.template.errors import DECODE_PREFIX, ParseError, Source, TemplateError
-from aioctl.golang.template.functions import Builtin, Functions
+from aioctl.golang.template.functions import Builtin, Functions, Takes
 from aioctl.golang.template.nodes import Template
 from aioctl.golang.template.parser import parse
-from aioctl.golang.template.values import OperationError
+from aioctl.golang.template.values import OperationError, Value
 
 __all__ = [
     "DECODE_PREFIX",
@@ -19,8 +19,10 @@ __all__ = [
     "ParseError",
     "Rendered",
     "Source",
+    "Takes",
     "Template",
     "TemplateError",
+    "Value",
     "parse",
     "render",
 ]

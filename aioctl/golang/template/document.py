@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from aioctl.golang.template.errors import ExecuteError, ParseError, Source, execute_failure, parse_failure
 from aioctl.golang.template.escapes import escape
-from aioctl.golang.template.evaluator import evaluate
+from aioctl.golang.template.evaluator import Budget, evaluate
 from aioctl.golang.template.functions import Functions
 from aioctl.golang.template.parser import parse
 from aioctl.golang.template.values import Value
@@ -123,12 +123,14 @@ def render(
         except ParseError as error:
             raise parse_failure(error, escape(item.text), item.path(path), source) from error
     texts: dict[str, str] = {}
-    left = MAX_TOTAL
+    left, budget = MAX_TOTAL, Budget()
     for item in search.found:
         if item.text in texts:
             continue
         try:
-            texts[item.text] = _bounded(evaluate(parse(item.text, more), root, functions), left, item.text)
+            texts[item.text] = _bounded(
+                evaluate(parse(item.text, more), root, functions, budget), left, item.text
+            )
             left -= len(texts[item.text])
         except ExecuteError as error:
             raise execute_failure(error, escape(item.text), item.path(path), source) from error

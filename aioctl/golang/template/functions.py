@@ -7,16 +7,21 @@ in the text, such as `%!d(string=x)`, is an error here.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from aioctl.golang.gotypes import Shape
 from aioctl.golang.template.values import (
+    NIL,
     OperationError,
     Value,
     as_string,
+    key_type,
     of_bool,
+    of_int,
     of_string,
     printed_by_printf,
     truth,
+    typed,
 )
 
 MAX_LENGTH = 1 << 20
@@ -27,14 +32,25 @@ _COMPARABLE = {Shape.BOOL: "bool", Shape.INT: "int", Shape.STRING: "string"}
 _PRINTABLE = {"s": Shape.STRING, "d": Shape.INT, "v": None}
 
 
+class Takes(Enum):
+    """The type of an operand, by its name in Go."""
+
+    STRING = "string"
+    INT = "int"
+    ANY = "any"
+
+
 @dataclass(frozen=True, slots=True)
 class Builtin:
-    """`count` operands exactly, or at least that many; the first `texts` of them must be strings."""
+    """`count` operands exactly, or at least that many; `types` are those of the first ones, others may be anything."""
 
     call: Callable[[Sequence[Value]], Value]
     count: int
     at_least: bool = False
-    texts: int = 0
+    types: tuple[Takes, ...] = ()
+
+    def takes(self, place: int) -> Takes:
+        return self.types[place] if place < len(self.types) else Takes.ANY
 
 
 def _kind(value: Value) -> str | None:
@@ -50,6 +66,9 @@ def _equal(operands: Sequence[Value]) -> bool:
 
 
 def _equals(first: Value, other: Value) -> bool:
+    if first is NIL or other is NIL:
+        # Any type but a scalar can be nil, so it can be compared with nil.
+        return first.is_nil and other.is_nil
     if _kind(first) != _kind(other):
         raise OperationError(
             f"error calling eq: incompatible types for comparison: {first.type.title} and {other.type.title}"
@@ -108,6 +127,61 @@ def _printf(operands: Sequence[Value]) -> Value:
     return of_string(text)
 
 
+_MEASURED = (Shape.STRING, Shape.LIST, Shape.MAP)
+
+
+def _length(operands: Sequence[Value]) -> Value:
+    """Go counts the bytes of a string."""
+    (value,) = operands
+    inner = value.behind_pointer()
+    if inner.type.shape is Shape.STRING:
+        return of_int(len(inner.data.encode()))
+    if inner.type.shape in _MEASURED:
+        return of_int(len(inner.data or ()))
+    if inner.is_nil:
+        raise OperationError("error calling len: len of nil pointer")
+    raise OperationError(f"error calling len: len of type {inner.type.title}")
+
+
+def _index(operands: Sequence[Value]) -> Value:
+    value, *keys = operands
+    if value is NIL:
+        raise OperationError("error calling index: index of untyped nil")
+    for key in keys:
+        value = _indexed(value.behind_pointer(), key)
+    return value
+
+
+def _indexed(value: Value, key: Value) -> Value:
+    """The entry of a map, zero where it has none; the element of a list; the byte of a string."""
+    failed = "error calling index: "
+    match value.type.shape:
+        case Shape.MAP:
+            wanted = key_type(value.type)
+            if key.type.title != wanted:
+                raise OperationError(f"{failed}value has type {key.type.title}; should be {wanted}")
+            return typed(value.type.of, (value.data or {}).get(key.data))
+        case Shape.STRING:
+            text = value.data.encode()
+            return of_int(text[_place(key, len(text))])
+        case Shape.LIST:
+            items = value.data or ()
+            return typed(value.type.of, items[_place(key, len(items))])
+        case _ if value.is_nil:
+            raise OperationError(f"{failed}index of nil pointer")
+        case _:
+            raise OperationError(f"{failed}can't index item of type {value.type.title}")
+
+
+def _place(key: Value, length: int) -> int:
+    if key.type.shape is not Shape.INT:
+        what = "nil" if key is NIL else f"type {key.type.title}"
+        raise OperationError(f"error calling index: cannot index slice/array with {what}")
+    if not 0 <= key.data < length:
+        raise OperationError(f"error calling index: index out of range: {key.data}")
+    return int(key.data)
+
+
 Functions = Mapping[str, Builtin]
 """By the name that templates call them."""
 
@@ -115,5 +189,7 @@ BUILTINS: Functions = {
     "not": Builtin(lambda operands: of_bool(not truth(operands[0])), 1),
     "eq": Builtin(lambda operands: of_bool(_equal(operands)), 1, at_least=True),
     "ne": Builtin(lambda operands: of_bool(_not_equal(operands)), 2),
-    "printf": Builtin(_printf, 1, at_least=True, texts=1),
+    "printf": Builtin(_printf, 1, at_least=True, types=(Takes.STRING,)),
+    "len": Builtin(_length, 1),
+    "index": Builtin(_index, 1, at_least=True),
 }

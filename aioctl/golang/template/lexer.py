@@ -34,6 +34,10 @@ class Kind(Enum):
     PIPE = auto()
     OPEN = auto()
     CLOSE = auto()
+    VARIABLE = auto()
+    NIL = auto()
+    DECLARE = auto()
+    ASSIGN = auto()
     CHAR = auto()
     ERROR = auto()
     END = auto()
@@ -53,7 +57,7 @@ class Token(NamedTuple):
                 return "EOF"
             case Kind.ERROR:
                 return self.text
-            case Kind.KEYWORD | Kind.DOT:
+            case Kind.KEYWORD | Kind.DOT | Kind.NIL:
                 return f"<{self.text}>"
             case Kind.RAW_STRING:
                 return _shortened(f"`{self.text}`")
@@ -62,7 +66,7 @@ class Token(NamedTuple):
 
 
 KEYWORDS = frozenset(
-    {"block", "break", "continue", "define", "else", "end", "if", "nil", "range", "template", "with"}
+    {"block", "break", "continue", "define", "else", "end", "if", "range", "template", "with"}
 )
 _LEFT, _RIGHT = "{{", "}}"
 _NUMBER = re.compile(
@@ -71,7 +75,7 @@ _NUMBER = re.compile(
 )
 _TERMINATORS = frozenset(" .,|:)(")
 _DIGITS = frozenset("0123456789")
-_SINGLE = {"|": Kind.PIPE, "(": Kind.OPEN, ")": Kind.CLOSE}
+_SINGLE = {"|": Kind.PIPE, "(": Kind.OPEN, ")": Kind.CLOSE, "=": Kind.ASSIGN}
 
 
 class _LexicalError(Exception):
@@ -197,6 +201,10 @@ class _Lexer:
             return self._number(start)
         if _is_word(character):
             return self._word(start)
+        if character == "$":
+            return Token(Kind.VARIABLE, f"${self._run(start + 1)}", start)
+        if character == ":":
+            return self._declare(start)
         self.at = start + 1
         if not character.isascii() or not character.isprintable():
             raise _LexicalError(f"unrecognized character in action: {_shown(character)}", start)
@@ -230,6 +238,12 @@ class _Lexer:
         self.at = end
         return self.text[start:end]
 
+    def _declare(self, start: int) -> Token:
+        if self._peek(start + 1) != "=":
+            raise _LexicalError("expected :=", start)
+        self.at = start + 2
+        return Token(Kind.DECLARE, ":=", start)
+
     def _field(self, start: int) -> Token:
         name = self._run(start + 1)
         return Token(Kind.FIELD if name else Kind.DOT, f".{name}", start)
@@ -255,6 +269,8 @@ class _Lexer:
         word = self._run(start)
         if word in ("true", "false"):
             return Token(Kind.BOOL, word, start)
+        if word == "nil":
+            return Token(Kind.NIL, word, start)
         return Token(Kind.KEYWORD if word in KEYWORDS else Kind.IDENTIFIER, word, start)
 
 

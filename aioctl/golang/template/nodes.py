@@ -64,6 +64,28 @@ class Path:
 
 
 @dataclass(frozen=True, slots=True)
+class Variable:
+    """`$x`, `$x.A.B`, or `$` for the root; `name` with its dollar sign."""
+
+    name: str
+    names: tuple[str, ...] = ()
+    at: int = field(default=0, compare=False)
+
+    def __str__(self) -> str:
+        return self.name + "".join(f".{name}" for name in self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Nil:
+    """`nil`: only an argument."""
+
+    at: int = field(default=0, compare=False)
+
+    def __str__(self) -> str:
+        return "nil"
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """The name of a function; only the first word of a command calls it with arguments."""
 
@@ -87,16 +109,21 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Pipe:
-    """Commands joined by `|`: each value is the last operand of the next."""
+    """Commands joined by `|`: each value is the last operand of the next. The result may be kept in variables."""
 
     commands: tuple[Command, ...]
     at: int = field(default=0, compare=False)
+    variables: tuple[str, ...] = ()
+    """Two only in `range`: key and value."""
+    assigns: bool = False
+    """The variable is there already (`=`, not `:=`)."""
 
     def __str__(self) -> str:
-        return " | ".join(str(command) for command in self.commands)
+        kept = f"{', '.join(self.variables)} {'=' if self.assigns else ':='} " if self.variables else ""
+        return kept + " | ".join(str(command) for command in self.commands)
 
 
-Operand = Boolean | Number | RawString | Dot | Path | Function | Pipe
+Operand = Boolean | Number | RawString | Dot | Path | Variable | Nil | Function | Pipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +135,14 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`{{ pipe }}`: the value is printed."""
+    """`{{ pipe }}`: the value is printed, unless it is kept in a variable."""
 
     pipe: Pipe
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """`if` (keeps the dot) or `with` (the value becomes the dot)."""
+    """`if` (keeps the dot), `with` (the value becomes the dot) or `range` (each element becomes it in turn)."""
 
     keyword: str
     pipe: Pipe
@@ -123,7 +150,14 @@ class Branch:
     otherwise: tuple["Node", ...] = ()
 
 
-Node = Text | Action | Branch
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """`break` or `continue`, inside a range."""
+
+    keyword: str
+
+
+Node = Text | Action | Branch | Leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +186,12 @@ def _printed(nodes: Iterable[Node]) -> str:
     return printed
 
 
-def _action(node: Action | Branch) -> str:
+def _action(node: Action | Branch | Leave) -> str:
     """What follows the opening delimiter, to the closing one of the whole construct."""
     if isinstance(node, Action):
         return f"{node.pipe} }}}}"
+    if isinstance(node, Leave):
+        return f"{node.keyword} }}}}"
     text = f"{node.keyword} {node.pipe} }}}}{_followed(_printed(node.then))}"
     if node.otherwise:
         text += f"else }}}}{_followed(_printed(node.otherwise))}"

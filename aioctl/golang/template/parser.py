@@ -1,12 +1,13 @@
 """Reads one string as a template: the subset of Go's text/template that TPL-2 supports.
 
 The order of checks and the reasons are Go's, so that people find the texts they know; what Go knows and we do not
-(range, define, template, block, variables, quoted strings, chained parentheses) is refused here with a reason that says
-so, never passed through. Work is linear in the text; nesting is bounded.
+(define, template, block, quoted strings, chained parentheses) is refused here with a reason that says so, never passed
+through. Work is linear in the text; nesting is bounded.
 """
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from aioctl.caching import MIB, keeping
 from aioctl.golang.template.errors import ParseError
@@ -20,6 +21,8 @@ from aioctl.golang.template.nodes import (
     Command,
     Dot,
     Function,
+    Leave,
+    Nil,
     Node,
     Number,
     Operand,
@@ -28,6 +31,7 @@ from aioctl.golang.template.nodes import (
     RawString,
     Template,
     Text,
+    Variable,
 )
 
 _OWN = frozenset({"and", "or", *BUILTINS})
@@ -39,10 +43,22 @@ MAX_TOKENS = 20_000
 _INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]{0,18})")
 _INT64 = range(-(2**63), 2**63)
 _VALUE = "a path such as .Spec.Model.Name, `text`, an integer, true, false, (...) or one of the functions "
-_KEYWORDS = "if, else, with or end"
+_KEYWORDS = "if, else, with, range, break, continue or end"
 _OPERANDS = frozenset(
-    {Kind.BOOL, Kind.DOT, Kind.FIELD, Kind.IDENTIFIER, Kind.NUMBER, Kind.RAW_STRING, Kind.OPEN}
+    {
+        Kind.BOOL,
+        Kind.DOT,
+        Kind.FIELD,
+        Kind.IDENTIFIER,
+        Kind.NIL,
+        Kind.NUMBER,
+        Kind.RAW_STRING,
+        Kind.OPEN,
+        Kind.VARIABLE,
+    }
 )
+_OPENING = ("if", "with", "range")
+_ROOT = "$"
 
 
 class _Parser:
@@ -53,11 +69,16 @@ class _Parser:
         self._tokens = [next(stream)]
         self._place = 0
         self._depth = 0
+        self._ranges = 0
+        self._variables = [_ROOT]
+        """Those that may be named here; each branch takes its own away again."""
 
     def template(self) -> Template:
         nodes, stop = self._list()
         if stop.kind is not Kind.END:
-            raise ParseError(f"unexpected {{{{{stop.text}}}}}", stop.at, "an open if or with before it")
+            raise ParseError(
+                f"unexpected {{{{{stop.text}}}}}", stop.at, "an open if, with or range before it"
+            )
         return Template(nodes)
 
     # Tokens. The last one, END or ERROR, is never passed.
@@ -136,26 +157,42 @@ class _Parser:
     def _action(self, first: Token) -> Node:
         if first.kind is Kind.KEYWORD:
             self._next()
-            if first.text in ("if", "with"):
+            if first.text in _OPENING:
                 return self._branch(first)
+            if first.text in ("break", "continue"):
+                return self._leave(first)
             raise ParseError(f"{quote(first.text)} is not supported", first.at, _KEYWORDS)
         return Action(self._pipe("command", Kind.RIGHT))
 
+    def _leave(self, keyword: Token) -> Leave:
+        token = self._next_non_space()
+        if token.kind is not Kind.RIGHT:
+            raise self._unexpected(token, f"{{{{{keyword.text}}}}}", "}}")
+        if not self._ranges:
+            raise ParseError(
+                f"{{{{{keyword.text}}}}} outside {{{{range}}}}", keyword.at, "an open range before it"
+            )
+        return Leave(keyword.text)
+
     def _branch(self, keyword: Token) -> Branch:
         self._enter(keyword)
+        known = len(self._variables)
         pipe = self._pipe(keyword.text, Kind.RIGHT)
+        self._ranges += keyword.text == "range"
         then, stop = self._list()
+        self._ranges -= keyword.text == "range"
         otherwise: tuple[Node, ...] = ()
         if stop.text == "else":
             otherwise = self._else(keyword)
         elif stop.kind is Kind.END:
             raise ParseError("unexpected EOF", stop.at, f"{{{{ end }}}} for {keyword.text}")
         self._depth -= 1
+        del self._variables[known:]
         return Branch(keyword.text, pipe, then, otherwise)
 
     def _else(self, keyword: Token) -> tuple[Node, ...]:
         again = self._peek()
-        if again.kind is Kind.KEYWORD and again.text == keyword.text:
+        if again.kind is Kind.KEYWORD and again.text == keyword.text != "range":
             # `else if` is an if inside the else, and its end is the end of both.
             self._next()
             return (self._branch(again),)
@@ -170,22 +207,47 @@ class _Parser:
 
     def _pipe(self, context: str, end: Kind) -> Pipe:
         start = self._peek_non_space()
+        variables, assigns = self._declared(context)
         commands: list[Command] = []
         while True:
             token = self._next_non_space()
             if token.kind is end:
                 self._check_pipe(commands, context, token)
-                return Pipe(tuple(commands), start.at)
+                return Pipe(tuple(commands), start.at, variables, assigns)
             if token.kind not in _OPERANDS:
                 raise self._unexpected(token, context, self._value)
             self._place -= 1
             commands.append(self._command())
 
+    def _declared(self, context: str) -> tuple[tuple[str, ...], bool]:
+        """The variables that a pipe begins with, and whether they are assigned to instead of declared."""
+        found: list[str] = []
+        while True:
+            place, first = self._place, self._peek_non_space()
+            if first.kind is not Kind.VARIABLE:
+                return tuple(found), False
+            self._next()
+            after = self._peek_non_space()
+            if after.kind in (Kind.DECLARE, Kind.ASSIGN):
+                self._next()
+                self._variables.append(first.text)
+                return (*found, first.text), after.kind is Kind.ASSIGN
+            if after.kind is not Kind.CHAR or after.text != ",":
+                self._place = place
+                return tuple(found), False
+            self._next()
+            self._variables.append(first.text)
+            found.append(first.text)
+            if context != "range" or len(found) > 1:
+                raise ParseError(f"too many declarations in {context}", first.at, "one variable")
+            if self._peek_non_space().kind not in (Kind.VARIABLE, Kind.RIGHT, Kind.CLOSE):
+                raise ParseError("range can only initialize variables", first.at, "a second variable")
+
     def _check_pipe(self, commands: list[Command], context: str, end: Token) -> None:
         if not commands:
             raise ParseError(f"missing value for {context}", end.at, self._value)
         for stage, command in enumerate(commands[1:], start=2):
-            if isinstance(command.words[0], Boolean | Dot | Number | RawString):
+            if isinstance(command.words[0], Boolean | Dot | Nil | Number | RawString):
                 raise ParseError(
                     f"non executable command in pipeline stage {stage}", command.at, "a function"
                 )
@@ -216,12 +278,12 @@ class _Parser:
             return word
         if isinstance(word, Pipe | Function):
             raise ParseError("fields of an expression are not supported", start.at, "a path from the root")
-        if not isinstance(word, Path):
+        if not isinstance(word, Path | Variable):
             raise ParseError(f"unexpected . after term {quote(str(word))}", start.at, "a blank")
         names = list(word.names)
         while self._peek().kind is Kind.FIELD:
             names.append(self._next().text[1:])
-        return Path(tuple(names), word.at)
+        return replace(word, names=tuple(names))
 
     def _term(self) -> Operand | None:
         token = self._peek_non_space()
@@ -233,6 +295,14 @@ class _Parser:
                 if token.text not in self._functions:
                     raise ParseError(f"function {quote(token.text)} not defined", token.at, self._value)
                 return Function(token.text, token.at)
+            case Kind.VARIABLE:
+                if token.text not in self._variables:
+                    raise ParseError(
+                        f"undefined variable {quote(token.text)}", token.at, "a declared one, or $"
+                    )
+                return Variable(token.text, at=token.at)
+            case Kind.NIL:
+                return Nil(token.at)
             case Kind.DOT:
                 return Dot(token.at)
             case Kind.FIELD:

@@ -4,7 +4,8 @@ Fields, truth and printing follow Go (TPL-4). What Go prints as a memory address
 struct is refused: nobody can want it in a field.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -52,6 +53,21 @@ class Value:
     type: GoType
     data: Any
 
+    @property
+    def is_nil(self) -> bool:
+        return self.data is None and self.type.shape not in _SCALARS
+
+    def behind_pointer(self) -> "Value":
+        """What a pointer points to; itself when it is nil or no pointer."""
+        if self.type.shape is not Shape.POINTER or self.data is None:
+            return self
+        return Value(self.type.of, self.data)
+
+
+_SCALARS = (Shape.STRING, Shape.BOOL, Shape.INT)
+NIL = Value(GoType(Shape.ANY, "nil"), None)
+"""The literal `nil`."""
+
 
 def of_string(text: str) -> Value:
     return Value(STRING, text)
@@ -65,7 +81,7 @@ def of_int(value: int) -> Value:
     return Value(INT, value)
 
 
-def _typed(type_: GoType, data: Any) -> Value:
+def typed(type_: GoType, data: Any) -> Value:
     return Value(type_, _ZERO.get(type_.shape) if data is None else data)
 
 
@@ -96,10 +112,38 @@ def field(value: Value, name: str) -> Value:
     return found
 
 
+def key_type(type_: GoType) -> str:
+    """The name of the type of a map's keys."""
+    match = _MAP_KEY.match(type_.title)
+    return match[1] if match is not None else "v1.ResourceName"
+
+
+_MAP_KEY = re.compile(r"map\[([^\]]*)\]")
+
+
+def elements(value: Value, *, wants_key: bool) -> Iterator[tuple[Value, Value]]:
+    """What `range` goes through: (key or index, element), maps by key. Raises OperationError for what has no elements."""
+    inner = value.behind_pointer()
+    if inner.is_nil:
+        return iter(())
+    match inner.type.shape:
+        case Shape.LIST:
+            return ((of_int(place), typed(inner.type.of, item)) for place, item in enumerate(inner.data))
+        case Shape.MAP:
+            keys = GoType(Shape.STRING, key_type(inner.type))
+            return ((Value(keys, key), typed(inner.type.of, inner.data[key])) for key in sorted(inner.data))
+        case Shape.INT if wants_key:
+            raise OperationError(f"can't use {inner.data} to iterate over more than one variable")
+        case Shape.INT:
+            return ((of_int(number), of_int(number)) for number in range(inner.data))
+        case _:
+            raise OperationError(f"range can't iterate over {printed(inner)}")
+
+
 def _entry(type_: GoType, data: Any, name: str) -> Value:
     if not isinstance(data, Mapping) or name not in data:
         raise OperationError(f'map has no entry for key "{name}"')
-    return _typed(type_.of, data[name])
+    return typed(type_.of, data[name])
 
 
 def _has_field(struct: Struct, name: str) -> bool:
@@ -109,7 +153,7 @@ def _has_field(struct: Struct, name: str) -> bool:
 def _struct_field(struct: Struct, data: Any, name: str) -> Value:
     known = struct.by_go.get(name)
     if known is not None:
-        return _typed(known.type, data.get(known.json) if isinstance(data, Mapping) else None)
+        return typed(known.type, data.get(known.json) if isinstance(data, Mapping) else None)
     if name in struct.embedded:
         return Value(struct.embedded[name], data)
     through = struct.by_promotion[name]
@@ -118,6 +162,8 @@ def _struct_field(struct: Struct, data: Any, name: str) -> Value:
 
 def truth(value: Value) -> bool:
     """Go's truth: zero scalars, nil, and empty lists and maps are false; structs and non-nil pointers are true."""
+    if value is NIL:
+        return False
     if value.type.shape in (Shape.STRING, Shape.BOOL, Shape.INT, Shape.LIST, Shape.MAP):
         return bool(value.data)
     return value.type.shape is not Shape.POINTER or value.data is not None
@@ -126,6 +172,8 @@ def truth(value: Value) -> bool:
 def printed(value: Value) -> str:
     """The text of `{{ value }}`: a pointer prints what it points to, nil prints `<nil>`."""
     type_ = value.type
+    if value is NIL:
+        return "<no value>"
     if value.data is None:
         return _nil(type_)
     if type_.shape is Shape.POINTER:
@@ -189,9 +237,9 @@ def _text(type_: GoType, data: Any) -> str:
         case Shape.STRING | Shape.INT:
             return str(data)
         case Shape.LIST:
-            return f"[{' '.join(_text(type_.of, _typed(type_.of, item).data) for item in data)}]"
+            return f"[{' '.join(_text(type_.of, typed(type_.of, item).data) for item in data)}]"
         case Shape.MAP:
-            entries = (f"{key}:{_text(type_.of, _typed(type_.of, data[key]).data)}" for key in sorted(data))
+            entries = (f"{key}:{_text(type_.of, typed(type_.of, data[key]).data)}" for key in sorted(data))
             return f"map[{' '.join(entries)}]"
         case Shape.STRUCT:
             return _struct_text(type_, data, top=False)
@@ -223,3 +271,10 @@ def as_string(value: Value) -> str:
             raise OperationError("dereference of nil pointer of type string")
         return str(value.data)
     raise OperationError(f"wrong type for value; expected string; got {type_.title}")
+
+
+def as_int(value: Value) -> int:
+    """An integer argument of a function: of Go's type int, as literals and lengths are, not of a sized one."""
+    if value.type != INT:
+        raise OperationError(f"wrong type for value; expected int; got {value.type.title}")
+    return int(value.data)
