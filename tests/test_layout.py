@@ -34,7 +34,7 @@ def room(rooms: str = "", libraries: str = "") -> Room:
 ROOMS = {
     "caching": room(),
     "yaml_text": room("", "yaml"),
-    "golang": room("caching", "msgspec"),
+    "golang": room("caching", "msgspec yaml"),
     "api": room("golang", "msgspec"),
     "plan": room("caching golang api"),
     "engine": room("", "anyio structlog"),

@@ -35,9 +35,10 @@ _NOT_COPIED = (*TRACKING, "openshift.io/")
 """OpenShift notes the secret that it made for exactly this account."""
 
 
-def rule(group: str, *resources: str) -> dict[str, Any]:
-    """Permission to read the resources of one API group."""
-    return {"apiGroups": [group], "resources": list(resources), "verbs": list(_READ)}
+def rule(groups: str | Sequence[str], *resources: str, verbs: Sequence[str] = _READ) -> dict[str, Any]:
+    """Permission for the resources of one API group or several; to read, where no verbs are named."""
+    named = [groups] if isinstance(groups, str) else list(groups)
+    return {"apiGroups": named, "resources": list(resources), "verbs": list(verbs)}
 
 
 def account_subject(name: str, namespace: str = "") -> dict[str, Any]:

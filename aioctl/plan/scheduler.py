@@ -13,24 +13,38 @@ from aioctl.api import kinds, names
 from aioctl.api.defaulting import epp_service_name, external_pool_name, is_stopped
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import Object, dig, integer, labels_of, mapping, name_of, present, sequence, text
+from aioctl.plan import epp_rewriting, tokenizer
 from aioctl.plan.children import delete, is_ours, remove, under
 from aioctl.plan.cluster_service import ensure_service
 from aioctl.plan.deployment import ensure_deployment
-from aioctl.plan.model import Context, Observation, Served, Write, need, need_list
+from aioctl.plan.epp_rewriting import Picker
+from aioctl.plan.model import Context, Observation, PlanError, Served, Write, need, need_list
 from aioctl.plan.pod_defaults import canonical
 from aioctl.plan.rbac import account, account_subject, binding, ensure_account, ensure_binding, grant, rule
-from aioctl.plan.scheduler_config import with_config, with_served_group
+from aioctl.plan.scheduler_config import (
+    needs_tokenizer,
+    with_config,
+    with_leader_election,
+    with_live_texts,
+    with_served_group,
+    with_tracing,
+)
 
-_TEMPLATE = ("spec", "router", "scheduler", "template")
-_POOL_SPEC = ("spec", "router", "scheduler", "pool", "spec")
-_SERVED_PORTS = frozenset({"grpc", "grpc-health", "metrics"})
-_POOL_RESOURCES = ("inferencepools", "inferencemodels", "inferenceobjectives")
+_SCHEDULER = ("spec", "router", "scheduler")
+_TEMPLATE = (*_SCHEDULER, "template")
+_POOL_SPEC = (*_SCHEDULER, "pool", "spec")
+_SERVED_PORTS = frozenset({"grpc", "grpc-health", "metrics", "zmq"})
+_ALL_VERBS = ("get", "list", "watch", "create", "update", "patch", "delete")
+_BOTH_GROUPS = (kinds.POOL_GROUP_V1, kinds.POOL_GROUP_V1ALPHA2)
 _RULES = (
     rule("", "pods"),
-    rule(kinds.POOL_GROUP_V1ALPHA2, *_POOL_RESOURCES),
-    rule(kinds.POOL_GROUP_V1, *_POOL_RESOURCES),
+    rule(_BOTH_GROUPS, "inferencepools", "inferenceobjectives", "inferencemodels"),
+    rule(kinds.POOL_GROUP_V1ALPHA2, "inferencemodelrewrites", "inferencepoolimports"),
+    rule("llm-d.ai", "inferenceobjectives", "inferencemodelrewrites"),
     rule("discovery.k8s.io", "endpointslices"),
+    rule("coordination.k8s.io", "leases", verbs=_ALL_VERBS),
 )
+"""What pickers of all releases read; several of one service elect a leader with a lease."""
 
 
 def is_wanted(ctx: Context) -> bool:
@@ -73,22 +87,61 @@ def access(ctx: Context) -> Iterator[Write]:
 
 
 def deployment(ctx: Context) -> Iterator[Write]:
-    """The picker's Deployment: the template as it is, and the configuration as argument."""
+    """The picker's Deployment: the template with its arguments, made to fit the version of its image (EPP-3, EPP-6, EPP-8)."""
     name = deployment_name(ctx.name)
     if not is_wanted(ctx):
         yield from remove(ctx, kinds.DEPLOYMENT, name)
         return
+    live = need(ctx.obs.get(kinds.DEPLOYMENT, ctx.namespace, name))
+    live = live if live is not None and is_ours(ctx, live) else None
+    scheduler = mapping({"spec": ctx.spec}, *_SCHEDULER)
+    labels = _labels(ctx)
+    selector = _selector(labels, live)
+    try:
+        pod = _pod(ctx, live)
+    except PlanError as error:
+        raise PlanError(f"failed to build expected scheduler deployment: {error}") from error
+    yield from under(
+        f"failed to reconcile scheduler deployment {ctx.namespace}/{name}: ",
+        ensure_deployment(
+            ctx,
+            name,
+            selector=selector,
+            labels=labels,
+            pod_spec=pod,
+            pod_labels={**mapping(scheduler, "labels"), **labels, **selector},
+            pod_annotations=mapping(scheduler, "annotations"),
+            replicas=integer(scheduler, "replicas"),
+            strategy={"type": "Recreate"},
+        ),
+    )
+
+
+def _selector(labels: Mapping[str, str], live: Object | None) -> Mapping[str, str]:
+    """The live selector, which cannot be changed and may have labels of the user, unless it contradicts ours."""
+    kept = mapping(live, "spec", "selector", "matchLabels") if live is not None else {}
+    fits = all(labels.get(key, value) == value for key, value in kept.items())
+    return kept if kept and fits else labels
+
+
+def _pod(ctx: Context, live: Object | None) -> dict[str, Any]:
+    """The picker's pod spec. Raises PlanError when it cannot be made to fit its version."""
+    running = mapping(live, "spec", "template", "spec") if live is not None else None
     pod: dict[str, Any] = canonical(_template(ctx))
     pod["serviceAccountName"] = _account_name(ctx)
-    with_config(pod, disaggregated=present({"spec": ctx.spec}, "spec", "prefill"))
+    with_leader_election(pod, integer({"spec": ctx.spec}, *_SCHEDULER, "replicas"))
+    with_config(pod, ctx.spec, running)
+    if present({"spec": ctx.spec}, "spec", "tracing"):
+        with_tracing(pod)
     served = [kind for kind in (kinds.POOL_V1, kinds.POOL_V1ALPHA2) if ctx.obs.served(kind) is not Served.NO]
     if len(served) == 1:
         with_served_group(pod, served[0].group)
-    labels = _labels(ctx)
-    yield from under(
-        f"failed to reconcile scheduler deployment {ctx.namespace}/{name}: ",
-        ensure_deployment(ctx, name, selector=labels, labels=labels, pod_spec=pod),
-    )
+    where = f"{ctx.namespace}/{deployment_name(ctx.name)}"
+    version = text({"spec": ctx.spec}, *_SCHEDULER, "annotations", epp_rewriting.VERSION)
+    url = tokenizer.address(ctx) if needs_tokenizer(ctx.spec) else ""
+    epp_rewriting.rewrite(pod, Picker(where, version, url))
+    with_live_texts(pod, running)
+    return pod
 
 
 def service(ctx: Context) -> Iterator[Write]:

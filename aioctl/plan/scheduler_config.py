@@ -1,89 +1,171 @@
-"""The endpoint picker's arguments: its configuration, and the pool generation it reads (EPP-3).
+"""The endpoint picker's arguments: where its configuration comes from, and the pool generation it reads (EPP-3).
 
-The two texts are part of the pod spec: a single changed byte rolls every picker in the fleet. They are literals on
-purpose and go through no YAML library.
+The first that there is: the spec's inline text, a flag in the template, the flag that the live picker has, a generated text.
+A changed byte rolls the picker, so a live text that means the same as the wanted one stays as it stands.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Final
 
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
-from aioctl.api.objects import sequence, text
+from aioctl.api.objects import dig, mapping, present, sequence, text
+from aioctl.caching import MIB, keeping
+from aioctl.golang import gojson
+from aioctl.plan import epp_config, epp_defaults, epp_rules
+from aioctl.plan.epp_defaults import Shape
 
 _POOL_GROUP = ("--pool-group", "-pool-group")
-_FLAGS = frozenset(
-    f"{dashes}{name}"
-    for dashes in ("--", "-")
-    for name in ("config-text", "configText", "config-file", "configFile")
-)
-"""Every spelling that some image of the picker reads; `with_config` adds nothing beside one of them."""
-
-DISAGGREGATED = """
-apiVersion: inference.networking.x-k8s.io/v1alpha1
-kind: EndpointPickerConfig
-plugins:
-  - type: prefill-header-handler
-  - type: prefill-filter
-  - type: decode-filter
-  - type: max-score-picker
-  - type: prefix-cache-scorer
-  - type: queue-scorer
-  - type: pd-profile-handler
-    parameters:
-      threshold: 0
-schedulingProfiles:
-  - name: prefill
-    plugins:
-      - pluginRef: prefill-filter
-      - pluginRef: queue-scorer
-        weight: 1.0
-      - pluginRef: prefix-cache-scorer
-        weight: 1.0
-      - pluginRef: max-score-picker
-  - name: decode
-    plugins:
-      - pluginRef: decode-filter
-      - pluginRef: queue-scorer
-        weight: 1.0
-      - pluginRef: prefix-cache-scorer
-        weight: 1.0
-      - pluginRef: max-score-picker
-"""
-
-SINGLE_PROFILE = """
-apiVersion: inference.networking.x-k8s.io/v1alpha1
-kind: EndpointPickerConfig
-plugins:
-- type: single-profile-handler
-- type: prefix-cache-scorer
-- type: load-aware-scorer
-- type: max-score-picker
-schedulingProfiles:
-- name: default
-  plugins:
-  - pluginRef: prefix-cache-scorer
-    weight: 2.0
-  - pluginRef: load-aware-scorer
-    weight: 1.0
-  - pluginRef: max-score-picker
-"""
 
 
-def with_config(pod: dict[str, Any], *, disaggregated: bool) -> None:
-    """Append the configuration to the arguments of container `main`, unless they have one already.
+def _spellings(what: str) -> frozenset[str]:
+    return frozenset(f"{dashes}config{rest}" for dashes in ("--", "-") for rest in (f"-{what}", what.title()))
 
-    Changes the pod spec. A second configuration would make the picker fail, so `--config-text=...` counts too.
+
+TEXT_FLAGS: Final = _spellings("text")
+_FLAGS: Final = TEXT_FLAGS | _spellings("file")
+"""Every spelling that Go's flag package reads; nothing is added beside one of them."""
+_SCHEDULER = ("spec", "router", "scheduler")
+_CONFIG = (*_SCHEDULER, "config")
+_TEMPLATE = (*_SCHEDULER, "template")
+_CALLERS: Final = frozenset({epp_rules.TOKEN_PRODUCER, epp_rules.PRECISE_SCORER})
+_LEADER = "ha-enable-leader-election"
+_TRACING = "tracing"
+
+
+def inline_text(spec: Mapping[str, Any]) -> str | None:
+    """The configuration inside a combined spec, as it is given to the picker; None where there is none.
+
+    A string is the text of a ConfigMap as it stands there; an object comes as the compact JSON that the API server has of it.
     """
-    for container in sequence(pod, "containers"):
-        if text(container, "name") != "main":
-            continue
-        args = list(sequence(container, "args"))
-        if not any(_configures(arg) for arg in args):
-            container["args"] = [*args, "--config-text", DISAGGREGATED if disaggregated else SINGLE_PROFILE]
+    given = dig({"spec": spec}, *_CONFIG, "inline")
+    if given is None or isinstance(given, str):
+        return given
+    return gojson.dump(_sorted(given))
+
+
+def visible_text(spec: Mapping[str, Any]) -> str:
+    """The text that tells what the picker will need: the inline one, else one in the template's args; empty without."""
+    given = inline_text(spec)
+    if given is not None:
+        return given
+    pair = config_pair(mapping({"spec": spec}, *_TEMPLATE))
+    return pair[1] if pair is not None and pair[0] in TEXT_FLAGS else ""
+
+
+def needs_tokenizer(spec: Mapping[str, Any]) -> bool:
+    """Whether a tokenizer goes with the picker: it is asked for, or the configuration lists a plugin that calls one."""
+    if not present({"spec": spec}, *_SCHEDULER):
+        return False
+    if present({"spec": spec}, *_SCHEDULER, "tokenizer"):
+        return True
+    return not epp_config.plugin_types(visible_text(spec)).isdisjoint(_CALLERS)
+
+
+def wanted_shape(spec: Mapping[str, Any]) -> Shape:
+    """The generated text that fits the spec."""
+    return Shape(
+        prefill=present({"spec": spec}, "spec", "prefill"),
+        adapters=bool(sequence({"spec": spec}, "spec", "model", "lora", "adapters")),
+    )
+
+
+def config_pair(pod: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The first configuration flag in the args of container `main` and its value, as two elements; None without."""
+    for flag, value in _pairs(pod):
+        if flag in _FLAGS:
+            return flag, value
+    return None
+
+
+def with_config(pod: dict[str, Any], spec: Mapping[str, Any], live: Mapping[str, Any] | None) -> None:
+    """Appends the configuration to the args of container `main`, if there is one. Changes the pod spec.
+
+    `live`: the pod spec that the picker runs with, None without. A template's `--config-text=...` counts as a flag too: of
+    two configurations the picker reads the last.
+    """
+    main = _main(pod)
+    if main is None:
+        return
+    args = list(sequence(main, "args"))
+    inline = inline_text(spec)
+    if inline is not None:
+        main["args"] = [*args, "--config-text", inline]
+    elif not any(_configures(arg) for arg in args):
+        kept = config_pair(live) if live is not None else None
+        shape = wanted_shape(spec)
+        if kept is not None and epp_defaults.outdated(kept[1], shape):
+            kept = None
+        main["args"] = [*args, *(kept or ("--config-text", epp_defaults.generated(shape)))]
+
+
+def with_leader_election(pod: dict[str, Any], replicas: int | None) -> None:
+    """Several pickers elect one that works. Changes the pod spec; a user's own flag stays."""
+    main = _main(pod)
+    if main is not None and replicas is not None and replicas > 1 and not _has_flag(main, _LEADER):
+        main["args"] = [*sequence(main, "args"), f"--{_LEADER}"]
+
+
+def with_tracing(pod: dict[str, Any]) -> None:
+    """Has the picker trace. Changes the pod spec; a user's own flag in args stays."""
+    main = _main(pod)
+    if main is not None and not _has_flag(main, _TRACING, fields=("args",)):
+        main["args"] = [*sequence(main, "args"), f"--{_TRACING}=true"]
+
+
+def with_live_texts(pod: dict[str, Any], live: Mapping[str, Any] | None) -> None:
+    """Takes over the live bytes of a configuration that means the same, so that no picker restarts. Changes the pod spec."""
+    main = _main(pod)
+    if main is None or live is None:
+        return
+    there = [value for flag, value in _pairs(live) if flag in TEXT_FLAGS]
+    args = list(sequence(main, "args"))
+    found = [at for at, arg in enumerate(args[:-1]) if arg in TEXT_FLAGS]
+    if len(found) != len(there):
+        return
+    for at, value in zip(found, there, strict=True):
+        if args[at + 1] != value and same_meaning(str(args[at + 1]), value):
+            args[at + 1] = value
+    main["args"] = args
+
+
+def same_meaning(one: str, other: str) -> bool:
+    """Whether both texts are the same configuration, however written."""
+    meaning = _meaning(one)
+    return bool(meaning) and meaning == _meaning(other)
+
+
+@keeping(MIB)
+def _meaning(raw: str) -> str:
+    """One text for all that say the same; empty where it cannot be read."""
+    config = epp_config.read(raw)
+    return "" if config is None else epp_config.write(config)
+
+
+def _pairs(pod: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    main = _main(pod)
+    args = sequence(main, "args") if main is not None else ()
+    for flag, value in pairwise(args):
+        yield str(flag), str(value)
+
+
+def _main(pod: Mapping[str, Any]) -> dict[str, Any] | None:
+    return next((each for each in sequence(pod, "containers") if text(each, "name") == "main"), None)
 
 
 def _configures(arg: Any) -> bool:
     return str(arg).partition("=")[0] in _FLAGS
+
+
+def _has_flag(main: Mapping[str, Any], name: str, *, fields: Sequence[str] = ("command", "args")) -> bool:
+    given = (str(arg).partition("=")[0] for field in fields for arg in sequence(main, field))
+    return any(arg in (f"-{name}", f"--{name}") for arg in given)
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def with_served_group(pod: dict[str, Any], served: str) -> None:
@@ -93,9 +175,9 @@ def with_served_group(pod: dict[str, Any], served: str) -> None:
     before 0.3 exit on it, and later ones read the v1 pool without it. Changes the pod spec.
     """
     other = POOL_GROUP_V1 if served == POOL_GROUP_V1ALPHA2 else POOL_GROUP_V1ALPHA2
-    for container in sequence(pod, "containers"):
-        if text(container, "name") == "main" and sequence(container, "args"):
-            container["args"] = list(_regrouped(sequence(container, "args"), other, served))
+    main = _main(pod)
+    if main is not None and sequence(main, "args"):
+        main["args"] = list(_regrouped(sequence(main, "args"), other, served))
 
 
 def _regrouped(args: Sequence[Any], other: str, served: str) -> Iterator[Any]:

@@ -95,8 +95,16 @@ EVERYWHERE: tuple[Reason, ...] = (
         f"{LLM} status.url",
     ),
     because(
-        "EPP-2: all three resources in both groups",
-        f"{RBAC}/roles/*-epp-role rules.2.resources",
+        "EPP-2: today's KServe gives its pickers six rules",
+        f"{RBAC}/roles/*-epp-role rules",
+    ),
+    because(
+        "EPP-7: today's KServe generates another configuration for pickers of today",
+        "apps/v1/deployments/*-kserve-router-scheduler spec.template.spec.containers.0.args.*",
+    ),
+    because(
+        "EPP-8: today's KServe replaces a picker instead of running two",
+        "apps/v1/deployments/*-kserve-router-scheduler spec.strategy.*",
     ),
     because(
         "MULTI-1: no SCC binding without security.openshift.io",

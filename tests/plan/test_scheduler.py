@@ -1,6 +1,6 @@
 """The endpoint picker's objects: made, changed, removed without leftovers (EPP-1, EPP-5).
 
-Rules: CHILD-1, CHILD-2, EPP-2, EPP-3.
+Rules: CHILD-1, CHILD-2, EPP-2, EPP-3, EPP-7, EPP-8.
 """
 
 import hashlib
@@ -12,8 +12,9 @@ import pytest
 from aioctl.api import kinds, names
 from aioctl.api.objects import labels_of
 from aioctl.plan import scheduler
+from aioctl.plan.epp_defaults import Shape, generated
 from aioctl.plan.model import Context, PlanError, Verb, Write
-from aioctl.plan.scheduler_config import DISAGGREGATED, SINGLE_PROFILE, with_config, with_served_group
+from aioctl.plan.scheduler_config import with_config, with_leader_election, with_served_group
 from testbed.plan_world import HF, World, service
 
 LABELS = names.labels("svc", names.SCHEDULER_COMPONENT)
@@ -31,7 +32,11 @@ TEMPLATE: dict[str, Any] = {
         },
         {
             "name": "side",
-            "ports": [{"containerPort": 9090, "name": "metrics"}, {"containerPort": 9004, "name": "grpc"}],
+            "ports": [
+                {"containerPort": 9090, "name": "metrics"},
+                {"containerPort": 9004, "name": "grpc"},
+                {"containerPort": 5557, "name": "zmq"},
+            ],
         },
     ]
 }
@@ -72,18 +77,19 @@ def test_all_objects_exist_in_order_and_a_second_look_changes_nothing() -> None:
     assert run(world, SPEC) == []
 
 
-def test_the_role_reads_all_three_kinds_in_both_groups() -> None:
+def test_the_role_has_what_pickers_of_all_releases_need() -> None:
     world = World()
     run(world, SPEC)
     rules = world.get(kinds.ROLE, "svc-epp-role")["rules"]
-    pools = ["inferencepools", "inferencemodels", "inferenceobjectives"]
-    assert [(rule["apiGroups"], rule["resources"]) for rule in rules] == [
-        ([""], ["pods"]),
-        (["inference.networking.x-k8s.io"], pools),
-        (["inference.networking.k8s.io"], pools),
-        (["discovery.k8s.io"], ["endpointslices"]),
+    v1, x, reads = "inference.networking.k8s.io", "inference.networking.x-k8s.io", ["get", "list", "watch"]
+    assert [(rule["apiGroups"], rule["resources"], rule["verbs"]) for rule in rules] == [
+        ([""], ["pods"], reads),
+        ([v1, x], ["inferencepools", "inferenceobjectives", "inferencemodels"], reads),
+        ([x], ["inferencemodelrewrites", "inferencepoolimports"], reads),
+        (["llm-d.ai"], ["inferenceobjectives", "inferencemodelrewrites"], reads),
+        (["discovery.k8s.io"], ["endpointslices"], reads),
+        (["coordination.k8s.io"], ["leases"], [*reads, "create", "update", "patch", "delete"]),
     ]
-    assert all(rule["verbs"] == ["get", "list", "watch"] for rule in rules)
 
 
 def test_the_service_has_the_served_ports_by_name_and_the_last_of_equal_names() -> None:
@@ -94,6 +100,7 @@ def test_the_service_has_the_served_ports_by_name_and_the_last_of_equal_names() 
         {"name": "grpc", "port": 9004, "protocol": "TCP", "targetPort": "grpc"},
         {"name": "grpc-health", "port": 9003, "protocol": "TCP", "targetPort": "grpc-health"},
         {"name": "metrics", "port": 9090, "protocol": "TCP", "targetPort": "metrics"},
+        {"name": "zmq", "port": 5557, "protocol": "TCP", "targetPort": "zmq"},
     ]
     assert spec["selector"] == LABELS
 
@@ -113,24 +120,201 @@ def test_the_service_has_the_served_ports_by_name_and_the_last_of_equal_names() 
     ],
 )
 def test_the_configuration_is_appended_unless_there_is_one(given: list[str], added: bool) -> None:
-    for disaggregated, text in ((True, DISAGGREGATED), (False, SINGLE_PROFILE)):
+    for prefill in (True, False):
+        text = generated(Shape(prefill=prefill, adapters=False))
         pod: dict[str, Any] = {"containers": [{"name": "side"}, {"name": "main", "args": list(given)}]}
-        with_config(pod, disaggregated=disaggregated)
+        with_config(pod, {"prefill": {}} if prefill else {}, None)
         assert pod["containers"][1].get("args") == given + (["--config-text", text] if added else [])
         assert pod["containers"][0] == {"name": "side"}
 
 
-def test_the_configuration_texts_are_byte_exact() -> None:
-    digests = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in (DISAGGREGATED, SINGLE_PROFILE)]
-    assert digests == ["362e32946c72fabc", "472bc0d3c5237d84"]
+INLINE = {"kind": "K", "apiVersion": "a/v1", "plugins": [{"weight": 2, "type": "<"}]}
+RAW = '{"apiVersion":"a/v1","kind":"K","plugins":[{"type":"\\u003c","weight":2}]}'
+GENERATED = generated(Shape(prefill=False, adapters=False))
+WITH_PREFILL = generated(Shape(prefill=True, adapters=False))
+FORMER = GENERATED.replace("llm-d.ai", "inference.networking.x-k8s.io")
+
+
+@pytest.mark.parametrize(
+    ("inline", "template", "live", "wanted"),
+    [
+        (INLINE, [], [], ["--config-text", RAW]),
+        (INLINE, ["-configText", "t"], ["--config-file", "l"], ["-configText", "t", "--config-text", RAW]),
+        ("raw: yaml\n", [], [], ["--config-text", "raw: yaml\n"]),
+        (None, ["--config-file", "t"], ["--config-text", "l"], ["--config-file", "t"]),
+        (None, ["-v", "4"], ["--x", "-configFile", "l"], ["-v", "4", "-configFile", "l"]),
+        (None, [], ["--config-text", "kind: Mine"], ["--config-text", "kind: Mine"]),
+        (None, [], ["--config-text=l"], ["--config-text", GENERATED]),
+        (None, [], ["--config-text"], ["--config-text", GENERATED]),
+        (None, [], [], ["--config-text", GENERATED]),
+        (None, [], ["--configText", FORMER], ["--configText", FORMER]),
+        (None, [], ["--config-text", WITH_PREFILL], ["--config-text", GENERATED]),
+    ],
+)
+def test_the_first_configuration_that_there_is_counts(
+    inline: Any, template: list[str], live: list[str], wanted: list[str]
+) -> None:
+    pod: dict[str, Any] = {"containers": [{"name": "main", "args": template}]}
+    spec = {"router": {"scheduler": {"config": {"inline": inline}}}} if inline else {}
+    with_config(
+        pod,
+        spec,
+        {"containers": [{"name": "other", "args": ["--config-text", "o"]}, {"name": "main", "args": live}]},
+    )
+    assert pod["containers"][0]["args"] == wanted
+
+
+def test_the_generated_configurations_are_byte_exact() -> None:
+    shapes = [Shape(prefill, adapters) for prefill in (False, True) for adapters in (False, True)]
+    digests = [hashlib.sha256(generated(shape).encode()).hexdigest()[:16] for shape in shapes]
+    assert digests == ["02f9a531adbb6596", "63a9c697b5b0358a", "0ecd768aafd2a1f1", "1c4ce0900968508f"]
+
+
+def picker_args(world: World) -> list[str]:
+    pod = world.get(kinds.DEPLOYMENT, "svc-kserve-router-scheduler")["spec"]["template"]["spec"]
+    args: list[str] = pod["containers"][0]["args"]
+    return args
+
+
+def test_a_generated_configuration_follows_prefill_and_adapters_and_a_users_one_stays() -> None:
+    world = World()
+    run(world, SPEC)
+    assert picker_args(world) == ["--pool-name", "p", "--config-text", GENERATED]
+    run(world, {**SPEC, "prefill": {}})
+    assert picker_args(world)[-1] == WITH_PREFILL
+    lora = {**SPEC, "model": {**SPEC["model"], "lora": {"adapters": [{"name": "a"}]}}}
+    run(world, lora)
+    assert picker_args(world)[-1] == generated(Shape(prefill=False, adapters=True))
+    run(world, SPEC)
+    assert picker_args(world)[-1] == GENERATED
+    run(world, spec_with(config={"inline": INLINE}))
+    assert picker_args(world)[-1] == RAW
+    run(world, {**SPEC, "prefill": {}})
+    assert picker_args(world)[-1] == RAW, "what an inline configuration left behind stays"
+
+
+@pytest.mark.parametrize("version", ["0.7.0", "0.8.0", "0.10.0"])
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_generated_configuration_is_known_again_after_it_was_rewritten(version: str, tls: bool) -> None:
+    command = ["--model-server-metrics-scheme=https", "--lora-info-metric=x"] if tls else []
+    template = {"containers": [{**TEMPLATE["containers"][0], "args": command}]}
+    spec = spec_with(template, annotations={"app.kubernetes.io/version": version})
+    world = World()
+    run(world, spec)
+    assert run(world, spec) == []
+    before = picker_args(world)[-1]
+    run(world, {**spec, "prefill": {}})
+    assert "disagg-profile-handler" in picker_args(world)[-1]
+    run(world, spec)
+    assert picker_args(world)[-1] == before
+
+
+def test_live_bytes_that_mean_the_same_stay() -> None:
+    world = World()
+    spec = spec_with(config={"inline": INLINE}, annotations={"app.kubernetes.io/version": "0.10.0"})
+    run(world, spec)
+    written = picker_args(world)
+    written[-1] = "# the same\nplugins: [{type: '<', weight: 2.0}]\nkind: K\napiVersion: a/v1"
+    kept = list(written)
+    assert run(world, spec) == []
+    changed = spec_with(
+        config={"inline": {**INLINE, "kind": "L"}}, annotations={"app.kubernetes.io/version": "0.10.0"}
+    )
+    run(world, changed)
+    assert picker_args(world) != kept
 
 
 def test_prefill_even_empty_chooses_the_disaggregated_configuration() -> None:
     world = World()
     run(world, {**SPEC, "prefill": {}})
     pod = world.get(kinds.DEPLOYMENT, "svc-kserve-router-scheduler")["spec"]["template"]["spec"]
-    assert pod["containers"][0]["args"] == ["--pool-name", "p", "--config-text", DISAGGREGATED]
+    assert pod["containers"][0]["args"] == ["--pool-name", "p", "--config-text", WITH_PREFILL]
     assert pod["serviceAccountName"] == "svc-epp-sa"
+
+
+@pytest.mark.parametrize(
+    ("replicas", "args", "command", "added"),
+    [
+        (None, [], [], False),
+        (1, [], [], False),
+        (2, [], [], True),
+        (2, ["--ha-enable-leader-election"], [], False),
+        (2, ["-ha-enable-leader-election"], [], False),
+        (2, ["--ha-enable-leader-election=true"], [], False),
+        (2, [], ["--ha-enable-leader-election"], False),
+        (2, ["--ha-enable-leader-election-x"], [], True),
+    ],
+)
+def test_several_pickers_elect_a_leader(
+    replicas: int | None, args: list[str], command: list[str], added: bool
+) -> None:
+    pod: dict[str, Any] = {"containers": [{"name": "main", "args": args, "command": command}]}
+    with_leader_election(pod, replicas)
+    assert pod["containers"][0]["args"] == [*args, *(["--ha-enable-leader-election"] if added else [])]
+
+
+def test_leader_election_configuration_and_tracing_come_in_this_order_and_only_to_main() -> None:
+    world = World()
+    run(world, {**spec_with(replicas=2), "tracing": {}})
+    deployment = world.get(kinds.DEPLOYMENT, "svc-kserve-router-scheduler")
+    assert deployment["spec"]["replicas"] == 2
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+    assert picker_args(world) == [
+        *("--pool-name", "p", "--ha-enable-leader-election", "--config-text", GENERATED, "--tracing=true")
+    ]
+    run(world, spec_with({"containers": [{"name": "epp", "image": "x"}]}, replicas=2))
+    (other,) = world.get(kinds.DEPLOYMENT, "svc-kserve-router-scheduler")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    assert "args" not in other
+    assert world.get(kinds.DEPLOYMENT, "svc-kserve-router-scheduler")["spec"]["replicas"] == 2
+
+
+@pytest.mark.parametrize("flag", ["--tracing", "-tracing", "--tracing=false", "-tracing=x"])
+def test_a_users_tracing_flag_stays(flag: str) -> None:
+    world = World()
+    template = {"containers": [{"name": "main", "args": [flag]}]}
+    run(world, {**spec_with(template), "tracing": {}})
+    assert picker_args(world) == [flag, "--config-text", GENERATED]
+
+
+def test_labels_and_annotations_of_the_user_go_to_the_pods_alone_and_replace_none_of_ours() -> None:
+    world = World()
+    run(world, SPEC)
+    theirs = {"team": "a", names.NAME: "other"}
+    run(world, spec_with(labels=theirs, annotations={"note": "b"}))
+    deployment = world.get(kinds.DEPLOYMENT, "svc-kserve-router-scheduler")
+    assert labels_of(deployment) == LABELS
+    assert "annotations" not in deployment["metadata"]
+    assert deployment["spec"]["selector"]["matchLabels"] == LABELS
+    assert deployment["spec"]["template"]["metadata"] == {
+        "labels": {"team": "a", **LABELS},
+        "annotations": {"note": "b"},
+    }
+
+
+def test_a_live_selector_with_labels_of_the_user_is_kept_and_fits_its_pods() -> None:
+    world = World()
+    run(world, SPEC)
+    deployment = world.get(kinds.DEPLOYMENT, "svc-kserve-router-scheduler")
+    selector = {**LABELS, "team": "a"}
+    deployment["spec"]["selector"] = {"matchLabels": dict(selector)}
+    run(world, spec_with(labels={"team": "b"}))
+    after = world.get(kinds.DEPLOYMENT, "svc-kserve-router-scheduler")
+    assert after["spec"]["selector"]["matchLabels"] == selector
+    assert after["spec"]["template"]["metadata"]["labels"] == selector
+
+
+def test_a_picker_that_cannot_be_built_says_why_and_leaves_the_live_one() -> None:
+    world = World()
+    run(world, SPEC)
+    with pytest.raises(PlanError) as caught:
+        run(world, spec_with(annotations={"app.kubernetes.io/version": "new"}))
+    assert str(caught.value) == (
+        "failed to build expected scheduler deployment: failed to apply scheduler migrations: "
+        'failed to parse version "new": new is not in dotted-tri format'
+    )
+    assert picker_args(world)[-1] == GENERATED
 
 
 NOT_WANTED = [
@@ -155,7 +339,7 @@ def picked_at(port: Any, **reference: Any) -> dict[str, Any]:
         (spec_with(**picked_at({"number": 9003})), ()),
         (
             spec_with(**picked_at({"number": 7000})),
-            (f"{PORT} is 7000, which is no port of Service epp; its ports are 9003, 9004, 9090",),
+            (f"{PORT} is 7000, which is no port of Service epp; its ports are 5557, 9003, 9004, 9090",),
         ),
         (spec_with(**picked_at({"number": 7000}, kind="Picker")), ()),
         (spec_with(**picked_at(None)), ()),
@@ -165,6 +349,7 @@ def picked_at(port: Any, **reference: Any) -> dict[str, Any]:
                 "no container of the endpoint picker has a port named grpc",
                 "no container of the endpoint picker has a port named grpc-health",
                 "no container of the endpoint picker has a port named metrics",
+                "no container of the endpoint picker has a port named zmq",
                 f"{PORT} is 9002, which is no port of Service epp; its ports are none",
             ),
         ),
