@@ -24,8 +24,9 @@ import yaml
 
 from aioctl import logs
 from aioctl.api import review
-from aioctl.api.conversion import convert_object, down, up
+from aioctl.api.conversion import convert_object, up
 from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
+from aioctl.api.v1alpha1 import down
 from aioctl.settings import LogFormat, LogLevel
 from bench import from_schema, machine, report, webhook
 from bench.webhook import envelope

@@ -13,13 +13,12 @@ import msgspec
 from aioctl.api.carried_fields import SPEC, SPEC_FIELDS, STATUS, STATUS_FIELDS, Branch, Rows
 from aioctl.api.conversion_carriers import Annotations, encode, is_null
 from aioctl.api.encoding import MAPPINGS, decode_deep
+from aioctl.api.opening import MOST_ANNOTATIONS
 from aioctl.api.schema_checks import Check, fits
 
 LeftOut = Callable[[str], None]
 """Called with the path of each field for which the annotations have no room."""
 
-MOST_ANNOTATIONS: Final = 256 * 1024
-"""Bytes of all annotations together (apimachinery, TotalAnnotationSizeLimitB): a write with more is refused."""
 _BROKEN: Final = (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError)
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])

@@ -19,8 +19,7 @@ import msgspec
 import structlog
 from structlog.contextvars import bind_contextvars
 
-from aioctl.api.conversion import ConversionFailed, convert_object
-from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
+from aioctl.api.conversion import VERSIONS, ConversionFailed, convert_object
 from aioctl.api.review import BadReview, ConversionRequest, failure, read_conversion, success
 from aioctl.serving.limits import KIB, MIB
 from aioctl.serving.line import Refused
@@ -39,7 +38,6 @@ _WHOLE: Final = 256 * KIB
 PER_OBJECT: Final = 512
 """Bytes that an object costs beside its text, once it is split off and converted."""
 _INTERNAL_ERROR: Final = "internal error occurred during conversion"
-_DIRECTIONS: Final = {V1ALPHA1: "down", V1ALPHA2: "up"}
 
 Convert = Callable[[msgspec.Raw, str], bytes | msgspec.Raw]
 log = structlog.get_logger(__name__)
@@ -262,4 +260,4 @@ class _Work:
 
 
 def _direction(request: ConversionRequest) -> str:
-    return _DIRECTIONS.get(request.desired, "unknown")
+    return VERSIONS.direction(request.desired)

@@ -14,10 +14,11 @@ import pytest
 import yaml
 
 from aioctl.api.carried_fields import SPEC, SPEC_FIELDS, STATUS, STATUS_FIELDS, Branch, Rows, check_of
-from aioctl.api.conversion import convert_object, down, up
-from aioctl.api.conversion_carried import MOST_ANNOTATIONS
+from aioctl.api.conversion import convert_object, up
 from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
+from aioctl.api.opening import MOST_ANNOTATIONS
 from aioctl.api.schema_checks import Check, fits
+from aioctl.api.v1alpha1 import down
 from testbed.real_world import CRDS
 from tests.api.test_carrier_checks import annotated, judged, problem
 

@@ -10,8 +10,9 @@ import msgspec
 import pytest
 import yaml
 
-from aioctl.api.conversion import ConversionFailed, convert_object, down, up
+from aioctl.api.conversion import ConversionFailed, convert_object, up
 from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
+from aioctl.api.v1alpha1 import down
 from testbed.shared_data import ROOT
 
 OURS = "serving.kserve.io/criticality"

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioctl.api.carrier_checks import UPSTREAM_CRITICALITY
-from aioctl.api.conversion import convert_object, down, up
+from aioctl.api.conversion import convert_object, up
 from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
 from aioctl.api.objects import dig
+from aioctl.api.v1alpha1 import down
 from tests.api import strategies
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from aioctl.api import carried_fields, validation
-from aioctl.api.conversion import down
 from aioctl.api.objects import FieldError
 from aioctl.api.rules.dra import CEL_SELECTOR, CONTAINER_NAME, DEVICE_CLASS, DEVICE_COUNT
+from aioctl.api.v1alpha1 import down
 
 GROUP = "spec.router.route.group"
 HPA: dict[str, Any] = {"maxReplicas": 2, "wva": {"hpa": {}}}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from aioctl.api import conversion
+from aioctl.api import v1alpha1
 from aioctl.api.kinds import CONFIG, CONFIG_V1ALPHA1, CRD, SERVICE, SERVICE_V1ALPHA1, Kind
 from aioctl.crdgen.command import crds as crds_command
 from testbed import shared_data
@@ -91,7 +91,7 @@ def test_all_samples_and_presets_are_accepted(api: Api) -> None:
             continue
         # The server fills in defaults before it converts; the old version's pool requires what the new one defaults.
         stored = {**answer.body, "metadata": document["metadata"]}
-        old = conversion.down(stored)
+        old = v1alpha1.down(stored)
         # Leniently: what the old version does not know, such as `appProtocol`, is for conversion to carry.
         answer = create_leniently(api, old)
         if answer.status != 201:
