@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from aioctl.api.conversion import down, up
+from aioctl.api.conversion import up
 from aioctl.api.kinds import V1ALPHA2
 from aioctl.api.review import CONVERT
+from aioctl.api.v1alpha1 import down
 from aioctl.serving.webhook import Answer as HookAnswer
 from tests.contract.samples import PODS, service, services
 from tests.contract.servers import JSON_PATCH, Server
