@@ -72,8 +72,8 @@ def test_each_version_converts_to_each(source: str, desired: str) -> None:
 
 def test_what_has_no_room_in_a_spoke_is_told_whichever_way_it_came() -> None:
     told: list[str] = []
-    full = {**FORMS[NEWER], "metadata": {"name": "s", "namespace": "n", "annotations": {"a": "x" * 262_100}}}
-    full["spec"] = {**full["spec"], "kvCacheOffloading": {"cpu": "1" * 200}}
+    full = {**FORMS[NEWER], "metadata": {"name": "s", "namespace": "n", "annotations": {"a": "x" * 262_130}}}
+    full["spec"] = {**full["spec"], "kvCacheOffloading": {"cpu": "10Gi"}}
     THREE.convert(msgspec.json.encode(full), V1ALPHA1, told.append)
     assert told == ["n/s: kvCacheOffloading"]
 
