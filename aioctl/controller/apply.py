@@ -14,7 +14,8 @@ import msgspec
 import structlog
 
 from aioctl.api import kinds
-from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
+from aioctl.api.conversion import up
+from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.api.objects import Object, key_of, mapping, resource_version_of, uid_of
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.own_writes import OwnWrites
@@ -259,7 +260,7 @@ class Applier:
     async def _patch(self, owner: ObjectKey, write: Write) -> Object | None:
         body = write.body or {}
         try:
-            answer: Object | None = await self._patched(owner, write, write.kind, body)
+            answer: Object | None = await self._patched(owner, write, body, old=write.through_old)
         except NotFound:
             if not write.releases:
                 raise
@@ -267,16 +268,17 @@ class Applier:
         except Invalid:
             if not write.releases:
                 raise
-            # Something is stored that the schema refuses of any write, such as a port that is a text. The way through the
-            # older version leaves behind what does not fit (`api/carrier_checks.py`); nobody else could let the service go.
-            answer = await self._patched(owner, write, write.kind._replace(version="v1alpha1"), body)
+            # Something is stored that the schema refuses of any write (`plan/mending.py`): nobody else could let it go.
+            answer = await self._patched(owner, write, body, old=True)
         if write.releases:
             self._expect_release(owner, write, answer)
         return answer
 
-    async def _patched(self, owner: ObjectKey, write: Write, kind: Kind, body: Object) -> Object:
+    async def _patched(self, owner: ObjectKey, write: Write, body: Object, *, old: bool) -> Object:
+        kind = kinds.SERVICE_V1ALPHA1 if old else write.kind
         request = self._client.patch(kind, write.namespace, write.name, body)
-        return await self._answered(owner, write.ref, _guard(body), request)
+        answer = await self._answered(owner, write.ref, _guard(body), request)
+        return up(answer) if old else answer
 
     def _expect_release(self, owner: ObjectKey, write: Write, answer: Object | None) -> None:
         """The answer to the last finalizer's removal has the version from before: it says nothing about the caches."""

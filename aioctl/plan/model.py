@@ -198,6 +198,8 @@ class Write:
     """CREATE of a shared object: AlreadyExists counts as done (MON-1)."""
     releases: bool = False
     """PATCH that takes our finalizer off an object in deletion: NotFound counts as done, somebody else was the last."""
+    through_old: bool = False
+    """PATCH of a service: sent to v1alpha1, whose conversion leaves behind what v1alpha2's schema refuses (CONV-9)."""
     sign: Sign | None = None
     announce: tuple[str, str] | None = None
     """(reason, message) of a further Normal event after success, such as InferencePoolMigrated."""

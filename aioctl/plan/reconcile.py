@@ -29,6 +29,7 @@ from aioctl.plan import (
 from aioctl.plan.combine import Combined, combine
 from aioctl.plan.config import parse_config
 from aioctl.plan.global_config import GlobalConfig
+from aioctl.plan.mending import mend
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import (
     NETWORKING,
@@ -51,6 +52,9 @@ def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Pl
     if is_deleting(service):
         present = names.FINALIZER in sequence(service, "metadata", "finalizers")
         return Plan(service, finalize.finalize(obs, service, policy) if present else ())
+    if mending := mend(service):
+        # Planned again with the answer: until then nothing could be written to the service.
+        return Plan(service, (Step(Part.FINALIZER, writes=(mending,)),))
     steps: list[Step] = []
     first = finalize.add_finalizer(service)
     if first is not None:

@@ -10,6 +10,7 @@ from aioctl.api.conversion import up
 from aioctl.api.kinds import V1ALPHA2
 from aioctl.api.review import CONVERT
 from aioctl.api.v1alpha1 import down
+from aioctl.plan.mending import mend
 from aioctl.serving.webhook import Answer as HookAnswer
 from tests.contract.samples import service, services
 from tests.contract.servers import JSON_PATCH, Server
@@ -122,6 +123,21 @@ def test_one_that_is_stored_already_is_mended_by_a_write_of_either_version(
     stored(server, namespace, MISFITS[fault])
     old = services(namespace, old=True, name="svc")
     assert server.merge(old, {"metadata": {"labels": {"a": "b"}}}).status == 200
+    assert ports_of(server, namespace) == [{"number": 8000}]
+    can_be_used_and_deleted(server, namespace)
+
+
+@pytest.mark.parametrize("fault", MISFITS)
+def test_one_that_is_stored_already_is_mended_as_the_controller_does_it(
+    server: Server, namespace: str, fault: str
+) -> None:
+    """One patch of the older version that changes nothing: then status, labels and deletion of the new one work (CONV-9)."""
+    stored(server, namespace, MISFITS[fault])
+    write = mend(server("GET", services(namespace, name="svc")).body)
+    assert write is not None
+    mended = server.merge(services(namespace, old=True, name="svc"), write.body)
+    assert mended.status == 200, mended.message
+    assert mend(up(mended.body)) is None
     assert ports_of(server, namespace) == [{"number": 8000}]
     can_be_used_and_deleted(server, namespace)
 
