@@ -246,6 +246,13 @@ def config_map(new: Object, old: Object | None) -> None:
     _refuse("ConfigMap", "", new, causes + _immutable_findings(new, old))
 
 
+def service_account(new: Object, _old: Object | None) -> None:
+    """Typed encoding leaves empty lists out."""
+    for field in ("secrets", "imagePullSecrets"):
+        if new.get(field) == []:
+            del new[field]
+
+
 def _too_long(field: str) -> Cause:
     return Cause(field, f"Too long: may not be more than {MAX_DATA} bytes", "FieldValueTooLong")
 

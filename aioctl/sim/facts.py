@@ -81,7 +81,10 @@ def built_ins() -> tuple[Resource, ...]:
             "", "v1", "Service", "services",
             prepare=builtins.service, status=True, short_names=("svc",), dns_label=True,
         ),
-        _built_in("", "v1", "ServiceAccount", "serviceaccounts", short_names=("sa",)),
+        _built_in(
+            "", "v1", "ServiceAccount", "serviceaccounts",
+            prepare=builtins.service_account, short_names=("sa",),
+        ),
         _built_in(
             "", "v1", "Pod", "pods", status=True, generation=True, short_names=("po",),
             selectable=frozenset({"spec.nodeName", "status.phase"}),

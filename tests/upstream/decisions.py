@@ -10,6 +10,12 @@ from tests.golden.differences import LLM, Reason, because, unexplained
 
 EVERYWHERE: tuple[Reason, ...] = (
     because(
+        "CONV-5: what users wrote is kept as they wrote it; Go stores it back through its types",
+        f"{LLM} spec.*ontainers.*.resources",
+        f"{LLM} spec.*ontainers.*.resources.limits.*",
+        f"{LLM} spec.*ontainers.*.resources.requests.*",
+    ),
+    because(
         "EVENT-1: the migration has an event of its own",
         "event ours Normal InferencePoolMigrated: Traffic moved to v1 InferencePool *",
     ),

@@ -53,6 +53,9 @@ async def scene(case: UpstreamCase) -> AsyncIterator[World]:
     """A cluster as the recordings found it. Nothing is garbage collected: they had no controller manager."""
     absent = worlds.absent(case.world)
     async with world(garbage_collection=False, start=1_767_225_600.0, absent=absent) as made:
+        for title, resource in worlds.real_resources().items():
+            if title in made.cluster.store.collections:
+                made.cluster.store.collections[title].resource = resource
         for configuration in admission_configurations("https://localhost", "", match_policy="Exact"):
             await made.cluster.create(configuration)
         for obj in worlds.furniture(case.world):

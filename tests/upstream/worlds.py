@@ -17,7 +17,9 @@ from typing import Any
 from aioctl.api import kinds
 from aioctl.plan.model import Policy
 from aioctl.sim import seed
+from aioctl.sim.crds import resource_of
 from aioctl.sim.facts import ABSENT_BY_DEFAULT
+from aioctl.sim.resources import Resource
 from testbed.shared_data import documents
 from tests.golden.cases import Object
 from tests.upstream.cases import MODEL_CACHE, SCALED_OBJECT, presets
@@ -82,6 +84,19 @@ def absent(world: str) -> frozenset[str]:
     if world == "bare":
         return usual | _WITHOUT
     return usual - caches if world == "tls" else usual
+
+
+@cache
+def real_resources() -> Mapping[str, Resource]:
+    """Kinds of others, by the name of their CRD, with the schemas of the CRDs that the recordings were made with."""
+    found = [
+        crd
+        for folder in ("gateway-api/*", "gie/*", "other/*")
+        for file in documents(f"upstream/crds/{folder}.yaml").values()
+        for crd in file
+        if crd and crd["kind"] == kinds.CRD.kind
+    ]
+    return {crd["metadata"]["name"]: resource_of(crd) for crd in found}
 
 
 def policy(_world: str) -> Policy:
