@@ -1,7 +1,7 @@
 """Defaults that are filled in memory, and the values that follow from a spec (DEF-1).
 
-Nothing here is ever written back: there is no mutating webhook, and the user's spec stays as written. All functions are
-pure, take raw mappings, never change their input, and raise `FieldError` naming the field where a value has the wrong
+Nothing here is ever written back: what the mutating webhook writes (MUT-1) is filled again, for objects older than it. All
+functions are pure, take raw mappings, never change their input, and raise `FieldError` naming the field where a value has the wrong
 type. "Spec" is the spec of an LLMInferenceService in the hub version, usually after its configs were merged.
 """
 

@@ -56,6 +56,8 @@ STOP = "serving.kserve.io/stop"
 MODEL_BASED_ROUTING = "serving.kserve.io/model-based-routing-enabled"
 CRITICALITY = "serving.kserve.io/criticality"
 CERTIFICATE_EXPIRY = "certificates.kserve.io/expiration-v2"
+ROUTING_GROUP = "serving.kserve.io/routing-group"
+"""Label of a service: the group that it shares traffic with."""
 MIGRATION = "aioctl.dev/migration"
 MIGRATION_STRATEGY = "aioctl.dev/migration-strategy"
 

@@ -42,11 +42,11 @@ def validating_configurations(base_url: str, ca_bundle: str, *, match_policy: st
 
 
 def mutating_configuration(base_url: str, ca_bundle: str) -> Object:
-    """The MutatingWebhookConfiguration for services: where it is not answered, the controller does the same later."""
+    """The MutatingWebhookConfiguration for services (ADM-1)."""
     hooks = [
         {
-            **_hook(SERVICE, version, "defaulter", ["CREATE"], base_url, ca_bundle),
-            "failurePolicy": "Ignore",
+            **_hook(SERVICE, version, "defaulter", ["CREATE", "UPDATE"], base_url, ca_bundle),
+            "failurePolicy": "Fail",
             "matchPolicy": "Exact",
         }
         for version in _VERSIONS
@@ -66,11 +66,10 @@ def _hook(
     kind: Kind, version: str, role: str, operations: list[str], base_url: str, ca_bundle: str
 ) -> Object:
     name = kind.kind.lower()
-    suffix = "" if version == "v1alpha1" else f"-{version}"
     verb = {"validator": "validate", "defaulter": "mutate"}[role]
     path = f"/{verb}-{GROUP.replace('.', '-')}-{version}-{name}"
     return {
-        "name": f"{name}{suffix}.kserve-webhook-server.{role}",
+        "name": f"{name}.kserve-webhook-server.{version}.{role}",
         "clientConfig": {
             "url": base_url.rstrip("/") + path,
             **({"caBundle": ca_bundle} if ca_bundle else {}),

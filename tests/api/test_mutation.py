@@ -1,4 +1,4 @@
-"""The mutating review adds our finalizer to a service as it is created, and changes nothing else (KEY-1).
+"""The mutating review: what follows from the spec is written, our finalizer comes with the creation, nothing else changes.
 
 Rules: MUT-1.
 """
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioctl.api.mutation import finalizer_patch, review_mutation
+from aioctl.api.mutation import defaults_patch, finalizer_patch, review_mutation
 from aioctl.sim.patch import json_patch
 
 OURS = "serving.kserve.io/llmisvc-finalizer"
@@ -23,7 +23,7 @@ def service(finalizers: Any = None, *, version: str = "v1alpha2", **metadata: An
         "apiVersion": f"serving.kserve.io/{version}",
         "kind": "LLMInferenceService",
         "metadata": {"name": "llama", "namespace": "team", **held, **metadata},
-        "spec": {"model": {"uri": "hf://org/model"}},
+        "spec": {"model": {"uri": "hf://org/model", "name": "m"}},
     }
 
 
@@ -104,3 +104,73 @@ def test_a_body_that_is_no_review_is_refused() -> None:
     answer = json.loads(review_mutation(b"{", "application/json", version="v1alpha2"))
     assert answer["response"]["allowed"] is False
     assert answer["response"]["status"]["code"] == 400
+
+
+LABEL = "serving.kserve.io/routing-group"
+
+
+def spec(model: Any, group: Any = None, **metadata: Any) -> dict[str, Any]:
+    router = {} if group is None else {"router": {"route": {"group": group, "weight": 1}}}
+    return {**service(**metadata), "spec": {"model": model, **router}}
+
+
+@pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
+@pytest.mark.parametrize("operation", ["CREATE", "UPDATE"])
+def test_what_follows_from_the_spec_is_written_in_both_versions(operation: str, version: str) -> None:
+    found = {**spec({"uri": "u"}, "g"), "apiVersion": f"serving.kserve.io/{version}"}
+    patch = patch_of(reviewed(found, operation, version=version))
+    assert patch[:2] == [
+        {"op": "add", "path": "/spec/model/name", "value": "llama"},
+        {"op": "add", "path": "/metadata/labels", "value": {LABEL: "g"}},
+    ]
+    assert [step["path"] for step in patch[2:]] == ["/metadata/finalizers"] * (operation == "CREATE")
+
+
+@pytest.mark.parametrize(
+    ("found", "model", "labels"),
+    [
+        (spec({"uri": "u", "name": ""}), {"uri": "u", "name": "llama"}, None),
+        (spec({"uri": "u", "name": None}), {"uri": "u", "name": "llama"}, None),
+        (spec({"uri": "u", "name": "m"}, "g", labels={}), {"uri": "u", "name": "m"}, {LABEL: "g"}),
+        (spec({"name": "m"}, "g", labels={"a/b~c": "d"}), {"name": "m"}, {"a/b~c": "d", LABEL: "g"}),
+        (spec({"name": "m"}, "h", labels={"a": "b", LABEL: "g"}), {"name": "m"}, {"a": "b", LABEL: "h"}),
+        (spec({"name": "m"}, labels={"a": "b", LABEL: "g"}), {"name": "m"}, {"a": "b"}),
+        (spec({"name": "m"}, labels={LABEL: "g"}), {"name": "m"}, {}),
+        (spec({"name": "m"}, "g", labels={LABEL: "g"}), {"name": "m"}, {LABEL: "g"}),
+        # Left to the schema, and to what the API server calls it.
+        (spec(None), None, None),
+        (spec({"uri": "u"}, name=""), {"uri": "u"}, None),
+    ],
+)
+def test_name_and_label_follow_the_spec(found: dict[str, Any], model: Any, labels: Any) -> None:
+    after = json_patch(found, defaults_patch(found))
+    assert after["spec"]["model"] == model
+    assert after["metadata"].get("labels") == labels
+    assert defaults_patch(after) == []
+
+
+def test_a_service_in_deletion_is_left_alone() -> None:
+    found = spec({"uri": "u"}, "g", deletionTimestamp="2026-01-01T00:00:00Z")
+    assert patch_of(reviewed(found, "UPDATE")) == []
+
+
+def test_a_spec_that_is_too_heavy_is_not_looked_at() -> None:
+    found = spec({"uri": "u", "lora": {"adapters": [{}] * 50_000}}, "g")
+    assert patch_of(reviewed(found, "UPDATE")) == []
+    assert [step["path"] for step in patch_of(reviewed(found))] == ["/metadata/finalizers"]
+
+
+@pytest.mark.parametrize(
+    ("found", "field"),
+    [
+        ({**service(), "spec": []}, "spec: expected an object, got list"),
+        (spec("llama"), "spec.model: expected an object, got string"),
+        (spec({"name": 7}), "spec.model.name: expected a string, got integer"),
+        (spec({"name": "m"}, 7), "spec.router.route.group: expected a string, got integer"),
+        (spec({"name": "m"}, labels=[]), "metadata.labels: expected an object, got list"),
+    ],
+)
+def test_wrong_types_are_refused_naming_the_field(found: dict[str, Any], field: str) -> None:
+    response = reviewed(found, "UPDATE")["response"]
+    assert (response["allowed"], response["status"]["code"]) == (False, 400)
+    assert response["status"]["message"] == field

@@ -250,12 +250,12 @@ def test_an_answer_that_breaks_the_protocol_is_refused_in_the_servers_words(
 
 def test_admission_refuses_with_the_webhooks_name_and_our_words(server: Server, namespace: str) -> None:
     both = {"route": {"http": {"refs": [{"name": "a"}], "spec": {"hostnames": ["a.example.com"]}}}}
-    for old, name in ((True, "llminferenceservice"), (False, "llminferenceservice-v1alpha2")):
+    for old, version in ((True, "v1alpha1"), (False, "v1alpha2")):
         answer = server("POST", services(namespace, old=old), service("bad", old=old, router=both))
         # Our answer carries a whole Status: 422 with causes, not the bare 403 of a webhook without one.
         assert answer.status in {403, 422}
         assert answer.message.startswith(
-            f'admission webhook "{name}.kserve-webhook-server.validator" denied the request: '
+            f'admission webhook "llminferenceservice.kserve-webhook-server.{version}.validator" denied the request: '
         )
         assert "spec.router.route.http" in answer.message
         assert ("is deprecated" in answer.headers.get("warning", "")) == old, (

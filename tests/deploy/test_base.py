@@ -132,8 +132,8 @@ def test_webhooks_keep_the_names_that_clients_see() -> None:
     }
     assert seen == {
         (f"{prefix}WebhookConfiguration", f"{kind}.serving.kserve.io"): [
-            f"{kind}.kserve-webhook-server.{role}",
-            f"{kind}-v1alpha2.kserve-webhook-server.{role}",
+            f"{kind}.kserve-webhook-server.v1alpha1.{role}",
+            f"{kind}.kserve-webhook-server.v1alpha2.{role}",
         ]
         for prefix, kind, role in (
             ("Validating", "llminferenceservice", "validator"),
@@ -145,15 +145,14 @@ def test_webhooks_keep_the_names_that_clients_see() -> None:
 
 def test_webhooks_refuse_when_nobody_answers_and_match_their_version_only() -> None:
     for webhook in (webhook for item in WEBHOOKS for webhook in item["webhooks"]):
-        # What the mutating ones do is done later where they do not answer.
-        assert webhook["failurePolicy"] == ("Fail" if webhook["name"].endswith(".validator") else "Ignore")
+        assert webhook["failurePolicy"] == "Fail"
         assert webhook["matchPolicy"] == "Exact"
         assert webhook["sideEffects"] == "None"
         assert webhook["timeoutSeconds"] == 10
         assert webhook["admissionReviewVersions"] == ["v1", "v1beta1"]
 
 
-def test_a_service_is_changed_only_as_it_is_created_and_a_preset_looked_at_when_it_goes() -> None:
+def test_a_service_is_changed_and_judged_when_it_is_written_and_a_preset_looked_at_when_it_goes() -> None:
     operations = {
         (item["kind"], item["metadata"]["name"]): {
             tuple(rule["operations"]) for hook in item["webhooks"] for rule in hook["rules"]
@@ -165,7 +164,7 @@ def test_a_service_is_changed_only_as_it_is_created_and_a_preset_looked_at_when_
         ("ValidatingWebhookConfiguration", "llminferenceserviceconfig.serving.kserve.io"): {
             ("CREATE", "UPDATE", "DELETE")
         },
-        ("MutatingWebhookConfiguration", "llminferenceservice.serving.kserve.io"): {("CREATE",)},
+        ("MutatingWebhookConfiguration", "llminferenceservice.serving.kserve.io"): {("CREATE", "UPDATE")},
     }
 
 

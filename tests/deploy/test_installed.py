@@ -269,4 +269,4 @@ def test_without_a_controller_nothing_of_ours_is_written(admin: Api) -> None:
     }
     answer = admin("POST", kinds.SERVICE.path(TEAM), body)
     assert answer.status == 500
-    assert "llminferenceservice-v1alpha2.kserve-webhook-server.validator" in answer.message
+    assert "llminferenceservice.kserve-webhook-server.v1alpha2.validator" in answer.message

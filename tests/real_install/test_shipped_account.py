@@ -51,12 +51,12 @@ BAD_PARALLELISM = (
     "dataLocal must be set when data is set"
 )
 SERVICE_WEBHOOKS = {
-    kinds.SERVICE: "llminferenceservice-v1alpha2.kserve-webhook-server.validator",
-    kinds.SERVICE_V1ALPHA1: "llminferenceservice.kserve-webhook-server.validator",
+    kinds.SERVICE: "llminferenceservice.kserve-webhook-server.v1alpha2.validator",
+    kinds.SERVICE_V1ALPHA1: "llminferenceservice.kserve-webhook-server.v1alpha1.validator",
 }
 CONFIG_WEBHOOKS = {
-    kinds.CONFIG: "llminferenceserviceconfig-v1alpha2.kserve-webhook-server.validator",
-    kinds.CONFIG_V1ALPHA1: "llminferenceserviceconfig.kserve-webhook-server.validator",
+    kinds.CONFIG: "llminferenceserviceconfig.kserve-webhook-server.v1alpha2.validator",
+    kinds.CONFIG_V1ALPHA1: "llminferenceserviceconfig.kserve-webhook-server.v1alpha1.validator",
 }
 
 

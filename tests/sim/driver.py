@@ -161,8 +161,8 @@ def validators(match_policy: str) -> Object:
             "admissionReviewVersions": ["v1"],
         }
         for name, version in (
-            ("llminferenceservice.kserve-webhook-server.validator", "v1alpha1"),
-            ("llminferenceservice-v1alpha2.kserve-webhook-server.validator", "v1alpha2"),
+            ("llminferenceservice.kserve-webhook-server.v1alpha1.validator", "v1alpha1"),
+            ("llminferenceservice.kserve-webhook-server.v1alpha2.validator", "v1alpha2"),
         )
     ]
     return {

@@ -14,7 +14,7 @@ from tests.sim.driver import SERVICES, Driver, Object, allow, cluster, relabel, 
 A1, A2 = SERVICES.format(version="v1alpha1"), SERVICES.format(version="v1alpha2")
 PATH_A1 = "/validate-serving-kserve-io-v1alpha1-llminferenceservice"
 PATH_A2 = "/validate-serving-kserve-io-v1alpha2-llminferenceservice"
-NAME_A2 = "llminferenceservice-v1alpha2.kserve-webhook-server.validator"
+NAME_A2 = "llminferenceservice.kserve-webhook-server.v1alpha2.validator"
 Handler = Callable[[bytes], Awaitable[bytes]]
 
 
