@@ -8,6 +8,9 @@ from collections.abc import Mapping
 
 from tests.golden.differences import LLM, Reason, because, unexplained
 
+PODS = ("template", "worker", "prefill.template", "prefill.worker", "router.scheduler.template")
+CONTAINERS = ("container", "initContainer")
+
 EVERYWHERE: tuple[Reason, ...] = (
     because(
         "CONV-5: what users wrote is kept as they wrote it; Go stores it back through its types",
@@ -19,11 +22,38 @@ EVERYWHERE: tuple[Reason, ...] = (
         "EVENT-1: the migration has an event of its own",
         "event ours Normal InferencePoolMigrated: Traffic moved to v1 InferencePool *",
     ),
+    because(
+        "MUT-1: the defaulter writes what it decides, not what Go's encoder makes of the rest: fillers, numbers as text",
+        *(f"{LLM} spec.{pod}.{part}s.*.resources" for pod in PODS for part in CONTAINERS),
+        *(f"{LLM} spec.{pod}.{part}s.*.resources.*" for pod in PODS for part in CONTAINERS),
+    ),
+    because(
+        "ADM-3: who writes the old version is told so, refused or not",
+        "warnings LLMInferenceService*",
+    ),
 )
 
-__all__ = ["EVERYWHERE", "LLM", "undecided"]
+CASES: Mapping[str, tuple[Reason, ...]] = {
+    "bad-scale-no-max": (
+        because(
+            "MUT-1: the schema says what is missing, for nothing is filled in before it is asked",
+            "refused LLMInferenceService/svc",
+        ),
+    ),
+    "model-name-odd": (
+        because("ADM-3: a model's name that a script cannot hold is refused, so nothing is made for it", "*"),
+    ),
+    "scale-keda-advanced": (
+        because(
+            "SCHEMA-1: our CEL rules ask whether a field is there first, so the service is admitted", "*"
+        ),
+    ),
+}
+"""Of one case only."""
+
+__all__ = ["CASES", "EVERYWHERE", "LLM", "undecided"]
 
 
-def undecided(found: Mapping[str, str]) -> dict[str, str]:
-    """The differences that no decision covers."""
-    return {line: found[line] for line in unexplained(EVERYWHERE, found)}
+def undecided(name: str, found: Mapping[str, str]) -> dict[str, str]:
+    """The differences of the case that no decision covers."""
+    return {line: found[line] for line in unexplained((*EVERYWHERE, *CASES.get(name, ())), found)}

@@ -40,7 +40,7 @@ def quiet() -> None:
 
 
 def _open_lines(name: str) -> list[str]:
-    return list(undecided(all_differences(name)))
+    return list(undecided(name, all_differences(name)))
 
 
 def summary(names: Iterable[str]) -> str:

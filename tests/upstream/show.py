@@ -14,7 +14,7 @@ def main(asked: list[str]) -> int:
         return 1
     quiet()
     for name in asked:
-        for line, values in sorted(undecided(all_differences(name)).items()):
+        for line, values in sorted(undecided(name, all_differences(name)).items()):
             print(f"{name}: {line}: {values}")  # noqa: T201
     return 0
 

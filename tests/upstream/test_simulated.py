@@ -5,7 +5,7 @@ import pytest
 from tests.golden.differences import outdated
 from tests.upstream import open_list
 from tests.upstream.cases import NAMES, WHY_ABSENT
-from tests.upstream.decisions import EVERYWHERE, undecided
+from tests.upstream.decisions import CASES, EVERYWHERE, undecided
 from tests.upstream.play import all_differences
 
 pytestmark = pytest.mark.skipif(not NAMES, reason=WHY_ABSENT)
@@ -22,8 +22,9 @@ def test_a_recorded_case_ends_as_recorded_but_for_what_is_listed(
     name: str, found: dict[str, dict[str, str]]
 ) -> None:
     found[name] = all_differences(name)
-    complaints = open_list.judged(name, undecided(found[name]))
+    complaints = open_list.judged(name, undecided(name, found[name]))
     assert not complaints, "\n".join(complaints)
+    assert not outdated(CASES.get(name, ()), found[name])
 
 
 def test_every_decision_still_makes_a_difference(found: dict[str, dict[str, str]]) -> None:
