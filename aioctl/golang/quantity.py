@@ -33,6 +33,8 @@ _WHOLE_DIGITS = 19
 """A whole number with more digits than this is larger than any binary value."""
 _FRACTION_DIGITS = 80
 """1024^6 and a nano are settled by 69 digits behind the point; of what follows it only matters whether it is zero."""
+_SUM_DIGITS = 40
+"""Sums are made of numbers with so many digits before the point."""
 
 _WRONG_FORMAT = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _WRONG_NUMBER = "unable to parse numeric part of quantity"
@@ -170,3 +172,26 @@ def canonical(text: str) -> str:
     else:
         number = _decimal(found.digits, found.exponent, style=found.style)
     return f"{'-' * found.negative}{number}"
+
+
+def add(first: str, second: str) -> str:
+    """The canonical spelling of the sum, in the format of the first, or of the second where the first is zero.
+
+    Of what no storage can have, the larger stands alone. Raises ValueError when a text is no quantity.
+    """
+    left, right = _read(first.strip()), _read(second.strip())
+    if max(len(part.digits) + part.exponent for part in (left, right)) > _SUM_DIGITS:
+        return canonical(max(first, second, key=parse))
+    exponent = min(left.exponent, right.exponent)
+    total = sum(_signed(part) * 10 ** (part.exponent - exponent) for part in (left, right))
+    if not total:
+        return "0"
+    style = (left if left.digits else right).style
+    digits = str(abs(total))
+    number = _binary(digits, exponent) if style == "binary" else _decimal(digits, exponent, style=style)
+    return f"{'-' * (total < 0)}{number}"
+
+
+def _signed(found: _Quantity) -> int:
+    magnitude = int(found.digits or "0")
+    return -magnitude if found.negative else magnitude

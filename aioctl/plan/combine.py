@@ -38,6 +38,7 @@ from aioctl.plan.model import Observation, PlanError, Policy, need
 from aioctl.plan.provenance import Contribution, owner_of
 from aioctl.plan.route import rewrite_default_refs
 from aioctl.plan.templates import render, root
+from aioctl.plan.workload import lora
 
 Tree = Mapping[str, Any]
 
@@ -290,4 +291,8 @@ def _rendered(spec: Tree, inputs: _Inputs) -> tuple[dict[str, Any], bool]:
     if present(result, "router", "route", "http", "spec"):
         route = rewrite_default_refs(result["router"]["route"]["http"]["spec"], name_of(service), result)
         result = _replaced(result, ("router", "route", "http", "spec"), route)
+    try:
+        lora.resolve(result)
+    except PlanError as error:
+        raise PlanError(f"failed to enumerate LoRA adapters: {error}") from error
     return result, passes

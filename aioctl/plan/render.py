@@ -76,7 +76,10 @@ def render(service: Object, objects: Iterable[Object], *, policy: Policy, now: d
     given = facts(objects, policy)
     combined = _combined(given, service, policy)
     assumed = dict(_assumptions(given, combined)) if combined is not None else {}
-    world = Facts({**given.objects, **assumed})
+    account = ObjectRef(kinds.SERVICE_ACCOUNT, namespace_of(service), "default")
+    # Kubernetes makes this account in every namespace; without it nothing would be told of credentials.
+    made = {account: _object(account.kind, account.namespace, account.name)}
+    world = Facts({**made, **given.objects, **assumed})
     steps = _settled(world, service, policy, now)
     writes = [write for step in steps for write in step.writes if write.verb is Verb.CREATE]
     return Rendering(

@@ -144,3 +144,24 @@ def test_canonical_keeps_the_value_and_is_stable(text: str) -> None:
     printed = quantity.canonical(text)
     assert quantity.parse(printed) == quantity.parse(text)
     assert quantity.canonical(printed) == printed
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "total"),
+    [
+        ("1Gi", "5Gi", "6Gi"),
+        ("1Gi", "512Mi", "1536Mi"),
+        # The format of the first, unless it is zero.
+        ("500M", "1Gi", "1573741824"),
+        ("0", "5Gi", "5Gi"),
+        ("1k", "500", "1500"),
+        ("100m", "0.9", "1"),
+        ("1e3", "2k", "3e3"),
+        ("1Gi", "-1Gi", "0"),
+        ("1Gi", "-2Gi", "-1Gi"),
+        # No storage is as large: the larger stands.
+        ("1e2000000000", "1Gi", "100e1999999998"),
+    ],
+)
+def test_sums_keep_the_format(first: str, second: str, total: str) -> None:
+    assert quantity.add(first, second) == total

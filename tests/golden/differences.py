@@ -57,7 +57,13 @@ _SAYS_WHY_NOT_COMBINED = because(
     *_conditions("Ready"),
 )
 
+_PODS = ("spec.template.spec", "spec.leaderWorkerTemplate.*Template.spec")
+
 EVERYWHERE: tuple[Reason, ...] = (
+    because(
+        "ART-4: HF_HOME is gone, the other variables come for hf:// only, after the credentials and with an account",
+        *(f"*/*-kserve* {pod}.initContainers.[01].env*" for pod in _PODS),
+    ),
     because(
         "COND-6: PresetsCombined is a dependent of Ready, as in today's KServe, and has no severity",
         f"{LLM} status.conditions.PresetsCombined.severity",
@@ -193,6 +199,13 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
     ),
     "lora-a1": (
         because(
+            "LORA-1: adapters are downloaded beside the model, and told to the server",
+            "apps/v1/deployments/svc-kserve spec.template.spec.containers.0.args",
+            "apps/v1/deployments/svc-kserve spec.template.spec.containers.0.volumeMounts.4.mountPath",
+            "apps/v1/deployments/svc-kserve spec.template.spec.initContainers.0.args",
+            "apps/v1/deployments/svc-kserve spec.template.spec.initContainers.0.volumeMounts.0.mountPath",
+        ),
+        because(
             "CONV-3: the adapters' criticality survives in an annotation",
             f"{OLD} spec.model.lora.adapters.0.criticality",
             "serving.kserve.io/v1alpha2/llminferenceservices/svc"
@@ -292,6 +305,13 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
 }
 
 TAKEOVER_EVERYWHERE: tuple[Reason, ...] = (
+    because(
+        "ART-4: the initializer's environment is that of today's KServe",
+        "updated deployments.apps <ns>/*-kserve",
+        "updated deployments.apps <ns>/*-kserve-prefill",
+        "updated leaderworkersets.leaderworkerset.x-k8s.io <ns>/*-kserve-mn",
+        "updated leaderworkersets.leaderworkerset.x-k8s.io <ns>/*-kserve-mn-prefill",
+    ),
     because(
         "EPP-2: all three resources in both groups",
         "updated roles.rbac.authorization.k8s.io <ns>/*-epp-role",

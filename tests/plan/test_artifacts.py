@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from aioctl.api import kinds
+from aioctl.api import kinds, local_model
+from aioctl.api.model_uri import FORMS
 from aioctl.api.objects import Object
 from aioctl.plan.global_config import S3Config
 from aioctl.plan.model import PlanError
@@ -72,8 +73,7 @@ def user(*secrets: str, **annotations: str) -> dict[str, Any]:
 def test_uris_that_cannot_be_served_say_so(uri: str, text: str) -> None:
     with pytest.raises(PlanError) as caught:
         attach(uri)
-    forms = "hf://<organisation>/<model>, s3://<bucket>/<path>, pvc://<claim>/<path> or oci://<image>"
-    assert str(caught.value) == f"{text} (spec.model.uri; use {forms})"
+    assert str(caught.value) == f"{text} (spec.model.uri; {FORMS})"
 
 
 def test_a_scheme_in_capitals_is_read_in_lower_case() -> None:
@@ -112,13 +112,16 @@ def test_a_modelcar_shares_processes_and_mounts_the_parent_directory() -> None:
     )
 
 
-def test_a_modelcar_user_replaces_the_security_context_of_main() -> None:
+def test_a_modelcar_user_is_the_user_of_main_too_whose_hardening_stays() -> None:
     config = replace(CONFIG, storage=replace(STORAGE, uid_modelcar=1010))
     into = pod()
-    into["containers"][0]["securityContext"] = {"runAsNonRoot": True}
+    into["containers"][0]["securityContext"] = {"runAsNonRoot": True, "runAsUser": 1}
     into["containers"][0]["env"] = [{"name": "MODEL_INIT_MODE", "value": "x"}]
     spec = attach("oci://i:1", config=config, into=into)
-    assert [c["securityContext"] for c in spec["containers"]] == [{"runAsUser": 1010}, {"runAsUser": 1010}]
+    assert [c["securityContext"] for c in spec["containers"]] == [
+        {"runAsNonRoot": True, "runAsUser": 1010},
+        {"runAsUser": 1010},
+    ]
     assert spec["containers"][0]["env"] == [{"name": "MODEL_INIT_MODE", "value": "async"}]
     assert "securityContext" not in initializer(spec)
 
@@ -139,14 +142,14 @@ def test_modelcars_that_cannot_run_say_why(enabled: bool, into: dict[str, Any], 
 
 
 def test_the_storage_initializer_comes_last_and_is_complete() -> None:
-    spec = attach("hf://facebook/opt-125m", into=pod(initContainers=[{"name": "llm-d-routing-sidecar"}]))
+    into = pod(initContainers=[{"name": "llm-d-routing-sidecar"}])
+    spec = attach("hf://facebook/opt-125m", into=into, account=user())
     assert [c["name"] for c in spec["initContainers"]] == ["llm-d-routing-sidecar", "storage-initializer"]
     assert initializer(spec) == {
         "name": "storage-initializer",
         "image": "kserve/storage-initializer:latest",
         "args": ["hf://facebook/opt-125m", "/mnt/models"],
         "env": [
-            {"name": "HF_HOME", "value": "/tmp"},
             {"name": "HF_HUB_ENABLE_HF_TRANSFER", "value": "1"},
             {"name": "HF_XET_HIGH_PERFORMANCE", "value": "1"},
             {"name": "HF_XET_NUM_CONCURRENT_RANGE_GETS", "value": "8"},
@@ -163,12 +166,6 @@ def test_the_storage_initializer_comes_last_and_is_complete() -> None:
     ]
 
 
-def test_a_users_own_storage_initializer_is_used_as_it_is() -> None:
-    own = {"name": "storage-initializer", "image": "mine", "args": ["x"]}
-    spec = attach("hf://a/b", into=pod(initContainers=[own]))
-    assert spec["initContainers"] == [own]
-
-
 def test_a_hugging_face_token_is_passed_by_reference() -> None:
     world = World()
     secret(world, "hf", HF_TOKEN="t")
@@ -178,7 +175,7 @@ def test_a_hugging_face_token_is_passed_by_reference() -> None:
 
 def test_without_an_account_the_default_account_counts_and_may_be_missing() -> None:
     world = World()
-    assert "HF_TOKEN" not in environment(attach("hf://a/b", world=world))
+    assert "env" not in initializer(attach("hf://a/b", world=world))
     secret(world, "hf", HF_TOKEN="t")
     world.put(kinds.SERVICE_ACCOUNT, "default", secrets=[{"name": "hf"}])
     assert "HF_TOKEN" in environment(attach("hf://a/b", world=world))
@@ -233,7 +230,7 @@ def test_s3_settings_and_the_configured_ca_bundle_of_check_9() -> None:
     config = replace(CONFIG, credentials=replace(CREDENTIALS, s3=s3))
     spec = attach("s3://b/m", world=world, account=user("s3"), config=config)
     found = environment(spec)
-    assert list(found)[4:] == [
+    assert list(found) == [
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
         "S3_USE_HTTPS",
@@ -333,10 +330,20 @@ def test_a_role_of_the_account_gives_plain_settings_without_a_secret() -> None:
         (
             {"AZ_CLIENT_ID": "c", "AZURE_TENANT_ID": "t", "AZURE_STORAGE_ACCESS_KEY": "k"},
             {
-                "AZURE_SUBSCRIPTION_ID": {"name": "s", "key": "AZURE_SUBSCRIPTION_ID"},
                 "AZURE_TENANT_ID": {"name": "s", "key": "AZURE_TENANT_ID"},
                 "AZURE_CLIENT_ID": {"name": "s", "key": "AZ_CLIENT_ID"},
                 "AZURE_STORAGE_ACCESS_KEY": {"name": "s", "key": "AZURE_STORAGE_ACCESS_KEY"},
+            },
+            None,
+        ),
+        (
+            {"AZURE_SERVICE_URL": "u", "AZURE_ACCESS_TOKEN": "t", "AZ_SUBSCRIPTION_ID": "s"},
+            {
+                "AZURE_SUBSCRIPTION_ID": {"name": "s", "key": "AZ_SUBSCRIPTION_ID"},
+                # Always: without it the client would not know which one is missing.
+                "AZURE_TENANT_ID": {"name": "s", "key": "AZURE_TENANT_ID"},
+                "AZURE_ACCESS_TOKEN": {"name": "s", "key": "AZURE_ACCESS_TOKEN"},
+                "AZURE_SERVICE_URL": {"name": "s", "key": "AZURE_SERVICE_URL"},
             },
             None,
         ),
@@ -348,6 +355,16 @@ def test_a_role_of_the_account_gives_plain_settings_without_a_secret() -> None:
         ({"https-host": "h", "headers": "a: b"}, {"h-headers": "a: b"}, None),
         ({"https-host": "h"}, {}, None),
         ({"HDFS_NAMENODE": "n"}, {}, ("hdfs-secrets", "/var/secrets/kserve-hdfscreds")),
+        (
+            {"MODELSCOPE_API_TOKEN": "t"},
+            {"MODELSCOPE_API_TOKEN": {"name": "s", "key": "MODELSCOPE_API_TOKEN"}},
+            None,
+        ),
+        (
+            {"MODELSCOPE_API_TOKEN": "t", "HF_TOKEN": "h"},
+            {"HF_TOKEN": {"name": "s", "key": "HF_TOKEN"}},
+            None,
+        ),
         ({"other": "x"}, {}, None),
     ],
 )
@@ -357,7 +374,7 @@ def test_each_kind_of_secret_has_its_rule(
     world = World()
     secret(world, "s", None, **data)
     spec = attach("hf://a/b", world=world, account=user("s"))
-    assert dict(list(environment(spec).items())[4:]) == variables
+    assert list(environment(spec).items())[:-3] == list(variables.items())
     mounts = initializer(spec)["volumeMounts"][1:]
     if volume is None:
         assert mounts == []
@@ -378,13 +395,64 @@ def test_default_key_names_apply_when_none_are_configured() -> None:
     ("uri", "message"),
     [
         ("pvc://claim_1/a", '"claim_1" is no name of an object'),
-        ("pvc:///a", '"" is no name of an object'),
-        ("pvc://claim//etc", '"/etc" is no path inside a volume'),
+        ("pvc:///a", "it names no claim"),
+        ("pvc://claim//etc", "it has an empty part (`//`) in its path"),
         ("pvc://claim/a/../../b", '"a/../../b" is no path inside a volume'),
         ("oci://quay.io/a'$(id)'", "is no image reference"),
+        ("oci+native://a$b", "is no image reference"),
+        ("hf://org//model", "it has an empty part (`//`) in its path"),
+        ("s3:///key", "it names no bucket"),
     ],
 )
 def test_a_uri_whose_parts_are_no_names_is_refused(uri: str, message: str) -> None:
     with pytest.raises(PlanError, match=re.escape(message)) as refused:
-        attach(uri, config=replace(CONFIG, storage=replace(STORAGE, enable_modelcar=True)))
-    assert "spec.model.uri is " in str(refused.value)
+        attach(uri)
+    assert str(refused.value).startswith(f"invalid model URI: {uri} (spec.model.uri: ")
+    assert str(refused.value).endswith(f"; {FORMS})")
+
+
+def test_a_mount_of_the_users_keeps_the_claim_away() -> None:
+    mine = {"name": "kserve-pvc-source", "mountPath": "/x"}
+    into = {"containers": [{"name": "main", "volumeMounts": [mine]}]}
+    assert attach("pvc://c", into=into) == {"containers": [{"name": "main", "volumeMounts": [mine]}]}
+
+
+@pytest.mark.parametrize(
+    "uri", ["hf://a/b", "s3://b/m", "pvc://c", "oci://i:1", "oci+native://i:1", "gs://b/m"]
+)
+def test_with_the_storage_initializer_off_nothing_is_attached(uri: str) -> None:
+    own = {"name": "storage-initializer", "image": "mine"}
+    ctx = World().context({"model": {"uri": uri}, "storageInitializer": {"enabled": False}})
+    spec = pod(initContainers=[own])
+    attach_model(ctx, spec, None)
+    assert spec == pod(initContainers=[own])
+
+
+def test_with_the_storage_initializer_off_a_uri_still_needs_a_scheme() -> None:
+    ctx = World().context({"model": {"uri": "m"}, "storageInitializer": {"enabled": False}})
+    with pytest.raises(PlanError, match=r"^invalid model URI: m "):
+        attach_model(ctx, pod(), None)
+
+
+@pytest.mark.parametrize("uri", ["pvc://c", "oci://i:1", "oci+native://i:1"])
+def test_a_users_storage_initializer_goes_where_nothing_is_downloaded(uri: str) -> None:
+    spec = attach(uri, into=pod(initContainers=[{"name": "storage-initializer", "image": "mine"}]))
+    assert "storage-initializer" not in [c["name"] for c in spec.get("initContainers", [])]
+
+
+def test_a_marked_service_mounts_its_cache_and_downloads_nothing() -> None:
+    of = service(
+        labels={local_model.CACHE: "opt"},
+        annotations={local_model.SOURCE: "hf://facebook/opt-125m", local_model.CLAIM: "opt-gpu"},
+    )
+    spec = attach("hf://facebook/opt-125m", of=of)
+    assert spec["volumes"][0]["persistentVolumeClaim"] == {"claimName": "opt-gpu"}
+    assert spec["containers"][0]["volumeMounts"][0]["subPath"] == "models/c9397f57a4416f7c/"
+    assert "initContainers" not in spec
+
+
+def test_a_mark_that_lacks_an_annotation_says_which() -> None:
+    of = service(labels={local_model.CACHE: "opt"}, annotations={local_model.SOURCE: "hf://a/b"})
+    with pytest.raises(PlanError) as caught:
+        attach("hf://a/b", of=of)
+    assert str(caught.value) == f"LLMInferenceService ns/svc: annotation {local_model.CLAIM} not found"

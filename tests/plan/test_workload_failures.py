@@ -20,7 +20,7 @@ MULTI = "failed to reconcile workload: failed to reconcile multi node workload: 
 BAD = {**HF, "model": {"uri": "ftp://host/model"}}
 UNSUPPORTED = (
     "unsupported schema in model URI: ftp://host/model (spec.model.uri; use hf://<organisation>/<model>, "
-    "s3://<bucket>/<path>, pvc://<claim>/<path> or oci://<image>)"
+    "s3://<bucket>/<path>, pvc://<claim>/<path>, oci://<image> or oci+native://<image>)"
 )
 
 

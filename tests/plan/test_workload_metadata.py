@@ -16,13 +16,18 @@ OF = service(
     annotations={
         "prometheus.io/scrape": "true",
         f"{LOCAL_MODEL}-sourceuri": "hf://facebook/opt-125m",
+        f"{LOCAL_MODEL}-pvc-name": "opt-gpu",
         "leaderworkerset.sigs.k8s.io/exclusive-topology": "rack",
         "custom": "x",
     },
 )
 OF_THE_SERVICE = {"kueue.x-k8s.io/queue-name": "q", LOCAL_MODEL: "opt"}
 GROUPS_ONLY = {"leaderworkerset.sigs.k8s.io/exclusive-topology": "rack"}
-COPIED = {"prometheus.io/scrape": "true", f"{LOCAL_MODEL}-sourceuri": "hf://facebook/opt-125m"}
+COPIED = {
+    "prometheus.io/scrape": "true",
+    f"{LOCAL_MODEL}-sourceuri": "hf://facebook/opt-125m",
+    f"{LOCAL_MODEL}-pvc-name": "opt-gpu",
+}
 SPEC: dict[str, Any] = {
     **HF,
     "labels": {"team": "a", "app.kubernetes.io/name": "spoof", "kueue.x-k8s.io/queue-name": "mine"},

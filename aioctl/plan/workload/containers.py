@@ -4,6 +4,8 @@ from typing import Any
 
 Item = dict[str, Any]
 
+MAIN = "main"
+"""The container that serves the model."""
 MODEL_PATH = "/mnt/models"
 PROVISION_VOLUME = "kserve-provision-location"
 
@@ -19,12 +21,24 @@ def append(holder: Item, field: str, *items: Item) -> None:
 
 
 def add_named(holder: Item, field: str, item: Item) -> Item:
-    """Add to the list `field` unless an element of that name is there; answers the element that is there then."""
+    """Add to the list `field` unless an element of that name is there; returns the element that is there then."""
     known = named(holder, field, item["name"])
     if known is not None:
         return known
     append(holder, field, item)
     return item
+
+
+def take_named(holder: Item, field: str, name: str) -> Item | None:
+    """Take the element of this name out of the list `field`; an emptied list goes."""
+    known = named(holder, field, name)
+    if known is not None:
+        rest = [item for item in holder[field] if item is not known]
+        if rest:
+            holder[field] = rest
+        else:
+            del holder[field]
+    return known
 
 
 def add_provision_volume(pod: Item) -> None:

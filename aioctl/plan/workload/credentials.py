@@ -21,19 +21,34 @@ from aioctl.plan.workload.containers import Item, add_named, append, from_secret
 _ROLE_ARN = "eks.amazonaws.com/role-arn"
 _GLOBAL_CA_BUNDLE = "global-ca-bundle"
 _DEFAULT_CA_PATH = "/etc/ssl/custom-certs"
-_AZURE = ("SUBSCRIPTION_ID", "TENANT_ID", "CLIENT_ID", "CLIENT_SECRET")
+_TENANT = "TENANT_ID"
+_AZURE = (
+    "SUBSCRIPTION_ID",
+    _TENANT,
+    "CLIENT_ID",
+    "CLIENT_SECRET",
+    "STORAGE_ACCESS_KEY",
+    "ACCESS_TOKEN",
+    "ACCESS_EXPIRES_ON_SECONDS",
+    "ACCOUNT_NAME",
+    "SERVICE_URL",
+)
+"""Variables `AZURE_<name>`, from the secret's key `AZ_<name>` or `AZURE_<name>`."""
+_AZURE_KEYS = frozenset({"AZ_CLIENT_ID", "AZURE_CLIENT_ID", "AZURE_ACCESS_TOKEN"})
+"""Keys by which a secret is known to be one for Azure's accounts."""
 _AZURE_STORAGE = "AZURE_STORAGE_ACCESS_KEY"
+_TOKENS = ("HF_TOKEN", "MODELSCOPE_API_TOKEN")
 
 
-def attach_credentials(ctx: Context, pod: Item, container: Item, account: Object | None) -> None:
+def attach_credentials(ctx: Context, pod: Item, container: Item, account: Object | None) -> bool:
     """Add variables and volumes for the account's credentials; None stands for the namespace's `default` account.
 
-    A `default` account that does not exist means no credentials, without an error.
+    Returns False when there is no `default` account: then there are no credentials, without an error.
     """
     if account is None:
         account = need(ctx.obs.get(SERVICE_ACCOUNT, ctx.namespace, "default"))
         if account is None:
-            return
+            return False
     if _ROLE_ARN in annotations_of(account):
         append(container, "env", *s3.variables(annotations_of(account), {}, ctx.config.credentials.s3))
     wanted = _secret_names(ctx, account)
@@ -45,6 +60,7 @@ def attach_credentials(ctx: Context, pod: Item, container: Item, account: Object
         if secret is None:
             raise PlanError(f'secrets "{name}" not found')
         _attach_secret(ctx, pod, container, secret)
+    return True
 
 
 def attach_ca_bundle(ctx: Context, pod: Item, container: Item) -> None:
@@ -61,12 +77,8 @@ def attach_ca_bundle(ctx: Context, pod: Item, container: Item) -> None:
     file = named(container, "env", s3.CA_BUNDLE)
     if file is not None:
         path = posixpath.normpath(posixpath.dirname(file.get("value", "")) or ".")
-    append(
-        container,
-        "env",
-        {"name": "CA_BUNDLE_CONFIGMAP_NAME", "value": name},
-        {"name": "CA_BUNDLE_VOLUME_MOUNT_POINT", "value": path},
-    )
+    add_named(container, "env", {"name": "CA_BUNDLE_CONFIGMAP_NAME", "value": name})
+    add_named(container, "env", {"name": "CA_BUNDLE_VOLUME_MOUNT_POINT", "value": path})
     append(pod, "volumes", {"name": "cabundle-cert", "configMap": {"name": name}})
     append(container, "volumeMounts", mount("cabundle-cert", path, readOnly=True))
 
@@ -109,7 +121,7 @@ def _attach_secret(ctx: Context, pod: Item, container: Item, secret: Object) -> 
         _attach_volume(pod, container, "user-gcp-sa", name, "/var/secrets/")
         variable = {"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": f"/var/secrets/{gcs_file}"}
         append(container, "env", variable)
-    elif "AZ_CLIENT_ID" in data or "AZURE_CLIENT_ID" in data:
+    elif _AZURE_KEYS & data.keys():
         append(container, "env", *_azure(name, data))
     elif _AZURE_STORAGE in data:
         append(container, "env", from_secret(_AZURE_STORAGE, name, _AZURE_STORAGE))
@@ -119,20 +131,20 @@ def _attach_secret(ctx: Context, pod: Item, container: Item, secret: Object) -> 
             append(container, "env", {"name": f"{host}-headers", "value": _plain(data, "headers")})
     elif "HDFS_NAMENODE" in data:
         _attach_volume(pod, container, "hdfs-secrets", name, "/var/secrets/kserve-hdfscreds")
-    elif "HF_TOKEN" in data:
-        append(container, "env", from_secret("HF_TOKEN", name, "HF_TOKEN"))
+    else:
+        token = next((key for key in _TOKENS if key in data), "")
+        if token:
+            append(container, "env", from_secret(token, name, token))
 
 
 def _azure(name: str, data: Mapping[str, Any]) -> list[Item]:
-    variables = []
-    for field in _AZURE:
-        old, new = f"AZ_{field}", f"AZURE_{field}"
-        if field == "CLIENT_SECRET" and old not in data and new not in data:
-            continue
-        variables.append(from_secret(new, name, old if old in data else new))
-    if _AZURE_STORAGE in data:
-        variables.append(from_secret(_AZURE_STORAGE, name, _AZURE_STORAGE))
-    return variables
+    """Each variable whose key the secret has, and the tenant in any case."""
+    keys = ((f"AZURE_{field}", f"AZ_{field}", field) for field in _AZURE)
+    return [
+        from_secret(variable, name, short if short in data else variable)
+        for variable, short, field in keys
+        if short in data or variable in data or field == _TENANT
+    ]
 
 
 def _attach_volume(pod: Item, container: Item, volume: str, secret: str, path: str) -> None:

@@ -25,7 +25,7 @@ from aioctl.plan.rbac import (
     remove_access,
 )
 from aioctl.plan.workload import pods
-from aioctl.plan.workload.artifacts import attach_model
+from aioctl.plan.workload.contents import fill
 
 SCC_ROLE = "openshift-ai-llminferenceservice-scc"
 _LEADER = ("spec", "leaderWorkerTemplate", "leaderTemplate")
@@ -161,10 +161,7 @@ def _pod(ctx: Context, side: pods.Side, field: str, generated: Object, title: st
     pod["serviceAccountName"] = set_name(ctx, prefill=side.prefill)
     if not side.prefill:
         pods.tell_pool(ctx, pod)
-    try:
-        attach_model(ctx, pod, generated)
-    except (PlanError, FieldError) as error:
-        raise PlanError(f"failed to attach model artifacts to {title}: {error}") from error
+    fill(ctx, pod, side, generated, whose=title)
     return pod
 
 

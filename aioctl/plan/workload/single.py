@@ -20,7 +20,7 @@ from aioctl.plan.rbac import (
     remove_access,
 )
 from aioctl.plan.workload import pods
-from aioctl.plan.workload.artifacts import attach_model
+from aioctl.plan.workload.contents import fill
 
 PREFILL_COMPONENT = f"{names.WORKLOAD_COMPONENT}-prefill"
 
@@ -48,7 +48,7 @@ def build_main(ctx: Context) -> Built:
         pod["serviceAccountName"] = account_name(ctx)
         pods.tell_pool(ctx, pod)
     if side.has_template:
-        _attach(ctx, pod, used, "main")
+        fill(ctx, pod, side, used, whose="main deployment")
     return Built(pod, generated)
 
 
@@ -58,7 +58,7 @@ def build_prefill(ctx: Context) -> Built:
     pod = side.pod()
     used = pods.existing_account(ctx, side.account_name("template"), "single node prefill")
     if side.has_template:
-        _attach(ctx, pod, used, "prefill")
+        fill(ctx, pod, side, used, whose="prefill deployment")
     return Built(pod)
 
 
@@ -156,10 +156,3 @@ def _with_prefix(prefix: str, build: Build) -> Built:
         return build()
     except (PlanError, FieldError) as error:
         raise PlanError(prefix + str(error)) from error
-
-
-def _attach(ctx: Context, pod: pods.Pod, used: Object | None, part: str) -> None:
-    try:
-        attach_model(ctx, pod, used)
-    except (PlanError, FieldError) as error:
-        raise PlanError(f"failed to attach model artifacts to {part} deployment: {error}") from error

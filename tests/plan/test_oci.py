@@ -1,0 +1,121 @@
+"""Models that are OCI images: which way they come, and what the API server lacks (ART-5)."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from aioctl.plan.model import PlanError
+from aioctl.plan.workload import oci
+from aioctl.plan.workload.artifacts import attach_model, native_wanted
+from testbed.plan_world import CONFIG, STORAGE, World
+
+VOLUME = {"name": "mnt-models", "image": {"reference": "q/m:1", "pullPolicy": "IfNotPresent"}}
+MOUNT = {"name": "mnt-models", "mountPath": "/mnt/models", "subPath": "models", "readOnly": True}
+NONE = replace(STORAGE, enable_modelcar=False)
+
+
+def context(uri: str, storage: Any = STORAGE) -> Any:
+    return World().context({"model": {"uri": uri}}, config=replace(CONFIG, storage=storage))
+
+
+def attached(uri: str, storage: Any = STORAGE, **main: Any) -> dict[str, Any]:
+    pod: dict[str, Any] = {"containers": [{"name": "main", **main}]}
+    attach_model(context(uri, storage), pod, None)
+    return pod
+
+
+@pytest.mark.parametrize(
+    ("storage", "native"),
+    [
+        (STORAGE, False),
+        (replace(NONE, enable_oci_model_support=True), False),
+        (replace(NONE, oci_model_mode="modelcar"), False),
+        (replace(NONE, oci_model_mode="fetch"), False),
+        (replace(STORAGE, oci_model_mode="native"), True),
+    ],
+)
+def test_the_configured_mode_decides_for_the_plain_scheme(storage: Any, native: bool) -> None:
+    pod = attached("oci://q/m:1", storage)
+    names = [container["name"] for container in pod["containers"]]
+    assert names == (["main"] if native else ["main", "modelcar"])
+    assert ("initContainers" in pod) is not native
+
+
+def test_where_no_mode_is_allowed_the_cure_is_named() -> None:
+    with pytest.raises(PlanError, match=r"^OCI modelcars is not enabled \(.*ociModelMode or enableModelcar"):
+        attached("oci://q/m:1", NONE)
+
+
+@pytest.mark.parametrize("storage", [STORAGE, NONE])
+def test_the_native_scheme_needs_no_configuration(storage: Any) -> None:
+    assert attached("oci+native://q/m:1", storage) == {
+        "containers": [{"name": "main", "volumeMounts": [MOUNT]}],
+        "volumes": [VOLUME],
+    }
+
+
+def test_an_image_volume_of_that_name_stays() -> None:
+    pod = {
+        "containers": [{"name": "main", "volumeMounts": [MOUNT]}],
+        "volumes": [{"name": "mnt-models", "emptyDir": {}}],
+    }
+    attach_model(context("oci+native://q/m:1"), pod, None)
+    assert pod["volumes"] == [{"name": "mnt-models", "emptyDir": {}}]
+    assert pod["containers"] == [{"name": "main", "volumeMounts": [MOUNT]}]
+
+
+def test_another_volume_at_the_models_path_is_named() -> None:
+    mine = {"name": "mine", "mountPath": "/mnt/models"}
+    with pytest.raises(PlanError) as caught:
+        attached("oci+native://q/m:1", volumeMounts=[mine])
+    assert str(caught.value) == 'mountPath "/mnt/models" already used by volume "mine"'
+
+
+def test_an_image_volume_needs_a_container_to_read_it() -> None:
+    pod: dict[str, Any] = {"containers": [{"name": "x"}]}
+    with pytest.raises(PlanError, match=r"^no container found with name main$"):
+        attach_model(context("oci+native://q/m:1"), pod, None)
+
+
+@pytest.mark.parametrize(
+    ("version", "reason", "text"),
+    [
+        (("1", "30"), "ImageVolumeUnsupported", "Cluster K8s 1.30 does not support ImageVolume (introduced"),
+        (("1", "31"), "ImageVolumeSubPathUnsupported", "Cluster K8s 1.31 (alpha) does not support subPath"),
+        (("1", "32+"), "ImageVolumeSubPathUnsupported", "Cluster K8s 1.32 (alpha) does not support subPath"),
+        (
+            ("1", "33"),
+            "ImageVolumeAlpha",
+            "Cluster K8s 1.33 has ImageVolume feature-gated (K8s 1.33\u20131.34",
+        ),
+        (
+            ("1", "34"),
+            "ImageVolumeAlpha",
+            "Cluster K8s 1.34 has ImageVolume feature-gated (K8s 1.33\u20131.34",
+        ),
+    ],
+)
+def test_an_old_api_server_is_told_of(version: tuple[str, str], reason: str, text: str) -> None:
+    found = oci.compatibility(version)
+    assert found is not None
+    assert found[0] == reason
+    assert found[1].startswith(text)
+
+
+@pytest.mark.parametrize("version", [("1", "35"), ("1", "36+"), ("1", ""), ("1", "x"), None])
+def test_a_new_or_unknown_api_server_is_not_judged(version: tuple[str, str] | None) -> None:
+    assert oci.compatibility(version) is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "mode", "wanted"),
+    [
+        ("oci+native://q/m:1", "", True),
+        ("oci+native://q/m:1", "modelcar", True),
+        ("hf://a/b", "native", True),
+        ("oci://q/m:1", "", False),
+    ],
+)
+def test_image_volumes_are_wanted_by_scheme_or_mode(uri: str, mode: str, wanted: bool) -> None:
+    assert native_wanted(context(uri, replace(STORAGE, oci_model_mode=mode))) is wanted
