@@ -1,4 +1,4 @@
-"""Tracing of the model servers, and the order in which pods are filled (TRACE-1, WORK-6)."""
+"""Tracing of the model servers, and the order in which pods are filled (TRACE-1, ART-6)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What goes into the pods of both sides, whatever runs them: model, adapters, cache tiers, tracing (WORK-6).
+"""What goes into the pods of both sides, whatever runs them: model, adapters, cache tiers, tracing (ART-6).
 
 Changes the pod spec it is given, which must be the caller's own copy.
 """
