@@ -72,7 +72,7 @@ def outdated(text: str, wanted: Shape) -> bool:
     """Whether the text was generated, by us or by a KServe, for another shape than the one that is wanted now."""
     essence = _essence(text)
     made_for = _shapes().get(essence) if essence else None
-    return made_for is not None and made_for != wanted
+    return made_for is not None and wanted not in made_for
 
 
 def _config(group: str, plugins: str, profiles: str) -> str:
@@ -93,16 +93,14 @@ def _profile(name: str, *references: str) -> str:
 
 
 @cache
-def _shapes() -> dict[str, Shape]:
-    """The shape of every text that was ever generated, by its essence."""
+def _shapes() -> dict[str, frozenset[Shape]]:
+    """The shapes that every text that was ever generated fits, by its essence."""
     shapes = [Shape(prefill, adapters) for prefill in (False, True) for adapters in (False, True)]
-    texts = [(generated(shape), shape) for shape in shapes]
-    texts += [(_between(shape), shape) for shape in shapes]
-    texts += [
-        (_FIRST_SINGLE, Shape(prefill=False, adapters=False)),
-        (_FIRST_PREFILL, Shape(prefill=True, adapters=False)),
-    ]
-    return {_essence(text): shape for text, shape in texts}
+    made = {_essence(make(shape)): frozenset({shape}) for shape in shapes for make in (generated, _between)}
+    # The first texts knew no adapters, so a service with some has them too: taking it over restarts no picker.
+    for first, prefill in ((_FIRST_SINGLE, False), (_FIRST_PREFILL, True)):
+        made[_essence(first)] = frozenset(shape for shape in shapes if shape.prefill is prefill)
+    return made
 
 
 @keeping(MIB)

@@ -1,4 +1,4 @@
-"""InferencePoolReady: is either generation of the service's pool ready for the gateways of the service? (COND-4, ROUTE-5)
+"""InferencePoolReady: is either generation of the service's pool ready for the gateways of the service? (COND-4, ROUTE-5, POOL-6)
 
 Gateways are those of its routes and of `router.gateway.refs`; what others said of the pool, or said before they were
 retired, counts neither for nor against it. Without any gateway every entry counts. Whether traffic may move is a stricter
@@ -6,13 +6,15 @@ question that `plan/migration.py` answers.
 """
 
 from contextlib import suppress
+from dataclasses import dataclass, replace
 
+from aioctl.api import conditions as c
 from aioctl.api import kinds, names
-from aioctl.api.defaulting import effective_pool_name, is_stopped
+from aioctl.api.defaulting import effective_pool_name, external_pool_name, is_stopped
 from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import Object, text
-from aioctl.plan import backends, gateways, scheduler
-from aioctl.plan.gateways import READY, Verdict
+from aioctl.plan import backends, gateways, pool_readiness, scheduler
+from aioctl.plan.gateways import Verdict
 from aioctl.plan.model import (
     NETWORKING,
     Absent,
@@ -26,7 +28,7 @@ from aioctl.plan.model import (
     Unanswered,
     Unknown,
 )
-from aioctl.plan.readiness import v1_ready, v1alpha2_ready
+from aioctl.plan.parents import controller_of_class
 from aioctl.plan.routing import (
     Mode,
     gateway_refs,
@@ -42,51 +44,75 @@ OUTER = f"{NETWORKING}failed to evaluate Inference Pool conditions: "
 
 _PICKER = ("spec", "router", "scheduler", "pool", "spec", "endpointPickerRef")
 _FETCH_ERROR = "InferencePoolFetchError"
+REASONS = (pool_readiness.NOT_READY, pool_readiness.WAITING, _FETCH_ERROR)
+"""Those of InferencePoolReady that come from judging."""
 
 
 def check(ctx: Context) -> Step | None:
-    """The step that has the reconcile repeated while it cannot be told whether the pool is ready."""
-    if is_stopped(ctx.service):
+    """The step that has the reconcile repeated while it cannot be told whether the pool is ready.
+
+    It fails the reconcile where an external pool is not there.
+    """
+    verdict = None if is_stopped(ctx.service) else evaluate(ctx)
+    if verdict is None or verdict.ready or _picker_nowhere(ctx):
         return None
-    verdict = evaluate(ctx)
-    if verdict.reason != _FETCH_ERROR:
-        return None
-    return Step(Part.EVALUATION, OUTER, unanswered=verdict.message)
+    found = _look(ctx)
+    if found.unread:
+        return Step(Part.EVALUATION, OUTER, unanswered=verdict.message)
+    if verdict.reason == _FETCH_ERROR and external_pool_name(ctx.spec):
+        said = (c.INFERENCE_POOL_READY, verdict.reason, verdict.message)
+        return Step(Part.EVALUATION, OUTER, error=verdict.message, condition=said)
+    return None
 
 
-def evaluate(ctx: Context) -> Verdict:
-    """The verdict; without a scheduler there is no pool to wait for."""
+def evaluate(ctx: Context) -> Verdict | None:
+    """The verdict; None without a scheduler, as there is no pool to wait for."""
     if not has_scheduler(ctx.spec):
-        return READY
+        return None
     nowhere = _picker_nowhere(ctx)
     if nowhere:
-        return Verdict(ready=False, reason="InferencePoolNotReady", message=nowhere)
-    key = ObjectKey(ctx.namespace, effective_pool_name(ctx.name, ctx.spec))
+        return Verdict(ready=False, reason=pool_readiness.NOT_READY, message=nowhere)
+    found = _look(ctx)
+    if not found.present:
+        return Verdict(ready=False, reason=_FETCH_ERROR, message=_not_there(ctx, found))
     spoken_for = _gateways(ctx)
-    v1 = _read(ctx.obs, kinds.POOL_V1, key)
-    verdict = v1_ready(_object(v1), spoken_for)
-    v1alpha2 = _read(ctx.obs, kinds.POOL_V1ALPHA2, key)
-    other = v1alpha2_ready(_object(v1alpha2), spoken_for)
-    if verdict.ready or other.ready:
-        return READY
-    if isinstance(v1, Unknown):
-        return Verdict(
-            ready=False,
-            reason=_FETCH_ERROR,
-            message=f"failed to fetch v1 InferencePool {key}: {v1.reason}",
-        )
-    v1alpha2_said = v1alpha2.reason if isinstance(v1alpha2, Unknown) else other.why
-    if verdict.failing is not None:
-        message = (
-            f"Neither v1 nor v1alpha2 InferencePool is ready. v1 status: {key}: {verdict.why}. "
-            f"v1alpha2 status: {v1alpha2_said}"
-        )
-    else:
-        message = (
-            f"Neither v1 nor v1alpha2 InferencePool {key} is ready. v1 status: {verdict.why}. "
-            f"v1alpha2 status: {v1alpha2_said}"
-        )
-    return Verdict(ready=False, reason="InferencePoolNotReady", message=message)
+    verdicts = [
+        pool_readiness.judge(pool, kind, spoken_for, lambda key: controller_of_class(ctx.obs, key))
+        for kind, pool in found.present.items()
+    ]
+    return next((verdict for verdict in verdicts if verdict.ready), verdicts[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is there of the pool's two generations, v1 first, and why the others could not be seen."""
+
+    key: ObjectKey
+    present: dict[Kind, Object]
+    problems: dict[Kind, str]
+    unread: bool
+    """At least one could not be read, so it may be there."""
+
+
+def _look(ctx: Context) -> _Found:
+    key = ObjectKey(ctx.namespace, effective_pool_name(ctx.name, ctx.spec))
+    found = _Found(key, {}, {}, unread=False)
+    reads = {kind: _read(ctx.obs, kind, key) for kind in (kinds.POOL_V1, kinds.POOL_V1ALPHA2)}
+    for kind, read in reads.items():
+        if isinstance(read, Present):
+            found.present[kind] = read.obj
+        else:
+            found.problems[kind] = read.reason if isinstance(read, Unknown) else kind.not_found(key.name)
+    return replace(found, unread=any(isinstance(read, Unknown) for read in reads.values()))
+
+
+def _not_there(ctx: Context, found: _Found) -> str:
+    v1, v1alpha2 = found.problems[kinds.POOL_V1], found.problems[kinds.POOL_V1ALPHA2]
+    if external_pool_name(ctx.spec) and (not found.unread or v1 == v1alpha2):
+        return f"failed to fetch referenced Inference Pool {found.key}: {v1}"
+    if found.unread:
+        return f"failed to fetch Inference Pool {found.key}: v1: {v1}, v1alpha2: {v1alpha2}"
+    return f"Inference Pool {found.key} not found (checked v1 and v1alpha2)"
 
 
 def _picker_nowhere(ctx: Context) -> str:
@@ -114,10 +140,6 @@ def _gateways(ctx: Context) -> list[ObjectKey]:
     if not found and mode(ctx) is Mode.MANAGED:
         found = parent_gateways(route_spec(ctx), ctx.namespace)
     return list(dict.fromkeys([*found, *gateway_refs(ctx)]))
-
-
-def _object(read: Read) -> Object | None:
-    return read.obj if isinstance(read, Present) else None
 
 
 def _read(obs: Observation, kind: Kind, key: ObjectKey) -> Read:

@@ -54,9 +54,9 @@ def holds(condition: Condition, generation: int) -> bool:
 def describe(condition: Condition) -> str:
     """`<type>="<status>" (reason "<reason>", message "<message>")`, as KServe quotes the conditions of others."""
     status, reason, message = (
-        quote(_cut(str(condition.get(key, "")))) for key in ("status", "reason", "message")
+        quote(cut(str(condition.get(key, "")))) for key in ("status", "reason", "message")
     )
-    return f"{_cut(str(condition.get('type', '')))}={status} (reason {reason}, message {message})"
+    return f"{cut(str(condition.get('type', '')))}={status} (reason {reason}, message {message})"
 
 
 def explain(condition: Condition | None, type_: str, speaker: str, generation: int) -> str:
@@ -80,7 +80,8 @@ _LONGEST_QUOTE = 1000
 """Characters of somebody else's message that are quoted: theirs may have 32768, and a route has up to 32 parents."""
 
 
-def _cut(raw: str) -> str:
+def cut(raw: str) -> str:
+    """Somebody else's words, shortened to what is quoted of them."""
     return raw if len(raw) <= _LONGEST_QUOTE else raw[:_LONGEST_QUOTE] + "..."
 
 

@@ -47,7 +47,7 @@ _ROUTER_CONDITIONS = (
     c.SCHEDULER_WORKLOAD_READY,
 )
 _EVALUATIONS: Mapping[str, tuple[tuple[str, ...], Callable[[Context], Verdict | None]]] = {
-    c.INFERENCE_POOL_READY: (("InferencePoolNotReady", "InferencePoolFetchError"), pool_status.evaluate),
+    c.INFERENCE_POOL_READY: (pool_status.REASONS, pool_status.evaluate),
     c.GATEWAYS_READY: (("GatewaysNotReady", "GatewayFetchError"), gateways.evaluate),
     c.HTTP_ROUTES_READY: (("HTTPRoutesNotReady", "HTTPRouteFetchError"), route_readiness.evaluate),
 }

@@ -109,6 +109,10 @@ EVERYWHERE: tuple[Reason, ...] = (
         "apps/v1/deployments/*-kserve-router-scheduler spec.template.spec.containers.0.args.*",
     ),
     because(
+        "POOL-6: as in today's KServe, the pool has no condition where there is no scheduler",
+        f"{LLM} status.conditions.InferencePoolReady",
+    ),
+    because(
         "EPP-8: today's KServe replaces a picker instead of running two",
         "apps/v1/deployments/*-kserve-router-scheduler spec.strategy.*",
     ),
@@ -311,6 +315,10 @@ TAKEOVER_EVERYWHERE: tuple[Reason, ...] = (
         "updated deployments.apps <ns>/*-kserve-prefill",
         "updated leaderworkersets.leaderworkerset.x-k8s.io <ns>/*-kserve-mn",
         "updated leaderworkersets.leaderworkerset.x-k8s.io <ns>/*-kserve-mn-prefill",
+    ),
+    because(
+        "EPP-8: pickers are replaced by another strategy from now on; their pod templates stay",
+        "updated deployments.apps <ns>/*-kserve-router-scheduler",
     ),
     because(
         "EPP-2: all three resources in both groups",

@@ -69,7 +69,7 @@ def test_scenario_03_accepted_alone_moves_nothing() -> None:
     world.pool_status(V1, accepted("Accepted"))
     assert world.reconcile() == []
     assert world.w == (0, 100)
-    assert world.status_of("InferencePoolReady") == "False"
+    assert world.status_of("InferencePoolReady") == "True", "accepted is all that the condition speaks of"
 
 
 def test_scenario_04_a_ready_v1_pool_moves_weights_and_lock_in_one_write() -> None:
@@ -318,7 +318,7 @@ def test_scenario_29_without_a_scheduler_every_rule_points_at_the_workload() -> 
     assert {ref["kind"] for rule in range(3) for ref in world.refs(rule)} == {"Service"}
     assert world.w == (0, 100)
     assert [write.ref for write in world.writes] == [ROUTE]
-    assert world.status_of("InferencePoolReady") == "True"
+    assert world.status_of("InferencePoolReady") == "", "there is no pool to wait for"
 
 
 def test_scenario_31_refs_and_back_again_keeps_the_lock() -> None:

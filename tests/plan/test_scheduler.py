@@ -11,7 +11,7 @@ import pytest
 
 from aioctl.api import kinds, names
 from aioctl.api.objects import labels_of
-from aioctl.plan import scheduler
+from aioctl.plan import epp_defaults, scheduler
 from aioctl.plan.epp_defaults import Shape, generated
 from aioctl.plan.model import Context, PlanError, Verb, Write
 from aioctl.plan.scheduler_config import with_config, with_leader_election, with_served_group
@@ -191,6 +191,48 @@ def test_a_generated_configuration_follows_prefill_and_adapters_and_a_users_one_
     assert picker_args(world)[-1] == RAW
     run(world, {**SPEC, "prefill": {}})
     assert picker_args(world)[-1] == RAW, "what an inline configuration left behind stays"
+
+
+FIRST = """
+apiVersion: inference.networking.x-k8s.io/v1alpha1
+kind: EndpointPickerConfig
+plugins:
+- type: single-profile-handler
+- type: prefix-cache-scorer
+- type: load-aware-scorer
+- type: max-score-picker
+schedulingProfiles:
+- name: default
+  plugins:
+  - pluginRef: prefix-cache-scorer
+    weight: 2.0
+  - pluginRef: load-aware-scorer
+    weight: 1.0
+  - pluginRef: max-score-picker
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "outdated"),
+    [
+        (FIRST, Shape(prefill=False, adapters=False), False),
+        (FIRST, Shape(prefill=False, adapters=True), False),
+        (FIRST, Shape(prefill=True, adapters=False), True),
+        (FIRST.replace("2.0", "2.5"), Shape(prefill=True, adapters=False), False),
+        (GENERATED, Shape(prefill=False, adapters=True), True),
+        (GENERATED + "# mine", Shape(prefill=False, adapters=True), True),
+        ("no configuration", Shape(prefill=True, adapters=False), False),
+        (
+            "kind: K\nplugins: [{type: pd-profile-handler, parameters: 5}]",
+            Shape(prefill=True, adapters=False),
+            False,
+        ),
+    ],
+)
+def test_only_a_generated_text_for_another_shape_is_replaced(
+    text: str, wanted: Shape, outdated: bool
+) -> None:
+    assert epp_defaults.outdated(text, wanted) is outdated
 
 
 @pytest.mark.parametrize("version", ["0.7.0", "0.8.0", "0.10.0"])

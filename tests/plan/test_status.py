@@ -14,7 +14,7 @@ from aioctl.api.kinds import Kind
 from aioctl.plan import status
 from aioctl.plan.migration import Reason, State
 from aioctl.plan.model import Outcome, Part, Plan, Policy, Step
-from tests.plan.router_world import NS, ROUTE, V1, RouterWorld, condition
+from tests.plan.router_world import ALPHA, NS, ROUTE, V1, RouterWorld, condition
 
 ORDER = [
     Part.CA_BUNDLE,
@@ -307,13 +307,14 @@ def test_ready_copies_the_part_that_failed(failing: list[str], ready: str) -> No
 def test_a_pool_that_cannot_be_read_is_said_so() -> None:
     world, plan = settled(MAIN)
     world.unknown[V1] = "connection refused"
+    world.unknown[ALPHA] = "too slow"
     made = status.conclude(plan, Outcome(), world.facts, world.policy, world.now)
     assert (
         by_type(made)["InferencePoolReady"]["reason"],
         by_type(made)["InferencePoolReady"]["message"],
     ) == (
         "InferencePoolFetchError",
-        f"failed to fetch v1 InferencePool {V1.namespace}/{V1.name}: connection refused",
+        f"failed to fetch Inference Pool {V1.namespace}/{V1.name}: v1: connection refused, v1alpha2: too slow",
     )
 
 
