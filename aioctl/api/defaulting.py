@@ -89,7 +89,7 @@ def epp_service_name(service_name: str, spec: Spec) -> str:
     own = _scheduler_text(spec, *_PICKER_NAME)
     if own and (problem := user_names.service_problem(own)):
         raise FieldError(".".join(("spec.router.scheduler", *_PICKER_NAME)), problem)
-    return own or names.child(service_name, "-epp-service")
+    return own or names.picker_service_name(service_name)
 
 
 def _annotation(service: Object, key: str) -> str:

@@ -122,6 +122,14 @@ def epp_service_account_name(service: str) -> str:
     return child(service, "-epp-sa")
 
 
+def picker_service_name(service: str) -> str:
+    return child(service, "-epp-service")
+
+
+def tokenizer_name(service: str) -> str:
+    return child(service, "-tokenizer")
+
+
 def labels(service: str, component: str) -> dict[str, str]:
     """The three labels of owned children (OWN-1, ROUTE-2)."""
     return {COMPONENT: component, NAME: service, PART_OF: PART_OF_VALUE}

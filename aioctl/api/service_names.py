@@ -5,16 +5,15 @@ label: no dots, and a letter first. Long names are cut before the suffix, so a d
 judged is therefore each name that would be made, never the service's own.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
-from aioctl.api import names
-from aioctl.api.objects import Object, name_of, present
+from aioctl.api import names, user_names
+from aioctl.api.objects import Object, name_of, present, text
 
 LONGEST: Final = 63
 """Characters that the value of a label holds (validation.LabelValueMaxLength of k8s.io/apimachinery)."""
-_DNS_1035: Final = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
+PICKER: Final = ("spec", "router", "scheduler", "pool", "spec", "endpointPickerRef", "name")
 _CURE = f"call it by lower case letters, digits and '-' only, beginning with a letter, {LONGEST} characters at most"
 
 
@@ -37,14 +36,31 @@ def problem(service: Object) -> str:
     return ""
 
 
+def picker_problem(service: Object) -> str:
+    """Why no Service can have the name that the inline pool gives its endpoint picker; empty if one can, or none is made.
+
+    `service` as in `problem`; so are the errors.
+    """
+    if text(service, "spec", "router", "scheduler", "pool", "ref", "name"):
+        return ""
+    name = text(service, *PICKER)
+    return user_names.service_problem(name) if name else ""
+
+
 def is_service_name(name: str) -> bool:
     """Whether a Service can have the name: a label of RFC 1035 in lower case."""
-    return _DNS_1035.fullmatch(name) is not None
+    return not user_names.service_problem(name)
 
 
 def _service_names(service: Object, name: str) -> Iterator[tuple[str, str]]:
     """Services that are made for it, and sets of pods, which get a Service of their own name from their controller."""
     yield "Service", names.workload_service_name(name)
+    scheduler = ("spec", "router", "scheduler")
+    if present(service, *scheduler) and not text(service, *scheduler, "pool", "ref", "name"):
+        if text(service, *PICKER) in ("", picker := names.picker_service_name(name)):
+            yield "endpoint picker's Service", picker
+        if present(service, *scheduler, "tokenizer"):
+            yield "tokenizer's Service", names.tokenizer_name(name)
     if present(service, "spec", "worker"):
         yield "LeaderWorkerSet", names.set_name(name, prefill=False)
     if present(service, "spec", "prefill") and present(service, "spec", "prefill", "worker"):

@@ -10,6 +10,8 @@ from typing import Final
 
 LABEL: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 """A label of RFC 1123, as Kubernetes wants it: lower case, 63 characters."""
+SERVICE: Final = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
+"""A label of RFC 1035 in lower case: what the API server lets a Service be called."""
 SUBDOMAIN: Final = re.compile(rf"(?=.{{1,253}}\Z){LABEL.pattern}(?:\.{LABEL.pattern})*+")
 """Labels with dots between them: what a DNS name and most names of objects look like."""
 _IMAGE: Final = re.compile(r"[A-Za-z0-9][-A-Za-z0-9._:/@+\[\]]*+")
@@ -24,7 +26,20 @@ def _shown(value: str) -> str:
 
 
 def service_problem(value: str) -> str:
-    """The name of a Service, which becomes a host and a name in a certificate."""
+    """The name of a Service that is made: a label of RFC 1035, which begins with a letter."""
+    if SERVICE.fullmatch(value):
+        return ""
+    return (
+        f"{_shown(value)} is no name of a Service: use 1 to 63 lower case letters, digits and '-', "
+        "beginning with a letter and ending with a letter or digit"
+    )
+
+
+def host_problem(value: str) -> str:
+    """The name of somebody's Service, which becomes a host and a name in a certificate.
+
+    It may begin with a digit: kube-apiserver lets it where RelaxedServiceNameValidation is on.
+    """
     if LABEL.fullmatch(value):
         return ""
     return (

@@ -126,7 +126,7 @@ def _picker_nowhere(ctx: Context) -> str:
         or not backends.is_impossible_service(picker)
     ):
         return ""
-    cure = f"the picker's Service of this service is named {names.child(ctx.name, '-epp-service')}"
+    cure = f"the picker's Service of this service is named {names.picker_service_name(ctx.name)}"
     return (
         f"{'.'.join(_PICKER)}.name is {name}, which no Service can be named (at most 63 characters); {cure}"
     )

@@ -123,6 +123,6 @@ def picker_of(pool: Object) -> str:
     """
     field = "endpointPickerRef" if present(pool, "spec", "endpointPickerRef") else "extensionRef"
     name = text(pool, "spec", field, "name")
-    if name and (problem := user_names.service_problem(name)):
+    if name and (problem := user_names.host_problem(name)):
         raise PlanError(f"InferencePool {namespace_of(pool)}/{name_of(pool)}: spec.{field}.name: {problem}")
     return name

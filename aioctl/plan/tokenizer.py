@@ -6,7 +6,7 @@ from aioctl.plan.model import Context
 
 def name(service: str) -> str:
     """The name of its Deployment and its Service."""
-    return names.child(service, "-tokenizer")
+    return names.tokenizer_name(service)
 
 
 def address(ctx: Context) -> str:

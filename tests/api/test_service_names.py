@@ -15,6 +15,14 @@ DOT_BEHIND = "a" * 20 + "." + "b" * 40
 WORKER = {"worker": {"containers": []}, "parallelism": {"pipeline": 2}}
 
 
+DOT_IN_PICKER = "a" * 15 + "." + "b" * 40
+"""The picker's Service keeps 19 characters of so long a name, the tokenizer's 21."""
+
+
+def with_picker(name: str) -> dict[str, Any]:
+    return {"router": {"scheduler": {"pool": {"spec": {"endpointPickerRef": {"name": name}}}}}}
+
+
 def service(name: str, **spec: Any) -> dict[str, Any]:
     return {
         "apiVersion": "serving.kserve.io/v1alpha2",
@@ -35,6 +43,9 @@ def service(name: str, **spec: Any) -> dict[str, Any]:
         ("a" * 63, {**WORKER, "prefill": WORKER}),
         (DOT_BEHIND, {}),
         (DOT_BEHIND, {"prefill": {}}),
+        (DOT_IN_PICKER, {}),
+        (DOT_IN_PICKER, {"router": {"scheduler": {"pool": {"ref": {"name": "theirs"}}}}}),
+        (DOT_IN_PICKER, with_picker("mine")),
     ],
 )
 def test_names_that_can_be_borne_are_admitted(name: str, spec: dict[str, Any]) -> None:
@@ -59,6 +70,13 @@ def test_names_that_can_be_borne_are_admitted(name: str, spec: dict[str, Any]) -
         ("a" * 253, {}, "it has 253 characters, and the label app.kubernetes.io/name of its pods holds 63"),
         (DOT_BEHIND, WORKER, f'its LeaderWorkerSet would be named "{DOT_BEHIND[:25]}'),
         ("a" * 13 + "." + "b" * 35, {"prefill": WORKER}, "its LeaderWorkerSet would be named"),
+        (DOT_IN_PICKER, {"router": {"scheduler": {}}}, "its endpoint picker's Service would be named"),
+        (DOT_IN_PICKER, with_picker(""), "its endpoint picker's Service would be named"),
+        (
+            "a" * 20 + "." + "b" * 40,
+            {"router": {"scheduler": {**with_picker("mine")["router"]["scheduler"], "tokenizer": {}}}},
+            "its tokenizer's Service would be named",
+        ),
     ],
 )
 def test_others_are_refused_with_the_reason_and_the_cure(name: str, spec: dict[str, Any], said: str) -> None:
@@ -108,3 +126,35 @@ def test_an_edit_that_asks_for_one_name_too_many_is_refused() -> None:
 )
 def test_names_of_services(name: str, fits: bool) -> None:
     assert service_names.is_service_name(name) is fits
+
+
+FIELD = "spec.router.scheduler.pool.spec.endpointPickerRef.name"
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [
+        ("a", True),
+        ("a-1", True),
+        ("a" * 63, True),
+        ("{{ .ObjectMeta.Name }}-x", True),
+        ("7b", False),
+        ("a.b", False),
+        ("A", False),
+        ("*.fleet.svc", False),
+        ("a" * 64, False),
+        ("a\n", False),
+        ("a-", False),
+    ],
+)
+def test_names_that_pools_give_their_pickers(name: str, fits: bool) -> None:
+    found = validation.validate(service("svc", **with_picker(name)))
+    assert [problem.field for problem in found] == ([] if fits else [FIELD])
+    if "{{" not in name:
+        assert bool(service_names.picker_problem(service("svc", **with_picker(name)))) is not fits
+
+
+def test_the_picker_of_somebody_elses_pool_is_their_matter() -> None:
+    spec = with_picker("7b")
+    spec["router"]["scheduler"]["pool"]["ref"] = {"name": "theirs"}
+    assert service_names.picker_problem(service("svc", **spec)) == ""

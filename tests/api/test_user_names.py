@@ -26,14 +26,21 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("name", ["a", "1", "a-1", "a" * 63])
+@pytest.mark.parametrize("name", ["a", "a-1", "a1", "a" * 63])
 def test_a_service_is_named_by_a_label(name: str) -> None:
-    assert user_names.service_problem(name) == ""
+    assert user_names.service_problem(name) == user_names.host_problem(name) == ""
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_is_no_label_is_no_service(name: str) -> None:
     assert "is no name of a Service: use 1 to 63" in user_names.service_problem(name)
+    assert "is no name of a Service: use 1 to 63" in user_names.host_problem(name)
+
+
+@pytest.mark.parametrize("name", ["1", "7b", "1-a"])
+def test_a_digit_may_begin_the_name_of_a_service_that_is_there_but_of_none_that_is_made(name: str) -> None:
+    assert "beginning with a letter" in user_names.service_problem(name)
+    assert user_names.host_problem(name) == ""
 
 
 @pytest.mark.parametrize("name", ["a.b", "a" * 63 + ".b"])

@@ -162,3 +162,24 @@ def test_a_name_that_no_service_can_bear_costs_nothing(name: str, spec: dict[str
     assert (first.part, first.writes) == (Part.WORKLOAD_SERVICE, ())
     assert first.error.startswith("metadata.name: it")
     assert first.error.endswith("63 characters at most")
+
+
+@pytest.mark.parametrize("picker", ["7b", "a.b", "*.fleet.svc"])
+def test_a_picker_that_no_service_can_be_called_by_costs_nothing(picker: str) -> None:
+    """Whether the service wrote the name or a preset did (NAME-2)."""
+    pool = {"spec": {"endpointPickerRef": {"name": picker}}}
+    spec = {**HF, "router": {"scheduler": {"pool": pool}}}
+    first = next(workload.steps(World().context(spec)))
+    assert (first.part, first.writes) == (Part.WORKLOAD_SERVICE, ())
+    assert first.error.startswith(f'spec.router.scheduler.pool.spec.endpointPickerRef.name: "{picker}" is no')
+    theirs = {**HF, "router": {"scheduler": {"pool": {**pool, "ref": {"name": "theirs"}}}}}
+    assert next(workload.steps(World().context(theirs))).part is Part.CERTIFICATE
+
+
+def test_the_name_made_for_the_picker_is_judged_before_its_pods() -> None:
+    """The picker's Service keeps more of a long name than the workload's."""
+    ctx = World().context({**HF, "router": {"scheduler": {}}})
+    name = "a" * 15 + "." + "b" * 40
+    renamed = replace(ctx, service={**ctx.service, "metadata": {**ctx.service["metadata"], "name": name}})
+    first = next(workload.steps(renamed))
+    assert "metadata.name: its endpoint picker's Service would be named" in first.error

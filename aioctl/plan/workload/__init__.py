@@ -28,7 +28,7 @@ def steps(ctx: Context) -> Iterator[Step]:
     unfit = _name_problem(ctx)
     if unfit:
         # Told by the Service's own part, but first: its pods would cost and serve nobody (NAME-2).
-        yield Step(Part.WORKLOAD_SERVICE, _WORKLOAD, error=f"metadata.name: {unfit}")
+        yield Step(Part.WORKLOAD_SERVICE, _WORKLOAD, error=unfit)
     yield step(
         Part.CERTIFICATE,
         lambda: certificate.certificate(ctx),
@@ -81,10 +81,14 @@ def steps(ctx: Context) -> Iterator[Step]:
 
 
 def _name_problem(ctx: Context) -> str:
-    """Why nothing can be served under the service's name. A field of the wrong type is for the step that reads it."""
+    """Which name no Service can have, so that nothing can be served. A field of the wrong type is for the step that reads it."""
     if is_stopped(ctx.service):
         return ""
     try:
-        return service_names.problem({**ctx.service, "spec": ctx.spec})
+        combined = {**ctx.service, "spec": ctx.spec}
+        if problem := service_names.problem(combined):
+            return f"metadata.name: {problem}"
+        problem = service_names.picker_problem(combined)
+        return f"{'.'.join(service_names.PICKER)}: {problem}" if problem else ""
     except FieldError:
         return ""
