@@ -99,6 +99,8 @@ def policy_of(settings: Settings) -> Policy:
         auth_disabled=settings.auth_disabled,
         monitoring_disabled=settings.monitoring_disabled,
         scc_disabled=settings.scc_disabled,
+        config_prefix=settings.config_prefix,
+        pins_configs=settings.versioned_config,
         strategy=settings.migration_strategy,
         signer=ObjectRef(kinds.SECRET, settings.signing_secret_namespace, settings.signing_secret_name),
         istio_ca_path=settings.istio_ca_path,

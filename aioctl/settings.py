@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from aioctl.api.names import CONFIG_PREFIX, WELL_KNOWN_SUFFIXES
 from aioctl.api.user_names import LABEL, SUBDOMAIN
 from aioctl.plan.model import Strategy
 
@@ -71,7 +72,15 @@ def _boolean(value: Any) -> Any:
     return value
 
 
+def _go_boolean(value: Any) -> Any:
+    """The spellings of Go's strconv.ParseBool: KServe reads these variables with it."""
+    if isinstance(value, str) and value in ("1", "0", "t", "f", "T", "F"):
+        return value in ("1", "t", "T")
+    return _boolean(value)
+
+
 Bool = Annotated[bool, BeforeValidator(_boolean)]
+GoBool = Annotated[bool, BeforeValidator(_go_boolean)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 _RENEWAL_SPREAD = 1.2
@@ -208,6 +217,14 @@ class Settings(BaseModel):
         False,
         description="make no RoleBinding to the OpenShift SCC role",
     )
+    config_prefix: str = Field(
+        CONFIG_PREFIX,
+        description="what the names of the well-known configs begin with: the presets that services are laid over",
+    )
+    versioned_config: GoBool = Field(
+        True,
+        description="a service keeps the well-known configs it began with, by name, in `status.annotations`; `LLM_INFERENCE_SERVICE_VERSIONED_CONFIG_PREFIX` is read where this is not set",
+    )
     signing_secret_name: str = Field(
         "signing-key",
         description="CA Secret that signs the services' certificates",
@@ -244,6 +261,14 @@ class Settings(BaseModel):
                 "must be a DNS subdomain: labels of lower-case letters, digits and '-' with dots between them, "
                 "at most 253 characters"
             )
+        return value
+
+    @field_validator("config_prefix", mode="after")
+    @classmethod
+    def _begins_a_name(cls, value: str) -> str:
+        longest = max(WELL_KNOWN_SUFFIXES, key=len)
+        if not SUBDOMAIN.fullmatch(f"{value}{longest}"):
+            raise ValueError(f"must begin a DNS subdomain: {value}{longest} is none")
         return value
 
     @field_validator("webhook_client_ca", mode="after")
@@ -315,13 +340,20 @@ _KSERVE_NAMES = {
     "auth_disabled": "LLMISVC_AUTH_DISABLED",
     "monitoring_disabled": "LLMISVC_MONITORING_DISABLED",
     "scc_disabled": "LLMISVC_SCC_DISABLED",
+    "config_prefix": "LLM_INFERENCE_SERVICE_CONFIG_PREFIX",
+    "versioned_config": "LLM_INFERENCE_SERVICE_VERSIONED_CONFIG",
     "signing_secret_name": "SERVICE_CA_SIGNING_SECRET_NAME",
     "signing_secret_namespace": "SERVICE_CA_SIGNING_SECRET_NAMESPACE",
     "wildcard_hostname": "GATEWAY_API_WILDCARD_HOSTNAME",
     "istio_ca_path": "ISTIO_CA_CERTIFICATE_PATH",
     "cluster_domain": "CLUSTER_DOMAIN",
 }
-"""Fields that keep KServe's variable (ENV-1, AUTH-1, URL-1)."""
+"""Fields that keep KServe's variable (ENV-1, AUTH-1, URL-1, PRESET-1)."""
+_OTHER_VARIABLES = {
+    "namespace": "POD_NAMESPACE",
+    "versioned_config": "LLM_INFERENCE_SERVICE_VERSIONED_CONFIG_PREFIX",
+}
+"""Variables that are read where a field's own is not set: the pod's namespace, and a name that KServe gave up."""
 
 
 def variable_of(field: str) -> str:
@@ -334,8 +366,11 @@ def load(environ: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]
     environ = os.environ if environ is None else environ
     known = {variable_of(field): field for field in Settings.model_fields}
     given = {field: environ[variable] for variable, field in known.items() if environ.get(variable)}
-    if "namespace" not in given and environ.get("POD_NAMESPACE"):
-        given["namespace"] = environ["POD_NAMESPACE"]
+    given |= {
+        field: environ[variable]
+        for field, variable in _OTHER_VARIABLES.items()
+        if field not in given and environ.get(variable)
+    }
     warnings = [
         _unknown(name, known) for name in sorted(environ) if name.startswith(PREFIX) and name not in known
     ]
@@ -358,8 +393,8 @@ def _explain(environ: Mapping[str, str], problem: Any) -> str:
         return message
     field = str(problem["loc"][0])
     variable = variable_of(field)
-    if field == "namespace" and not environ.get(variable):
-        variable = "POD_NAMESPACE"
+    if field in _OTHER_VARIABLES and not environ.get(variable):
+        variable = _OTHER_VARIABLES[field]
     allowed = _range(field)
     return f"{variable}={environ.get(variable, '')!r}: {message}" + (
         f" (allowed: {allowed})" if allowed else ""

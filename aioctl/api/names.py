@@ -73,19 +73,38 @@ ROUTER_COMPONENT = "llminferenceservice-router"
 SCHEDULER_COMPONENT = "llminferenceservice-router-scheduler"
 
 CONFIG_MAP_NAME = "inferenceservice-config"
-WELL_KNOWN_CONFIGS = frozenset(
-    f"kserve-config-llm-{part}"
+CONFIG_PREFIX = "kserve-"
+"""What the names of well-known configs begin with, where the operator says nothing else (PRESET-1)."""
+WELL_KNOWN_SUFFIXES = tuple(
+    f"config-llm-{part}"
     for part in (
         "template",
         "decode-template",
+        "prefill-template",
         "worker-data-parallel",
         "decode-worker-data-parallel",
-        "prefill-template",
         "prefill-worker-data-parallel",
         "scheduler",
         "router-route",
+        "scheduler-latency-predictor",
+        "tokenizer",
+        "tracing",
     )
 )
+"""The configs that KServe ships, without the prefix (PRESET-1)."""
+
+
+def well_known_configs(prefix: str) -> frozenset[str]:
+    """Their names. Each shipped config is looked up in the service's namespace first, so any namespace may hold one."""
+    return frozenset(f"{prefix}{suffix}" for suffix in WELL_KNOWN_SUFFIXES)
+
+
+def pin_key(suffix: str) -> str:
+    """The key of status.annotations under which a service keeps the name of a well-known config (PRESET-6)."""
+    return f"serving.kserve.io/{suffix}"
+
+
+WELL_KNOWN_CONFIGS = well_known_configs(CONFIG_PREFIX)
 ISTIO_GATEWAY_CONTROLLERS = (
     "istio.io/gateway-controller",
     "istio.io/unmanaged-gateway",

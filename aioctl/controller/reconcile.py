@@ -284,6 +284,8 @@ class Reconciler:
 
     def _result(self, run: _Run, status_wait: float | None) -> Result:
         outcome = run.outcome
+        if outcome.failed is not None and outcome.failed.terminal:
+            return Done()
         if outcome.failed is not None and outcome.failed.revisit:
             return RequeueAfter(min(outcome.failed.revisit, outcome.deferred or outcome.failed.revisit))
         if outcome.failed is not None:

@@ -10,7 +10,7 @@ Decision (ROUTE-1): route rules that are exactly the CRD's default count as not 
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ from aioctl.api.objects import (
 )
 from aioctl.caching import MIB, BoundedCache
 from aioctl.golang.roundtrip import round_trip
-from aioctl.plan import presets
+from aioctl.plan import picker_config, presets
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.merge import MergeError, merge_written
 from aioctl.plan.model import Observation, PlanError, Policy, need
@@ -42,6 +42,8 @@ from aioctl.plan.workload import lora
 
 Tree = Mapping[str, Any]
 
+PICKER_PORT = 9002
+"""Where an endpoint picker listens for gateways; the pool's CRD wants it written out."""
 _DEFAULT_RULES = [{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]}]
 
 
@@ -55,24 +57,36 @@ class Combined:
     """As stored, with the model name that is in effect (PRESET-3)."""
     sources: tuple[Contribution, ...]
     """What was laid over each other, weakest first; the service is the last."""
+    applied: tuple[Mapping[str, str], ...] = ()
+    """The configs among them as status.appliedConfigs lists them: name, namespace, source."""
+
+
+class ConfigNotFound(PlanError):
+    """A config is in none of the namespaces where it is looked for (PRESET-2)."""
 
 
 def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Policy) -> Combined:
     """The combined spec of a service.
 
-    Raises PlanError with the texts of PRESET-3 (without the reconcile's own prefix), FieldError for a service field of
-    the wrong type, Unanswered when it is not known which configs exist.
+    Raises PlanError with the texts of PRESET-3 (without the reconcile's own prefix), ConfigNotFound among them, FieldError
+    for a service field of the wrong type, Unanswered when it is not known which configs exist.
     """
     load = _Load()
     load.add(_title(service), to_json(dig(service, "spec")))
     service = apply_defaults(service)
     own = _spec(to_json(mapping(service, "spec")))
-    base_refs = [_find(obs, service, policy, _ref_name(ref), load) for ref in sequence(own, "baseRefs")]
+    lookup = _Lookup(obs, namespace_of(service), policy.system_namespace, load)
+    base_refs = [lookup.find(_ref_name(ref), "UserRef") for ref in sequence(own, "baseRefs")]
     resolved = own
     for contribution in base_refs:
         resolved = merge_written(resolved, contribution.spec)
     service, own = _with_model_name(service, own, text(resolved, "model", "name"))
-    chosen = [_find(obs, service, policy, name, load) for name in presets.chosen(resolved)]
+    chosen = [
+        lookup.find(
+            presets.name_of(preset, service, policy), "Preset", pin=presets.pin_of(preset, service, policy)
+        )
+        for preset in presets.chosen(resolved)
+    ]
     configs = [*chosen, *base_refs]
     inputs = _Inputs(service, own, tuple(configs), config)
     spec, passes = _kept(inputs)
@@ -82,7 +96,8 @@ def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Pol
     for model in (service, {"spec": spec}):
         if problem := user_names.model_problem(text(model, "spec", "model", "name")):
             raise FieldError("spec.model.name", problem)
-    return Combined(spec, service, inputs.sources)
+    spec = picker_config.resolved(obs, spec, namespace_of(service), policy.system_namespace)
+    return Combined(spec, service, inputs.sources, tuple(lookup.applied(config) for config in configs))
 
 
 def _ref_name(ref: Any) -> str:
@@ -125,22 +140,37 @@ _EACH = weight.Weight(values=20)
 """Values that looking a config up and merging it costs, however small it is."""
 
 
-def _find(obs: Observation, service: Object, policy: Policy, name: str, load: _Load) -> Contribution:
-    """The config of that name: the service's namespace first, then the system namespace (PRESET-2).
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    """Looks configs up: the service's namespace first, then the system namespace (PRESET-2)."""
 
-    Raises PlanError where there is none, or it is too heavy for what `load` holds already.
-    """
-    namespace, system = namespace_of(service), policy.system_namespace
-    for place in dict.fromkeys((namespace, system)):
-        found = need(obs.get(CONFIG, place, name))
-        if found is not None:
-            title = f"LLMInferenceServiceConfig {place}/{name}"
-            load.add(title, to_json(dig(found, "spec")))
-            return _contribution(found, title)
-    raise PlanError(
-        f'failed to get LLMInferenceServiceConfig "{name}" from namespaces ["{namespace}", "{system}"]: '
-        f"{CONFIG.not_found(name)}"
-    )
+    obs: Observation
+    namespace: str
+    system: str
+    load: _Load
+    found: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    """By title: name, namespace and source."""
+
+    def find(self, name: str, source: str, *, pin: str = "") -> Contribution:
+        """The config of that name; `pin` is the key under which the service keeps it.
+
+        Raises ConfigNotFound where there is none, PlanError where it is too heavy for what `load` holds already.
+        """
+        for place in dict.fromkeys((self.namespace, self.system)):
+            found = need(self.obs.get(CONFIG, place, name))
+            if found is not None:
+                title = f"LLMInferenceServiceConfig {place}/{name}"
+                self.load.add(title, to_json(dig(found, "spec")))
+                self.found.setdefault(title, (name, place, source))
+                return _contribution(found, title)
+        pinned = f'; pinned in status.annotations["{pin}"]' if pin else ""
+        raise ConfigNotFound(
+            f'LLMInferenceServiceConfig "{name}" not found in namespaces [{self.namespace} {self.system}]{pinned}'
+        )
+
+    def applied(self, config: Contribution) -> Mapping[str, str]:
+        name, namespace, source = self.found[config.title]
+        return {"name": name, "namespace": namespace, "source": source}
 
 
 def _contribution(config: Object, title: str) -> Contribution:
@@ -256,16 +286,22 @@ def _fold_of(configs: Sequence[Contribution]) -> Tree:
 
 
 def _complete(spec: Tree, service_name: str) -> Tree:
-    """The pool's selector and the scheduler's account (PRESET-3)."""
+    """The pool's selector and picker port, and the scheduler's account (PRESET-3).
+
+    Decision: a selector that names what the pods are part of but not of whom, as presets before 2026 have it, is completed
+    like an empty one: it would select the pods of every service.
+    """
     if present(spec, "router", "scheduler", "pool", "spec"):
-        selector = mapping(spec, "router", "scheduler", "pool", "spec", "selector")
-        labels = {**mapping(selector, "matchLabels"), **names.workload_selector(service_name)}
         pool = spec["router"]["scheduler"]["pool"]["spec"]
-        spec = _replaced(
-            spec,
-            ("router", "scheduler", "pool", "spec"),
-            {**pool, "selector": {**selector, "matchLabels": labels}},
-        )
+        selector = mapping(pool, "selector")
+        labels = mapping(selector, "matchLabels")
+        if not labels or (names.PART_OF in labels and names.NAME not in labels):
+            selector = {**selector, "matchLabels": {**labels, **names.workload_selector(service_name)}}
+        picker = mapping(pool, "endpointPickerRef")
+        if not mapping(picker, "port").get("number") and text(picker, "kind") in ("", "Service"):
+            picker = {**picker, "port": {"number": PICKER_PORT}}
+        complete = {**pool, "selector": selector, "endpointPickerRef": picker}
+        spec = _replaced(spec, ("router", "scheduler", "pool", "spec"), complete)
     if present(spec, "router", "scheduler", "template"):
         template = mapping(spec, "router", "scheduler", "template")
         if not text(template, "serviceAccountName"):

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from aioctl.api.kinds import Kind, ObjectRef
-from aioctl.api.names import has_our_labels
+from aioctl.api.names import CONFIG_PREFIX, has_our_labels
 from aioctl.api.objects import FieldError, Object, labels_of, name_of, namespace_of, uid_of
 from aioctl.plan.global_config import GlobalConfig
 
@@ -254,6 +254,8 @@ class Step:
     """Seconds until a failure is looked at again; 0: the queue's back-off decides."""
     unanswered: str = ""
     """A read was unknown: nothing of this step is written, and the reconcile is repeated soon."""
+    terminal: bool = False
+    """`error` stands until something that the plan has read changes: the reconcile is not repeated for it."""
 
 
 def step(part: Part, build: Callable[[], Iterable[Write]], *, outer: str = "", inner: str = "") -> Step:
@@ -357,6 +359,10 @@ class Policy:
     strategy: Strategy = Strategy.WEIGHTED
     signer: ObjectRef | None = None
     """The CA secret for the services' certificates; None: always self-signed."""
+    config_prefix: str = CONFIG_PREFIX
+    """What the names of well-known configs begin with (PRESET-1)."""
+    pins_configs: bool = True
+    """A service keeps the well-known configs it began with (PRESET-6)."""
     istio_ca_path: str = "/var/run/secrets/kubernetes.io/serviceaccount/service-ca.crt"
 
 
@@ -397,3 +403,5 @@ class Plan:
     """None when configuration or combination failed: the parts after it were not looked at."""
     combined: str | None = ""
     """Of a stopped service, which needs no spec to be taken away: why it has none, empty when it has, None when unknown."""
+    applied: tuple[Mapping[str, str], ...] | None = None
+    """What status.appliedConfigs shall say; None: what it says."""

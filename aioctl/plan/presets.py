@@ -1,30 +1,73 @@
-"""Which well-known configs a service is laid over, by the shape of its spec (PRESET-1, PRESET-3).
+"""Which well-known configs a service is laid over, by the shape of its spec (PRESET-1, PRESET-6).
 
 Only names are chosen here; `combine.py` looks them up and merges. The three pipeline-parallel names are chosen although
-KServe ships no such config: an administrator supplies them.
+KServe ships no such config: an administrator supplies them. Names of shipped configs are pinned: a service keeps the
+names it began with, so that a new generation of presets under a new prefix leaves its pods alone.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aioctl.api.defaulting import external_pool_name, is_data_parallel, is_pipeline_parallel
-from aioctl.api.objects import present, sequence
+from aioctl.api.names import WELL_KNOWN_SUFFIXES, pin_key
+from aioctl.api.objects import Object, mapping, present, sequence
+from aioctl.plan import epp_config, scheduler_config
+from aioctl.plan.model import Policy
 
-PREFIX = "kserve-config-llm-"
-SCHEDULER = f"{PREFIX}scheduler"
-ROUTE = f"{PREFIX}router-route"
+TEMPLATE = "template"
+SCHEDULER = "scheduler"
+ROUTE = "router-route"
+LATENCY_PREDICTOR = "scheduler-latency-predictor"
+TOKENIZER = "tokenizer"
+TRACING = "tracing"
+_LATENCY_PRODUCER = "predicted-latency-producer"
+_CONFIG = "config-llm-"
+
+
+def pins(service: Object, policy: Policy) -> dict[str, str]:
+    """The name of each well-known config that holds for the service, by its key in status.annotations.
+
+    Names that stand there already hold; the others are today's. Empty where configs are not pinned.
+    """
+    if not policy.pins_configs:
+        return {}
+    stored = mapping(service, "status", "annotations")
+    return {
+        pin_key(suffix): stored.get(pin_key(suffix)) or f"{policy.config_prefix}{suffix}"
+        for suffix in WELL_KNOWN_SUFFIXES
+    }
+
+
+def name_of(preset: str, service: Object, policy: Policy) -> str:
+    """The name of a config, by its last part such as `template`: the pinned one, but for the route, which follows the gateway."""
+    suffix = f"{_CONFIG}{preset}"
+    today = f"{policy.config_prefix}{suffix}"
+    return today if preset == ROUTE else pins(service, policy).get(pin_key(suffix), today)
+
+
+def pin_of(preset: str, service: Object, policy: Policy) -> str:
+    """The key under which the service keeps a name that is no longer today's; empty where it has today's."""
+    suffix = f"{_CONFIG}{preset}"
+    return pin_key(suffix) if name_of(preset, service, policy) != f"{policy.config_prefix}{suffix}" else ""
 
 
 def chosen(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the presets for a spec into which the baseRefs were merged, weakest first."""
+    """The presets for a spec into which the baseRefs were merged, weakest first, by their last part."""
     return tuple(_chosen(spec))
 
 
 def _chosen(spec: Mapping[str, Any]) -> Iterator[str]:
-    if present(spec, "router", "scheduler") and not external_pool_name(spec):
-        yield SCHEDULER
+    if present(spec, "router", "scheduler"):
+        if not external_pool_name(spec):
+            yield SCHEDULER
+        if scheduler_config.needs_tokenizer(spec):
+            yield TOKENIZER
+        if _LATENCY_PRODUCER in epp_config.plugin_types(scheduler_config.visible_text(spec)):
+            yield LATENCY_PREDICTOR
     if present(spec, "router", "route") and not sequence(spec, "router", "route", "http", "refs"):
         yield ROUTE
+    if present(spec, "tracing"):
+        yield TRACING
     main_role = ""
     if present(spec, "prefill"):
         yield from _workload("prefill-", spec["prefill"], at="spec.prefill")
@@ -36,8 +79,8 @@ def _workload(role: str, workload: Mapping[str, Any], *, at: str) -> Iterator[st
     """Single node, or multi-node by kind of parallelism; a worker with neither kind gets no preset at all."""
     parallelism = workload.get("parallelism")
     if not present(workload, "worker"):
-        yield f"{PREFIX}{role}template"
+        yield f"{role}{TEMPLATE}"
     elif is_data_parallel(parallelism, at=f"{at}.parallelism"):
-        yield f"{PREFIX}{role}worker-data-parallel"
+        yield f"{role}worker-data-parallel"
     elif is_pipeline_parallel(parallelism, at=f"{at}.parallelism"):
-        yield f"{PREFIX}{role}worker-pipeline-parallel"
+        yield f"{role}worker-pipeline-parallel"

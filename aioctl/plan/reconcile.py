@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
 
+from aioctl.api import conditions as c
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import is_stopped
 from aioctl.api.objects import FieldError, Object, is_deleting, namespace_of, sequence
@@ -26,7 +27,7 @@ from aioctl.plan import (
     stop,
     workload,
 )
-from aioctl.plan.combine import Combined, combine
+from aioctl.plan.combine import Combined, ConfigNotFound, combine
 from aioctl.plan.config import parse_config
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.mending import mend
@@ -67,21 +68,22 @@ def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Pl
         steps.append(Step(Part.CONFIG, unanswered=str(unanswered)))
         return Plan(service, tuple(steps))
     if ready is None:
-        return Plan(service, tuple(steps))
+        # A configuration that cannot be read says nothing of what is applied.
+        return Plan(service, tuple(steps), applied=() if steps[-1].part is Part.COMBINE else None)
     config, combined = ready
     ctx = Context(obs, combined.service, combined.spec, config, policy, now)
     _collect(ctx, steps)
-    return Plan(service, tuple(steps), ctx)
+    return Plan(service, tuple(steps), ctx, applied=combined.applied)
 
 
 def _stopped(obs: Observation, service: Object, policy: Policy, now: datetime, steps: list[Step]) -> Plan:
     """Takes everything of the service away by name; whether its spec can be combined matters to one condition only."""
-    combined, prefill = stop.combined(obs, service, policy)
-    ctx = stop.context(obs, service, policy, now, prefill=prefill)
+    combined = stop.combined(obs, service, policy)
+    ctx = stop.context(obs, service, policy, now, prefill=combined.prefill)
     _collect(ctx, steps)
-    if combined is None:
+    if combined.problem is None:
         steps.append(Step(Part.EVALUATION, unanswered="it is not known whether the spec can be combined"))
-    return Plan(service, tuple(steps), ctx, combined)
+    return Plan(service, tuple(steps), ctx, combined.problem, combined.applied)
 
 
 def _collect(ctx: Context, steps: list[Step]) -> None:
@@ -108,6 +110,12 @@ def _configure(
         return None
     try:
         return config, combine(obs, service, config, policy)
+    except ConfigNotFound as error:
+        condition = (c.PRESETS_COMBINED, "ConfigNotFound", str(error))
+        steps.append(
+            Step(Part.COMBINE, outer="terminal error: ", error=str(error), condition=condition, terminal=True)
+        )
+        return None
     except (PlanError, FieldError) as error:
         steps.append(Step(Part.COMBINE, outer="failed to combine base-configurations: ", error=str(error)))
         return None

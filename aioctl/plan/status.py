@@ -15,7 +15,7 @@ from aioctl.api import conditions as c
 from aioctl.api.conditions import ConditionSet
 from aioctl.api.objects import FieldError, Object, generation_of, integer, sequence
 from aioctl.golang.equality import equal
-from aioctl.plan import migration_facts
+from aioctl.plan import migration_facts, presets
 from aioctl.plan.migration import Decision
 from aioctl.plan.model import Observation, Outcome, Overlay, Part, Plan, Policy
 from aioctl.plan.reach import Progress, mark_failure, progress_of
@@ -57,9 +57,23 @@ def conclude(
     else:
         ctx = replace(plan.context, obs=Overlay(obs, outcome.answers), policy=policy)
         StatusBuilder(ctx, outcome, progress, made, status, decision).build(plan.combined)
+    _name_configs(status, plan, policy)
     status["conditions"] = made.finish(now)
     status["observedGeneration"] = generation_of(plan.service)
     return status
+
+
+def _name_configs(status: dict[str, Any], plan: Plan, policy: Policy) -> None:
+    """The configs that the spec was made of, and the names that the service keeps from now on (PRESET-6)."""
+    if plan.applied:
+        status["appliedConfigs"] = [dict(config) for config in plan.applied]
+    elif plan.applied is not None:
+        status.pop("appliedConfigs", None)
+    if not isinstance(status.get("annotations"), Mapping | None):
+        return
+    pins = presets.pins({"status": status}, policy)
+    if pins:
+        status["annotations"] = {**(status.get("annotations") or {}), **pins}
 
 
 def too_expensive(service: Object, message: str, now: datetime) -> dict[str, Any]:

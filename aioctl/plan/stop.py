@@ -5,6 +5,8 @@ cannot be read or a field of the wrong type keep no object alive. Whether the re
 condition.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,25 +18,34 @@ from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.model import Context, Observation, PlanError, Policy, Unanswered, need
 
 
-def combined(obs: Observation, service: Object, policy: Policy) -> tuple[str | None, bool]:
-    """What keeps the spec from being combined (empty: nothing, None: that is not known), and whether it has a prefill side.
+@dataclass(frozen=True, slots=True)
+class Combinable:
+    """Whether the spec of a stopped service can be combined."""
 
-    Where it cannot be combined, the service's own spec tells of the prefill side.
-    """
+    problem: str | None
+    """What keeps it from that; empty: nothing, None: that is not known."""
+    prefill: bool
+    """It has a prefill side; where it cannot be combined the service's own spec tells."""
+    applied: tuple[Mapping[str, str], ...] | None = None
+    """What was laid under it; None where it cannot be combined."""
+
+
+def combined(obs: Observation, service: Object, policy: Policy) -> Combinable:
+    """What came of the combination."""
     try:
         config_map = need(obs.get(kinds.CONFIG_MAP, policy.system_namespace, names.CONFIG_MAP_NAME))
         config = parse_config(config_map, policy.system_namespace)
     except (PlanError, FieldError) as error:
-        return f"failed to load ingress config: {error}", _own_prefill(service)
+        return Combinable(f"failed to load ingress config: {error}", _own_prefill(service))
     except Unanswered:
-        return None, _own_prefill(service)
+        return Combinable(None, _own_prefill(service))
     try:
         made = combine(obs, service, config, policy)
     except (PlanError, FieldError) as error:
-        return str(error), _own_prefill(service)
+        return Combinable(str(error), _own_prefill(service))
     except Unanswered:
-        return None, _own_prefill(service)
-    return "", present({"spec": made.spec}, "spec", "prefill")
+        return Combinable(None, _own_prefill(service))
+    return Combinable("", present({"spec": made.spec}, "spec", "prefill"), made.applied)
 
 
 def context(obs: Observation, service: Object, policy: Policy, now: datetime, *, prefill: bool) -> Context:

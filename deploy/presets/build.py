@@ -1,7 +1,8 @@
 """Writes the preset manifests of this folder: `python deploy/presets/build.py`.
 
-The eleven manifests share one script and a few pod parts, which have one home here (PRESET-4). A test fails when the files are not what this program writes. The three pipeline-parallel
-presets are ours alone: KServe selects those names but ships nothing under them.
+The manifests share one script and a few pod parts, which have one home here (PRESET-4). A test fails when the files are
+not what this program writes. The three pipeline-parallel presets are ours alone: KServe selects those names but ships
+nothing under them.
 """
 
 from pathlib import Path
@@ -11,11 +12,30 @@ import yaml
 
 HERE = Path(__file__).resolve().parent
 PREFIX = "kserve-config-llm-"
-VLLM_IMAGE = "ghcr.io/llm-d/llm-d-dev:v0.2.2"
-SIDECAR_IMAGE = "ghcr.io/llm-d/llm-d-routing-sidecar:v0.2.0"
-SCHEDULER_IMAGE = "ghcr.io/llm-d/llm-d-inference-scheduler:v0.2.0"
+VLLM_IMAGE = "ghcr.io/llm-d/llm-d-cuda:v0.9.0"
+SIDECAR_IMAGE = "ghcr.io/llm-d/llm-d-router-disagg-sidecar:v0.10.0"
+SCHEDULER_IMAGE = "ghcr.io/llm-d/llm-d-router-endpoint-picker:v0.10.0"
+SCHEDULER_VERSION = "0.10.0"
+TRAINING_IMAGE = "ghcr.io/llm-d/llm-d-latency-predictor-training-server:0.9.0"
+PREDICTION_IMAGE = "ghcr.io/llm-d/llm-d-latency-predictor-prediction-server:0.9.0"
+TOKENIZER_IMAGE = (
+    "docker.io/vllm/vllm-openai-cpu:v0.23.0"
+    "@sha256:89e1fbe829038b1a560601990c8ec89625c622a969fcbc8f10ce48b6139795be"
+)
 TLS_PATH = "/var/run/kserve/tls"
-TRUSTED_DIRECTORIES = "/var/run/secrets/kubernetes.io/serviceaccount:/etc/pki/tls/certs"
+TRUSTED_DIRECTORIES = f"{TLS_PATH}:/var/run/secrets/kubernetes.io/serviceaccount:/etc/pki/tls/certs"
+GRACE = 60
+"""Seconds a pod has to end; the time before the server is told to is part of them."""
+DRAIN = 15
+"""Seconds before that, in which gateways learn that the pod goes."""
+ROUTED_BY_MODEL = {"serving.kserve.io/model-based-routing-enabled": "true"}
+
+
+def with_tls(text: str, otherwise: str = "") -> str:
+    """The text where the workloads serve HTTPS."""
+    alternative = f"{{{{else}}}}{otherwise}" if otherwise else ""
+    return f"{{{{ if .GlobalConfig.EnableTLS }}}}{text}{alternative}{{{{- end }}}}"
+
 
 RESOLVE_LEADER = """\
 # vLLM binds its ZMQ sockets to an IP address, so the leader's DNS name is looked up first.
@@ -52,8 +72,9 @@ if [ "${KSERVE_INFER_ROCE}" = "true" ]; then
 
   if [ ${#adapters[@]} -gt 0 ]; then
     export NCCL_IB_HCA=${NCCL_IB_HCA:-$(IFS=,; echo "${adapters[*]}")}
-    export NVSHMEM_HCA_LIST=${NVSHMEM_HCA_LIST:-${adapters[0]}:1}
-    export UCX_NET_DEVICES=${UCX_NET_DEVICES:-${adapters[0]}:1}
+    ports=$(IFS=,; echo "${adapters[*]/%/:1}")
+    export NVSHMEM_HCA_LIST=${NVSHMEM_HCA_LIST:-${ports}}
+    export UCX_NET_DEVICES=${UCX_NET_DEVICES:-${ports}}
 
     declare -A votes
     for adapter in "${adapters[@]}"; do
@@ -112,17 +133,69 @@ done
 """
 
 
-def vllm(*arguments: str, model: str = "vllm serve /mnt/models") -> str:
-    """The command line; evaluated, so that VLLM_ADDITIONAL_ARGS may hold several arguments."""
-    lines = [f'eval "{model}', '  --served-model-name "{{ .Spec.Model.Name }}"', *arguments]
+VERSION_SWITCHES = """\
+# Flags differ between versions of vLLM; one that cannot be read gets none of the newer ones.
+VLLM_VERSION=$(vllm --version 2>/dev/null | tail -n 1 | awk '{print $NF}')
+vllm_since() {
+  [[ "${VLLM_VERSION}" =~ ^[0-9]+[.][0-9]+ ]] \\
+    && [ "$(printf '%s\\n' "$1" "${VLLM_VERSION}" | sort -V | head -n 1)" = "$1" ]
+}
+ACCESS_LOG_ARGS="--disable-uvicorn-access-log"
+if vllm_since 0.16.0; then
+  ACCESS_LOG_ARGS="--disable-access-log-for-endpoints /health,/metrics,/ping"
+fi
+SHUTDOWN_TIMEOUT_ARGS=""
+if vllm_since 0.18.0; then
+  SHUTDOWN_TIMEOUT_ARGS="--shutdown-timeout <shutdown>"
+fi
+KV_TRANSFER_ARGS=""
+given="${VLLM_ADDITIONAL_ARGS:-} $*"
+if vllm_since 0.22.0 && [[ "${given}" != *--kv-transfer-config* && "${given}" != *--kv_transfer_config* ]]; then
+  KV_TRANSFER_ARGS="<offloading>"
+fi
+echo "vLLM ${VLLM_VERSION:-of unknown version}: ${ACCESS_LOG_ARGS} ${SHUTDOWN_TIMEOUT_ARGS} ${KV_TRANSFER_ARGS}"
+
+"""
+
+
+def version_switches(role: str, pod_spec: str) -> str:
+    """What depends on the version of vLLM; `pod_spec` is the field of the workload whose grace period counts."""
+    if role == "prefill":
+        shutdown = (
+            f"{{{{ if .Spec.Prefill }}}}{{{{ shutdownTimeout .Spec.Prefill.{pod_spec} {DRAIN} }}}}"
+            f"{{{{ else }}}}{{{{ shutdownTimeout nil {DRAIN} }}}}{{{{ end }}}}"
+        )
+        offloading = "{{ if .Spec.Prefill }}{{ kvTransferConfig .Spec.Prefill.KVCacheOffloading }}{{ end }}"
+    else:
+        shutdown = f"{{{{ shutdownTimeout .Spec.{pod_spec} {DRAIN} }}}}"
+        offloading = "{{ kvTransferConfig .Spec.KVCacheOffloading }}"
+    return VERSION_SWITCHES.replace("<shutdown>", shutdown).replace("<offloading>", offloading)
+
+
+OWN_NAME = '"{{ .Spec.Model.Name }}"'
+PUBLISHED_NAME = '"publishers/{{ .ObjectMeta.Namespace }}/models/{{ .Spec.Model.Name }}"'
+
+
+def vllm(*arguments: str, published: bool = True) -> str:
+    """The command line; evaluated, so that VLLM_ADDITIONAL_ARGS may hold several arguments. Users' args come last."""
+    names = f"{OWN_NAME} {PUBLISHED_NAME}" if published else OWN_NAME
+    lines = [
+        'eval "exec vllm serve /mnt/models',
+        f"  --served-model-name {names}",
+        *arguments,
+        *(f"  {with_tls(argument)}" for argument in TLS_ARGUMENTS),
+        "  ${VLLM_ADDITIONAL_ARGS}",
+        "  $@",
+    ]
     return " \\\n".join(lines) + '"'
 
 
 TLS_ARGUMENTS = (
-    "  --enable-ssl-refresh",
-    f"  --ssl-certfile {TLS_PATH}/tls.crt",
-    f"  --ssl-keyfile {TLS_PATH}/tls.key",
+    "--enable-ssl-refresh",
+    f"--ssl-certfile {TLS_PATH}/tls.crt",
+    f"--ssl-keyfile {TLS_PATH}/tls.key",
 )
+SWITCHED = ("  ${ACCESS_LOG_ARGS}", "  ${SHUTDOWN_TIMEOUT_ARGS}", "  ${KV_TRANSFER_ARGS}")
 
 
 class Parallel:
@@ -130,34 +203,38 @@ class Parallel:
 
     def __init__(self, role: str) -> None:
         owner = ".Spec.Prefill" if role == "prefill" else ".Spec"
-        self._path = f"{owner}.Parallelism"
-        self._guard = f"{owner} {self._path}" if role == "prefill" else self._path
+        self.path = f"{owner}.Parallelism"
+        self._guard = f"{owner} {self.path}" if role == "prefill" else self.path
 
     def or_else(self, field: str, default: int) -> str:
-        path = f"{self._path}.{field}"
+        path = f"{self.path}.{field}"
         return f"{{{{ if and {self._guard} {path} }}}}{{{{ {path} }}}}{{{{ else }}}}{default}{{{{ end }}}}"
 
     def flag(self, field: str, text: str) -> str:
         """The text when the field is set, nothing when not; the blanks before it belong to the line above."""
-        return f"  {{{{- if and {self._guard} {self._path}.{field} -}}}}{text}{{{{- end }}}}"
+        return f"  {{{{- if and {self._guard} {self.path}.{field} }}}}{text}{{{{- end }}}}"
 
     def tensor(self) -> str:
-        return self.flag("Tensor", f"--tensor-parallel-size {{{{ {self._path}.Tensor }}}}")
+        return self.flag("Tensor", f"--tensor-parallel-size {{{{ {self.path}.Tensor }}}}")
 
 
-def single_script(port: str) -> str:
-    return INFER_ROCE + vllm(
-        f"  --port {port}", "  --disable-log-requests", "  ${VLLM_ADDITIONAL_ARGS}", *TLS_ARGUMENTS
+def single_script(role: str, port: int) -> str:
+    line = vllm(
+        f"  --port {port}",
+        *SWITCHED,
+        # The blank stands inside: without it nothing but the line's own is left.
+        Parallel(role).flag("Tensor", f" --tensor-parallel-size {{{{ {Parallel(role).path}.Tensor }}}}"),
+        published=role != "prefill",
     )
+    return INFER_ROCE + version_switches(role, "Template") + line
 
 
 def data_parallel_script(role: str, port: int, *, leader: bool) -> str:
     parallel = Parallel(role)
     rank = "0" if leader else f"$(( ${{LWS_WORKER_INDEX:-0}} * {parallel.or_else('DataLocal', 1)} ))"
-    arguments = [
+    line = vllm(
         f"  --port {port}",
         *(["  --api-server-count ${VLLM_API_SERVER_COUNT:-8}"] if leader else []),
-        "  --disable-log-requests",
         parallel.flag("Expert", "--enable-expert-parallel"),
         parallel.tensor(),
         f"  --data-parallel-size {parallel.or_else('Data', 1)}",
@@ -165,48 +242,58 @@ def data_parallel_script(role: str, port: int, *, leader: bool) -> str:
         "  --data-parallel-address ${DP_ADDRESS}",
         f"  --data-parallel-rpc-port {parallel.or_else('DataRPCPort', 5555)}",
         "  --data-parallel-start-rank $START_RANK",
-        "  ${VLLM_ADDITIONAL_ARGS}",
-        "  --trust-remote-code",
         *([] if leader else ["  --headless"]),
-        *TLS_ARGUMENTS,
-    ]
-    return f"{RESOLVE_LEADER}{INFER_ROCE}START_RANK={rank}\n{vllm(*arguments)}"
+        *SWITCHED,
+    )
+    switches = version_switches(role, "Template" if leader else "Worker")
+    return f"{RESOLVE_LEADER}{INFER_ROCE}START_RANK={rank}\n\n{switches}{line}"
 
 
 def pipeline_script(role: str, port: int, *, leader: bool) -> str:
     if not leader:
         return INFER_ROCE + RAY_WORKER
     parallel = Parallel(role)
-    arguments = [
+    line = vllm(
         f"  --port {port}",
-        "  --disable-log-requests",
         parallel.flag("Expert", "--enable-expert-parallel"),
         parallel.tensor(),
         f"  --pipeline-parallel-size {parallel.or_else('Pipeline', 1)}",
         "  --distributed-executor-backend ray",
-        "  ${VLLM_ADDITIONAL_ARGS}",
-        "  --trust-remote-code",
-        *TLS_ARGUMENTS,
-    ]
-    return INFER_ROCE + RAY_HEAD + vllm(*arguments)
+        *SWITCHED,
+    )
+    return INFER_ROCE + RAY_HEAD + version_switches(role, "Template") + line
 
 
-def health(port: int, delay: int, period: int, timeout: int, failures: int) -> dict[str, Any]:
-    return {
-        "httpGet": {"path": "/health", "port": port, "scheme": "HTTPS"},
-        "initialDelaySeconds": delay,
-        "periodSeconds": period,
-        "timeoutSeconds": timeout,
-        "failureThreshold": failures,
-    }
+SCHEME = with_tls("HTTPS", "HTTP")
 
 
-def security(*, read_only: bool, seccomp: bool = True, extra: bool = False) -> dict[str, Any]:
+def probe(path: str, port: int | str, *, scheme: str = "", **times: int) -> dict[str, Any]:
+    """An HTTP probe; `times` are its numbers by their Kubernetes names, without `Seconds`."""
+    seconds = {"initialDelay": "initialDelaySeconds", "period": "periodSeconds", "timeout": "timeoutSeconds"}
+    numbers = {seconds.get(name, "failureThreshold"): value for name, value in times.items()}
+    return {"httpGet": {"path": path, "port": port, **({"scheme": scheme} if scheme else {})}, **numbers}
+
+
+def health(port: int | str, **times: int) -> dict[str, Any]:
+    return probe("/health", port, scheme=SCHEME, **times)
+
+
+def quantities(cpu: str, memory: str) -> dict[str, str]:
+    return {"cpu": cpu, "memory": memory}
+
+
+def env(**values: str) -> list[dict[str, Any]]:
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def security(
+    *, read_only: bool, seccomp: bool = True, extra: bool = False, root: bool = False
+) -> dict[str, Any]:
     capabilities: dict[str, Any] = {"add": ["IPC_LOCK", "SYS_RAWIO", "NET_RAW"]} if extra else {}
     context: dict[str, Any] = {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": read_only,
-        "runAsNonRoot": True,
+        "runAsNonRoot": not root,
         "capabilities": {**capabilities, "drop": ["ALL"]},
     }
     if seccomp:
@@ -233,31 +320,31 @@ def port_of(number: int, name: str = "") -> dict[str, Any]:
     return {"containerPort": number, **({"name": name} if name else {}), "protocol": "TCP"}
 
 
-def server(script: str, port: int, probes: str, **changes: Any) -> dict[str, Any]:
-    """The vLLM container. `probes`: single, leader or none; `changes` replace whole fields."""
-    liveness = {"single": (120, 10, 10, 3), "leader": (300, 10, 10, 3)}
-    readiness = {"single": (10, 10, 5, 60), "leader": (200, 30, 5, 60)}
+def before_the_end() -> dict[str, Any]:
+    return {"lifecycle": {"preStop": {"exec": {"command": ["/bin/sleep", str(DRAIN)]}}}}
+
+
+def server(script: str, port: int, *, single: bool, probed: bool = True, **changes: Any) -> dict[str, Any]:
+    """The vLLM container; `changes` replace whole fields."""
     container: dict[str, Any] = {
         "name": "main",
         "image": VLLM_IMAGE,
         "imagePullPolicy": "IfNotPresent",
         "ports": [port_of(port)],
-        "command": ["/bin/bash", "-c"],
-        "args": [script],
-        "env": [
-            {"name": "HOME", "value": "/home"},
-            {"name": "VLLM_LOGGING_LEVEL", "value": "INFO"},
-            {"name": "HF_HUB_CACHE", "value": "/models"},
-        ],
-        "securityContext": security(read_only=False, extra=probes != "single"),
+        "command": ["/bin/bash", "-c", script, "--"],
+        "env": env(HOME="/home", VLLM_LOGGING_LEVEL="INFO", HF_HUB_CACHE="/models"),
+        "securityContext": security(read_only=False, extra=not single),
+        **before_the_end(),
         **termination(),
     }
-    if probes in liveness:
-        container["livenessProbe"] = health(port, *liveness[probes])
-        container["readinessProbe"] = health(port, *readiness[probes])
+    if probed:
+        container["livenessProbe"] = health(port, period=10, timeout=1, failures=10)
+        container["readinessProbe"] = health(port, period=1, timeout=1, failures=2)
+        container["startupProbe"] = health(port, period=10, failures=60)
     container["volumeMounts"] = [
         {"mountPath": "/home", "name": "home"},
-        {"mountPath": "/dev/shm", "name": "dshm"},  # noqa: S108 - a path inside the container
+        {"mountPath": "/tmp", "name": "tmp-dir"},  # noqa: S108 - paths inside the container
+        {"mountPath": "/dev/shm", "name": "dshm"},  # noqa: S108
         {"mountPath": "/models", "name": "model-cache"},
         tls_mount(),
     ]
@@ -272,27 +359,30 @@ def sidecar(*, multi_node: bool) -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",
         "restartPolicy": "Always",
         "ports": [port_of(8000)],
-        "args": [
+        "command": [
+            "/app/pd-sidecar",
             "--port=8000",
             "--vllm-port=8001",
-            "--connector=nixlv2",
-            "--secure-proxy=true",
-            f"--cert-path={TLS_PATH}",
-            "--decoder-use-tls=true",
-            "--prefiller-use-tls=true",
+            "--kv-connector=nixlv2",
             "--enable-ssrf-protection=true",
+            "--pool-group=inference.networking.x-k8s.io",
+            "--inference-pool={{ .GlobalConfig.InferencePoolNamespacedName }}",
+            with_tls("--secure-proxy=true", "--secure-proxy=false"),
+            with_tls(f"--cert-path={TLS_PATH}"),
+            with_tls("--enable-tls=decoder"),
+            with_tls("--enable-tls=prefiller"),
         ],
         "env": [
             {
                 "name": "INFERENCE_POOL_NAMESPACE",
                 "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}},
             },
-            {"name": "SSL_CERT_DIR", "value": TRUSTED_DIRECTORIES},
+            *env(SSL_CERT_DIR=TRUSTED_DIRECTORIES),
         ],
-        "securityContext": security(read_only=multi_node, seccomp=multi_node),
+        "securityContext": security(read_only=False, seccomp=multi_node),
         **termination(),
-        "livenessProbe": health(8000, 10, 10, 10, 3),
-        "readinessProbe": health(8000, 10, 10, 5, 10),
+        "livenessProbe": health(8000, initialDelay=10, period=10, timeout=10, failures=3),
+        "readinessProbe": health(8000, initialDelay=10, period=10, timeout=5, failures=10),
         "volumeMounts": [tls_mount()],
     }
     if not multi_node:
@@ -300,45 +390,50 @@ def sidecar(*, multi_node: bool) -> dict[str, Any]:
     return container
 
 
-def pod(container: dict[str, Any], shared_memory: str, *inits: dict[str, Any]) -> dict[str, Any]:
+def pod(
+    container: dict[str, Any], shared_memory: str, *inits: dict[str, Any], cache_first: bool = False
+) -> dict[str, Any]:
+    """The pod of a server; `cache_first` is the order of volumes that the plain template has."""
+    home, temporary, cache = ({"name": name, "emptyDir": {}} for name in ("home", "tmp-dir", "model-cache"))
+    memory = {"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": shared_memory}}
+    volumes = [home, memory, cache, temporary] if cache_first else [home, temporary, memory, cache]
     return {
         **({"initContainers": list(inits)} if inits else {}),
         "containers": [container],
-        "terminationGracePeriodSeconds": 30,
-        "volumes": [
-            {"name": "home", "emptyDir": {}},
-            {"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": shared_memory}},
-            {"name": "model-cache", "emptyDir": {}},
-            tls_volume(),
-        ],
+        "terminationGracePeriodSeconds": GRACE,
+        "volumes": [*volumes, tls_volume()],
     }
+
+
+def workload(role: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """The spec of a preset for one side of a service."""
+    side = {"annotations": dict(ROUTED_BY_MODEL), **fields}
+    return {"prefill": side} if role == "prefill" else side
 
 
 def single(role: str) -> dict[str, Any]:
     port = 8001 if role == "decode" else 8000
-    written = '"8000"' if role == "prefill" else str(port)
     changes = termination("File") if role == "prefill" else {}
     inits = [sidecar(multi_node=False)] if role == "decode" else []
-    template = pod(server(single_script(written), port, "single", **changes), "1Gi", *inits)
-    return {"prefill": {"template": template}} if role == "prefill" else {"template": template}
+    container = server(single_script(role, port), port, single=True, **changes)
+    return workload(role, {"template": pod(container, "1Gi", *inits, cache_first=not role)})
 
 
 def multi_node(role: str, kind: str) -> dict[str, Any]:
     script = data_parallel_script if kind == "data" else pipeline_script
     port = 8001 if role == "decode" else 8000
     inits = [sidecar(multi_node=True)] if role == "decode" else []
-    leader = server(script(role, port, leader=True), port, "leader")
-    worker = server(script(role, port, leader=False), port, "none")
+    leader = server(script(role, port, leader=True), port, single=False)
+    worker = server(script(role, port, leader=False), port, single=False, probed=False)
     if role == "decode" and kind == "data":
-        worker["env"].append({"name": "VLLM_RANDOMIZE_DP_DUMMY_INPUTS", "value": "1"})
-    workload = {"template": pod(leader, "8Gi", *inits), "worker": pod(worker, "8Gi")}
-    return {"prefill": workload} if role == "prefill" else workload
+        worker["env"] += env(VLLM_RANDOMIZE_DP_DUMMY_INPUTS="1")
+    return workload(role, {"template": pod(leader, "8Gi", *inits), "worker": pod(worker, "8Gi")})
 
 
 def scheduler() -> dict[str, Any]:
-    def alive(delay: int) -> dict[str, Any]:
+    def alive(service: str, delay: int) -> dict[str, Any]:
         return {
-            "grpc": {"port": 9003, "service": "envoy.service.ext_proc.v3.ExternalProcessor"},
+            "grpc": {"port": 9003, "service": service},
             "initialDelaySeconds": delay,
             "periodSeconds": 10,
             "timeoutSeconds": 1,
@@ -350,33 +445,46 @@ def scheduler() -> dict[str, Any]:
         "name": "main",
         "image": SCHEDULER_IMAGE,
         "imagePullPolicy": "IfNotPresent",
-        "ports": [port_of(9002, "grpc"), port_of(9003, "grpc-health"), port_of(9090, "metrics")],
-        "args": [
+        "ports": [
+            port_of(9002, "grpc"),
+            port_of(9003, "grpc-health"),
+            port_of(9090, "metrics"),
+            port_of(5557, "zmq"),
+        ],
+        "command": [
+            "/app/epp",
             *("--pool-name", "{{ ChildName .ObjectMeta.Name `-inference-pool` }}"),
             *("--pool-namespace", "{{ .ObjectMeta.Namespace }}"),
-            *("--pool-group", "inference.networking.x-k8s.io"),
             *("--zap-encoder", "json"),
             *("--grpc-port", "9002"),
             *("--grpc-health-port", "9003"),
-            "--secure-serving",
-            *("--model-server-metrics-scheme", "https"),
-            *("--cert-path", TLS_PATH),
+            with_tls("--enable-cert-reload=true"),
+            with_tls("--secure-serving=true"),
+            with_tls("--model-server-metrics-scheme=https"),
+            with_tls(f"--cert-path={TLS_PATH}"),
         ],
-        "env": [{"name": "SSL_CERT_DIR", "value": TRUSTED_DIRECTORIES}],
-        "resources": {"requests": {"cpu": "256m", "memory": "500Mi"}},
-        "livenessProbe": alive(5),
-        "readinessProbe": alive(30),
+        "env": env(SSL_CERT_DIR=TRUSTED_DIRECTORIES),
+        "resources": {"requests": quantities("1", "2Gi"), "limits": quantities("6", "16Gi")},
+        "livenessProbe": alive("liveness", 5),
+        "readinessProbe": alive("readiness", 30),
         "securityContext": security(read_only=True),
+        **before_the_end(),
         **termination(),
         "volumeMounts": [tls_mount()],
     }
     pool = {
-        "selector": {"matchLabels": {"app.kubernetes.io/part-of": "llminferenceservice"}},
+        "selector": {
+            "matchLabels": {
+                "app.kubernetes.io/name": "{{ .ObjectMeta.Name }}",
+                "app.kubernetes.io/part-of": "llminferenceservice",
+                "kserve.io/component": "workload",
+            }
+        },
         "targetPorts": [{"number": 8000}],
         # The defaults of the schema are written out: what the API server adds is drift to those who compare (PRESET-5).
         "appProtocol": "http",
         "endpointPickerRef": {
-            "failureMode": "FailClose",
+            "failureMode": "FailOpen",
             "group": "",
             "kind": "Service",
             "name": "{{ ChildName .ObjectMeta.Name `-epp-service` }}",
@@ -388,9 +496,149 @@ def scheduler() -> dict[str, Any]:
         "volumes": [tls_volume()],
         "dnsPolicy": "ClusterFirst",
         "restartPolicy": "Always",
-        "terminationGracePeriodSeconds": 30,
+        "terminationGracePeriodSeconds": GRACE,
     }
-    return {"router": {"scheduler": {"pool": {"spec": pool}, "template": template}}}
+    annotations = {"app.kubernetes.io/version": SCHEDULER_VERSION}
+    return {
+        "router": {
+            "scheduler": {"annotations": annotations, "pool": {"spec": pool}, "template": template},
+        }
+    }
+
+
+TRAINING_URL = "http://localhost:8000"
+PREDICTION_URL = "http://localhost:8001"
+
+
+def _models(prefix: str, folder: str) -> dict[str, str]:
+    """Where the predictor's files are: model, scaler and gated model, each for time to first and per output token."""
+    kinds = {"MODEL_PATH": "", "SCALER_PATH": "_scaler", "GATED_MODEL_PATH": "_gated"}
+    return {
+        f"{prefix}_{metric.upper()}_{kind}": f"{folder}/{metric}{ending}.joblib"
+        for kind, ending in kinds.items()
+        for metric in ("ttft", "tpot")
+    }
+
+
+def _predictor(name: str, image: str, port: dict[str, Any], folder: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "ports": [port],
+        **fields,
+        "securityContext": security(read_only=True),
+        **termination(),
+        "volumeMounts": [
+            {"mountPath": folder, "name": f"{name}-storage"},
+            {"mountPath": "/tmp", "name": f"{name}-tmp"},  # noqa: S108
+        ],
+    }
+
+
+def latency_predictor() -> dict[str, Any]:
+    """Two servers beside the picker: one learns latencies, the other foretells them."""
+    picker = {
+        "name": "main",
+        "env": env(
+            PREDICTION_SERVER_URL=PREDICTION_URL,
+            TRAINING_SERVER_URL=TRAINING_URL,
+            LATENCY_MAX_SAMPLE_SIZE="10000",
+            LATENCY_MAX_CONCURRENT_DISPATCHES="36",
+            LATENCY_COALESCE_WINDOW_MS="1",
+        ),
+    }
+    training = _predictor(
+        "training-server",
+        TRAINING_IMAGE,
+        port_of(8000, "training-port"),
+        "/models",
+        resources={"requests": quantities("2000m", "4Gi"), "limits": quantities("4000m", "8Gi")},
+        startupProbe=probe("/healthz", 8000, failures=30, period=10),
+        livenessProbe=probe("/healthz", 8000, initialDelay=30, period=20),
+        readinessProbe=probe("/readyz", 8000, initialDelay=45, period=10),
+        env=env(
+            LATENCY_RETRAINING_INTERVAL_SEC="10",
+            LATENCY_MIN_SAMPLES_FOR_RETRAIN="100",
+            **_models("LATENCY", "/models"),
+            LATENCY_MODEL_TYPE="xgboost",
+            LATENCY_MAX_TRAINING_DATA_SIZE_PER_BUCKET="500",
+            LATENCY_OBJECTIVE_TYPE="mean",
+        ),
+    )
+    prediction = _predictor(
+        "prediction-server",
+        PREDICTION_IMAGE,
+        port_of(8001, "predict-port"),
+        "/server_models",
+        resources={"requests": quantities("8000m", "4Gi"), "limits": quantities("28000m", "8Gi")},
+        startupProbe=probe("/readyz", 8001, failures=60, period=10),
+        livenessProbe=probe("/healthz", 8001, initialDelay=15, period=15, timeout=5, failures=5),
+        readinessProbe=probe("/readyz", 8001, initialDelay=10, period=10, timeout=5, failures=3),
+        env=env(
+            TRAINING_SERVER_URL=TRAINING_URL,
+            LATENCY_MODEL_TYPE="xgboost",
+            PREDICT_HOST="0.0.0.0",  # noqa: S104 - inside the pod
+            PREDICT_PORT="8001",
+            **_models("LOCAL", "/server_models"),
+            UVICORN_WORKERS="28",
+            OMP_NUM_THREADS="1",
+            MODEL_SYNC_INTERVAL_SEC="30",
+            LATENCY_OBJECTIVE_TYPE="mean",
+        ),
+    )
+    sizes = {"training-server": "20Gi", "prediction-server": "10Gi"}
+    storages = [{"name": f"{name}-storage", "emptyDir": {"sizeLimit": size}} for name, size in sizes.items()]
+    temporary = [{"name": f"{name}-tmp", "emptyDir": {}} for name in sizes]
+    template = {
+        "containers": [picker, training, prediction],
+        "volumes": [*storages, *temporary],
+        "restartPolicy": "Always",
+        "terminationGracePeriodSeconds": GRACE,
+    }
+    return {"router": {"scheduler": {"template": template}}}
+
+
+def tokenizer() -> dict[str, Any]:
+    """Renders prompts to tokens on CPUs, for pickers that route by prefix."""
+    secured = " \\\n  ".join(TLS_ARGUMENTS)
+    script = (
+        "exec vllm launch render /mnt/models/base \\\n  --port=8000 \\\n"
+        f"  {{{{ if .GlobalConfig.EnableTLS }}}}{secured}{{{{ end }}}}"
+    )
+    container = {
+        "name": "main",
+        "image": TOKENIZER_IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/bin/bash", "-c", script],
+        "args": [],
+        "ports": [port_of(8000, "render-http")],
+        "env": env(HF_HOME="/tmp/hf", DO_NOT_TRACK="1"),  # noqa: S108
+        "resources": {"requests": quantities("1", "4Gi"), "limits": quantities("4", "12Gi")},
+        "readinessProbe": health("render-http", initialDelay=30, period=10, timeout=5, failures=60),
+        "securityContext": security(read_only=True, root=True),
+        **termination(),
+        "volumeMounts": [{"mountPath": "/tmp", "name": "tmp-dir"}, tls_mount()],  # noqa: S108
+    }
+    template = {
+        "automountServiceAccountToken": False,
+        "containers": [container],
+        "volumes": [{"name": "tmp-dir", "emptyDir": {}}, tls_volume()],
+        "dnsPolicy": "ClusterFirst",
+        "restartPolicy": "Always",
+    }
+    return {"router": {"scheduler": {"tokenizer": {"template": template}}}}
+
+
+def tracing() -> dict[str, Any]:
+    return {
+        "tracing": {
+            "exporterEndpoint": "http://otel-collector:4317",
+            "sampler": "parentbased_traceidratio",
+            "samplerArg": "0.05",
+            "exporter": "otlp",
+        }
+    }
 
 
 def route() -> dict[str, Any]:
@@ -433,7 +681,13 @@ def route() -> dict[str, Any]:
 
 def presets() -> dict[str, dict[str, Any]]:
     """The spec of every preset by its short name."""
-    specs = {"scheduler": scheduler(), "router-route": route()}
+    specs = {
+        "scheduler": scheduler(),
+        "scheduler-latency-predictor": latency_predictor(),
+        "tokenizer": tokenizer(),
+        "tracing": tracing(),
+        "router-route": route(),
+    }
     for role in ("", "decode", "prefill"):
         lead = f"{role}-" if role else ""
         specs[f"{lead}template"] = single(role)

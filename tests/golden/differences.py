@@ -82,7 +82,12 @@ EVERYWHERE: tuple[Reason, ...] = (
         "event ours Normal Deleted: Deleted v1.*",
     ),
     because(
-        "MIG-4: a second copy of the lock stands in the status",
+        "PRESET-6: today's KServe lists the configs it combined; v1alpha1 carries that in an annotation",
+        f"{LLM} status.appliedConfigs",
+        f"{OLD} metadata.annotations",
+    ),
+    because(
+        "MIG-4, PRESET-6: a second copy of the lock and the names of the presets stand in the status",
         f"{LLM} status.annotations",
     ),
     because(
@@ -149,7 +154,14 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
         ),
     ),
     "bad-scheme": (_SAID_BY_THE_PART_THAT_FAILED,),
-    "baserefs-missing": (_SAYS_WHY_NOT_COMBINED,),
+    "baserefs-missing": (
+        _SAYS_WHY_NOT_COMBINED,
+        because(
+            "PRESET-2: today's KServe says a missing config in words and with a reason of its own",
+            *_conditions("PresetsCombined"),
+            "event * Warning Error: Reconciliation failed: *LLMInferenceServiceConfig *",
+        ),
+    ),
     "del": (
         because(
             "LIFE-1: the managed route goes first, so that no traffic meets vanishing pods",

@@ -1,18 +1,17 @@
 """The combination of presets, baseRefs and service (PRESET-3), and where each field came from.
 
-Rules: PRESET-1, PRESET-2.
+Rules: PRESET-1, PRESET-2, PRESET-7.
 """
 
 from typing import Any
 
 import pytest
 
-from aioctl.api.kinds import CONFIG, ObjectRef
+from aioctl.api.kinds import CONFIG, CONFIG_MAP, ObjectRef
 from aioctl.api.objects import FieldError
-from aioctl.plan.combine import Combined, combine
+from aioctl.plan.combine import Combined, ConfigNotFound, combine
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.model import Facts, PlanError, Policy, Unanswered
-from aioctl.plan.presets import PREFIX
 from aioctl.plan.provenance import CONTROLLER, explain
 
 SETTINGS = GlobalConfig("kserve", ingress_gateway_name="gateway", ingress_gateway_namespace="gateways")
@@ -31,6 +30,7 @@ RULES = [
         ]
     }
 ]
+PREFIX = "kserve-config-llm-"
 PRESETS: dict[str, dict[str, Any]] = {
     f"kserve/{PREFIX}template": {
         "template": {
@@ -167,9 +167,7 @@ def test_the_pool_selector_and_the_scheduler_account_are_completed() -> None:
     scheduler = combined({"router": {"scheduler": {}}}).spec["router"]["scheduler"]
     assert scheduler["pool"]["spec"]["selector"]["matchLabels"] == {
         "mine": "x",
-        "app.kubernetes.io/part-of": "llminferenceservice",
-        "app.kubernetes.io/name": "svc",
-        "kserve.io/component": "workload",
+        "app.kubernetes.io/name": "other",
     }
     assert scheduler["template"]["serviceAccountName"] == "svc-epp-sa"
     own = combined({"router": {"scheduler": {"template": {"serviceAccountName": "mine"}}}}).spec["router"][
@@ -230,10 +228,131 @@ def failure(spec: dict[str, Any], configs: dict[str, Any] | None = None, **metad
     ],
 )
 def test_a_missing_config_names_both_namespaces(spec: dict[str, Any], name: str) -> None:
-    assert failure(spec) == (
-        f'failed to get LLMInferenceServiceConfig "{name}" from namespaces ["ns", "kserve"]: '
-        f'LLMInferenceServiceConfig.serving.kserve.io "{name}" not found'
+    assert failure(spec) == (f'LLMInferenceServiceConfig "{name}" not found in namespaces [ns kserve]')
+
+
+def test_a_config_that_is_gone_but_pinned_names_the_pin() -> None:
+    pin = "serving.kserve.io/config-llm-template"
+    service = {
+        "metadata": {"name": "svc", "namespace": "ns"},
+        "spec": {"model": {"uri": "hf://o/m"}},
+        "status": {"annotations": {pin: "v1-config-llm-template"}},
+    }
+    with pytest.raises(ConfigNotFound) as caught:
+        combine(observation(), service, SETTINGS, Policy())
+    assert str(caught.value) == (
+        'LLMInferenceServiceConfig "v1-config-llm-template" not found in namespaces [ns kserve]'
+        f'; pinned in status.annotations["{pin}"]'
     )
+    # Whoever does not pin takes today's.
+    assert combine(observation(), service, SETTINGS, Policy(pins_configs=False)).spec["template"]
+
+
+def test_what_is_applied_is_listed_weakest_first() -> None:
+    configs = {"ns/a": {"router": {"scheduler": {}}}, f"ns/{PREFIX}template": {"template": {"hostname": "h"}}}
+    assert combined({"baseRefs": refs("a", "a")}, configs).applied == (
+        {"name": f"{PREFIX}scheduler", "namespace": "kserve", "source": "Preset"},
+        {"name": f"{PREFIX}template", "namespace": "ns", "source": "Preset"},
+        {"name": "a", "namespace": "ns", "source": "UserRef"},
+        {"name": "a", "namespace": "ns", "source": "UserRef"},
+    )
+
+
+CONFIG_MAPS = {
+    "ns/mine": {"epp": "kind: EndpointPickerConfig\n", "other": "{}", "wrong": "a: b: c"},
+    "kserve/config-scheduler-shared": {"epp": "kind: Shared\n"},
+    "kserve/mine-too": {"epp": "x: 1"},
+}
+
+
+def referring(ref: dict[str, str]) -> Any:
+    """The combined configuration of the picker where the service refers to one."""
+    known = observation()
+    objects = dict(known.objects)
+    for key, data in CONFIG_MAPS.items():
+        namespace, _, name = key.partition("/")
+        objects[ObjectRef(CONFIG_MAP, namespace, name)] = {
+            "metadata": {"namespace": namespace, "name": name},
+            "data": data,
+        }
+    scheduler = {"config": {"ref": ref}}
+    service = {
+        "metadata": {"name": "svc", "namespace": "ns"},
+        "spec": {"model": {"uri": "hf://o/m"}, "router": {"scheduler": scheduler}},
+    }
+    made = combine(Facts(objects), service, SETTINGS, Policy())
+    return made.spec["router"]["scheduler"]["config"]
+
+
+@pytest.mark.parametrize(
+    ("ref", "text"),
+    [
+        ({"name": "mine", "key": "epp"}, "kind: EndpointPickerConfig\n"),
+        ({"name": "mine", "key": ""}, "kind: EndpointPickerConfig\n"),
+        ({"name": "mine", "key": "other"}, "{}"),
+        ({"name": "config-scheduler-shared", "key": "epp"}, "kind: Shared\n"),
+    ],
+)
+def test_a_reference_to_the_pickers_configuration_becomes_its_text(ref: dict[str, str], text: str) -> None:
+    assert referring(ref) == {"inline": text}
+
+
+@pytest.mark.parametrize(
+    ("ref", "problem"),
+    [
+        ({"name": "mine", "key": "no"}, 'ConfigMap ns/mine doesn\'t have key "no" in data'),
+        ({"name": "mine", "key": "wrong"}, 'ConfigMap ns/mine, key "wrong": neither JSON nor YAML: '),
+        ({"name": "mine-too", "key": "epp"}, "failed to get ConfigMap ns/mine-too: not found"),
+        (
+            {"name": "config-scheduler-no", "key": "epp"},
+            (
+                'failed to get scheduler config "config-scheduler-no" from namespaces ["ns", "kserve"]: '
+                'failed to get v1.ConfigMap kserve/config-scheduler-no from API Server: configmaps "config-scheduler-no" not found'
+            ),
+        ),
+    ],
+)
+def test_a_reference_that_leads_nowhere_says_where_it_was_looked_for(
+    ref: dict[str, str], problem: str
+) -> None:
+    with pytest.raises(PlanError) as caught:
+        referring(ref)
+    assert str(caught.value).startswith(problem)
+
+
+def _pool(pool_spec: dict[str, Any]) -> Any:
+    own = {"router": {"scheduler": {"pool": {"spec": pool_spec}}}}
+    preset = {
+        f"kserve/{PREFIX}scheduler": {
+            "router": {"scheduler": {"pool": {"spec": {"targetPorts": [{"number": 1}]}}}}
+        }
+    }
+    return combined(own, preset).spec["router"]["scheduler"]["pool"]["spec"]
+
+
+OURS = {
+    "app.kubernetes.io/part-of": "llminferenceservice",
+    "app.kubernetes.io/name": "svc",
+    "kserve.io/component": "workload",
+}
+
+
+def test_a_pool_without_selector_selects_the_services_own_pods() -> None:
+    assert _pool({})["selector"]["matchLabels"] == OURS
+    old = {"selector": {"matchLabels": {"app.kubernetes.io/part-of": "llminferenceservice"}}}
+    assert _pool(old)["selector"]["matchLabels"] == OURS
+    old["selector"]["matchLabels"]["mine"] = "x"
+    assert _pool(old)["selector"]["matchLabels"] == {**OURS, "mine": "x"}
+    assert _pool({"selector": {"matchLabels": {"mine": "x"}}})["selector"]["matchLabels"] == {"mine": "x"}
+
+
+def test_a_pool_names_the_port_of_its_picker() -> None:
+    assert _pool({})["endpointPickerRef"]["port"] == {"number": 9002}
+    assert _pool({"endpointPickerRef": {"name": "e", "port": {"number": 1}}})["endpointPickerRef"][
+        "port"
+    ] == {"number": 1}
+    other = {"endpointPickerRef": {"name": "e", "group": "g", "kind": "Other"}}
+    assert "port" not in _pool(other)["endpointPickerRef"]
 
 
 @pytest.mark.parametrize("unknown", [f"ns/{PREFIX}template", f"kserve/{PREFIX}template"])

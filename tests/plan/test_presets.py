@@ -1,9 +1,11 @@
-"""Our presets: the fact tables of PRESET-4 and PRESET-5, the recorded third-party presets, and that they render."""
+"""Our presets: PRESET-4, PRESET-5 and KServe's own presets beside them; which of them a service gets (PRESET-1, PRESET-6)."""
 
 import copy
 import importlib.util
 import re
+import shlex
 import subprocess
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -12,17 +14,19 @@ from typing import Any
 import pytest
 import yaml
 
-from aioctl.api.names import WELL_KNOWN_CONFIGS
+from aioctl.api.names import WELL_KNOWN_CONFIGS, WELL_KNOWN_SUFFIXES
 from aioctl.golang.roundtrip import round_trip
 from aioctl.plan.config_check import SAMPLE, check_config
-from aioctl.plan.global_config import GlobalConfig
-from aioctl.plan.presets import PREFIX, chosen
+from aioctl.plan.global_config import GlobalConfig, RoutingConfig
+from aioctl.plan.model import PlanError, Policy
+from aioctl.plan.presets import chosen, name_of, pin_of, pins
 from aioctl.plan.templates import render, root
 from aioctl.sim.schema import Schema
 from testbed.shared_data import documents
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "presets"
 CONFIG = GlobalConfig("kserve", ingress_gateway_name="gateway", ingress_gateway_namespace="gateways")
+PREFIX = "kserve-config-llm-"
 PIPELINE = {f"{PREFIX}{role}worker-pipeline-parallel" for role in ("", "decode-", "prefill-")}
 
 
@@ -35,6 +39,11 @@ def ours() -> dict[str, dict[str, Any]]:
 
 @cache
 def theirs() -> dict[str, dict[str, Any]]:
+    return {docs[0]["metadata"]["name"]: docs[0] for docs in documents("upstream/presets/*.yaml").values()}
+
+
+@cache
+def of_the_old_generation() -> dict[str, dict[str, Any]]:
     return {docs[0]["metadata"]["name"]: docs[0] for docs in documents("presets/*.yaml").values()}
 
 
@@ -47,12 +56,13 @@ def build() -> ModuleType:
     return module
 
 
-def rendered(spec: Any, **service_spec: Any) -> dict[str, Any]:
+def rendered(spec: Any, *, tls: bool = False, **service_spec: Any) -> dict[str, Any]:
     service = {
         "metadata": {"name": "svc", "namespace": "ns"},
         "spec": {"model": {"uri": "hf://o/m", "name": "the-model"}, **service_spec},
     }
-    return round_trip(render(spec, root(service, CONFIG), path="spec").tree)
+    config = replace(CONFIG, routing=RoutingConfig(enable_tls=tls))
+    return round_trip(render(spec, root(service, config), path="spec").tree)
 
 
 def test_the_manifests_are_what_the_program_writes() -> None:
@@ -71,27 +81,61 @@ def test_every_preset_passes_admission(name: str) -> None:
     check_config(ours()[name], CONFIG)
 
 
-PARALLELISMS: list[dict[str, Any]] = [
-    {},
-    {"parallelism": {}},
-    {"parallelism": {"data": 4, "dataLocal": 2, "tensor": 1, "expert": True}},
-    {"parallelism": {"pipeline": 2, "dataRPCPort": 1234}},
-    {"prefill": {}},
-    {"prefill": {"parallelism": {"data": 8, "dataLocal": 8, "tensor": 2, "expert": True}}},
-    {"prefill": {"parallelism": {"pipeline": 3}}, "parallelism": {"tensor": 8}},
+FULL = {"data": 4, "dataLocal": 2, "tensor": 1, "expert": True}
+GRACE = {"containers": [], "terminationGracePeriodSeconds": 120}
+OFFLOADED = {
+    "cpu": "10Gi",
+    "evictionPolicy": "arc",
+    "secondary": [{"fileSystem": {"emptyDir": {"size": "1Gi"}}}],
+}
+SERVICES: list[dict[str, Any]] = [
+    {"parallelism": {}, "prefill": {"parallelism": {}}},
+    {"parallelism": FULL, "prefill": {"parallelism": FULL}},
+    {"parallelism": {"pipeline": 2, "dataRPCPort": 1234}, "prefill": {"parallelism": {"dataRPCPort": 1}}},
+    {"parallelism": {"tensor": 8}, "prefill": {"parallelism": {"data": 8, "dataLocal": 8, "tensor": 2}}},
+    {
+        "parallelism": FULL,
+        "template": GRACE,
+        "worker": GRACE,
+        "kvCacheOffloading": OFFLOADED,
+        "prefill": {"parallelism": {"tensor": 2}, "template": GRACE, "kvCacheOffloading": OFFLOADED},
+    },
 ]
+# The route's preset is tested with the routes.
+SAME_AS_KSERVES = sorted(WELL_KNOWN_CONFIGS - {f"{PREFIX}router-route"})
 
 
-@pytest.mark.parametrize("service_spec", PARALLELISMS)
-@pytest.mark.parametrize("name", sorted(WELL_KNOWN_CONFIGS))
-def test_a_preset_equals_the_recorded_one_but_for_the_words_of_its_script(
-    name: str, service_spec: dict[str, Any]
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("service_spec", SERVICES)
+@pytest.mark.parametrize("name", SAME_AS_KSERVES)
+def test_a_preset_equals_kserves_but_for_the_words_of_its_script(
+    name: str, service_spec: dict[str, Any], tls: bool
 ) -> None:
     mine, recorded = (
-        _with_commands(rendered(_as_stored(configs[name])["spec"], **service_spec))
+        _with_commands(rendered(_as_stored(configs[name])["spec"], tls=tls, **service_spec))
         for configs in (ours(), theirs())
     )
     assert mine == recorded
+
+
+DATA_PARALLEL = [f"{PREFIX}{role}worker-data-parallel" for role in ("", "decode-", "prefill-")]
+
+
+@pytest.mark.parametrize("name", DATA_PARALLEL)
+def test_ours_bear_a_parallelism_that_only_a_base_ref_has(name: str) -> None:
+    with pytest.raises(PlanError, match="nil pointer evaluating"):
+        rendered(theirs()[name]["spec"])
+    assert rendered(ours()[name]["spec"])
+
+
+@pytest.mark.parametrize(
+    "name", sorted(PREFIX + suffix for suffix in ("scheduler", "template", "router-route"))
+)
+@pytest.mark.parametrize("service_spec", SERVICES)
+def test_presets_of_the_old_generation_still_render(name: str, service_spec: dict[str, Any]) -> None:
+    config = of_the_old_generation()[name]
+    check_config(config, CONFIG)
+    assert "{{" not in str(rendered(_as_stored(config)["spec"], **service_spec))
 
 
 @pytest.mark.parametrize("name", sorted(ours()))
@@ -126,8 +170,9 @@ def _with_commands(tree: Any) -> Any:
 
 
 def _command(script: str) -> list[str]:
+    """The rank, and the words of the command line, quotes included."""
     rank = re.search(r"^START_RANK=.*$", script, re.MULTILINE)
-    start = script.index('eval "vllm serve')
+    start = script.index('eval "exec vllm serve')
     return [rank[0] if rank else "", *script[start:].replace("\\\n", " ").split()]
 
 
@@ -135,35 +180,50 @@ def _script(name: str, *path: str, **service_spec: Any) -> str:
     tree = rendered(ours()[name]["spec"], **service_spec)
     for part in path:
         tree = tree[part]
-    script: str = tree["containers"][0]["args"][0]
+    script: str = tree["containers"][0]["command"][2]
     return script
 
 
-def _flags(script: str) -> str:
-    """What stands between the two lines that PRESET-4 names."""
-    return script.partition("--disable-log-requests \\\n")[2].partition("  --data-parallel-address")[0]
+def _started(script: str, folder: Path, version: str, *args: str, **given: str) -> list[str]:
+    """The arguments with which the script starts vLLM: one stands in that writes them down."""
+    folder.mkdir(exist_ok=True)
+    fake = folder / "vllm"
+    fake.write_text(
+        f'#!/bin/bash\nif [ "$1" = --version ]; then echo warning; echo "vLLM {version}"; exit; fi\n'
+        f"printf '%s\\n' \"$@\" > {shlex.quote(str(folder / 'argv'))}\n"
+    )
+    fake.chmod(0o755)
+    (folder / "getent").write_text("#!/bin/bash\necho 10.0.0.7 leader\n")
+    (folder / "getent").chmod(0o755)
+    environment = {"PATH": f"{folder}:/usr/bin:/bin", "LWS_LEADER_ADDRESS": "leader", **given}
+    command = ["/bin/bash", "-c", script, "--", *args]
+    subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return (folder / "argv").read_text().splitlines()
 
 
-NO_FLAGS = r""" \
- \
-  --data-parallel-size 1 \
-  --data-parallel-size-local 1 \
-"""
-ALL_FLAGS = r"""--enable-expert-parallel \
---tensor-parallel-size 1 \
-  --data-parallel-size 4 \
-  --data-parallel-size-local 2 \
-"""
+VERSIONS = ["0.15.9", "0.16.0", "0.18.2rc1", "0.22.0", "0.100.1", "dev", ""]
+USERS: list[tuple[tuple[str, ...], dict[str, str]]] = [
+    ((), {}),
+    (("--max-model-len=4096", "--enforce-eager"), {"VLLM_ADDITIONAL_ARGS": "--a 1 --b"}),
+    (("--kv-transfer-config", "{}"), {}),
+    ((), {"VLLM_ADDITIONAL_ARGS": "--kv_transfer_config={}", "LWS_WORKER_INDEX": "3"}),
+]
 
 
-@pytest.mark.parametrize("part", ["template", "worker"])
-@pytest.mark.parametrize("role", ["", "decode-", "prefill-"])
-def test_rendered_flags_to_the_byte(role: str, part: str) -> None:
-    name = f"{PREFIX}{role}worker-data-parallel"
-    path = ("prefill", part) if role == "prefill-" else (part,)
-    given: dict[str, Any] = {"parallelism": {"data": 4, "dataLocal": 2, "tensor": 1, "expert": True}}
-    assert _flags(_script(name, *path)) == NO_FLAGS
-    assert _flags(_script(name, *path, **({"prefill": given} if role == "prefill-" else given))) == ALL_FLAGS
+@pytest.mark.parametrize("users", USERS)
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", ["template", "prefill-template", "worker-data-parallel"])
+def test_a_script_starts_vllm_as_kserves_does(
+    name: str, version: str, users: tuple[tuple[str, ...], dict[str, str]], tmp_path: Path
+) -> None:
+    args, given = users
+    for script, recorded in zip(
+        *(_scripts(rendered(of()[PREFIX + name]["spec"], tls=True, **SERVICES[-1])) for of in (ours, theirs)),
+        strict=True,
+    ):
+        started = _started(script, tmp_path, version, *args, **given)
+        assert started == _started(recorded, tmp_path, version, *args, **given)
+        assert started[:2] == ["serve", "/mnt/models"]
 
 
 @pytest.mark.parametrize("name", sorted(WELL_KNOWN_CONFIGS | PIPELINE))
@@ -202,7 +262,7 @@ def _sysfs(folder: Path, adapters: dict[str, Adapter]) -> Path:
 
 def _exported(config: dict[str, Any], sysfs: Path, given: dict[str, str]) -> dict[str, str]:
     """What the script exports for the servers, run on a made-up device tree."""
-    script = config["spec"]["template"]["containers"][0]["args"][0].partition('eval "vllm')[0]
+    script = config["spec"]["template"]["containers"][0]["command"][2].partition("VLLM_VERSION")[0]
     script = script.replace("/sys/class/infiniband", str(sysfs)) + "\nenv"
     environment = {"PATH": "/usr/bin:/bin", "KSERVE_INFER_ROCE": "true", **given}
     ran = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=False)
@@ -244,15 +304,32 @@ def test_the_script_infers_the_same_roce_settings_as_the_recorded_one(
 
 def test_pipeline_presets_fill_the_parts_their_names_say() -> None:
     specs = {name: ours()[name]["spec"] for name in PIPELINE}
-    assert set(specs[f"{PREFIX}worker-pipeline-parallel"]) == {"template", "worker"}
+    assert set(specs[f"{PREFIX}worker-pipeline-parallel"]) == {"annotations", "template", "worker"}
     decode = specs[f"{PREFIX}decode-worker-pipeline-parallel"]
     assert decode["template"]["initContainers"][0]["name"] == "llm-d-routing-sidecar"
-    assert set(specs[f"{PREFIX}prefill-worker-pipeline-parallel"]["prefill"]) == {"template", "worker"}
+    assert set(specs[f"{PREFIX}prefill-worker-pipeline-parallel"]["prefill"]) == {
+        "annotations",
+        "template",
+        "worker",
+    }
     script = _script(
         f"{PREFIX}worker-pipeline-parallel", "template", parallelism={"pipeline": 4, "tensor": 2}
     )
     assert "--pipeline-parallel-size 4" in script
     assert "--tensor-parallel-size 2" in script
+
+
+PLAIN = ["scheduler", "template"]
+PREDICTED = ["scheduler", "scheduler-latency-predictor", "template"]
+
+
+def _picker(*plugins: dict[str, Any]) -> dict[str, Any]:
+    inline = {"kind": "EndpointPickerConfig", "plugins": list(plugins)}
+    return {"router": {"scheduler": {"config": {"inline": inline}}}}
+
+
+def _flagged(*args: str) -> dict[str, Any]:
+    return {"router": {"scheduler": {"template": {"containers": [{"name": "main", "args": list(args)}]}}}}
 
 
 DP, PP = {"data": 1}, {"pipeline": 1}
@@ -277,6 +354,26 @@ WORKER: dict[str, Any] = {"containers": []}
             ["prefill-worker-pipeline-parallel", "decode-worker-data-parallel"],
         ),
         ({"prefill": {"worker": {}}, "worker": {}}, []),
+        (
+            {"tracing": {}, "router": {"route": {}, "scheduler": {}}},
+            ["scheduler", "router-route", "tracing", "template"],
+        ),
+        ({"router": {"scheduler": {"tokenizer": {}}}}, ["scheduler", "tokenizer", "template"]),
+        (
+            {"router": {"scheduler": {"tokenizer": {}, "pool": {"ref": {"name": "p"}}}}},
+            ["tokenizer", "template"],
+        ),
+        (_picker({"type": "token-producer"}), ["scheduler", "tokenizer", "template"]),
+        (_picker({"type": "precise-prefix-cache-scorer"}), ["scheduler", "tokenizer", "template"]),
+        (
+            _picker({"type": "token-producer"}, {"type": "predicted-latency-producer"}),
+            ["scheduler", "tokenizer", "scheduler-latency-predictor", "template"],
+        ),
+        (_picker({"type": "max-score-picker"}), ["scheduler", "template"]),
+        (_flagged("--config-text", "kind: E\nplugins:\n- type: predicted-latency-producer\n"), PREDICTED),
+        (_flagged("-configText", "kind: E\nplugins:\n- type: predicted-latency-producer\n"), PREDICTED),
+        (_flagged("--config-file", "kind: E\nplugins:\n- type: predicted-latency-producer\n"), PLAIN),
+        (_flagged("--config-text", "{"), PLAIN),
         ({"worker": WORKER, "parallelism": DP | PP}, ["worker-data-parallel"]),
         ({"worker": WORKER, "parallelism": PP}, ["worker-pipeline-parallel"]),
         ({"worker": WORKER, "parallelism": {"tensor": 8}}, []),
@@ -287,7 +384,41 @@ WORKER: dict[str, Any] = {"containers": []}
     ],
 )
 def test_choice(spec: dict[str, Any], names: list[str]) -> None:
-    assert list(chosen(spec)) == [PREFIX + name for name in names]
+    assert list(chosen(spec)) == names
+
+
+PINS = {f"serving.kserve.io/{suffix}": f"kserve-{suffix}" for suffix in WELL_KNOWN_SUFFIXES}
+
+
+def pinned(**annotations: str) -> dict[str, Any]:
+    return {
+        "status": {
+            "annotations": {f"serving.kserve.io/config-llm-{key}": name for key, name in annotations.items()}
+        }
+    }
+
+
+def test_a_service_keeps_the_well_known_configs_it_began_with() -> None:
+    assert pins({}, Policy()) == PINS
+    assert len(PINS) == 11
+    today = Policy(config_prefix="v2-")
+    assert pins({"status": {"annotations": {**PINS, "other": "x"}}}, today) == PINS
+    some = pinned(template="kserve-config-llm-template", scheduler="")
+    assert pins(some, today)["serving.kserve.io/config-llm-template"] == "kserve-config-llm-template"
+    assert pins(some, today)["serving.kserve.io/config-llm-scheduler"] == "v2-config-llm-scheduler"
+    assert pins(some, Policy(pins_configs=False)) == {}
+
+
+def test_the_pinned_name_is_read_for_every_preset_but_the_routes() -> None:
+    today = Policy(config_prefix="v2-")
+    old = {"status": {"annotations": PINS}}
+    assert name_of("template", old, today) == "kserve-config-llm-template"
+    assert name_of("router-route", old, today) == "v2-config-llm-router-route"
+    assert name_of("worker-pipeline-parallel", old, today) == "v2-config-llm-worker-pipeline-parallel"
+    assert name_of("template", old, replace(today, pins_configs=False)) == "v2-config-llm-template"
+    assert pin_of("template", old, today) == "serving.kserve.io/config-llm-template"
+    assert pin_of("template", old, Policy()) == ""
+    assert pin_of("router-route", old, today) == ""
 
 
 def test_the_sample_is_the_one_of_the_specification() -> None:

@@ -60,7 +60,7 @@ def test_a_failure_is_told_in_the_words_of_the_reconcile() -> None:
     assert result.children == ()
     assert result.fields == ()
     assert result.problems[0].startswith(
-        'failed to combine base-configurations: failed to get LLMInferenceServiceConfig "absent" from namespaces'
+        'terminal error: LLMInferenceServiceConfig "absent" not found in namespaces'
     )
 
 

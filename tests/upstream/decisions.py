@@ -19,6 +19,10 @@ EVERYWHERE: tuple[Reason, ...] = (
         f"{LLM} spec.*ontainers.*.resources.requests.*",
     ),
     because(
+        "MIG-2: a second copy of the lock stands in the status",
+        f"{LLM} status.annotations.serving.kserve.io/inference-pool-migrated",
+    ),
+    because(
         "EVENT-1: the migration has an event of its own",
         "event ours Normal InferencePoolMigrated: Traffic moved to v1 InferencePool *",
     ),
