@@ -92,8 +92,7 @@ def test_every_condition_type_is_listed() -> None:
         for name, value in vars(conditions).items()
         if name.isupper() and name.endswith(("READY", "COMBINED", "MIGRATION"))
     }
-    unused = {conditions.WORKER_WORKLOAD_READY, conditions.PREFILL_WORKER_WORKLOAD_READY}
-    assert set(rows("Conditions")) == types - unused
+    assert set(rows("Conditions")) == types
 
 
 def test_every_migration_state_and_reason_is_listed() -> None:

@@ -1,7 +1,7 @@
 """Names, labels and annotation keys of everything the controller makes (NAME-1, WORK-3).
 
-`child` is the plain rule (63 characters, MD5), `safe` the shorter one of the workload objects (43 characters, SHA-256).
-They agree for short names only; each caller's table says which applies.
+`child` is the plain rule (63 characters, MD5), `safe` the shorter one that workload objects had once (43 characters,
+SHA-256). They agree for short names only; `plan/workload/naming.py` says when the old one still applies.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ def child(parent: str, suffix: str) -> str:
 
 
 def safe(parent: str, suffix: str) -> str:
-    """The workload objects' rule: 43 characters, so that sets of pods can append theirs.
+    """The former rule of workload objects: 43 characters, so that sets of pods can append theirs.
 
     Raises ValueError when the suffix alone leaves no room for the hash (Go panics there; no suffix of ours is so long).
     """
@@ -129,8 +129,8 @@ def workload_service_name(service: str) -> str:
 
 
 def set_name(service: str, *, prefill: bool) -> str:
-    """The LeaderWorkerSet of one side, and the account its pods run under."""
-    return safe(service, "-kserve-mn-prefill" if prefill else "-kserve-mn")
+    """The LeaderWorkerSet of one side, and the account that is made for its pods."""
+    return child(service, "-kserve-mn-prefill" if prefill else "-kserve-mn")
 
 
 def tls_secret_name(service: str) -> str:

@@ -6,7 +6,7 @@ judged is therefore each name that would be made, never the service's own.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
 from aioctl.api import names, user_names
 from aioctl.api.objects import Object, name_of, present, text
@@ -14,26 +14,51 @@ from aioctl.api.objects import Object, name_of, present, text
 LONGEST: Final = 63
 """Characters that the value of a label holds (validation.LabelValueMaxLength of k8s.io/apimachinery)."""
 PICKER: Final = ("spec", "router", "scheduler", "pool", "spec", "endpointPickerRef", "name")
-_CURE = f"call it by lower case letters, digits and '-' only, beginning with a letter, {LONGEST} characters at most"
+LONGEST_SET: Final = 50
+"""Characters of a LeaderWorkerSet's name: its pods carry label `controller-revision-hash`, which is the name of their
+StatefulSet (`<set>-<group>`), `-` and up to ten digits (kubernetes/kubernetes#64023)."""
 
 
-def problem(service: Object) -> str:
+class SetName(Protocol):
+    """The name of the LeaderWorkerSet of a side."""
+
+    def __call__(self, *, prefill: bool) -> str: ...
+
+
+class _Made(NamedTuple):
+    """What would be made under a name, with the longest name of a service that allows it."""
+
+    kind: str
+    name: str
+    longest: int = LONGEST
+
+
+def problem(service: Object, set_name: SetName | None = None) -> str:
     """Why pods and Services of this service cannot be made under its name; empty if they can.
 
     `service` may be as written or combined with its configs; only what its own spec asks for is looked at, and no
-    config takes a worker away. Raises FieldError for a field of the wrong type.
+    config takes a worker away. `set_name`: what its LeaderWorkerSets are called, where they may exist already. Raises
+    FieldError for a field of the wrong type.
     """
     name = name_of(service)
     if not name:
         return ""  # the API server has yet to make one (generateName)
     if len(name) > LONGEST:
-        return (
-            f"it has {len(name)} characters, and the label {names.NAME} of its pods holds {LONGEST}: {_CURE}"
-        )
-    for kind, made in _service_names(service, name):
-        if not is_service_name(made):
-            return f'its {kind} would be named "{made}", which the API server refuses: {_CURE}'
+        return f"it has {len(name)} characters, and the label {names.NAME} of its pods holds {LONGEST}: {_cure()}"
+    for made in _service_names(service, name, set_name):
+        would = f'its {made.kind} would be named "{made.name}"'
+        if not is_service_name(made.name):
+            return f"{would}, which the API server refuses: {_cure(made.longest)}"
+        if made.longest != LONGEST and len(made.name) > LONGEST_SET:
+            return f"{would}, and the labels of its pods hold {LONGEST_SET} characters of that: {_cure(made.longest)}"
     return ""
+
+
+def _cure(longest: int = LONGEST) -> str:
+    return (
+        "call it by lower case letters, digits and '-' only, beginning with a letter, "
+        f"{longest} characters at most"
+    )
 
 
 def picker_problem(service: Object) -> str:
@@ -52,16 +77,21 @@ def is_service_name(name: str) -> bool:
     return not user_names.service_problem(name)
 
 
-def _service_names(service: Object, name: str) -> Iterator[tuple[str, str]]:
+def _service_names(service: Object, name: str, set_name: SetName | None) -> Iterator[_Made]:
     """Services that are made for it, and sets of pods, which get a Service of their own name from their controller."""
-    yield "Service", names.workload_service_name(name)
+    yield _Made("Service", names.workload_service_name(name))
     scheduler = ("spec", "router", "scheduler")
     if present(service, *scheduler) and not text(service, *scheduler, "pool", "ref", "name"):
         if text(service, *PICKER) in ("", picker := names.picker_service_name(name)):
-            yield "endpoint picker's Service", picker
+            yield _Made("endpoint picker's Service", picker)
         if present(service, *scheduler, "tokenizer"):
-            yield "tokenizer's Service", names.tokenizer_name(name)
+            yield _Made("tokenizer's Service", names.tokenizer_name(name))
     if present(service, "spec", "worker"):
-        yield "LeaderWorkerSet", names.set_name(name, prefill=False)
+        yield _set(name, set_name, prefill=False)
     if present(service, "spec", "prefill") and present(service, "spec", "prefill", "worker"):
-        yield "LeaderWorkerSet", names.set_name(name, prefill=True)
+        yield _set(name, set_name, prefill=True)
+
+
+def _set(name: str, set_name: SetName | None, *, prefill: bool) -> _Made:
+    made = set_name(prefill=prefill) if set_name else names.set_name(name, prefill=prefill)
+    return _Made("LeaderWorkerSet", made, LONGEST_SET - len(names.set_name("", prefill=prefill)))

@@ -144,9 +144,11 @@ def _our_names(service: str) -> frozenset[str]:
         {
             names.tls_secret_name(service),
             names.epp_service_account_name(service),
-            names.safe(service, "-kserve"),
-            names.safe(service, "-kserve-mn"),
-            names.safe(service, "-kserve-mn-prefill"),
+            *(
+                rule(service, suffix)
+                for rule in (names.child, names.safe)
+                for suffix in ("-kserve", "-kserve-mn", "-kserve-mn-prefill")
+            ),
             "kserve-metrics-reader-sa",
             "kserve-metrics-reader-sa-secret",
         }

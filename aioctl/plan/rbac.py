@@ -11,7 +11,7 @@ from aioctl.api import kinds
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import Object, annotations_of, labels_of, name_of
 from aioctl.golang.equality import derivative, equal
-from aioctl.plan.children import build, ensure, remove, under
+from aioctl.plan.children import build, ensure, under
 from aioctl.plan.model import Context, Write, need
 
 RBAC = "rbac.authorization.k8s.io"
@@ -131,11 +131,11 @@ def grant(
     *,
     role: str,
     binding_name: str,
-    account: str,
+    accounts: Sequence[str],
     labels: Mapping[str, str],
     rules: Sequence[Mapping[str, Any]],
 ) -> Iterator[Write]:
-    """A role and the binding that gives it to our account in the service's namespace; errors begin with `what`."""
+    """A role and the binding that gives it to accounts of the service's namespace; errors begin with `what`."""
     at = f"{ctx.namespace}/"
     yield from under(
         f"failed to reconcile {what} role {at}{role}: ",
@@ -148,19 +148,12 @@ def grant(
         labels,
         role_kind="Role",
         role=role,
-        subjects=[account_subject(account, ctx.namespace)],
+        subjects=[account_subject(account, ctx.namespace) for account in accounts],
     )
     yield from under(
         f"failed to reconcile {what} rolebinding {at}{binding_name}: ",
         ensure_binding(ctx, kinds.ROLE_BINDING, bound),
     )
-
-
-def remove_access(ctx: Context, *, binding: str, role: str, account: str) -> Iterator[Write]:
-    """Binding, role and account go together, in this order (WORK-2)."""
-    yield from remove(ctx, kinds.ROLE_BINDING, binding)
-    yield from remove(ctx, kinds.ROLE, role)
-    yield from remove(ctx, kinds.SERVICE_ACCOUNT, account)
 
 
 def _same_account(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:

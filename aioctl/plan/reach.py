@@ -21,7 +21,7 @@ FAILURES: Mapping[Part, tuple[str, str, str]] = {
     Part.CONFIG: (c.PRESETS_COMBINED, "CombineBaseError", "failed to load ingress config: "),
     Part.COMBINE: (c.PRESETS_COMBINED, "CombineBaseError", ""),
     Part.CERTIFICATE: (c.MAIN_WORKLOAD_READY, "ReconcileCertsError", ""),
-    Part.MULTI_NODE: (c.MAIN_WORKLOAD_READY, "ReconcileMultiNodeWorkloadError", ""),
+    Part.MULTI_NODE: (c.WORKER_WORKLOAD_READY, "ReconcileMultiNodeWorkloadError", ""),
     Part.SINGLE_NODE: (c.MAIN_WORKLOAD_READY, "ReconcileSingleNodeWorkloadError", ""),
     Part.WORKLOAD_SERVICE: (c.MAIN_WORKLOAD_READY, "ReconcileWorkloadServiceError", ""),
     Part.AUTH: (c.HTTP_ROUTES_READY, "HTTPRouteReconcileError", ""),

@@ -79,7 +79,7 @@ def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Pl
 def _stopped(obs: Observation, service: Object, policy: Policy, now: datetime, steps: list[Step]) -> Plan:
     """Takes everything of the service away by name; whether its spec can be combined matters to one condition only."""
     combined = stop.combined(obs, service, policy)
-    ctx = stop.context(obs, service, policy, now, prefill=combined.prefill)
+    ctx = stop.context(obs, service, policy, now)
     _collect(ctx, steps)
     if combined.problem is None:
         steps.append(Step(Part.EVALUATION, unanswered="it is not known whether the spec can be combined"))

@@ -79,7 +79,7 @@ def access(ctx: Context) -> Iterator[Write]:
         "scheduler",
         role=role,
         binding_name=role_binding,
-        account=user,
+        accounts=[user],
         labels=_labels(ctx),
         rules=_RULES,
     )

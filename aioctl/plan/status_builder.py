@@ -13,7 +13,6 @@ from aioctl.api import conditions as c
 from aioctl.api import kinds, names
 from aioctl.api.conditions import ConditionSet
 from aioctl.api.defaulting import external_pool_name, is_stopped
-from aioctl.api.kinds import Kind
 from aioctl.api.objects import FieldError, mapping, present
 from aioctl.plan import (
     addresses,
@@ -32,6 +31,7 @@ from aioctl.plan.migration_facts import LOCKED_VALUE, has_lock
 from aioctl.plan.model import Absent, Context, Outcome, Part, PlanError, Present, Unanswered
 from aioctl.plan.reach import FAILURES, WORKLOAD_PARTS, Progress, mark_failure
 from aioctl.plan.routing import Mode, gateway_refs, mode, owns_pools
+from aioctl.plan.workload import naming, pods
 
 _STOPPED = ("Stopped", "Service is stopped")
 _WORKLOAD_CONDITIONS = (
@@ -96,32 +96,42 @@ class StatusBuilder:
         """Availability of what the finished parts made; a part that fails later overwrites it."""
         if not self.progress.left(WORKLOAD_PARTS):
             return
-        self.made.unset(c.WORKER_WORKLOAD_READY)
-        self.made.unset(c.PREFILL_WORKER_WORKLOAD_READY)
-        self._workload(c.MAIN_WORKLOAD_READY, "", multi=("worker",))
-        if self._has("prefill"):
-            self._workload(c.PREFILL_WORKLOAD_READY, "-prefill", multi=("prefill", "worker"))
-        else:
-            self.made.unset(c.PREFILL_WORKLOAD_READY)
+        for prefill, single, multi in (
+            (False, c.MAIN_WORKLOAD_READY, c.WORKER_WORKLOAD_READY),
+            (True, c.PREFILL_WORKLOAD_READY, c.PREFILL_WORKER_WORKLOAD_READY),
+        ):
+            if is_stopped(self.ctx.service):
+                self.made.mark_false(single, *_STOPPED)
+                self.made.mark_false(multi, *_STOPPED)
+                continue
+            side = pods.Side({"spec": self.ctx.spec}, prefill=prefill)
+            if side.multi_node:
+                self.made.unset(single)
+                self._copy_availability(
+                    multi, Part.MULTI_NODE, naming.group(multi_node=True, prefill=prefill)
+                )
+            elif side.exists:
+                self.made.unset(multi)
+                self._copy_availability(
+                    single, Part.SINGLE_NODE, naming.group(multi_node=False, prefill=prefill)
+                )
+            else:
+                self.made.unset(single)
+                self.made.unset(multi)
 
-    def _workload(self, type_: str, ending: str, *, multi: tuple[str, ...]) -> None:
-        """One side of the service; `multi` is the field that makes it one of several nodes."""
-        if is_stopped(self.ctx.service):
-            self.made.mark_false(type_, *_STOPPED)
-        elif self._has(*multi):
-            self._copy_availability(type_, Part.MULTI_NODE, kinds.LEADER_WORKER_SET, f"-kserve-mn{ending}")
-        else:
-            self._copy_availability(type_, Part.SINGLE_NODE, kinds.DEPLOYMENT, f"-kserve{ending}")
-
-    def _copy_availability(self, type_: str, part: Part, kind: Kind, suffix: str) -> None:
+    def _copy_availability(self, type_: str, part: Part, children: tuple[naming.Child, ...]) -> None:
         # What is not reached, as another workload fails, must not go on being called unavailable when it no longer is.
         if part not in self.progress.done and self.made.status_of(type_) != c.FALSE:
             return
-        read = self.ctx.obs.get(kind, self.ctx.namespace, names.safe(self.ctx.name, suffix))
+        kind, _ = children[0]
+        try:
+            read = self.ctx.obs.get(kind, self.ctx.namespace, naming.workload_name(self.ctx, children))
+        except Unanswered:
+            return
         if isinstance(read, Present):
-            mark_availability(self.made, type_, read.obj)
+            mark_availability(self.made, type_, read.obj, kind)
         elif isinstance(read, Absent):
-            mark_availability(self.made, type_, None)
+            mark_availability(self.made, type_, None, kind)
 
     # -- the router
 

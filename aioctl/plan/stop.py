@@ -8,10 +8,9 @@ condition.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from aioctl.api import kinds, names
-from aioctl.api.objects import FieldError, Object, present
+from aioctl.api.objects import FieldError, Object
 from aioctl.plan.combine import combine
 from aioctl.plan.config import parse_config
 from aioctl.plan.global_config import GlobalConfig
@@ -24,8 +23,6 @@ class Combinable:
 
     problem: str | None
     """What keeps it from that; empty: nothing, None: that is not known."""
-    prefill: bool
-    """It has a prefill side; where it cannot be combined the service's own spec tells."""
     applied: tuple[Mapping[str, str], ...] | None = None
     """What was laid under it; None where it cannot be combined."""
 
@@ -36,26 +33,18 @@ def combined(obs: Observation, service: Object, policy: Policy) -> Combinable:
         config_map = need(obs.get(kinds.CONFIG_MAP, policy.system_namespace, names.CONFIG_MAP_NAME))
         config = parse_config(config_map, policy.system_namespace)
     except (PlanError, FieldError) as error:
-        return Combinable(f"failed to load ingress config: {error}", _own_prefill(service))
+        return Combinable(f"failed to load ingress config: {error}")
     except Unanswered:
-        return Combinable(None, _own_prefill(service))
+        return Combinable(None)
     try:
         made = combine(obs, service, config, policy)
     except (PlanError, FieldError) as error:
-        return Combinable(str(error), _own_prefill(service))
+        return Combinable(str(error))
     except Unanswered:
-        return Combinable(None, _own_prefill(service))
-    return Combinable("", present({"spec": made.spec}, "spec", "prefill"), made.applied)
+        return Combinable(None)
+    return Combinable("", made.applied)
 
 
-def context(obs: Observation, service: Object, policy: Policy, now: datetime, *, prefill: bool) -> Context:
-    """The context of a service that asks for nothing; `prefill` only decides which conditions say that it is stopped."""
-    spec: dict[str, Any] = {"prefill": {}} if prefill else {}
-    return Context(obs, service, spec, GlobalConfig(policy.system_namespace), policy, now)
-
-
-def _own_prefill(service: Object) -> bool:
-    try:
-        return present(service, "spec", "prefill")
-    except FieldError:
-        return False
+def context(obs: Observation, service: Object, policy: Policy, now: datetime) -> Context:
+    """The context of a service that asks for nothing."""
+    return Context(obs, service, {}, GlobalConfig(policy.system_namespace), policy, now)

@@ -9,9 +9,9 @@ import pytest
 
 from aioctl.api import service_names, validation
 
-CURE = "call it by lower case letters, digits and '-' only, beginning with a letter, 63 characters at most"
+CURE = "call it by lower case letters, digits and '-' only, beginning with a letter, {} characters at most"
 DOT_BEHIND = "a" * 20 + "." + "b" * 40
-"""The workload's Service keeps eleven characters of so long a name, the LeaderWorkerSet 25."""
+"""The workload's Service keeps eleven characters of so long a name, the LeaderWorkerSet 21."""
 WORKER = {"worker": {"containers": []}, "parallelism": {"pipeline": 2}}
 
 
@@ -37,10 +37,10 @@ def service(name: str, **spec: Any) -> dict[str, Any]:
     [
         ("a", {}),
         ("a1-b", WORKER),
-        ("a" * 43, WORKER),
-        ("a" * 44, {**WORKER, "prefill": WORKER}),
+        ("a" * 40, WORKER),
+        ("a" * 32, {**WORKER, "prefill": WORKER}),
         ("a" * 57, {}),
-        ("a" * 63, {**WORKER, "prefill": WORKER}),
+        ("a" * 63, {"prefill": {}}),
         (DOT_BEHIND, {}),
         (DOT_BEHIND, {"prefill": {}}),
         (DOT_IN_PICKER, {}),
@@ -53,37 +53,50 @@ def test_names_that_can_be_borne_are_admitted(name: str, spec: dict[str, Any]) -
 
 
 @pytest.mark.parametrize(
-    ("name", "spec", "said"),
+    ("name", "spec", "said", "longest"),
     [
         (
             "qwen2.5",
             {},
             'its Service would be named "qwen2.5-kserve-workload-svc", which the API server refuses',
+            63,
         ),
-        ("7b", {}, 'its Service would be named "7b-kserve-workload-svc", which the API server refuses'),
+        ("7b", {}, 'its Service would be named "7b-kserve-workload-svc", which the API server refuses', 63),
         (
             "7" + "b" * 60,
             {},
             'its Service would be named "7bbbbbbbbbba8456fd87947b68befe8e4f60cc6e323-kserve-workload-svc", which the',
+            63,
         ),
-        ("a" * 64, {}, "it has 64 characters, and the label app.kubernetes.io/name of its pods holds 63"),
-        ("a" * 253, {}, "it has 253 characters, and the label app.kubernetes.io/name of its pods holds 63"),
-        (DOT_BEHIND, WORKER, f'its LeaderWorkerSet would be named "{DOT_BEHIND[:25]}'),
-        ("a" * 13 + "." + "b" * 35, {"prefill": WORKER}, "its LeaderWorkerSet would be named"),
-        (DOT_IN_PICKER, {"router": {"scheduler": {}}}, "its endpoint picker's Service would be named"),
-        (DOT_IN_PICKER, with_picker(""), "its endpoint picker's Service would be named"),
+        ("a" * 64, {}, "it has 64 characters, and the label app.kubernetes.io/name of its pods holds 63", 63),
+        (
+            "a" * 253,
+            {},
+            "it has 253 characters, and the label app.kubernetes.io/name of its pods holds 63",
+            63,
+        ),
+        (DOT_BEHIND, WORKER, f'its LeaderWorkerSet would be named "{DOT_BEHIND[:21]}', 40),
+        ("a" * 12 + "." + "b" * 35, {"prefill": WORKER}, "its LeaderWorkerSet would be named", 32),
+        ("a" * 41, WORKER, f'its LeaderWorkerSet would be named "{"a" * 41}-kserve-mn", and the labels', 40),
+        ("a" * 63, WORKER, "and the labels of its pods hold 50 characters of that", 40),
+        ("a" * 33, {"prefill": WORKER}, "and the labels of its pods hold 50 characters of that", 32),
+        (DOT_IN_PICKER, {"router": {"scheduler": {}}}, "its endpoint picker's Service would be named", 63),
+        (DOT_IN_PICKER, with_picker(""), "its endpoint picker's Service would be named", 63),
         (
             "a" * 20 + "." + "b" * 40,
             {"router": {"scheduler": {**with_picker("mine")["router"]["scheduler"], "tokenizer": {}}}},
             "its tokenizer's Service would be named",
+            63,
         ),
     ],
 )
-def test_others_are_refused_with_the_reason_and_the_cure(name: str, spec: dict[str, Any], said: str) -> None:
+def test_others_are_refused_with_the_reason_and_the_cure(
+    name: str, spec: dict[str, Any], said: str, longest: int
+) -> None:
     (problem,) = validation.validate(service(name, **spec))
     assert (problem.field, problem.value) == ("metadata.name", f'"{name}"')
     assert said in problem.detail
-    assert problem.detail.endswith(CURE)
+    assert problem.detail.endswith(CURE.format(longest))
 
 
 def test_the_recorded_status_names_the_field() -> None:
@@ -103,7 +116,7 @@ def test_one_that_is_stored_can_be_edited_and_deleted() -> None:
 
 def test_an_edit_that_asks_for_one_name_too_many_is_refused() -> None:
     """The single-node form of the name works, the LeaderWorkerSet's would not."""
-    name = "a" * 13 + "." + "b" * 35
+    name = "a" * 33
     prefill = {"parallelism": {"pipeline": 2}}
     fields = [
         p.field for p in validation.validate(service(name, prefill={**prefill, "worker": {}}), service(name))

@@ -20,7 +20,7 @@ def deployment(name: str) -> dict[str, Any]:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": names.safe(name, "-kserve"), "labels": labels},
+        "metadata": {"name": names.child(name, "-kserve"), "labels": labels},
         "spec": {
             "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": PODS},

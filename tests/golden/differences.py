@@ -58,8 +58,37 @@ _SAYS_WHY_NOT_COMBINED = because(
 )
 
 _PODS = ("spec.template.spec", "spec.leaderWorkerTemplate.*Template.spec")
+_ACCOUNT_IN_USE = because(
+    "today's KServe: an account that is named is used as it is, not copied",
+    "event theirs Normal Created: Created v1.ServiceAccount <ns>/*-kserve*",
+    "leaderworkerset.x-k8s.io/v1/leaderworkersets/*-kserve-mn* spec.*.spec.serviceAccountName",
+    "v1/serviceaccounts/*-kserve* theirs",
+)
+_BOUND_ACCOUNT = because(
+    "today's KServe: an account that is named is used as it is, not copied",
+    f"{RBAC}/rolebindings/*-kserve*-rb subjects.0.name",
+)
+
+_LONG_NAME = because(
+    "today's KServe: long names of workloads are cut by the rule of 63 characters",
+    "event * Normal Created: Created v1.Deployment <ns>/*-kserve",
+    "apps/v1/deployments/*-kserve ours",
+    "apps/v1/deployments/*-kserve theirs",
+)
 
 EVERYWHERE: tuple[Reason, ...] = (
+    because(
+        "today's KServe: workloads of several nodes have conditions of their own",
+        f"{LLM} status.conditions.MainWorkloadReady",
+        f"{LLM} status.conditions.WorkerWorkloadReady",
+        f"{LLM} status.conditions.PrefillWorkloadReady",
+        f"{LLM} status.conditions.PrefillWorkerWorkloadReady",
+    ),
+    because(
+        "today's KServe: the sidecar's role has one rule for both groups of pools",
+        f"{RBAC}/roles/*-kserve-role rules",
+        f"{RBAC}/roles/*-kserve-mn-role rules",
+    ),
     because(
         "ART-4: HF_HOME is gone, the other variables come for hf:// only, after the credentials and with an account",
         *(f"*/*-kserve* {pod}.initContainers.[01].env*" for pod in _PODS),
@@ -174,6 +203,13 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
             "leaderworkerset.x-k8s.io/v1/leaderworkersets/svc-kserve-mn *metadata.annotations.prometheus.io/scrape",
         ),
     ),
+    "long-name": (_LONG_NAME,),
+    "s3-dp": (_ACCOUNT_IN_USE,),
+    "sample-dp-ep-deepseek-r1-gpu-naive": (_ACCOUNT_IN_USE,),
+    "sample-dp-ep-deepseek-r1-gpu-deepep-ht": (_ACCOUNT_IN_USE,),
+    "sample-dp-ep-deepseek-r1-pd-gpu-p-deepep-ht-d-d": (_ACCOUNT_IN_USE, _BOUND_ACCOUNT),
+    "sample-dp-ep-deepseek-r1-pd-gpu-p-deepep-ht-d-p": (_ACCOUNT_IN_USE, _BOUND_ACCOUNT),
+    "sample-qwen2-7b-gpu-no-scheduler": (_LONG_NAME,),
     "edit-deployment": (
         because(
             "EQ-3: labels and annotations of others are kept",
@@ -337,6 +373,11 @@ TAKEOVER_EVERYWHERE: tuple[Reason, ...] = (
         "updated roles.rbac.authorization.k8s.io <ns>/*-epp-role",
     ),
     because(
+        "today's KServe: the sidecar's role has one rule for both groups of pools",
+        "updated roles.rbac.authorization.k8s.io <ns>/*-kserve-role",
+        "updated roles.rbac.authorization.k8s.io <ns>/*-kserve-mn-role",
+    ),
+    because(
         "MIG-4, URL-1: the status gets the second copy of the lock, or the address in the cluster",
         "updated llminferenceservices.serving.kserve.io <ns>/*",
     ),
@@ -352,7 +393,22 @@ _MONITORING_MADE = (
     "created secrets <ns>/kserve-metrics-reader-sa-secret",
     "created serviceaccounts <ns>/kserve-metrics-reader-sa",
 )
+_ACCOUNT_TAKEN_UP = because(
+    "today's KServe: an account that is named is used as it is, not copied",
+    "updated leaderworkersets.leaderworkerset.x-k8s.io <ns>/*-kserve-mn*",
+    "deleted serviceaccounts <ns>/*-kserve-mn*",
+)
+_BINDING_TAKEN_UP = because(
+    "today's KServe: an account that is named is used as it is, not copied",
+    "updated rolebindings.rbac.authorization.k8s.io <ns>/*-kserve*-rb",
+    "deleted serviceaccounts <ns>/*-kserve",
+)
 TAKEOVER: Mapping[str, tuple[Reason, ...]] = {
+    "s3-dp": (_ACCOUNT_TAKEN_UP,),
+    "sample-dp-ep-deepseek-r1-gpu-naive": (_ACCOUNT_TAKEN_UP,),
+    "sample-dp-ep-deepseek-r1-gpu-deepep-ht": (_ACCOUNT_TAKEN_UP,),
+    "sample-dp-ep-deepseek-r1-pd-gpu-p-deepep-ht-d-d": (_ACCOUNT_TAKEN_UP, _BINDING_TAKEN_UP),
+    "sample-dp-ep-deepseek-r1-pd-gpu-p-deepep-ht-d-p": (_ACCOUNT_TAKEN_UP, _BINDING_TAKEN_UP),
     "gateway-refs": (
         because(
             "ROUTE-2: a gateway reference without namespace is one of the service's namespace",

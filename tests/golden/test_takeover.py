@@ -11,8 +11,15 @@ from tests.golden.inherit import inherit, restarted
 from tests.golden.simulated import scene
 
 SETTLED = [name for name in NAMES if case(name).objects]
+_SETS = "leaderworkerset.x-k8s.io/v1/leaderworkersets/"
+_PD_SETS = [f"{_SETS}deepseek-r1-0528-pd-kserve-mn", f"{_SETS}deepseek-r1-0528-pd-kserve-mn-prefill"]
 REPLACED = {
-    "labels": ["leaderworkerset.x-k8s.io/v1/leaderworkersets/svc-kserve-mn"],
+    "s3-dp": [f"{_SETS}svc-kserve-mn"],
+    "sample-dp-ep-deepseek-r1-gpu-deepep-ht": [f"{_SETS}deepseek-r1-0528-kserve-mn"],
+    "sample-dp-ep-deepseek-r1-gpu-naive": [f"{_SETS}deepseek-coder-v2-kserve-mn"],
+    "sample-dp-ep-deepseek-r1-pd-gpu-p-deepep-ht-d-d": _PD_SETS,
+    "sample-dp-ep-deepseek-r1-pd-gpu-p-deepep-ht-d-p": _PD_SETS,
+    "labels": [f"{_SETS}svc-kserve-mn"],
     "upd-drop-prefill": [
         "apps/v1/deployments/svc-kserve",
         "apps/v1/deployments/svc-kserve-prefill",

@@ -222,16 +222,31 @@ def test_the_finalizer_is_added_once_and_never_to_a_service_that_goes() -> None:
     assert finalize(Facts(), service(deletionTimestamp=GONE), Policy()) == ()
 
 
+STUCK = {"type": "Progressing", "status": "False", "reason": "Deadline", "message": "stuck"}
+
+
 @pytest.mark.parametrize(
     ("conditions", "found"),
     [
         ([], ("False", "Progressing", "")),
-        ([{"type": "Progressing", "status": "False", "reason": "r"}], ("False", "Progressing", "")),
+        ([{"type": "Progressing", "status": "False", "reason": "r"}], ("False", "r", "")),
+        ([{"type": "Progressing", "status": "True", "reason": "r"}], ("False", "Progressing", "")),
         ([{"type": "Available", "status": "True", "reason": "r", "message": "m"}], ("True", "", "")),
         ([{"type": "Available", "status": "False", "reason": "r", "message": "m"}], ("False", "r", "m")),
         ([{"type": "Available", "status": "Unknown", "reason": "r"}], ("False", "r", "")),
+        ([STUCK, {"type": "Available", "status": "False", "reason": "r"}], ("False", "Deadline", "stuck")),
+        ([STUCK, {"type": "Available", "status": "True"}], ("True", "", "")),
     ],
 )
-def test_only_the_available_condition_counts(conditions: list[Any], found: tuple[str, str, str]) -> None:
+def test_availability_counts_and_of_what_is_not_available_the_stuck_rollout(
+    conditions: list[Any], found: tuple[str, str, str]
+) -> None:
     assert availability({"status": {"conditions": conditions}}) == found
     assert availability(None) == ("False", "Progressing", "")
+
+
+def test_a_set_without_a_word_is_said_to_progress() -> None:
+    """LeaderWorkerSet says `Progressing` of other things, so only its `Available` counts."""
+    expected = ("False", "Progressing", "LWS is progressing")
+    for live in ({"status": {"conditions": [STUCK]}}, None):
+        assert availability(live, kinds.LEADER_WORKER_SET) == expected

@@ -78,11 +78,14 @@ def test_everything_ready_is_ready() -> None:
     assert made["observedGeneration"] == 1
 
 
+WORKLOADS = {"MainWorkloadReady", "WorkerWorkloadReady", "PrefillWorkloadReady", "PrefillWorkerWorkloadReady"}
+
+
 @pytest.mark.parametrize(
     ("part", "inner", "type_", "reason", "message"),
     [
         (Part.CERTIFICATE, "", "MainWorkloadReady", "ReconcileCertsError", "boom"),
-        (Part.MULTI_NODE, "in: ", "MainWorkloadReady", "ReconcileMultiNodeWorkloadError", "in: boom"),
+        (Part.MULTI_NODE, "in: ", "WorkerWorkloadReady", "ReconcileMultiNodeWorkloadError", "in: boom"),
         (Part.SINGLE_NODE, "in: ", "MainWorkloadReady", "ReconcileSingleNodeWorkloadError", "in: boom"),
         (Part.WORKLOAD_SERVICE, "", "MainWorkloadReady", "ReconcileWorkloadServiceError", "boom"),
         (Part.AUTH, "in: ", "HTTPRoutesReady", "HTTPRouteReconcileError", "in: boom"),
@@ -118,7 +121,7 @@ def test_each_part_fails_in_its_own_condition_and_spoils_ready(
     made = by_type(
         conclude(world, Plan(world.service, steps, plan.context), Outcome(failed=failed, error="boom"))
     )
-    for each in (type_, "Ready", "WorkloadsReady" if type_ == "MainWorkloadReady" else "RouterReady"):
+    for each in (type_, "Ready", "WorkloadsReady" if type_ in WORKLOADS else "RouterReady"):
         assert (made[each]["status"], made[each]["reason"], made[each]["message"]) == (
             "False",
             reason,
@@ -194,9 +197,9 @@ PODS: dict[str, Any] = {"containers": []}
     ("spec", "kind", "name", "type_"),
     [
         ({}, DEPLOYMENT, "svc-kserve", "MainWorkloadReady"),
-        ({"worker": PODS}, LWS, "svc-kserve-mn", "MainWorkloadReady"),
+        ({"worker": PODS}, LWS, "svc-kserve-mn", "WorkerWorkloadReady"),
         ({"prefill": {}}, DEPLOYMENT, "svc-kserve-prefill", "PrefillWorkloadReady"),
-        ({"prefill": {"worker": PODS}}, LWS, "svc-kserve-mn-prefill", "PrefillWorkloadReady"),
+        ({"prefill": {"worker": PODS}}, LWS, "svc-kserve-mn-prefill", "PrefillWorkerWorkloadReady"),
     ],
 )
 @pytest.mark.parametrize(
@@ -217,8 +220,18 @@ def test_availability_is_copied_from_the_object_of_the_topology(
     expected: tuple[str, str, str],
 ) -> None:
     world, plan = settled(MAIN, (kind, workload(kind, name, *conditions)), spec=spec)
-    entry = by_type(conclude(world, plan))[type_]
+    made = by_type(conclude(world, plan))
+    entry = made[type_]
+    if kind == LWS and not conditions:
+        expected = ("False", "Progressing", "LWS is progressing")
     assert (entry["status"], entry.get("reason", ""), entry.get("message", "")) == expected
+    others = {
+        "MainWorkloadReady",
+        "WorkerWorkloadReady",
+        "PrefillWorkloadReady",
+        "PrefillWorkerWorkloadReady",
+    }
+    assert others & made.keys() == {type_} | ({"MainWorkloadReady"} if "prefill" in spec else set())
 
 
 def test_prefill_conditions_go_with_prefill() -> None:
@@ -231,13 +244,13 @@ def test_prefill_conditions_go_with_prefill() -> None:
 
 
 @pytest.mark.parametrize("spec", [{}, {"prefill": {}}, {"prefill": {"worker": PODS}}])
-def test_a_stopped_service_says_so_for_every_workload_it_has(spec: dict[str, Any]) -> None:
+def test_a_stopped_service_says_so_for_every_workload_that_there_can_be(spec: dict[str, Any]) -> None:
     world, plan = settled(MAIN, spec=spec)
     world.annotate(names.STOP, "True")
     made = by_type(conclude(world, plan))
     found = {type_: entry["reason"] for type_, entry in made.items() if type_.endswith("WorkloadReady")}
-    wanted = ["MainWorkloadReady", "SchedulerWorkloadReady", *(["PrefillWorkloadReady"] if spec else [])]
-    assert found == dict.fromkeys(wanted, "Stopped")
+    sides = ("Main", "Worker", "Prefill", "PrefillWorker", "Scheduler")
+    assert found == {f"{side}WorkloadReady": "Stopped" for side in sides}
 
 
 def test_the_scheduler_reports_its_deployment_and_goes_without_one() -> None:

@@ -13,7 +13,7 @@ from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import labels_of
 from aioctl.plan.global_config import RoutingConfig
 from aioctl.plan.model import Policy, Verb
-from testbed.plan_world import CONFIG, HF, MAIN, World, errors_of, service
+from testbed.plan_world import CONFIG, HF, MAIN, World, service
 from tests.plan.workload_world import DECODE, SIDECAR, WORKER, run
 
 MN: dict[str, Any] = {
@@ -24,15 +24,6 @@ MN: dict[str, Any] = {
     "prefill": {"template": MAIN, "worker": MAIN, "parallelism": {"data": 3, "dataLocal": 1}},
     "router": {"scheduler": {"pool": {"ref": {"name": "their-pool"}}}},
 }
-
-
-TRACKED = {
-    "kubectl.kubernetes.io/last-applied-configuration": "{}",
-    "argocd.argoproj.io/tracking-id": "app:/ServiceAccount:ns/src",
-    "kustomize.toolkit.fluxcd.io/name": "apps",
-    "meta.helm.sh/release-name": "r",
-}
-"""What tools say of the account that they applied."""
 
 
 def settle(world: World, spec: dict[str, Any], **more: Any) -> None:
@@ -151,17 +142,18 @@ def test_a_selector_that_no_longer_fits_replaces_the_deployment() -> None:
     settle(world, DECODE)
     without = {**HF, "router": {}}
     assert run(world, without) is None
-    gone = [(write.verb, write.kind.kind, write.name) for write in world.writes]
-    assert gone == [
-        (Verb.DELETE, "RoleBinding", "svc-kserve-rb"),
-        (Verb.DELETE, "Role", "svc-kserve-role"),
-        (Verb.DELETE, "ServiceAccount", "svc-kserve"),
+    assert [(write.verb, write.kind.kind, write.name) for write in world.writes] == [
         (Verb.DELETE, "Deployment", "svc-kserve"),
         (Verb.DELETE, "Deployment", "svc-kserve-prefill"),
     ]
     world.writes.clear()
     assert run(world, without) is None
-    assert [(write.verb, write.name) for write in world.writes] == [(Verb.CREATE, "svc-kserve")]
+    assert [(write.verb, write.kind.kind, write.name) for write in world.writes] == [
+        (Verb.DELETE, "RoleBinding", "svc-kserve-rb"),
+        (Verb.DELETE, "Role", "svc-kserve-role"),
+        (Verb.DELETE, "ServiceAccount", "svc-kserve"),
+        (Verb.CREATE, "Deployment", "svc-kserve"),
+    ]
     assert labels_of(world.get(kinds.DEPLOYMENT, "svc-kserve"))["llm-d.ai/role"] == "both"
 
 
@@ -183,8 +175,13 @@ def test_prefill_and_decode_with_sidecar() -> None:
     assert world.get(kinds.ROLE_BINDING, "svc-kserve-rb")["subjects"] == [
         {"kind": "ServiceAccount", "name": "svc-kserve", "namespace": "ns"}
     ]
-    groups = [rule["apiGroups"][0] for rule in world.get(kinds.ROLE, "svc-kserve-role")["rules"]]
-    assert groups == ["", "inference.networking.x-k8s.io", "inference.networking.k8s.io"]
+    rules = [
+        (rule["apiGroups"], rule["resources"]) for rule in world.get(kinds.ROLE, "svc-kserve-role")["rules"]
+    ]
+    assert rules == [
+        ([""], ["pods"]),
+        (["inference.networking.x-k8s.io", "inference.networking.k8s.io"], ["inferencepools"]),
+    ]
 
 
 def test_without_a_router_the_sidecar_is_told_no_pool() -> None:
@@ -242,59 +239,6 @@ def test_a_worker_that_goes_takes_its_set_and_accounts_along() -> None:
     assert world.names(kinds.ROLE) == world.names(kinds.ROLE_BINDING) == []
     assert world.names(kinds.SERVICE_ACCOUNT) == []
     assert world.names(kinds.DEPLOYMENT) == ["svc-kserve"]
-
-
-def test_a_source_account_is_copied_and_has_to_exist() -> None:
-    world = World()
-    spec = {**WORKER, "worker": {**MAIN, "serviceAccountName": "src"}}
-    failed = run(world, spec)
-    shown = (
-        "failed to reconcile multi-node service account: failed to create expected multi node service account: "
-        'failed to fetch existing multi node main service account ns/src: ServiceAccount "src" not found'
-    )
-    assert errors_of(failed) == (
-        "failed to reconcile workload: failed to reconcile multi node workload: " + shown,
-        shown,
-    )
-    world.put(
-        kinds.SERVICE_ACCOUNT,
-        "src",
-        metadata={"labels": {"a": "b", "app.kubernetes.io/name": "x"}, "annotations": {"c": "d", **TRACKED}},
-        imagePullSecrets=[{"name": "pull"}],
-        automountServiceAccountToken=False,
-    )
-    assert run(world, spec) is None
-    made = world.get(kinds.SERVICE_ACCOUNT, "svc-kserve-mn")
-    assert labels_of(made) == {
-        "a": "b",
-        "app.kubernetes.io/name": "svc",
-        "app.kubernetes.io/part-of": "llminferenceservice",
-    }
-    assert made["metadata"]["annotations"] == {"c": "d"}
-    assert made["imagePullSecrets"] == [{"name": "pull"}]
-    assert made["automountServiceAccountToken"] is False
-    made["metadata"]["annotations"].update(TRACKED)
-    made["imagePullSecrets"].append({"name": "of-the-platform"})
-    assert run(world, spec) is None
-    made = world.get(kinds.SERVICE_ACCOUNT, "svc-kserve-mn")
-    assert made["metadata"]["annotations"] == {"c": "d"}
-    assert made["imagePullSecrets"] == [{"name": "pull"}, {"name": "of-the-platform"}]
-
-
-def test_an_account_without_a_source_has_the_secrets_of_the_default_one() -> None:
-    world = World()
-    world.put(
-        kinds.SERVICE_ACCOUNT,
-        "default",
-        metadata={"labels": {"a": "b"}, "annotations": {"c": "d"}},
-        imagePullSecrets=[{"name": "pull"}],
-        automountServiceAccountToken=False,
-    )
-    settle(world, WORKER)
-    made = world.get(kinds.SERVICE_ACCOUNT, "svc-kserve-mn")
-    assert made["imagePullSecrets"] == [{"name": "pull"}]
-    assert "annotations" not in made["metadata"]
-    assert "automountServiceAccountToken" not in made
 
 
 def test_the_security_binding_needs_openshift_and_names_both_accounts() -> None:

@@ -44,6 +44,26 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
             "refused LLMInferenceService/svc",
         ),
     ),
+    "deploy-failed": (
+        because(
+            "COND-3: of a Deployment that is not available the stuck rollout is told",
+            *(
+                f"{LLM} status.conditions.{type_}.{field}"
+                for type_ in ("MainWorkloadReady", "WorkloadsReady", "Ready")
+                for field in ("reason", "message")
+            ),
+        ),
+    ),
+    "meta": (
+        because(
+            "WORK-6: pods get the labels of the spec, their objects and selectors do not, and ours are not taken from there",
+            "apps/v1/deployments/svc-kserve* metadata.labels.*",
+            "apps/v1/deployments/svc-kserve* spec.selector.matchLabels.*",
+            "apps/v1/deployments/svc-kserve spec.template.metadata.labels.app.kubernetes.io/name",
+            "v1/services/svc-kserve-workload-svc metadata.labels.app.kubernetes.io/name",
+            "event ours Warning ReservedLabel: *",
+        ),
+    ),
     "model-name-odd": (
         because("ADM-3: a model's name that a script cannot hold is refused, so nothing is made for it", "*"),
     ),

@@ -85,7 +85,7 @@ class WorkloadAnswers:
                 "replicas": replicas,
                 "readyReplicas": replicas,
                 "updatedReplicas": replicas,
-                "conditions": [_condition("Available", "OK")],
+                "conditions": [{**_condition("Available", "OK"), "message": ""}],  # its CRD requires one
             }
         common = {"observedGeneration": generation_of(obj), "replicas": replicas}
         if "failed-deploy" in self._moods and not obj["metadata"]["name"].endswith(_SCHEDULER):

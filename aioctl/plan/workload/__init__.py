@@ -10,8 +10,8 @@ from functools import cache
 from aioctl.api import service_names
 from aioctl.api.defaulting import is_stopped
 from aioctl.api.objects import FieldError
-from aioctl.plan.model import Context, Part, Step, step
-from aioctl.plan.workload import certificate, multi, service, single
+from aioctl.plan.model import Context, Part, Step, Unanswered, step
+from aioctl.plan.workload import certificate, multi, naming, service, single
 
 _WORKLOAD = "failed to reconcile workload: "
 _MULTI = _WORKLOAD + "failed to reconcile multi node workload: "
@@ -84,11 +84,15 @@ def _name_problem(ctx: Context) -> str:
     """Which name no Service can have, so that nothing can be served. A field of the wrong type is for the step that reads it."""
     if is_stopped(ctx.service):
         return ""
+
+    def set_name(*, prefill: bool) -> str:
+        return naming.workload_name(ctx, naming.group(multi_node=True, prefill=prefill))
+
     try:
         combined = {**ctx.service, "spec": ctx.spec}
-        if problem := service_names.problem(combined):
+        if problem := service_names.problem(combined, set_name):
             return f"metadata.name: {problem}"
         problem = service_names.picker_problem(combined)
         return f"{'.'.join(service_names.PICKER)}: {problem}" if problem else ""
-    except FieldError:
+    except (FieldError, Unanswered):
         return ""

@@ -12,20 +12,21 @@ from aioctl.api import kinds, names
 from aioctl.api.defaulting import group_size, is_data_parallel, is_stopped
 from aioctl.api.objects import FieldError, Object, integer, mapping, present, sequence
 from aioctl.golang.equality import derivative, equal
-from aioctl.plan.children import build, ensure, has_left_over, is_ours, remove, under
+from aioctl.plan.children import build, ensure, has_left_over, is_ours, remove
 from aioctl.plan.deployment import with_foreign
 from aioctl.plan.model import Context, PlanError, Served, Write, need
-from aioctl.plan.rbac import (
-    account,
-    account_subject,
-    binding,
-    ensure_account,
-    ensure_binding,
-    grant,
-    remove_access,
-)
-from aioctl.plan.workload import pods
+from aioctl.plan.rbac import account_subject, binding, ensure_binding
+from aioctl.plan.workload import accounts, naming, pods
+from aioctl.plan.workload.accounts import Account
 from aioctl.plan.workload.contents import fill
+from aioctl.plan.workload.naming import (
+    MAIN_GROUP,
+    PREFILL_GROUP,
+    Child,
+    remove_child,
+    retire,
+    workload_name,
+)
 
 SCC_ROLE = "openshift-ai-llminferenceservice-scc"
 _LEADER = ("spec", "leaderWorkerTemplate", "leaderTemplate")
@@ -49,11 +50,6 @@ class Group:
 Build = Callable[[], Group]
 
 
-def set_name(ctx: Context, *, prefill: bool) -> str:
-    """Name of the LeaderWorkerSet and of the account its pods run under."""
-    return names.set_name(ctx.name, prefill=prefill)
-
-
 def build_main(ctx: Context) -> Group:
     """Both pods of the main side. Raises PlanError with the text below `failed to build the expected main LWS: `."""
     return _build(ctx, pods.main_side(ctx))
@@ -61,36 +57,25 @@ def build_main(ctx: Context) -> Group:
 
 def main_access(ctx: Context, main: Build) -> Iterator[Write]:
     """Account of the main side; role and binding when one of its pods has the sidecar."""
-    name = set_name(ctx, prefill=False)
-    role, role_binding = names.safe(ctx.name, "-kserve-mn-role"), names.safe(ctx.name, "-kserve-mn-rb")
     side = pods.main_side(ctx)
     if is_stopped(ctx.service) or not side.multi_node:
-        yield from remove_access(ctx, binding=role_binding, role=role, account=name)
+        yield from remove_child(ctx, MAIN_GROUP, kinds.ROLE_BINDING, kinds.ROLE, kinds.SERVICE_ACCOUNT)
         return
-    yield from _account_step(ctx, side)
+    used = _checked_account(ctx, side)
+    yield from accounts.ensure(ctx, MAIN_GROUP, used)
     group = _with_prefix("failed to build the expected main LWS for building the Role: ", main)
-    if not group.has_sidecar:
-        yield from remove(ctx, kinds.ROLE_BINDING, role_binding)
-        yield from remove(ctx, kinds.ROLE, role)
-        return
-    yield from grant(
-        ctx,
-        "multi node",
-        role=role,
-        binding_name=role_binding,
-        account=name,
-        labels=pods.base_labels(ctx),
-        rules=pods.SIDECAR_RULES,
-    )
+    yield from accounts.grant(ctx, MAIN_GROUP, used, pods.base_labels(ctx), sidecar=group.has_sidecar)
 
 
 def prefill_access(ctx: Context) -> Iterator[Write]:
     """Account of the prefill side; its pods get no role."""
     side = pods.prefill_side(ctx)
     if side.multi_node and not is_stopped(ctx.service):
-        yield from _account_step(ctx, side)
+        used = _checked_account(ctx, side)
+        yield from accounts.ensure(ctx, PREFILL_GROUP, used)
+        yield from accounts.grant(ctx, PREFILL_GROUP, used, pods.base_labels(ctx), sidecar=False)
     else:
-        yield from remove(ctx, kinds.SERVICE_ACCOUNT, set_name(ctx, prefill=True))
+        yield from remove_child(ctx, PREFILL_GROUP, kinds.SERVICE_ACCOUNT)
 
 
 def security_binding(ctx: Context) -> Iterator[Write]:
@@ -101,7 +86,8 @@ def security_binding(ctx: Context) -> Iterator[Write]:
         return
     if ctx.policy.scc_disabled or ctx.obs.served(kinds.SCC) is not Served.YES:
         return
-    subjects = [account_subject(set_name(ctx, prefill=prefill)) for prefill in (False, True)]
+    sides = pods.main_side(ctx), pods.prefill_side(ctx)
+    subjects = [account_subject(_account_name(ctx, side)) for side in sides]
     wanted = binding(
         ctx,
         kinds.ROLE_BINDING,
@@ -117,7 +103,7 @@ def security_binding(ctx: Context) -> Iterator[Write]:
 def main_set(ctx: Context, main: Build) -> Iterator[Write]:
     side = pods.main_side(ctx)
     if is_stopped(ctx.service) or not side.multi_node:
-        yield from remove(ctx, kinds.LEADER_WORKER_SET, set_name(ctx, prefill=False))
+        yield from remove_child(ctx, MAIN_GROUP, kinds.LEADER_WORKER_SET)
         return
     group = _with_prefix("failed to build the expected main LWS: ", main)
     yield from _ensure_set(ctx, side, group)
@@ -126,47 +112,54 @@ def main_set(ctx: Context, main: Build) -> Iterator[Write]:
 def prefill_set(ctx: Context) -> Iterator[Write]:
     side = pods.prefill_side(ctx)
     if is_stopped(ctx.service) or not side.multi_node:
-        yield from remove(ctx, kinds.LEADER_WORKER_SET, set_name(ctx, prefill=True))
+        yield from remove_child(ctx, PREFILL_GROUP, kinds.LEADER_WORKER_SET)
         return
     group = _with_prefix("failed to build the expected prefill LWS: ", lambda: _build(ctx, side))
     yield from _ensure_set(ctx, side, group)
 
 
-def _account(ctx: Context, side: pods.Side) -> dict[str, Any]:
-    whose = f"multi node {'prefill' if side.prefill else 'main'}"
-    source = pods.existing_account(ctx, side.account_name("template", "worker"), whose)
-    return account(ctx, set_name(ctx, prefill=side.prefill), pods.base_labels(ctx), source)
+def _children(side: pods.Side) -> tuple[Child, ...]:
+    return PREFILL_GROUP if side.prefill else MAIN_GROUP
 
 
-def _account_step(ctx: Context, side: pods.Side) -> Iterator[Write]:
+def _account(ctx: Context, side: pods.Side) -> Account:
+    return accounts.in_use(
+        ctx, side, "template", "worker", children=_children(side), labels=pods.base_labels(ctx)
+    )
+
+
+def _checked_account(ctx: Context, side: pods.Side) -> Account:
     try:
-        wanted = _account(ctx, side)
+        return _account(ctx, side)
     except (PlanError, FieldError) as error:
         raise PlanError(f"failed to create expected multi node service account: {error}") from error
-    name = set_name(ctx, prefill=side.prefill)
-    prefix = f"failed to reconcile multi node service account {ctx.namespace}/{name}: "
-    yield from under(prefix, ensure_account(ctx, wanted))
+
+
+def _account_name(ctx: Context, side: pods.Side) -> str:
+    """Of a side that has no groups, the account that it would get."""
+    generated = naming.name(ctx, _children(side), kinds.SERVICE_ACCOUNT)
+    return (side.account_name("template", "worker") if side.multi_node else "") or generated
 
 
 def _build(ctx: Context, side: pods.Side) -> Group:
-    generated = _account(ctx, side)
+    used = _account(ctx, side)
     part = "prefill " if side.prefill else ""
     # The leader first: of a model that neither can have, its error is the one that is told (ERR-1).
-    leader = _pod(ctx, side, "template", generated, f"{part}leader template") if side.has_template else None
-    return Group(_pod(ctx, side, "worker", generated, f"{part}worker template"), leader)
+    leader = _pod(ctx, side, "template", used, f"{part}leader template") if side.has_template else None
+    return Group(_pod(ctx, side, "worker", used, f"{part}worker template"), leader)
 
 
-def _pod(ctx: Context, side: pods.Side, field: str, generated: Object, title: str) -> pods.Pod:
+def _pod(ctx: Context, side: pods.Side, field: str, used: Account, title: str) -> pods.Pod:
     pod = side.pod(field)
-    pod["serviceAccountName"] = set_name(ctx, prefill=side.prefill)
+    pod["serviceAccountName"] = used.name
     if not side.prefill:
         pods.tell_pool(ctx, pod)
-    fill(ctx, pod, side, generated, whose=title)
+    fill(ctx, pod, side, used.obj, whose=title)
     return pod
 
 
 def _ensure_set(ctx: Context, side: pods.Side, group: Group) -> Iterator[Write]:
-    kind, name = kinds.LEADER_WORKER_SET, set_name(ctx, prefill=side.prefill)
+    kind, name = kinds.LEADER_WORKER_SET, workload_name(ctx, _children(side))
     if ctx.obs.served(kind) is Served.NO:
         raise PlanError(
             f"failed to get {kind.type_name} {ctx.namespace}/{name}: "
@@ -182,6 +175,7 @@ def _ensure_set(ctx: Context, side: pods.Side, group: Group) -> Iterator[Write]:
     # Asked before it is sent, like a Deployment: an admission webhook may change pod specs, and would do so for ever.
     for write in ensure(ctx, kind, wanted, same=_same, confirm=True, exclusive=pods.EXCLUSIVE):
         yield replace(write, warnings=side.reserved)
+    yield from retire(ctx, _children(side))
 
 
 def _spec(ctx: Context, side: pods.Side, group: Group, live: Object | None) -> dict[str, Any]:

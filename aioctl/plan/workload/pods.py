@@ -18,8 +18,7 @@ from aioctl.plan.rbac import rule
 SIDECAR = "llm-d-routing-sidecar"
 SIDECAR_RULES = (
     rule("", "pods"),
-    rule(kinds.POOL_GROUP_V1ALPHA2, "inferencepools"),
-    rule(kinds.POOL_GROUP_V1, "inferencepools"),
+    rule((kinds.POOL_GROUP_V1ALPHA2, kinds.POOL_GROUP_V1), "inferencepools"),
 )
 LOCAL_MODEL = "internal.serving.kserve.io/localmodel"
 """Prefix of what the admission webhook says of the cached copy of a model."""

@@ -10,27 +10,23 @@ from dataclasses import dataclass, replace
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import is_stopped
 from aioctl.api.objects import FieldError, Object
-from aioctl.plan.children import remove, under
+from aioctl.plan.children import under
 from aioctl.plan.deployment import ensure_deployment, rolling_update
 from aioctl.plan.model import Context, PlanError, Write
-from aioctl.plan.rbac import (
-    account,
-    ensure_account,
-    grant,
-    remove_access,
-)
-from aioctl.plan.workload import pods
+from aioctl.plan.workload import accounts, pods
+from aioctl.plan.workload.accounts import Account, is_left_in_pods
 from aioctl.plan.workload.contents import fill
+from aioctl.plan.workload.naming import MAIN, PREFILL, remove_child, retire, workload_name
 
 PREFILL_COMPONENT = f"{names.WORKLOAD_COMPONENT}-prefill"
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A pod that can be deployed, and the account that was generated for it (None: it uses one as given)."""
+    """A pod that can be deployed, and the account of its routing sidecar (None: it has none)."""
 
     pod: pods.Pod
-    account: Object | None = None
+    account: Account | None = None
 
 
 Build = Callable[[], Built]
@@ -40,16 +36,17 @@ def build_main(ctx: Context) -> Built:
     """The main pod. Raises PlanError with the text below `failed to get expected main deployment: `."""
     side = pods.main_side(ctx)
     pod = side.pod()
-    used = pods.existing_account(ctx, side.account_name("template"), "single node main")
-    generated = None
+    account = None
     if pods.has_sidecar(pod):
-        labels = names.labels(ctx.name, names.WORKLOAD_COMPONENT)
-        generated = used = account(ctx, account_name(ctx), labels, used)
-        pod["serviceAccountName"] = account_name(ctx)
+        account = _sidecar_account(ctx, side)
+        used: Object | None = account.obj
+        pod["serviceAccountName"] = account.name
         pods.tell_pool(ctx, pod)
+    else:
+        used = pods.existing_account(ctx, side.account_name("template"), "single node main")
     if side.has_template:
         fill(ctx, pod, side, used, whose="main deployment")
-    return Built(pod, generated)
+    return Built(pod, account)
 
 
 def build_prefill(ctx: Context) -> Built:
@@ -62,57 +59,50 @@ def build_prefill(ctx: Context) -> Built:
     return Built(pod)
 
 
-def account_name(ctx: Context) -> str:
-    return names.safe(ctx.name, "-kserve")
-
-
 def access(ctx: Context, main: Build) -> Iterator[Write]:
     """Account, role and binding of the sidecar; in multi-node they exist too (the main template decides)."""
-    role, role_binding = names.safe(ctx.name, "-kserve-role"), names.safe(ctx.name, "-kserve-rb")
     side = pods.main_side(ctx)
     if is_stopped(ctx.service) or not pods.has_sidecar(side.template()):
-        if is_stopped(ctx.service) or side.multi_node or _can_build(main):
-            yield from remove_access(ctx, binding=role_binding, role=role, account=account_name(ctx))
+        if (
+            is_stopped(ctx.service)
+            or side.multi_node
+            or (_can_build(main) and not is_left_in_pods(ctx, MAIN))
+        ):
+            yield from remove_child(ctx, MAIN, kinds.ROLE_BINDING, kinds.ROLE, kinds.SERVICE_ACCOUNT)
         return
-    wanted = _sidecar_account(ctx, side, main)
-    if wanted is None:
-        return
-    yield from under(
-        f"failed to reconcile single node service account {ctx.namespace}/{account_name(ctx)}: ",
-        ensure_account(ctx, wanted),
-    )
-    yield from grant(
-        ctx,
-        "single node",
-        role=role,
-        binding_name=role_binding,
-        account=account_name(ctx),
-        labels=names.labels(ctx.name, names.WORKLOAD_COMPONENT),
-        rules=pods.SIDECAR_RULES,
-    )
+    if side.multi_node:
+        used: Account | None = _sidecar_account(ctx, side)
+    else:
+        # What keeps the pod from being built is told by the step of the Deployment.
+        used = main().account if _can_build(main) else None
+    if used is not None:
+        labels = names.labels(ctx.name, names.WORKLOAD_COMPONENT)
+        yield from accounts.ensure(ctx, MAIN, used)
+        yield from accounts.grant(ctx, MAIN, used, labels, sidecar=True)
 
 
 def main_deployment(ctx: Context, main: Build) -> Iterator[Write]:
-    name = names.safe(ctx.name, "-kserve")
     side = pods.main_side(ctx)
     if is_stopped(ctx.service) or side.multi_node:
-        yield from remove(ctx, kinds.DEPLOYMENT, name)
+        yield from remove_child(ctx, MAIN, kinds.DEPLOYMENT)
         return
     pod = _with_prefix("failed to get expected main deployment: ", main).pod
-    yield from _deploy(ctx, side, name, names.WORKLOAD_COMPONENT, pod)
+    yield from _deploy(ctx, side, workload_name(ctx, MAIN), names.WORKLOAD_COMPONENT, pod)
+    yield from retire(ctx, MAIN)
 
 
 def prefill_deployment(ctx: Context) -> Iterator[Write]:
-    name = names.safe(ctx.name, "-kserve-prefill")
     side = pods.prefill_side(ctx)
     if is_stopped(ctx.service) or not side.exists or side.multi_node:
-        yield from under("failed to delete prefill main deployment: ", remove(ctx, kinds.DEPLOYMENT, name))
+        yield from remove_child(ctx, PREFILL, kinds.DEPLOYMENT)
         return
+    name = workload_name(ctx, PREFILL)
     pod = _with_prefix("failed to get expected prefill deployment: ", lambda: build_prefill(ctx)).pod
     yield from under(
         f"failed to reconcile prefill deployment {ctx.namespace}/{name}: ",
         _deploy(ctx, side, name, PREFILL_COMPONENT, pod),
     )
+    yield from retire(ctx, PREFILL)
 
 
 def _deploy(ctx: Context, side: pods.Side, name: str, component: str, pod: pods.Pod) -> Iterator[Write]:
@@ -135,12 +125,9 @@ def _deploy(ctx: Context, side: pods.Side, name: str, component: str, pod: pods.
         yield replace(write, warnings=side.reserved)
 
 
-def _sidecar_account(ctx: Context, side: pods.Side, main: Build) -> Object | None:
-    """The account to make; None when the main Deployment's step is going to say why it cannot be made."""
-    if side.multi_node:
-        source = pods.existing_account(ctx, side.account_name("template"), "single node main")
-        return account(ctx, account_name(ctx), names.labels(ctx.name, names.WORKLOAD_COMPONENT), source)
-    return main().account if _can_build(main) else None
+def _sidecar_account(ctx: Context, side: pods.Side) -> Account:
+    labels = names.labels(ctx.name, names.WORKLOAD_COMPONENT)
+    return accounts.in_use(ctx, side, "template", children=MAIN, labels=labels)
 
 
 def _can_build(main: Build) -> bool:
