@@ -44,6 +44,7 @@ def watched(system_namespace: str, signer: ObjectRef | None) -> tuple[Watched, .
         kinds.POD,
         kinds.MODEL,
         kinds.LEADER_WORKER_SET,
+        kinds.RESOURCE_CLAIM_TEMPLATE,
         kinds.DESTINATION_RULE,
         kinds.POD_MONITOR,
         kinds.SERVICE_MONITOR,

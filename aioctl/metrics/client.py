@@ -24,6 +24,7 @@ _OPTIONAL: Final = (
     kinds.GATEWAY,
     kinds.GATEWAY_CLASS,
     kinds.LEADER_WORKER_SET,
+    kinds.RESOURCE_CLAIM_TEMPLATE,
     kinds.DESTINATION_RULE,
     kinds.POD_MONITOR,
     kinds.SERVICE_MONITOR,

@@ -38,7 +38,7 @@ from aioctl.plan.model import Observation, PlanError, Policy, need
 from aioctl.plan.provenance import Contribution, owner_of
 from aioctl.plan.route import rewrite_default_refs
 from aioctl.plan.templates import render, root
-from aioctl.plan.workload import lora
+from aioctl.plan.workload import lora, managed_dra
 
 Tree = Mapping[str, Any]
 
@@ -331,4 +331,4 @@ def _rendered(spec: Tree, inputs: _Inputs) -> tuple[dict[str, Any], bool]:
         lora.resolve(result)
     except PlanError as error:
         raise PlanError(f"failed to enumerate LoRA adapters: {error}") from error
-    return result, passes
+    return managed_dra.claimed(result, service), passes

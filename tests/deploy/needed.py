@@ -23,6 +23,7 @@ CHILDREN = (
     kinds.SERVICE_ACCOUNT,
     kinds.DEPLOYMENT,
     kinds.LEADER_WORKER_SET,
+    kinds.RESOURCE_CLAIM_TEMPLATE,
     kinds.ROLE,
     kinds.ROLE_BINDING,
     kinds.CLUSTER_ROLE_BINDING,

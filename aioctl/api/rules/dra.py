@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from aioctl.api.objects import Object, annotations_of, text
@@ -31,6 +32,40 @@ _NO_SUBDOMAIN: Final = (
     "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
     r"'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """What a service asks for."""
+
+    device_class: str
+    count: int
+    selectors: tuple[str, ...]
+    """CEL expressions, all of which a device has to meet."""
+    container: str
+    """Which container uses the devices; empty for the first."""
+
+
+def asked(service: Object) -> Devices | None:
+    """The devices that the annotations ask for, None without a class. Raises ValueError for a count that is none."""
+    found = annotations_of(service)
+    if DEVICE_CLASS not in found:
+        return None
+    raw = {key: found.get(key, "") for key in (DEVICE_CLASS, DEVICE_COUNT, CEL_SELECTOR)}
+    if problem := _count_problem(raw[DEVICE_COUNT]):
+        raise ValueError(problem)
+    expressions = (line.strip(_SPACES) for line in raw[CEL_SELECTOR].split("\n"))
+    return Devices(
+        raw[DEVICE_CLASS].strip(_SPACES),
+        int(raw[DEVICE_COUNT].strip(_SPACES) or "1"),
+        tuple(expression for expression in expressions if expression),
+        container_of(service),
+    )
+
+
+def container_of(service: Object) -> str:
+    """The container that the annotations name, empty when they name none."""
+    return annotations_of(service).get(CONTAINER_NAME, "").strip(_SPACES)
 
 
 def devices(service: Object) -> Iterator[Problem]:

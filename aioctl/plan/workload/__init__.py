@@ -11,7 +11,7 @@ from aioctl.api import service_names
 from aioctl.api.defaulting import is_stopped
 from aioctl.api.objects import FieldError
 from aioctl.plan.model import Context, Part, Step, Unanswered, step
-from aioctl.plan.workload import certificate, multi, naming, service, single
+from aioctl.plan.workload import certificate, managed_dra, multi, naming, pods, service, single
 
 _WORKLOAD = "failed to reconcile workload: "
 _MULTI = _WORKLOAD + "failed to reconcile multi node workload: "
@@ -34,6 +34,9 @@ def steps(ctx: Context) -> Iterator[Step]:
         lambda: certificate.certificate(ctx),
         outer=_WORKLOAD + "failed to reconcile self-signed certificates secret: ",
     )
+    grouped = _grouped(ctx)
+    if grouped:
+        yield _devices(ctx, Part.MULTI_NODE, _MULTI)
     account = "failed to reconcile multi-node service account: "
     yield step(Part.MULTI_NODE, lambda: multi.main_access(ctx, group), outer=_MULTI, inner=account)
     yield step(Part.MULTI_NODE, lambda: multi.prefill_access(ctx), outer=_MULTI, inner=account)
@@ -55,6 +58,8 @@ def steps(ctx: Context) -> Iterator[Step]:
         outer=_MULTI,
         inner="failed to reconcile multi-node prefill workload: ",
     )
+    if not grouped:
+        yield _devices(ctx, Part.SINGLE_NODE, _SINGLE)
     yield step(
         Part.SINGLE_NODE,
         lambda: single.access(ctx, pod),
@@ -77,6 +82,21 @@ def steps(ctx: Context) -> Iterator[Step]:
         Part.WORKLOAD_SERVICE,
         lambda: service.service(ctx),
         outer=_WORKLOAD + "failed to reconcile workload service: ",
+    )
+
+
+def _grouped(ctx: Context) -> bool:
+    """Whether LeaderWorkerSets run pods of the service. A field of the wrong type is for their steps, too."""
+    try:
+        return pods.main_side(ctx).multi_node or pods.prefill_side(ctx).multi_node
+    except FieldError:
+        return True
+
+
+def _devices(ctx: Context, part: Part, outer: str) -> Step:
+    """Before the pods that claim them; said of the part that runs these pods (DRA-1)."""
+    return step(
+        part, lambda: managed_dra.template(ctx), outer=outer, inner="failed to reconcile managed DRA: "
     )
 
 
