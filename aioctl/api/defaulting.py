@@ -14,6 +14,7 @@ from aioctl.api.objects import (
     Object,
     annotations_of,
     integer,
+    is_deleting,
     mapping,
     name_of,
     text,
@@ -100,6 +101,11 @@ def _annotation(service: Object, key: str) -> str:
 def auth_enabled(service: Object) -> bool:
     """Authentication is on unless the annotation says `false`, ignoring case (KEY-1)."""
     return _annotation(service, names.ENABLE_AUTH) != "false"
+
+
+def runs(service: Object) -> bool:
+    """Whether something is to be served: it is neither stopped nor being deleted."""
+    return not is_deleting(service) and not is_stopped(service)
 
 
 def is_stopped(service: Object) -> bool:

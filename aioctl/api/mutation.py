@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from aioctl.api import names, weight
 from aioctl.api.admission import AdmissionRequest, Verdict, content, review
+from aioctl.api.finalizers import finalizers_of, has_finalizer
 from aioctl.api.kinds import SERVICE
-from aioctl.api.objects import Object, is_deleting, labels_of, name_of, present, sequence, text
+from aioctl.api.objects import Object, is_deleting, labels_of, name_of, present, text
 
 JsonPatch = list[dict[str, Any]]
 """Operations of RFC 6902."""
@@ -69,9 +70,9 @@ def _escaped(key: str) -> str:
 
 def finalizer_patch(service: Object) -> JsonPatch:
     """The patch that adds our finalizer; empty when it is there or the object is being deleted. Raises FieldError."""
-    present_ones = sequence(service, "metadata", "finalizers")
-    if names.FINALIZER in present_ones or is_deleting(service):
+    if has_finalizer(service, names.FINALIZER) or is_deleting(service):
         return []
-    if not present_ones:
+    present_ones = finalizers_of(service)
+    if present_ones is not None and not present_ones:
         return [{"op": "add", "path": "/metadata/finalizers", "value": [names.FINALIZER]}]
     return [{"op": "add", "path": "/metadata/finalizers/-", "value": names.FINALIZER}]

@@ -107,8 +107,8 @@ _whole = msgspec.json.Decoder(dict[str, Any]).decode
 def decode(encoded: bytes | msgspec.Raw) -> dict[str, Any]:
     """An object of ours as a tree, but for what is too heavy: a spec stays encoded, other parts are left out.
 
-    Left out are managedFields, labels, owners and status: nobody needs them to refuse, to delete or to report. Raises
-    msgspec.DecodeError for what is no JSON object.
+    Left out are managedFields, labels, owners and status: nobody needs them to refuse, to delete or to report. Finalizers stay
+    encoded, too (`finalizers.py`). Raises msgspec.DecodeError for what is no JSON object.
     """
     text = bytes(encoded)
     if len(text) <= MOST_BYTES and not problem(_at_most(text)):
@@ -117,7 +117,7 @@ def decode(encoded: bytes | msgspec.Raw) -> dict[str, Any]:
     for name, part in list(tree.items()):
         if name == "metadata" and bytes(memoryview(part)[:1]) == b"{":
             tree[name] = {
-                key: msgspec.json.decode(value)
+                key: value if key == "finalizers" and problem(of(value)) else msgspec.json.decode(value)
                 for key, value in decode_deep(_parts, part).items()
                 if _stays(key, value)
             }

@@ -5,11 +5,12 @@ pool or stand behind a gateway) without ours; Secrets and ConfigMaps of others a
 are read one by one (`live_reads.py`), so that no replica holds every secret of the cluster.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from aioctl.api import kinds, names
+from aioctl.api import kinds, names, weight
+from aioctl.api.defaulting import is_stopped
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
 from aioctl.api.names import has_our_labels
 from aioctl.engine.store import Delta, Store
@@ -74,13 +75,26 @@ def _by_service_label(item: Cached) -> Iterable[tuple[str, str]]:
             yield item.key.namespace, item.labels[label]
 
 
+def _by_running(item: Cached) -> Iterable[str]:
+    """Of services: the namespace of one that runs. Few are stopped, so the annotation is looked for before it is read."""
+    stopped = names.STOP.encode() in item.raw and is_stopped(weight.decode(item.raw))
+    if not item.deleting and not stopped:
+        yield item.key.namespace
+
+
+def _indexers(kind: Kind) -> dict[str, Callable[[Cached], Iterable[Hashable]]]:
+    indexers: dict[str, Callable[[Cached], Iterable[Hashable]]] = {
+        "namespace": _by_namespace,
+        "service": _by_service_label,
+    }
+    return {**indexers, "running": _by_running} if kind == kinds.SERVICE else indexers
+
+
 class Caches:
     """The stores of all watches; reads never touch the network."""
 
     def __init__(self, watches: Iterable[Watched]) -> None:
-        self.stores: Mapping[Watched, CacheStore] = {
-            watch: Store({"namespace": _by_namespace, "service": _by_service_label}) for watch in watches
-        }
+        self.stores: Mapping[Watched, CacheStore] = {watch: Store(_indexers(watch.kind)) for watch in watches}
         self._by_kind: dict[Kind, list[tuple[Watched, CacheStore]]] = {}
         for watch, store in self.stores.items():
             self._by_kind.setdefault(watch.kind, []).append((watch, store))
@@ -113,6 +127,14 @@ class Caches:
     def service(self, key: ObjectKey) -> Cached | None:
         """One LLMInferenceService."""
         return self.get(kinds.SERVICE, key)
+
+    def others_run(self, key: ObjectKey) -> bool:
+        """Whether the namespace has another LLMInferenceService that is neither stopped nor being deleted."""
+        return any(
+            other != key
+            for _, store in self._by_kind.get(kinds.SERVICE, ())
+            for other in store.keys_by_index("running", key.namespace)
+        )
 
     def services(self) -> Sequence[ObjectKey]:
         """Keys of all LLMInferenceServices."""

@@ -45,6 +45,7 @@ class Word(Enum):
     CONCLUDE = auto()
     GET = auto()
     SELECT = auto()
+    OTHERS_RUN = auto()
     SERVED = auto()
     DONE = auto()
     FAILED = auto()
@@ -100,6 +101,10 @@ class _Asked:
 
     def select(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Sequence[Object] | Unknown:
         found: Sequence[Object] | Unknown = self._pipe.ask(Word.SELECT, kind, namespace, dict(labels))
+        return found
+
+    def others_run(self, namespace: str, name: str) -> bool | Unknown:
+        found: bool | Unknown = self._pipe.ask(Word.OTHERS_RUN, namespace, name)
         return found
 
     def served(self, kind: Kind) -> Served:

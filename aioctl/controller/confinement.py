@@ -197,6 +197,8 @@ class ChildPlanner:
                         message = obs.get(kind, namespace, name, named_by_user=named_by_user)
                     case Word.SELECT:
                         message = obs.select(*fields)
+                    case Word.OTHERS_RUN:
+                        message = obs.others_run(*fields)
                     case Word.SERVED:
                         message = obs.served(*fields)
                     case _:

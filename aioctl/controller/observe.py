@@ -107,6 +107,11 @@ class CacheObservation:
             return Unknown(f"the cache of {kind.resource} is not in sync")
         return [self._made(item, item.decode) for item in self._caches.select(kind, namespace, labels)]
 
+    def others_run(self, namespace: str, name: str) -> bool | Unknown:
+        if not self._caches.synced(kinds.SERVICE):
+            return Unknown(f"the cache of {kinds.SERVICE.resource} is not in sync")
+        return self._caches.others_run(ObjectKey(namespace, name))
+
     def served(self, kind: Kind) -> Served:
         if not kind.optional:
             return Served.YES

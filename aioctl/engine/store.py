@@ -11,7 +11,7 @@ raises is logged with the key and passed over: one odd item must not stop the fe
 
 import operator
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
@@ -92,6 +92,10 @@ class Store(Generic[K, T]):
         """The items that carry `value` in the index, sorted by key. Raises KeyError for an index that does not exist."""
         keys = self._indexes[index].get(value, ())
         return [self._entries[key].item for key in sorted(cast("Iterable[Any]", keys))]
+
+    def keys_by_index(self, index: str, value: Hashable) -> Collection[K]:
+        """Keys of the items that carry `value` in the index, unsorted: a view, good until the next change. Raises KeyError."""
+        return self._indexes[index].get(value, frozenset())
 
     @property
     def synced(self) -> bool:

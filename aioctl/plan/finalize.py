@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from aioctl.api import kinds, names
-from aioctl.api.defaulting import is_stopped
+from aioctl.api.finalizers import finalizers_of, has_finalizer
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import (
     Object,
@@ -19,7 +19,6 @@ from aioctl.api.objects import (
     name_of,
     namespace_of,
     resource_version_of,
-    sequence,
     uid_of,
 )
 from aioctl.plan import monitoring
@@ -30,11 +29,11 @@ from aioctl.plan.model import (
     Policy,
     Served,
     Step,
+    Unanswered,
     Unknown,
     Verb,
     Write,
     need,
-    need_list,
     step,
 )
 from aioctl.plan.scheduler import remove_delegators
@@ -44,16 +43,15 @@ _ERROR = "failed to update finalizers: "
 
 def add_finalizer(service: Object) -> Write | None:
     """The write that adds our finalizer; None when it is there or the service is being deleted."""
-    present = list(sequence(service, "metadata", "finalizers"))
-    if names.FINALIZER in present or is_deleting(service):
+    if has_finalizer(service, names.FINALIZER) or is_deleting(service):
         return None
-    return _finalizers(service, [*present, names.FINALIZER])
+    present = finalizers_of(service)
+    return None if present is None else _finalizers(service, [*present, names.FINALIZER])
 
 
 def finalize(obs: Observation, service: Object, policy: Policy) -> tuple[Step, ...]:
     """The steps for a service that is being deleted, the finalizer's removal last; none without our finalizer."""
-    present = list(sequence(service, "metadata", "finalizers"))
-    if names.FINALIZER not in present:
+    if not has_finalizer(service, names.FINALIZER):
         return ()
     namespace, name = namespace_of(service), name_of(service)
     cleanup = (
@@ -72,6 +70,9 @@ def finalize(obs: Observation, service: Object, policy: Policy) -> tuple[Step, .
     steps = tuple(part for part in cleanup if part.writes or part.error or part.unanswered)
     if any(part.error or part.unanswered for part in steps):
         return steps
+    present = finalizers_of(service)
+    if present is None:
+        return steps  # the others hold it; when there are fewer of them, ours goes
     release = _finalizers(service, [entry for entry in present if entry != names.FINALIZER])
     return (*steps, Step(Part.FINALIZE, writes=(replace(release, releases=True),)))
 
@@ -106,9 +107,11 @@ def _shared(obs: Observation, service: Object, policy: Policy) -> Iterator[Write
     namespace = namespace_of(service)
     if policy.monitoring_disabled:
         return
-    for other in need_list(obs.select(kinds.SERVICE, namespace, {})):
-        if uid_of(other) != uid_of(service) and not is_deleting(other) and not is_stopped(other):
-            return
+    others = obs.others_run(namespace, name_of(service))
+    if isinstance(others, Unknown):
+        raise Unanswered(others.reason)
+    if others:
+        return
     yield from _remove_shared(obs, kinds.POD_MONITOR, namespace, monitoring.POD_MONITOR)
     yield from _remove_shared(obs, kinds.SERVICE_MONITOR, namespace, monitoring.SERVICE_MONITOR)
     yield from _remove_shared(obs, kinds.SERVICE_ACCOUNT, namespace, monitoring.ACCOUNT)

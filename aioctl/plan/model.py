@@ -14,7 +14,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol
 
-from aioctl.api.kinds import Kind, ObjectRef
+from aioctl.api.defaulting import runs
+from aioctl.api.kinds import SERVICE, Kind, ObjectRef
 from aioctl.api.names import CONFIG_PREFIX, has_our_labels
 from aioctl.api.objects import FieldError, Object, labels_of, name_of, namespace_of, uid_of
 from aioctl.plan.global_config import GlobalConfig
@@ -85,6 +86,10 @@ class Observation(Protocol):
         """Objects of the namespace ('' = all) that carry all the labels, sorted by namespace and name."""
         ...
 
+    def others_run(self, namespace: str, name: str) -> bool | Unknown:
+        """Whether the namespace has another service than that one which is neither stopped nor being deleted."""
+        ...
+
     def served(self, kind: Kind) -> Served:
         """Whether the kind exists in this cluster."""
         ...
@@ -144,6 +149,12 @@ class Facts:
             and has_our_labels(labels_of(obj), labels)
         ]
         return sorted(found, key=lambda obj: (namespace_of(obj), name_of(obj)))
+
+    def others_run(self, namespace: str, name: str) -> bool | Unknown:
+        return any(
+            ref.kind == SERVICE and ref.namespace == namespace and ref.name != name and runs(obj)
+            for ref, obj in self.objects.items()
+        )
 
     def served(self, kind: Kind) -> Served:
         if kind in self.unsure:
@@ -327,6 +338,9 @@ class Overlay:
             if obj is not None and fits:
                 merged[ref.namespace, ref.name] = obj
         return [merged[key] for key in sorted(merged)]
+
+    def others_run(self, namespace: str, name: str) -> bool | Unknown:
+        return self.below.others_run(namespace, name)
 
     def served(self, kind: Kind) -> Served:
         return self.below.served(kind)

@@ -11,7 +11,8 @@ from functools import cache
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import is_stopped
-from aioctl.api.objects import FieldError, Object, is_deleting, namespace_of, sequence
+from aioctl.api.finalizers import has_finalizer
+from aioctl.api.objects import FieldError, Object, is_deleting, namespace_of
 from aioctl.plan import (
     addresses,
     auth,
@@ -51,7 +52,7 @@ from aioctl.plan.model import (
 def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Plan:
     """The writes this service needs, in order, given what is known. Deciding twice on the same facts gives the same."""
     if is_deleting(service):
-        present = names.FINALIZER in sequence(service, "metadata", "finalizers")
+        present = has_finalizer(service, names.FINALIZER)
         return Plan(service, finalize.finalize(obs, service, policy) if present else ())
     if mending := mend(service):
         # Planned again with the answer: until then nothing could be written to the service.

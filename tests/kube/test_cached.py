@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aioctl.api import names
 from aioctl.api.kinds import CONFIG, DEPLOYMENT, SERVICE, SERVICE_V1ALPHA1, Kind
-from aioctl.kube.cached import LAST_APPLIED, Cached, OwnerRef
+from aioctl.kube.cached import LAST_APPLIED, Cached, LongLabels, OwnerRef
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
@@ -110,3 +111,32 @@ def test_everything_else_survives(spec: Any, status: Any, extra: Any) -> None:
         "status": status,
     }
     assert Cached.from_raw(msgspec.json.encode(obj), DEPLOYMENT).decode() == obj
+
+
+def test_very_many_labels_stay_encoded_and_are_found_by_name() -> None:
+    many = {
+        "a.b/first": "1",
+        **{f"l{number}": "kserve" for number in range(10_000)},
+        "kserve": "value",
+        "a.b/empty": "",
+        "a.b/last": "x" * 63,
+    }
+    found = Cached.from_raw(raw(labels=many), SERVICE).labels
+    assert isinstance(found, LongLabels)
+    assert dict(found) == many
+    assert len(found) == len(many)
+    assert all(
+        found[label] == many[label] for label in ("a.b/first", "kserve", "a.b/empty", "a.b/last", "l77")
+    )
+    assert "a.b/other" not in found
+    assert found.get("l7777777") is None
+    spaced = LongLabels(b'{"a" : "kserve", "kserve" :  "b"}')
+    assert (spaced["kserve"], spaced["a"]) == ("b", "kserve")
+
+
+@pytest.mark.parametrize("count", [10, 10_000])
+def test_a_cache_selects_by_labels_however_many_there_are(count: int) -> None:
+    labels = {f"l{number}": "v" for number in range(count)} | {names.NAME: "svc"}
+    found = Cached.from_raw(raw(labels=labels), SERVICE).labels
+    assert names.has_our_labels(found, {names.NAME: "svc", "l3": "v"})
+    assert not names.has_our_labels(found, {names.NAME: "other"})
