@@ -18,13 +18,10 @@ import structlog
 from anyio.abc import TaskStatus
 
 from aioctl.api import kinds
-from aioctl.api.admission import ApiErrorStatus, review_admission
-from aioctl.api.kinds import ObjectKey, ObjectRef
+from aioctl.api.admission import review_admission
+from aioctl.api.kinds import ObjectRef
 from aioctl.api.mutation import review_mutation
-from aioctl.api.names import CONFIG_MAP_NAME
-from aioctl.api.objects import Object
 from aioctl.api.review import CONVERT
-from aioctl.controller.caches import Caches
 from aioctl.controller.confinement import ChildLimits
 from aioctl.controller.manager import Controller, Knobs, Observers
 from aioctl.controller.marks import Marks
@@ -39,9 +36,8 @@ from aioctl.kube.config import ClusterConfig, load_config
 from aioctl.kube.events import FLUSH
 from aioctl.kube.lease import LeaderElection, LeadershipLost, new_identity
 from aioctl.metrics.page import Metrics
-from aioctl.plan.config import parse_config
-from aioctl.plan.config_check import check_config
 from aioctl.plan.model import Policy
+from aioctl.reviews import Reviews
 from aioctl.serving.admission import AdmissionHandler
 from aioctl.serving.certificates import CertificateFiles, ClientAuthorities, LiveCertificate
 from aioctl.serving.conversion import ConversionHandler
@@ -175,33 +171,6 @@ async def _freeze_heap(*, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNO
     await anyio.sleep_forever()
 
 
-def settings_map(caches: Caches, namespace: str) -> Object:
-    """The ConfigMap `inferenceservice-config` for admission.
-
-    Raises ApiErrorStatus with the status of a read that fails: 404 where it is missing (ADM-5), and 503
-    while a program that has just started does not know.
-    """
-    cached = caches.get(kinds.CONFIG_MAP, ObjectKey(namespace, CONFIG_MAP_NAME))
-    if cached is not None:
-        return cached.decode()
-    name = f'{kinds.CONFIG_MAP.resource} "{CONFIG_MAP_NAME}"'
-    code, reason, message = (
-        (404, "NotFound", f"{name} not found")
-        if caches.synced(kinds.CONFIG_MAP)
-        else (503, "ServiceUnavailable", f"{name} is not read yet")
-    )
-    raise ApiErrorStatus(
-        {
-            "metadata": {},
-            "status": "Failure",
-            "message": message,
-            "reason": reason,
-            "details": {"name": CONFIG_MAP_NAME, "kind": kinds.CONFIG_MAP.plural},
-            "code": code,
-        }
-    )
-
-
 class Application:
     """Everything one process runs, built from settings and a cluster."""
 
@@ -246,10 +215,10 @@ class Application:
                 self.turnstile, body_limit=settings.conversion_body_limit, observer=self.metrics.webhook
             )
         }
+        reviews = Reviews(self.controller.caches, self.side_client, namespace=settings.namespace)
         for path, (version, kind) in ADMISSION_PATHS.items():
-            check = self._check_config if kind == kinds.CONFIG.kind else None
-            review = partial(review_admission, version=version, kind=kind, config_check=check)
-            handlers[path] = AdmissionHandler(review, self.turnstile)
+            review = partial(review_admission, version=version, kind=kind, config_rules=reviews.config_rules)
+            handlers[path] = AdmissionHandler(review, self.turnstile, before_deletion=reviews.before_deletion)
         for path, version in MUTATION_PATHS.items():
             handlers[path] = AdmissionHandler(partial(review_mutation, version=version), self.turnstile)
         known = (*ADMISSION_PATHS, *MUTATION_PATHS) if settings.webhook_client_ca else ()
@@ -355,8 +324,3 @@ class Application:
             pace=pace,
             observer=self.metrics.storage_migration,
         )
-
-    def _check_config(self, config: Object) -> None:
-        """Admission of LLMInferenceServiceConfigs: the configuration loads and the templates render (ADM-5)."""
-        namespace = self.settings.namespace
-        check_config(config, parse_config(settings_map(self.controller.caches, namespace), namespace))

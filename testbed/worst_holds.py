@@ -17,6 +17,7 @@ import msgspec
 from aioctl import shipped
 from aioctl.api import kinds, weight
 from aioctl.api.admission import review_admission
+from aioctl.api.config_admission import ConfigRules
 from aioctl.api.conversion import up
 from aioctl.api.mutation import review_mutation
 from aioctl.api.objects import Object, name_of, namespace_of
@@ -81,8 +82,8 @@ async def _webhooks(obj: Object, holds: Holds) -> None:
     await run("convert", ConversionHandler(turnstile).answer(_call(body)))
 
     def review(body: bytes, content_type: str) -> bytes:
-        check = (lambda config: check_config(config, CONFIG)) if kind == kinds.CONFIG.kind else None
-        return review_admission(body, content_type, version=version, kind=kind, config_check=check)
+        rules = ConfigRules(check=lambda config: check_config(config, CONFIG))
+        return review_admission(body, content_type, version=version, kind=kind, config_rules=rules)
 
     def mutate(body: bytes, content_type: str) -> bytes:
         return review_mutation(body, content_type, version=version)

@@ -13,14 +13,16 @@ import pytest
 
 from aioctl.api import kinds
 from aioctl.api.admission import review_admission
+from aioctl.api.config_admission import ConfigRules
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.names import CONFIG_MAP_NAME
 from aioctl.api.objects import Object
-from aioctl.app import Application, settings_map
+from aioctl.app import Application
 from aioctl.controller.caches import Caches, watched
 from aioctl.kube.cached import Cached
 from aioctl.kube.config import ClusterConfig
 from aioctl.kube.http import NoCredentials
+from aioctl.reviews import settings_map
 from aioctl.settings import load
 
 CONFIG_MAP = {
@@ -45,7 +47,7 @@ def created_config(caches: Caches) -> dict[str, Any]:
         "application/json",
         version="v1alpha2",
         kind=kinds.CONFIG.kind,
-        config_check=check,
+        config_rules=ConfigRules(check=check),
     )
     response: dict[str, Any] = json.loads(answer)["response"]
     return response

@@ -1,7 +1,7 @@
 """The AdmissionReview protocol, v1 and v1beta1, and the verdict on a review (ADM-2, ADM-5).
 
 Every answer is HTTP 200 with `allowed` inside; a body that cannot be used is answered by a denial as well, so that the
-API server shows the reason. What must be read from a cluster or rendered to judge a config comes in as `config_check`.
+API server shows the reason. What must be read from a cluster or rendered to judge a config comes in as `ConfigRules`.
 """
 
 import base64
@@ -11,24 +11,20 @@ from typing import Any
 
 import msgspec
 
-from aioctl.api import admission_warnings, bounds, carrier_checks, validation, weight
-from aioctl.api.conversion import up
-from aioctl.api.decoding import Undecodable, check_decodable
+from aioctl.api import admission_warnings, validation, weight
+from aioctl.api.config_admission import CONFIG_RULES, ConfigRules, judge_config, judge_deletion
+from aioctl.api.decoding import Undecodable
 from aioctl.api.encoding import decode_deep
 from aioctl.api.kinds import CONFIG, GROUP, SERVICE
-from aioctl.api.objects import FieldError, is_deleting, name_of, sequence, text
+from aioctl.api.objects import FieldError, is_deleting, name_of, text
+from aioctl.api.verdict import Verdict, error_status
 
 MAX_BODY = 7 * 1024 * 1024
 """Bytes; a body of this size or more is refused (the limit of Go's webhook server)."""
 
-ConfigCheck = Callable[[Mapping[str, Any]], None]
 _KIND = "AdmissionReview"
 _V1 = "admission.k8s.io/v1"
 _VERSIONS = frozenset({_V1, "admission.k8s.io/v1beta1"})
-_BASE_REFS = (
-    "spec.baseRefs is not a permitted field in LLMInferenceServiceConfig, "
-    "support for recursive refs has been disabled"
-)
 
 
 class AdmissionRefused(Exception):
@@ -39,14 +35,6 @@ class AdmissionRefused(Exception):
         self.code = code
         self.uid = uid
         self.api_version = api_version
-
-
-class ApiErrorStatus(Exception):
-    """For a `config_check` that failed on an API call: the error's own status is returned (ADM-5)."""
-
-    def __init__(self, status: Mapping[str, Any]) -> None:
-        super().__init__(str(status.get("message", "")))
-        self.status = dict(status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +129,6 @@ def answer(
     return _encode({"apiVersion": api_version, "kind": _KIND, "response": response})
 
 
-def _error(code: int, message: str) -> dict[str, Any]:
-    return {"metadata": {}, "message": message, "code": code}
-
-
-def _forbidden(message: str) -> dict[str, Any]:
-    return {**_error(403, message), "reason": "Forbidden"}
-
-
 def content(found: Any, version: str, kind: str) -> Mapping[str, Any]:
     """The object, checked to be what this path is for. Raises Undecodable."""
     if found is None:
@@ -165,17 +145,6 @@ def content(found: Any, version: str, kind: str) -> Mapping[str, Any]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is said to a readable review."""
-
-    status: Mapping[str, Any] | None = None
-    """None admits."""
-    warnings: Sequence[str] = ()
-    patch: Sequence[Mapping[str, Any]] = ()
-    """JSON patch (RFC 6902) of an admitted object; mutating webhooks only."""
-
-
 def _judge_heavy(new: Mapping[str, Any], old: Mapping[str, Any] | None, problem: str) -> Verdict:
     """A spec that nobody plans is refused, unless it is stored already and does not change: metadata can be mended."""
     if is_deleting(new) or (old is not None and _spec_text(old) == _spec_text(new)):
@@ -183,7 +152,7 @@ def _judge_heavy(new: Mapping[str, Any], old: Mapping[str, Any] | None, problem:
     kind, name = text(new, "kind"), name_of(new)
     return Verdict(
         {
-            **_error(422, f'{kind}.{GROUP} "{name}" is invalid: spec: Too long: it {problem}'),
+            **error_status(422, f'{kind}.{GROUP} "{name}" is invalid: spec: Too long: it {problem}'),
             "status": "Failure",
             "reason": "Invalid",
             "details": {
@@ -212,37 +181,13 @@ def _judge_service(new: Mapping[str, Any], old: Mapping[str, Any] | None) -> Ver
     return Verdict(validation.status(new, problems) if problems else None, validation.warnings(new))
 
 
-def _judge_config(
-    new: Mapping[str, Any], old: Mapping[str, Any] | None, check: ConfigCheck | None
-) -> Verdict:
-    if is_deleting(new):
-        return Verdict()
-    check_decodable(new)
-    found = [] if old is None else admission_warnings.of_config_update(new, old)
-    if sequence(new, "spec", "baseRefs"):
-        return Verdict(_forbidden(_BASE_REFS), found)
-    for excess in bounds.grown(new, old):
-        return Verdict(_forbidden(f"{excess.field}: it {excess}"), found)
-    for key, _, problem in carrier_checks.problems(new, old):
-        return Verdict(_forbidden(f"{carrier_checks.field(key)}: {problem}"), found)
-    if check is None:
-        return Verdict(None, found)
-    try:
-        check(up(new))
-    except ApiErrorStatus as error:
-        return Verdict(error.status, found)
-    except Exception as error:  # noqa: BLE001 (any failure to load or render is the user's answer, ADM-5)
-        return Verdict(_forbidden(str(error)), found)
-    return Verdict(None, found)
-
-
-def _judge(request: AdmissionRequest, version: str, kind: str, check: ConfigCheck | None) -> Verdict:
+def _judge(request: AdmissionRequest, version: str, kind: str, rules: ConfigRules) -> Verdict:
     """Raises Undecodable, and AdmissionRefused for an unknown operation."""
     if request.operation == "CONNECT":
         return Verdict()
     if request.operation == "DELETE":
         gone = content(request.old, version, kind)
-        return Verdict(None, admission_warnings.of_config_delete(gone) if kind == CONFIG.kind else ())
+        return judge_deletion(gone, rules) if kind == CONFIG.kind else Verdict()
     if request.operation not in ("CREATE", "UPDATE"):
         raise AdmissionRefused(400, f'unknown operation "{request.operation}"')
     new = content(request.obj, version, kind)
@@ -250,7 +195,7 @@ def _judge(request: AdmissionRequest, version: str, kind: str, check: ConfigChec
     if heavy := weight.spec_problem(new):
         return _judge_heavy(new, old, heavy)
     old = _without_heavy_spec(old)
-    verdict = _judge_service(new, old) if kind == SERVICE.kind else _judge_config(new, old, check)
+    verdict = _judge_service(new, old) if kind == SERVICE.kind else judge_config(new, old, rules)
     written = admission_warnings.of_spec(new, old) if request.as_written and not is_deleting(new) else []
     return Verdict(verdict.status, [*verdict.warnings, *written])
 
@@ -261,14 +206,10 @@ def review_admission(
     *,
     version: str,
     kind: str,
-    config_check: ConfigCheck | None = None,
+    config_rules: ConfigRules = CONFIG_RULES,
 ) -> bytes:
-    """The whole answer to one call of the path for `version` (`v1alpha1`, `v1alpha2`) and `kind`; never raises for input.
-
-    `config_check` gets a created or changed config in v1alpha2 and raises what refuses it: ApiErrorStatus, or anything
-    whose text is the message of a 403.
-    """
-    return review(body, content_type, kind, lambda request: _judge(request, version, kind, config_check))
+    """The whole answer to one call of the path for `version` (`v1alpha1`, `v1alpha2`) and `kind`; never raises for input."""
+    return review(body, content_type, kind, lambda request: _judge(request, version, kind, config_rules))
 
 
 def review(body: bytes, content_type: str, kind: str, judge: Callable[[AdmissionRequest], Verdict]) -> bytes:
@@ -276,15 +217,17 @@ def review(body: bytes, content_type: str, kind: str, judge: Callable[[Admission
     try:
         request = read_admission(body, content_type)
     except AdmissionRefused as error:
-        return answer(error.api_version, error.uid, allowed=False, status=_error(error.code, str(error)))
+        return answer(
+            error.api_version, error.uid, allowed=False, status=error_status(error.code, str(error))
+        )
     try:
         verdict = judge(request)
     except AdmissionRefused as error:
-        verdict = Verdict(_error(error.code, str(error)))
+        verdict = Verdict(error_status(error.code, str(error)))
     except (Undecodable, FieldError) as error:
-        verdict = Verdict(_error(400, str(error)))
+        verdict = Verdict(error_status(400, str(error)))
     except RecursionError:
-        verdict = Verdict(_error(400, f"the {kind} is nested too deeply"))
+        verdict = Verdict(error_status(400, f"the {kind} is nested too deeply"))
     return answer(
         request.api_version,
         request.uid,
@@ -302,4 +245,4 @@ def crashed(body: bytes, error: BaseException) -> bytes:
         api_version, uid = request.api_version, request.uid
     except AdmissionRefused as refused:
         api_version, uid = refused.api_version, refused.uid
-    return answer(api_version, uid, allowed=False, status=_error(500, f"panic: {error} [recovered]"))
+    return answer(api_version, uid, allowed=False, status=error_status(500, f"panic: {error} [recovered]"))

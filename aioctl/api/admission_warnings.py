@@ -6,8 +6,7 @@ Texts stay below 120 characters, as the protocol asks. Nothing here decides whet
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
-from aioctl.api.names import WELL_KNOWN_CONFIGS
+from aioctl.api.kinds import V1ALPHA1, V1ALPHA2, ObjectKey
 from aioctl.api.objects import Object, dig, name_of, namespace_of
 from aioctl.golang import gourl
 from aioctl.golang.equality import derivative
@@ -86,16 +85,23 @@ def _comparable(config: Object) -> Any:
     return _as_go_compares({**spec, "model": spec.get("model") or {}}) if isinstance(spec, Mapping) else spec
 
 
-def of_config_update(new: Object, old: Object) -> list[str]:
+def of_config_update(new: Object, old: Object, well_known: frozenset[str]) -> list[str]:
     """A preset, known by its name in any namespace, loses or changes something; additions are fine."""
-    if name_of(new) not in WELL_KNOWN_CONFIGS or derivative(_comparable(old), _comparable(new)):
+    if name_of(new) not in well_known or derivative(_comparable(old), _comparable(new)):
         return []
     advice = "Consider creating a custom config instead"
     return [f"modifying well-known config {_label(new)} is not recommended. {advice}"]
 
 
 def of_config_delete(old: Object) -> list[str]:
-    """A preset, known by its name in any namespace, is deleted."""
-    if name_of(old) not in WELL_KNOWN_CONFIGS:
-        return []
+    """A preset of the system namespace is deleted."""
     return [f"deleting well-known config {_label(old)} is not recommended"]
+
+
+def of_config_in_use(old: Object, users: Sequence[ObjectKey]) -> list[str]:
+    """A config is deleted that services use."""
+    others = " and others" if len(users) > 1 else ""
+    first = f"{users[0].namespace}/{users[0].name}"
+    return [
+        f"config {_label(old)} is used by {first}{others}: it stays, in deletion, until no service uses it"
+    ]

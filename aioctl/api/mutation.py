@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from aioctl.api import names, weight
-from aioctl.api.admission import AdmissionRequest, Verdict, content, review
+from aioctl.api.admission import AdmissionRequest, content, review
 from aioctl.api.finalizers import finalizers_of, has_finalizer
 from aioctl.api.kinds import SERVICE
 from aioctl.api.objects import Object, is_deleting, labels_of, name_of, present, text
+from aioctl.api.verdict import Verdict
 
 JsonPatch = list[dict[str, Any]]
 """Operations of RFC 6902."""

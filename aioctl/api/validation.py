@@ -15,7 +15,7 @@ from aioctl.api import bounds, carrier_checks, service_names, user_names
 from aioctl.api.conversion import up
 from aioctl.api.decoding import check_decodable
 from aioctl.api.kinds import GROUP, SERVICE, V1ALPHA1
-from aioctl.api.objects import FieldError, Object, dig, is_deleting, name_of
+from aioctl.api.objects import FieldError, Object, dig, is_deleting, name_of, text
 from aioctl.api.problems import INVALID, Problem, excessive, invalid
 from aioctl.api.rules import dra, kv_cache, model, rollout, router, scaling, workload
 from aioctl.golang import gojson
@@ -129,25 +129,25 @@ def warnings(service: Object) -> list[str]:
     return [*router.route_warnings(hub), *model.confidential_warnings(hub)]
 
 
-def message(name: str, problems: Sequence[Problem]) -> str:
+def message(name: str, problems: Sequence[Problem], kind: str = SERVICE.kind) -> str:
     """The text of the refusal: one error, or several in brackets, each once."""
     texts = list(dict.fromkeys(str(problem) for problem in problems))
     errors = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
-    return f'{SERVICE.kind}.{GROUP} "{name}" is invalid: {errors}'
+    return f'{kind}.{GROUP} "{name}" is invalid: {errors}'
 
 
-def status(service: Object, problems: Sequence[Problem]) -> dict[str, Any]:
+def status(obj: Object, problems: Sequence[Problem]) -> dict[str, Any]:
     """The structured status of a refusal (code 422, reason Invalid), one cause for each problem."""
-    name = name_of(service)
+    kind, name = text(obj, "kind"), name_of(obj)
     return {
         "metadata": {},
         "status": "Failure",
-        "message": message(name, problems),
+        "message": message(name, problems, kind),
         "reason": "Invalid",
         "details": {
             "name": name,
             "group": GROUP,
-            "kind": SERVICE.kind,
+            "kind": kind,
             "causes": [
                 {"reason": problem.type, "message": problem.body, "field": problem.field}
                 for problem in problems

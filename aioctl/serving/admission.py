@@ -4,7 +4,7 @@ What is allowed is decided in `api`; here stand only the size limit and the answ
 such a body is never read (ADM-2).
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -28,8 +28,13 @@ Review = Callable[[bytes, str], bytes]
 """Body and Content-Type of the request to the encoded AdmissionReview that answers it."""
 
 
+BeforeDeletion = Callable[[str], Awaitable[None]]
+"""Reads what judging a deletion in this namespace takes."""
+
+
 class _Request(msgspec.Struct):
     uid: str = ""
+    operation: str = ""
     namespace: str = ""
     name: str = ""
 
@@ -41,23 +46,28 @@ class _Envelope(msgspec.Struct):
 _envelope = msgspec.json.Decoder(_Envelope).decode
 
 
-def _identity(body: bytes) -> dict[str, str]:
-    """What the log says of a review: its uid and its object. Whether the review can be used is not decided here."""
+def _asked(body: bytes) -> _Request | None:
+    """What a review is about; None where it cannot be told. Whether the review can be used is not decided here."""
     try:
-        request = _envelope(body).request
+        return _envelope(body).request
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        request = None
-    if request is None:
-        return {}
-    return {"uid": request.uid, "object": f"{request.namespace}/{request.name}"}
+        return None
+
+
+def _identity(request: _Request | None) -> dict[str, str]:
+    """What the log says of a review: its uid and its object."""
+    return {} if request is None else {"uid": request.uid, "object": f"{request.namespace}/{request.name}"}
 
 
 class AdmissionHandler:
     """The handler of one `/validate-...` path."""
 
-    def __init__(self, review: Review, turnstile: Turnstile) -> None:
+    def __init__(
+        self, review: Review, turnstile: Turnstile, *, before_deletion: BeforeDeletion | None = None
+    ) -> None:
         self._review = review
         self._turnstile = turnstile
+        self._before_deletion = before_deletion
 
     @property
     def body_limit(self) -> int:
@@ -83,9 +93,13 @@ class AdmissionHandler:
     async def answer(self, call: Call) -> Answer:
         body = bytes(call.take())
         async with self._turnstile.turn(urgent=True):
-            bind_contextvars(**_identity(body))
-            if len(body) <= _AT_ONCE:
+            asked = _asked(body)
+            bind_contextvars(**_identity(asked))
+            deletes = asked is not None and asked.operation == "DELETE"
+            if len(body) <= _AT_ONCE and not deletes:
                 return Answer.of(HTTPStatus.OK, self._judged(body, call.content_type))
+        if asked is not None and deletes and self._before_deletion is not None:
+            await self._before_deletion(asked.namespace)
         async with self._turnstile.turn(urgent=True):
             return Answer.of(HTTPStatus.OK, self._judged(body, call.content_type))
 

@@ -13,6 +13,9 @@ from aioctl.sim.requests import SimRequest
 
 Object = dict[str, Any]
 _VERSIONS = ("v1alpha1", "v1alpha2")
+_WRITTEN = ("validator", ["CREATE", "UPDATE"], "Fail")
+_DELETED = ("deletion", ["DELETE"], "Ignore")
+"""Role, operations and failure policy."""
 
 
 def conversion_patch(base_url: str, ca_bundle: str) -> Object:
@@ -30,14 +33,15 @@ def validating_configurations(base_url: str, ca_bundle: str, *, match_policy: st
             kind,
             [
                 {
-                    **_hook(kind, version, "validator", operations, base_url, ca_bundle),
-                    "failurePolicy": "Fail",
+                    **_hook(kind, version, role, operations, base_url, ca_bundle),
+                    "failurePolicy": failures,
                     "matchPolicy": match_policy,
                 }
+                for role, operations, failures in roles
                 for version in _VERSIONS
             ],
         )
-        for kind, operations in ((SERVICE, ["CREATE", "UPDATE"]), (CONFIG, ["CREATE", "UPDATE", "DELETE"]))
+        for kind, roles in ((SERVICE, (_WRITTEN,)), (CONFIG, (_WRITTEN, _DELETED)))
     ]
 
 
@@ -66,7 +70,7 @@ def _hook(
     kind: Kind, version: str, role: str, operations: list[str], base_url: str, ca_bundle: str
 ) -> Object:
     name = kind.kind.lower()
-    verb = {"validator": "validate", "defaulter": "mutate"}[role]
+    verb = "mutate" if role == "defaulter" else "validate"
     path = f"/{verb}-{GROUP.replace('.', '-')}-{version}-{name}"
     return {
         "name": f"{name}.kserve-webhook-server.{version}.{role}",

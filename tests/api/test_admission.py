@@ -1,6 +1,6 @@
 """Admission reviews: protocol, operations, config rules and warnings (ADM-2, ADM-5).
 
-Rules: CONV-6, ADM-4.
+Rules: CONV-6, ADM-4, ADM-8.
 """
 
 import json
@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioctl.api import admission
-from aioctl.api.kinds import GROUP
+from aioctl.api.config_admission import CONFIG_RULES, ConfigRules
+from aioctl.api.kinds import GROUP, ObjectKey
+from aioctl.api.verdict import ApiErrorStatus
 
 V1 = "admission.k8s.io/v1"
 SERVICE = "LLMInferenceService"
@@ -48,9 +50,9 @@ def reviewed(
     kind: str = SERVICE,
     version: str = "v1alpha2",
     content_type: str = "application/json",
-    check: admission.ConfigCheck | None = None,
+    rules: ConfigRules = CONFIG_RULES,
 ) -> dict[str, Any]:
-    raw = admission.review_admission(content, content_type, version=version, kind=kind, config_check=check)
+    raw = admission.review_admission(content, content_type, version=version, kind=kind, config_rules=rules)
     reply: dict[str, Any] = json.loads(raw)
     assert reply["kind"] == "AdmissionReview"
     response: dict[str, Any] = reply["response"]
@@ -169,27 +171,48 @@ def refuse(config: Mapping[str, Any]) -> None:
     raise ValueError(f"failed to parse template config: {config['apiVersion']}")
 
 
-def test_base_refs_in_a_config_are_refused_before_the_check_runs() -> None:
-    response = reviewed(body("CREATE", made(CONFIG, baseRefs=[{"name": "b"}])), CONFIG, check=refuse)
-    assert verdict(response) == (
-        False,
-        403,
-        BASE_REFS,
-    )
-    assert response["status"]["reason"] == "Forbidden"
+BASE_REFS_TEXT = "Forbidden: baseRefs is not a permitted field in LLMInferenceServiceConfig, support for recursive refs has been disabled"
+REPLICAS_TEXT = "Invalid value: 0: scheduler replicas must be greater than zero"
+
+
+@pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
+def test_what_a_config_must_not_say_is_collected_before_the_check_runs(version: str) -> None:
+    bad = made(CONFIG, version, baseRefs=[{"name": "b"}], router={"scheduler": {"replicas": 0}})
+    for content in (body("CREATE", bad), body("UPDATE", bad, bad)):
+        status = reviewed(content, CONFIG, version, rules=ConfigRules(check=refuse))["status"]
+        assert (status["code"], status["reason"], status["status"]) == (422, "Invalid", "Failure")
+        assert status["message"] == (
+            'LLMInferenceServiceConfig.serving.kserve.io "a" is invalid: '
+            f"[spec.baseRefs: {BASE_REFS_TEXT}, spec.router.scheduler.replicas: {REPLICAS_TEXT}]"
+        )
+        assert status["details"] == {
+            "name": "a",
+            "group": "serving.kserve.io",
+            "kind": CONFIG,
+            "causes": [
+                {"reason": "FieldValueForbidden", "message": BASE_REFS_TEXT, "field": "spec.baseRefs"},
+                {
+                    "reason": "FieldValueInvalid",
+                    "message": REPLICAS_TEXT,
+                    "field": "spec.router.scheduler.replicas",
+                },
+            ],
+        }
     assert reviewed(body("CREATE", made(CONFIG, baseRefs=[])), CONFIG)["allowed"]
 
 
 def test_a_failed_config_check_is_a_403_and_sees_the_hub_version() -> None:
-    response = reviewed(body("CREATE", made(CONFIG, "v1alpha1")), CONFIG, "v1alpha1", check=refuse)
+    response = reviewed(
+        body("CREATE", made(CONFIG, "v1alpha1")), CONFIG, "v1alpha1", rules=ConfigRules(check=refuse)
+    )
     assert verdict(response) == (False, 403, "failed to parse template config: serving.kserve.io/v1alpha2")
 
 
 def test_an_api_error_of_the_check_comes_back_with_its_own_status() -> None:
     def missing(_: Mapping[str, Any]) -> None:
-        raise admission.ApiErrorStatus({"code": 404, "reason": "NotFound", "message": "configmaps not found"})
+        raise ApiErrorStatus({"code": 404, "reason": "NotFound", "message": "configmaps not found"})
 
-    response = reviewed(body("CREATE", made(CONFIG)), CONFIG, check=missing)
+    response = reviewed(body("CREATE", made(CONFIG)), CONFIG, rules=ConfigRules(check=missing))
     assert verdict(response) == (False, 404, "configmaps not found")
 
 
@@ -208,7 +231,7 @@ def adapters(*given: Mapping[str, Any]) -> dict[str, Any]:
 def test_a_config_being_deleted_is_not_judged() -> None:
     leaving = made(CONFIG, baseRefs=[{"name": "b"}])
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    assert reviewed(body("UPDATE", leaving, leaving), CONFIG, check=refuse)["allowed"]
+    assert reviewed(body("UPDATE", leaving, leaving), CONFIG, rules=ConfigRules(check=refuse))["allowed"]
 
 
 @pytest.mark.parametrize(
@@ -254,16 +277,44 @@ def test_changing_a_preset_warns_and_adding_to_it_does_not(
 
 def test_the_preset_warning_comes_with_a_refusal_too() -> None:
     content = body("UPDATE", made(CONFIG, name=PRESET, replicas=2), made(CONFIG, name=PRESET, replicas=1))
-    response = reviewed(content, CONFIG, check=refuse)
+    response = reviewed(content, CONFIG, rules=ConfigRules(check=refuse))
     assert not response["allowed"]
     assert len(response["warnings"]) == 1
 
 
-def test_deleting_a_preset_warns() -> None:
-    response = reviewed(body("DELETE", old=made(CONFIG, name=PRESET)), CONFIG)
-    assert response["allowed"]
-    assert response["warnings"] == [f"deleting well-known config ns/{PRESET} is not recommended"]
-    assert "warnings" not in reviewed(body("DELETE", old=made(CONFIG)), CONFIG)
+def deletion(name: str, namespace: str = "ns", **rules: Any) -> dict[str, Any]:
+    gone = made(CONFIG, name=name)
+    gone["metadata"]["namespace"] = namespace
+    return reviewed(body("DELETE", old=gone), CONFIG, rules=ConfigRules(system_namespace="sys", **rules))
+
+
+def test_a_preset_of_the_system_namespace_is_not_deleted() -> None:
+    refused = deletion(PRESET, "sys", users=lambda _: [ObjectKey("team", "a")])
+    assert verdict(refused) == (False, 403, f"well-known config sys/{PRESET} cannot be deleted")
+    assert refused["status"]["reason"] == "Forbidden"
+    assert deletion("own", "sys")["allowed"]
+    assert deletion(PRESET, "sys", well_known=frozenset({"other"}))["allowed"]
+
+
+def test_where_the_operator_allows_it_there_is_a_warning() -> None:
+    allowed = deletion(PRESET, "sys", prevents_deletion=False)
+    assert allowed["allowed"]
+    assert allowed["warnings"] == [f"deleting well-known config sys/{PRESET} is not recommended"]
+
+
+def test_the_end_of_the_system_namespace_is_not_held_up() -> None:
+    ending = deletion(PRESET, "sys", terminating=lambda namespace: namespace == "sys")
+    assert (ending["allowed"], ending.get("warnings")) == (True, None)
+
+
+@pytest.mark.parametrize(("namespace", "name"), [("ns", PRESET), ("ns", "own"), ("sys", "own")])
+def test_a_config_that_is_used_goes_with_a_warning_that_says_it_stays(namespace: str, name: str) -> None:
+    users = [ObjectKey("team", "a"), ObjectKey("team", "b")]
+    for count, used in ((0, None), (1, "is used by team/a:"), (2, "is used by team/a and others:")):
+        found = deletion(name, namespace, users=lambda _, count=count: users[:count])
+        assert found["allowed"]
+        warnings = [f"config {namespace}/{name} {used} it stays, in deletion, until no service uses it"]
+        assert found.get("warnings") == (warnings if used else None)
 
 
 HOSTNAMES_ONLY: dict[str, Any] = {

@@ -89,6 +89,7 @@ def needed() -> set[Permission]:
         *on(kinds.CONFIG, "patch"),  # storage migration
         *on(kinds.CONFIG_MAP, "get", "create", "update"),  # CA bundle, copied
         *on(event, "create", "patch"),
+        *on(kinds.NAMESPACE, "get", namespace=NAMESPACE),  # whether it is being deleted
         *on(kinds.LEASE, "get", "create", "update", namespace=NAMESPACE),
     }
     for target in TARGETS:

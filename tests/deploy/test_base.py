@@ -132,23 +132,25 @@ def test_webhooks_keep_the_names_that_clients_see() -> None:
     }
     assert seen == {
         (f"{prefix}WebhookConfiguration", f"{kind}.serving.kserve.io"): [
-            f"{kind}.kserve-webhook-server.v1alpha1.{role}",
-            f"{kind}.kserve-webhook-server.v1alpha2.{role}",
+            f"{kind}.kserve-webhook-server.{version}.{role}"
+            for role in roles
+            for version in ("v1alpha1", "v1alpha2")
         ]
-        for prefix, kind, role in (
-            ("Validating", "llminferenceservice", "validator"),
-            ("Validating", "llminferenceserviceconfig", "validator"),
-            ("Mutating", "llminferenceservice", "defaulter"),
+        for prefix, kind, roles in (
+            ("Validating", "llminferenceservice", ["validator"]),
+            ("Validating", "llminferenceserviceconfig", ["validator", "deletion"]),
+            ("Mutating", "llminferenceservice", ["defaulter"]),
         )
     }
 
 
-def test_webhooks_refuse_when_nobody_answers_and_match_their_version_only() -> None:
+def test_webhooks_refuse_what_is_written_when_nobody_answers_and_match_their_version_only() -> None:
     for webhook in (webhook for item in WEBHOOKS for webhook in item["webhooks"]):
-        assert webhook["failurePolicy"] == "Fail"
+        deletes = webhook["name"].endswith(".deletion")
+        assert webhook["failurePolicy"] == ("Ignore" if deletes else "Fail")
         assert webhook["matchPolicy"] == "Exact"
         assert webhook["sideEffects"] == "None"
-        assert webhook["timeoutSeconds"] == 10
+        assert webhook["timeoutSeconds"] == (5 if deletes else 10)
         assert webhook["admissionReviewVersions"] == ["v1", "v1beta1"]
 
 
@@ -162,7 +164,8 @@ def test_a_service_is_changed_and_judged_when_it_is_written_and_a_preset_looked_
     assert operations == {
         ("ValidatingWebhookConfiguration", "llminferenceservice.serving.kserve.io"): {("CREATE", "UPDATE")},
         ("ValidatingWebhookConfiguration", "llminferenceserviceconfig.serving.kserve.io"): {
-            ("CREATE", "UPDATE", "DELETE")
+            ("CREATE", "UPDATE"),
+            ("DELETE",),
         },
         ("MutatingWebhookConfiguration", "llminferenceservice.serving.kserve.io"): {("CREATE", "UPDATE")},
     }
@@ -177,7 +180,7 @@ def test_the_ca_bundle_finds_its_way_into_every_client_of_ours() -> None:
     }
     for item in clients:
         patch = bundle_patch(item, b"pem", shipped().cert_service, NAMESPACE)
-        assert len([step for step in patch if step["op"] == "add"]) == (2 if "webhooks" in item else 1)
+        assert len([step for step in patch if step["op"] == "add"]) == len(item.get("webhooks", [item]))
 
 
 def test_the_configuration_can_be_read() -> None:

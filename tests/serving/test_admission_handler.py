@@ -37,3 +37,20 @@ async def test_a_body_of_seven_mebibytes_is_denied_with_code_413(ca: Ca) -> None
         response = (await answer.json())["response"]
     assert (response["allowed"], response["status"]["code"]) == (False, 413)
     assert response["status"]["message"] == "request entity is too large; limit is 7340032 bytes"
+
+
+async def test_what_a_deletion_takes_is_read_before_it_is_judged(ca: Ca) -> None:
+    told: list[str] = []
+
+    async def before(namespace: str) -> None:
+        told.append(namespace)
+
+    turnstile = Turnstile()
+    handler = AdmissionHandler(lambda *_: json.dumps(told).encode(), turnstile, before_deletion=before)
+    webhook = WebhookServer("127.0.0.1", 0, ca.live(), {PATH: handler}, limits=Limits(), turnstile=turnstile)
+    async with running(webhook), client(webhook.port, ca) as http:
+        for operation, known in (("UPDATE", []), ("DELETE", ["kserve"])):
+            request = {"operation": operation, "namespace": "kserve", "name": "a"}
+            answer = await http.post(PATH, json={"request": request})
+            assert json.loads(await answer.read()) == known
+        assert json.loads(await (await http.post(PATH, data=b"{")).read()) == ["kserve"]

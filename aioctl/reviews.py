@@ -1,0 +1,158 @@
+"""What the admission webhooks know of the cluster: everything comes from the caches, but for the end of a namespace.
+
+All replicas keep the caches, so all judge alike. Judging itself is pure and in `api`; this module reads, and knows how to
+say that something could not be read.
+"""
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, Final
+
+import anyio
+import msgspec
+import structlog
+
+from aioctl.api import kinds, names
+from aioctl.api.config_admission import ConfigRules
+from aioctl.api.config_use import uses
+from aioctl.api.kinds import ObjectKey
+from aioctl.api.names import CONFIG_MAP_NAME
+from aioctl.api.objects import Object, dig, key_of
+from aioctl.api.verdict import ApiErrorStatus
+from aioctl.controller.caches import Caches
+from aioctl.kube.client import Client
+from aioctl.kube.errors import KubeError
+from aioctl.plan.config import parse_config
+from aioctl.plan.config_check import check_config
+
+log = structlog.get_logger(__name__)
+
+_PATIENCE: Final = 2.0
+"""Seconds for reading a namespace: less than the API server waits for the webhook."""
+_TOLD: Final = 2
+"""Users of a config that are looked for: the warning names one, and says whether there are others."""
+
+
+class _Spec(msgspec.Struct):
+    base_refs: Any = msgspec.field(default=None, name="baseRefs")
+
+
+class _Status(msgspec.Struct):
+    applied: Any = msgspec.field(default=None, name="appliedConfigs")
+    annotations: Any = None
+
+
+class _Service(msgspec.Struct):
+    """What tells which configs a service uses; the rest is not decoded."""
+
+    spec: _Spec | None = None
+    status: _Status | None = None
+
+
+_decode = msgspec.json.Decoder(_Service).decode
+
+
+class Reviews:
+    """What reviews ask, answered from one controller's caches."""
+
+    def __init__(
+        self,
+        caches: Caches,
+        client: Client,
+        *,
+        namespace: str,
+        well_known: frozenset[str] = names.WELL_KNOWN_CONFIGS,
+        prevents_deletion: bool = True,
+    ) -> None:
+        """`namespace`: that of the ConfigMap and the presets. `client` reads it when something in it is deleted."""
+        self._caches = caches
+        self._client = client
+        self._namespace = namespace
+        self._terminating = False
+        self.config_rules = ConfigRules(
+            check=self._check,
+            users=self._users,
+            terminating=lambda asked: self._terminating and asked == namespace,
+            well_known=well_known,
+            system_namespace=namespace,
+            prevents_deletion=prevents_deletion,
+        )
+
+    async def before_deletion(self, namespace: str) -> None:
+        """Looks whether the system namespace is being deleted, if the object that somebody deletes is in it.
+
+        Where that cannot be told, it counts as staying, and well-known configs are protected.
+        """
+        if namespace != self._namespace:
+            return
+        self._terminating = False
+        try:
+            with anyio.fail_after(_PATIENCE):
+                found = await self._client.get(kinds.NAMESPACE, "", namespace)
+        except (KubeError, TimeoutError) as error:
+            log.warning("namespace cannot be read", namespace=namespace, error=str(error))
+            return
+        self._terminating = dig(found, "metadata", "deletionTimestamp") is not None
+
+    def _check(self, config: Object) -> None:
+        """The configuration loads and the templates render (ADM-5)."""
+        check_config(config, parse_config(settings_map(self._caches, self._namespace), self._namespace))
+
+    def _users(self, config: Object) -> Sequence[ObjectKey]:
+        """The first services that use the config (ADM-8): enough to say so."""
+        key = key_of(config)
+        everywhere = key.namespace == self._namespace
+        well_known = key.name in self.config_rules.well_known
+        word = key.name.encode()
+        found = (
+            item.key
+            for item in self._caches.select(kinds.SERVICE, "" if everywhere else key.namespace, {})
+            if well_known or (word in item.raw and self._uses(item.key, item.raw, key))
+        )
+        return tuple(islice(found, _TOLD))
+
+    def _uses(self, service: ObjectKey, raw: bytes, config: ObjectKey) -> bool:
+        try:
+            parts = _decode(raw)
+        except msgspec.DecodeError:
+            return False  # a spec or status that is no object names nothing
+        spec, status = parts.spec or _Spec(), parts.status or _Status()
+        looked_at = {
+            "metadata": {"namespace": service.namespace},
+            "spec": {"baseRefs": spec.base_refs},
+            "status": {"appliedConfigs": status.applied, "annotations": status.annotations},
+        }
+        return uses(
+            looked_at,
+            config,
+            system_namespace=self._namespace,
+            well_known=False,
+            exists=lambda other: self._caches.get(kinds.CONFIG, other) is not None,
+        )
+
+
+def settings_map(caches: Caches, namespace: str) -> Object:
+    """The ConfigMap `inferenceservice-config` for admission.
+
+    Raises ApiErrorStatus with the status of a read that fails: 404 where it is missing (ADM-5), and 503
+    while a program that has just started does not know.
+    """
+    cached = caches.get(kinds.CONFIG_MAP, ObjectKey(namespace, CONFIG_MAP_NAME))
+    if cached is not None:
+        return cached.decode()
+    name = f'{kinds.CONFIG_MAP.resource} "{CONFIG_MAP_NAME}"'
+    code, reason, message = (
+        (404, "NotFound", f"{name} not found")
+        if caches.synced(kinds.CONFIG_MAP)
+        else (503, "ServiceUnavailable", f"{name} is not read yet")
+    )
+    raise ApiErrorStatus(
+        {
+            "metadata": {},
+            "status": "Failure",
+            "message": message,
+            "reason": reason,
+            "details": {"name": CONFIG_MAP_NAME, "kind": kinds.CONFIG_MAP.plural},
+            "code": code,
+        }
+    )
