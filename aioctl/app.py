@@ -220,7 +220,9 @@ class Application:
             review = partial(review_admission, version=version, kind=kind, config_rules=reviews.config_rules)
             handlers[path] = AdmissionHandler(review, self.turnstile, before_deletion=reviews.before_deletion)
         for path, version in MUTATION_PATHS.items():
-            handlers[path] = AdmissionHandler(partial(review_mutation, version=version), self.turnstile)
+            handlers[path] = AdmissionHandler(
+                partial(review_mutation, version=version, marker=reviews.marker), self.turnstile
+            )
         known = (*ADMISSION_PATHS, *MUTATION_PATHS) if settings.webhook_client_ca else ()
         self.webhook = WebhookServer(
             settings.webhook_host,

@@ -16,14 +16,16 @@ from aioctl.api import kinds, names
 from aioctl.api.config_admission import ConfigRules
 from aioctl.api.config_use import uses
 from aioctl.api.kinds import ObjectKey
+from aioctl.api.local_model import DISABLED, NO_MARK, Mark, mark
 from aioctl.api.names import CONFIG_MAP_NAME
-from aioctl.api.objects import Object, dig, key_of
+from aioctl.api.objects import Object, annotations_of, dig, key_of, name_of, namespace_of, text
 from aioctl.api.verdict import ApiErrorStatus
 from aioctl.controller.caches import Caches
 from aioctl.kube.client import Client
 from aioctl.kube.errors import KubeError
 from aioctl.plan.config import parse_config
 from aioctl.plan.config_check import check_config
+from aioctl.plan.model import PlanError
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +71,9 @@ class Reviews:
         self._client = client
         self._namespace = namespace
         self._terminating = False
+        self._read: tuple[str | None, bool] = None, False
+        """Version of the ConfigMap that was read last, and what it says of caches."""
+        self._logged = "", ""
         self.config_rules = ConfigRules(
             check=self._check,
             users=self._users,
@@ -93,6 +98,46 @@ class Reviews:
             log.warning("namespace cannot be read", namespace=namespace, error=str(error))
             return
         self._terminating = dig(found, "metadata", "deletionTimestamp") is not None
+
+    def marker(self, service: Object) -> Mark | None:
+        """The cache that holds the model of a service that is written (LM-1); None where that cannot be told."""
+        active = self._caches_models()
+        if not active or DISABLED in annotations_of(service):
+            return None if active is None else NO_MARK
+        kinds_of_caches = (kinds.LOCAL_MODEL_NAMESPACE_CACHE, kinds.LOCAL_MODEL_CACHE)
+        unknown = [kind.plural for kind in kinds_of_caches if not self._caches.synced(kind)]
+        if unknown:
+            self._untold("caches of models are not known", ", ".join(unknown))
+            return None
+        namespace = namespace_of(service)
+        found = (
+            item.decode()
+            for kind in kinds_of_caches
+            for item in self._caches.select(kind, namespace if kind.namespaced else "", {})
+        )
+        noted = mark(service, found, active=True)
+        if noted is None and text(service, "spec", "model", "uri"):
+            self._untold("a cache of models has no groups of nodes", f"{namespace}/{name_of(service)}")
+        return noted
+
+    def _caches_models(self) -> bool | None:
+        """Whether models may come from a cache; None where the ConfigMap cannot be read."""
+        cached = self._caches.get(kinds.CONFIG_MAP, ObjectKey(self._namespace, CONFIG_MAP_NAME))
+        version = None if cached is None else cached.resource_version
+        if version is None or version != self._read[0]:
+            try:
+                config = parse_config(settings_map(self._caches, self._namespace), self._namespace)
+            except (ApiErrorStatus, PlanError) as error:
+                self._untold("the ConfigMap cannot be read", str(error))
+                return None
+            self._read = version, config.local_model
+        return self._read[1]
+
+    def _untold(self, why: str, what: str) -> None:
+        """Logs, once for each reason in a row, why no cache was chosen."""
+        if (why, what) != self._logged:
+            self._logged = why, what
+            log.warning("no model cache is chosen", why=why, what=what)
 
     def _check(self, config: Object) -> None:
         """The configuration loads and the templates render (ADM-5)."""

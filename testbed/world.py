@@ -1,8 +1,10 @@
 """A whole controller on the simulated cluster, in one process and on virtual time: what behaviour tests stand on."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import anyio
@@ -10,12 +12,13 @@ import anyio
 from aioctl import shipped
 from aioctl.api import kinds
 from aioctl.api.admission import review_admission
+from aioctl.api.config_admission import CONFIG_RULES
 from aioctl.api.conversion import convert_object
 from aioctl.api.kinds import Kind
 from aioctl.api.mutation import review_mutation
 from aioctl.api.objects import dig
 from aioctl.api.review import read_conversion, success
-from aioctl.app import observers_of
+from aioctl.app import ADMISSION_PATHS, MUTATION_PATHS, observers_of
 from aioctl.controller.manager import Controller, Knobs
 from aioctl.engine.turnstile import Turnstile
 from aioctl.kube.client import Client
@@ -24,6 +27,7 @@ from aioctl.kube.wire import Wire
 from aioctl.metrics.page import Metrics
 from aioctl.metrics.shared import CONTROLLER
 from aioctl.plan.model import Policy
+from aioctl.reviews import Reviews
 from aioctl.sim import seed
 from aioctl.sim.api import SimCluster
 from aioctl.sim.webhooks import LocalWebhooks
@@ -40,29 +44,31 @@ async def convert(body: bytes) -> bytes:
     return b"".join(success(request, [convert_object(raw, request.desired) for raw in request.objects]))
 
 
-def webhooks() -> LocalWebhooks:
-    """All webhooks of the program, found by path."""
-    handlers: dict[str, Callable[[bytes], Awaitable[bytes]]] = {"/convert": convert}
-    for version in ("v1alpha1", "v1alpha2"):
-        for kind in ("LLMInferenceService", "LLMInferenceServiceConfig"):
-            path = f"/validate-serving-kserve-io-{version}-{kind.lower()}"
-            handlers[path] = _admission(version, kind)
-        handlers[f"/mutate-serving-kserve-io-{version}-llminferenceservice"] = _mutation(version)
-    return LocalWebhooks(handlers)
+@dataclass
+class Hooks:
+    """All webhooks of the program, without sockets."""
 
+    reviews: Reviews | None = None
+    """What they know of the cluster; without it no config is rendered, and no cache of models chosen."""
 
-def _admission(version: str, kind: str) -> Callable[[bytes], Awaitable[bytes]]:
-    async def review(body: bytes) -> bytes:
-        return review_admission(body, "application/json", version=version, kind=kind)
+    def by_path(self) -> LocalWebhooks:
+        handlers: dict[str, Callable[[bytes], Awaitable[bytes]]] = {"/convert": convert}
+        for path, (version, kind) in ADMISSION_PATHS.items():
+            handlers[path] = partial(self._admit, version=version, kind=kind)
+        for path, version in MUTATION_PATHS.items():
+            handlers[path] = partial(self._mutate, version=version)
+        return LocalWebhooks(handlers)
 
-    return review
+    async def _admit(self, body: bytes, *, version: str, kind: str) -> bytes:
+        rules = CONFIG_RULES if self.reviews is None else self.reviews.config_rules
+        request = json.loads(body)["request"]
+        if self.reviews is not None and request["operation"] == "DELETE":
+            await self.reviews.before_deletion(request["namespace"])
+        return review_admission(body, "application/json", version=version, kind=kind, config_rules=rules)
 
-
-def _mutation(version: str) -> Callable[[bytes], Awaitable[bytes]]:
-    async def review(body: bytes) -> bytes:
-        return review_mutation(body, "application/json", version=version)
-
-    return review
+    async def _mutate(self, body: bytes, *, version: str) -> bytes:
+        marker = None if self.reviews is None else self.reviews.marker
+        return review_mutation(body, "application/json", version=version, marker=marker)
 
 
 @dataclass
@@ -72,6 +78,7 @@ class World:
     cluster: SimCluster
     user: Client
     clock: VirtualClock
+    hooks: Hooks
     metrics: Metrics = field(init=False)
 
     def __post_init__(self) -> None:
@@ -136,8 +143,9 @@ class World:
 @asynccontextmanager
 async def world(**options: Any) -> AsyncIterator[World]:
     """A seeded cluster with webhooks; options go to SimCluster."""
-    async with SimCluster(webhooks=webhooks(), **options) as cluster:
-        yield World(cluster, Client(MemoryWire(cluster, agent="user")), VirtualClock())
+    hooks = Hooks()
+    async with SimCluster(webhooks=hooks.by_path(), **options) as cluster:
+        yield World(cluster, Client(MemoryWire(cluster, agent="user")), VirtualClock(), hooks)
 
 
 @asynccontextmanager

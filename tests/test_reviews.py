@@ -1,17 +1,21 @@
 """What reviews are told of the cluster: from the caches, and from the API server when a namespace may be ending (ADM-8)."""
 
+from collections.abc import Collection
 from typing import Any
 
 import anyio
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind, ObjectKey
+from aioctl.api.local_model import CACHE, NO_MARK
 from aioctl.controller.caches import Caches, watched
 from aioctl.kube.cached import Cached
 from aioctl.kube.errors import KubeError
 from aioctl.reviews import Reviews
+from tests.deploy.manifests import BASE, find
 
 PRESET = "kserve-config-llm-template"
 
@@ -33,15 +37,40 @@ class Server:
         return {"metadata": {"name": name, **(self.found or {})}}
 
 
-def reviews(server: Server | None = None, *objects: dict[str, Any]) -> Reviews:
+def reviews(
+    server: Server | None = None, *objects: dict[str, Any], unsynced: Collection[Kind] = ()
+) -> Reviews:
     caches = Caches(watched("sys", None))
-    for kind in (kinds.SERVICE, kinds.CONFIG):
-        (store,) = (store for watch, store in caches.stores.items() if watch.kind == kind)
+    for watch, store in caches.stores.items():
+        kind = watch.kind
+        if kind in unsynced:
+            continue
         found = [
             Cached.from_raw(msgspec.json.encode(obj), kind) for obj in objects if obj["kind"] == kind.kind
         ]
         store.replace({item.key: item for item in found})
     return Reviews(caches, server or Server(), namespace="sys")  # type: ignore[arg-type]
+
+
+def settings(local_model: str | None) -> dict[str, Any]:
+    shipped = find(BASE / "configmap.yaml", "ConfigMap")["data"]
+    shipped.pop("localModel", None)
+    data = {} if local_model is None else {"localModel": local_model}
+    return {
+        "kind": "ConfigMap",
+        "metadata": {"name": "inferenceservice-config", "namespace": "sys", "resourceVersion": "1"},
+        "data": {**shipped, **data},
+    }
+
+
+def model_cache(name: str, *groups: str, namespace: str = "") -> dict[str, Any]:
+    kind = kinds.LOCAL_MODEL_NAMESPACE_CACHE if namespace else kinds.LOCAL_MODEL_CACHE
+    metadata = {"name": name, "namespace": namespace} if namespace else {"name": name}
+    return {
+        "kind": kind.kind,
+        "metadata": metadata,
+        "spec": {"sourceModelUri": "hf://a/b", "nodeGroups": list(groups)},
+    }
 
 
 def service(name: str, namespace: str = "ns", *refs: str, **parts: Any) -> dict[str, Any]:
@@ -124,3 +153,61 @@ def test_keys_of_configs_are_whole() -> None:
     """A name inside another name is no use."""
     assert users(reviews(None, service("a", "ns", "config")), "conf") == []
     assert ObjectKey("ns", "a") not in reviews().config_rules.users(config("a"))
+
+
+ENABLED = settings('{"enabled": true}')
+OURS, CLUSTERS = model_cache("own", "gpu", namespace="ns"), model_cache("all", "gpu")
+
+
+def with_model(uri: str = "hf://a/b", **metadata: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "a", "namespace": "ns", **metadata}, "spec": {"model": {"uri": uri}}}
+
+
+@pytest.mark.parametrize(
+    ("objects", "chosen"),
+    [
+        ((ENABLED, OURS, CLUSTERS), "own"),
+        ((ENABLED, model_cache("other", "gpu", namespace="team"), CLUSTERS), "all"),
+        ((ENABLED,), None),
+        ((settings('{"enabled": false}'), CLUSTERS), None),
+        ((settings(None), CLUSTERS), None),
+    ],
+)
+def test_the_first_cache_is_chosen_its_own_namespaces_before_the_clusters(
+    objects: Any, chosen: str | None
+) -> None:
+    noted = reviews(None, *objects).marker(with_model())
+    assert noted is not None
+    assert noted.labels[CACHE] == chosen
+
+
+@pytest.mark.parametrize(
+    ("objects", "unsynced", "told"),
+    [
+        ((CLUSTERS,), (), "the ConfigMap cannot be read"),
+        ((settings("nonsense"), CLUSTERS), (), "the ConfigMap cannot be read"),
+        ((ENABLED, CLUSTERS), [kinds.LOCAL_MODEL_NAMESPACE_CACHE], "caches of models are not known"),
+        ((ENABLED, CLUSTERS), [kinds.LOCAL_MODEL_CACHE], "caches of models are not known"),
+        ((ENABLED, model_cache("all")), (), "a cache of models has no groups of nodes"),
+    ],
+)
+def test_where_it_cannot_be_told_one_warning_says_why(
+    objects: Any, unsynced: Collection[Kind], told: str
+) -> None:
+    found = reviews(None, *objects, unsynced=unsynced)
+    with capture_logs() as logs:
+        assert found.marker(with_model()) is None
+        assert found.marker(with_model()) is None
+    assert [(entry["log_level"], entry["why"]) for entry in logs] == [("warning", told)]
+
+
+def test_who_wants_no_cache_gets_none_even_if_none_is_known() -> None:
+    found = reviews(None, ENABLED, unsynced=[kinds.LOCAL_MODEL_CACHE])
+    unwilling = with_model(annotations={"serving.kserve.io/disable-localmodel": "no"})
+    assert found.marker(unwilling) == NO_MARK
+
+
+def test_a_model_without_a_uri_is_no_reason_to_warn() -> None:
+    with capture_logs() as logs:
+        assert reviews(None, ENABLED, CLUSTERS).marker(with_model("")) is None
+    assert logs == []

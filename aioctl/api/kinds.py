@@ -164,6 +164,12 @@ RESOURCE_CLAIM_TEMPLATE = Kind(
 DESTINATION_RULE = Kind("networking.istio.io", "v1", "DestinationRule", "destinationrules", optional=True)
 POD_MONITOR = Kind("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors", optional=True)
 SERVICE_MONITOR = Kind("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors", optional=True)
+LOCAL_MODEL_CACHE = Kind(
+    GROUP, "v1alpha1", "LocalModelCache", "localmodelcaches", namespaced=False, optional=True
+)
+LOCAL_MODEL_NAMESPACE_CACHE = Kind(
+    GROUP, "v1alpha1", "LocalModelNamespaceCache", "localmodelnamespacecaches", optional=True
+)
 AUTH_POLICY = Kind("kuadrant.io", "v1", "AuthPolicy", "authpolicies", optional=True)
 SCC = Kind(
     "security.openshift.io",

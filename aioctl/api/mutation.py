@@ -1,4 +1,4 @@
-"""What the mutating webhooks write into a service: its model's name, the label of its group, and our finalizer (MUT-1).
+"""What the mutating webhooks write into a service: its model's name, its group, its cache, and our finalizer (MUT-1).
 
 The patch touches `metadata` and `spec.model.name` only, the same in both versions: nothing is converted, and what Go
 would add by encoding an object again is not added. What was not written here, for the object is older than the webhook,
@@ -6,14 +6,14 @@ holds in memory all the same (DEF-1). The finalizer is put on as a service is cr
 writes (docs/decisions/0008-finalizer-at-creation.md); on update it is the controller's to add and to remove.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from aioctl.api import names, weight
+from aioctl.api import local_model, names, weight
 from aioctl.api.admission import AdmissionRequest, content, review
 from aioctl.api.finalizers import finalizers_of, has_finalizer
 from aioctl.api.kinds import SERVICE
-from aioctl.api.objects import Object, is_deleting, labels_of, name_of, present, text
+from aioctl.api.objects import Object, annotations_of, is_deleting, labels_of, name_of, present, text
 from aioctl.api.verdict import Verdict
 
 JsonPatch = list[dict[str, Any]]
@@ -21,14 +21,25 @@ JsonPatch = list[dict[str, Any]]
 _WRITTEN: Final = ("CREATE", "UPDATE")
 
 
-def review_mutation(body: bytes, content_type: str, *, version: str) -> bytes:
-    """The whole answer to one call of the path for services in `version`; never raises for input."""
+Marker = Callable[[Object], local_model.Mark | None]
+"""The cache that holds a service's model; None where that cannot be told."""
+
+
+def review_mutation(body: bytes, content_type: str, *, version: str, marker: Marker | None = None) -> bytes:
+    """The whole answer to one call of the path for services in `version`; never raises for input.
+
+    Where no cache can be told a service keeps the marks it had, and one that is created those it came with. Without a
+    `marker` marks are left alone.
+    """
 
     def judge(request: AdmissionRequest) -> Verdict:
         if request.operation not in _WRITTEN:
             return Verdict()
         service = content(request.obj, version, SERVICE.kind)
-        patch = defaults_patch(service)
+        noted = None if marker is None or not _is_defaulted(service) else marker(service)
+        if noted is None and marker is not None and request.operation == "UPDATE":
+            noted = local_model.mark_of(content(request.old, version, SERVICE.kind))
+        patch = defaults_patch(service, noted)
         if request.operation == "CREATE":
             patch += finalizer_patch(service)
         return Verdict(patch=patch)
@@ -36,13 +47,22 @@ def review_mutation(body: bytes, content_type: str, *, version: str) -> bytes:
     return review(body, content_type, SERVICE.kind, judge)
 
 
-def defaults_patch(service: Object) -> JsonPatch:
-    """The patch that writes what follows from the rest of the service; empty for one in deletion. Raises FieldError."""
-    if is_deleting(service) or weight.spec_problem(service):
-        return []  # a spec that is too heavy is not looked at: metadata can be mended all the same
+def _is_defaulted(service: Object) -> bool:
+    """Not in deletion; and a spec that is too heavy is not looked at, for metadata can be mended all the same."""
+    return not is_deleting(service) and not weight.spec_problem(service)
+
+
+def defaults_patch(service: Object, noted: local_model.Mark | None = None) -> JsonPatch:
+    """The patch that writes what follows from the rest of the service, and the mark. Raises FieldError."""
+    if not _is_defaulted(service):
+        return []
     group = text(service, "spec", "router", "route", "group")
-    wanted = {names.ROUTING_GROUP: group or None}
-    return [*_model_name(service), *_entries("/metadata/labels", labels_of(service), wanted)]
+    labels = {names.ROUTING_GROUP: group or None, **(noted.labels if noted else {})}
+    return [
+        *_model_name(service),
+        *_entries("/metadata/labels", labels_of(service), labels),
+        *_entries("/metadata/annotations", annotations_of(service), noted.annotations if noted else {}),
+    ]
 
 
 def _model_name(service: Object) -> Iterator[dict[str, Any]]:

@@ -50,7 +50,15 @@ def watched(system_namespace: str, signer: ObjectRef | None) -> tuple[Watched, .
         kinds.POD_MONITOR,
         kinds.SERVICE_MONITOR,
     )
-    others = (kinds.HTTP_ROUTE, kinds.GATEWAY, kinds.GATEWAY_CLASS, kinds.POOL_V1, kinds.POOL_V1ALPHA2)
+    others = (
+        kinds.HTTP_ROUTE,
+        kinds.GATEWAY,
+        kinds.GATEWAY_CLASS,
+        kinds.POOL_V1,
+        kinds.POOL_V1ALPHA2,
+        kinds.LOCAL_MODEL_NAMESPACE_CACHE,
+        kinds.LOCAL_MODEL_CACHE,
+    )
     listed = [Watched(kinds.SERVICE), Watched(kinds.CONFIG)]
     listed += [Watched(kind, labels=OURS) for kind in children]
     listed += [Watched(kind) for kind in others]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aioctl.api.local_model import CACHE, CACHE_NAMESPACE, CLAIM, NO_MARK, SOURCE, Mark
 from aioctl.api.mutation import defaults_patch, finalizer_patch, review_mutation
 from aioctl.sim.patch import json_patch
 
@@ -174,3 +175,44 @@ def test_wrong_types_are_refused_naming_the_field(found: dict[str, Any], field: 
     response = reviewed(found, "UPDATE")["response"]
     assert (response["allowed"], response["status"]["code"]) == (False, 400)
     assert response["status"]["message"] == field
+
+
+NOTED = Mark({CACHE: "opt", CACHE_NAMESPACE: None}, {SOURCE: "hf://a/b", CLAIM: "opt-gpu"})
+
+
+def marked(obj: Any, old: Any = None, *, mark: Mark | None, operation: str = "UPDATE") -> dict[str, Any]:
+    """The service as the webhook leaves it."""
+    request = {"uid": "u1", "operation": operation, "object": obj, "oldObject": old}
+    body = json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request})
+    answer = review_mutation(body.encode(), "application/json", version="v1alpha2", marker=lambda _: mark)
+    after: dict[str, Any] = json_patch(obj, patch_of(json.loads(answer)))
+    return after
+
+
+def test_the_cache_that_holds_the_model_is_noted() -> None:
+    stale = {CACHE: "old", CACHE_NAMESPACE: "ns", "a": "b"}
+    after = marked(spec({"name": "m"}, labels=stale), spec({"name": "m"}), mark=NOTED)
+    assert after["metadata"]["labels"] == {CACHE: "opt", "a": "b"}
+    assert after["metadata"]["annotations"] == {SOURCE: "hf://a/b", CLAIM: "opt-gpu"}
+
+
+def test_without_a_cache_the_marks_go() -> None:
+    found = spec({"name": "m"}, labels={CACHE: "old", "a": "b"}, annotations={SOURCE: "s", CLAIM: "c"})
+    after = marked(found, found, mark=NO_MARK)
+    assert after["metadata"]["labels"] == {"a": "b"}
+    assert after["metadata"]["annotations"] == {}
+
+
+def test_where_no_cache_can_be_told_the_marks_stay_what_they_were() -> None:
+    old = spec({"name": "m"}, labels={CACHE: "old"}, annotations={SOURCE: "s", CLAIM: "c"})
+    edited = spec({"name": "m"}, labels={CACHE: "other"}, annotations={"a": "b"})
+    after = marked(edited, old, mark=None)
+    assert after["metadata"]["labels"] == {CACHE: "old"}
+    assert after["metadata"]["annotations"] == {"a": "b", SOURCE: "s", CLAIM: "c"}
+    sent = marked(edited, mark=None, operation="CREATE")
+    assert sent["metadata"]["labels"] == {CACHE: "other"}
+
+
+def test_a_service_in_deletion_is_not_marked() -> None:
+    found = spec({"name": "m"}, deletionTimestamp="2026-01-01T00:00:00Z")
+    assert marked(found, found, mark=NOTED) == found

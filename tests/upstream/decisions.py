@@ -8,9 +8,6 @@ from collections.abc import Mapping
 
 from tests.golden.differences import LLM, Reason, because, unexplained
 
-PODS = ("template", "worker", "prefill.template", "prefill.worker", "router.scheduler.template")
-CONTAINERS = ("container", "initContainer")
-
 EVERYWHERE: tuple[Reason, ...] = (
     because(
         "CONV-5: what users wrote is kept as they wrote it; Go stores it back through its types",
@@ -27,13 +24,12 @@ EVERYWHERE: tuple[Reason, ...] = (
         "event ours Normal InferencePoolMigrated: Traffic moved to v1 InferencePool *",
     ),
     because(
-        "MUT-1: the defaulter writes what it decides, not what Go's encoder makes of the rest: fillers, numbers as text",
-        *(f"{LLM} spec.{pod}.{part}s.*.resources" for pod in PODS for part in CONTAINERS),
-        *(f"{LLM} spec.{pod}.{part}s.*.resources.*" for pod in PODS for part in CONTAINERS),
-    ),
-    because(
         "ADM-3: who writes the old version is told so, refused or not",
         "warnings LLMInferenceService*",
+    ),
+    because(
+        "ADM-8: who deletes a config that services use is told so, and that it stays",
+        "warnings DELETE llminferenceserviceconfigs/*",
     ),
 )
 
@@ -62,6 +58,12 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
             "apps/v1/deployments/svc-kserve spec.template.metadata.labels.app.kubernetes.io/name",
             "v1/services/svc-kserve-workload-svc metadata.labels.app.kubernetes.io/name",
             "event ours Warning ReservedLabel: *",
+        ),
+    ),
+    "baserefs-bad-template": (
+        because(
+            "TPL-4: a template error names the field that the template stands in",
+            "refused LLMInferenceServiceConfig/bad",
         ),
     ),
     "model-name-odd": (

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import anyio
 
 from aioctl.controller.manager import Knobs
+from aioctl.reviews import Reviews
 from aioctl.sim.hooks import admission_configurations
 from aioctl.sim.players.client import InProcessClient
 from testbed.memory import MemoryWire
@@ -33,8 +34,14 @@ async def _play(case: UpstreamCase) -> State:
     async with scene(case) as found:
         stage = Stage.on(MemoryWire(found.cluster, agent="kubectl/test"), case)
         writes = Writes(found)
-        running = found.running(found.controller(policy=worlds.policy(case.world), knobs=KNOBS))
-        async with _played(found, case), running:
+        controller = found.controller(policy=worlds.policy(case.world), knobs=KNOBS)
+        async with _played(found, case), found.running(controller):
+            found.hooks.reviews = Reviews(
+                controller.caches,
+                controller.client,
+                namespace=controller.policy.system_namespace,
+                prevents_deletion=worlds.prevents_deletion(case.world),
+            )
             await stage.open()
             await stage.give()
             await writes.rest()

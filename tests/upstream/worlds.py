@@ -104,6 +104,11 @@ def policy(world: str) -> Policy:
     return Policy(auth_disabled=True, pins_configs=world != "bare")
 
 
+def prevents_deletion(world: str) -> bool:
+    """Whether well-known configs were protected (PREVENT_WELL_KNOWN_CONFIG_DELETION)."""
+    return world != "bare"
+
+
 @cache
 def _shipped_config_map() -> Object:
     ((found,),) = documents("upstream/configmap/inferenceservice.yaml").values()
