@@ -21,6 +21,7 @@ from aioctl.api import kinds
 from aioctl.api.admission import review_admission
 from aioctl.api.kinds import ObjectRef
 from aioctl.api.mutation import review_mutation
+from aioctl.api.names import well_known_configs
 from aioctl.api.review import CONVERT
 from aioctl.controller.confinement import ChildLimits
 from aioctl.controller.manager import Controller, Knobs, Observers
@@ -215,7 +216,13 @@ class Application:
                 self.turnstile, body_limit=settings.conversion_body_limit, observer=self.metrics.webhook
             )
         }
-        reviews = Reviews(self.controller.caches, self.side_client, namespace=settings.namespace)
+        reviews = Reviews(
+            self.controller.caches,
+            self.side_client,
+            namespace=settings.namespace,
+            well_known=well_known_configs(settings.config_prefix),
+            prevents_deletion=settings.prevent_config_deletion,
+        )
         for path, (version, kind) in ADMISSION_PATHS.items():
             review = partial(review_admission, version=version, kind=kind, config_rules=reviews.config_rules)
             handlers[path] = AdmissionHandler(review, self.turnstile, before_deletion=reviews.before_deletion)

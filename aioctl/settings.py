@@ -225,6 +225,10 @@ class Settings(BaseModel):
         True,
         description="a service keeps the well-known configs it began with, by name, in `status.annotations`; `LLM_INFERENCE_SERVICE_VERSIONED_CONFIG_PREFIX` is read where this is not set",
     )
+    prevent_config_deletion: GoBool = Field(
+        True,
+        description="refuse to delete well-known configs of the system namespace; `false`: only warn",
+    )
     signing_secret_name: str = Field(
         "signing-key",
         description="CA Secret that signs the services' certificates",
@@ -342,6 +346,7 @@ _KSERVE_NAMES = {
     "scc_disabled": "LLMISVC_SCC_DISABLED",
     "config_prefix": "LLM_INFERENCE_SERVICE_CONFIG_PREFIX",
     "versioned_config": "LLM_INFERENCE_SERVICE_VERSIONED_CONFIG",
+    "prevent_config_deletion": "PREVENT_WELL_KNOWN_CONFIG_DELETION",
     "signing_secret_name": "SERVICE_CA_SIGNING_SECRET_NAME",
     "signing_secret_namespace": "SERVICE_CA_SIGNING_SECRET_NAMESPACE",
     "wildcard_hostname": "GATEWAY_API_WILDCARD_HOSTNAME",
