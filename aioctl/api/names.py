@@ -61,6 +61,9 @@ ROUTING_GROUP = "serving.kserve.io/routing-group"
 MIGRATION = "aioctl.dev/migration"
 MIGRATION_STRATEGY = "aioctl.dev/migration-strategy"
 
+MODEL_ROUTING = "serving.kserve.io/model-based-routing-enabled"
+"""In `spec.annotations`: `true` asks for routing by model; on a Gateway `false` opts out of it."""
+
 COMPONENT = "app.kubernetes.io/component"
 NAME = "app.kubernetes.io/name"
 PART_OF = "app.kubernetes.io/part-of"
@@ -118,6 +121,11 @@ def route_name(service: str) -> str:
 
 def default_pool_name(service: str) -> str:
     return child(service, "-inference-pool")
+
+
+def qualified_model(namespace: str, model: str) -> str:
+    """A model among those of all publishers: what publisher paths and the model header say, and a second served name."""
+    return f"publishers/{namespace}/models/{model}"
 
 
 def model_name(service: str) -> str:

@@ -101,7 +101,7 @@ class Models:
         model = mapping({"spec": ctx.spec}, "spec", "model")
         adapters = (text(adapter, "name") for adapter in sequence(model, "lora", "adapters"))
         plain = tuple(name for name in (text(model, "name"), *adapters) if name)
-        return cls(tuple(qualified(ctx.namespace, name) for name in plain), plain)
+        return cls(tuple(names.qualified_model(ctx.namespace, name) for name in plain), plain)
 
     def at(self, *, by_header: bool) -> list[dict[str, str]]:
         """Entries of an address: where the header decides, only the qualified names are known."""
@@ -109,11 +109,6 @@ class Models:
             return [{"name": name} for name in self.qualified]
         pairs = zip(self.qualified, self.plain, strict=True)
         return [{"name": name} for pair in pairs for name in pair]
-
-
-def qualified(namespace: str, model: str) -> str:
-    """A model's name among all publishers, as gateways match it."""
-    return f"publishers/{namespace}/models/{model}"
 
 
 def _entry(url: Url, models: Models, cluster_domain: str) -> dict[str, Any]:

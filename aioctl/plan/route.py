@@ -12,12 +12,13 @@ from typing import Any
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, external_pool_name
 from aioctl.api.kinds import HTTP_ROUTE
-from aioctl.api.objects import Object, annotations_of, labels_of, sequence
+from aioctl.api.objects import Object, annotations_of, labels_of, sequence, text
 from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, create, is_ours, onto, remove, under
 from aioctl.plan.migration import Decision, Reason
 from aioctl.plan.migration_facts import LOCK_KEYS, LOCKED_VALUE, Decided, is_adoptable
 from aioctl.plan.model import Context, PlanError, Served, Unanswered, Verb, Write, need
+from aioctl.plan.model_routing import managed_spec
 from aioctl.plan.route_defaults import defaulted
 from aioctl.plan.routing import Mode, has_scheduler, is_pool_ref, mode, owns_pools, pool_names, route_spec
 from aioctl.plan.weights import weights
@@ -43,10 +44,10 @@ def route(ctx: Context, decided: Decided) -> Iterator[Write]:
 
 def expected_route(ctx: Context, decision: Decision, live: Object | None = None) -> dict[str, Any]:
     """The HTTPRoute as it should be. `live` is asked for its weights only where the decision says to keep them."""
-    spec = route_spec(ctx)
+    spec = managed_spec(ctx)
     pools = pool_names(ctx.name, ctx.spec)
     if sequence(spec, "rules"):
-        rules = weights(sequence(spec, "rules"), decision, pools)
+        rules = weights(sequence(spec, "rules"), decision, pools, own=not external_pool_name(ctx.spec))
         if decision.keep and live is not None:
             rules = _keep_weights(rules, sequence(live, "spec", "rules"), pools, decision)
         spec["rules"] = rules
@@ -195,10 +196,25 @@ def _keep_weights(
     """
     kept: list[Any] = []
     for index, rule in enumerate(rules):
-        live = sequence(live_rules[index], "backendRefs") if index < len(live_rules) else ()
+        live = _counterpart(rule, index, live_rules)
         refs = _keep_in_rule(sequence(rule, "backendRefs"), live, pools, decision)
         kept.append({**rule, "backendRefs": refs} if refs else rule)
     return kept
+
+
+def _counterpart(rule: Any, index: int, live_rules: Sequence[Any]) -> Sequence[Any]:
+    """The references of the live rule of that name, else of the one in that place, else of any that has the same targets.
+
+    Rules come and go with routing by model; what is new in the route goes where the rest of it goes.
+    """
+    name = text(rule, "name")
+    named = [live for live in live_rules if name and text(live, "name") == name]
+    candidates = [
+        sequence(live, "backendRefs") for live in (*named, *live_rules[index : index + 1], *live_rules)
+    ]
+    targets = {_target(ref) for ref in sequence(rule, "backendRefs")}
+    same = (refs for refs in candidates if {_target(ref) for ref in refs} == targets)
+    return next(same, candidates[0] if candidates else ())
 
 
 def _keep_in_rule(

@@ -1,4 +1,7 @@
-"""The references of a route's rules as the migration decided: weights of both generations, or the one that is active (MIG-5)."""
+"""The references of a route's rules as the migration decided: weights of both generations, or the one that is active (MIG-5).
+
+What a rule says of the pool is a form, not a wish: KServe's own default route names the v1 pool and rewrites its group.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,24 +13,30 @@ from aioctl.plan.model import Strategy
 from aioctl.plan.routing import is_pool_ref
 
 
-def weights(rules: Sequence[Any], decision: Decision, pools: frozenset[str]) -> list[Any]:
+def weights(
+    rules: Sequence[Any], decision: Decision, pools: frozenset[str], *, own: bool = True
+) -> list[Any]:
     """The rules with the pool references set as decided. References to anything but `pools` are left alone.
 
     Both generations in a rule: 100/0 when locked, as given before; with strategy swap only the active one stays, and where
     the cluster serves one generation only that one, with the weight of the rule's pools.
-    Only v1alpha2: its group becomes v1 when locked, the weight stays. Only v1: the user asked for v1.
+    One reference in a rule, to a pool of our `own`: its group is ours to set. It is written as both generations, the active
+    one with its weight and the other with none, or as the active one alone where only one may stand.
+    One reference to a user's pool: v1alpha2 becomes v1 when locked, the weight stays; v1 is what the user asked for.
     """
-    return [_rule(rule, decision, pools) for rule in rules]
+    return [_rule(rule, decision, pools, own=own) for rule in rules]
 
 
-def _rule(rule: Any, decision: Decision, pools: frozenset[str]) -> Any:
+def _rule(rule: Any, decision: Decision, pools: frozenset[str], *, own: bool) -> Any:
     if not isinstance(rule, Mapping):
         return rule
     refs = list(sequence(rule, "backendRefs"))
-    groups = {ref["group"] for ref in refs if is_pool_ref(ref, pools)}
-    if POOL_GROUP_V1ALPHA2 not in groups:
+    groups = [ref["group"] for ref in refs if is_pool_ref(ref, pools)]
+    if own and len(groups) == 1:
+        changed = _single(refs, decision, pools)
+    elif POOL_GROUP_V1ALPHA2 not in groups:
         return rule
-    if POOL_GROUP_V1 in groups:
+    elif POOL_GROUP_V1 in groups:
         changed = _both(refs, decision, pools)
     elif decision.locked:
         changed = [{**ref, "group": POOL_GROUP_V1} if is_pool_ref(ref, pools) else ref for ref in refs]
@@ -36,9 +45,31 @@ def _rule(rule: Any, decision: Decision, pools: frozenset[str]) -> Any:
     return {**rule, "backendRefs": changed}
 
 
+def _active(decision: Decision) -> str:
+    return POOL_GROUP_V1 if decision.locked else POOL_GROUP_V1ALPHA2
+
+
+def _single(refs: Sequence[Any], decision: Decision, pools: frozenset[str]) -> list[Any]:
+    """References with one to our pool: as one or two of the generations that may stand, the weight with the active one."""
+    active = decision.only or _active(decision)
+    alone = bool(decision.only) or decision.strategy is Strategy.SWAP
+    changed: list[Any] = []
+    for ref in refs:
+        if not is_pool_ref(ref, pools):
+            changed.append(ref)
+        elif alone:
+            changed.append({**ref, "group": active})
+        else:
+            weight = ref.get("weight", 1)
+            changed += (
+                {**ref, "group": group, "weight": weight if group == active else 0}
+                for group in (POOL_GROUP_V1, POOL_GROUP_V1ALPHA2)
+            )
+    return changed
+
+
 def _both(refs: Sequence[Any], decision: Decision, pools: frozenset[str]) -> list[Any]:
-    active = POOL_GROUP_V1 if decision.locked else POOL_GROUP_V1ALPHA2
-    stays = decision.only or (active if decision.strategy is Strategy.SWAP else "")
+    stays = decision.only or (_active(decision) if decision.strategy is Strategy.SWAP else "")
     heaviest = max(ref.get("weight", 1) for ref in refs if is_pool_ref(ref, pools))
     changed: list[Any] = []
     for ref in refs:

@@ -641,41 +641,72 @@ def tracing() -> dict[str, Any]:
     }
 
 
+ENDPOINTS = ("completions", "chat/completions", "responses", "messages")
+
+
 def route() -> dict[str, Any]:
-    prefix = "/{{ .ObjectMeta.Namespace }}/{{ .ObjectMeta.Name }}"
+    """Each endpoint by path, by the model header and by publisher path, through the pool; the rest past it.
 
-    def pool(group: str, weight: int) -> dict[str, Any]:
-        name = "{{ ChildName .ObjectMeta.Name `-inference-pool` }}"
-        return {"group": group, "kind": "InferencePool", "name": name, "port": 8000, "weight": weight}
-
-    def rule(path: str, rewritten: str, *backends: dict[str, Any]) -> dict[str, Any]:
-        rewrite = {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": rewritten}}
-        return {
-            "matches": [{"path": {"type": "PathPrefix", "value": path}}],
-            "filters": [{"type": "URLRewrite", "urlRewrite": rewrite}],
-            "backendRefs": list(backends),
-            "timeouts": {"backendRequest": "0s", "request": "0s"},
-        }
-
-    def inference(path: str) -> dict[str, Any]:
-        # Both pool generations stand here; the controller moves the weights when the v1 pool is ready.
-        v1, v1alpha2 = "inference.networking.k8s.io", "inference.networking.x-k8s.io"
-        return rule(prefix + path, path, pool(v1, 0), pool(v1alpha2, 100))
-
+    Every pool rule has one reference: which generation it names, and whether both stand there, the controller decides.
+    """
+    path = "/{{ .ObjectMeta.Namespace }}/{{ .ObjectMeta.Name }}"
+    model = "publishers/{{ .ObjectMeta.Namespace }}/models/{{ .Spec.Model.Name }}"
+    header = {
+        "type": "Exact",
+        "name": "{{ .GlobalConfig.ModelBasedRoutingHeaderName }}",
+        "value": model,
+    }
+    pool = {
+        "group": "inference.networking.k8s.io",
+        "kind": "InferencePool",
+        "name": "{{ ChildName .ObjectMeta.Name `-inference-pool` }}",
+        "port": 8000,
+        "weight": 1,
+    }
     workload = {
-        "group": "",
         "kind": "Service",
         "name": "{{ ChildName .ObjectMeta.Name `-kserve-workload-svc` }}",
         "port": 8000,
-        "weight": 100,
+        "weight": 1,
     }
+
+    def rule(
+        name: str, matches: list[dict[str, Any]], backend: dict[str, Any], **more: Any
+    ) -> dict[str, Any]:
+        timeouts = {"backendRequest": "0s", "request": "0s"}
+        return {"name": name, "backendRefs": [backend], "matches": matches, **more, "timeouts": timeouts}
+
+    def below(name: str, prefix: str, rewritten: str, backend: dict[str, Any]) -> dict[str, Any]:
+        """Prefixes are rewritten one by one: the Gateway API allows that only to rules with a single match."""
+        rewrite = {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": rewritten}}
+        filters = [{"type": "URLRewrite", "urlRewrite": rewrite}]
+        return rule(name, [{"path": {"type": "PathPrefix", "value": prefix}}], backend, filters=filters)
+
+    def endpoints(prefix: str, ending: str) -> list[dict[str, Any]]:
+        return [
+            below(f"v1-{each.replace('/', '-')}-{ending}", f"{prefix}/v1/{each}", f"/v1/{each}", pool)
+            for each in ENDPOINTS
+        ]
+
+    by_header = [
+        {"path": {"type": "Exact", "value": f"/v1/{each}{slash}"}, "headers": [header]}
+        for each in ENDPOINTS
+        for slash in ("", "/")
+    ]
+    rules = [
+        *endpoints(path, "path"),
+        rule("v1-model-routing", by_header, pool),
+        *endpoints(f"/{model}", "publisher-path"),
+        below("v1-publisher-path-catch-all", f"/{model}", "/", workload),
+        below("v1-catch-all-path", path, "/", workload),
+        rule("v1-catch-all-model-routing", [{"headers": [header]}], workload),
+    ]
     parent = {
         "group": "gateway.networking.k8s.io",
         "kind": "Gateway",
         "name": "{{ .GlobalConfig.IngressGatewayName }}",
         "namespace": "{{ .GlobalConfig.IngressGatewayNamespace }}",
     }
-    rules = [inference("/v1/completions"), inference("/v1/chat/completions"), rule(prefix, "/", workload)]
     return {"router": {"route": {"http": {"spec": {"parentRefs": [parent], "rules": rules}}}}}
 
 

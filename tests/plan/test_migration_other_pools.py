@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from aioctl.api import kinds
+from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectRef
 from tests.plan.router_world import (
     ALPHA,
@@ -66,14 +66,25 @@ def inline(*refs: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"route": {"http": {"spec": {"rules": [rule]}}}, "scheduler": SCHEDULER}
 
 
-def test_scenario_32_an_inline_rule_on_v1alpha2_alone_changes_its_group_and_keeps_the_rest() -> None:
+@pytest.mark.parametrize("given", [kinds.POOL_GROUP_V1, kinds.POOL_GROUP_V1ALPHA2])
+@pytest.mark.parametrize("strategy", ["weighted", "swap"])
+def test_scenario_32_the_group_of_a_single_inline_reference_is_ours_and_the_rest_is_kept(
+    given: str, strategy: str
+) -> None:
     timeouts = {"request": "30s", "backendRequest": "30s"}
-    world = RouterWorld(inline(pool_ref(kinds.POOL_GROUP_V1ALPHA2, weight=7), timeouts=timeouts))
+    world = RouterWorld(inline(pool_ref(given, weight=7), timeouts=timeouts))
+    world.annotate(names.MIGRATION_STRATEGY, strategy)
+    idle = strategy == "weighted"
+
+    def refs(v1: int, v1alpha2: int) -> list[dict[str, Any]]:
+        both = {kinds.POOL_GROUP_V1: v1, kinds.POOL_GROUP_V1ALPHA2: v1alpha2}
+        return [pool_ref(group, weight=weight) for group, weight in both.items() if weight or idle]
+
     world.reconcile()
-    assert world.refs()[0]["group"] == kinds.POOL_GROUP_V1ALPHA2
+    assert world.refs() == refs(0, 7)
     world.pool_status(V1, accepted())
     world.reconcile()
-    assert world.refs() == [pool_ref(kinds.POOL_GROUP_V1, weight=7)]
+    assert world.refs() == refs(7, 0)
     assert world.live["spec"]["rules"][0]["timeouts"] == timeouts
     assert world.a == "v1"
 

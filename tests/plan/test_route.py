@@ -43,9 +43,13 @@ SERVICE = {"kind": "Service", "name": "p", "weight": 3}
     [
         ([ref(V1, 0), ref(ALPHA, 100)], [ref(V1, 0), ref(ALPHA, 100)], [ref(V1, 100), ref(ALPHA, 0)]),
         ([ref(ALPHA, 90), ref(V1, 10)], [ref(ALPHA, 90), ref(V1, 10)], [ref(ALPHA, 0), ref(V1, 100)]),
-        ([ref(ALPHA)], [ref(ALPHA)], [ref(V1)]),
-        ([ref(ALPHA, 5), SERVICE], [ref(ALPHA, 5), SERVICE], [ref(V1, 5), SERVICE]),
-        ([ref(V1, 5)], [ref(V1, 5)], [ref(V1, 5)]),
+        ([ref(ALPHA)], [ref(V1, 0), ref(ALPHA, 1)], [ref(V1, 1), ref(ALPHA, 0)]),
+        (
+            [SERVICE, ref(ALPHA, 5), SERVICE],
+            [SERVICE, ref(V1, 0), ref(ALPHA, 5), SERVICE],
+            [SERVICE, ref(V1, 5), ref(ALPHA, 0), SERVICE],
+        ),
+        ([ref(V1, 5)], [ref(V1, 0), ref(ALPHA, 5)], [ref(V1, 5), ref(ALPHA, 0)]),
         (
             [ref(V1, 80, "a"), ref(V1, 20, "b")],
             [ref(V1, 80, "a"), ref(V1, 20, "b")],
@@ -62,6 +66,36 @@ def test_weights_before_and_after_the_migration(
     rules = [{"backendRefs": given_refs}]
     assert weights(rules, FREE, POOLS) == [{"backendRefs": before}]
     assert weights(rules, LOCKED, POOLS) == [{"backendRefs": after}]
+
+
+@pytest.mark.parametrize(
+    ("given_refs", "before", "after"),
+    [
+        ([ref(ALPHA, 5), SERVICE], [ref(ALPHA, 5), SERVICE], [ref(V1, 5), SERVICE]),
+        ([ref(V1, 5)], [ref(V1, 5)], [ref(V1, 5)]),
+        ([ref(V1, 0), ref(ALPHA, 100)], [ref(V1, 0), ref(ALPHA, 100)], [ref(V1, 100), ref(ALPHA, 0)]),
+    ],
+)
+def test_a_single_reference_to_a_users_pool_stays_single(
+    given_refs: list[Any], before: list[Any], after: list[Any]
+) -> None:
+    rules = [{"backendRefs": given_refs}]
+    assert weights(rules, FREE, POOLS, own=False) == [{"backendRefs": before}]
+    assert weights(rules, LOCKED, POOLS, own=False) == [{"backendRefs": after}]
+
+
+@pytest.mark.parametrize("group", [V1, ALPHA])
+def test_a_single_reference_names_the_one_generation_that_may_stand(group: str) -> None:
+    rules = [{"backendRefs": [ref(group, 7), SERVICE]}]
+
+    def made(**decided: Any) -> Any:
+        (rule,) = weights(rules, Decision(State.INITIAL, reason=Reason.V1_POOL_NOT_READY, **decided), POOLS)
+        return rule["backendRefs"]
+
+    assert made(locked=False, strategy=Strategy.SWAP) == [ref(ALPHA, 7), SERVICE]
+    assert made(locked=True, strategy=Strategy.SWAP) == [ref(V1, 7), SERVICE]
+    assert made(locked=True, only=V1) == [ref(V1, 7), SERVICE]
+    assert made(locked=False, only=ALPHA) == [ref(ALPHA, 7), SERVICE]
 
 
 def test_swap_keeps_one_reference_to_the_active_generation() -> None:

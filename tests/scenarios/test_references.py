@@ -152,7 +152,7 @@ def inline(*refs: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 @on_both_servers
-async def test_scenario_32_an_inline_rule_on_v1alpha2_alone_changes_its_group_and_keeps_the_rest(
+async def test_scenario_32_a_single_inline_reference_becomes_one_to_each_generation_and_the_rest_is_kept(
     scene: Scene,
 ) -> None:
     timeouts = {"request": "30s", "backendRequest": "30s"}
@@ -165,7 +165,10 @@ async def test_scenario_32_an_inline_rule_on_v1alpha2_alone_changes_its_group_an
     await scene.until(locked)
     await scene.rest()
     (rule,) = (await scene.route())["spec"]["rules"]
-    assert rule["backendRefs"] == [pool_ref(POOL_GROUP_V1, scene.pool, weight=7)]
+    assert rule["backendRefs"] == [
+        pool_ref(POOL_GROUP_V1, scene.pool, weight=7),
+        pool_ref(POOL_GROUP_V1ALPHA2, scene.pool, weight=0),
+    ]
     assert rule["timeouts"] == timeouts
 
 
