@@ -1,4 +1,4 @@
-"""Routing by model: the matches of the managed route that look at the header which names a model (MODEL-1).
+"""Routing by model: the matches of the managed route that look at the header which names a model (MODEL-1, MODEL-2).
 
 On, each of them is repeated for every LoRA adapter; off, they go, and with them the rules that had no others. A rule whose
 matches would be more than the Gateway API allows is continued in further rules with the same backends.

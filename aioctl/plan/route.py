@@ -11,13 +11,13 @@ from typing import Any
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, external_pool_name
-from aioctl.api.kinds import HTTP_ROUTE
+from aioctl.api.kinds import HTTP_ROUTE, Kind
 from aioctl.api.objects import Object, annotations_of, labels_of, sequence, text
 from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, create, is_ours, onto, remove, under
 from aioctl.plan.migration import Decision, Reason
 from aioctl.plan.migration_facts import LOCK_KEYS, LOCKED_VALUE, Decided, is_adoptable
-from aioctl.plan.model import Context, PlanError, Served, Unanswered, Verb, Write, need
+from aioctl.plan.model import Context, PlanError, Present, Served, Unanswered, Verb, Write, need
 from aioctl.plan.model_routing import managed_spec
 from aioctl.plan.route_defaults import defaulted
 from aioctl.plan.routing import Mode, has_scheduler, is_pool_ref, mode, owns_pools, pool_names, route_spec
@@ -47,7 +47,10 @@ def expected_route(ctx: Context, decision: Decision, live: Object | None = None)
     spec = managed_spec(ctx)
     pools = pool_names(ctx.name, ctx.spec)
     if sequence(spec, "rules"):
-        rules = weights(sequence(spec, "rules"), decision, pools, own=not external_pool_name(ctx.spec))
+        external = external_pool_name(ctx.spec)
+        old = bool(external) and _exists(ctx, kinds.POOL_V1ALPHA2, external)
+        found = kinds.POOL_GROUP_V1ALPHA2 if old else ""
+        rules = weights(sequence(spec, "rules"), decision, pools, own=not external, found=found)
         if decision.keep and live is not None:
             rules = _keep_weights(rules, sequence(live, "spec", "rules"), pools, decision)
         spec["rules"] = rules
@@ -59,6 +62,10 @@ def expected_route(ctx: Context, decision: Decision, live: Object | None = None)
         annotations={names.MIGRATED: LOCKED_VALUE} if decision.locked else None,
         spec=spec,
     )
+
+
+def _exists(ctx: Context, kind: Kind, name: str) -> bool:
+    return isinstance(ctx.obs.get(kind, ctx.namespace, name), Present)
 
 
 def awaited_pools(ctx: Context) -> list[str]:

@@ -1,4 +1,4 @@
-"""The references of a route's rules as the migration decided: weights of both generations, or the one that is active (MIG-5).
+"""The references of a route's rules as the migration decided: weights of both generations, or the one that is active (MIG-5, MIG-6).
 
 What a rule says of the pool is a form, not a wish: KServe's own default route names the v1 pool and rewrites its group.
 """
@@ -14,7 +14,7 @@ from aioctl.plan.routing import is_pool_ref
 
 
 def weights(
-    rules: Sequence[Any], decision: Decision, pools: frozenset[str], *, own: bool = True
+    rules: Sequence[Any], decision: Decision, pools: frozenset[str], *, own: bool = True, found: str = ""
 ) -> list[Any]:
     """The rules with the pool references set as decided. References to anything but `pools` are left alone.
 
@@ -22,27 +22,26 @@ def weights(
     the cluster serves one generation only that one, with the weight of the rule's pools.
     One reference in a rule, to a pool of our `own`: its group is ours to set. It is written as both generations, the active
     one with its weight and the other with none, or as the active one alone where only one may stand.
-    One reference to a user's pool: v1alpha2 becomes v1 when locked, the weight stays; v1 is what the user asked for.
+    References to a user's pool in one generation: v1 when locked, before that the generation that was `found`; the weights
+    stay. Nothing found: as the user has them.
     """
-    return [_rule(rule, decision, pools, own=own) for rule in rules]
+    return [_rule(rule, decision, pools, own, found) for rule in rules]
 
 
-def _rule(rule: Any, decision: Decision, pools: frozenset[str], *, own: bool) -> Any:
+def _rule(rule: Any, decision: Decision, pools: frozenset[str], own: bool, found: str) -> Any:  # noqa: FBT001
     if not isinstance(rule, Mapping):
         return rule
     refs = list(sequence(rule, "backendRefs"))
     groups = [ref["group"] for ref in refs if is_pool_ref(ref, pools)]
     if own and len(groups) == 1:
         changed = _single(refs, decision, pools)
-    elif POOL_GROUP_V1ALPHA2 not in groups:
-        return rule
-    elif POOL_GROUP_V1 in groups:
+    elif len(set(groups)) > 1:
         changed = _both(refs, decision, pools)
-    elif decision.locked:
-        changed = [{**ref, "group": POOL_GROUP_V1} if is_pool_ref(ref, pools) else ref for ref in refs]
+    elif group := POOL_GROUP_V1 if decision.locked else found:
+        changed = [{**ref, "group": group} if is_pool_ref(ref, pools) else ref for ref in refs]
     else:
         return rule
-    return {**rule, "backendRefs": changed}
+    return {**rule, "backendRefs": changed} if groups else rule
 
 
 def _active(decision: Decision) -> str:

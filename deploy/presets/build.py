@@ -645,7 +645,7 @@ ENDPOINTS = ("completions", "chat/completions", "responses", "messages")
 
 
 def route() -> dict[str, Any]:
-    """Each endpoint by path, by the model header and by publisher path, through the pool; the rest past it.
+    """Each endpoint by path, by the model header and by publisher path, through the pool; the rest past it (ROUTE-10).
 
     Every pool rule has one reference: which generation it names, and whether both stand there, the controller decides.
     """
@@ -664,6 +664,7 @@ def route() -> dict[str, Any]:
         "weight": 1,
     }
     workload = {
+        "group": "",
         "kind": "Service",
         "name": "{{ ChildName .ObjectMeta.Name `-kserve-workload-svc` }}",
         "port": 8000,
@@ -688,6 +689,7 @@ def route() -> dict[str, Any]:
             for each in ENDPOINTS
         ]
 
+    anything = {"type": "PathPrefix", "value": "/"}
     by_header = [
         {"path": {"type": "Exact", "value": f"/v1/{each}{slash}"}, "headers": [header]}
         for each in ENDPOINTS
@@ -699,7 +701,7 @@ def route() -> dict[str, Any]:
         *endpoints(f"/{model}", "publisher-path"),
         below("v1-publisher-path-catch-all", f"/{model}", "/", workload),
         below("v1-catch-all-path", path, "/", workload),
-        rule("v1-catch-all-model-routing", [{"headers": [header]}], workload),
+        rule("v1-catch-all-model-routing", [{"path": anything, "headers": [header]}], workload),
     ]
     parent = {
         "group": "gateway.networking.k8s.io",

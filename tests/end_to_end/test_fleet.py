@@ -12,7 +12,7 @@ from aioctl.api.objects import dig
 from tests.end_to_end import fleet
 from tests.end_to_end.fleet import SERVICES, Story, condition
 
-BEFORE, AFTER = (0, 100, None), (100, 0, "v1")
+BEFORE, AFTER = (0, 1, None), (1, 0, "v1")
 """(weight v1, weight v1alpha2, lock) of a route."""
 
 

@@ -293,8 +293,8 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
     ),
     "route-inline": (
         because(
-            "MIG-5: a rule that refers to one pool only keeps its weight",
-            f"{ROUTES}/svc-kserve-route spec.rules.0.backendRefs.0.weight",
+            "MIG-6: one reference to the pool becomes one to each generation, the active one with the weight",
+            f"{ROUTES}/svc-kserve-route spec.rules.0.backendRefs",
         ),
     ),
     "router-all-a1": (

@@ -181,7 +181,7 @@ class End:
         """What is not as it should be; a user's own edits are not held against the controller."""
         found = list(self.broken) + ([] if meddling else self.bad_moves)
         weights = {ref["group"]: ref["weight"] for ref in self.route["spec"]["rules"][0]["backendRefs"]}
-        if weights != {kinds.POOL_GROUP_V1: 100, kinds.POOL_GROUP_V1ALPHA2: 0}:
+        if weights != {kinds.POOL_GROUP_V1: 1, kinds.POOL_GROUP_V1ALPHA2: 0}:
             found.append(f"ends with weights {weights}")
         locks = annotations_of(self.route), mapping(self.status, "annotations")
         if any(lock.get(names.MIGRATED) != "v1" for lock in locks):

@@ -16,7 +16,7 @@ from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.api.objects import Object
 from aioctl.golang.equality import equal
 from aioctl.plan import addresses, auth, destination_rules, pool_status, pools, references, route, status
-from aioctl.plan.global_config import GlobalConfig
+from aioctl.plan.global_config import GlobalConfig, RoutingConfig
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import Context, Facts, Outcome, Part, Plan, Policy, Step, Verb, Write, step
 from aioctl.plan.route_defaults import defaulted
@@ -118,6 +118,9 @@ class RouterWorld:
     unserved: frozenset[Kind] = frozenset({kinds.DESTINATION_RULE})
     unsure: frozenset[Kind] = frozenset()
     unknown: dict[ObjectRef, str] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)
+    """Further fields of the combined spec."""
+    routing: RoutingConfig = field(default_factory=RoutingConfig)
     writes: list[Write] = field(default_factory=list)
     error: str = ""
     retry: bool = False
@@ -185,11 +188,14 @@ class RouterWorld:
 
     @property
     def ctx(self) -> Context:
-        spec: dict[str, Any] = {"model": {"uri": "hf://m", "name": "m"}}
+        spec: dict[str, Any] = {"model": {"uri": "hf://m", "name": "m"}, **self.more}
         if self.router is not None:
             spec["router"] = self._combined(copy.deepcopy(dict(self.router)))
         config = GlobalConfig(
-            system_namespace="kserve", ingress_gateway_name=GATEWAY[1], ingress_gateway_namespace=GATEWAY[0]
+            system_namespace="kserve",
+            ingress_gateway_name=GATEWAY[1],
+            ingress_gateway_namespace=GATEWAY[0],
+            routing=self.routing,
         )
         return Context(self.facts, self.service, spec, config, self.policy, self.now)
 

@@ -1,4 +1,4 @@
-"""The migration of services whose pools others make: external ones and those of inline rules (MIG-3)."""
+"""The migration of services whose pools others make: external ones and those of inline rules (MIG-3, MIG-6)."""
 
 import copy
 from typing import Any

@@ -1,6 +1,6 @@
 """The content of the managed route and its comparison with what an API server stores (ROUTE-2, MIG-5).
 
-Rules: ROUTE-3, ROUTE-4, ROUTE-9.
+Rules: MIG-6, ROUTE-3, ROUTE-4, ROUTE-9.
 """
 
 import copy

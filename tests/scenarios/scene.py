@@ -129,7 +129,7 @@ class Scene:
         wanted = {kinds.POOL_GROUP_V1: v1, kinds.POOL_GROUP_V1ALPHA2: alpha}
 
         def change(route: dict[str, Any]) -> None:
-            for rule in route["spec"]["rules"][:2]:
+            for rule in (rule for rule in route["spec"]["rules"] if len(rule["backendRefs"]) == 2):
                 for ref in rule["backendRefs"]:
                     weight = wanted[ref["group"]]
                     if weight is not None:
@@ -221,7 +221,7 @@ class Scene:
         return "", "", ""
 
     async def traffic(self) -> tuple[int, int, str | None]:
-        """Weights v1 and v1alpha2, and the lock, of the route; asserts the catch-all rule on the way."""
+        """Percent of the traffic for v1 and v1alpha2, and the lock; asserts the rules to the workload on the way."""
         return traffic_of(await self.route(), self.pool)
 
     async def copy_of_lock(self) -> str | None:
@@ -268,7 +268,7 @@ class Scene:
         raise AssertionError(f"did not come true within {self.patience:g} s; {await self._picture()}")
 
     async def until_traffic(self, *wanted: object) -> None:
-        """Waits for exactly these weights and this lock."""
+        """Waits for exactly these shares and this lock."""
 
         async def claim() -> bool:
             return await self.traffic() == wanted
@@ -324,27 +324,27 @@ TEMPLATE: dict[str, Any] = {"containers": [{"name": "main", "image": "quay.io/ex
 
 
 def traffic_of(route: Mapping[str, Any], pool: str) -> tuple[int, int, str | None]:
-    """Weights v1 and v1alpha2 (equal in both pool rules) and the lock of a route with the default rules.
-
-    0 also where the generation is not named.
-    """
+    """Percent of the traffic for v1 and v1alpha2, equal in all pool rules, and the lock of a route with the default rules."""
     rules = route["spec"]["rules"]
-    (catch_all,) = rules[2]["backendRefs"]
-    assert (catch_all["kind"], catch_all["name"], catch_all["weight"]) == (
-        "Service",
-        names.workload_service_name(SVC),
-        100,
-    )
-    weights = [
-        {ref["group"]: ref["weight"] for ref in rule["backendRefs"] if ref["name"] == pool}
-        for rule in rules[:2]
+    workload = [
+        rule["name"] for rule in rules if rule["name"].startswith(("v1-catch-all", "v1-publisher-path"))
     ]
-    assert weights[0] == weights[1]
-    return (
-        weights[0].get(kinds.POOL_GROUP_V1, 0),
-        weights[0].get(kinds.POOL_GROUP_V1ALPHA2, 0),
-        dig(route, "metadata", "annotations", names.MIGRATED),
+    to_pools = [rule for rule in rules if rule["name"] not in workload]
+    for rule in rules:
+        if rule["name"] in workload:
+            (ref,) = rule["backendRefs"]
+            assert (ref["kind"], ref["name"]) == ("Service", names.workload_service_name(SVC))
+    groups = [
+        {ref["group"]: ref["weight"] for ref in rule["backendRefs"] if ref["name"] == pool}
+        for rule in to_pools
+    ]
+    assert groups
+    assert all(each == groups[0] for each in groups)
+    total = sum(groups[0].values()) or 1
+    v1, v1alpha2 = (
+        100 * groups[0].get(group, 0) // total for group in (kinds.POOL_GROUP_V1, kinds.POOL_GROUP_V1ALPHA2)
     )
+    return v1, v1alpha2, dig(route, "metadata", "annotations", names.MIGRATED)
 
 
 def _gateway_ref(namespace: str, name: str) -> dict[str, str]:

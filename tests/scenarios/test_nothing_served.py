@@ -54,7 +54,7 @@ async def test_rules_with_timeouts_only_never_make_a_ready_service(scene: Scene)
     await scene.set_router(ROUTER)
 
     async def default_rules() -> bool:
-        return len((await scene.route())["spec"]["rules"]) == 3
+        return any(rule.get("name") == "v1-catch-all-path" for rule in (await scene.route())["spec"]["rules"])
 
     await scene.until(default_rules)
     await scene.until_traffic(100, 0, "v1")

@@ -123,9 +123,10 @@ def own_gateway(*names_: str) -> dict[str, Any]:
 
 
 async def urls(scene: Scene) -> tuple[str | None, list[str]]:
-    """(status.url, the URLs of status.addresses)."""
+    """(status.url, the URLs of status.addresses for the service's own path)."""
     status = (await scene.service()).get("status") or {}
-    return status.get("url"), [entry["url"] for entry in status.get("addresses") or ()]
+    found = [entry["url"] for entry in status.get("addresses") or ()]
+    return status.get("url"), [url for url in found if url.endswith(f"/{scene.namespace}/{SVC}")]
 
 
 @on_both_servers
