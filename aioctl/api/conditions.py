@@ -22,6 +22,7 @@ GATEWAYS_READY = "GatewaysReady"
 HTTP_ROUTES_READY = "HTTPRoutesReady"
 INFERENCE_POOL_READY = "InferencePoolReady"
 SCHEDULER_WORKLOAD_READY = "SchedulerWorkloadReady"
+TOKENIZER_READY = "TokenizerReady"
 POOL_MIGRATION = "InferencePoolMigration"
 """Ours: present and False only while somebody has to act for the migration to go on."""
 

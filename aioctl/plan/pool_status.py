@@ -13,7 +13,7 @@ from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, external_pool_name, is_stopped
 from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import Object, text
-from aioctl.plan import backends, gateways, pool_readiness, scheduler
+from aioctl.plan import backends, gateways, picker, pool_readiness
 from aioctl.plan.gateways import Verdict
 from aioctl.plan.model import (
     NETWORKING,
@@ -118,12 +118,12 @@ def _not_there(ctx: Context, found: _Found) -> str:
 def _picker_nowhere(ctx: Context) -> str:
     """Says so when the pools of ours name an endpoint picker that cannot exist; Services of users are not watched."""
     name = text({"spec": ctx.spec}, *_PICKER, "name")
-    picker = {"kind": text({"spec": ctx.spec}, *_PICKER, "kind"), "name": name}
+    reference = {"kind": text({"spec": ctx.spec}, *_PICKER, "kind"), "name": name}
     if (
         not name
         or not owns_pools(ctx)
-        or scheduler.is_wanted(ctx)
-        or not backends.is_impossible_service(picker)
+        or picker.is_wanted(ctx)
+        or not backends.is_impossible_service(reference)
     ):
         return ""
     cure = f"the picker's Service of this service is named {names.picker_service_name(ctx.name)}"

@@ -58,8 +58,8 @@ def account(ctx: Context, name: str, labels: Mapping[str, str], source: Object |
         source if source is not None else need(ctx.obs.get(kinds.SERVICE_ACCOUNT, ctx.namespace, "default"))
     )
     copied = {field: origin[field] for field in fields if origin and origin.get(field) not in (None, [])}
-    theirs = _not_tracking(labels_of(source)) if source else {}
-    annotations = _not_tracking(annotations_of(source)) if source else {}
+    theirs = without_tracking(labels_of(source)) if source else {}
+    annotations = without_tracking(annotations_of(source)) if source else {}
     return build(
         ctx,
         kinds.SERVICE_ACCOUNT,
@@ -70,7 +70,8 @@ def account(ctx: Context, name: str, labels: Mapping[str, str], source: Object |
     )
 
 
-def _not_tracking(found: Mapping[str, Any]) -> dict[str, Any]:
+def without_tracking(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What of labels or annotations may be copied to another account."""
     return {key: value for key, value in found.items() if not key.startswith(_NOT_COPIED)}
 
 

@@ -26,6 +26,7 @@ from aioctl.plan import (
     route,
     scheduler,
     stop,
+    tokenizer,
     workload,
 )
 from aioctl.plan.combine import Combined, ConfigNotFound, combine
@@ -154,9 +155,13 @@ def _parts(ctx: Context) -> Iterator[Step]:
 
 
 def _scheduler(ctx: Context) -> Iterator[Write]:
-    """The order of EPP-1: access, model, deployment, service, pools."""
+    """The order of EPP-1: access, model, tokenizer, deployment, service, pools."""
     yield from scheduler.access(ctx)
     yield from pools.model(ctx)
+    yield from tokenizer.tokenizer(ctx)
     yield from scheduler.deployment(ctx)
     yield from scheduler.service(ctx)
     yield from pools.pools(ctx)
+    problem = scheduler.account_problem(ctx)
+    if problem:
+        raise PlanError(problem)

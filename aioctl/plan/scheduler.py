@@ -10,25 +10,29 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aioctl.api import kinds, names
-from aioctl.api.defaulting import epp_service_name, external_pool_name, is_stopped
+from aioctl.api.defaulting import epp_service_name
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import Object, dig, integer, labels_of, mapping, name_of, present, sequence, text
-from aioctl.plan import epp_rewriting, tokenizer
+from aioctl.plan import epp_rewriting, picker_account
 from aioctl.plan.children import delete, is_ours, remove, under
 from aioctl.plan.cluster_service import ensure_service
 from aioctl.plan.deployment import ensure_deployment
 from aioctl.plan.epp_rewriting import Picker
+from aioctl.plan.epp_rules import MODEL_AT
 from aioctl.plan.model import Context, Observation, PlanError, Served, Write, need, need_list
+from aioctl.plan.picker import deployment_name, is_wanted, tokenizer_address, tokenizer_is_wanted
 from aioctl.plan.pod_defaults import canonical
-from aioctl.plan.rbac import account, account_subject, binding, ensure_account, ensure_binding, grant, rule
+from aioctl.plan.rbac import account_subject, binding, ensure_account, ensure_binding, grant, rule
 from aioctl.plan.scheduler_config import (
-    needs_tokenizer,
     with_config,
     with_leader_election,
     with_live_texts,
     with_served_group,
     with_tracing,
 )
+from aioctl.plan.workload.artifacts import attach_model
+from aioctl.plan.workload.containers import MAIN, Reader, add_named, named
+from aioctl.plan.workload.tracing import environment
 
 _SCHEDULER = ("spec", "router", "scheduler")
 _TEMPLATE = (*_SCHEDULER, "template")
@@ -47,19 +51,6 @@ _RULES = (
 """What pickers of all releases read; several of one service elect a leader with a lease."""
 
 
-def is_wanted(ctx: Context) -> bool:
-    """Whether this service runs a picker of its own."""
-    return (
-        present({"spec": ctx.spec}, *_TEMPLATE)
-        and not external_pool_name(ctx.spec)
-        and not is_stopped(ctx.service)
-    )
-
-
-def deployment_name(service: str) -> str:
-    return names.child(service, "-kserve-router-scheduler")
-
-
 def access(ctx: Context) -> Iterator[Write]:
     """Account, auth-delegator binding, role and binding; none of them when no picker is wanted."""
     role, role_binding = names.child(ctx.name, "-epp-role"), names.child(ctx.name, "-epp-rb")
@@ -69,10 +60,12 @@ def access(ctx: Context) -> Iterator[Write]:
         yield from remove(ctx, kinds.ROLE, role)
         yield from _remove_others(ctx, kinds.SERVICE_ACCOUNT, keep="")
         return
-    user = _account_name(ctx)
-    yield from under(
-        f"failed to reconcile scheduler service account {ctx.namespace}/{user}: ", _account(ctx, user)
-    )
+    user = picker_account.name(ctx)
+    if picker_account.is_generated(ctx):
+        yield from under(
+            f"failed to reconcile scheduler service account {ctx.namespace}/{user}: ",
+            ensure_account(ctx, picker_account.generated(ctx)),
+        )
     yield from _delegator(ctx, user)
     yield from grant(
         ctx,
@@ -117,6 +110,28 @@ def deployment(ctx: Context) -> Iterator[Write]:
     )
 
 
+def _trace(ctx: Context, pod: dict[str, Any]) -> None:
+    """Flag and environment of a picker whose service traces; what the user has said stays."""
+    tracing = mapping({"spec": ctx.spec}, "spec", "tracing")
+    main = named(pod, "containers", MAIN)
+    if main is None or not present({"spec": ctx.spec}, "spec", "tracing"):
+        return
+    with_tracing(pod)
+    for variable in environment(tracing, "inference-scheduler", namespace=ctx.namespace, service=ctx.name):
+        add_named(main, "env", variable)
+
+
+def _attach_side_tokenizer(ctx: Context, pod: dict[str, Any]) -> None:
+    """The model, for the tokenizer that older pickers have beside them in the pod."""
+    if named(pod, "containers", epp_rewriting.SIDE_TOKENIZER) is None:
+        return
+    account = picker_account.credentials(ctx)
+    try:
+        attach_model(ctx, pod, account, Reader(epp_rewriting.SIDE_TOKENIZER, MODEL_AT))
+    except PlanError as error:
+        raise PlanError(f"failed to attach model artifacts to scheduler deployment: {error}") from error
+
+
 def _selector(labels: Mapping[str, str], live: Object | None) -> Mapping[str, str]:
     """The live selector, which cannot be changed and may have labels of the user, unless it contradicts ours."""
     kept = mapping(live, "spec", "selector", "matchLabels") if live is not None else {}
@@ -128,17 +143,17 @@ def _pod(ctx: Context, live: Object | None) -> dict[str, Any]:
     """The picker's pod spec. Raises PlanError when it cannot be made to fit its version."""
     running = mapping(live, "spec", "template", "spec") if live is not None else None
     pod: dict[str, Any] = canonical(_template(ctx))
-    pod["serviceAccountName"] = _account_name(ctx)
+    pod["serviceAccountName"] = picker_account.name(ctx)
     with_leader_election(pod, integer({"spec": ctx.spec}, *_SCHEDULER, "replicas"))
     with_config(pod, ctx.spec, running)
-    if present({"spec": ctx.spec}, "spec", "tracing"):
-        with_tracing(pod)
+    _trace(ctx, pod)
     served = [kind for kind in (kinds.POOL_V1, kinds.POOL_V1ALPHA2) if ctx.obs.served(kind) is not Served.NO]
     if len(served) == 1:
         with_served_group(pod, served[0].group)
+    _attach_side_tokenizer(ctx, pod)
     where = f"{ctx.namespace}/{deployment_name(ctx.name)}"
     version = text({"spec": ctx.spec}, *_SCHEDULER, "annotations", epp_rewriting.VERSION)
-    url = tokenizer.address(ctx) if needs_tokenizer(ctx.spec) else ""
+    url = tokenizer_address(ctx) if tokenizer_is_wanted(ctx) else ""
     epp_rewriting.rewrite(pod, Picker(where, version, url))
     with_live_texts(pod, running)
     return pod
@@ -153,6 +168,11 @@ def service(ctx: Context) -> Iterator[Write]:
     labels = _labels(ctx)
     yield from ensure_service(ctx, name, labels=labels, selector=labels, ports=_ports(_template(ctx)))
     yield from _remove_others(ctx, kinds.CORE_SERVICE, keep=name)
+
+
+def account_problem(ctx: Context) -> str:
+    """Why the picker's pods cannot start although all of its objects are made; empty when they can (EPP-9)."""
+    return picker_account.problem(ctx) if is_wanted(ctx) else ""
 
 
 def misfits(ctx: Context) -> tuple[str, ...]:
@@ -237,21 +257,6 @@ def _labels(ctx: Context) -> dict[str, str]:
 
 def _template(ctx: Context) -> Mapping[str, Any]:
     return mapping({"spec": ctx.spec}, *_TEMPLATE)
-
-
-def _account_name(ctx: Context) -> str:
-    return text({"spec": ctx.spec}, *_TEMPLATE, "serviceAccountName") or names.epp_service_account_name(
-        ctx.name
-    )
-
-
-def _account(ctx: Context, name: str) -> Iterator[Write]:
-    if name != names.epp_service_account_name(ctx.name):
-        live = need(ctx.obs.get(kinds.SERVICE_ACCOUNT, ctx.namespace, name))
-        if live is not None and not is_ours(ctx, live):
-            # Somebody's own account, named by the user: used as it is (CHILD-1).
-            return
-    yield from ensure_account(ctx, account(ctx, name, _labels(ctx), None))
 
 
 def _remove_others(ctx: Context, kind: Kind, *, keep: str) -> Iterator[Write]:

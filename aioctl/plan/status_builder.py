@@ -19,6 +19,8 @@ from aioctl.plan import (
     auth,
     gateways,
     migration_facts,
+    picker,
+    picker_readiness,
     pool_status,
     references,
     route_readiness,
@@ -28,9 +30,9 @@ from aioctl.plan.children import is_ours
 from aioctl.plan.gateways import Verdict
 from aioctl.plan.migration import Decision
 from aioctl.plan.migration_facts import LOCKED_VALUE, has_lock
-from aioctl.plan.model import Absent, Context, Outcome, Part, PlanError, Present, Unanswered
+from aioctl.plan.model import Absent, Context, Outcome, Part, PlanError, Present, Unanswered, Unknown
 from aioctl.plan.reach import FAILURES, WORKLOAD_PARTS, Progress, mark_failure
-from aioctl.plan.routing import Mode, gateway_refs, mode, owns_pools
+from aioctl.plan.routing import Mode, gateway_refs, mode
 from aioctl.plan.workload import naming, pods
 
 _STOPPED = ("Stopped", "Service is stopped")
@@ -45,6 +47,7 @@ _ROUTER_CONDITIONS = (
     c.HTTP_ROUTES_READY,
     c.INFERENCE_POOL_READY,
     c.SCHEDULER_WORKLOAD_READY,
+    c.TOKENIZER_READY,
 )
 _EVALUATIONS: Mapping[str, tuple[tuple[str, ...], Callable[[Context], Verdict | None]]] = {
     c.INFERENCE_POOL_READY: (pool_status.REASONS, pool_status.evaluate),
@@ -146,8 +149,7 @@ class StatusBuilder:
             self._clear_stopped()
         if progress.router_left or Part.VALIDATION in progress.done:
             self._clear_refuted()
-        if Part.SCHEDULER in progress.done or self._picker_only_unavailable():
-            self._picker()
+        self._picker()
         routed = Part.ROUTES in progress.done
         if routed or (progress.router_left and self.made.status_of(c.POOL_MIGRATION)):
             self._migration()
@@ -187,25 +189,29 @@ class StatusBuilder:
         if not gateway_refs(self.ctx):
             self.made.unset(c.GATEWAYS_READY)
 
-    def _picker_only_unavailable(self) -> bool:
-        """The picker was not available when it was last looked at; a failed write of it stands until it is tried again."""
+    def _picker(self) -> None:
+        """Endpoint picker and tokenizer, each with a condition while it is wanted (EPP-4, TOK-2)."""
+        for type_, wanted, name in (
+            (c.SCHEDULER_WORKLOAD_READY, picker.is_wanted, picker.deployment_name),
+            (c.TOKENIZER_READY, picker.tokenizer_is_wanted, names.tokenizer_name),
+        ):
+            if Part.SCHEDULER not in self.progress.done and not self._only_unavailable(type_):
+                continue
+            if not wanted(self.ctx):
+                self.made.unset(type_)
+                continue
+            read = self.ctx.obs.get(kinds.DEPLOYMENT, self.ctx.namespace, name(self.ctx.name))
+            if not isinstance(read, Unknown):
+                self._mark(type_, picker_readiness.judge(read.obj if isinstance(read, Present) else None))
+
+    def _only_unavailable(self, type_: str) -> bool:
+        """It was not available when it was last looked at; a failed write of it stands until it is tried again."""
         _, failed_write, _ = FAILURES[Part.SCHEDULER]
-        type_ = c.SCHEDULER_WORKLOAD_READY
         return (
             self.progress.router_left
             and self.made.status_of(type_) == c.FALSE
             and self.made.reason_of(type_)[0] != failed_write
         )
-
-    def _picker(self) -> None:
-        """Availability of the endpoint picker; the condition goes where there is none (EPP-4)."""
-        wanted = owns_pools(self.ctx) and self._has("router", "scheduler", "template")
-        name = names.child(self.ctx.name, "-kserve-router-scheduler")
-        read = self.ctx.obs.get(kinds.DEPLOYMENT, self.ctx.namespace, name) if wanted else Absent()
-        if isinstance(read, Present):
-            mark_availability(self.made, c.SCHEDULER_WORKLOAD_READY, read.obj)
-        elif isinstance(read, Absent):
-            self.made.unset(c.SCHEDULER_WORKLOAD_READY)
 
     def _migration(self) -> None:
         """Our own condition, there only while somebody has to act."""

@@ -139,6 +139,10 @@ EVERYWHERE: tuple[Reason, ...] = (
         f"{RBAC}/roles/*-epp-role rules",
     ),
     because(
+        "EPP-9: the picker's account has the model server's secrets",
+        "v1/serviceaccounts/*-epp-sa secrets",
+    ),
+    because(
         "EPP-7: today's KServe generates another configuration for pickers of today",
         "apps/v1/deployments/*-kserve-router-scheduler spec.template.spec.containers.0.args.*",
     ),
@@ -363,6 +367,10 @@ TAKEOVER_EVERYWHERE: tuple[Reason, ...] = (
         "updated deployments.apps <ns>/*-kserve-prefill",
         "updated leaderworkersets.leaderworkerset.x-k8s.io <ns>/*-kserve-mn",
         "updated leaderworkersets.leaderworkerset.x-k8s.io <ns>/*-kserve-mn-prefill",
+    ),
+    because(
+        "EPP-9: the picker's account gets the model server's secrets",
+        "updated serviceaccounts <ns>/*-epp-sa",
     ),
     because(
         "EPP-8: pickers are replaced by another strategy from now on; their pod templates stay",

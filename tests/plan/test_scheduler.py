@@ -1,6 +1,6 @@
 """The endpoint picker's objects: made, changed, removed without leftovers (EPP-1, EPP-5).
 
-Rules: CHILD-1, CHILD-2, EPP-2, EPP-3, EPP-7, EPP-8.
+Rules: CHILD-1, CHILD-2, EPP-2, EPP-3, EPP-7, EPP-8, EPP-9.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aioctl.api import kinds, names
-from aioctl.api.objects import labels_of
+from aioctl.api.objects import annotations_of, labels_of
 from aioctl.plan import epp_defaults, scheduler
 from aioctl.plan.epp_defaults import Shape, generated
 from aioctl.plan.model import Context, PlanError, Verb, Write
@@ -462,14 +462,44 @@ def test_an_account_of_somebody_else_is_used_as_it_is() -> None:
     assert world.names(kinds.SERVICE_ACCOUNT) == ["mine"]
 
 
-def test_a_named_account_that_does_not_exist_is_made_and_goes_with_the_name() -> None:
+def test_a_named_account_that_does_not_exist_stops_nothing_but_is_told() -> None:
     world = World()
     named = spec_with({**TEMPLATE, "serviceAccountName": "new"})
     run(world, named)
-    assert world.names(kinds.SERVICE_ACCOUNT) == ["new"]
-    assert run(world, named) == []
-    run(world, SPEC)
-    assert world.names(kinds.SERVICE_ACCOUNT) == ["svc-epp-sa"]
+    assert world.names(kinds.SERVICE_ACCOUNT) == []
+    assert world.names(kinds.DEPLOYMENT) == ["svc-kserve-router-scheduler"]
+    assert scheduler.account_problem(world.context(named)) == (
+        "failed to create expected scheduler service account: failed to fetch existing scheduler service account "
+        'ns/new: ServiceAccount "new" not found'
+    )
+    world.put(kinds.SERVICE_ACCOUNT, "new")
+    assert scheduler.account_problem(world.context(named)) == ""
+    assert scheduler.account_problem(world.context(SPEC)) == ""
+    assert scheduler.account_problem(world.context(HF)) == ""
+
+
+@pytest.mark.parametrize(
+    ("of_server", "wanted"),
+    [
+        ("", {"imagePullSecrets": [{"name": "pull"}]}),
+        ("mine", {"secrets": [{"name": "s3"}], "annotations": {"a": "b"}}),
+        ("nobody", {}),
+    ],
+)
+def test_the_generated_account_has_the_model_servers_credentials(
+    of_server: str, wanted: dict[str, Any]
+) -> None:
+    world = World()
+    world.put(kinds.SERVICE_ACCOUNT, "default", imagePullSecrets=[{"name": "pull"}])
+    theirs = {"annotations": {"a": "b", "meta.helm.sh/release-name": "r"}, "labels": {"l": "m"}}
+    world.put(kinds.SERVICE_ACCOUNT, "mine", secrets=[{"name": "s3"}], metadata=theirs)
+    spec = {**SPEC, "template": {"serviceAccountName": of_server}} if of_server else SPEC
+    run(world, spec)
+    made = world.get(kinds.SERVICE_ACCOUNT, "svc-epp-sa")
+    assert labels_of(made) == LABELS
+    found = {field: made[field] for field in ("secrets", "imagePullSecrets") if field in made}
+    assert {**found, **({"annotations": annotations_of(made)} if annotations_of(made) else {})} == wanted
+    assert run(world, spec) == []
 
 
 def test_a_strangers_generated_account_or_service_is_an_error() -> None:

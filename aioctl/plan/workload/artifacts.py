@@ -10,9 +10,10 @@ from aioctl.golang import gourl
 from aioctl.plan.model import Context, PlanError
 from aioctl.plan.workload import initializer, lora, oci
 from aioctl.plan.workload.containers import (
-    MAIN,
     MODEL_PATH,
+    SERVER,
     Item,
+    Reader,
     add_named,
     append,
     mount,
@@ -24,8 +25,11 @@ _AT = "spec.model.uri"
 _CLAIM_VOLUME = "kserve-pvc-source"
 
 
-def attach_model(ctx: Context, pod: Item, account: Object | None) -> None:
-    """Attach the service's model. `account` is whose credentials count; None means `default` of the namespace."""
+def attach_model(ctx: Context, pod: Item, account: Object | None, reader: Reader = SERVER) -> None:
+    """Attach the service's model. `account` is whose credentials count; None means `default` of the namespace.
+
+    Adapters are for the model server alone.
+    """
     uri = _served(text({"spec": ctx.spec}, "spec", "model", "uri"))
     if not initializer.enabled(ctx.spec):
         return
@@ -35,19 +39,19 @@ def attach_model(ctx: Context, pod: Item, account: Object | None) -> None:
         raise PlanError(f"unsupported schema in model URI: {uri} ({_AT}; {model_uri.FORMS})")
     if problem := model_uri.rest_problem(scheme, rest):
         raise PlanError(f"invalid model URI: {uri} ({_AT}: {problem}; {model_uri.FORMS})")
-    adapters = lora.resolve(ctx.spec)
+    adapters = lora.resolve(ctx.spec) if reader == SERVER else ()
     native = scheme == model_uri.OCI_NATIVE or (scheme == model_uri.OCI and oci.mode(ctx) == oci.NATIVE)
     modelcar = scheme == model_uri.OCI and not native
     if scheme == model_uri.PVC:
-        _attach_claim(pod, rest)
+        _attach_claim(pod, rest, reader)
     elif native:
-        oci.attach_native(pod, rest)
+        oci.attach_native(pod, rest, reader)
     elif modelcar:
-        oci.attach_modelcar(ctx, pod, rest)
+        oci.attach_modelcar(ctx, pod, rest, reader)
     base = [Download(uri, MODEL_PATH)] if scheme in model_uri.DOWNLOADED else []
     if wanted := [*base, *lora.downloads(adapters)]:
         # A modelcar has the shared volume at /mnt in `main`, so that is where adapters must appear.
-        initializer.attach(ctx, pod, wanted, account, at="/mnt" if modelcar else None)
+        initializer.attach(ctx, pod, wanted, account, at="/mnt" if modelcar else None, reader=reader)
     else:
         initializer.remove_users(pod)
     lora.attach(pod, adapters, mapping({"spec": ctx.spec}, "spec", "model", "lora"), ctx.namespace)
@@ -82,12 +86,12 @@ def _cached(ctx: Context, uri: str) -> str:
         ) from error
 
 
-def _attach_claim(pod: Item, rest: str) -> None:
-    """Mount a claim, at the path in it. A mount of that name in `main` means that the user has done so."""
-    main = named(pod, "containers", MAIN)
+def _attach_claim(pod: Item, rest: str, reader: Reader) -> None:
+    """Mount a claim, at the path in it. A mount of that name in the reader means that the user has done so."""
+    main = named(pod, "containers", reader.container)
     if main is None or named(main, "volumeMounts", _CLAIM_VOLUME) is not None:
         return
     claim, _, path = rest.partition("/")
     sub_path = {"subPath": path} if path else {}
-    append(main, "volumeMounts", mount(_CLAIM_VOLUME, MODEL_PATH, readOnly=True, **sub_path))
+    append(main, "volumeMounts", mount(_CLAIM_VOLUME, reader.path, readOnly=True, **sub_path))
     add_named(pod, "volumes", {"name": _CLAIM_VOLUME, "persistentVolumeClaim": {"claimName": claim}})

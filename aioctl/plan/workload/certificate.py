@@ -14,7 +14,7 @@ from aioctl.api import kinds, names
 from aioctl.api.defaulting import epp_service_name, external_pool_name, is_stopped
 from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import Object, annotations_of, mapping, sequence, text
-from aioctl.plan import scheduler
+from aioctl.plan import picker
 from aioctl.plan.children import build, ensure, is_ours, remove, under
 from aioctl.plan.cluster_service import has_address
 from aioctl.plan.model import Context, PlanError, Present, Sign, Write, need, need_list
@@ -53,11 +53,13 @@ def is_self_signed(ctx: Context) -> bool:
 
 
 def expected_names(ctx: Context) -> tuple[str, ...]:
-    """DNS names, sorted: localhost, the workload Service, and the endpoint picker's where there is a pool."""
+    """DNS names, sorted: localhost, the workload Service, the endpoint picker's where there is a pool, and the tokenizer's."""
     services = [names.workload_service_name(ctx.name)]
-    picker = _picker(ctx)
-    if picker:
-        services.append(picker)
+    picked_by = _picker(ctx)
+    if picked_by:
+        services.append(picked_by)
+    if picker.tokenizer_is_wanted(ctx):
+        services.append(names.tokenizer_name(ctx.name))
     hosts = {f"{service}.{ctx.namespace}.svc" for service in services}
     return tuple(sorted({"localhost", *hosts, *(f"{host}.{ctx.policy.cluster_domain}" for host in hosts)}))
 
@@ -126,8 +128,10 @@ def _expired(now: datetime, live: Object) -> bool:
 
 def _services_have_addresses(ctx: Context) -> bool:
     wanted = [names.workload_service_name(ctx.name)]
-    if scheduler.is_wanted(ctx):
+    if picker.is_wanted(ctx):
         wanted.append(epp_service_name(ctx.name, ctx.spec))
+    if picker.tokenizer_is_wanted(ctx):
+        wanted.append(names.tokenizer_name(ctx.name))
     found = [need(ctx.obs.get(kinds.CORE_SERVICE, ctx.namespace, name)) for name in wanted]
     return all(service is not None and has_address(service) for service in found)
 

@@ -1,6 +1,7 @@
 """Editing a pod spec that is still being built: find by name, add unless it is there. Knows nothing of models."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 Item = dict[str, Any]
 
@@ -8,6 +9,18 @@ MAIN = "main"
 """The container that serves the model."""
 MODEL_PATH = "/mnt/models"
 PROVISION_VOLUME = "kserve-provision-location"
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads the model in a pod, and where it finds it."""
+
+    container: str = MAIN
+    path: str = MODEL_PATH
+
+
+SERVER: Final = Reader()
+"""The model server."""
 
 
 def named(holder: Item, field: str, name: str) -> Item | None:

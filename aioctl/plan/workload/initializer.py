@@ -14,10 +14,11 @@ from aioctl.golang.gotypes import go_type
 from aioctl.golang.strategic_merge import MissingMergeKey, merge_struct
 from aioctl.plan.model import Context, PlanError
 from aioctl.plan.workload.containers import (
-    MAIN,
     MODEL_PATH,
     PROVISION_VOLUME,
+    SERVER,
     Item,
+    Reader,
     add_named,
     add_provision_volume,
     append,
@@ -64,9 +65,15 @@ def overrides_command(pod: Mapping[str, Any]) -> bool:
 
 
 def attach(
-    ctx: Context, pod: Item, downloads: Sequence[Download], account: Object | None, *, at: str | None = None
+    ctx: Context,
+    pod: Item,
+    downloads: Sequence[Download],
+    account: Object | None,
+    *,
+    at: str | None = None,
+    reader: Reader = SERVER,
 ) -> None:
-    """Add the container, last, and give `main` what it downloads. `at`: where it mounts the shared volume.
+    """Add the container, last, and give the reader what it downloads. `at`: where it mounts the shared volume.
 
     Raises PlanError for a container of the user's that cannot be laid over, or for credentials that are not there.
     """
@@ -77,9 +84,10 @@ def attach(
     add_provision_volume(pod)
     add_named(container, "volumeMounts", mount(PROVISION_VOLUME, parent))
     append(pod, "initContainers", container)
-    main = named(pod, "containers", MAIN)
+    main = named(pod, "containers", reader.container)
     if main is not None:
-        add_named(main, "volumeMounts", mount(PROVISION_VOLUME, parent, readOnly=True))
+        there = parent if reader == SERVER else reader.path
+        add_named(main, "volumeMounts", mount(PROVISION_VOLUME, there, readOnly=True))
     schemes = {download.uri.partition("://")[0] for download in downloads}
     if attach_credentials(ctx, pod, container, account) and model_uri.HF in schemes:
         for name, value in _HF_DEFAULTS:

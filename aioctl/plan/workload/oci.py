@@ -3,14 +3,15 @@
 Changes the pod spec it is given, which must be the caller's own copy. Raises PlanError for what cannot be served.
 """
 
+import posixpath
 import re
 
 from aioctl.plan.model import Context, PlanError
 from aioctl.plan.workload.containers import (
-    MAIN,
-    MODEL_PATH,
     PROVISION_VOLUME,
+    SERVER,
     Item,
+    Reader,
     add_named,
     add_provision_volume,
     append,
@@ -21,7 +22,6 @@ from aioctl.plan.workload.containers import (
 MODELCAR = "modelcar"
 NATIVE = "native"
 _IMAGE_VOLUME = "mnt-models"
-_NO_MAIN = "no container found with name main"
 _FIRST_NUMBER = re.compile(r"\d+")
 
 
@@ -73,45 +73,49 @@ def compatibility(version: tuple[str, str] | None) -> tuple[str, str] | None:
     return None
 
 
-def attach_native(pod: Item, image: str) -> None:
-    """The image as a volume that `main` reads; the container runtime pulls it (KEP-4639)."""
-    main = named(pod, "containers", MAIN)
-    if main is None:
-        raise PlanError(_NO_MAIN)
+def attach_native(pod: Item, image: str, reader: Reader = SERVER) -> None:
+    """The image as a volume that the reader has; the container runtime pulls it (KEP-4639)."""
+    main = _reading(pod, reader)
     for found in main.get("volumeMounts") or ():
-        if found.get("mountPath") == MODEL_PATH and found.get("name") != _IMAGE_VOLUME:
-            raise PlanError(f'mountPath "{MODEL_PATH}" already used by volume "{found.get("name", "")}"')
+        if found.get("mountPath") == reader.path and found.get("name") != _IMAGE_VOLUME:
+            raise PlanError(f'mountPath "{reader.path}" already used by volume "{found.get("name", "")}"')
     source = {"reference": image, "pullPolicy": "IfNotPresent"}
     add_named(pod, "volumes", {"name": _IMAGE_VOLUME, "image": source})
-    add_named(main, "volumeMounts", mount(_IMAGE_VOLUME, MODEL_PATH, subPath="models", readOnly=True))
+    add_named(main, "volumeMounts", mount(_IMAGE_VOLUME, reader.path, subPath="models", readOnly=True))
 
 
-def attach_modelcar(ctx: Context, pod: Item, image: str) -> None:
-    """A container of the image beside `main`, which reads its files through the shared process namespace."""
-    main = named(pod, "containers", MAIN)
-    if main is None:
-        raise PlanError(_NO_MAIN)
+def attach_modelcar(ctx: Context, pod: Item, image: str, reader: Reader = SERVER) -> None:
+    """A container of the image beside the reader, which has its files through the shared process namespace."""
+    main = _reading(pod, reader)
+    shared = posixpath.dirname(reader.path)
     known = named(main, "env", "MODEL_INIT_MODE")
     if known is None:
         append(main, "env", {"name": "MODEL_INIT_MODE", "value": "async"})
     else:
         known["value"] = "async"
     add_provision_volume(pod)
-    add_named(main, "volumeMounts", mount(PROVISION_VOLUME, "/mnt"))
+    add_named(main, "volumeMounts", mount(PROVISION_VOLUME, shared))
     uid = ctx.config.storage.uid_modelcar
     if uid is not None:
         main["securityContext"] = {**(main.get("securityContext") or {}), "runAsUser": uid}
     if named(pod, "containers", MODELCAR) is None:
-        append(pod, "containers", _modelcar(ctx, image, uid))
+        append(pod, "containers", _modelcar(ctx, image, uid, reader))
         append(pod, "initContainers", _modelcar_init(ctx, image))
     pod["shareProcessNamespace"] = True
 
 
-def _modelcar(ctx: Context, image: str, uid: int | None) -> Item:
+def _reading(pod: Item, reader: Reader) -> Item:
+    container = named(pod, "containers", reader.container)
+    if container is None:
+        raise PlanError(f"no container found with name {reader.container}")
+    return container
+
+
+def _modelcar(ctx: Context, image: str, uid: int | None, reader: Reader) -> Item:
     # Four dollars: Kubernetes halves them, and the shell then reads its own process id.
-    script = f"ln -sf /proc/$$$$/root/models {MODEL_PATH} && sleep infinity"
+    script = f"ln -sf /proc/$$$$/root/models {reader.path} && sleep infinity"
     container = _container(ctx, MODELCAR, image, script)
-    container["volumeMounts"] = [mount(PROVISION_VOLUME, "/mnt")]
+    container["volumeMounts"] = [mount(PROVISION_VOLUME, posixpath.dirname(reader.path))]
     if uid is not None:
         container["securityContext"] = {"runAsUser": uid}
     return container
