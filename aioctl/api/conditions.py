@@ -25,6 +25,8 @@ SCHEDULER_WORKLOAD_READY = "SchedulerWorkloadReady"
 TOKENIZER_READY = "TokenizerReady"
 POOL_MIGRATION = "InferencePoolMigration"
 """Ours: present and False only while somebody has to act for the migration to go on."""
+SPEC_ACTED_ON = "SpecActedOn"
+"""Ours: present and False only while the spec has a field that nothing follows from yet (COND-8)."""
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 NEW_GENERATION = ("NewObservedGenFailure", "unsuccessfully observed a new generation")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aioctl.api import conditions as c
-from aioctl.api import kinds, names
+from aioctl.api import kinds, names, not_acted_on
 from aioctl.api.conditions import ConditionSet
 from aioctl.api.defaulting import external_pool_name, is_stopped
 from aioctl.api.objects import FieldError, mapping, present
@@ -73,6 +73,7 @@ class StatusBuilder:
     def build(self, combined: str | None) -> None:
         """Every part, then the roll-ups. `combined` is that of the plan. Raises nothing for what is in the cluster."""
         self._presets(combined)
+        self._not_acted_on()
         # A field of the wrong type is named by the step that failed on it; here it only means that there is nothing to see.
         for part in (self._workloads, self._router, self._copy_lock):
             with suppress(FieldError):
@@ -89,6 +90,13 @@ class StatusBuilder:
             self.made.mark_false(c.PRESETS_COMBINED, reason, f"{message} with warning: {combined}")
         elif combined is not None:
             self.made.mark_true(c.PRESETS_COMBINED)
+
+    def _not_acted_on(self) -> None:
+        """Fields of service and configs that nothing follows from yet."""
+        if fields := not_acted_on.message({"spec": self.ctx.spec}):
+            self.made.mark_false(c.SPEC_ACTED_ON, "NotActedOnYet", fields)
+        else:
+            self.made.unset(c.SPEC_ACTED_ON)
 
     def _has(self, *path: str) -> bool:
         return present({"spec": self.ctx.spec}, "spec", *path)

@@ -28,6 +28,10 @@ EVERYWHERE: tuple[Reason, ...] = (
         "warnings LLMInferenceService*",
     ),
     because(
+        "COND-8: fields that nothing follows from yet are named",
+        f"{LLM} status.conditions.SpecActedOn*",
+    ),
+    because(
         "ADM-8: who deletes a config that services use is told so, and that it stays",
         "warnings DELETE llminferenceserviceconfigs/*",
     ),
