@@ -49,6 +49,7 @@ from aioctl.serving.probes import ProbeServer, fresh_watches, self_conversion, u
 from aioctl.serving.webhook import Handler, WebhookServer
 from aioctl.settings import CertMode, Settings
 from aioctl.stalls import Stalls
+from aioctl.upkeep.former_autoscalers import delete_former_autoscalers
 from aioctl.upkeep.storage_migration import migrate_storage
 from aioctl.upkeep.webhook_certificates import WebhookCertificates
 
@@ -321,6 +322,7 @@ class Application:
     async def _work(self, leads: Callable[[], bool]) -> None:
         """What only the leader does."""
         async with anyio.create_task_group() as group:
+            group.start_soon(delete_former_autoscalers, self.side_client)
             if self.settings.storage_migration:
                 group.start_soon(self._migrate_storage)
             await self.controller.work(may_finish=leads)

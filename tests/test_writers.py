@@ -14,6 +14,7 @@ WRITERS = {
     "controller/apply.py": "every write of a reconcile, and the status",
     "kube/events.py": "events",
     "kube/lease.py": "the lease",
+    "upkeep/former_autoscalers.py": "VariantAutoscalings that KServe made before it wrote autoscalers",
     "upkeep/storage_migration.py": "stored objects, rewritten as they are, and storedVersions of our CRDs",
     "upkeep/webhook_certificates.py": "the certificate's Secret, and the CA bundles of our CRDs and webhooks",
 }

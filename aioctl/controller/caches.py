@@ -46,6 +46,8 @@ def watched(system_namespace: str, signer: ObjectRef | None) -> tuple[Watched, .
         kinds.MODEL,
         kinds.LEADER_WORKER_SET,
         kinds.RESOURCE_CLAIM_TEMPLATE,
+        kinds.AUTOSCALER,
+        kinds.SCALED_OBJECT,
         kinds.DESTINATION_RULE,
         kinds.POD_MONITOR,
         kinds.SERVICE_MONITOR,

@@ -153,6 +153,8 @@ class Reconciler:
         if run.outcome.failed is not None:
             note = f"Reconciliation failed: {_failure(run.outcome.failed, run.outcome.error)}"
             self.recorder.event(regarding(run.service), "Warning", "Error", note)
+            if run.outcome.failed.warning is not None:
+                self.recorder.event(regarding(run.service), "Warning", *run.outcome.failed.warning)
         concluded = await planner.conclude(
             run.plan,
             run.outcome,

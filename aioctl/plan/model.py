@@ -235,6 +235,7 @@ class Part(Enum):
     MULTI_NODE = "multi-node"
     SINGLE_NODE = "single-node"
     WORKLOAD_SERVICE = "workload-service"
+    SCALING = "scaling"
     AUTH = "auth"
     VALIDATION = "validation"
     SCHEDULER = "scheduler"
@@ -261,6 +262,8 @@ class Step:
     """The step could not be planned; its writes (if any) are still sent first."""
     condition: tuple[str, str, str] | None = None
     """(type, reason, message) that `error` sets instead of the part's usual condition, e.g. RefsInvalid."""
+    warning: tuple[str, str] | None = None
+    """(reason, message) of a Warning event when the step fails, beside the one that every failure has."""
     revisit: float = 0.0
     """Seconds until a failure is looked at again; 0: the queue's back-off decides."""
     unanswered: str = ""

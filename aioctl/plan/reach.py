@@ -24,6 +24,7 @@ FAILURES: Mapping[Part, tuple[str, str, str]] = {
     Part.MULTI_NODE: (c.WORKER_WORKLOAD_READY, "ReconcileMultiNodeWorkloadError", ""),
     Part.SINGLE_NODE: (c.MAIN_WORKLOAD_READY, "ReconcileSingleNodeWorkloadError", ""),
     Part.WORKLOAD_SERVICE: (c.MAIN_WORKLOAD_READY, "ReconcileWorkloadServiceError", ""),
+    Part.SCALING: (c.MAIN_WORKLOAD_READY, "ReconcileScalingError", ""),
     Part.AUTH: (c.HTTP_ROUTES_READY, "HTTPRouteReconcileError", ""),
     Part.SCHEDULER: (
         c.SCHEDULER_WORKLOAD_READY,

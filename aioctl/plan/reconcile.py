@@ -48,6 +48,7 @@ from aioctl.plan.model import (
     need,
     step,
 )
+from aioctl.plan.workload import scaling
 
 
 def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Plan:
@@ -74,7 +75,7 @@ def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Pl
         return Plan(service, tuple(steps), applied=() if steps[-1].part is Part.COMBINE else None)
     config, combined = ready
     ctx = Context(obs, combined.service, combined.spec, config, policy, now)
-    _collect(ctx, steps)
+    collect(ctx, steps)
     return Plan(service, tuple(steps), ctx, applied=combined.applied)
 
 
@@ -82,18 +83,30 @@ def _stopped(obs: Observation, service: Object, policy: Policy, now: datetime, s
     """Takes everything of the service away by name; whether its spec can be combined matters to one condition only."""
     combined = stop.combined(obs, service, policy)
     ctx = stop.context(obs, service, policy, now)
-    _collect(ctx, steps)
+    collect(ctx, steps)
     if combined.problem is None:
         steps.append(Step(Part.EVALUATION, unanswered="it is not known whether the spec can be combined"))
     return Plan(service, tuple(steps), ctx, combined.problem, combined.applied)
 
 
-def _collect(ctx: Context, steps: list[Step]) -> None:
-    """Adds the parts in order, up to the first that failed or could not be answered."""
-    for part in _parts(ctx):
+def collect(ctx: Context, steps: list[Step]) -> None:
+    """Adds the parts in order, up to the first that failed or could not be answered.
+
+    Autoscalers need the workloads and nothing else, and nothing needs them: they come last, or before the part of the
+    router that fails.
+    """
+    for part in workload.steps(ctx):
         steps.append(part)
         if part.error or part.unanswered:
+            return
+    last: list[Step] = []
+    for part in _router_parts(ctx):
+        if part.error or part.unanswered:
+            last.append(part)
             break
+        steps.append(part)
+    steps += scaling.steps(ctx)
+    steps += last
 
 
 def _configure(
@@ -123,9 +136,8 @@ def _configure(
         return None
 
 
-def _parts(ctx: Context) -> Iterator[Step]:
+def _router_parts(ctx: Context) -> Iterator[Step]:
     decided = cache(lambda: migration_of(ctx))
-    yield from workload.steps(ctx)
     precondition = auth.precondition(ctx)
     if precondition is not None:
         yield precondition

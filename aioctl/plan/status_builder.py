@@ -33,7 +33,7 @@ from aioctl.plan.migration_facts import LOCKED_VALUE, has_lock
 from aioctl.plan.model import Absent, Context, Outcome, Part, PlanError, Present, Unanswered, Unknown
 from aioctl.plan.reach import FAILURES, WORKLOAD_PARTS, Progress, mark_failure
 from aioctl.plan.routing import Mode, gateway_refs, mode
-from aioctl.plan.workload import naming, pods
+from aioctl.plan.workload import naming, pods, scaling
 
 _STOPPED = ("Stopped", "Service is stopped")
 _WORKLOAD_CONDITIONS = (
@@ -41,6 +41,8 @@ _WORKLOAD_CONDITIONS = (
     c.WORKER_WORKLOAD_READY,
     c.PREFILL_WORKLOAD_READY,
     c.PREFILL_WORKER_WORKLOAD_READY,
+    c.SCALING_READY,
+    c.PREFILL_SCALING_READY,
 )
 _ROUTER_CONDITIONS = (
     c.GATEWAYS_READY,
@@ -129,6 +131,23 @@ class StatusBuilder:
             else:
                 self.made.unset(single)
                 self.made.unset(multi)
+        for type_, scaler in scaling.scalers(self.ctx):
+            self._scaling(type_, scaler)
+
+    def _scaling(self, type_: str, scaler: scaling.Scaler) -> None:
+        """What the autoscaler of one side says; the condition goes where nothing scales."""
+        try:
+            found = scaler.readiness(failed=self.progress.failed and self.progress.ended_in((Part.SCALING,)))
+        except Unanswered:
+            return
+        if found is None:
+            self.made.unset(type_)
+            return
+        ready, reason, message = found
+        if ready:
+            self.made.mark_true(type_)
+        else:
+            self.made.mark_false(type_, reason, message)
 
     def _copy_availability(self, type_: str, part: Part, children: tuple[naming.Child, ...]) -> None:
         # What is not reached, as another workload fails, must not go on being called unavailable when it no longer is.

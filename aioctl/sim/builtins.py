@@ -187,6 +187,19 @@ def deployment(new: Object, old: Object | None) -> None:
     _refuse("Deployment", "apps", new, causes)
 
 
+def autoscaler(new: Object, old: Object | None) -> None:  # noqa: ARG001
+    """Fills a behaviour as k8s.io/kubernetes 1.34, pkg/apis/autoscaling/v2/defaults.go."""
+    spec: Object = new.setdefault("spec", {})
+    spec.setdefault("minReplicas", 1)
+    behavior = spec.get("behavior")
+    if not isinstance(behavior, dict):
+        return
+    percent = {"type": "Percent", "value": 100, "periodSeconds": 15}
+    up = {"stabilizationWindowSeconds": 0, "policies": [{**percent, "type": "Pods", "value": 4}, percent]}
+    for field, rules in (("scaleUp", up), ("scaleDown", {"policies": [percent]})):
+        behavior[field] = {"selectPolicy": "Max", **rules, **(behavior.get(field) or {})}
+
+
 def service(new: Object, old: Object | None) -> None:
     """Defaults but the address, which the cluster allocates."""
     spec: Object = new.setdefault("spec", {})

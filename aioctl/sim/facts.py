@@ -117,7 +117,7 @@ def built_ins() -> tuple[Resource, ...]:
         _built_in("coordination.k8s.io", "v1", "Lease", "leases", unconditional=False),
         _built_in(
             "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers",
-            status=True, short_names=("hpa",),
+            prepare=builtins.autoscaler, status=True, short_names=("hpa",),
         ),
         _built_in("resource.k8s.io", "v1", "ResourceClaimTemplate", "resourceclaimtemplates"),
         _built_in(

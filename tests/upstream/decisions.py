@@ -70,6 +70,25 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
             "refused LLMInferenceServiceConfig/bad",
         ),
     ),
+    **{
+        case: (
+            because(
+                "SCHEMA-1: the embedded cluster does not drop what the older KEDA of the recordings does not know",
+                "keda.sh/v1alpha1/scaledobjects/svc-kserve-keda spec.fallback.behavior",
+            ),
+        )
+        for case in ("del-scaled", "scale-a1", "scale-keda", "scale-switch", "scale-so-silent")
+    },
+    "scale-hpa-edited": (
+        because("SCALE-1: labels and annotations of others stay", "autoscaling/v2/* metadata.*.mine"),
+    ),
+    "scale-so-label": (
+        because(
+            "SCHEMA-1: the embedded cluster does not drop what the older KEDA of the recordings does not know",
+            "keda.sh/v1alpha1/scaledobjects/svc-kserve-keda spec.fallback.behavior",
+        ),
+        because("the player's own patch is warned of by a real API server", "warnings PATCH scaledobjects/*"),
+    ),
     "model-name-odd": (
         because("ADM-3: a model's name that a script cannot hold is refused, so nothing is made for it", "*"),
     ),
