@@ -36,7 +36,7 @@ class ServiceSigner:
         crt, key = self._authority(request.signer)
         now = self._clock.now()
 
-        def sign() -> tuple[bytes, bytes, bytes | None]:
+        def sign() -> tuple[bytes, bytes, bytes]:
             return pairs.sign_service_pair(
                 request.dns_names,
                 request.ip_addresses,
@@ -51,13 +51,12 @@ class ServiceSigner:
         except pairs.SignerError as error:
             # The plan saw a CA that could; it was changed since.
             raise SigningError(
-                f"{request.signer} cannot sign: {error}; give it a PEM certificate as tls.crt and its RSA "
+                f"{request.signer} cannot sign: {error}; give it a PEM certificate as tls.crt and its "
                 "key as tls.key, or delete it for certificates that sign themselves"
             ) from error
         return {
             name: base64.b64encode(pem).decode()
             for name, pem in zip(("tls.crt", "tls.key", "ca.crt"), made, strict=True)
-            if pem is not None
         }
 
     def _authority(self, ref: ObjectRef | None) -> tuple[bytes | None, bytes | None]:

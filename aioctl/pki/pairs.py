@@ -162,10 +162,10 @@ def sign_service_pair(
     signer_key: bytes | None,
     now: datetime,
     key_type: KeyType = "ec",
-) -> tuple[bytes, bytes, bytes | None]:
-    """A service's pair by the profile of CERT-2: `(tls.crt, tls.key, ca.crt or None)`, all PEM.
+) -> tuple[bytes, bytes, bytes]:
+    """A service's pair by the profile of CERT-2: `(tls.crt, tls.key, ca.crt)`, all PEM.
 
-    Without a signer the certificate signs itself and is its own `ca.crt`. Addresses that do not parse are left out.
+    `ca.crt` is the signer's certificate; without a signer the certificate signs itself and is its own. Addresses that do not parse are left out.
     Raises SignerError when a signer is given that cannot sign.
     """
     signer = None
@@ -194,21 +194,21 @@ def sign_service_pair(
         crt = _pem(builder.sign(key, hashes.SHA256()))
         return crt, _pkcs8(key), crt
     builder = _with_authority(builder, signer[0])
-    return _pem(builder.sign(signer[1], hashes.SHA256())), _pkcs8(key), None
+    return _pem(builder.sign(signer[1], hashes.SHA256())), _pkcs8(key), _pem(signer[0])
 
 
-def _signer(crt: bytes, key: bytes) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
+def _signer(crt: bytes, key: bytes) -> tuple[x509.Certificate, SigningKey]:
     return (_kept_signer if len(crt) + len(key) <= LARGEST else _read_signer)(crt, key)
 
 
 @lru_cache(
     maxsize=2
 )  # OpenSSL checks an RSA key for 0.1 s (2048 bits) to 0.6 s (4096), and every service asks
-def _kept_signer(crt: bytes, key: bytes) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
+def _kept_signer(crt: bytes, key: bytes) -> tuple[x509.Certificate, SigningKey]:
     return _read_signer(crt, key)
 
 
-def _read_signer(crt: bytes, key: bytes) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
+def _read_signer(crt: bytes, key: bytes) -> tuple[x509.Certificate, SigningKey]:
     crt_der = first_block(crt)
     if crt_der is None:
         raise SignerError("failed to decode certificate PEM from CA secret")
@@ -218,6 +218,7 @@ def _read_signer(crt: bytes, key: bytes) -> tuple[x509.Certificate, rsa.RSAPriva
             certificate.subject,
             certificate.extensions,
         )  # both are parsed late and both are needed for signing
+        public = certificate.public_key()
     except _UNPARSABLE as error:
         raise SignerError(f"failed to parse CA certificate: {error}") from error
     key_der = first_block(key)
@@ -227,11 +228,11 @@ def _read_signer(crt: bytes, key: bytes) -> tuple[x509.Certificate, rsa.RSAPriva
         private = serialization.load_der_private_key(key_der, password=None)
     except _UNPARSABLE as error:
         raise SignerError(f"failed to parse CA private key: {error}") from error
-    if isinstance(private, rsa.RSAPrivateKey):
-        return certificate, private
-    if _is_pkcs8(key_der):
-        raise SignerError("CA private key is not an RSA key")
-    raise SignerError("failed to parse CA private key: neither PKCS#8 nor PKCS#1")
+    if not isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise SignerError("CA private key is neither an RSA nor an EC key")
+    if private.public_key() != public:
+        raise SignerError("CA private key does not belong to the CA certificate")
+    return certificate, private
 
 
 def _signing_key(key: PrivateKeyTypes) -> SigningKey:

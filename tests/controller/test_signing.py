@@ -24,7 +24,7 @@ from tests.golden.signer import rsa_authority
 SIGNER = ObjectRef(kinds.SECRET, "kserve", "signing-key")
 TLS_SECRET = names.tls_secret_name("one")
 SLOW = 1.0
-CURE = "give it a PEM certificate as tls.crt and its RSA key as tls.key, or delete it for certificates that sign themselves"
+CURE = "give it a PEM certificate as tls.crt and its key as tls.key, or delete it for certificates that sign themselves"
 BROKEN: dict[str, tuple[dict[str, str | None], str]] = {
     "no-pem": ({"tls.key": "not PEM"}, "failed to decode private key PEM from CA secret"),
     "no-certificate": ({"tls.crt": None}, "failed to decode certificate PEM from CA secret"),

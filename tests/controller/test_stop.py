@@ -202,7 +202,7 @@ def test_ready_says_what_keeps_a_running_service_from_being_combined(breakage: s
                 found = await stage.find(kinds.SERVICE, "one")
                 for each in dig(found, "status", "conditions") or []:
                     seen[each["type"]] = each
-                return bool(seen.get("Ready", {}).get("reason") == "CombineBaseError")
+                return seen.get("Ready", {}).get("reason") in {"CombineBaseError", "ConfigNotFound"}
 
             await stage.until(told)
             return seen

@@ -94,6 +94,11 @@ EVERYWHERE: tuple[Reason, ...] = (
         *(f"*/*-kserve* {pod}.initContainers.[01].env*" for pod in _PODS),
     ),
     because(
+        "CERT-1, CERT-2: the CA's certificate is there always, and another annotation says when the pair is renewed",
+        "v1/secrets/*-kserve-self-signed-certs data.ca.crt",
+        "v1/secrets/*-kserve-self-signed-certs metadata.annotations.certificates.kserve.io/expiration*",
+    ),
+    because(
         "COND-6: PresetsCombined is a dependent of Ready, as in today's KServe, and has no severity",
         f"{LLM} status.conditions.PresetsCombined.severity",
     ),
@@ -180,12 +185,6 @@ EVERYWHERE: tuple[Reason, ...] = (
 )
 
 CASES: Mapping[str, tuple[Reason, ...]] = {
-    "auth-on": (
-        because(
-            "CERT-2: not signed again before every Service has its address; the picker's is never made here",
-            "event theirs Normal Updated: Updated v1.Secret <ns>/svc-kserve-self-signed-certs",
-        ),
-    ),
     "bad-scheme": (_SAID_BY_THE_PART_THAT_FAILED,),
     "baserefs-missing": (
         _SAYS_WHY_NOT_COMBINED,
@@ -458,7 +457,6 @@ TAKEOVER: Mapping[str, tuple[Reason, ...]] = {
             "CHILD-1: an account named by the user is used as it is",
             "created deployments.apps <ns>/svc-kserve-router-scheduler",
             "created services <ns>/svc-epp-service",
-            "updated secrets <ns>/svc-kserve-self-signed-certs",
             "created roles.rbac.authorization.k8s.io <ns>/svc-epp-role",
             "created rolebindings.rbac.authorization.k8s.io <ns>/svc-epp-rb",
             "created clusterrolebindings.rbac.authorization.k8s.io /<ns>-svc-epp-auth-rb",

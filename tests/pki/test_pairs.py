@@ -6,7 +6,7 @@ from ipaddress import ip_address
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from aioctl.pki import pairs
@@ -15,7 +15,10 @@ NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 NAMES = ["localhost", "a.ns.svc", "a.ns.svc.cluster.local"]
 
 
-def pem_key(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, form: serialization.PrivateFormat) -> bytes:
+def pem_key(
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey,
+    form: serialization.PrivateFormat,
+) -> bytes:
     return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
 
 
@@ -24,7 +27,9 @@ def rsa_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-def signer_certificate(key: rsa.RSAPrivateKey, *, with_identifier: bool) -> bytes:
+def signer_certificate(
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, *, with_identifier: bool
+) -> bytes:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "openshift-service-serving-signer")])
     builder = (
         x509.CertificateBuilder()
@@ -60,7 +65,7 @@ def test_a_signed_service_pair_has_the_exact_profile(
         signer_key=pem_key(rsa_key, form),
         now=NOW.replace(microsecond=5),
     )
-    assert bundle is None
+    assert bundle == ca
     assert crt.count(b"BEGIN") == 1
     assert key.startswith(b"-----BEGIN PRIVATE KEY-----")
     certificate = x509.load_pem_x509_certificate(crt)
@@ -99,6 +104,19 @@ def test_a_signed_service_pair_has_the_exact_profile(
     rsa_key.public_key().verify(
         certificate.signature, certificate.tbs_certificate_bytes, padding.PKCS1v15(), hashes.SHA256()
     )
+
+
+@pytest.mark.parametrize(
+    "form", [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL]
+)
+@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1()])
+def test_a_signer_may_have_an_ec_key(curve: ec.EllipticCurve, form: serialization.PrivateFormat) -> None:
+    """PKCS#8 and SEC1, as OpenSSL writes them."""
+    key = ec.generate_private_key(curve)
+    ca = signer_certificate(key, with_identifier=True)
+    crt, _, bundle = pairs.sign_service_pair(NAMES, [], signer_crt=ca, signer_key=pem_key(key, form), now=NOW)
+    assert bundle == ca
+    x509.load_pem_x509_certificate(crt).verify_directly_issued_by(x509.load_pem_x509_certificate(ca))
 
 
 def test_a_signer_without_key_identifier_leaves_the_authority_out(rsa_key: rsa.RSAPrivateKey) -> None:
@@ -182,9 +200,18 @@ def test_a_broken_signer_is_named_in_the_controllers_words(rsa_key: rsa.RSAPriva
         (
             crt,
             pem_key(curve, serialization.PrivateFormat.TraditionalOpenSSL),
-            "failed to parse CA private key: ",
+            "CA private key does not belong to the CA certificate",
         ),
-        (crt, pem_key(curve, serialization.PrivateFormat.PKCS8), "CA private key is not an RSA key"),
+        (
+            crt,
+            pem_key(curve, serialization.PrivateFormat.PKCS8),
+            "CA private key does not belong to the CA certificate",
+        ),
+        (
+            crt,
+            pem_key(ed25519.Ed25519PrivateKey.generate(), serialization.PrivateFormat.PKCS8),
+            "CA private key is neither an RSA nor an EC key",
+        ),
     ]
     for row_crt, row_key, text in rows:
         problem = pairs.signer_problem(row_crt, row_key, "ns", "signing-key")

@@ -1,5 +1,6 @@
 """When the TLS secret is signed, with which names and addresses (CERT-1)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import FieldError, Object
 from aioctl.plan.model import Certificate, Context, Facts, PlanError, Policy, Sign, Verb
 from aioctl.plan.workload.certificate import certificate, expected_addresses, expected_names
-from testbed.plan_world import HF, MAIN, NOW, World, service
+from testbed.plan_world import CONFIG, HF, MAIN, NOW, World, service
 
 SECRET = "svc-kserve-self-signed-certs"
 WORKLOAD = "svc-kserve-workload-svc"
@@ -59,6 +60,9 @@ def test_addresses_that_are_none_are_left_out() -> None:
     world.put(kinds.POD, "other", status={"podIP": "10.1.0.9"})
     core_service(world, "headless", clusterIP="None", clusterIPs=["None"])
     core_service(world, WORKLOAD, clusterIP="10.0.0.1", clusterIPs=["10.0.0.1"])
+    of_the_picker = {"labels": {**LABELS, names.COMPONENT: names.SCHEDULER_COMPONENT}}
+    world.put(kinds.POD, "picker", metadata=of_the_picker, status={"podIP": "10.1.0.3"})
+    world.put(kinds.CORE_SERVICE, "picker", metadata=of_the_picker, spec={"clusterIP": "10.0.0.3"})
     assert expected_addresses(world.context(HF)) == ("10.0.0.1", "10.1.0.2", "127.0.0.1", "fd00::1")
 
 
@@ -68,11 +72,7 @@ def test_a_new_service_costs_one_create_and_one_update() -> None:
     assert [sign.ip_addresses for sign in first if sign] == [("127.0.0.1",)]
     assert second == []
     core_service(world, WORKLOAD, clusterIP="10.0.0.1")
-    assert signed(world, ROUTED) == []
-    core_service(world, "svc-epp-service", clusterIP="10.0.0.2")
-    assert [sign.ip_addresses for sign in signed(world, ROUTED) if sign] == [
-        ("10.0.0.1", "10.0.0.2", "127.0.0.1")
-    ]
+    assert [sign.ip_addresses for sign in signed(world, ROUTED) if sign] == [("10.0.0.1", "127.0.0.1")]
     assert signed(world, ROUTED) == []
     assert [write.verb for write in world.writes] == [Verb.CREATE, Verb.UPDATE]
 
@@ -92,7 +92,7 @@ def test_the_secret_says_when_it_expires_and_only_a_new_pair_moves_it() -> None:
     core_service(world, WORKLOAD, clusterIP="10.0.0.1")
     signed(world, HF)
     notes = world.get(kinds.SECRET, SECRET)["metadata"]["annotations"]
-    assert notes == {"certificates.kserve.io/expiration-v2": "2033-12-30T00:00:00Z"}
+    assert notes == {"certificates.kserve.io/expiration": "2033-12-30T00:00:00Z"}
     world.get(kinds.SECRET, SECRET)["metadata"]["labels"] = {}
     world.get(kinds.SECRET, SECRET)["data"] = {"tls.crt": "a", "tls.key": "b"}
     assert signed(world, HF, now=NOW + timedelta(days=1)) == [None]
@@ -100,6 +100,59 @@ def test_the_secret_says_when_it_expires_and_only_a_new_pair_moves_it() -> None:
     assert repaired["metadata"]["annotations"] == notes
     assert repaired["data"] == {"tls.crt": "a", "tls.key": "b"}
     assert signed(world, HF, now=datetime(2034, 1, 1, tzinfo=UTC)) != [None]
+
+
+PAST, LATER = "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("keys", "notes", "written"),
+    [
+        (("a", "b"), {"b": PAST}, "a"),
+        (("a", "b"), {"b": PAST, "a": LATER}, None),
+        (("a", "b"), {"a": PAST, "b": LATER}, "a"),
+        (("a", "b"), {"a": "soon", "b": PAST}, None),
+        (("a",), {names.CERTIFICATE_EXPIRY: PAST}, "a"),
+        (("a",), {names.CERTIFICATE_EXPIRY: PAST, "a": LATER}, None),
+        (("a",), {names.CERTIFICATE_EXPIRY: LATER}, None),
+        (("a",), {"b": PAST}, None),
+        (("a",), {}, None),
+    ],
+)
+def test_the_first_annotation_that_is_there_says_when_and_the_first_key_is_written(
+    keys: tuple[str, ...], notes: dict[str, str], written: str | None
+) -> None:
+    world = World()
+    core_service(world, WORKLOAD, clusterIP="10.0.0.1")
+    config = replace(CONFIG, expiration_annotations=keys)
+    signed(world, HF, config=config)
+    world.get(kinds.SECRET, SECRET)["metadata"]["annotations"] = dict(notes)
+    signs = signed(world, HF, config=config)
+    after = world.get(kinds.SECRET, SECRET)["metadata"]["annotations"]
+    if written is None:
+        assert signs == []
+        assert after == notes
+    else:
+        assert len(signs) == 1
+        assert after == {**notes, written: "2033-12-30T00:00:00Z"}
+        assert signed(world, HF, config=config) == []
+
+
+def test_a_pair_without_its_ca_is_kept() -> None:
+    world = World()
+    core_service(world, WORKLOAD, clusterIP="10.0.0.1")
+    signed(world, HF)
+    world.get(kinds.SECRET, SECRET)["data"] = {"tls.crt": "a", "tls.key": "b"}
+    assert signed(world, HF) == []
+
+
+def test_the_tokenizer_is_named_where_there_is_one() -> None:
+    routed = {**HF, "router": {"scheduler": {**PICKER, "tokenizer": {"template": MAIN}}}}
+    found = set(expected_names(World().context(routed)))
+    assert found - set(expected_names(World().context(ROUTED))) == {
+        "svc-tokenizer.ns.svc",
+        "svc-tokenizer.ns.svc.cluster.local",
+    }
 
 
 @pytest.mark.parametrize("expiry", ["", "soon", "2020-01-01"])

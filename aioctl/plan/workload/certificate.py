@@ -1,7 +1,7 @@
 """The TLS secret of a service: which names and addresses it must carry, and when a new pair is needed (CERT-1).
 
 Keys and signatures are made when the write is sent (`Sign`), never here. A pair that lacks something is signed again
-only once every Service wanted by this service has its address, so a new service costs one create and one update; a pair
+only once every Service whose address it needs has one, so a new service costs one create and one update; a pair
 that cannot be used at all is replaced at once.
 """
 
@@ -12,8 +12,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import epp_service_name, external_pool_name, is_stopped
-from aioctl.api.kinds import ObjectRef
-from aioctl.api.objects import Object, annotations_of, mapping, sequence, text
+from aioctl.api.kinds import Kind, ObjectRef
+from aioctl.api.objects import Object, annotations_of, labels_of, mapping, sequence, text
 from aioctl.plan import picker
 from aioctl.plan.children import build, ensure, is_ours, remove, under
 from aioctl.plan.cluster_service import has_address
@@ -65,16 +65,26 @@ def expected_names(ctx: Context) -> tuple[str, ...]:
 
 
 def expected_addresses(ctx: Context) -> tuple[str, ...]:
-    """Addresses of the service's pods and Services, sorted as text; what is no address (`None`, empty) is left out."""
-    labels = {names.NAME: ctx.name, names.PART_OF: names.PART_OF_VALUE}
+    """Addresses of the service's pods and Services but the picker's, sorted as text.
+
+    What is no address (`None`, empty) is left out.
+    """
     found = {_LOCALHOST}
-    for pod in need_list(ctx.obs.select(kinds.POD, ctx.namespace, labels)):
+    for pod in _around_the_model(ctx, kinds.POD):
         found.add(text(pod, "status", "podIP"))
         found.update(text(entry, "ip") for entry in sequence(pod, "status", "podIPs"))
-    for service in need_list(ctx.obs.select(kinds.CORE_SERVICE, ctx.namespace, labels)):
+    for service in _around_the_model(ctx, kinds.CORE_SERVICE):
         found.add(text(service, "spec", "clusterIP"))
         found.update(sequence(service, "spec", "clusterIPs"))
     return tuple(sorted({str(address) for address in map(_parse, found) if address is not None}))
+
+
+def _around_the_model(ctx: Context, kind: Kind) -> Iterator[Object]:
+    """Objects that carry the service's labels, without those of the endpoint picker, which nobody calls by address."""
+    labels = {names.NAME: ctx.name, names.PART_OF: names.PART_OF_VALUE}
+    for found in need_list(ctx.obs.select(kind, ctx.namespace, labels)):
+        if labels_of(found).get(names.COMPONENT) != names.SCHEDULER_COMPONENT:
+            yield found
 
 
 def _keep(ctx: Context, live: Object) -> Iterator[Write]:
@@ -97,7 +107,7 @@ def _renew(ctx: Context, name: str, sign: Sign) -> Iterator[Write]:
         kinds.SECRET,
         name,
         labels=names.labels(ctx.name, names.WORKLOAD_COMPONENT),
-        annotations={names.CERTIFICATE_EXPIRY: expiry},
+        annotations={ctx.config.expiration_annotations[0]: expiry},
         type="kubernetes.io/tls",
     )
     for write in ensure(ctx, kinds.SECRET, wanted, same=lambda _wanted, _live: False):
@@ -108,7 +118,7 @@ def _needs_new(ctx: Context, live: Object) -> bool:
     if not is_ours(ctx, live):
         return False
     known = ctx.obs.certificate(live)
-    if isinstance(known, str) or _expired(ctx.now, live) or known.not_after <= ctx.now:
+    if isinstance(known, str) or _expired(ctx, live) or known.not_after <= ctx.now:
         return True
     has = {_parse(address) for address in known.ip_addresses}
     missing = any(name not in known.dns_names for name in expected_names(ctx)) or any(
@@ -117,19 +127,19 @@ def _needs_new(ctx: Context, live: Object) -> bool:
     return missing and _services_have_addresses(ctx)
 
 
-def _expired(now: datetime, live: Object) -> bool:
-    """By annotation; a missing or unreadable one says nothing."""
+def _expired(ctx: Context, live: Object) -> bool:
+    """By the first of the annotations that is there; a missing or unreadable one says nothing."""
+    found = annotations_of(live)
+    keys = (*ctx.config.expiration_annotations, names.CERTIFICATE_EXPIRY)
     try:
-        expiry = datetime.fromisoformat(annotations_of(live).get(names.CERTIFICATE_EXPIRY, ""))
+        expiry = datetime.fromisoformat(next((found[key] for key in keys if key in found), ""))
     except ValueError:
         return False
-    return expiry.tzinfo is not None and expiry <= now
+    return expiry.tzinfo is not None and expiry <= ctx.now
 
 
 def _services_have_addresses(ctx: Context) -> bool:
     wanted = [names.workload_service_name(ctx.name)]
-    if picker.is_wanted(ctx):
-        wanted.append(epp_service_name(ctx.name, ctx.spec))
     if picker.tokenizer_is_wanted(ctx):
         wanted.append(names.tokenizer_name(ctx.name))
     found = [need(ctx.obs.get(kinds.CORE_SERVICE, ctx.namespace, name)) for name in wanted]
