@@ -1,7 +1,7 @@
 """The kinds this program reads or writes, each with the group, version and plural under which it is addressed.
 
 One table, no behaviour beyond addressing: what a kind means stands in the modules that build or read it.
-Names of types in texts follow the Go controller (CHILD-2): `v1.Deployment`, `v1alpha2 InferencePool`.
+Names of types in texts follow the Go controller (CHILD-2): `v1.Deployment`, `v1alpha2pool.InferencePool`.
 """
 
 from typing import NamedTuple
@@ -140,7 +140,7 @@ POOL_V1ALPHA2 = Kind(
     "InferencePool",
     "inferencepools",
     optional=True,
-    title="v1alpha2 InferencePool",
+    title="v1alpha2pool.InferencePool",
 )
 MODEL = Kind(
     POOL_GROUP_V1ALPHA2,

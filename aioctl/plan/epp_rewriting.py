@@ -6,6 +6,7 @@ its annotation names. Without a version nothing is, but for what the older token
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -78,6 +79,17 @@ def parse_version(raw: str) -> Version:
         raise PlanError(f'failed to parse version "{shown}": {shown} is not in dotted-tri format')
     major, minor, patch, candidate, _ = found.groups()
     return int(major), int(minor), int(patch or 0), candidate is None
+
+
+def version_of(annotations: Mapping[str, Any], pod: Mapping[str, Any]) -> Version | None:
+    """The picker's version, by its annotation, else by its image's tag; None where neither tells."""
+    main = _container(pod, "main")
+    _, _, tag = (text(main, "image") if main is not None else "").partition("@")[0].rpartition(":")
+    for raw in (text(annotations, VERSION), tag):
+        with suppress(PlanError):
+            if raw:
+                return parse_version(raw)
+    return None
 
 
 def _rewrite_for(version: Version, pod: dict[str, Any], main: dict[str, Any] | None, picker: Picker) -> None:

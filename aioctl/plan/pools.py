@@ -23,6 +23,7 @@ from aioctl.api.objects import (
 )
 from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, create, delete, ensure, is_ours, remove
+from aioctl.plan.epp_rewriting import version_of
 from aioctl.plan.model import Context, PlanError, Served, Write, need
 from aioctl.plan.readiness import Readiness, v1_ready, v1alpha2_ready
 from aioctl.plan.routing import has_scheduler, owns_pools
@@ -40,8 +41,7 @@ def pools(ctx: Context) -> Iterator[Write]:
     """Makes both pools as wanted, or removes ours. Raises PlanError when no pool kind is served."""
     name = names.default_pool_name(ctx.name)
     if not owns_pools(ctx):
-        # The Go controller gives no event for a deleted v1alpha2 pool (POOL-2).
-        yield from remove(ctx, kinds.POOL_V1ALPHA2, name, quiet=True)
+        yield from remove(ctx, kinds.POOL_V1ALPHA2, name)
         yield from remove(ctx, kinds.POOL_V1, name)
         return
     has_alpha = ctx.obs.served(kinds.POOL_V1ALPHA2) is not Served.NO
@@ -54,18 +54,27 @@ def pools(ctx: Context) -> Iterator[Write]:
         )
     spec = _v1_spec(ctx)
     if has_alpha:
-        alpha = _pool(ctx, kinds.POOL_V1ALPHA2, name, _v1alpha2_spec(ctx, spec))
-        yield from ensure(ctx, kinds.POOL_V1ALPHA2, alpha, same=_same_v1alpha2, paced=True, subject=_SUBJECT)
+        alpha = _pool(ctx, kinds.POOL_V1ALPHA2, name, _v1alpha2_spec(spec))
+        yield from ensure(ctx, kinds.POOL_V1ALPHA2, alpha, same=_same_v1alpha2, paced=True)
     if has_v1:
         yield from ensure(
             ctx, kinds.POOL_V1, _pool(ctx, kinds.POOL_V1, name, spec), same=_same_v1, paced=True
         )
 
 
+def check(ctx: Context) -> None:
+    """Raises PlanError where our pools would have no port to send traffic to, before anything is written."""
+    if owns_pools(ctx) and not sequence({"spec": ctx.spec}, *_POOL_SPEC, "targetPorts"):
+        raise PlanError(f"{'.'.join(_POOL_SPEC)}.targetPorts is empty")
+
+
 def model(ctx: Context) -> Iterator[Write]:
-    """Makes the InferenceModel as wanted, or removes ours; nothing where its CRD is missing."""
+    """Makes the InferenceModel as wanted, or removes ours; nothing where its CRD is missing.
+
+    Pickers from router 0.3 on know no such kind.
+    """
     name = names.model_name(ctx.name)
-    if not has_scheduler(ctx.spec) or is_stopped(ctx.service):
+    if not has_scheduler(ctx.spec) or is_stopped(ctx.service) or _reads_no_model(ctx):
         yield from remove(ctx, kinds.MODEL, name, quiet=True)
         return
     if ctx.obs.served(kinds.MODEL) is Served.NO:
@@ -82,6 +91,13 @@ def model(ctx: Context) -> Iterator[Write]:
     if not is_deleting(live):
         yield delete(kinds.MODEL, live, quiet=True)
     yield create(kinds.MODEL, wanted)
+
+
+def _reads_no_model(ctx: Context) -> bool:
+    """Whether the picker is known to be of a release without InferenceModels."""
+    scheduler = mapping({"spec": ctx.spec}, "spec", "router", "scheduler")
+    version = version_of(mapping(scheduler, "annotations"), mapping(scheduler, "template"))
+    return version is not None and version >= (0, 3, 0, False)
 
 
 def _pool(ctx: Context, kind: Kind, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,17 +117,13 @@ def _v1_spec(ctx: Context) -> dict[str, Any]:
     return spec
 
 
-def _v1alpha2_spec(ctx: Context, v1: Mapping[str, Any]) -> dict[str, Any]:
+def _v1alpha2_spec(v1: Mapping[str, Any]) -> dict[str, Any]:
     root = {"spec": {"router": {"scheduler": {"pool": {"spec": v1}}}}}
     ports = sequence(root, *_POOL_SPEC, "targetPorts")
     with within(f"{'.'.join(_POOL_SPEC)}.targetPorts[0]"):
         number = integer(ports[0], "number") if ports else None
     if number is None:
-        raise PlanError(
-            f"failed to create {kinds.POOL_V1ALPHA2.type_name} {ctx.namespace}/"
-            f"{names.default_pool_name(ctx.name)}: spec.targetPorts[0] required; set "
-            f"{'.'.join(_POOL_SPEC)}.targetPorts"
-        )
+        raise PlanError(f"{'.'.join(_POOL_SPEC)}.targetPorts[0].number is empty")
     picker = (*_POOL_SPEC, "endpointPickerRef")
     extension: dict[str, Any] = {"name": text(root, *picker, "name")}
     for field in ("group", "kind", "failureMode"):

@@ -168,6 +168,7 @@ def _router_parts(ctx: Context) -> Iterator[Step]:
 
 def _scheduler(ctx: Context) -> Iterator[Write]:
     """The order of EPP-1: access, model, tokenizer, deployment, service, pools."""
+    pools.check(ctx)
     yield from scheduler.access(ctx)
     yield from pools.model(ctx)
     yield from tokenizer.tokenizer(ctx)

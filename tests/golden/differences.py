@@ -144,6 +144,11 @@ EVERYWHERE: tuple[Reason, ...] = (
         f"{RBAC}/roles/*-epp-role rules",
     ),
     because(
+        "CHILD-2: the pool's type is written as today's KServe writes it, and its deletion is told",
+        "event * Normal Created: Created v1alpha2*InferencePool *",
+        "event ours Normal Deleted: Deleted v1alpha2pool.InferencePool *",
+    ),
+    because(
         "EPP-9: the picker's account has the model server's secrets",
         "v1/serviceaccounts/*-epp-sa secrets",
     ),

@@ -346,5 +346,6 @@ def _parts(ctx: Context) -> Iterator[Step]:
 
 
 def _scheduler(ctx: Context) -> Iterator[Write]:
+    pools.check(ctx)
     yield from pools.model(ctx)
     yield from pools.pools(ctx)

@@ -10,7 +10,7 @@ import pytest
 
 from aioctl.golang import goyaml
 from aioctl.plan import epp_config
-from aioctl.plan.epp_rewriting import Picker, rewrite
+from aioctl.plan.epp_rewriting import Picker, rewrite, version_of
 from aioctl.plan.model import PlanError
 
 URL = "http://svc-tokenizer.ns.svc.cluster.local:8000"
@@ -406,3 +406,22 @@ def test_every_spelling_of_the_text_flag_is_rewritten_and_files_are_not() -> Non
             pod = {"containers": [{"name": "main", "args": [f"{dashes}{name}", "kind: K # mine"]}]}
             wanted = "kind: K\n" if changes else "kind: K # mine"
             assert rewritten(pod, "0.10.0")["containers"][0]["args"] == [f"{dashes}{name}", wanted]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "image", "version"),
+    [
+        ("0.10.0", "epp:v0.2.0", (0, 10, 0, True)),
+        ("", "registry:5000/epp:v0.2.0", (0, 2, 0, True)),
+        ("", "registry:5000/epp:v0.3.0-rc.1@sha256:0", (0, 3, 0, False)),
+        ("words", "epp:v0.4", (0, 4, 0, True)),
+        ("", "epp:latest", None),
+        ("", "registry:5000/epp", None),
+        ("", "", None),
+    ],
+)
+def test_the_version_is_that_of_the_annotation_or_of_the_images_tag(
+    annotation: str, image: str, version: object
+) -> None:
+    pod = {"containers": [{"name": "side", "image": "x:v9.9.9"}, {"name": "main", "image": image}]}
+    assert version_of({"app.kubernetes.io/version": annotation} if annotation else {}, pod) == version

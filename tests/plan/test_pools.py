@@ -97,17 +97,14 @@ def test_what_the_api_server_fills_in_is_no_difference() -> None:
     assert world.reconcile() == []
 
 
-@pytest.mark.parametrize(
-    ("kind", "subject"),
-    [(kinds.POOL_V1, "v1alpha2.LLMInferenceService"), (kinds.POOL_V1ALPHA2, "LLMInferenceService")],
-)
-def test_a_pool_of_somebody_else_is_an_error(kind: kinds.Kind, subject: str) -> None:
+@pytest.mark.parametrize("kind", [kinds.POOL_V1, kinds.POOL_V1ALPHA2], ids=["v1", "v1alpha2"])
+def test_a_pool_of_somebody_else_is_an_error(kind: kinds.Kind) -> None:
     world = RouterWorld()
     world.put(kind, {"metadata": {"namespace": NS, "name": V1.name}, "spec": {}})
     world.reconcile()
     assert world.condition("SchedulerWorkloadReady")["message"] == (
         f"Failed to reconcile scheduler: failed to update {kind.type_name} {NS}/{V1.name}: "
-        f"it is not controlled by {subject} {NS}/svc"
+        f"it is not controlled by v1alpha2.LLMInferenceService {NS}/svc"
     )
     assert world.condition("SchedulerWorkloadReady")["reason"] == "SchedulerReconcileError"
 
@@ -116,7 +113,9 @@ def test_a_pool_of_somebody_else_is_an_error(kind: kinds.Kind, subject: str) -> 
 def test_a_pool_without_ports_is_named_with_its_field(ports: Any) -> None:
     world = RouterWorld(with_pool(targetPorts=ports))
     world.reconcile()
-    assert "spec.targetPorts[0] required; set spec.router.scheduler.pool.spec.targetPorts" in world.error
+    assert world.error == "spec.router.scheduler.pool.spec.targetPorts is empty"
+    assert world.condition("SchedulerWorkloadReady")["reason"] == "SchedulerReconcileError"
+    assert not [write for write in world.writes if write.kind in (kinds.POOL_V1, kinds.POOL_V1ALPHA2)]
 
 
 def test_without_any_pool_crd_the_cure_is_named() -> None:
@@ -140,7 +139,10 @@ def test_an_external_pool_takes_our_pools_but_keeps_the_model() -> None:
     world.reconcile()
     world.edit_router(EXTERNAL_ROUTER)
     deletes = {write.ref: write.event for write in world.reconcile() if write.verb is Verb.DELETE}
-    assert deletes == {ALPHA: "", V1: f"Deleted v1.InferencePool {NS}/{V1.name}"}
+    assert deletes == {
+        ALPHA: f"Deleted v1alpha2pool.InferencePool {NS}/{V1.name}",
+        V1: f"Deleted v1.InferencePool {NS}/{V1.name}",
+    }
     assert world.objects[MODEL]["spec"]["poolRef"]["name"] == "mine"
 
 
@@ -263,3 +265,15 @@ def test_a_pool_that_is_going_away_does_not_take_traffic() -> None:
     world.edit(V1, lambda pool: pool["metadata"].update(deletionTimestamp="2026-11-24T08:00:00Z"))
     world.reconcile()
     assert world.w == (0, 100)
+
+
+@pytest.mark.parametrize(("version", "stays"), [("0.2.9", True), ("0.3.0", False), ("0.10.0", False)])
+def test_the_model_goes_once_its_picker_knows_no_such_kind(version: str, *, stays: bool) -> None:
+    world = RouterWorld()
+    world.reconcile()
+    assert MODEL in world.objects
+    world.edit_router(
+        {**MANAGED, "scheduler": {**SCHEDULER, "annotations": {"app.kubernetes.io/version": version}}}
+    )
+    world.reconcile()
+    assert (MODEL in world.objects) is stays
