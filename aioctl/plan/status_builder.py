@@ -24,6 +24,7 @@ from aioctl.plan import (
     pool_status,
     references,
     route_readiness,
+    topology,
 )
 from aioctl.plan.availability import mark_availability
 from aioctl.plan.children import is_ours
@@ -182,6 +183,8 @@ class StatusBuilder:
             self._migration()
         judged = set()
         if routed:
+            with suppress(Unanswered):
+                self._put("router", topology.router(self.ctx))
             judged = {c.INFERENCE_POOL_READY, c.GATEWAYS_READY}
             if self._addresses() and not (progress.failed and progress.ended_in((Part.DESTINATION_RULES,))):
                 judged.add(c.HTTP_ROUTES_READY)
@@ -191,7 +194,7 @@ class StatusBuilder:
         for type_ in _ROUTER_CONDITIONS:
             self.made.mark_false(type_, *_STOPPED)
         self.made.unset(c.POOL_MIGRATION)
-        for field in ("url", "address", "addresses"):
+        for field in ("url", "address", "addresses", "router"):
             self.status.pop(field, None)
 
     def _clear_stopped(self) -> None:
