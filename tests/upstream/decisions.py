@@ -6,7 +6,7 @@ and a pattern that covers nothing any more fails the test of the whole.
 
 from collections.abc import Mapping
 
-from tests.golden.differences import LLM, Reason, because, unexplained
+from tests.golden.differences import LLM, OLD, Reason, because, unexplained
 
 EVERYWHERE: tuple[Reason, ...] = (
     because(
@@ -18,6 +18,11 @@ EVERYWHERE: tuple[Reason, ...] = (
     because(
         "MIG-2: a second copy of the lock stands in the status",
         f"{LLM} status.annotations.serving.kserve.io/inference-pool-migrated",
+    ),
+    because(
+        "CONV-3: nothing is lost in v1alpha1: what it has fields for is there, the rest in an annotation",
+        f"{OLD} status.router",
+        f"{OLD} metadata.annotations.internal.serving.kserve.io/v1alpha2-status",
     ),
     because(
         "EVENT-1: the migration has an event of its own",
