@@ -13,11 +13,8 @@ from aioctl.api.objects import Object, dig
 Table = Mapping[str, str]
 """Dotted path below a service in v1alpha2 -> what happens instead."""
 
-_UNSCALED: Final = "the number of replicas does not follow the load"
 _UNSHARED: Final = "the service shares no traffic with others of its group"
 NOT_ACTED_ON: Final[Table] = {
-    "spec.scaling": _UNSCALED,
-    "spec.prefill.scaling": _UNSCALED,
     "spec.router.route.group": _UNSHARED,
     "spec.router.route.weight": _UNSHARED,
 }
