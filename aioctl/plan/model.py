@@ -230,6 +230,7 @@ class Part(Enum):
     FINALIZER = "finalizer"
     CA_BUNDLE = "ca-bundle"
     CONFIG = "config"
+    LEFT_OVERS = "left-overs"
     COMBINE = "combine"
     CERTIFICATE = "certificate"
     MULTI_NODE = "multi-node"

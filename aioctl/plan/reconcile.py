@@ -32,6 +32,7 @@ from aioctl.plan import (
 from aioctl.plan.combine import Combined, ConfigNotFound, combine
 from aioctl.plan.config import parse_config
 from aioctl.plan.global_config import GlobalConfig
+from aioctl.plan.left_overs import left_overs
 from aioctl.plan.mending import mend
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import (
@@ -71,6 +72,9 @@ def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Pl
         steps.append(Step(Part.CONFIG, unanswered=str(unanswered)))
         return Plan(service, tuple(steps))
     if ready is None:
+        if steps[-1].part in (Part.CONFIG, Part.COMBINE):
+            removal = left_overs(obs, service, policy, now, picker=_scheduler)
+            steps[-1:] = [removal, steps[-1]] if removal else steps[-1:]
         # A configuration that cannot be read says nothing of what is applied.
         return Plan(service, tuple(steps), applied=() if steps[-1].part is Part.COMBINE else None)
     config, combined = ready

@@ -210,3 +210,26 @@ def test_ready_says_what_keeps_a_running_service_from_being_combined(breakage: s
     seen = run_virtual(play)
     assert seen["Ready"]["status"] == seen["PresetsCombined"]["status"] == "False"
     assert words in seen["Ready"]["message"]
+
+
+@pytest.mark.parametrize("breakage", ["preset-gone", "template-broken", "settings-broken"])
+def test_a_side_that_is_no_longer_asked_for_goes_whatever_is_broken(breakage: str) -> None:
+    do, _ = BREAKAGES[breakage]
+
+    async def play() -> None:
+        async with furnished() as stage, stage.running(stage.controller()):
+            uid = await _started(stage)
+            await do(stage)
+            await stage.user.patch(
+                kinds.SERVICE, NAMESPACE, "one", {"spec": {"prefill": None, "router": None}}
+            )
+
+            async def gone() -> bool:
+                found = await _children(stage, uid)
+                unwanted = {"Deployment one-kserve-prefill", "HTTPRoute one-kserve-route"}
+                return not unwanted & set(found) and not any("router-scheduler" in name for name in found)
+
+            await stage.until(gone)
+            assert "Deployment one-kserve" in await _children(stage, uid)
+
+    run_virtual(play)
