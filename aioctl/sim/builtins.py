@@ -116,6 +116,12 @@ def _volume(volume: Object) -> None:
                 token.setdefault("expirationSeconds", 3600)
     if isinstance(host := volume.get("hostPath"), dict):
         host.setdefault("type", "")
+    if isinstance(image := volume.get("image"), dict):
+        image.setdefault("pullPolicy", _image_pull_policy(str(image.get("reference", ""))))
+    if isinstance(ephemeral := volume.get("ephemeral"), dict):
+        claim = ephemeral.setdefault("volumeClaimTemplate", {})
+        claim.setdefault("metadata", {})
+        claim.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
 
 
 def pod_spec(spec: Object) -> None:
@@ -198,6 +204,22 @@ def autoscaler(new: Object, old: Object | None) -> None:  # noqa: ARG001
     up = {"stabilizationWindowSeconds": 0, "policies": [{**percent, "type": "Pods", "value": 4}, percent]}
     for field, rules in (("scaleUp", up), ("scaleDown", {"policies": [percent]})):
         behavior[field] = {"selectPolicy": "Max", **rules, **(behavior.get(field) or {})}
+
+
+def resource_claim_template(new: Object, old: Object | None) -> None:
+    """Defaults of requests, and the spec that cannot change."""
+    spec: Object = new.setdefault("spec", {})
+    spec.setdefault("metadata", {})
+    devices = spec.setdefault("spec", {}).get("devices")
+    for request in _dicts(devices.get("requests") if isinstance(devices, dict) else None):
+        if isinstance(exactly := request.get("exactly"), dict):
+            exactly.setdefault("allocationMode", "ExactCount")
+            if exactly["allocationMode"] == "ExactCount":
+                exactly.setdefault("count", 1)
+    causes = []
+    if old is not None and old.get("spec") != spec:
+        causes.append(invalid_value("spec", spec, "field is immutable"))
+    _refuse("ResourceClaimTemplate", "resource.k8s.io", new, causes)
 
 
 def service(new: Object, old: Object | None) -> None:

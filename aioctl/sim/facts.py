@@ -119,7 +119,10 @@ def built_ins() -> tuple[Resource, ...]:
             "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers",
             prepare=builtins.autoscaler, status=True, short_names=("hpa",),
         ),
-        _built_in("resource.k8s.io", "v1", "ResourceClaimTemplate", "resourceclaimtemplates"),
+        _built_in(
+            "resource.k8s.io", "v1", "ResourceClaimTemplate", "resourceclaimtemplates",
+            prepare=builtins.resource_claim_template,
+        ),
         _built_in(
             "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions",
             prepare=builtins.custom_resource_definition,

@@ -10,6 +10,10 @@ from tests.golden.differences import LLM, OLD, Reason, because, unexplained
 
 EVERYWHERE: tuple[Reason, ...] = (
     because(
+        "DRA-1: a claim template carries the labels by which everything of ours is found",
+        "resource.k8s.io/v1/resourceclaimtemplates/* metadata.labels",
+    ),
+    because(
         "CONV-5: what users wrote is kept as they wrote it; Go stores it back through its types",
         f"{LLM} spec.*ontainers.*.resources",
         f"{LLM} spec.*ontainers.*.resources.limits.*",
@@ -42,6 +46,12 @@ EVERYWHERE: tuple[Reason, ...] = (
     ),
 )
 
+_CURRENT_IMAGE = because(
+    "ART-4: pods that are made anew for another reason take the initializer's image that is configured now",
+    "apps/v1/deployments/svc-kserve spec.template.spec.initContainers.0.image",
+    "apps/v1/deployments/svc-kserve spec.template.spec.initContainers.0.imagePullPolicy",
+)
+
 CASES: Mapping[str, tuple[Reason, ...]] = {
     "bad-scale-no-max": (
         because(
@@ -57,6 +67,22 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
                 for type_ in ("MainWorkloadReady", "WorkloadsReady", "Ready")
                 for field in ("reason", "message")
             ),
+        ),
+    ),
+    "lora-oci-base": (
+        because(
+            "LORA-1: beside a modelcar the adapters' volume is mounted where it is in `main`, so that they are found",
+            "apps/v1/deployments/svc-kserve spec.template.spec.initContainers.1.volumeMounts.0.mountPath",
+        ),
+    ),
+    "minimal-switch": (_CURRENT_IMAGE,),
+    "router-all-switch": (_CURRENT_IMAGE,),
+    "s3-switch": (_CURRENT_IMAGE,),
+    "oci-native": (
+        because(
+            "ART-5: the embedded cluster has the feature gate ImageVolume on; off, an API server drops these volumes",
+            "apps/v1/deployments/svc-kserve spec.template.spec.volumes",
+            "apps/v1/deployments/svc-kserve spec.template.spec.containers.0.volumeMounts",
         ),
     ),
     "meta": (
