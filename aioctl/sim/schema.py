@@ -73,6 +73,27 @@ class Schema:
             child.has_rules for child in self._children()
         )
 
+    def complete(self, value: Any) -> None:
+        """What a request becomes before anything looks at it, in place."""
+        self.drop_nulls(value)
+        self.apply_defaults(value)
+
+    def drop_nulls(self, value: Any) -> None:
+        """Removes, in place, each null where none is allowed and no default takes its place (measured on 1.34.1)."""
+        if isinstance(value, list) and self._items:
+            for item in value:
+                self._items.drop_nulls(item)
+        if not isinstance(value, dict):
+            return
+        for name, item in list(value.items()):
+            child = self._properties.get(name) or self._extra
+            if child is None:
+                continue
+            if item is not None:
+                child.drop_nulls(item)
+            elif not child._nullable and child._default is _MISSING:
+                del value[name]
+
     def apply_defaults(self, value: Any) -> None:
         """Fills what is absent, in place; a null where null is not allowed counts as absent."""
         if not self._has_defaults:

@@ -137,7 +137,7 @@ class Writer:
         if not self._core.admission.mutates(attributes):
             return []
         if version.schema is not None:
-            version.schema.apply_defaults(obj)
+            version.schema.complete(obj)
         changed, warnings = await self._core.admission.mutate(attributes, obj)
         if changed is not obj:
             obj.clear()
@@ -153,7 +153,7 @@ class Writer:
         if resource.prepare is not None:
             resource.prepare(new, old)
         if version.schema is not None:
-            version.schema.apply_defaults(new)
+            version.schema.complete(new)
         if resource.title == "services":
             self._allocate(new)
         causes = [*objectmeta.findings(resource, new["metadata"]), *version.findings(new, old)]
@@ -312,7 +312,7 @@ class Writer:
                 new["status"] = status
             warnings = await self._mutate(version, new, attributes)
             if version.schema is not None:
-                version.schema.apply_defaults(new)
+                version.schema.complete(new)
                 self._refuse(collection, new, version.findings(new, old))
         else:
             objectmeta.keep_system_fields(new, old)

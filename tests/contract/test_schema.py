@@ -53,7 +53,9 @@ DEFAULTS: dict[str, tuple[Fields, tuple[str, ...], Any]] = {
 @pytest.mark.parametrize("what", DEFAULTS)
 def test_defaults_are_filled(server: Server, namespace: str, what: str) -> None:
     given, path, default = DEFAULTS[what]
-    made = server("POST", services(namespace), service(**given))
+    # A config: admission refuses some of these in a service, such as a ConfigMap without a name.
+    body = {**service("preset", **given), "kind": "LLMInferenceServiceConfig"}
+    made = server("POST", configs(namespace), body)
     assert made.status == 201, made.body
     assert dig(made.body["spec"], *path) == default
 
@@ -134,3 +136,11 @@ def test_the_status_of_a_config_is_written_apart(server: Server, namespace: str)
     wanted = {**made.body, "spec": {"replicas": 2}, "status": status}
     written = server("PUT", configs(namespace, "preset/status"), wanted)
     assert (written.body["status"], written.body["spec"]["replicas"]) == (status, 1)
+
+
+def test_a_null_where_none_is_allowed_counts_as_absent(server: Server, namespace: str) -> None:
+    body = service("nulls", router={"route": {"group": None, "http": {}}, "scheduler": None}, replicas=None)
+    made = server("POST", services(namespace), body)
+    assert made.status == 201, made.body
+    assert made.body["spec"]["router"] == {"route": {"http": {}}}
+    assert "replicas" not in made.body["spec"]

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from tests.golden.differences import LLM, OLD, Reason, because, unexplained
 
+CONFIGS = "serving.kserve.io/v1alpha[12]/llminferenceserviceconfigs/*"
+
 EVERYWHERE: tuple[Reason, ...] = (
     because(
         "DRA-1: a claim template carries the labels by which everything of ours is found",
@@ -18,6 +20,19 @@ EVERYWHERE: tuple[Reason, ...] = (
         f"{LLM} spec.*ontainers.*.resources",
         f"{LLM} spec.*ontainers.*.resources.limits.*",
         f"{LLM} spec.*ontainers.*.resources.requests.*",
+    ),
+    because(
+        "CONV-8: what only v1alpha2 has travels through v1alpha1 in annotations, and none of it is lost",
+        f"{OLD} metadata.annotations.internal.serving.kserve.io/v1alpha2-spec",
+    ),
+    because(
+        "CONV-3: a model's criticality travels under the key of the fork that has both versions",
+        "serving.kserve.io/v1alpha2/* metadata.annotations.serving.kserve.io/criticality",
+        "serving.kserve.io/v1alpha2/* metadata.annotations.internal.serving.kserve.io/model-criticality",
+    ),
+    because(
+        "CONV-5: a config gets its finalizer by a patch of its metadata; Go writes the object back through its types",
+        f"{CONFIGS} spec.model",
     ),
     because(
         "MIG-2: a second copy of the lock stands in the status",
@@ -35,6 +50,7 @@ EVERYWHERE: tuple[Reason, ...] = (
     because(
         "ADM-3: who writes the old version is told so, refused or not",
         "warnings LLMInferenceService*",
+        "warnings *llminferenceservices/*",
     ),
     because(
         "COND-8: fields that nothing follows from yet are named",
@@ -122,6 +138,12 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
     ),
     "model-name-odd": (
         because("ADM-3: a model's name that a script cannot hold is refused, so nothing is made for it", "*"),
+    ),
+    "sample-inference-pd-disaggregation": (
+        because(
+            "SCHEMA-6: of the picker's reference only the name is required, and nothing of a config's pool",
+            "refused LLMInferenceServiceConfig/*",
+        ),
     ),
     "scale-keda-advanced": (
         because(
