@@ -33,6 +33,8 @@ class Conclusion:
     """The gateways the managed route hangs on, as `namespace/name`."""
     misfits: tuple[str, ...] | None
     """What will not work and has no condition; None when that cannot be said."""
+    notices: tuple[tuple[str, str], ...] = ()
+    """(reason, message) of Warning events, each once for a generation of the service."""
 
 
 class Planner(Protocol):
@@ -80,6 +82,7 @@ def conclude(plan: Plan, outcome: Outcome, obs: Observation, policy: Policy, now
         decision,
         _gateways(plan) if decision is not None else frozenset(),
         _misfits(plan),
+        _notices(plan),
     )
 
 
@@ -88,6 +91,13 @@ def _gateways(plan: Plan) -> frozenset[str]:
         return frozenset()
     parents = routing.parent_gateways(routing.route_spec(plan.context), plan.context.namespace)
     return frozenset(str(gateway) for gateway in parents)
+
+
+def _notices(plan: Plan) -> tuple[tuple[str, str], ...]:
+    try:
+        return scheduler.notices(plan.context) if plan.context is not None else ()
+    except FieldError:
+        return ()
 
 
 def _misfits(plan: Plan) -> tuple[str, ...] | None:

@@ -15,7 +15,7 @@ import structlog
 
 from aioctl.api import kinds, weight
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
-from aioctl.api.objects import Object, is_deleting, key_of, uid_of
+from aioctl.api.objects import Object, generation_of, is_deleting, key_of, uid_of
 from aioctl.controller.apply import Applier, Recorder
 from aioctl.controller.caches import Caches
 from aioctl.controller.confinement import Confinement
@@ -164,6 +164,7 @@ class Reconciler:
             lambda: self.interests.record(key, run.reads),
         )
         self._warn(key, concluded.misfits)
+        self._notify(key, run.service, concluded.notices)
         decision = concluded.decision
         if decision is not None:
             self.progress.observed(key, decision, concluded.gateways)
@@ -273,6 +274,15 @@ class Reconciler:
         state.problem = decision.problem
         if decision.problem:
             self.recorder.event(regarding(service), "Warning", decision.reason.value, decision.problem)
+
+    def _notify(self, key: ObjectKey, service: Object, notices: tuple[tuple[str, str], ...]) -> None:
+        """One event for each notice in a generation of the service."""
+        state = self.states.of(key)
+        generation = generation_of(service)
+        found = {(generation, reason, message) for reason, message in notices}
+        for _, reason, message in sorted(found - state.noticed):
+            self.recorder.event(regarding(service), "Warning", reason, message)
+        state.noticed = frozenset(found | {told for told in state.noticed if told[0] == generation})
 
     def _warn(self, key: ObjectKey, found: tuple[str, ...] | None) -> None:
         """One line in the log for each thing that will not work and has no condition, again only when they change."""

@@ -34,6 +34,8 @@ class ServiceState:
     """`reconcile.py`: what of its migration was told by an event."""
     misfits: tuple[str, ...] = ()
     """`reconcile.py`: what was told in the log."""
+    noticed: frozenset[tuple[int, str, str]] = frozenset()
+    """`reconcile.py`: generation, reason and message of what was told by events."""
     conflicts: int = 0
     """`reconcile.py`: runs in a row that ended in a conflict."""
     pending: PendingStatus | None = None

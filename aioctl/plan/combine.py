@@ -85,7 +85,7 @@ def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Pol
         lookup.find(
             presets.name_of(preset, service, policy), "Preset", pin=presets.pin_of(preset, service, policy)
         )
-        for preset in presets.chosen(resolved)
+        for preset in presets.chosen(resolved, _seen(obs, resolved, service, policy))
     ]
     configs = [*chosen, *base_refs]
     inputs = _Inputs(service, own, tuple(configs), config)
@@ -98,6 +98,14 @@ def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Pol
             raise FieldError("spec.model.name", problem)
     spec = picker_config.resolved(obs, spec, namespace_of(service), policy.system_namespace)
     return Combined(spec, service, inputs.sources, tuple(lookup.applied(config) for config in configs))
+
+
+def _seen(obs: Observation, spec: Tree, service: Object, policy: Policy) -> Tree:
+    """The spec with the picker's configuration that it refers to; itself where that cannot be had, which is told at the end."""
+    try:
+        return picker_config.resolved(obs, dict(spec), namespace_of(service), policy.system_namespace)
+    except (PlanError, FieldError):
+        return spec
 
 
 def _ref_name(ref: Any) -> str:

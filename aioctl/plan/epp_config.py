@@ -30,6 +30,18 @@ def read(text: str) -> Tree | None:
     return None if isinstance(version, str) and version.count("/") > 1 else found
 
 
+@keeping(MIB)
+def yaml_problem(text: str) -> str:
+    """Why the text is neither JSON nor YAML; empty where it is, or where it is not looked into."""
+    if len(text) > LONGEST:
+        return ""
+    try:
+        goyaml.load(text)
+    except goyaml.NotYaml as error:
+        return str(error)
+    return ""
+
+
 def write(config: Tree) -> str:
     """The text as KServe writes it after each rewriting."""
     return goyaml.dump(config)

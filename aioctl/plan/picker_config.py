@@ -8,7 +8,7 @@ from typing import Any
 
 from aioctl.api.kinds import CONFIG_MAP
 from aioctl.api.objects import Object, dig, mapping, text
-from aioctl.golang import goyaml
+from aioctl.plan import epp_config
 from aioctl.plan.model import Observation, PlanError, need
 
 SHARED = "config-scheduler-"
@@ -30,10 +30,8 @@ def resolved(obs: Observation, spec: dict[str, Any], namespace: str, system_name
     if key not in data:
         raise PlanError(f'ConfigMap {place}/{name} doesn\'t have key "{key}" in data')
     given = text(data, key)
-    try:
-        goyaml.load(given)
-    except goyaml.NotYaml as error:
-        raise PlanError(f'ConfigMap {place}/{name}, key "{key}": neither JSON nor YAML: {error}') from error
+    if problem := epp_config.yaml_problem(given):
+        raise PlanError(f'ConfigMap {place}/{name}, key "{key}": neither JSON nor YAML: {problem}')
     config = {field: value for field, value in dig(spec, *_CONFIG).items() if field != "ref"}
     router = spec["router"]
     scheduler = {**router["scheduler"], "config": {**config, "inline": given}}

@@ -20,7 +20,7 @@ ROUTE = "router-route"
 LATENCY_PREDICTOR = "scheduler-latency-predictor"
 TOKENIZER = "tokenizer"
 TRACING = "tracing"
-_LATENCY_PRODUCER = "predicted-latency-producer"
+LATENCY_PRODUCER = "predicted-latency-producer"
 _CONFIG = "config-llm-"
 
 
@@ -51,18 +51,22 @@ def pin_of(preset: str, service: Object, policy: Policy) -> str:
     return pin_key(suffix) if name_of(preset, service, policy) != f"{policy.config_prefix}{suffix}" else ""
 
 
-def chosen(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """The presets for a spec into which the baseRefs were merged, weakest first, by their last part."""
-    return tuple(_chosen(spec))
+def chosen(spec: Mapping[str, Any], seen: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+    """The presets for a spec into which the baseRefs were merged, weakest first, by their last part.
+
+    `seen` is the spec with the text of the ConfigMap that it refers to for the picker: a tokenizer is wanted for that, too, but
+    no latency predictor, which would restart a running picker.
+    """
+    return tuple(_chosen(spec, spec if seen is None else seen))
 
 
-def _chosen(spec: Mapping[str, Any]) -> Iterator[str]:
+def _chosen(spec: Mapping[str, Any], seen: Mapping[str, Any]) -> Iterator[str]:
     if present(spec, "router", "scheduler"):
         if not external_pool_name(spec):
             yield SCHEDULER
-        if scheduler_config.needs_tokenizer(spec):
+        if scheduler_config.needs_tokenizer(seen):
             yield TOKENIZER
-        if _LATENCY_PRODUCER in epp_config.plugin_types(scheduler_config.visible_text(spec)):
+        if LATENCY_PRODUCER in epp_config.plugin_types(scheduler_config.visible_text(spec)):
             yield LATENCY_PREDICTOR
     if present(spec, "router", "route") and not sequence(spec, "router", "route", "http", "refs"):
         yield ROUTE

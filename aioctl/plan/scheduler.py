@@ -13,17 +13,19 @@ from aioctl.api import kinds, names
 from aioctl.api.defaulting import epp_service_name
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import Object, dig, integer, labels_of, mapping, name_of, present, sequence, text
-from aioctl.plan import epp_rewriting, picker_account
+from aioctl.plan import epp_config, epp_rewriting, picker_account
 from aioctl.plan.children import delete, is_ours, remove, under
 from aioctl.plan.cluster_service import ensure_service
 from aioctl.plan.deployment import ensure_deployment
 from aioctl.plan.epp_rewriting import Picker
-from aioctl.plan.epp_rules import MODEL_AT
+from aioctl.plan.epp_rules import MODEL_AT, PRECISE_SCORER
 from aioctl.plan.model import Context, Observation, PlanError, Served, Write, need, need_list
 from aioctl.plan.picker import deployment_name, is_wanted, tokenizer_address, tokenizer_is_wanted
 from aioctl.plan.pod_defaults import canonical
+from aioctl.plan.presets import LATENCY_PRODUCER
 from aioctl.plan.rbac import account_subject, binding, ensure_account, ensure_binding, grant, rule
 from aioctl.plan.scheduler_config import (
+    inline_text,
     with_config,
     with_leader_election,
     with_live_texts,
@@ -173,6 +175,38 @@ def service(ctx: Context) -> Iterator[Write]:
 def account_problem(ctx: Context) -> str:
     """Why the picker's pods cannot start although all of its objects are made; empty when they can (EPP-9)."""
     return picker_account.problem(ctx) if is_wanted(ctx) else ""
+
+
+def notices(ctx: Context) -> tuple[tuple[str, str], ...]:
+    """(reason, message) of what the user should know of the picker's configuration, each to be told once for a generation."""
+    if not is_wanted(ctx):
+        return ()
+    raw = inline_text(ctx.spec)
+    types = epp_config.plugin_types(raw) if raw is not None else frozenset()
+    found: list[tuple[str, str]] = []
+    if PRECISE_SCORER in types:
+        found.append(
+            (
+                "DeprecatedPlugin",
+                (
+                    f'LLMInferenceService "{ctx.name}" uses {PRECISE_SCORER} in config.inline. Update config.inline to use '
+                    "token-producer, precise-prefix-cache-producer, and prefix-cache-scorer directly. This implicit "
+                    "migration will be removed in a future release."
+                ),
+            )
+        )
+    ref = text(ctx.service, *_SCHEDULER, "config", "ref", "name")
+    if ref and LATENCY_PRODUCER in types:
+        found.append(
+            (
+                "LatencyPredictorConfigRef",
+                (
+                    f'{LATENCY_PRODUCER} plugin detected in Config.Ref ConfigMap "{ref}"; latency predictor sidecar '
+                    "injection requires Config.Inline instead of Config.Ref"
+                ),
+            )
+        )
+    return tuple(found)
 
 
 def misfits(ctx: Context) -> tuple[str, ...]:

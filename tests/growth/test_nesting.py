@@ -144,7 +144,7 @@ def test_the_deepest_that_is_planned_is_combined() -> None:
             "metadata": {"name": name, "namespace": "kserve"},
             "spec": {},
         }
-        for name in chosen(spec)
+        for name in (f"kserve-config-llm-{part}" for part in chosen(spec))
     }
     known = Facts({ObjectRef(kinds.CONFIG, "ns", "deep"): config, **presets})
     made = combine(known, user, CONFIG, Policy()).spec

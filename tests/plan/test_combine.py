@@ -297,6 +297,36 @@ def test_a_reference_to_the_pickers_configuration_becomes_its_text(ref: dict[str
     assert referring(ref) == {"inline": text}
 
 
+def test_a_plugin_in_a_config_map_brings_the_tokenizers_preset_but_no_latency_predictors() -> None:
+    text = "kind: K\nplugins: [{type: token-producer}, {type: predicted-latency-producer}]"
+    config_map = {"metadata": {"namespace": "ns", "name": "mine"}, "data": {"epp": text}}
+    presets = {
+        ObjectRef(CONFIG, "kserve", f"{PREFIX}{part}"): {
+            "metadata": {"namespace": "kserve", "name": f"{PREFIX}{part}"},
+            "spec": spec,
+        }
+        for part, spec in (
+            ("scheduler", {}),
+            (
+                "tokenizer",
+                {"router": {"scheduler": {"tokenizer": {"template": {"containers": [{"name": "main"}]}}}}},
+            ),
+            ("template", {}),
+        )
+    }
+    service = {
+        "metadata": {"name": "svc", "namespace": "ns"},
+        "spec": {
+            "model": {"uri": "hf://o/m"},
+            "router": {"scheduler": {"config": {"ref": {"name": "mine"}}}},
+        },
+    }
+    known = Facts({ObjectRef(CONFIG_MAP, "ns", "mine"): config_map, **presets})
+    made = combine(known, service, SETTINGS, Policy()).spec["router"]["scheduler"]
+    assert [each["name"] for each in made["tokenizer"]["template"]["containers"]] == ["main"]
+    assert made["config"] == {"inline": text}
+
+
 @pytest.mark.parametrize(
     ("ref", "problem"),
     [

@@ -601,3 +601,37 @@ def test_the_pickers_pool_group_becomes_the_one_that_is_served_and_is_never_adde
     bare: dict[str, Any] = {"containers": [{"name": "main"}]}
     with_served_group(bare, served)
     assert bare == {"containers": [{"name": "main"}]}
+
+
+PRECISE = {"kind": "K", "plugins": [{"type": "precise-prefix-cache-scorer"}]}
+DEPRECATED = (
+    "DeprecatedPlugin",
+    (
+        'LLMInferenceService "svc" uses precise-prefix-cache-scorer in config.inline. Update config.inline to use '
+        "token-producer, precise-prefix-cache-producer, and prefix-cache-scorer directly. This implicit migration will be "
+        "removed in a future release."
+    ),
+)
+PREDICTED = "kind: K\nplugins: [{type: predicted-latency-producer}]"
+
+
+@pytest.mark.parametrize(
+    ("config", "own", "reasons"),
+    [
+        ({"inline": PRECISE}, {}, ["DeprecatedPlugin"]),
+        ({"inline": PREDICTED}, {"ref": {"name": "mine"}}, ["LatencyPredictorConfigRef"]),
+        ({"inline": PREDICTED}, {"inline": {}}, []),
+        ({"inline": INLINE}, {"ref": {"name": "mine"}}, []),
+        ({}, {}, []),
+    ],
+)
+def test_what_the_user_should_know_of_the_configuration_is_told(
+    config: dict[str, Any], own: dict[str, Any], reasons: list[str]
+) -> None:
+    stored = {**service(), "spec": {"router": {"scheduler": {"config": own}}}}
+    found = scheduler.notices(World().context(spec_with(config=config), of=stored))
+    assert [reason for reason, _ in found] == reasons
+    if reasons == ["DeprecatedPlugin"]:
+        assert found == (DEPRECATED,)
+    stopped = {**stored, "metadata": {**stored["metadata"], "annotations": {names.STOP: "true"}}}
+    assert scheduler.notices(World().context(spec_with(config=config), of=stopped)) == ()
