@@ -39,8 +39,9 @@ def _deletions(ctx: Context, picker: Builder) -> Iterator[Write]:
     if specs is None:
         return
     if not any(present(spec, "spec", "prefill") for spec in specs):
-        for builder in (single.prefill_deployment, multi.prefill_set, multi.prefill_access):
-            yield from _only_deletions(builder(ctx))
+        yield from _only_deletions(single.prefill_deployment(ctx, lambda: single.build_prefill(ctx)))
+        yield from _only_deletions(multi.prefill_set(ctx, lambda: multi.build_prefill(ctx)))
+        yield from _only_deletions(multi.prefill_access(ctx))
     if not any(present(spec, "spec", "router") for spec in specs):
         decided = cache(lambda: migration_of(ctx))
         yield from _only_deletions(route.route(ctx, decided))

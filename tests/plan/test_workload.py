@@ -42,8 +42,8 @@ def test_a_plain_service_has_a_deployment_a_service_and_a_secret() -> None:
     assert run(world, HF) is None
     assert [(write.verb, write.kind.kind, write.name) for write in world.writes] == [
         (Verb.CREATE, "Secret", "svc-kserve-self-signed-certs"),
-        (Verb.CREATE, "Deployment", "svc-kserve"),
         (Verb.CREATE, "Service", "svc-kserve-workload-svc"),
+        (Verb.CREATE, "Deployment", "svc-kserve"),
     ]
     for write in world.writes:
         assert write.event == f"Created {write.kind.type_name} ns/{write.name}"

@@ -12,7 +12,7 @@ from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
 from aioctl.plan import workload
 from aioctl.plan.model import Context, Facts, Part
-from testbed.plan_world import HF, MAIN, World, errors_of
+from testbed.plan_world import HF, MAIN, World, errors_of, service
 from tests.plan.workload_world import DECODE, SIDECAR, WORKER, run
 
 SINGLE = "failed to reconcile workload: failed to reconcile single node workload: "
@@ -183,3 +183,21 @@ def test_the_name_made_for_the_picker_is_judged_before_its_pods() -> None:
     renamed = replace(ctx, service={**ctx.service, "metadata": {**ctx.service["metadata"], "name": name}})
     first = next(workload.steps(renamed))
     assert "metadata.name: its endpoint picker's Service would be named" in first.error
+
+
+@pytest.mark.parametrize("spec", [HF, WORKER, {**HF, "prefill": {"template": MAIN}}])
+def test_a_service_that_cannot_be_had_is_told_before_any_pod_is_made(spec: dict[str, Any]) -> None:
+    """Somebody else has a Service of that name (WORK-1)."""
+    world = World()
+    world.put(kinds.CORE_SERVICE, "svc-kserve-workload-svc", owner=service("other"))
+    _, shown = errors_of(run(world, spec))
+    assert "svc-kserve-workload-svc: it is not controlled by" in shown
+    assert world.names(kinds.DEPLOYMENT) == world.names(kinds.LEADER_WORKER_SET) == []
+
+
+@pytest.mark.parametrize("prefill", [False, True])
+def test_pods_that_cannot_be_made_get_no_service(prefill: bool) -> None:
+    world = World()
+    missing = {"template": {**MAIN, "serviceAccountName": "absent"}}
+    assert run(world, {**HF, **({"prefill": missing} if prefill else missing)}) is not None
+    assert world.names(kinds.CORE_SERVICE) == []

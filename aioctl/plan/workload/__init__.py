@@ -4,13 +4,13 @@ Every topology is walked in every reconcile, so that what a former one left behi
 built. Error prefixes are those of ERR-1, split so that conditions show inner + text.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 
-from aioctl.api import service_names
+from aioctl.api import kinds, service_names
 from aioctl.api.defaulting import is_stopped
 from aioctl.api.objects import FieldError
-from aioctl.plan.model import Context, Part, Step, Unanswered, step
+from aioctl.plan.model import Context, Part, PlanError, Served, Step, Unanswered, step
 from aioctl.plan.workload import certificate, managed_dra, multi, naming, pods, service, single
 
 _WORKLOAD = "failed to reconcile workload: "
@@ -25,6 +25,8 @@ def steps(ctx: Context) -> Iterator[Step]:
     # The first step that needs a pod builds it, and a second one finds it built.
     group = cache(lambda: multi.build_main(ctx))
     pod = cache(lambda: single.build_main(ctx))
+    prefill_group = cache(lambda: multi.build_prefill(ctx))
+    prefill_pod = cache(lambda: single.build_prefill(ctx))
     unfit = _name_problem(ctx)
     if unfit:
         # Told by the Service's own part, but first: its pods would cost and serve nobody (NAME-2).
@@ -46,6 +48,13 @@ def steps(ctx: Context) -> Iterator[Step]:
         outer=_MULTI,
         inner="failed to reconcile multi-node role binding: failed to reconcile multi-node SCC role binding: ",
     )
+    # A Service that cannot be had is told before any GPU is asked for; pods that cannot be made need no Service.
+    mains, prefills = (group, pod), (prefill_group, prefill_pod)
+    early = _can_be_built(ctx, pods.main_side(ctx), *mains) and _can_be_built(
+        ctx, pods.prefill_side(ctx), *prefills
+    )
+    if early:
+        yield _service(ctx)
     yield step(
         Part.MULTI_NODE,
         lambda: multi.main_set(ctx, group),
@@ -54,7 +63,7 @@ def steps(ctx: Context) -> Iterator[Step]:
     )
     yield step(
         Part.MULTI_NODE,
-        lambda: multi.prefill_set(ctx),
+        lambda: multi.prefill_set(ctx, prefill_group),
         outer=_MULTI,
         inner="failed to reconcile multi-node prefill workload: ",
     )
@@ -74,15 +83,12 @@ def steps(ctx: Context) -> Iterator[Step]:
     )
     yield step(
         Part.SINGLE_NODE,
-        lambda: single.prefill_deployment(ctx),
+        lambda: single.prefill_deployment(ctx, prefill_pod),
         outer=_SINGLE,
         inner="failed to reconcile prefill workload: ",
     )
-    yield step(
-        Part.WORKLOAD_SERVICE,
-        lambda: service.service(ctx),
-        outer=_WORKLOAD + "failed to reconcile workload service: ",
-    )
+    if not early:
+        yield _service(ctx)
 
 
 def _grouped(ctx: Context) -> bool:
@@ -98,6 +104,30 @@ def _devices(ctx: Context, part: Part, outer: str) -> Step:
     return step(
         part, lambda: managed_dra.template(ctx), outer=outer, inner="failed to reconcile managed DRA: "
     )
+
+
+def _service(ctx: Context) -> Step:
+    return step(
+        Part.WORKLOAD_SERVICE,
+        lambda: service.service(ctx),
+        outer=_WORKLOAD + "failed to reconcile workload service: ",
+    )
+
+
+def _can_be_built(
+    ctx: Context, side: pods.Side, group: Callable[[], object], pod: Callable[[], object]
+) -> bool:
+    """Whether it is known that the pods of this side, if it has any, can be made."""
+    if is_stopped(ctx.service):
+        return False
+    try:
+        if side.multi_node:
+            group()
+        elif side.exists:
+            pod()
+        return not side.multi_node or ctx.obs.served(kinds.LEADER_WORKER_SET) is not Served.NO
+    except (PlanError, FieldError, Unanswered):
+        return False
 
 
 def _name_problem(ctx: Context) -> str:

@@ -55,6 +55,11 @@ def build_main(ctx: Context) -> Group:
     return _build(ctx, pods.main_side(ctx))
 
 
+def build_prefill(ctx: Context) -> Group:
+    """Both pods of the prefill side. Raises PlanError with the text below `failed to build the expected prefill LWS: `."""
+    return _build(ctx, pods.prefill_side(ctx))
+
+
 def main_access(ctx: Context, main: Build) -> Iterator[Write]:
     """Account of the main side; role and binding when one of its pods has the sidecar."""
     side = pods.main_side(ctx)
@@ -109,12 +114,12 @@ def main_set(ctx: Context, main: Build) -> Iterator[Write]:
     yield from _ensure_set(ctx, side, group)
 
 
-def prefill_set(ctx: Context) -> Iterator[Write]:
+def prefill_set(ctx: Context, prefill: Build) -> Iterator[Write]:
     side = pods.prefill_side(ctx)
     if is_stopped(ctx.service) or not side.multi_node:
         yield from remove_child(ctx, PREFILL_GROUP, kinds.LEADER_WORKER_SET)
         return
-    group = _with_prefix("failed to build the expected prefill LWS: ", lambda: _build(ctx, side))
+    group = _with_prefix("failed to build the expected prefill LWS: ", prefill)
     yield from _ensure_set(ctx, side, group)
 
 

@@ -91,13 +91,13 @@ def main_deployment(ctx: Context, main: Build) -> Iterator[Write]:
     yield from retire(ctx, MAIN)
 
 
-def prefill_deployment(ctx: Context) -> Iterator[Write]:
+def prefill_deployment(ctx: Context, prefill: Build) -> Iterator[Write]:
     side = pods.prefill_side(ctx)
     if is_stopped(ctx.service) or not side.exists or side.multi_node:
         yield from remove_child(ctx, PREFILL, kinds.DEPLOYMENT)
         return
     name = workload_name(ctx, PREFILL)
-    pod = _with_prefix("failed to get expected prefill deployment: ", lambda: build_prefill(ctx)).pod
+    pod = _with_prefix("failed to get expected prefill deployment: ", prefill).pod
     yield from under(
         f"failed to reconcile prefill deployment {ctx.namespace}/{name}: ",
         _deploy(ctx, side, name, PREFILL_COMPONENT, pod),
