@@ -190,7 +190,7 @@ class Settings(BaseModel):
     )
     stall_limit: Annotated[float, Field(ge=0, le=600)] = Field(
         10.0,
-        description="a stretch that holds the event loop for longer ends the process, so that it starts anew; 0 means never",
+        description="a stretch that holds the event loop for longer ends the process, so that it starts anew; 0 means never. Keep it well below `AIOCTL_LEASE_DURATION`: else a second replica takes over and is held, too, before the first is back",
     )
     state_dir: Path = Field(
         Path(STATE_DIR),

@@ -7,8 +7,9 @@ the thread, which is not other people's. A plan is one stretch, and so is the st
 import asyncio
 import json
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from time import thread_time
 from typing import Any, Final, TypeVar
 
@@ -117,9 +118,7 @@ def _json(tree: Any) -> bytes:
 
 def _plan(obj: Object, holds: Holds) -> None:
     """Decoding, planning, concluding: for a service without children, and again with all of them there."""
-    world = World()
-    for known in (*seed.world(), *shipped.objects(shipped.presets_folder())):
-        _put(world, known)
+    world = World(dict(_furnished()))
     encoded = msgspec.json.encode(up(obj))
     _put(world, up(obj))
     for state in ("fresh", "settled"):
@@ -134,6 +133,15 @@ def _plan(obj: Object, holds: Holds) -> None:
         holds.add("status", thread_time() - started)
         for step in plan.steps:
             world.apply(write for write in step.writes if write.kind != kinds.SERVICE)
+
+
+@cache
+def _furnished() -> Mapping[kinds.ObjectRef, Object]:
+    """A cluster's own objects and our presets."""
+    world = World()
+    for known in (*seed.world(), *shipped.objects(shipped.presets_folder())):
+        _put(world, known)
+    return world.objects
 
 
 def _put(world: World, obj: Object) -> None:

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 import yaml
 
+from aioctl.api import conversion_carried
 from aioctl.api.carried_fields import SPEC, SPEC_FIELDS, STATUS, STATUS_FIELDS, Branch, Rows, check_of
 from aioctl.api.conversion import convert_object, up
 from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
@@ -386,3 +387,21 @@ def test_admission_names_the_entry(key: str, text: str, expected: str) -> None:
         assert allowed is not bool(expected)
         assert expected in message
         assert judged(annotated(kind, **{key: text}), annotated(kind, **{key: text}))[0]
+
+
+@pytest.mark.parametrize("many", [30_000, 300_000])
+def test_what_is_too_long_for_any_annotation_is_not_looked_at(
+    monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    """Checking 3 MB of access modes held the loop for half a second."""
+    claim = {"accessModes": [""] * many}
+    cache = {"cpu": "1Gi", "secondary": [{"fileSystem": {"pvc": {"spec": claim}}}]}
+    models = [{"name": "m"}] * 40_000
+    status = {"addresses": [{"url": "http://a", "models": models}]}
+    obj = {**FULL, "spec": {"model": {"uri": "hf://a/b"}, "kvCacheOffloading": cache}, "status": status}
+    monkeypatch.setattr(conversion_carried, "fits", lambda *_: pytest.fail("looked at"))
+    left: list[str] = []
+    below = msgspec.json.decode(convert_object(msgspec.json.encode(obj), V1ALPHA1, left.append))
+    assert left == ["ns/svc: kvCacheOffloading"]
+    assert below["spec"]["kvCacheOffloading"] == cache
+    assert below["status"] == status

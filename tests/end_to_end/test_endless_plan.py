@@ -101,20 +101,29 @@ def service(name: str) -> dict[str, Any]:
     }
 
 
+def plant(folder: Path) -> dict[str, str]:
+    """Settings under which a process that plans the endless service hangs, and is warned of after a second."""
+    planted = folder / "planted"
+    planted.mkdir()
+    (planted / "sitecustomize.py").write_text(_PLANTED)
+    return {
+        "PYTHONPATH": str(planted),
+        "AIOCTL_STALL_WARNING": "1",
+        "AIOCTL_CONFINED_CPU": str(CPU),
+        "AIOCTL_STATUS_SETTLE": "0.1",
+    }
+
+
 async def play(folder: Path) -> Story:
     story = Story()
     ports, certificates = processes.Ports.free(), processes.write_certificates(folder)
-    planted, before, after = folder / "planted", folder / "before", folder / "after"
-    for made in (planted, before, after):
+    before, after = folder / "before", folder / "after"
+    for made in (before, after):
         made.mkdir()
-    (planted / "sitecustomize.py").write_text(_PLANTED)
     settings = {
-        "PYTHONPATH": str(planted),
+        **plant(folder),
         "AIOCTL_STATE_DIR": str(folder / "state"),
-        "AIOCTL_STALL_WARNING": "1",
         "AIOCTL_STALL_LIMIT": "5",
-        "AIOCTL_CONFINED_CPU": str(CPU),
-        "AIOCTL_STATUS_SETTLE": "0.1",
     }
     players = arena.Players(gateway_delay=0.1, workload_delay=0.1)
     async with arena.simulated(folder, ports, certificates, players) as place:
