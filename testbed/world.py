@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -130,6 +130,12 @@ class World:
             return await self.user.get(kind, namespace if kind.namespaced else "", name)
         except NotFound:
             return None
+
+    async def drop_config(self, name: str, namespace: str = NAMESPACE) -> None:
+        """Deletes a config by force: our finalizer would keep it as long as a service uses it."""
+        await self.user.delete(kinds.CONFIG, namespace, name)
+        with suppress(NotFound):
+            await self.user.patch(kinds.CONFIG, namespace, name, {"metadata": {"finalizers": None}})
 
     async def until(self, what: Callable[[], Awaitable[bool]], *, seconds: float = 60.0) -> None:
         """Waits (virtual time) until the claim holds; fails the test when it does not."""

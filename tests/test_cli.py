@@ -140,7 +140,7 @@ def test_a_service_that_is_not_rendered_to_its_end_is_named_and_fails(options: l
     text = SERVICE.replace("BASE_REFS", "[{name: absent}]")
     answer = CliRunner().invoke(main, ["render", "-f", "-", *options], input=text)
     assert answer.exit_code == 1
-    assert answer.stderr.startswith("Error: -: a: failed to combine base-configurations: ")
+    assert answer.stderr.startswith("Error: -: a: terminal error: LLMInferenceServiceConfig ")
     assert '"absent" not found' in answer.stderr
     assert '"absent" not found' in answer.stdout
 

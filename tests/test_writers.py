@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent / "aioctl"
 WRITES = {"create", "update", "patch", "delete"}
 WRITERS = {
     "controller/apply.py": "every write of a reconcile, and the status",
+    "controller/configs.py": "finalizer and status of configs",
     "kube/events.py": "events",
     "kube/lease.py": "the lease",
     "upkeep/former_autoscalers.py": "VariantAutoscalings that KServe made before it wrote autoscalers",

@@ -49,6 +49,8 @@ def safe(parent: str, suffix: str) -> str:
 
 
 FINALIZER = "serving.kserve.io/llmisvc-finalizer"
+CONFIG_FINALIZER = "serving.kserve.io/llmisvcconfig-finalizer"
+"""Keeps a config as long as services use it (CFG-5)."""
 MIGRATED = "serving.kserve.io/inference-pool-migrated"
 MIGRATED_MERGED_SPELLING = "serving.kserve.io/inferencepool-migrated"
 ENABLE_AUTH = "security.opendatahub.io/enable-auth"

@@ -148,7 +148,11 @@ class Caches:
 
     def services(self) -> Sequence[ObjectKey]:
         """Keys of all LLMInferenceServices."""
-        return [key for _, store in self._by_kind.get(kinds.SERVICE, ()) for key in store.keys()]  # noqa: SIM118  a Store is no mapping
+        return self.keys(kinds.SERVICE)
+
+    def keys(self, kind: Kind) -> Sequence[ObjectKey]:
+        """Keys of all objects of a kind, as often as watches hold them."""
+        return [key for _, store in self._by_kind.get(kind, ()) for key in store.keys()]  # noqa: SIM118  a Store is no mapping
 
     def subscribe(self, handler: Callable[[Watched, Delta[ObjectKey, Cached]], None]) -> None:
         """Calls the handler with every change of every store."""

@@ -14,10 +14,12 @@ import anyio
 from anyio.abc import TaskStatus
 from structlog.contextvars import bound_contextvars
 
-from aioctl.api import kinds
+from aioctl.api import kinds, weight
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
 from aioctl.controller.apply import Applier, ApplyObserver
 from aioctl.controller.caches import Caches, Watched, watched
+from aioctl.controller.config_users import ConfigUsers
+from aioctl.controller.configs import ConfigReconciler
 from aioctl.controller.confinement import ChildLimits, Confinement, confined_planner
 from aioctl.controller.interests import Interests
 from aioctl.controller.live_reads import LiveReads
@@ -93,8 +95,10 @@ class Controller:
     discovery: Discovery = field(init=False)
     queue: WorkQueue[ObjectKey] = field(init=False)
     confined_queue: WorkQueue[ObjectKey] = field(init=False)
+    config_queue: WorkQueue[ObjectKey] = field(init=False)
     recorder: EventRecorder = field(init=False)
     reconciler: Reconciler = field(init=False)
+    configs: ConfigReconciler = field(init=False)
     states: ServiceStates = field(init=False)
     reflectors: Mapping[Watched, Reflector] = field(init=False)
 
@@ -165,6 +169,16 @@ class Controller:
             free=self.queue.add,
             others_work=self._others_work,
         )
+        self._config_users = ConfigUsers(self.caches, self.policy)
+        self.config_queue = WorkQueue(clock=self.clock)
+        self.configs = ConfigReconciler(
+            client=self.client.with_patience(0),
+            caches=self.caches,
+            users=self._config_users,
+            recorder=self.recorder,
+            clock=self.clock,
+            decode=weight.decode,
+        )
         self.caches.subscribe(self._changed)
         self.discovery.subscribe(self._presence_changed)
 
@@ -194,6 +208,7 @@ class Controller:
         async with anyio.create_task_group() as group:
             group.start_soon(self._resync)
             group.start_soon(self._work_confined, may_finish)
+            group.start_soon(self._work_configs, may_finish)
             await run_workers(
                 self.queue,
                 self.reconciler.run,
@@ -222,6 +237,20 @@ class Controller:
             observer=_Runs(self.observers.workers),
         )
 
+    async def _work_configs(self, may_finish: Callable[[], bool]) -> None:
+        """The worker of the configs: one is enough for finalizers and statuses."""
+        await run_workers(
+            self.config_queue,
+            self.configs.run,
+            workers=1,
+            deadline=self.knobs.reconcile_deadline,
+            grace=self.knobs.grace,
+            may_finish=may_finish,
+            context=_config_log_context,
+            clock=self.clock,
+            observer=ReconcileObserver(),
+        )
+
     def _others_work(self) -> bool:
         queued = self.queue.statistics()
         return bool(queued.ready or queued.running)
@@ -235,6 +264,8 @@ class Controller:
     def _add_all(self) -> None:
         for key in dict.fromkeys((*self.caches.services(), *self._confinement.keys())):
             self._wake(key, LOW_PRIORITY)
+        for key in self.caches.keys(kinds.CONFIG):
+            self.config_queue.add(key, priority=LOW_PRIORITY)
 
     def watch_ages(self) -> Mapping[str, float]:
         """Seconds since each running watch was last heard of, by resource and selector."""
@@ -249,9 +280,14 @@ class Controller:
         ref = ObjectRef(kind, delta.key.namespace, delta.key.name)
         if delta.new is None:
             self.reconciler.gone(ref)
+        configs = self._config_users.changed(delta.key, delta.new) if kind == kinds.SERVICE else set()
         if not self._working:
             return
         priority = LOW_PRIORITY if delta.initial else 0
+        if kind == kinds.CONFIG:
+            configs = self._config_users.siblings(delta.key)
+        for config in configs:
+            self.config_queue.add(config, priority=priority)
         keys = keys_for(kind, delta.old, delta.new, self._interests)
         if delta.new is not None:
             keys = self._own_writes.to_wake(ref, delta.new.resource_version, keys, priority)
@@ -279,6 +315,10 @@ class _Runs(ReconcileObserver):
 
     def finished(self, run: Run) -> None:
         self._observer.finished(run)
+
+
+def _config_log_context(key: ObjectKey) -> AbstractContextManager[object]:
+    return bound_contextvars(config=str(key), reconcile_id=str(uuid4()))
 
 
 def _log_context(key: ObjectKey) -> AbstractContextManager[object]:

@@ -14,6 +14,8 @@ from aioctl.kube.cached import Cached
 def keys_for(kind: Kind, old: Cached | None, new: Cached | None, interests: Interests) -> set[ObjectKey]:
     """The services to reconcile after the object changed from `old` to `new` (None = not there)."""
     keys: set[ObjectKey] = set()
+    if kind == kinds.CONFIG and old is not None and new is not None and _same_spec(old, new):
+        return keys
     for item in (old, new):
         if item is None:
             continue
@@ -34,6 +36,11 @@ def keys_for(kind: Kind, old: Cached | None, new: Cached | None, interests: Inte
             keys |= interests.readers(ObjectRef(kinds.GATEWAY, item.key.namespace, gateway))
         keys |= interests.readers(ObjectRef(kind, item.key.namespace, item.key.name))
     return keys
+
+
+def _same_spec(old: Cached, new: Cached) -> bool:
+    """Only the spec of a config is combined; its status follows from the services and must not wake them again."""
+    return old.uid == new.uid and old.part("spec") == new.part("spec")
 
 
 def owning_service(item: Cached) -> ObjectKey | None:

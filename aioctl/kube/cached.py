@@ -109,6 +109,10 @@ class Cached:
         """The whole object, made anew each time."""
         return _whole_decoder.decode(self.raw)
 
+    def part(self, field: str) -> bytes:
+        """The JSON text of one field of the object, empty where it has none."""
+        return bytes(decode_deep(_object_decoder.decode, self.raw).get(field, b""))
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Cached):
             return NotImplemented

@@ -10,7 +10,7 @@ from typing import Any
 
 from aioctl.api.defaulting import external_pool_name, is_data_parallel, is_pipeline_parallel
 from aioctl.api.names import WELL_KNOWN_SUFFIXES, pin_key
-from aioctl.api.objects import Object, mapping, present, sequence
+from aioctl.api.objects import Object, dig, present, sequence
 from aioctl.plan import epp_config, scheduler_config
 from aioctl.plan.model import Policy
 
@@ -31,11 +31,13 @@ def pins(service: Object, policy: Policy) -> dict[str, str]:
     """
     if not policy.pins_configs:
         return {}
-    stored = mapping(service, "status", "annotations")
-    return {
-        pin_key(suffix): stored.get(pin_key(suffix)) or f"{policy.config_prefix}{suffix}"
-        for suffix in WELL_KNOWN_SUFFIXES
-    }
+    # A stored status of the wrong type is replaced; until then it keeps nothing.
+    stored = dig(service, "status", "annotations")
+    names = {}
+    for suffix in WELL_KNOWN_SUFFIXES:
+        kept = dig(stored, pin_key(suffix))
+        names[pin_key(suffix)] = kept if kept and isinstance(kept, str) else f"{policy.config_prefix}{suffix}"
+    return names
 
 
 def name_of(preset: str, service: Object, policy: Policy) -> str:

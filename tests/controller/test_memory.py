@@ -49,7 +49,7 @@ async def test_a_shared_object_is_forgotten_when_it_goes() -> None:
             await anyio.sleep(5)
             kept = controller.reconciler.decoded._objects
             assert ObjectRef(kinds.CONFIG, NAMESPACE, "extra") in kept
-            await stage.user.delete(kinds.CONFIG, NAMESPACE, "extra")
+            await stage.drop_config("extra")
             await anyio.sleep(5)
             assert ObjectRef(kinds.CONFIG, NAMESPACE, "extra") not in kept
 

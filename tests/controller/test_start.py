@@ -101,7 +101,7 @@ async def test_each_thing_that_was_missing_is_named_and_noticed_when_it_comes() 
 
         await namespace(stage, seed.SYSTEM_NAMESPACE)
         await stage.cluster.create(seed.config_map())
-        missing = 'LLMInferenceServiceConfig.serving.kserve.io "kserve-config-llm-scheduler" not found'
+        missing = 'LLMInferenceServiceConfig "kserve-config-llm-scheduler" not found in namespaces'
         await stage.until(says(stage, "PresetsCombined", "False", missing), seconds=NOTICED)
 
         for preset in shipped.objects(shipped.presets_folder()):

@@ -25,11 +25,11 @@ async def _leave_be(stage: World) -> None:
 
 
 async def _drop_preset(stage: World) -> None:
-    await stage.user.delete(kinds.CONFIG, seed.SYSTEM_NAMESPACE, "kserve-config-llm-decode-template")
+    await stage.drop_config("kserve-config-llm-decode-template", seed.SYSTEM_NAMESPACE)
 
 
 async def _drop_base(stage: World) -> None:
-    await stage.user.delete(kinds.CONFIG, NAMESPACE, BASE)
+    await stage.drop_config(BASE)
 
 
 async def _break_template(stage: World) -> None:

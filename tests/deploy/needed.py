@@ -86,7 +86,8 @@ def needed() -> set[Permission]:
         *on(kinds.SERVICE, "get", "patch"),  # after a conflict on the status; finalizer, storage migration
         *on(kinds.SERVICE, "update", part="status"),
         *on(kinds.SERVICE, "update", part="finalizers"),  # blockOwnerDeletion of children
-        *on(kinds.CONFIG, "patch"),  # storage migration
+        *on(kinds.CONFIG, "patch"),  # finalizer, storage migration
+        *on(kinds.CONFIG, "update", part="status"),
         *on(kinds.CONFIG_MAP, "get", "create", "update"),  # CA bundle, copied
         *on(event, "create", "patch"),
         *on(kinds.NAMESPACE, "get", namespace=NAMESPACE),  # whether it is being deleted

@@ -248,7 +248,7 @@ async def test_scenario_45_a_combination_that_fails_is_said_by_ready(
     await scene.edit(
         kinds.SERVICE, SVC, lambda service: service["spec"].update(baseRefs=[{"name": "no-such-config"}])
     )
-    await scene.until_condition("PresetsCombined", "False", "CombineBaseError")
+    await scene.until_condition("PresetsCombined", "False", "ConfigNotFound")
     await scene.rest()
     service = await scene.service()
     assert service["status"]["observedGeneration"] == service["metadata"]["generation"]
@@ -256,7 +256,7 @@ async def test_scenario_45_a_combination_that_fails_is_said_by_ready(
 
     async def told() -> bool:
         return any(
-            (kind, reason) == ("Warning", "Error") and "failed to combine base-configurations" in note
+            (kind, reason) == ("Warning", "Error") and "terminal error: LLMInferenceServiceConfig" in note
             for kind, reason, note in await scene.events()
         )
 

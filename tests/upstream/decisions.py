@@ -44,6 +44,15 @@ EVERYWHERE: tuple[Reason, ...] = (
         f"{OLD} metadata.annotations.internal.serving.kserve.io/v1alpha2-status",
     ),
     because(
+        "CFG-5: a config's finalizer is a patch of its metadata; Go writes all of it back through its types",
+        "serving.kserve.io/v1alpha[12]/llminferenceserviceconfigs/* spec.model",
+        "serving.kserve.io/v1alpha[12]/llminferenceserviceconfigs/* spec.*.resources",
+    ),
+    because(
+        "CONV-8: what only v1alpha2 has passes through v1alpha1 in an annotation",
+        "serving.kserve.io/v1alpha1/llminferenceserviceconfigs/* metadata.annotations*",
+    ),
+    because(
         "EVENT-1: the migration has an event of its own",
         "event ours Normal InferencePoolMigrated: Traffic moved to v1 InferencePool *",
     ),

@@ -1,0 +1,83 @@
+"""The reconcile of configs: finalizer and status, and nothing else (CFG-5). It writes them itself, with no part in services.
+
+The count of users of a well-known config changes with every service of the cluster, so a status is written at most once in
+`PAUSE` seconds; a deletion is not held up by that.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from aioctl.api import kinds
+from aioctl.api.kinds import ObjectKey
+from aioctl.api.objects import FieldError, Object, is_deleting, resource_version_of
+from aioctl.controller.apply import Recorder
+from aioctl.controller.caches import Caches
+from aioctl.controller.config_users import ConfigUsers
+from aioctl.engine.clock import Clock
+from aioctl.engine.workers import Done, Failed, RequeueAfter, Result
+from aioctl.kube.client import Client
+from aioctl.kube.errors import Conflict, KubeError, NotFound, asked_to_wait
+from aioctl.kube.events import regarding
+from aioctl.plan import config_use
+
+log = structlog.get_logger(__name__)
+
+PAUSE = 5.0
+"""Seconds between two writes of a config's status: eleven well-known configs make some two writes a second at most."""
+RETRY = 0.05
+"""Seconds until the caches are looked at again after somebody else's write came first."""
+
+
+@dataclass
+class ConfigReconciler:
+    """`run` is what the worker calls. A config that cannot be read is left alone: admission and services name its fields."""
+
+    client: Client
+    caches: Caches
+    users: ConfigUsers
+    recorder: Recorder
+    clock: Clock
+    decode: Callable[[bytes], Object]
+    _written: dict[ObjectKey, float] = field(default_factory=dict)
+
+    async def run(self, key: ObjectKey) -> Result:
+        cached = self.caches.get(kinds.CONFIG, key)
+        if cached is None:
+            self._written.pop(key, None)
+            return Done()
+        try:
+            config = self.decode(cached.raw)
+            wanted = config_use.plan(config, self.users.of(key), self.clock.now())
+        except FieldError as error:
+            log.warning("config left alone", config=str(key), problem=str(error))
+            return Done()
+        try:
+            return await self._write(key, config, wanted)
+        except NotFound:
+            # It is gone, or the CRD is an older one without a status.
+            return Done()
+        except Conflict:
+            return RequeueAfter(RETRY, quiet=True)
+        except KubeError as error:
+            if wait := asked_to_wait(error):
+                return RequeueAfter(wait, quiet=True)
+            return Failed(error)
+
+    async def _write(self, key: ObjectKey, config: Object, wanted: config_use.ConfigPlan) -> Result:
+        if wanted.finalizers is not None:
+            metadata = {"finalizers": list(wanted.finalizers), "resourceVersion": resource_version_of(config)}
+            await self.client.patch(kinds.CONFIG, key.namespace, key.name, {"metadata": metadata})
+            return Done()
+        if wanted.status is None:
+            return Done()
+        due = self._written.get(key, -PAUSE) + PAUSE - self.clock.monotonic()
+        # The last moments are not worth a wait, which floating point may make one of nothing.
+        if due >= RETRY and not is_deleting(config):
+            return RequeueAfter(due, quiet=True)
+        await self.client.update(kinds.CONFIG, {**config, "status": wanted.status}, subresource="status")
+        self._written[key] = self.clock.monotonic()
+        if wanted.blocked:
+            self.recorder.event(regarding(config), "Warning", config_use.BLOCKED, wanted.blocked)
+        return Done()
