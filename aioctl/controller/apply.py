@@ -121,16 +121,20 @@ class Applier:
                     )
                     stale = isinstance(error, _Stale)
                     return Applied(outcome, replan=stale, conflict=not stale)
-                except (KubeError, SigningError) as error:
-                    if asked := asked_to_wait(error):
+                except (KubeError, SigningError, _Unconfirmed) as failed:
+                    cause = failed.error if isinstance(failed, _Unconfirmed) else failed
+                    if asked := asked_to_wait(cause):
                         # Nothing was done, and nothing is wrong with this service.
                         log.info("the API server asks to wait", write=str(write.ref), seconds=asked)
                         back = max(deferred or 0.0, asked)
                         return Applied(Outcome(answers=answers, deferred=back, blocked=step))
                     if write.best_effort:
-                        log.warning("write left out", write=str(write.ref), error=str(error))
+                        log.warning("write left out", write=str(write.ref), error=str(cause))
                         continue
-                    failure = f"{write.error}{error}"
+                    words = write.error
+                    if isinstance(failed, _Unconfirmed):
+                        words = words.replace("failed to update ", "failed to get defaults for ")
+                    failure = f"{words}{cause}"
                     return Applied(Outcome(failed=step, error=failure, answers=answers, deferred=deferred))
             if step.error:
                 return Applied(Outcome(failed=step, error=step.error, answers=answers, deferred=deferred))
@@ -239,7 +243,12 @@ class Applier:
             self._observer.avoided(write)
             return None
         if write.confirm:
-            answer = await self._client.update(write.kind, body, dry_run=True)
+            try:
+                answer = await self._client.update(write.kind, body, dry_run=True)
+            except (Conflict, NotFound):
+                raise
+            except KubeError as error:
+                raise _Unconfirmed(error) from error
             if _significant(answer) == _significant(live):
                 self._same[write.ref] = fingerprint
                 self._observer.avoided(write)
@@ -320,6 +329,14 @@ class Applier:
 
 class _Stale(Exception):
     """What we planned on is out of date; plan again."""
+
+
+class _Unconfirmed(Exception):
+    """The dry run of an update failed: KServe has words of its own for that (CHILD-2)."""
+
+    def __init__(self, error: KubeError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 def _guard(body: Object) -> str | None:

@@ -61,3 +61,39 @@ async def test_an_update_that_changes_nothing_is_sent_once_and_makes_no_event() 
         pages = [page async for page in stage.user.list_pages(kinds.EVENT, namespace=NAMESPACE)]
         notes = [msgspec.json.decode(item)["note"] for page in pages for item in page.items]
         assert notes == ["Updated it"]
+
+
+@virtual_time
+async def test_a_dry_run_that_is_refused_has_words_of_its_own() -> None:
+    """KServe asks for the defaults of a Deployment before it compares; where that is refused nothing is sent (CHILD-2)."""
+    deployment = {
+        "apiVersion": kinds.DEPLOYMENT.api_version,
+        "kind": kinds.DEPLOYMENT.kind,
+        "metadata": {"name": "one", "namespace": NAMESPACE},
+        "spec": {
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {
+                "metadata": {"labels": {"a": "b"}},
+                "spec": {"containers": [{"name": "main", "image": "i"}]},
+            },
+        },
+    }
+    async with world() as stage:
+        for obj in seed.world():
+            await stage.cluster.create(obj, client="user")
+        live = await stage.user.create(kinds.DEPLOYMENT, NAMESPACE, deployment)
+        changed = {**live, "spec": {**live["spec"], "selector": {"matchLabels": {"c": "d"}}}}
+        for confirm, words in ((True, "failed to get defaults for"), (False, "failed to update")):
+            write = Write(
+                Verb.UPDATE,
+                kinds.DEPLOYMENT,
+                NAMESPACE,
+                "one",
+                body=changed,
+                live=live,
+                error="outer: failed to update v1.Deployment one: ",
+                confirm=confirm,
+            )
+            plan = Plan(SERVICE, (Step(Part.SINGLE_NODE, writes=(write,)),))
+            outcome = (await stage.controller().reconciler.applier.run(plan)).outcome
+            assert outcome.error.startswith(f"outer: {words} v1.Deployment one: ")
