@@ -53,7 +53,9 @@ def evaluate(ctx: Context) -> Verdict | None:
     if not refs:
         return None
     try:
-        keys = {key for route in routes(ctx) for key in gateways_of(route)} | set(refs)
+        keys = {key for route in routes(ctx) for key in gateways_of(route)}
+        if mode(ctx) is Mode.MANAGED:
+            keys |= set(refs)  # its parents, also before it is made
         not_ready = {key: why for key in sorted(keys) if (why := _not_programmed(_read(ctx.obs, key)))}
     except (Unanswered, PlanError) as error:
         return Verdict(

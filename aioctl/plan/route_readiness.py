@@ -43,10 +43,22 @@ _NOT_ENFORCED: Condition = {
 }
 
 
-def evaluate(ctx: Context) -> Verdict:
-    """The verdict over all routes of the service; nothing to look at counts as ready."""
-    if mode(ctx) is Mode.NONE:
-        return READY
+_NOT_REPORTED: Condition = {
+    "type": "ResolvedRefs",
+    "status": "Unknown",
+    "reason": "ConditionMissing",
+    "message": "ResolvedRefs condition not yet reported by gateway controller",
+}
+"""In KServe's words: a gateway that has accepted a route has not yet said whether its references lead anywhere."""
+
+
+def evaluate(ctx: Context) -> Verdict | None:
+    """The verdict over the routes of the service; None where no route is wanted."""
+    return None if mode(ctx) is Mode.NONE else judge(ctx)
+
+
+def judge(ctx: Context) -> Verdict:
+    """The verdict over all routes of a service that wants some."""
     try:
         routes = list(referenced_routes(ctx))
     except Unanswered as error:
@@ -117,12 +129,14 @@ def _of_entry(obs: Observation, route: Object, parent: Parent, entry: Entry) -> 
     if controller := text(entry, "controllerName"):
         speaker += f" ({controller})"
     accepted = find_condition(conditions, "Accepted")
+    resolved = find_condition(conditions, "ResolvedRefs")
     if accepted is None or not holds(accepted, generation):
         yield explain(accepted, "Accepted", speaker, generation)
-    resolved = find_condition(conditions, "ResolvedRefs")
-    if resolved is not None and (
-        is_stale(resolved, generation)
-        or (resolved.get("status") == "False" and not _of_weight_zero(obs, route, parent, resolved))
+        if resolved is None:
+            return
+    resolved = resolved or _NOT_REPORTED
+    if not holds(resolved, generation) and (
+        is_stale(resolved, generation) or not _of_weight_zero(obs, route, parent, resolved)
     ):
         yield explain(resolved, "ResolvedRefs", speaker, generation)
 

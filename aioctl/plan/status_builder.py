@@ -183,7 +183,7 @@ class StatusBuilder:
             self._migration()
         judged = set()
         if routed:
-            with suppress(Unanswered):
+            with suppress(Unanswered, FieldError):
                 self._put("router", topology.router(self.ctx))
             judged = {c.INFERENCE_POOL_READY, c.GATEWAYS_READY}
             if self._addresses() and not (progress.failed and progress.ended_in((Part.DESTINATION_RULES,))):

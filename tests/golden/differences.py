@@ -136,6 +136,11 @@ EVERYWHERE: tuple[Reason, ...] = (
         f"{OLD} metadata.annotations.internal.serving.kserve.io/v1alpha2-status",
     ),
     because(
+        "today's KServe: the status names gateways, routes, pool and picker, and has no condition of routes without any",
+        f"{LLM} status.router",
+        f"{LLM} status.conditions.HTTPRoutesReady",
+    ),
+    because(
         "URL-2: behind a private gateway the internal address is the URL",
         f"{LLM} status.url",
     ),

@@ -74,7 +74,7 @@ def _world(name: str, recording: dict[str, Any]) -> RouterWorld:
 def test_a_route_is_ready_exactly_where_the_recorded_proxy_serves_it(name: str) -> None:
     recording = RECORDINGS[name]
     world = _world(name, recording)
-    verdict = route_readiness.evaluate(world.ctx)
+    verdict = route_readiness.judge(world.ctx)
     assert verdict.ready is _is_served(recording), verdict.message
 
 
@@ -91,7 +91,7 @@ def test_the_recordings_hold_routes_that_are_served_and_routes_that_are_not() ->
 def test_a_recorded_answer_to_the_generation_before_is_no_answer(name: str) -> None:
     world = _world(name, RECORDINGS[name])
     world.edit(ROUTE, lambda route: None)
-    verdict = route_readiness.evaluate(world.ctx)
+    verdict = route_readiness.judge(world.ctx)
     assert (
         "is of generation 2, the object is at generation 3; awaited: Accepted for generation 3"
         in verdict.message

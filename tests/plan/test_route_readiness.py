@@ -219,9 +219,9 @@ def test_a_pool_that_the_idle_reference_names_may_be_gone() -> None:
     world.route_status(parent(*GATEWAY, [condition("Accepted"), refusal]))
     ctx = world.ctx
     del world.objects[ALPHA]
-    assert route_readiness.evaluate(replace(ctx, obs=world.facts)).ready
+    assert route_readiness.judge(replace(ctx, obs=world.facts)).ready
     del world.objects[V1]
-    assert not route_readiness.evaluate(replace(ctx, obs=world.facts)).ready
+    assert not route_readiness.judge(replace(ctx, obs=world.facts)).ready
 
 
 # -- pools and gateways
@@ -409,12 +409,12 @@ def test_a_hand_written_picker_name_that_is_hashed_gets_the_right_name() -> None
 
 
 def test_a_reference_to_a_generation_that_is_not_served_is_named() -> None:
-    world = RouterWorld(inline({"backendRefs": [V1_REF]}))
+    world = RouterWorld(inline({"backendRefs": [{**V1_REF, "name": "of-others"}]}))
     world.unserved |= {kinds.POOL_V1}
     world.reconcile()
     world.accept_route()
     assert said(world) == (
-        f"{PREFIX}[{NS}/{ROUTE.name}: rule 0 backendRef 0 names InferencePool {NS}/{POOL} of group "
+        f"{PREFIX}[{NS}/{ROUTE.name}: rule 0 backendRef 0 names InferencePool {NS}/of-others of group "
         "inference.networking.k8s.io, which this cluster does not serve; install its CRD, or refer to group "
         "inference.networking.x-k8s.io]"
     )
@@ -442,7 +442,7 @@ def test_where_one_generation_is_served_every_object_of_ours_names_that_one(
 def test_a_pool_deleted_by_hand_makes_the_service_not_ready_until_it_is_there_again() -> None:
     world = settled()
     ctx, facts = world.ctx, {ref: obj for ref, obj in world.objects.items() if ref != V1}
-    verdict = route_readiness.evaluate(replace(ctx, obs=Facts(objects=facts)))
+    verdict = route_readiness.judge(replace(ctx, obs=Facts(objects=facts)))
     assert "which does not exist; awaited: its creation" in verdict.message
     assert not verdict.ready
 
@@ -460,7 +460,7 @@ def test_the_route_is_made_after_the_pools_it_names_and_says_so_meanwhile() -> N
     del world.objects[ROUTE]
     pool = world.objects.pop(V1)
     assert list(world.plan_route()) == []
-    assert route_readiness.evaluate(world.ctx).message == (
+    assert route_readiness.judge(world.ctx).message == (
         f"{PREFIX}[{NS}/{ROUTE.name}: it does not exist yet; awaited: InferencePool {NS}/{POOL} "
         "(inference.networking.k8s.io)]"
     )

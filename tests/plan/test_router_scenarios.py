@@ -270,7 +270,8 @@ def test_without_a_router_the_addresses_are_those_of_the_workload() -> None:
         {"url": f"http://svc-kserve-workload-svc.{NS}.svc.cluster.local"}
     ]
     assert "url" not in world.service["status"]
-    assert [world.status_of(type_) for type_ in ("HTTPRoutesReady", "RouterReady")] == ["True"] * 2
+    assert world.status_of("RouterReady") == "True"
+    assert world.status_of("HTTPRoutesReady") == "", "there is no route to wait for"
     assert world.status_of("InferencePoolReady") == "", "there is no pool to wait for"
 
 
@@ -324,3 +325,37 @@ def test_a_stopped_service_with_a_router_error_shows_the_error() -> None:
         == "Failed to reconcile scheduler: failed to delete x: boom"
     )
     assert ALPHA in world.objects
+
+
+@pytest.mark.parametrize(
+    ("conditions", "said"),
+    [
+        (
+            accepted("Accepted"),
+            '"Unknown" (reason "ConditionMissing", message "ResolvedRefs condition not yet reported',
+        ),
+        (
+            [condition("Accepted"), condition("ResolvedRefs", "Unknown", "Pending")],
+            'ResolvedRefs="Unknown" (reason "Pending"',
+        ),
+        (accepted(), ""),
+    ],
+)
+def test_a_parent_that_accepts_a_route_has_to_say_that_its_references_resolve(
+    conditions: list[dict[str, Any]], said: str
+) -> None:
+    world = RouterWorld()
+    world.reconcile()
+    world.reconcile()
+    world.route_status(parent(*GATEWAY, conditions))
+    world.reconcile()
+    found = world.condition("HTTPRoutesReady")
+    assert found["status"] == ("False" if said else "True")
+    assert said in found.get("message", "")
+
+
+def test_gateway_refs_without_a_route_have_no_gateway_to_wait_for() -> None:
+    world = RouterWorld({"gateway": {"refs": [{"name": "off"}]}})
+    world.put(kinds.GATEWAY, gateway(NS, "off", programmed="False"))
+    world.reconcile()
+    assert world.status_of("GatewaysReady") == "True"

@@ -301,9 +301,9 @@ def test_a_part_that_waits_for_an_answer_keeps_its_conditions() -> None:
 
 def test_fields_of_others_in_the_status_survive() -> None:
     world, plan = settled(MAIN)
-    world.service["status"] |= {"router": {"gateways": []}, "annotations": {"a": "b"}}
+    world.service["status"] |= {"theirs": {"gateways": []}, "annotations": {"a": "b"}}
     made = conclude(world, Plan(world.service, plan.steps, plan.context))
-    assert made["router"] == {"gateways": []}
+    assert made["theirs"] == {"gateways": []}
     assert made["annotations"]["a"] == "b"
 
 

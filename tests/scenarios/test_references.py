@@ -225,5 +225,5 @@ async def test_scenario_36_a_missing_route_that_comes_replaces_refs_invalid_by_i
     assert await scene.condition("HTTPRoutesReady") == ("False", "RefsInvalid", missing)
     await user_route(scene)
     await scene.until_condition("HTTPRoutesReady", "False", "HTTPRoutesNotReady")
-    await scene.route_status(ACCEPTED[:1], (scene.namespace, "own"), name=USER_ROUTE)
+    await scene.route_status(ACCEPTED, (scene.namespace, "own"), name=USER_ROUTE)
     await scene.until_condition("HTTPRoutesReady", "True")

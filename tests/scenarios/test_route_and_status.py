@@ -6,7 +6,7 @@ from aioctl.api import kinds, names
 from aioctl.api.kinds import POOL_V1, POOL_V1ALPHA2
 from aioctl.api.objects import dig
 from tests.scenarios.ground import Stage, on_both_servers, on_the_simulated_server
-from tests.scenarios.scene import ACCEPTED_ONLY, ROUTER, SVC, Scene, condition
+from tests.scenarios.scene import ACCEPTED, ROUTER, SVC, Scene, condition
 
 MISSING_AUTH = (
     "failed to validate Gateway on OpenShift: "
@@ -56,7 +56,7 @@ async def test_scenario_38_a_route_that_no_policy_protects_is_not_ready(stage: S
     await stage.cluster.install(kinds.AUTH_POLICY.resource)
     await stage.restart()
     await scene.created(annotations={})
-    await scene.route_status(ACCEPTED_ONLY)
+    await scene.route_status(ACCEPTED)
     await scene.rest()
     status, reason, message = await scene.condition("HTTPRoutesReady")
     assert (status, reason) == ("False", "HTTPRoutesNotReady")
@@ -87,7 +87,7 @@ async def test_scenario_38_a_route_that_no_policy_protects_is_not_ready(stage: S
 @on_both_servers
 async def test_scenario_39_the_annotation_switches_authentication_off_in_any_case(scene: Scene) -> None:
     await scene.created(annotations={names.ENABLE_AUTH: "FALSE"})
-    await scene.route_status(ACCEPTED_ONLY)
+    await scene.route_status(ACCEPTED)
     await scene.until_condition("HTTPRoutesReady", "True")
 
 
@@ -266,7 +266,7 @@ async def test_scenario_45_a_combination_that_fails_is_said_by_ready(
 @on_both_servers
 async def test_scenario_47_at_rest_nothing_is_written(scene: Scene) -> None:
     await scene.migrated()
-    await scene.route_status(ACCEPTED_ONLY)
+    await scene.route_status(ACCEPTED)
     await scene.until_condition("HTTPRoutesReady", "True")
     await scene.rest()
     events, status = len(await scene.events()), (await scene.service())["status"]
