@@ -154,6 +154,20 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
             "refused LLMInferenceServiceConfig/*",
         ),
     ),
+    "scheduler-sa-missing": (
+        because(
+            "EPP-9: a named account that is missing stops nothing else: the picker's pods wait for it",
+            "apps/v1/deployments/svc-kserve-router-scheduler ours",
+            "event ours Normal Created: Created v1.ClusterRoleBinding /<ns>-svc-epp-auth-rb",
+            "event ours Normal Created: Created v1.Deployment <ns>/svc-kserve-router-scheduler",
+            "event ours Normal Created: Created v1*InferencePool <ns>/svc-inference-pool",
+            "event ours Normal Created: Created v1.Role* <ns>/svc-epp-*",
+            "event ours Normal Created: Created v1.Service <ns>/svc-epp-service",
+            "inference.networking.*/inferencepools/svc-inference-pool ours",
+            "rbac.authorization.k8s.io/v1/*svc-epp-* ours",
+            "v1/services/svc-epp-service ours",
+        ),
+    ),
     "scale-keda-advanced": (
         because(
             "SCHEMA-1: our CEL rules ask whether a field is there first, so the service is admitted", "*"
