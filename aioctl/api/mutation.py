@@ -73,7 +73,17 @@ def _model_name(service: Object) -> Iterator[dict[str, Any]]:
 
 
 def _entries(at: str, found: Mapping[str, str], wanted: Mapping[str, str | None]) -> Iterator[dict[str, Any]]:
-    """Makes the map `at` hold the wanted values; None takes the key away. The rest of the map stays."""
+    """Makes the map `at` hold the wanted values; None takes the key away. The rest of the map stays.
+
+    Of a map that was too heavy to be read it is not known what it has: what is taken away is put there before.
+    """
+    if isinstance(found, weight.LeftOut):
+        found = dict.fromkeys(wanted, "")
+        yield from (
+            {"op": "add", "path": f"{at}/{_escaped(key)}", "value": ""}
+            for key, value in wanted.items()
+            if value is None
+        )
     added = {key: value for key, value in wanted.items() if value is not None and found.get(key) != value}
     if added and not found:
         yield {"op": "add", "path": at, "value": added}

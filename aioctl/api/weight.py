@@ -104,11 +104,15 @@ _parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _whole = msgspec.json.Decoder(dict[str, Any]).decode
 
 
+class LeftOut(dict[str, Any]):
+    """Empty: stands for a map that is there and too heavy to be read."""
+
+
 def decode(encoded: bytes | msgspec.Raw) -> dict[str, Any]:
     """An object of ours as a tree, but for what is too heavy: a spec stays encoded, other parts are left out.
 
-    Left out are managedFields, labels, owners and status: nobody needs them to refuse, to delete or to report. Finalizers stay
-    encoded, too (`finalizers.py`). Raises msgspec.DecodeError for what is no JSON object.
+    Left out are managedFields, labels, owners and status: nobody needs them to refuse, to delete or to report. In the place
+    of labels is a `LeftOut`, so that nobody writes others over them. Finalizers stay encoded, too (`finalizers.py`). Raises msgspec.DecodeError for what is no JSON object.
     """
     text = bytes(encoded)
     if len(text) <= MOST_BYTES and not problem(_at_most(text)):
@@ -117,9 +121,9 @@ def decode(encoded: bytes | msgspec.Raw) -> dict[str, Any]:
     for name, part in list(tree.items()):
         if name == "metadata" and bytes(memoryview(part)[:1]) == b"{":
             tree[name] = {
-                key: value if key == "finalizers" and problem(of(value)) else msgspec.json.decode(value)
+                key: _metadata(key, value)
                 for key, value in decode_deep(_parts, part).items()
-                if _stays(key, value)
+                if key not in ("managedFields", "ownerReferences") or not problem(of(value))
             }
         elif name == "spec" and problem(of(part)):
             continue
@@ -130,8 +134,12 @@ def decode(encoded: bytes | msgspec.Raw) -> dict[str, Any]:
     return tree
 
 
-def _stays(key: str, value: msgspec.Raw) -> bool:
-    return key not in ("managedFields", "labels", "ownerReferences") or not problem(of(value))
+def _metadata(key: str, value: msgspec.Raw) -> Any:
+    if key == "finalizers" and problem(of(value)):
+        return value
+    if key == "labels" and problem(of(value)):
+        return LeftOut()
+    return msgspec.json.decode(value)
 
 
 def spec_problem(obj: Mapping[str, Any]) -> str:

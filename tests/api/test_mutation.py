@@ -161,6 +161,15 @@ def test_a_spec_that_is_too_heavy_is_not_looked_at() -> None:
     assert [step["path"] for step in patch_of(reviewed(found))] == ["/metadata/finalizers"]
 
 
+@pytest.mark.parametrize("group", [None, "g"])
+@pytest.mark.parametrize("before", [{}, {LABEL: "old"}])
+def test_labels_that_are_too_heavy_to_be_read_all_stay(group: str | None, before: dict[str, str]) -> None:
+    many = {f"key-{number}": "v" for number in range(7000)}
+    found = spec({"uri": "u", "name": "m"}, group, labels={**before, **many})
+    after = json_patch(found, patch_of(reviewed(found, "UPDATE")))
+    assert after["metadata"]["labels"] == ({**many, LABEL: group} if group else many)
+
+
 @pytest.mark.parametrize(
     ("found", "field"),
     [
