@@ -6,11 +6,20 @@ and a pattern that covers nothing any more fails the test of the whole.
 
 from collections.abc import Mapping
 
-from tests.golden.differences import LLM, OLD, Reason, because, unexplained
+from tests.golden.differences import LLM, OLD, RBAC, Reason, because, unexplained
 
 CONFIGS = "serving.kserve.io/v1alpha[12]/llminferenceserviceconfigs/*"
 
 EVERYWHERE: tuple[Reason, ...] = (
+    because(
+        "WORK-6: a selector cannot be changed, so it takes no labels from the service",
+        "apps/v1/deployments/svc-kserve* spec.selector.matchLabels.internal.serving.kserve.io/localmodel",
+    ),
+    because(
+        "WORK-2: role and binding go with the account, which KServe forgets of a stopped service",
+        f"{RBAC}/roles/svc-kserve*-role theirs",
+        f"{RBAC}/rolebindings/svc-kserve*-rb theirs",
+    ),
     because(
         "DRA-1: a claim template carries the labels by which everything of ours is found",
         "resource.k8s.io/v1/resourceclaimtemplates/* metadata.labels",
