@@ -79,6 +79,7 @@ def _early_problems(service: Object, hub: Object) -> Iterator[Problem]:
 
 def _late_problems(service: Object, hub: Object) -> Iterator[Problem]:
     yield from model.confidential(hub)
+    yield from model.uris(hub)
     yield from _name_problems(service)
 
 

@@ -195,7 +195,11 @@ EVERYWHERE: tuple[Reason, ...] = (
 )
 
 CASES: Mapping[str, tuple[Reason, ...]] = {
-    "bad-scheme": (_SAID_BY_THE_PART_THAT_FAILED,),
+    "bad-scheme": (
+        because(
+            "ART-1: a model that cannot be fetched is refused at admission, so nothing is made for it", "*"
+        ),
+    ),
     "baserefs-missing": (
         _SAYS_WHY_NOT_COMBINED,
         because(

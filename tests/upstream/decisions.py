@@ -86,7 +86,13 @@ _CURRENT_IMAGE = because(
     "apps/v1/deployments/svc-kserve spec.template.spec.initContainers.0.imagePullPolicy",
 )
 
+_REFUSED_PLACE = because(
+    "ART-1: a model that cannot be fetched is refused at admission, so nothing is made for it", "*"
+)
+
 CASES: Mapping[str, tuple[Reason, ...]] = {
+    "bad-scheme": (_REFUSED_PLACE,),
+    "gs": (_REFUSED_PLACE,),
     "bad-scale-no-max": (
         because(
             "MUT-1: the schema says what is missing, for nothing is filled in before it is asked",

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from aioctl.api.objects import Object, boolean, integer, mapping, name_of, sequence, text, within
+from aioctl.api import model_uri
+from aioctl.api.objects import Object, boolean, dig, integer, mapping, name_of, sequence, text, within
 from aioctl.api.problems import Problem, invalid, required
 from aioctl.golang import gourl
 
@@ -57,6 +58,20 @@ def _adapter_name(name: str, index: int, base: str, seen: dict[str, int]) -> Ite
     if name == base:
         shown = gourl.quote(base.encode(errors="replace"))
         yield invalid("lora-base", at, name, f"adapter name must differ from base model name {shown}")
+
+
+def uris(service: Object) -> Iterator[Problem]:
+    """Places of models that cannot be served, as far as the text tells: ours, KServe says so at the Deployment (ART-1)."""
+    initializer = dig(service, "spec", "storageInitializer", "enabled") is not False
+    uri = text(service, "spec", "model", "uri")
+    if problem := model_uri.literal_problem(uri, initializer=initializer):
+        yield invalid("model-uri", f"{_AT}.uri", uri, problem)
+    for index, adapter in enumerate(sequence(service, "spec", "model", "lora", "adapters")):
+        at = f"{_AT}.lora.adapters[{index}]"
+        with within(at):
+            place = text(adapter, "uri")
+        if problem := model_uri.literal_problem(place, initializer=initializer, adapter=True):
+            yield invalid("adapter-uri", f"{at}.uri", place, problem)
 
 
 def confidential(service: Object) -> Iterator[Problem]:
