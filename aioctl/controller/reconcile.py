@@ -14,6 +14,7 @@ from functools import partial
 import structlog
 
 from aioctl.api import kinds, weight
+from aioctl.api.conditions import FALSE, TRUE
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
 from aioctl.api.objects import Object, generation_of, is_deleting, key_of, uid_of
 from aioctl.controller.apply import Applier, Recorder
@@ -37,6 +38,7 @@ from aioctl.plan.model import Outcome, Overlay, Plan, Step
 
 log = structlog.get_logger(__name__)
 
+DECIDED = (TRUE, FALSE)
 MOST_ROUNDS = 6
 """Plan and apply at most so often in one run; what is still open then comes back with the queue's back-off, as the echo of
 our own writes wakes nobody."""
@@ -261,10 +263,25 @@ class Reconciler:
         if wait > 0:
             return wait
         await self.applier.write_status(run.service, wanted)
+        self._tell_readiness(key, run.service, wanted)
         for wrong in status.unreadable(run.service):
             log.warning("stored status replaced", service=str(key), problem=wrong)
         self.settling.forget(key)
         return None
+
+    def _tell_readiness(self, key: ObjectKey, service: Object, written: Object) -> None:
+        """One event when a service becomes ready, and one when it is no longer, whatever lay between (EVENT-2)."""
+        state = self.states.of(key)
+        before, now = (status.readiness(found) for found in (status.stored_status(service), written))
+        was = before if before in DECIDED else state.readiness
+        if now == TRUE and before != TRUE:
+            note = f"LLMInferenceService [{key.name}] is Ready"
+            self.recorder.event(regarding(service), "Normal", "LLMInferenceServiceReady", note)
+        elif now == FALSE and was == TRUE:
+            causes = ", ".join(status.false_conditions(written))
+            note = f"LLMInferenceService [{key.name}] is no longer Ready because of: {causes}"
+            self.recorder.event(regarding(service), "Warning", "LLMInferenceServiceNotReady", note)
+        state.readiness = now if now in DECIDED else was
 
     def _tell(self, key: ObjectKey, service: Object, decision: Decision) -> None:
         """One event when a migration starts to wait for somebody, with the reason that condition and metric show."""

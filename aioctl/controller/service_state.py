@@ -32,6 +32,8 @@ class ServiceState:
     """`reconcile.py`: the service that all the rest is about; another one of the same name inherits nothing."""
     problem: str = ""
     """`reconcile.py`: what of its migration was told by an event."""
+    readiness: str = ""
+    """`reconcile.py`: the status of its condition Ready when that was last True or False; empty when it never was."""
     misfits: tuple[str, ...] = ()
     """`reconcile.py`: what was told in the log."""
     noticed: frozenset[tuple[int, str, str]] = frozenset()

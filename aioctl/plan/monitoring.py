@@ -31,8 +31,13 @@ def binding_name(namespace: str) -> str:
 
 
 def monitoring(ctx: Context) -> Iterator[Write]:
-    """Account, secret, binding, PodMonitor, ServiceMonitor; nothing for a stopped service or when switched off."""
+    """Account, secret, binding, PodMonitor, ServiceMonitor; nothing for a stopped service or when switched off.
+
+    Nothing either where neither kind of monitor is served: nobody would read with that account.
+    """
     if ctx.policy.monitoring_disabled or is_stopped(ctx.service):
+        return
+    if all(ctx.obs.served(kind) is Served.NO for kind in (kinds.POD_MONITOR, kinds.SERVICE_MONITOR)):
         return
     yield from under("failed to reconcile metrics reader RBAC: ", _access(ctx))
     at = f"{ctx.namespace}/"

@@ -102,6 +102,27 @@ def stored_status(service: Object) -> Object:
     return found if isinstance(found, Mapping) else {}
 
 
+def readiness(status: Object) -> str:
+    """The status of condition Ready: `True`, `False`, `Unknown`, or empty where there is none."""
+    return next(
+        (str(entry.get("status", "")) for entry in _entries(status) if entry.get("type") == c.READY), ""
+    )
+
+
+def false_conditions(status: Object) -> list[str]:
+    """The types of all conditions that are False but Ready, in the order of the list."""
+    return [
+        str(entry.get("type", ""))
+        for entry in _entries(status)
+        if entry.get("status") == c.FALSE and entry.get("type") != c.READY
+    ]
+
+
+def _entries(status: Object) -> list[Object]:
+    found = status.get("conditions")
+    return [entry for entry in found if isinstance(entry, Mapping)] if isinstance(found, list) else []
+
+
 def unreadable(service: Object) -> tuple[str, ...]:
     """What of the stored status has the wrong type, field and all; `conclude` puts ours in its place."""
     found: list[str] = []

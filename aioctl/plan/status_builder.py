@@ -35,6 +35,7 @@ from aioctl.plan.model import Absent, Context, Outcome, Part, PlanError, Present
 from aioctl.plan.reach import FAILURES, WORKLOAD_PARTS, Progress, mark_failure
 from aioctl.plan.routing import Mode, gateway_refs, mode
 from aioctl.plan.workload import naming, pods, scaling
+from aioctl.plan.workload import topology as workload_topology
 
 _STOPPED = ("Stopped", "Service is stopped")
 _WORKLOAD_CONDITIONS = (
@@ -52,6 +53,8 @@ _ROUTER_CONDITIONS = (
     c.SCHEDULER_WORKLOAD_READY,
     c.TOKENIZER_READY,
 )
+
+
 _EVALUATIONS: Mapping[str, tuple[tuple[str, ...], Callable[[Context], Verdict | None]]] = {
     c.INFERENCE_POOL_READY: (pool_status.REASONS, pool_status.evaluate),
     c.GATEWAYS_READY: (("GatewaysNotReady", "GatewayFetchError"), gateways.evaluate),
@@ -78,7 +81,7 @@ class StatusBuilder:
         self._presets(combined)
         self._not_acted_on()
         # A field of the wrong type is named by the step that failed on it; here it only means that there is nothing to see.
-        for part in (self._workloads, self._router, self._copy_lock):
+        for part in (self._workloads, self._router, self._name_workloads, self._copy_lock):
             with suppress(FieldError):
                 part()
         mark_failure(self.made, self.progress, self.outcome)
@@ -183,8 +186,7 @@ class StatusBuilder:
             self._migration()
         judged = set()
         if routed:
-            with suppress(Unanswered, FieldError):
-                self._put("router", topology.router(self.ctx))
+            self._topology()
             judged = {c.INFERENCE_POOL_READY, c.GATEWAYS_READY}
             if self._addresses() and not (progress.failed and progress.ended_in((Part.DESTINATION_RULES,))):
                 judged.add(c.HTTP_ROUTES_READY)
@@ -196,6 +198,23 @@ class StatusBuilder:
         self.made.unset(c.POOL_MIGRATION)
         for field in ("url", "address", "addresses", "router"):
             self.status.pop(field, None)
+
+    def _topology(self) -> None:
+        """Gateways, routes, pool and picker. What is said of the service's group stays as long as it names one."""
+        with suppress(Unanswered, FieldError):
+            found = topology.router(self.ctx)
+            group = mapping(self.status, "router").get("group")
+            if found and group and self._has("router", "route", "group"):
+                found["group"] = group
+            self._put("router", found)
+
+    def _name_workloads(self) -> None:
+        """After everything has been done; until then they stay as they were said to be (TOPO-2)."""
+        if is_stopped(self.ctx.service):
+            self.status.pop("workloads", None)
+        elif self.progress.stopped_at is None and not self.outcome.error:
+            with suppress(Unanswered):
+                self._put("workloads", workload_topology.workloads(self.ctx))
 
     def _clear_stopped(self) -> None:
         """The service was resumed: what is not judged anew this time must not go on saying that it is stopped."""

@@ -78,6 +78,20 @@ _LONG_NAME = because(
 
 EVERYWHERE: tuple[Reason, ...] = (
     because(
+        "today's KServe: the status names what the service is made of",
+        f"{LLM} status.router",
+        f"{LLM} status.workloads",
+    ),
+    because(
+        "today's KServe: events tell when a service becomes ready and when no longer",
+        "event ours Normal LLMInferenceServiceReady: *",
+        "event ours Warning LLMInferenceServiceNotReady: *",
+    ),
+    because(
+        "today's KServe: without a route there is no condition of routes",
+        f"{LLM} status.conditions.HTTPRoutesReady",
+    ),
+    because(
         "today's KServe: workloads of several nodes have conditions of their own",
         f"{LLM} status.conditions.MainWorkloadReady",
         f"{LLM} status.conditions.WorkerWorkloadReady",

@@ -58,8 +58,13 @@ def test_an_update_of_the_token_secret_keeps_the_token() -> None:
 
 
 def test_monitors_are_skipped_where_their_kinds_do_not_exist() -> None:
+    world = World(unserved=frozenset({kinds.SERVICE_MONITOR}))
+    assert [(write.kind, write.name) for write in monitor(world)] == SHARED[:4]
+
+
+def test_no_reader_is_made_where_nothing_can_be_monitored() -> None:
     world = World(unserved=frozenset({kinds.POD_MONITOR, kinds.SERVICE_MONITOR}))
-    assert [(write.kind, write.name) for write in monitor(world)] == SHARED[:3]
+    assert monitor(world) == []
 
 
 @pytest.mark.parametrize(

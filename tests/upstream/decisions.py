@@ -51,6 +51,7 @@ EVERYWHERE: tuple[Reason, ...] = (
         "CONV-3: nothing is lost in v1alpha1: what it has fields for is there, the rest in an annotation",
         f"{OLD} status.router",
         f"{OLD} metadata.annotations.internal.serving.kserve.io/v1alpha2-status",
+        f"{OLD} metadata.annotations.internal.serving.kserve.io/v1alpha2-spec",
     ),
     because(
         "CFG-5: a config's finalizer is a patch of its metadata; Go writes all of it back through its types",

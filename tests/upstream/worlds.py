@@ -142,6 +142,7 @@ def furniture(world: str) -> list[Object]:
             _model_cache("opt-cache", "hf://facebook/opt-125m", "gpu-a", "gpu-b"),
             _model_cache("s3-cache", "s3://bucket/models/big", "gpu-b"),
         ]
+    found.append(_behind_gateway())
     if world == "bare":
         bundle = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"cabundle.crt": _CA_BUNDLE}}
         found.append({**bundle, "metadata": {"name": "ca-certs", "namespace": seed.SYSTEM_NAMESPACE}})
@@ -159,6 +160,21 @@ def _with_https(gateway: Object) -> Object:
     }
     spec = gateway["spec"]
     return {**gateway, "spec": {**spec, "listeners": [*spec["listeners"], listener]}}
+
+
+def _behind_gateway() -> Object:
+    """The Service that Istio makes for the gateway."""
+    ports = [{"name": "http", "port": 80}, {"name": "https", "port": 443}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": "kserve-ingress-gateway-istio",
+            "namespace": seed.SYSTEM_NAMESPACE,
+            "labels": {"gateway.networking.k8s.io/gateway-name": "kserve-ingress-gateway"},
+        },
+        "spec": {"ports": ports},
+    }
 
 
 def _model_cache(name: str, uri: str, *groups: str) -> Object:
