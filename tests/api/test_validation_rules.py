@@ -358,8 +358,15 @@ BOTH_ZERO = "maxUnavailable and maxSurge cannot both be zero; this would prevent
             ],
         ),
         (
+            {"maxSurge": f"{'9' * 1023}%"},
+            [f'.maxSurge: Invalid value: "{"9" * 1023}%": must not be greater than 100%'],
+        ),
+        (  # more digits than Python turns into a number; the bound of the text speaks too
             {"maxSurge": f"{'9' * 5000}%"},
-            [f'.maxSurge: Invalid value: "{"9" * 5000}%": must not be greater than 100%'],
+            [
+                f'.maxSurge: Invalid value: "{"9" * 5000}%": must not be greater than 100%',
+                ".maxSurge: Too long: it has 5,001 characters, and at most 1,024 are allowed: shorten it",
+            ],
         ),
         (
             {"maxUnavailable": "99%", "maxSurge": "0%"},

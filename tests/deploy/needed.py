@@ -14,6 +14,7 @@ from aioctl.controller.caches import watched
 from aioctl.plan import scheduler
 from aioctl.plan.workload import pods
 from aioctl.settings import load
+from aioctl.upkeep.former_autoscalers import VARIANT_AUTOSCALING
 from aioctl.upkeep.webhook_certificates import TARGETS
 from tests.deploy.manifests import NAMESPACE, Permission
 
@@ -24,6 +25,8 @@ CHILDREN = (
     kinds.DEPLOYMENT,
     kinds.LEADER_WORKER_SET,
     kinds.RESOURCE_CLAIM_TEMPLATE,
+    kinds.AUTOSCALER,
+    kinds.SCALED_OBJECT,
     kinds.ROLE,
     kinds.ROLE_BINDING,
     kinds.CLUSTER_ROLE_BINDING,
@@ -89,6 +92,7 @@ def needed() -> set[Permission]:
         *on(kinds.CONFIG, "patch"),  # finalizer, storage migration
         *on(kinds.CONFIG, "update", part="status"),
         *on(kinds.CONFIG_MAP, "get", "create", "update"),  # CA bundle, copied
+        *on(VARIANT_AUTOSCALING, "list", "delete"),  # what KServe made for autoscaling before
         *on(event, "create", "patch"),
         *on(kinds.NAMESPACE, "get", namespace=NAMESPACE),  # whether it is being deleted
         *on(kinds.LEASE, "get", "create", "update", namespace=NAMESPACE),

@@ -10,6 +10,8 @@ from tests.plan.test_combine import combined
 BY_ENTRIES = {
     "golang/roundtrip.py": "by the names of our own types",
     "pki/pairs.py": "two signing pairs, each at most as large as any entry of ours",
+    "plan/epp_defaults.py": "by the four shapes of a service",
+    "plan/left_overs.py": "within one plan",
     "plan/reconcile.py": "within one plan",
     "plan/workload/__init__.py": "within one plan",
     "sim/facts.py": "the embedded cluster's own tables",
