@@ -7,6 +7,7 @@ import click
 
 from aioctl import __version__
 from aioctl.crdgen.command import crds
+from aioctl.tool_commands import COMMANDS
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -91,35 +92,6 @@ def demo(services: int, serve: bool, gateway_delay: float, timeout: float) -> No
 
 
 @main.command()
-@click.option("--kubeconfig", default="", metavar="FILE", help="As for run.")
-@click.option("-n", "--namespace", default="", help="Only this namespace; else all.")
-def status(kubeconfig: str, namespace: str) -> None:
-    """Show where each service's migration stands, and why. Reads only; exit code 1 if one waits for somebody."""
-    import anyio
-    from rich.console import Console
-    from rich.table import Table
-
-    from aioctl import logs, status_view
-    from aioctl.kube.config import ConfigError
-    from aioctl.settings import LogFormat, LogLevel, SettingsError, load
-
-    logs.configure(LogLevel.ERROR, LogFormat.CONSOLE)
-    try:
-        settings, _ = load()
-        found = anyio.run(lambda: status_view.standings(settings, kubeconfig=kubeconfig, namespace=namespace))
-    except (SettingsError, ConfigError, status_view.StatusError) as error:
-        raise click.ClickException(str(error)) from error
-    table = Table(box=None, pad_edge=False)
-    for column in ("NAMESPACE", "NAME", "STATE", "REASON", "WHAT TO DO"):
-        table.add_column(column)
-    for one in found:
-        table.add_row(one.service.namespace, one.service.name, one.state, one.reason, one.problem)
-    # Without markup: a message may hold square brackets of its own.
-    Console(width=None if sys.stdout.isatty() else 200, markup=False).print(table)
-    sys.exit(1 if any(one.problem for one in found) else 0)
-
-
-@main.command()
 @click.option(
     "-f",
     "--filename",
@@ -150,6 +122,8 @@ def render(service: Path, configs: Path | None, explain: bool) -> None:  # noqa:
 
 
 main.add_command(crds)
+for command in COMMANDS:
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,9 @@ import structlog
 import yaml
 from click.testing import CliRunner, Result
 
-from aioctl import app, status_view
-from aioctl.api.kinds import ObjectKey
+from aioctl import app
 from aioctl.cli import main
 from aioctl.settings import Settings
-from aioctl.status_view import Standing
 
 KUBECONFIG = """\
 apiVersion: v1
@@ -107,16 +106,48 @@ def test_in_the_console_format_it_is_a_line_for_people(
     assert str(tmp_path / "none") in answer.stderr.splitlines()[-1]
 
 
-def test_a_status_shows_its_message_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = "must match '^([+-]?[0-9.]+)([eE]*)$'"
+@pytest.mark.parametrize("command", ["status", "version"])
+def test_a_cluster_that_is_not_reachable_is_named_with_its_own_code(command: str, tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(KUBECONFIG)
+    answer = CliRunner().invoke(main, [command, "--kubeconfig", str(kubeconfig)])
+    assert answer.exit_code == 3
+    assert answer.stderr.startswith("Error: cluster http://127.0.0.1:1 cannot be reached: ")
+    assert len(answer.stderr.splitlines()) == 1
+    assert answer.stdout == ""
 
-    async def standings(settings: Settings, *, kubeconfig: str, namespace: str) -> list[Standing]:
-        return [Standing(ObjectKey("n", "s"), "Unknown", "NotPlanned", problem)]
 
-    monkeypatch.setattr(status_view, "standings", standings)
-    answer = CliRunner().invoke(main, ["status"])
-    assert answer.exit_code == 1
-    assert problem in answer.stdout
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--context", "absent"], "context 'absent' is not in the kubeconfig"),
+        (["-n", "a", "-A"], "-n and -A exclude each other"),
+        (["--watch", "-o", "json"], "--watch goes with -o table and -o wide only"),
+        (["-o", "xml"], "'xml' is not one of"),
+    ],
+)
+def test_a_command_line_that_cannot_be_followed_ends_with_2(
+    words: list[str], said: str, tmp_path: Path
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(KUBECONFIG)
+    answer = CliRunner().invoke(main, ["status", "--kubeconfig", str(kubeconfig), *words])
+    assert answer.exit_code == 2
+    assert said in answer.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_gets_its_completion(shell: str) -> None:
+    answer = CliRunner().invoke(main, ["completion", shell])
+    assert answer.exit_code == 0
+    assert f"_AIOCTL_COMPLETE={shell}_complete" in answer.stdout
+
+
+def test_kubectl_finds_us_as_a_plugin() -> None:
+    scripts = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"][
+        "scripts"
+    ]
+    assert scripts["kubectl-aioctl"] == "aioctl.cli:main"
 
 
 SERVICE = """\

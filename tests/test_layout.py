@@ -47,6 +47,9 @@ ROOMS = {
     "sim": room("golang api", "aiohttp anyio cryptography msgspec structlog yaml"),
     "demo": room("api kube pki sim shipped", "anyio httpx prometheus_client rich"),
     "crdgen": room("api", "click yaml"),
+    "tools": room(
+        "golang api plan engine kube pki controller crdgen shipped yaml_text", "anyio click msgspec yaml"
+    ),
     "shipped": room("yaml_text"),
 }
 """Modules beside the rooms (app, cli, settings, ...) compose: they may import everything, no room imports them.

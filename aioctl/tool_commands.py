@@ -1,0 +1,194 @@
+"""The operator's commands: they read, print and end with a code. What is found is decided in `tools/`.
+
+Each imports what it runs, so that `aioctl --help` is quick.
+"""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aioctl.tools.access import Access, Exit, ToolError
+from aioctl.tools.options import output_option, reads_cluster
+from aioctl.tools.output import Output, coloured, document, listing, uses_colour
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aioctl.plan.model import Policy
+    from aioctl.settings import Settings
+    from aioctl.tools.connect import Connection
+    from aioctl.tools.look import Look
+    from aioctl.tools.snapshot import Snapshot
+
+_COLOURS = {"Migrated": "green", "Held": "red", "Unknown": "red", "ok": "green", "x": "red"}
+WATCH_INTERVAL = 2.0
+"""Seconds between two looks of `--watch`, at least."""
+
+
+def _settings(environment: "Mapping[str, str]") -> "Settings":
+    """Those of the controller in the cluster, where it was found, else those of this process's environment."""
+    from aioctl.settings import SettingsError, load
+
+    try:
+        return load(environment or None)[0]
+    except SettingsError as error:
+        raise ToolError(f"settings cannot be used:\n{error}", Exit.USAGE) from error
+
+
+async def _policy(connection: "Connection") -> "Policy":
+    from aioctl.app import policy_of
+    from aioctl.tools.installation import Installation, deployment_of
+
+    deployment, _ = await deployment_of(connection)
+    return policy_of(_settings(Installation(deployment).environment))
+
+
+def _quiet() -> None:
+    from aioctl import logs
+    from aioctl.settings import LogFormat, LogLevel
+
+    logs.configure(LogLevel.ERROR, LogFormat.CONSOLE)
+
+
+@click.command()
+@click.argument("name", default="")
+@click.option("-w", "--watch", is_flag=True, help="Go on, and show each change, until interrupted.")
+@output_option()
+@reads_cluster(selector=True)
+def status(access: Access, name: str, output: str, *, watch: bool) -> None:
+    """Show where each service stands and why, or one service as a tree. Reads only; exit code 1 if one waits for somebody."""
+    import anyio
+
+    form = Output(output)
+    if watch and form not in (Output.TABLE, Output.WIDE):
+        raise ToolError("--watch goes with -o table and -o wide only", Exit.USAGE)
+    _quiet()
+    if watch:
+        _watch(access, name, form)
+        return
+    text, code = anyio.run(_status_once, access, name, form)
+    click.echo(text, nl=False)
+    sys.exit(code)
+
+
+async def _status_once(access: Access, name: str, form: Output) -> tuple[str, int]:
+    from aioctl.tools.connect import connected
+    from aioctl.tools.session import Session
+
+    async with connected(access) as connection:
+        found, seen = await Session(connection, access, await _policy(connection)).looks(name)
+        return _shown(found, seen, name, form), Exit.ACT if any(one.problem for one in seen) else Exit.FINE
+
+
+def _shown(found: "Snapshot", seen: "list[Look]", name: str, form: Output) -> str:
+    from aioctl.tools import fleet, tree
+
+    if name and form is not Output.NAME:
+        made = tree.tree(seen[0], found)
+        if form in (Output.JSON, Output.YAML):
+            return document({**fleet.public(fleet.item(seen[0])), "tree": made.as_data()}, form)
+        return "".join(f"{_painted(line)}\n" for line in tree.lines(made))
+    items = [fleet.item(one) for one in seen]
+    if form in (Output.JSON, Output.YAML):
+        items = [fleet.public(one) for one in items]
+    text = listing(items, fleet.COLUMNS, form, name="resource", kind="ServiceStatusList")
+    if form in (Output.TABLE, Output.WIDE):
+        text = f"{text}{fleet.summary(seen)}\n"
+        for said in dict.fromkeys(found.unread.values()):
+            text += f"not known: {said}\n"
+    return text
+
+
+def _painted(line: str) -> str:
+    """The marks of a tree in colour."""
+    for mark in ("ok  ", "x   "):
+        before, found, after = line.partition(mark)
+        if found and not before.strip("├└│─ "):
+            return f"{before}{coloured(mark, _COLOURS[mark.strip()])}{after}"
+    return line
+
+
+def _watch(access: Access, name: str, form: Output) -> None:
+    """On a terminal the picture is drawn anew in its place; elsewhere it is printed when it changed."""
+    import contextlib
+
+    import anyio
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    async def look_on() -> None:
+        from aioctl.tools import fleet
+        from aioctl.tools.connect import connected
+        from aioctl.tools.session import Session
+
+        async with connected(access) as connection:
+            opened = Session(connection, access, await _policy(connection))
+            console = Console(no_color=not uses_colour())
+            with (
+                Live(console=console, auto_refresh=False)
+                if sys.stdout.isatty()
+                else contextlib.nullcontext() as live
+            ):
+                before: list[dict[str, Any]] = []
+                while True:
+                    begun = anyio.current_time()
+                    found, seen = await opened.looks(name)
+                    text = _shown(found, seen, name, form)
+                    standing = [fleet.public(fleet.item(one)) for one in seen]
+                    if live is not None:
+                        live.update(Text.from_ansi(text), refresh=True)
+                    elif standing != before:
+                        click.echo(text)
+                    before = standing
+                    # A fleet that takes long to read is read more seldom: this shall not be what loads the API server.
+                    await anyio.sleep(max(WATCH_INTERVAL, 5 * (anyio.current_time() - begun)))
+
+    with contextlib.suppress(KeyboardInterrupt):
+        anyio.run(look_on)
+
+
+@click.command()
+@output_option(Output.TABLE, Output.JSON, Output.YAML)
+@reads_cluster(scope=False)
+def version(access: Access, output: str) -> None:
+    """Show the versions of this program, the controller and the CRDs, and who leads. Reads only."""
+    import anyio
+
+    _quiet()
+    click.echo(anyio.run(_version, access, Output(output)), nl=False)
+
+
+async def _version(access: Access, form: Output) -> str:
+    from datetime import UTC, datetime
+
+    from aioctl import __version__
+    from aioctl.api.kinds import ObjectKey
+    from aioctl.tools import installation
+    from aioctl.tools.connect import connected, reachable
+
+    async with connected(access) as connection:
+        await reachable(connection)
+        deployment, _ = await installation.deployment_of(connection)
+        settings = _settings(installation.Installation(deployment).environment)
+        lease = ObjectKey(settings.namespace, settings.lease_name)
+        found = await installation.read_installation(connection, lease)
+        told = installation.report(__version__, found, connection.server, datetime.now(UTC))
+    return installation.text(told) if form is Output.TABLE else document(told, form)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion of a shell: `source <(aioctl completion bash)`."""
+    from click.shell_completion import get_completion_class
+
+    made = get_completion_class(shell)
+    root = click.get_current_context().find_root()
+    if made is None:  # not with the shells above
+        raise click.ClickException(f"no completion for {shell}")
+    click.echo(made(root.command, {}, "aioctl", "_AIOCTL_COMPLETE").source())
+
+
+COMMANDS = (status, version, completion)

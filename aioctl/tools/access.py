@@ -1,0 +1,40 @@
+"""What the command line says of a cluster, and how a command ends that cannot use it.
+
+Exit codes of every command that reads a cluster: 0 fine, 1 somebody has to act, 2 the command line names what is not there
+(option, context, service), 3 the cluster could not be read (not reachable, no access, none of our CRDs).
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What the exit code of a command says."""
+
+    FINE = 0
+    ACT = 1
+    USAGE = 2
+    UNREADABLE = 3
+
+
+class ToolError(Exception):
+    """The command cannot do what was asked; the text is one sentence that names the cause."""
+
+    def __init__(self, text: str, code: Exit = Exit.UNREADABLE) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the command line says of the cluster. `namespace` empty: that of the context; `everywhere`: all of them."""
+
+    kubeconfig: str = ""
+    context: str = ""
+    namespace: str = ""
+    everywhere: bool = False
+    selector: str = ""
+
+    def __post_init__(self) -> None:
+        if self.namespace and self.everywhere:
+            raise ToolError("-n and -A exclude each other", Exit.USAGE)

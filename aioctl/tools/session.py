@@ -1,0 +1,67 @@
+"""One command's look at a cluster: connect, read, plan, and fetch what the plans asked for until they ask no more."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from aioctl.api import kinds
+from aioctl.api.kinds import ObjectKey
+from aioctl.api.objects import Object, key_of
+from aioctl.plan.model import Policy
+from aioctl.tools.access import Access, Exit, ToolError
+from aioctl.tools.connect import Connection
+from aioctl.tools.look import Look, look
+from aioctl.tools.snapshot import ROUNDS, Reader, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An open connection, and the words of the command line that narrow what is looked at."""
+
+    connection: Connection
+    access: Access
+    policy: Policy
+
+    async def looks(self, name: str = "") -> tuple[Snapshot, list[Look]]:
+        """Every service asked for, planned, or the named one. Raises ToolError."""
+        reader = Reader(
+            self.connection,
+            system_namespace=self.policy.system_namespace,
+            signer=self.policy.signer,
+        )
+        found = await reader.read()
+        services = await self._wanted(reader, found, name)
+        seen: list[Look] = []
+        for _ in range(ROUNDS):
+            now = datetime.now(UTC)
+            seen = [look(found, service, self.policy, now) for service in services]
+            if not await reader.answer(found):
+                break
+        return found, seen
+
+    async def _wanted(self, reader: Reader, found: Snapshot, name: str) -> Sequence[Object]:
+        services = found.services()
+        if self.access.selector:
+            keys = await reader.matching(self.access.selector)
+            services = [service for service in services if key_of(service) in keys]
+        if not name:
+            return services
+        services = [service for service in services if key_of(service).name == name]
+        if not services:
+            raise ToolError(self._unknown(name, found), Exit.USAGE)
+        if len(services) > 1:
+            namespaces = ", ".join(key_of(service).namespace for service in services)
+            raise ToolError(f"{name} is in several namespaces ({namespaces}): choose one with -n", Exit.USAGE)
+        return services
+
+    def _unknown(self, name: str, found: Snapshot) -> str:
+        where = f"namespace {self.connection.namespace}" if self.connection.namespace else "any namespace"
+        known = [key_of(service) for service in found.services()]
+        near = _near(name, known)
+        hint = f"; there is {near}" if near else f"; {len(known)} others are there" if known else ""
+        return f'no {kinds.SERVICE.kind} "{name}" in {where}{hint}'
+
+
+def _near(name: str, known: Sequence[ObjectKey]) -> str:
+    found = next((key for key in known if name in key.name or key.name in name), None)
+    return str(found) if found else ""

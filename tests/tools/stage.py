@@ -1,0 +1,73 @@
+"""A small fleet on the embedded cluster for the operator's commands, and the way in that a command has."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+
+from aioctl.api import kinds
+from aioctl.sim.players.client import InProcessClient
+from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
+from aioctl.sim.players.workload import WorkloadPlayer
+from aioctl.tools.access import Access
+from aioctl.tools.connect import Connection
+from aioctl.tools.look import Look
+from aioctl.tools.session import Session
+from aioctl.tools.snapshot import Snapshot
+from testbed.world import NAMESPACE, POLICY, World, condition, furnished, plain_service
+
+ROUTED: dict[str, Any] = {"router": {"gateway": {}, "route": {}, "scheduler": {}}}
+
+
+@asynccontextmanager
+async def fleet(*, behaviour: str = "both", workloads: bool = True, **options: Any) -> AsyncIterator[World]:
+    """A furnished world with players and a running controller."""
+    async with furnished(**options) as stage, anyio.create_task_group() as group:
+        stamp = stage.cluster.core.clock.stamp
+        players = InProcessClient(stage.cluster)
+        group.start_soon(
+            GatewayPlayer(players, default=GatewayScript(BEHAVIOURS[behaviour]), stamp=stamp).run
+        )
+        if workloads:
+            group.start_soon(WorkloadPlayer(players, delay=1.0, stamp=stamp).run)
+        async with stage.running(stage.controller()):
+            yield stage
+        group.cancel_scope.cancel()
+
+
+async def ready(stage: World, name: str = "one") -> None:
+    """A service is made, and is Ready and migrated when this returns."""
+    await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service(name, **ROUTED))
+
+    async def settled() -> bool:
+        return condition(await stage.find(kinds.SERVICE, name), "Ready")[0] == "True"
+
+    await stage.until(settled)
+    await anyio.sleep(5)
+
+
+async def until_condition(
+    stage: World, type_: str, wanted: Callable[[tuple[str, str, str]], bool], name: str = "one"
+) -> None:
+    """Waits until a condition of the service is as wanted."""
+
+    async def holds() -> bool:
+        return wanted(condition(await stage.find(kinds.SERVICE, name), type_))
+
+    await stage.until(holds)
+
+
+def connection(stage: World, namespace: str = NAMESPACE) -> Connection:
+    """What a command gets when it has connected."""
+    return Connection(stage.user, "https://stage", namespace)
+
+
+async def looks(
+    stage: World, name: str = "", *, namespace: str = NAMESPACE, **access: Any
+) -> tuple[Snapshot, list[Look]]:
+    """What `aioctl status` looks at."""
+    return await Session(connection(stage, namespace), Access(**access), POLICY).looks(name)
+
+
+Plant = Callable[[World], Awaitable[None]]
