@@ -1,27 +1,47 @@
 """YAML documents out of a text that somebody wrote: read without trusting it."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import yaml
+from yaml.constructor import SafeConstructor
+from yaml.resolver import Resolver
+
+from aioctl.golang.libyaml import EventComposer, TooDeep
 
 MAX_VALUES: Final = 1_000_000
 """Values in one text with every alias written out. A hundred times what all presets together hold; aliases of aliases make
 billions of some lines."""
-_TOO_DEEP: Final = "it is nested too deeply"
+DEEPEST: Final = 200
+"""Levels of lists and maps in each other; our CRDs have 70."""
+
+
+class _Loader(EventComposer, SafeConstructor, Resolver):
+    """As PyYAML's safe loader."""
+
+    def __init__(self, text: str) -> None:
+        EventComposer.__init__(self, text, DEEPEST)
+        SafeConstructor.__init__(self)
+        Resolver.__init__(self)
 
 
 def documents(text: str) -> list[Any]:
     """All documents of the text. Raises ValueError with the place or the reason why it cannot be read."""
     try:
-        found = list(yaml.safe_load_all(text))
+        found = list(_documents(_Loader(text)))
         values = _count(found, {})
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
-    except RecursionError as error:
-        raise ValueError(_TOO_DEEP) from error
+    except TooDeep as error:
+        raise ValueError(f"it is nested too deeply: more than {DEEPEST} levels") from error
     if values > MAX_VALUES:
         raise ValueError(f"with its aliases written out it has more than {MAX_VALUES} values")
     return found
+
+
+def _documents(loader: _Loader) -> Iterator[Any]:
+    while loader.check_data():  # type: ignore[no-untyped-call]
+        yield loader.get_data()
 
 
 def _count(tree: Any, known: dict[int, int]) -> int:

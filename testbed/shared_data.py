@@ -4,6 +4,8 @@ Tests that need it are skipped, with the reason, in a checkout that stands alone
 """
 
 import json
+import pickle
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,15 @@ def vectors(name: str, root: Path = ROOT) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@cache
+def _parsed(path: Path) -> bytes:
+    """The documents of a file, so that each caller has its own; many tests of one process read the same files."""
+    return pickle.dumps(list(yaml.load_all(path.read_text(), yaml.CSafeLoader)))
+
+
 def documents(pattern: str) -> dict[str, list[Any]]:
     """The YAML files that match, by name without suffix; skips the test when there are none."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads the 2 MB CRDs ten times faster
-    found = {path.stem: list(yaml.load_all(path.read_text(), loader)) for path in sorted(ROOT.glob(pattern))}
+    found = {path.stem: pickle.loads(_parsed(path)) for path in sorted(ROOT.glob(pattern))}  # noqa: S301  ours
     if not found:
         pytest.skip(f"recorded data is not here: shared/data/{pattern}")
     return found

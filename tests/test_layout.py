@@ -33,7 +33,7 @@ def room(rooms: str = "", libraries: str = "") -> Room:
 
 ROOMS = {
     "caching": room(),
-    "yaml_text": room("", "yaml"),
+    "yaml_text": room("golang", "yaml"),
     "golang": room("caching", "msgspec yaml"),
     "api": room("golang", "msgspec"),
     "plan": room("caching golang api"),

@@ -2,7 +2,7 @@
 
 A text that went through Go once has to come out of here byte for byte, because it stands in pod specs: `y` is a boolean,
 `2.0` the number 2, a key that is no string becomes one, keys stand in go-yaml's order, and what would be read as something
-else is quoted. PyYAML scans and emits, as both come from libyaml; what values mean is decided here.
+else is quoted. libyaml, which go-yaml was made from, scans and emits; what values mean is decided here.
 """
 
 import re
@@ -14,6 +14,9 @@ from math import isfinite
 from typing import Any, Final
 
 import yaml
+from yaml.resolver import BaseResolver
+
+from aioctl.golang.libyaml import EventComposer, TooDeep
 
 _WORDS: Final[Mapping[str, Any]] = {
     word: value
@@ -56,7 +59,7 @@ def load(text: str) -> Any:
         loader = _Loader(text)
         node = loader.get_node() if loader.check_node() else None
         return None if node is None else _Reader().value(node)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, TooDeep) as error:
         raise NotYaml(str(error)) from error
 
 
@@ -69,43 +72,19 @@ def dump(value: Any) -> str:
         yaml.DocumentEndEvent(explicit=False),
         yaml.StreamEndEvent(),
     ]
-    written: str = yaml.emit(events, Dumper=_Emitter, allow_unicode=True, width=80)
+    written: str = yaml.emit(events, Dumper=yaml.CSafeDumper, allow_unicode=True, width=80)
     return written
 
 
-class _Loader(yaml.SafeLoader):
-    """Leaves plain scalars without a tag, so that those with one can be told from them; refuses what is nested too deeply.
+class _Loader(EventComposer, BaseResolver):
+    """Leaves plain scalars without a tag, so that those with one can be told from them."""
 
-    The scanner looks at each open bracket again for each token, so that depth costs time with the square.
-    """
+    def __init__(self, text: str) -> None:
+        BaseResolver.__init__(self)
+        super().__init__(text, DEEPEST)
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
         return "" if kind is yaml.ScalarNode and implicit[0] else f"{_TAG}str"
-
-    def fetch_flow_collection_start(self, token: Any) -> None:
-        _check_depth(self.flow_level)
-        super().fetch_flow_collection_start(token)
-
-    def add_indent(self, column: int) -> bool:
-        _check_depth(len(self.indents))
-        added: bool = super().add_indent(column)
-        return added
-
-
-def _check_depth(depth: int) -> None:
-    if depth >= DEEPEST:
-        raise NotYaml(f"it is nested more than {DEEPEST} deep")
-
-
-class _Emitter(yaml.Dumper):
-    """Escapes what lies beyond the basic plane, as libyaml does."""
-
-    def analyze_scalar(self, scalar: str) -> Any:
-        analysis = super().analyze_scalar(scalar)
-        if any(ord(character) > 0xFFFF for character in scalar):
-            analysis.allow_block_plain = analysis.allow_flow_plain = False
-            analysis.allow_single_quoted = analysis.allow_block = False
-        return analysis
 
 
 class _Reader:

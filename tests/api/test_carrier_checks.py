@@ -118,7 +118,7 @@ def test_an_object_being_deleted_is_not_judged() -> None:
 
 @pytest.mark.parametrize("file", sorted(Path(CRDS).glob("serving.kserve.io_llminferenceservice*.yaml")))
 def test_the_bounds_are_those_of_the_crd(file: Path) -> None:
-    versions = {v["name"]: v for v in yaml.safe_load(file.read_text())["spec"]["versions"]}
+    versions = {v["name"]: v for v in yaml.load(file.read_text(), yaml.CSafeLoader)["spec"]["versions"]}
     spec = versions["v1alpha2"]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     pool = spec["router"]["properties"]["scheduler"]["properties"]["pool"]["properties"]["spec"]
     ports = pool["properties"]["targetPorts"]
