@@ -5,9 +5,8 @@ from pathlib import Path
 
 import click
 
-from aioctl import __version__
+from aioctl import __version__, diff_command, tool_commands, verb_commands
 from aioctl.crdgen.command import crds
-from aioctl.tool_commands import COMMANDS
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -122,7 +121,7 @@ def render(service: Path, configs: Path | None, explain: bool) -> None:  # noqa:
 
 
 main.add_command(crds)
-for command in COMMANDS:
+for command in (*tool_commands.COMMANDS, *diff_command.COMMANDS, *verb_commands.COMMANDS):
     main.add_command(command)
 
 

@@ -7,15 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from aioctl import shipped
 from aioctl.api.conversion import up
 from aioctl.api.objects import FieldError
 from aioctl.golang.unknown_fields import unknown_fields
 from aioctl.plan.model import PlanError, Policy
 from aioctl.plan.render import Rendering, render
-from aioctl.yaml_text import documents
+from aioctl.yaml_text import as_yaml, documents
 
 
 class RenderError(Exception):
@@ -90,25 +88,6 @@ def _printed(made: Rendering) -> str:
     comments = [f"# assumed to exist: {name}\n" for name in made.assumed]
     comments += [f"# not rendered further: {problem}\n" for problem in made.problems]
     return "".join(comments) + as_yaml(made.children)
-
-
-def as_yaml(objects: Iterable[Mapping[str, Any]]) -> str:
-    """Documents for people: keys in the given order, scripts line by line."""
-    return yaml.dump_all(objects, Dumper=_Readable, sort_keys=False, width=120, explicit_start=True)
-
-
-class _Readable(yaml.SafeDumper):
-    """Texts of several lines as blocks, and nothing by reference: equal labels are written out wherever they stand."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Readable.add_representer(str, _text)
 
 
 def _explained(made: Rendering) -> str:

@@ -36,7 +36,8 @@ def _settings(environment: "Mapping[str, str]") -> "Settings":
         raise ToolError(f"settings cannot be used:\n{error}", Exit.USAGE) from error
 
 
-async def _policy(connection: "Connection") -> "Policy":
+async def policy_in(connection: "Connection") -> "Policy":
+    """What the controller of this cluster decides by. Raises ToolError."""
     from aioctl.app import policy_of
     from aioctl.tools.installation import Installation, deployment_of
 
@@ -44,7 +45,8 @@ async def _policy(connection: "Connection") -> "Policy":
     return policy_of(_settings(Installation(deployment).environment))
 
 
-def _quiet() -> None:
+def quiet() -> None:
+    """Only errors, for people: a command's output is its own."""
     from aioctl import logs
     from aioctl.settings import LogFormat, LogLevel
 
@@ -63,7 +65,7 @@ def status(access: Access, name: str, output: str, *, watch: bool) -> None:
     form = Output(output)
     if watch and form not in (Output.TABLE, Output.WIDE):
         raise ToolError("--watch goes with -o table and -o wide only", Exit.USAGE)
-    _quiet()
+    quiet()
     if watch:
         _watch(access, name, form)
         return
@@ -77,7 +79,7 @@ async def _status_once(access: Access, name: str, form: Output) -> tuple[str, in
     from aioctl.tools.session import Session
 
     async with connected(access) as connection:
-        found, seen = await Session(connection, access, await _policy(connection)).looks(name)
+        found, seen = await Session(connection, access, await policy_in(connection)).looks(name)
         return _shown(found, seen, name, form), Exit.ACT if any(one.problem for one in seen) else Exit.FINE
 
 
@@ -124,7 +126,7 @@ def _watch(access: Access, name: str, form: Output) -> None:
         from aioctl.tools.session import Session
 
         async with connected(access) as connection:
-            opened = Session(connection, access, await _policy(connection))
+            opened = Session(connection, access, await policy_in(connection))
             console = Console(no_color=not uses_colour())
             with (
                 Live(console=console, auto_refresh=False)
@@ -156,7 +158,7 @@ def version(access: Access, output: str) -> None:
     """Show the versions of this program, the controller and the CRDs, and who leads. Reads only."""
     import anyio
 
-    _quiet()
+    quiet()
     click.echo(anyio.run(_version, access, Output(output)), nl=False)
 
 

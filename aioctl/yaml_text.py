@@ -1,6 +1,6 @@
-"""YAML documents out of a text that somebody wrote: read without trusting it."""
+"""YAML documents out of a text that somebody wrote, read without trusting it, and objects as text for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import yaml
@@ -53,3 +53,22 @@ def _count(tree: Any, known: dict[int, int]) -> int:
         parts = tree.values() if isinstance(tree, dict) else tree
         known[id(tree)] = 1 + sum(_count(part, known) for part in parts)
     return known[id(tree)]
+
+
+def as_yaml(objects: Iterable[Mapping[str, Any]]) -> str:
+    """Documents for people: keys in the given order, scripts line by line."""
+    return yaml.dump_all(objects, Dumper=_Readable, sort_keys=False, width=120, explicit_start=True)
+
+
+class _Readable(yaml.SafeDumper):
+    """Texts of several lines as blocks, and nothing by reference: equal labels are written out wherever they stand."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Readable.add_representer(str, _text)

@@ -15,6 +15,7 @@ WRITERS = {
     "controller/configs.py": "finalizer and status of configs",
     "kube/events.py": "events",
     "kube/lease.py": "the lease",
+    "tools/writing.py": "what an operator's verb says: annotations of services, and the lock where `unlock` removes it",
     "upkeep/former_autoscalers.py": "VariantAutoscalings that KServe made before it wrote autoscalers",
     "upkeep/storage_migration.py": "stored objects, rewritten as they are, and storedVersions of our CRDs",
     "upkeep/webhook_certificates.py": "the certificate's Secret, and the CA bundles of our CRDs and webhooks",

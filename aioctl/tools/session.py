@@ -24,13 +24,8 @@ class Session:
 
     async def looks(self, name: str = "") -> tuple[Snapshot, list[Look]]:
         """Every service asked for, planned, or the named one. Raises ToolError."""
-        reader = Reader(
-            self.connection,
-            system_namespace=self.policy.system_namespace,
-            signer=self.policy.signer,
-        )
-        found = await reader.read()
-        services = await self._wanted(reader, found, name)
+        reader, found = await self.read()
+        services = await self.wanted(reader, found, name)
         seen: list[Look] = []
         for _ in range(ROUNDS):
             now = datetime.now(UTC)
@@ -39,7 +34,17 @@ class Session:
                 break
         return found, seen
 
-    async def _wanted(self, reader: Reader, found: Snapshot, name: str) -> Sequence[Object]:
+    async def read(self) -> tuple[Reader, Snapshot]:
+        """Everything that is listed, and who fetches what plans ask for beyond it. Raises ToolError."""
+        reader = Reader(
+            self.connection,
+            system_namespace=self.policy.system_namespace,
+            signer=self.policy.signer,
+        )
+        return reader, await reader.read()
+
+    async def wanted(self, reader: Reader, found: Snapshot, name: str) -> Sequence[Object]:
+        """The services that name and selector choose. Raises ToolError for a name that nobody has."""
         services = found.services()
         if self.access.selector:
             keys = await reader.matching(self.access.selector)

@@ -1,0 +1,83 @@
+"""`aioctl diff` on the command line: what is read, from where, and in which form it is shown."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aioctl.tool_commands import policy_in, quiet
+from aioctl.tools.access import Access, Exit, ToolError
+from aioctl.tools.options import reads_cluster
+from aioctl.tools.output import Output, listing
+
+if TYPE_CHECKING:
+    from aioctl.tools.diff import Report
+
+_DIFF = "diff"
+
+
+@click.command("diff")
+@click.argument("name", default="")
+@click.option(
+    "-f",
+    "--filename",
+    "file",
+    type=click.Path(exists=True, allow_dash=True, path_type=Path),
+    help="What would follow from applying this file; - reads standard input.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice([_DIFF, *(form.value for form in Output)]),
+    default=_DIFF,
+    show_default=True,
+    help="Form of what is printed.",
+)
+@reads_cluster(selector=True)
+def diff(access: Access, name: str, file: Path | None, output: str) -> None:
+    """Show what the controller would write now, and whose each changed field is. Reads only; exit code 1 if anything differs."""
+    import anyio
+
+    if not (name or file or access.everywhere or access.namespace or access.selector):
+        raise ToolError("name a service, or give -f FILE, -l LABELS, -n NAMESPACE or -A", Exit.USAGE)
+    given = _documents(file) if file is not None else []
+    quiet()
+    found = anyio.run(_reports, access, name, given)
+    click.echo(_shown(found, output), nl=False)
+    sys.exit(Exit.ACT if any(one.differences or one.problems for one in found) else Exit.FINE)
+
+
+def _documents(file: Path) -> list[dict[str, Any]]:
+    from aioctl.yaml_text import documents
+
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        found = [one for one in documents(text) if one is not None]
+    except (OSError, ValueError) as error:
+        raise ToolError(f"{file}: {error}", Exit.USAGE) from error
+    if not found or not all(isinstance(one, dict) for one in found):
+        raise ToolError(f"{file}: holds {'no object' if not found else 'what is no object'}", Exit.USAGE)
+    return found
+
+
+async def _reports(access: Access, name: str, given: list[dict[str, Any]]) -> "list[Report]":
+    from aioctl.tools.connect import connected
+    from aioctl.tools.rehearsal import rehearse
+    from aioctl.tools.session import Session
+
+    async with connected(access) as connection:
+        return await rehearse(Session(connection, access, await policy_in(connection)), name, given)
+
+
+def _shown(found: "list[Report]", output: str) -> str:
+    from aioctl.tools.diff import COLUMNS, summary, text
+
+    items = [difference.item() for one in found for difference in one.differences]
+    if output == _DIFF:
+        return f"{''.join(text(found))}{summary(found)}\n"
+    shown = listing(items, COLUMNS, Output(output), name="resource", kind="DifferenceList")
+    return f"{shown}{summary(found)}\n" if output in (Output.TABLE.value, Output.WIDE.value) else shown
+
+
+COMMANDS: tuple[click.Command, ...] = (diff,)
