@@ -97,6 +97,15 @@ class ConditionSet:
         if type_ in _DEPENDENTS:
             self._set(_entry(READY, FALSE, reason, message))
 
+    def mark_unknown(self, type_: str, reason: str, message: str = "") -> None:
+        """Sets Unknown; a dependent takes Ready with it, but what is False goes before what is not known."""
+        self._set(_entry(type_, UNKNOWN, reason, message))
+        if any(self.status_of(dependent) == FALSE for dependent in _DEPENDENTS):
+            if self.status_of(READY) != FALSE:
+                self._set(_entry(READY, FALSE, reason, message))
+        elif type_ in _DEPENDENTS:
+            self._set(_entry(READY, UNKNOWN, reason, message))
+
     def unset(self, type_: str) -> None:
         """Removes a condition that does not apply; Ready and its dependents always apply and stay."""
         if type_ not in _TERMINAL:

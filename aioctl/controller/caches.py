@@ -30,6 +30,8 @@ class Watched:
     labels: str = ""
     fields: str = ""
     namespace: str = ""
+    metadata_only: bool = False
+    """Nothing of an object but its metadata is asked for."""
 
 
 def watched(system_namespace: str, signer: ObjectRef | None) -> tuple[Watched, ...]:
@@ -68,6 +70,8 @@ def watched(system_namespace: str, signer: ObjectRef | None) -> tuple[Watched, .
     listed.append(
         Watched(kinds.CONFIG_MAP, fields=f"metadata.name={names.CONFIG_MAP_NAME}", namespace=system_namespace)
     )
+    # A CRD has megabytes; that it is another one is all that matters.
+    listed.append(Watched(kinds.CRD, fields=f"metadata.name={kinds.SERVICE.resource}", metadata_only=True))
     if signer is not None:
         listed.append(
             Watched(kinds.SECRET, fields=f"metadata.name={signer.name}", namespace=signer.namespace)

@@ -5,7 +5,7 @@ does. What its plan reads it asks of its parent, which has the caches:
 
     parent                               child
     (PLAN, service, policy, now)    ->
-                                    <-   (GET, kind, namespace, name, named_by_user), (SELECT, ...), (SERVED, kind)
+                                    <-   (GET, kind, namespace, name, named_by_user), (SELECT, ...), (SERVED, kind) ...
     the answer                      ->
                                     <-   (DONE, plan without its context) or (FAILED, text)
     (CONCLUDE, failed, blocked,
@@ -32,6 +32,7 @@ from aioctl.controller.observe import Certificates, certificate_of, signer_probl
 from aioctl.controller.planner import Conclusion, conclude
 from aioctl.plan import reconcile
 from aioctl.plan.model import Certificate, Outcome, Plan, Policy, Read, Served, Unknown
+from aioctl.plan.trial import Verdict
 
 LENGTH = 4
 NICE = 10
@@ -47,6 +48,7 @@ class Word(Enum):
     SELECT = auto()
     OTHERS_RUN = auto()
     SERVED = auto()
+    TRY_OUT = auto()
     DONE = auto()
     FAILED = auto()
     NO_MEMORY = auto()
@@ -110,6 +112,10 @@ class _Asked:
     def served(self, kind: Kind) -> Served:
         served: Served = self._pipe.ask(Word.SERVED, kind)
         return served
+
+    def try_out(self, candidate: Object) -> Verdict | Unknown:
+        tried: Verdict | Unknown = self._pipe.ask(Word.TRY_OUT, candidate)
+        return tried
 
     def certificate(self, secret: Object) -> Certificate | str:
         return certificate_of(secret, self._certificates)

@@ -201,6 +201,8 @@ class ChildPlanner:
                         message = obs.others_run(*fields)
                     case Word.SERVED:
                         message = obs.served(*fields)
+                    case Word.TRY_OUT:
+                        message = obs.try_out(*fields)
                     case _:
                         raise TypeError(f"the child sent {word}")
                 read()

@@ -31,6 +31,7 @@ from aioctl.controller.reconcile import ProgressObserver, Reconciler
 from aioctl.controller.service_state import ServiceStates
 from aioctl.controller.settling import StatusSettling
 from aioctl.controller.signing import ServiceSigner
+from aioctl.controller.trials import Trials
 from aioctl.controller.triggers import keys_for
 from aioctl.engine.clock import Clock
 from aioctl.engine.queue import LOW_PRIORITY, QueueObserver, WorkQueue
@@ -125,6 +126,7 @@ class Controller:
                 labels=watch.labels,
                 fields=watch.fields,
                 namespace=watch.namespace,
+                metadata_only=watch.metadata_only,
                 turnstile=self.turnstile,
                 clock=self.clock,
                 observer=self.observers.reflector,
@@ -153,6 +155,7 @@ class Controller:
             caches=self.caches,
             presence=self.discovery.served,
             live=live,
+            trials=Trials(self.client.with_patience(0), self.caches, self.clock, self.states),
             applier=applier,
             recorder=self.recorder,
             expectations=expectations,

@@ -1,7 +1,7 @@
 """The observation a plan gets: caches, discovery and the few single reads, behind `plan.model.Observation`.
 
 Reads only; nothing waits. What was read is recorded (for `interests.py`), and what nobody watches and was not read yet
-is recorded as a demand, which the reconciler fetches before it plans again.
+is recorded as a demand, which the reconciler fetches before it plans again; so is a dry run (`trials.py`).
 """
 
 import base64
@@ -16,10 +16,12 @@ from aioctl.api.objects import Object, dig, name_of, namespace_of
 from aioctl.caching import LARGEST
 from aioctl.controller.caches import Caches
 from aioctl.controller.live_reads import LiveReads
+from aioctl.controller.trials import CRD, Trial, Trials
 from aioctl.kube.cached import Cached
 from aioctl.kube.discovery import Presence
 from aioctl.pki import pairs
 from aioctl.plan.model import Absent, Certificate, Present, Read, Served, Unknown
+from aioctl.plan.trial import Verdict
 
 _SERVED = {Presence.YES: Served.YES, Presence.NO: Served.NO, Presence.UNKNOWN: Served.UNKNOWN}
 _SHARED = (kinds.CONFIG, kinds.CONFIG_MAP, kinds.GATEWAY, kinds.GATEWAY_CLASS)
@@ -61,8 +63,14 @@ class CacheObservation:
         live: LiveReads,
         decoded: Decoded,
         certificates: Certificates | None = None,
+        trials: Trials | None = None,
     ) -> None:
-        """`certificates`: what earlier views of the service have parsed; this one adds to it."""
+        """`certificates`: what earlier views of the service have parsed; this one adds to it.
+
+        `trials`: what dry runs said; None: nobody is asked.
+        """
+        self._service = service
+        self._trials = trials
         self._caches = caches
         self._presence = presence
         self._live = live
@@ -72,6 +80,8 @@ class CacheObservation:
         self._seen: dict[int, tuple[Cached, dict[str, Any]]] = {}
         self.reads: set[ObjectRef] = set()
         self.demands: set[ObjectRef] = set()
+        self.trial: Trial | None = None
+        """A dry run that the plan needs and that was not made yet."""
 
     def get(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Read:
         ref = ObjectRef(kind, namespace if kind.namespaced else "", name)
@@ -116,6 +126,17 @@ class CacheObservation:
         if not kind.optional:
             return Served.YES
         return _SERVED[self._presence(kind)]
+
+    def try_out(self, candidate: Object) -> Verdict | Unknown:
+        if self._trials is None:
+            return Unknown("nobody can be asked")
+        self.reads.add(CRD)
+        asked = self._trials.trial(candidate)
+        verdict = self._trials.known(self._service, asked)
+        if verdict is None:
+            self.trial = asked
+            return Unknown("the combined spec was not tried yet")
+        return verdict
 
     def certificate(self, secret: Object) -> Certificate | str:
         return certificate_of(secret, self._certificates)

@@ -26,6 +26,7 @@ from aioctl.controller.observe import CacheObservation, Decoded
 from aioctl.controller.planner import Conclusion, Planner, PlanTooExpensive
 from aioctl.controller.service_state import ServiceStates
 from aioctl.controller.settling import StatusSettling
+from aioctl.controller.trials import Trials
 from aioctl.engine.clock import Clock
 from aioctl.engine.workers import Done, Failed, RequeueAfter, Result
 from aioctl.kube.discovery import Presence
@@ -42,8 +43,8 @@ DECIDED = (TRUE, FALSE)
 MOST_ROUNDS = 6
 """Plan and apply at most so often in one run; what is still open then comes back with the queue's back-off, as the echo of
 our own writes wakes nobody."""
-MOST_DEMANDS = 4
-"""Each round of single reads can uncover the next (an account names secrets); no chain is longer."""
+MOST_DEMANDS = 5
+"""Each round of single reads can uncover the next (an account names secrets), and one tries the spec out; no chain is longer."""
 EXPECTATION_RETRY = 0.05
 """Seconds until it is looked again whether the caches show our own writes, or the one that ours conflicted with; a watch
 delivers within milliseconds."""
@@ -82,6 +83,7 @@ class Reconciler:
     caches: Caches
     presence: Callable[[Kind], Presence]
     live: LiveReads
+    trials: Trials
     applier: Applier
     recorder: Recorder
     expectations: Expectations
@@ -149,6 +151,7 @@ class Reconciler:
         return weight.decode(cached.raw)
 
     async def _reconcile(self, key: ObjectKey, service: Object, planner: Planner) -> Result:
+        self.trials.begin(key)
         run = await self._converge(key, service, planner)
         if is_deleting(run.service):
             return self._result(run, None)
@@ -233,15 +236,23 @@ class Reconciler:
         """A plan on what is known; objects that have to be read first are read, then it is planned again."""
         for _ in range(MOST_DEMANDS):
             view = CacheObservation(
-                key, self.caches, self.presence, self.live, self.decoded, self.states.of(key).certificates
+                key,
+                self.caches,
+                self.presence,
+                self.live,
+                self.decoded,
+                self.states.of(key).certificates,
+                self.trials,
             )
             # Before anything is awaited: a change from here on is news to this plan.
             widen = partial(self._widen, key, view)
             plan = await planner.plan(Overlay(view, answers), service, self.clock.now(), widen)
             reads |= view.reads
-            if not view.demands:
+            if not view.demands and view.trial is None:
                 break
             await self.live.fetch(view.demands)
+            if view.trial is not None:
+                await self.trials.ask(key, view.trial)
         return plan, view
 
     def _widen(self, key: ObjectKey, view: CacheObservation) -> None:

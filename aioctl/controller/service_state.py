@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.api.objects import Object
 from aioctl.plan.model import Certificate
+from aioctl.plan.trial import Verdict
 
 
 @dataclass(slots=True)
@@ -22,6 +23,15 @@ class PendingStatus:
     changed: float
     latest: float
     soon: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of a dry run, the digest of what was asked, and until when it holds."""
+
+    digest: bytes
+    verdict: Verdict
+    until: float
 
 
 @dataclass(slots=True)
@@ -50,6 +60,8 @@ class ServiceState:
     """`interests.py`: what its last plan looked at."""
     certificates: dict[ObjectKey, tuple[bytes, Certificate | str]] = field(default_factory=dict)
     """`observe.py`: its Secrets, parsed, with the text that was parsed."""
+    tried: Tried | None = None
+    """`trials.py`: what the API server says of its combined spec."""
 
 
 class ServiceStates:

@@ -16,6 +16,8 @@ def keys_for(kind: Kind, old: Cached | None, new: Cached | None, interests: Inte
     keys: set[ObjectKey] = set()
     if kind == kinds.CONFIG and old is not None and new is not None and _same_spec(old, new):
         return keys
+    if kind == kinds.CRD and old is not None and new is not None and _same_schema(old, new):
+        return keys
     for item in (old, new):
         if item is None:
             continue
@@ -41,6 +43,11 @@ def keys_for(kind: Kind, old: Cached | None, new: Cached | None, interests: Inte
 def _same_spec(old: Cached, new: Cached) -> bool:
     """Only the spec of a config is combined; its status follows from the services and must not wake them again."""
     return old.uid == new.uid and old.part("spec") == new.part("spec")
+
+
+def _same_schema(old: Cached, new: Cached) -> bool:
+    """The status of a CRD changes by itself; only another spec judges services in another way."""
+    return (old.uid, old.generation) == (new.uid, new.generation)
 
 
 def owning_service(item: Cached) -> ObjectKey | None:

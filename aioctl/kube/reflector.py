@@ -74,6 +74,7 @@ class Reflector:
         labels: str = "",
         fields: str = "",
         namespace: str = "",
+        metadata_only: bool = False,
         page: int = PAGE,
         turnstile: Turnstile | None = None,
         observer: ReflectorObserver | None = None,
@@ -91,6 +92,7 @@ class Reflector:
         self._labels = labels
         self._fields = fields
         self._namespace = namespace
+        self._metadata_only = metadata_only
         self._page = page
         self._turnstile = turnstile or Turnstile()
         self._observer: ReflectorObserver = observer or ReflectorObserver()
@@ -150,6 +152,7 @@ class Reflector:
             labels=self._labels,
             fields=self._fields,
             limit=limit,
+            metadata_only=self._metadata_only,
         )
         async for page in pages:
             version = page.resource_version
@@ -209,6 +212,7 @@ class Reflector:
             resource_version=self._version,
             server_timeout=self._server_timeout,
             idle_timeout=self._silence,
+            metadata_only=self._metadata_only,
         )
         async with watching as events:
             self._heard()

@@ -18,7 +18,9 @@ from aioctl.api.defaulting import runs
 from aioctl.api.kinds import SERVICE, Kind, ObjectRef
 from aioctl.api.names import CONFIG_PREFIX, has_our_labels
 from aioctl.api.objects import FieldError, Object, labels_of, name_of, namespace_of, uid_of
+from aioctl.plan import trial
 from aioctl.plan.global_config import GlobalConfig
+from aioctl.plan.trial import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,10 @@ class Observation(Protocol):
         """Whether the kind exists in this cluster."""
         ...
 
+    def try_out(self, candidate: Object) -> Verdict | Unknown:
+        """Whether the API server would create this service; it has no name yet (PRESET-8)."""
+        ...
+
     def certificate(self, secret: Object) -> Certificate | str:
         """The stored pair (tls.crt, tls.key; key as PKCS#8), or why it cannot be used."""
         ...
@@ -132,6 +138,8 @@ class Facts:
     """Kinds whose discovery failed: `served` answers UNKNOWN."""
     certificates: Mapping[str, Certificate] = field(default_factory=dict)
     """By `namespace/name` of the secret; a secret that is not listed counts as unusable."""
+    admission: Callable[[Object], Verdict] = trial.accept
+    """What an API server would say of a service."""
 
     def get(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Read:
         ref = ObjectRef(kind, namespace, name)
@@ -160,6 +168,9 @@ class Facts:
         if kind in self.unsure:
             return Served.UNKNOWN
         return Served.NO if kind in self.unserved else Served.YES
+
+    def try_out(self, candidate: Object) -> Verdict | Unknown:
+        return self.admission(candidate)
 
     def certificate(self, secret: Object) -> Certificate | str:
         known = self.certificates.get(f"{namespace_of(secret)}/{name_of(secret)}")
@@ -265,6 +276,8 @@ class Step:
     """(type, reason, message) that `error` sets instead of the part's usual condition, e.g. RefsInvalid."""
     warning: tuple[str, str] | None = None
     """(reason, message) of a Warning event when the step fails, beside the one that every failure has."""
+    unsure: bool = False
+    """`condition` becomes Unknown instead of False: it is not known whether anything is wrong."""
     revisit: float = 0.0
     """Seconds until a failure is looked at again; 0: the queue's back-off decides."""
     unanswered: str = ""
@@ -348,6 +361,9 @@ class Overlay:
 
     def served(self, kind: Kind) -> Served:
         return self.below.served(kind)
+
+    def try_out(self, candidate: Object) -> Verdict | Unknown:
+        return self.below.try_out(candidate)
 
     def certificate(self, secret: Object) -> Certificate | str:
         return self.below.certificate(secret)

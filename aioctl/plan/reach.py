@@ -82,7 +82,8 @@ def mark_failure(made: ConditionSet, progress: Progress, outcome: Outcome) -> No
     if step is None or not progress.failed:
         return
     if step.condition is not None and step.error:
-        made.mark_false(*step.condition)
+        mark = made.mark_unknown if step.unsure else made.mark_false
+        mark(*step.condition)
     elif step.part in FAILURES:
         type_, reason, words = FAILURES[step.part]
         made.mark_false(type_, reason, f"{words}{step.inner}{outcome.error}")

@@ -18,6 +18,7 @@ from aioctl.plan import (
     auth,
     ca_bundle,
     destination_rules,
+    dry_run,
     finalize,
     monitoring,
     pool_status,
@@ -78,6 +79,9 @@ def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Pl
         # A configuration that cannot be read says nothing of what is applied.
         return Plan(service, tuple(steps), applied=() if steps[-1].part is Part.COMBINE else None)
     config, combined = ready
+    if (refused := dry_run.problem(obs, combined)) is not None:
+        steps.append(refused)
+        return Plan(service, tuple(steps), applied=combined.applied)
     ctx = Context(obs, combined.service, combined.spec, config, policy, now)
     collect(ctx, steps)
     return Plan(service, tuple(steps), ctx, applied=combined.applied)

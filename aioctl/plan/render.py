@@ -14,6 +14,7 @@ from aioctl.api import kinds, names
 from aioctl.api.conversion import up
 from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.api.objects import FieldError, Object, dig, mapping, name_of, namespace_of, sequence, text
+from aioctl.plan import trial
 from aioctl.plan.combine import Combined, combine
 from aioctl.plan.config import parse_config
 from aioctl.plan.model import Facts, Overlay, PlanError, Policy, Step, Verb
@@ -79,7 +80,7 @@ def render(service: Object, objects: Iterable[Object], *, policy: Policy, now: d
     account = ObjectRef(kinds.SERVICE_ACCOUNT, namespace_of(service), "default")
     # Kubernetes makes this account in every namespace; without it nothing would be told of credentials.
     made = {account: _object(account.kind, account.namespace, account.name)}
-    world = Facts({**made, **given.objects, **assumed})
+    world = Facts({**made, **given.objects, **assumed}, admission=trial.in_process)
     steps = _settled(world, service, policy, now)
     writes = [write for step in steps for write in step.writes if write.verb is Verb.CREATE]
     return Rendering(

@@ -11,10 +11,12 @@ from datetime import datetime
 
 from aioctl.api import kinds, names
 from aioctl.api.objects import FieldError, Object
+from aioctl.plan import dry_run
 from aioctl.plan.combine import combine
 from aioctl.plan.config import parse_config
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.model import Context, Observation, PlanError, Policy, Unanswered, need
+from aioctl.plan.trial import Accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,13 @@ def combined(obs: Observation, service: Object, policy: Policy) -> Combinable:
         return Combinable(None)
     try:
         made = combine(obs, service, config, policy)
+        tried = dry_run.verdict(obs, made)
     except (PlanError, FieldError) as error:
         return Combinable(str(error))
     except Unanswered:
         return Combinable(None)
+    if not isinstance(tried, Accepted):
+        return Combinable(tried.error)
     return Combinable("", made.applied)
 
 

@@ -20,7 +20,9 @@ from aioctl.controller.caches import Watched, watched
 from aioctl.controller.observe import Certificates, certificate_of, signer_problem
 from aioctl.kube.client import Client
 from aioctl.kube.errors import Invalid, KubeError, NotFound, is_kind_missing
+from aioctl.plan import trial
 from aioctl.plan.model import Absent, Certificate, Present, Read, Served, Unknown
+from aioctl.plan.trial import Verdict
 from aioctl.tools.access import Exit, ToolError
 from aioctl.tools.connect import Connection, explain, told
 
@@ -100,6 +102,9 @@ class Snapshot:
     def served(self, kind: Kind) -> Served:
         """See `Observation.served`."""
         return self.presence.get(kind, Served.UNKNOWN) if kind.optional else Served.YES
+
+    def try_out(self, candidate: Object) -> Verdict | Unknown:
+        return trial.in_process(candidate)
 
     def certificate(self, secret: Object) -> Certificate | str:
         """See `Observation.certificate`."""

@@ -196,3 +196,17 @@ def test_the_same_marks_on_their_own_result_change_nothing(marks: list[tuple[str
 def test_the_list_is_sorted_and_has_each_type_once(marks: list[tuple[str, str]]) -> None:
     types = [entry["type"] for entry in run([], marks, NOW)]
     assert types == sorted(set(types))
+
+
+def test_what_is_not_known_pulls_ready_along_unless_something_is_false() -> None:
+    made = ConditionSet(ALL_TRUE, 1, 1)
+    made.mark_unknown(c.PRESETS_COMBINED, "ValidationUnavailable", "nobody answers")
+    assert made.status_of(c.PRESETS_COMBINED) == "Unknown"
+    assert ready(made) == ("Unknown", "ValidationUnavailable", "nobody answers")
+    made = ConditionSet(ALL_TRUE, 1, 1)
+    made.mark_false(c.ROUTER_READY, "R", "r")
+    made.mark_unknown(c.PRESETS_COMBINED, "ValidationUnavailable", "nobody answers")
+    assert ready(made) == ("False", "R", "r")
+    made = ConditionSet(ALL_TRUE, 1, 1)
+    made.mark_unknown(c.GATEWAYS_READY, "G", "no dependent of Ready")
+    assert ready(made)[0] == "True"

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import anyio
@@ -17,6 +18,7 @@ from aioctl.controller.marks import Marks
 from aioctl.controller.planner import LocalPlanner, PlanTooExpensive
 from aioctl.engine.turnstile import Turnstile
 from aioctl.plan.model import Facts, Outcome, Policy
+from aioctl.plan.trial import Rejected
 from aioctl.sim import seed
 from testbed.world import NAMESPACE, plain_service
 
@@ -76,6 +78,13 @@ async def test_it_decides_and_concludes_as_this_process_does() -> None:
             plan, Outcome(blocked=plan.steps[3], retry=True), obs, NOW, lambda: None
         )
         assert await planner.conclude(told, blocked, obs, NOW, lambda: None) == wanted
+
+
+async def test_a_dry_run_is_asked_for_through_the_parent() -> None:
+    obs = replace(facts(), admission=lambda candidate: Rejected(candidate["metadata"]["generateName"], "no"))
+    async with confined_planner(POLICY, Turnstile(), LIMITS) as planner:
+        told = await planner.plan(obs, SERVICE, NOW, lambda: None)
+    assert told.steps[-1].error == f"{name_of(SERVICE)}-validation-"
 
 
 @pytest.mark.parametrize(

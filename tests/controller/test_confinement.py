@@ -176,7 +176,7 @@ async def test_a_change_brings_it_back_at_once_and_what_settles_is_free(
                 await changed(stage)
             else:
                 await stage.user.patch(kinds.CONFIG, NAMESPACE, "base", {"spec": {"replicas": 3}})
-            await anyio.sleep(20)
+            await anyio.sleep(30)
             assert len(children.began) > tried
             assert (await state(stage))[0] == "True"
             assert not marks.suspects

@@ -76,6 +76,8 @@ def needed() -> set[Permission]:
             found |= set(
                 on(watch.kind, "list", "watch", name=names.CONFIG_MAP_NAME, namespace=watch.namespace)
             )
+        elif watch.kind == kinds.CRD:
+            found |= set(on(watch.kind, "list", "watch", name=kinds.SERVICE.resource))
         else:
             found |= set(on(watch.kind, "list", "watch"))
     for kind in CHILDREN:
@@ -86,6 +88,7 @@ def needed() -> set[Permission]:
         found |= set(rules(given))
     event = Kind("", "v1", "Event", "events")
     found |= {
+        *on(kinds.SERVICE, "create"),  # as dry runs only
         *on(kinds.SERVICE, "get", "patch"),  # after a conflict on the status; finalizer, storage migration
         *on(kinds.SERVICE, "update", part="status"),
         *on(kinds.SERVICE, "update", part="finalizers"),  # blockOwnerDeletion of children

@@ -1,0 +1,90 @@
+"""Dry runs of combined specs, and what came of them (PRESET-8).
+
+One verdict is kept for each service. It holds for exactly what was asked and for the CRD of that moment: the same spec is not
+asked about again, whatever else wakes the service. A refusal is asked about again after an hour, too, and what could not be asked in the
+service's next run.
+"""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+from aioctl.api import kinds
+from aioctl.api.encoding import to_json
+from aioctl.api.kinds import ObjectKey, ObjectRef
+from aioctl.api.objects import Object
+from aioctl.controller.caches import Caches
+from aioctl.controller.service_state import ServiceStates, Tried
+from aioctl.engine.clock import Clock
+from aioctl.kube.client import Client
+from aioctl.kube.errors import ApiError, Forbidden, KubeError, asked_to_wait
+from aioctl.plan import trial
+from aioctl.plan.dry_run import RECHECK
+from aioctl.plan.trial import Accepted, Rejected, Unavailable, Verdict
+
+CRD: Final = ObjectRef(kinds.CRD, "", kinds.SERVICE.resource)
+"""Its schema is part of every verdict."""
+_MAY_NOT_ASK: Final = f'cannot create resource "{kinds.SERVICE.plural}"'
+"""What the API server's authorizer says, unlike quotas and webhooks, which are 403 as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A question: the service that would be created, and the digest under which the answer is kept."""
+
+    candidate: Object
+    digest: bytes
+
+
+class Trials:
+    """Asks, and keeps the answers in the records of the services."""
+
+    def __init__(self, client: Client, caches: Caches, clock: Clock, states: ServiceStates) -> None:
+        self._client = client
+        self._caches = caches
+        self._clock = clock
+        self._states = states
+
+    def begin(self, service: ObjectKey) -> None:
+        """A new run: what could not be asked in the last one is forgotten."""
+        state = self._states.of(service)
+        if state.tried is not None and isinstance(state.tried.verdict, Unavailable):
+            state.tried = None
+
+    def trial(self, candidate: Object) -> Trial:
+        """The question, with the CRD as it is now."""
+        crd = self._caches.get(CRD.kind, CRD.key)
+        schema = f"{crd.uid}/{crd.generation}" if crd is not None else ""
+        return Trial(candidate, blake2b(to_json(candidate) + schema.encode(), digest_size=16).digest())
+
+    def known(self, service: ObjectKey, asked: Trial) -> Verdict | None:
+        """What is kept and still holds."""
+        tried = self._states.of(service).tried
+        if tried is None or tried.digest != asked.digest or tried.until <= self._clock.monotonic():
+            return None
+        return tried.verdict
+
+    async def ask(self, service: ObjectKey, asked: Trial) -> None:
+        """Asks the API server; what comes of it is known from then on."""
+        verdict = await self._ask(asked.candidate)
+        state = self._states.of(service)
+        before = state.tried.verdict if state.tried is not None else None
+        if isinstance(before, Rejected) and isinstance(verdict, Rejected) and before.detail == verdict.detail:
+            verdict = before  # the error names what was generated, which would be news each time
+        until = self._clock.monotonic() + RECHECK if isinstance(verdict, Rejected) else float("inf")
+        state.tried = Tried(asked.digest, verdict, until)
+
+    async def _ask(self, candidate: Object) -> Verdict:
+        namespace = candidate["metadata"]["namespace"]
+        try:
+            await self._client.create(kinds.SERVICE, namespace, candidate, dry_run=True)
+        except ApiError as error:
+            if isinstance(error, Forbidden) and _MAY_NOT_ASK in error.message:
+                return trial.in_process(candidate)
+            detail = trial.detail(error.message, error.details)
+            if error.reason == "Invalid" or (error.status == 422 and not error.reason):
+                return Rejected(error.message, detail)
+            return Unavailable(error.message, detail, asked_to_wait(error) or 0.0)
+        except KubeError as error:
+            return Unavailable(str(error), str(error))
+        return Accepted()
