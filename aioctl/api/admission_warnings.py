@@ -6,9 +6,7 @@ Texts stay below 120 characters, as the protocol asks. Nothing here decides whet
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aioctl.api import not_acted_on
-from aioctl.api.conversion import up
-from aioctl.api.kinds import SERVICE, V1ALPHA1, V1ALPHA2, ObjectKey
+from aioctl.api.kinds import V1ALPHA1, V1ALPHA2, ObjectKey
 from aioctl.api.objects import Object, dig, name_of, namespace_of
 from aioctl.golang import gourl
 from aioctl.golang.equality import derivative
@@ -57,8 +55,7 @@ def of_spec(new: Object, old: Object | None) -> list[str]:
     """Warnings about what is written; of its fields only when the spec is new or changes, not at every patch of ours."""
     if old is not None and new.get("spec") == old.get("spec"):
         return [*_of_old_version(new)]
-    ignored = not_acted_on.warnings(up(new)) if new.get("kind") == SERVICE.kind else ()
-    return [*_of_old_version(new), *_of_traps(new), *ignored]
+    return [*_of_old_version(new), *_of_traps(new)]
 
 
 def _label(config: Object) -> str:

@@ -27,8 +27,9 @@ SCHEDULER_WORKLOAD_READY = "SchedulerWorkloadReady"
 TOKENIZER_READY = "TokenizerReady"
 POOL_MIGRATION = "InferencePoolMigration"
 """Ours: present and False only while somebody has to act for the migration to go on."""
-SPEC_ACTED_ON = "SpecActedOn"
-"""Ours: present and False only while the spec has a field that nothing follows from yet (COND-8)."""
+GROUP_READY = "GroupReady"
+GROUP_DEGRADED = "GroupDegraded"
+"""True says that something is wrong; in no roll-up, as `GroupReady`."""
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 NEW_GENERATION = ("NewObservedGenFailure", "unsuccessfully observed a new generation")
@@ -81,9 +82,9 @@ class ConditionSet:
         if generation != observed_generation:
             self._mark_ready_unknown(*NEW_GENERATION)
 
-    def mark_true(self, type_: str) -> None:
-        """Sets True without reason and message and recomputes Ready, whatever the type (Knative does so too)."""
-        self._set(_entry(type_, TRUE))
+    def mark_true(self, type_: str, reason: str = "", message: str = "") -> None:
+        """Sets True and recomputes Ready, whatever the type (Knative does so too)."""
+        self._set(_entry(type_, TRUE, reason, message))
         unhappy = self._unhappy()
         if unhappy is not None:
             status, reason, message = unhappy

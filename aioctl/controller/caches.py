@@ -17,7 +17,7 @@ from aioctl.engine.store import Delta, Store
 from aioctl.kube.cached import Cached
 
 CacheStore = Store[ObjectKey, Cached]
-_INDEXED = (names.NAME, names.SHADOW_POOL, names.GATEWAY_NAME)
+_INDEXED = (names.NAME, names.SHADOW_POOL, names.GATEWAY_NAME, names.ROUTING_GROUP)
 """Labels that objects are looked up by, within their namespace."""
 OURS = f"{names.PART_OF}={names.PART_OF_VALUE}"
 

@@ -8,8 +8,14 @@ secrets and the ConfigMap need no mapping of their own, whether they are named i
 from collections import defaultdict
 from collections.abc import Iterable
 
+from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.controller.service_state import ServiceState, ServiceStates
+
+
+def members_of(namespace: str, group: str) -> ObjectRef:
+    """What stands for all services of a traffic group, whoever they are; no service has such a name."""
+    return ObjectRef(kinds.SERVICE, namespace, f"{names.ROUTING_GROUP}={group}")
 
 
 class Interests:

@@ -7,6 +7,7 @@ is recorded as a demand, which the reconciler fetches before it plans again; so 
 import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -15,6 +16,7 @@ from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
 from aioctl.api.objects import Object, dig, name_of, namespace_of
 from aioctl.caching import LARGEST
 from aioctl.controller.caches import Caches
+from aioctl.controller.interests import members_of
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.trials import CRD, Trial, Trials
 from aioctl.kube.cached import Cached
@@ -113,9 +115,14 @@ class CacheObservation:
     def select(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Sequence[Object] | Unknown:
         if kind.optional and self._presence(kind) is Presence.NO:
             return ()
+        if kind == kinds.SERVICE and names.ROUTING_GROUP in labels:
+            self.reads.add(members_of(namespace, labels[names.ROUTING_GROUP]))
         if not self._caches.synced(kind):
             return Unknown(f"the cache of {kind.resource} is not in sync")
-        return [self._made(item, item.decode) for item in self._caches.select(kind, namespace, labels)]
+        found = self._caches.select(kind, namespace, labels)
+        if kind == kinds.SERVICE:
+            return [self._made(item, partial(weight.decode, item.raw)) for item in found]
+        return [self._made(item, item.decode) for item in found]
 
     def others_run(self, namespace: str, name: str) -> bool | Unknown:
         if not self._caches.synced(kinds.SERVICE):

@@ -5,16 +5,17 @@ under a mark that says which service it is; `controller/confinement.py` has the 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from aioctl.api.objects import FieldError, Object, key_of
 from aioctl.controller.marks import Marks
 from aioctl.engine.turnstile import Turnstile
-from aioctl.plan import reconcile, routing, scheduler, status
+from aioctl.plan import groups, reconcile, routing, scheduler, status
 from aioctl.plan.migration import Decision
-from aioctl.plan.model import Observation, Outcome, Plan, Policy
+from aioctl.plan.model import Observation, Outcome, Plan, Policy, Unanswered
 
 
 class PlanTooExpensive(Exception):
@@ -82,7 +83,7 @@ def conclude(plan: Plan, outcome: Outcome, obs: Observation, policy: Policy, now
         decision,
         _gateways(plan) if decision is not None else frozenset(),
         _misfits(plan),
-        _notices(plan),
+        _notices(plan, obs),
     )
 
 
@@ -93,11 +94,16 @@ def _gateways(plan: Plan) -> frozenset[str]:
     return frozenset(str(gateway) for gateway in parents)
 
 
-def _notices(plan: Plan) -> tuple[tuple[str, str], ...]:
-    try:
-        return scheduler.notices(plan.context) if plan.context is not None else ()
-    except FieldError:
+def _notices(plan: Plan, obs: Observation) -> tuple[tuple[str, str], ...]:
+    if plan.context is None:
         return ()
+    ctx = replace(plan.context, obs=obs)
+    found: list[tuple[str, str]] = []
+    with suppress(FieldError):
+        found += scheduler.notices(ctx)
+    with suppress(FieldError, Unanswered):
+        found += groups.notices(ctx, groups.group_of(ctx))
+    return tuple(found)
 
 
 def _misfits(plan: Plan) -> tuple[str, ...] | None:

@@ -154,7 +154,7 @@ class Reconciler:
         self.trials.begin(key)
         run = await self._converge(key, service, planner)
         if is_deleting(run.service):
-            return self._result(run, None)
+            return await self._leave(run)
         if run.outcome.failed is not None:
             note = f"Reconciliation failed: {_failure(run.outcome.failed, run.outcome.error)}"
             self.recorder.event(regarding(run.service), "Warning", "Error", note)
@@ -179,6 +179,18 @@ class Reconciler:
         except KubeError as error:
             return _status_failure(error)
         return self._result(run, status_wait)
+
+    async def _leave(self, run: _Run) -> Result:
+        """Says what a service that is being deleted waits for, if it waits for others."""
+        waiting = status.leaving(run.service, run.plan, self.clock.now())
+        if waiting is None:
+            return self._result(run, None)
+        try:
+            if not status.status_equal(waiting, status.stored_status(run.service)):
+                await self.applier.write_status(run.service, waiting)
+        except KubeError as error:
+            return _status_failure(error)
+        return RequeueAfter(run.plan.steps[-1].revisit, quiet=True)
 
     async def _too_expensive(self, key: ObjectKey, service: Object, problem: str) -> Result:
         """Says so, once, in condition, event and log; then it rests, see `confinement.py`."""

@@ -2,18 +2,19 @@
 
 Children wake their owner; pods the service their label names; shadow Services of a pool whoever read that pool, and the
 Services of a gateway whoever read that gateway; and every object wakes the services whose last plan read it
-(`interests.py`).
+(`interests.py`). Services that share traffic wake each other when one of them is something else to the others.
 """
 
-from aioctl.api import kinds, names
+from aioctl.api import kinds, names, weight
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
-from aioctl.controller.interests import Interests
+from aioctl.controller.interests import Interests, members_of
 from aioctl.kube.cached import Cached
+from aioctl.plan.groups import Member, member_of
 
 
 def keys_for(kind: Kind, old: Cached | None, new: Cached | None, interests: Interests) -> set[ObjectKey]:
     """The services to reconcile after the object changed from `old` to `new` (None = not there)."""
-    keys: set[ObjectKey] = set()
+    keys: set[ObjectKey] = _peers(old, new, interests) if kind == kinds.SERVICE else set()
     if kind == kinds.CONFIG and old is not None and new is not None and _same_spec(old, new):
         return keys
     if kind == kinds.CRD and old is not None and new is not None and _same_schema(old, new):
@@ -38,6 +39,21 @@ def keys_for(kind: Kind, old: Cached | None, new: Cached | None, interests: Inte
             keys |= interests.readers(ObjectRef(kinds.GATEWAY, item.key.namespace, gateway))
         keys |= interests.readers(ObjectRef(kind, item.key.namespace, item.key.name))
     return keys
+
+
+def _peers(old: Cached | None, new: Cached | None, interests: Interests) -> set[ObjectKey]:
+    """Of a service that others share traffic with: those that look at its groups, when it is something else to them."""
+    groups = {
+        item.labels[names.ROUTING_GROUP] for item in (old, new) if item and names.ROUTING_GROUP in item.labels
+    }
+    if not groups or _as_member(old) == _as_member(new):
+        return set()
+    namespace = next(item.key.namespace for item in (old, new) if item)
+    return set().union(*(interests.readers(members_of(namespace, group)) for group in groups))
+
+
+def _as_member(item: Cached | None) -> Member | None:
+    return member_of(weight.decode(item.raw)) if item is not None else None
 
 
 def _same_spec(old: Cached, new: Cached) -> bool:

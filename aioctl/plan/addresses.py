@@ -46,16 +46,21 @@ def check(ctx: Context) -> Step | None:
     It comes last: whatever else there is to do for the service does not wait for a listener.
     """
     try:
-        found = list(_referenced(ctx))
-        if mode(ctx) is Mode.MANAGED:
-            metadata = {"namespace": ctx.namespace, "name": names.route_name(ctx.name)}
-            found.append({"metadata": metadata, "spec": route_spec(ctx)})
-        addresses(found, ctx)
+        planned_addresses(ctx)
     except Unanswered as unanswered:
         return Step(Part.ADDRESSES, OUTER, unanswered=str(unanswered))
     except (PlanError, FieldError) as error:
         return Step(Part.ADDRESSES, OUTER, error=str(error), revisit=REVISIT)
     return None
+
+
+def planned_addresses(ctx: Context) -> Addresses:
+    """The addresses as they are once the managed route is as it is asked for. Raises as `discover`."""
+    found = list(_referenced(ctx))
+    if mode(ctx) is Mode.MANAGED:
+        metadata = {"namespace": ctx.namespace, "name": names.route_name(ctx.name)}
+        found.append({"metadata": metadata, "spec": route_spec(ctx)})
+    return addresses(found, ctx)
 
 
 def addresses(routes: Iterable[Object], ctx: Context) -> Addresses:

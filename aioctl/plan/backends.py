@@ -14,6 +14,7 @@ from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name
 from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import Object, integer, mapping, namespace_of, sequence, text
+from aioctl.plan import groups
 from aioctl.plan.model import Absent, Context, Observation, Served
 from aioctl.plan.routing import Spec
 
@@ -68,6 +69,9 @@ def pool_key(ref: Any, namespace: str) -> ObjectKey:
 def _problems(ctx: Context, route: Object) -> Iterator[str]:
     spec = mapping(route, "spec")
     rules = sequence(spec, "rules")
+    grouped = bool(
+        groups.group_name(ctx)
+    )  # its members' weights are for them to choose, and none may take requests yet
     if not rules:
         yield f"it has no rules and sends traffic nowhere; give it some in {FIELD}.rules"
     for index, rule in enumerate(rules):
@@ -79,7 +83,7 @@ def _problems(ctx: Context, route: Object) -> Iterator[str]:
                 f"{title} sends traffic nowhere: it has no backendRefs; give it some in "
                 f"{FIELD}.rules[{index}].backendRefs, or leave rules out to get the default ones"
             )
-        elif refs and not any(carries(ref) for ref in refs):
+        elif refs and not any(carries(ref) for ref in refs) and not (grouped and groups.is_shared(ctx, rule)):
             yield (
                 f"{title} sends traffic nowhere: every backendRef has weight 0; give one a weight above 0 in "
                 f"{FIELD}.rules[{index}].backendRefs"

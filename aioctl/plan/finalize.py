@@ -8,10 +8,12 @@ The finalizer's removal is planned only when everything before it could be decid
 from collections.abc import Iterator
 from dataclasses import replace
 
+from aioctl.api import conditions as c
 from aioctl.api import kinds, names
 from aioctl.api.finalizers import finalizers_of, has_finalizer
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import (
+    FieldError,
     Object,
     is_controlled_by,
     is_deleting,
@@ -21,7 +23,7 @@ from aioctl.api.objects import (
     resource_version_of,
     uid_of,
 )
-from aioctl.plan import monitoring
+from aioctl.plan import groups, monitoring
 from aioctl.plan.children import delete
 from aioctl.plan.model import (
     Observation,
@@ -39,6 +41,8 @@ from aioctl.plan.model import (
 from aioctl.plan.scheduler import remove_delegators
 
 _ERROR = "failed to update finalizers: "
+_MEMBERS_REVISIT = 5.0
+"""Seconds, as KServe has it."""
 
 
 def add_finalizer(service: Object) -> Write | None:
@@ -53,6 +57,9 @@ def finalize(obs: Observation, service: Object, policy: Policy) -> tuple[Step, .
     """The steps for a service that is being deleted, the finalizer's removal last; none without our finalizer."""
     if not has_finalizer(service, names.FINALIZER):
         return ()
+    held = _held_by_others(obs, service)
+    if held is not None:
+        return (held,)
     namespace, name = namespace_of(service), name_of(service)
     cleanup = (
         step(Part.FINALIZE, lambda: _managed_route(obs, service)),
@@ -87,6 +94,25 @@ def _finalizers(service: Object, wanted: list[str]) -> Write:
         body={"metadata": metadata},
         live=service,
         error=_ERROR,
+    )
+
+
+def _held_by_others(obs: Observation, service: Object) -> Step | None:
+    """The step that waits for the other members of a traffic group to take the service out of their routes (GROUP-6).
+
+    They are woken by its deletion and it by their routes; the time is for what nobody tells.
+    """
+    try:
+        member = groups.holding(obs, service)
+    except Unanswered as unanswered:
+        return Step(Part.FINALIZE, unanswered=f"checking member routes for stale backendRefs: {unanswered}")
+    except FieldError:
+        return None  # a field that cannot be read holds nobody
+    if not member:
+        return None
+    message = f"waiting for member {member} to remove backendRef before deletion"
+    return Step(
+        Part.FINALIZE, condition=(c.GROUP_READY, "FinalizationPending", message), revisit=_MEMBERS_REVISIT
     )
 
 

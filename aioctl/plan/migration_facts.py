@@ -22,6 +22,7 @@ from aioctl.api.objects import (
     sequence,
 )
 from aioctl.plan.children import is_ours
+from aioctl.plan.group_migration import of_the_group
 from aioctl.plan.migration import Decision, MigrationFacts, PoolState, Refusal, decide
 from aioctl.plan.model import Absent, Context, Observation, Present, Served, Strategy, Unknown
 from aioctl.plan.parents import parents_of
@@ -45,7 +46,7 @@ Decided = Callable[[], Decision]
 
 def migration_of(ctx: Context) -> Decision:
     """The state of the migration as the view in the context shows it."""
-    return decide(facts_of(ctx))
+    return decide(of_the_group(ctx, facts_of(ctx)))
 
 
 def facts_of(ctx: Context) -> MigrationFacts:

@@ -279,7 +279,8 @@ class Step:
     unsure: bool = False
     """`condition` becomes Unknown instead of False: it is not known whether anything is wrong."""
     revisit: float = 0.0
-    """Seconds until a failure is looked at again; 0: the queue's back-off decides."""
+    """Seconds until a failure is looked at again; 0: the queue's back-off decides. Without `error`: until a service that is
+    being deleted is, which waits for others, as `condition` says."""
     unanswered: str = ""
     """A read was unknown: nothing of this step is written, and the reconcile is repeated soon."""
     terminal: bool = False

@@ -14,10 +14,12 @@ from aioctl.api.defaulting import effective_pool_name, external_pool_name
 from aioctl.api.kinds import HTTP_ROUTE, Kind
 from aioctl.api.objects import Object, annotations_of, labels_of, sequence, text
 from aioctl.golang.equality import derivative, equal
-from aioctl.plan.children import build, create, is_ours, onto, remove, under
+from aioctl.plan.children import build, create, has_left_over, is_ours, onto, remove, under
+from aioctl.plan.group_migration import generation
+from aioctl.plan.groups import group_of, share
 from aioctl.plan.migration import Decision, Reason
 from aioctl.plan.migration_facts import LOCK_KEYS, LOCKED_VALUE, Decided, is_adoptable
-from aioctl.plan.model import Context, PlanError, Present, Served, Unanswered, Verb, Write, need
+from aioctl.plan.model import Context, PlanError, Present, Served, Strategy, Unanswered, Verb, Write, need
 from aioctl.plan.model_routing import managed_spec
 from aioctl.plan.route_defaults import defaulted
 from aioctl.plan.routing import Mode, has_scheduler, is_pool_ref, mode, owns_pools, pool_names, route_spec
@@ -26,6 +28,8 @@ from aioctl.plan.weights import weights
 MIGRATED_EVENT = "InferencePoolMigrated"
 
 _IN_FULL = ("parentRefs", "hostnames", "rules")
+_GROUP = (names.ROUTING_GROUP,)
+"""Whoever leaves its group leaves the label."""
 
 
 def route(ctx: Context, decided: Decided) -> Iterator[Write]:
@@ -46,6 +50,11 @@ def expected_route(ctx: Context, decision: Decision, live: Object | None = None)
     """The HTTPRoute as it should be. `live` is asked for its weights only where the decision says to keep them."""
     spec = managed_spec(ctx)
     pools = pool_names(ctx.name, ctx.spec)
+    labels = names.labels(ctx.name, names.ROUTER_COMPONENT)
+    group = group_of(ctx)
+    if group is not None:
+        labels[names.ROUTING_GROUP] = group.name
+        decision = replace(decision, strategy=Strategy.SWAP)
     if sequence(spec, "rules"):
         external = external_pool_name(ctx.spec)
         old = bool(external) and _exists(ctx, kinds.POOL_V1ALPHA2, external)
@@ -53,12 +62,14 @@ def expected_route(ctx: Context, decision: Decision, live: Object | None = None)
         rules = weights(sequence(spec, "rules"), decision, pools, own=not external, found=found)
         if decision.keep and live is not None:
             rules = _keep_weights(rules, sequence(live, "spec", "rules"), pools, decision)
+        if group is not None:
+            rules = share(ctx, group, rules, generation(ctx, decision, live))
         spec["rules"] = rules
     return build(
         ctx,
         HTTP_ROUTE,
         names.route_name(ctx.name),
-        labels=names.labels(ctx.name, names.ROUTER_COMPONENT),
+        labels=labels,
         annotations={names.MIGRATED: LOCKED_VALUE} if decision.locked else None,
         spec=spec,
     )
@@ -144,7 +155,7 @@ def _managed(ctx: Context, name: str, decided: Decided) -> Iterator[Write]:
         )
     decision = decided()
     wanted = expected_route(ctx, decision, live)
-    announce = _announcement(ctx) if decision.moves else None
+    announce = _announcement(ctx) if decision.moves and has_scheduler(ctx.spec) else None
     if live is None:
         if not _awaited(ctx, wanted["spec"]):
             yield replace(create(HTTP_ROUTE, wanted), announce=announce)
@@ -170,7 +181,7 @@ def _announcement(ctx: Context) -> tuple[str, str]:
 def _same(ctx: Context, wanted: Object, live: Object, decision: Decision) -> bool:
     if not is_ours(ctx, live):
         return False
-    if not derivative(labels_of(wanted), labels_of(live)):
+    if not derivative(labels_of(wanted), labels_of(live)) or has_left_over(wanted, live, _GROUP):
         return False
     if not derivative(annotations_of(wanted), annotations_of(live)) or _stray_lock(live, decision):
         return False
@@ -184,7 +195,7 @@ def _stray_lock(live: Object, decision: Decision) -> bool:
 
 
 def _onto(wanted: Object, live: Object, decision: Decision) -> dict[str, Any]:
-    body = onto(wanted, live)
+    body = onto(wanted, live, exclusive=_GROUP)
     if _stray_lock(live, decision):
         metadata = body["metadata"]
         kept = {key: value for key, value in metadata["annotations"].items() if key not in LOCK_KEYS}

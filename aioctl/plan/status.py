@@ -85,6 +85,22 @@ def too_expensive(service: Object, message: str, now: datetime) -> dict[str, Any
     return {**stored, "conditions": made.finish(now), "observedGeneration": generation_of(service)}
 
 
+def leaving(service: Object, plan: Plan, now: datetime) -> dict[str, Any] | None:
+    """The status of a service that is being deleted and waits for others; None of one that does not wait."""
+    waiting = plan.steps[-1] if plan.steps else None
+    if waiting is None or waiting.condition is None or waiting.error:
+        return None
+    stored = stored_status(service)
+    conditions, observed = stored.get("conditions"), stored.get("observedGeneration")
+    made = ConditionSet(
+        conditions if isinstance(conditions, list) else (),
+        generation_of(service),
+        observed if isinstance(observed, int) else 0,
+    )
+    made.mark_false(*waiting.condition)
+    return {**stored, "conditions": made.finish(now)}
+
+
 def says_too_expensive(service: Object) -> bool:
     """True when the stored status is of that kind, whoever wrote it."""
     conditions = stored_status(service).get("conditions")

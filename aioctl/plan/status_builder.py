@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aioctl.api import conditions as c
-from aioctl.api import kinds, names, not_acted_on
+from aioctl.api import kinds, names
 from aioctl.api.conditions import ConditionSet
 from aioctl.api.defaulting import external_pool_name, is_stopped
 from aioctl.api.objects import FieldError, mapping, present
@@ -18,6 +18,7 @@ from aioctl.plan import (
     addresses,
     auth,
     gateways,
+    groups,
     migration_facts,
     picker,
     picker_readiness,
@@ -29,6 +30,7 @@ from aioctl.plan import (
 from aioctl.plan.availability import mark_availability
 from aioctl.plan.children import is_ours
 from aioctl.plan.gateways import Verdict
+from aioctl.plan.group_migration import generation
 from aioctl.plan.migration import Decision
 from aioctl.plan.migration_facts import LOCKED_VALUE, has_lock
 from aioctl.plan.model import Absent, Context, Outcome, Part, PlanError, Present, Unanswered, Unknown
@@ -79,7 +81,6 @@ class StatusBuilder:
     def build(self, combined: str | None) -> None:
         """Every part, then the roll-ups. `combined` is that of the plan. Raises nothing for what is in the cluster."""
         self._presets(combined)
-        self._not_acted_on()
         # A field of the wrong type is named by the step that failed on it; here it only means that there is nothing to see.
         for part in (self._workloads, self._router, self._name_workloads, self._copy_lock):
             with suppress(FieldError):
@@ -96,13 +97,6 @@ class StatusBuilder:
             self.made.mark_false(c.PRESETS_COMBINED, reason, f"{message} with warning: {combined}")
         elif combined is not None:
             self.made.mark_true(c.PRESETS_COMBINED)
-
-    def _not_acted_on(self) -> None:
-        """Fields of service and configs that nothing follows from yet."""
-        if fields := not_acted_on.message({"spec": self.ctx.spec}):
-            self.made.mark_false(c.SPEC_ACTED_ON, "NotActedOnYet", fields)
-        else:
-            self.made.unset(c.SPEC_ACTED_ON)
 
     def _has(self, *path: str) -> bool:
         return present({"spec": self.ctx.spec}, "spec", *path)
@@ -187,6 +181,7 @@ class StatusBuilder:
         judged = set()
         if routed:
             self._topology()
+            self._group()
             judged = {c.INFERENCE_POOL_READY, c.GATEWAYS_READY}
             if self._addresses() and not (progress.failed and progress.ended_in((Part.DESTINATION_RULES,))):
                 judged.add(c.HTTP_ROUTES_READY)
@@ -195,18 +190,33 @@ class StatusBuilder:
     def _stop_router(self) -> None:
         for type_ in _ROUTER_CONDITIONS:
             self.made.mark_false(type_, *_STOPPED)
-        self.made.unset(c.POOL_MIGRATION)
+        for type_ in (c.POOL_MIGRATION, c.GROUP_READY, c.GROUP_DEGRADED):
+            self.made.unset(type_)
         for field in ("url", "address", "addresses", "router"):
             self.status.pop(field, None)
 
     def _topology(self) -> None:
-        """Gateways, routes, pool and picker. What is said of the service's group stays as long as it names one."""
+        """Gateways, routes, pool, picker and group."""
         with suppress(Unanswered, FieldError):
-            found = topology.router(self.ctx)
-            group = mapping(self.status, "router").get("group")
-            if found and group and self._has("router", "route", "group"):
-                found["group"] = group
-            self._put("router", found)
+            self._put("router", topology.router(self.ctx))
+
+    def _group(self) -> None:
+        """Whether the group that the service names is there, and whether each of its members takes its part (GROUP-4)."""
+        ctx = self.ctx
+        with suppress(Unanswered, FieldError):
+            group = groups.group_of(ctx)
+            if group is None or not groups.stored_group(ctx.service):
+                self.made.unset(c.GROUP_READY)
+                self.made.unset(c.GROUP_DEGRADED)
+                return
+            self.made.mark_true(c.GROUP_READY)
+            decision = self.decision or migration_facts.migration_of(ctx)
+            live = gateways.managed_route(ctx)
+            problem = groups.degraded(ctx, group, generation(ctx, decision, live))
+            if problem:
+                self.made.mark_true(c.GROUP_DEGRADED, *problem)
+            else:
+                self.made.unset(c.GROUP_DEGRADED)
 
     def _name_workloads(self) -> None:
         """After everything has been done; until then they stay as they were said to be (TOPO-2)."""

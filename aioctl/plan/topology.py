@@ -11,6 +11,7 @@ from aioctl.api import kinds
 from aioctl.api.defaulting import effective_pool_name, epp_service_name
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import Object, name_of, namespace_of, sequence, text
+from aioctl.plan import groups
 from aioctl.plan.gateways import routes
 from aioctl.plan.model import Context, Served
 from aioctl.plan.routing import GATEWAY_API_GROUP, Mode, has_scheduler, mode
@@ -25,6 +26,8 @@ def router(ctx: Context) -> dict[str, Any]:
         found["gateways"] = gateways
     if has_scheduler(ctx.spec):
         found["scheduler"] = _scheduler(ctx)
+    if group := groups.shown(ctx, groups.group_of(ctx)):
+        found["group"] = group
     return found
 
 

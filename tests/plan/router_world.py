@@ -205,7 +205,7 @@ class RouterWorld:
             inline = (section.get("http") or {}).get("spec") or {}
             combined = {**default_route_spec(SVC, NS, GATEWAY[1], GATEWAY[0]), **inline}
             combined = route.rewrite_default_refs(combined, SVC, {"router": router})
-            router["route"] = {"http": {"spec": combined}}
+            router["route"] = {**section, "http": {"spec": combined}}
         return router
 
     def plan(self) -> Plan:

@@ -11,7 +11,6 @@ import pytest
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind
-from aioctl.api.not_acted_on import NOT_ACTED_ON
 from aioctl.plan import status
 from aioctl.plan.migration import Reason, State
 from aioctl.plan.model import Outcome, Part, Plan, Policy, Step
@@ -61,27 +60,6 @@ def by_type(made: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 MAIN = (kinds.DEPLOYMENT, workload(kinds.DEPLOYMENT, "svc-kserve", AVAILABLE))
-
-
-@pytest.mark.parametrize("path", NOT_ACTED_ON)
-def test_a_field_that_nothing_follows_from_yet_is_named_until_it_is_gone(path: str) -> None:
-    """It may come from a config; readiness does not depend on it."""
-    asked: Any = {}
-    for part in reversed(path.split(".")[1:]):
-        asked = {part: asked}
-    world, plan = settled(MAIN)
-    assert plan.context is not None
-    spec = {**plan.context.spec, **asked}
-    if "router" in asked:
-        router = plan.context.spec["router"]
-        spec["router"] = {**router, "route": {**router["route"], **asked["router"]["route"]}}
-    asking = replace(plan, context=replace(plan.context, spec=spec))
-    world.service["status"] = made = conclude(world, asking)
-    shown = by_type(made)["SpecActedOn"]
-    assert (shown["status"], shown["reason"], shown["severity"]) == ("False", "NotActedOnYet", "Info")
-    assert shown["message"] == f"{path}: not acted on yet, {NOT_ACTED_ON[path]}"
-    assert by_type(made)["Ready"].get("reason") != "NotActedOnYet"
-    assert "SpecActedOn" not in by_type(conclude(world, plan))
 
 
 def test_everything_ready_is_ready() -> None:

@@ -72,10 +72,6 @@ EVERYWHERE: tuple[Reason, ...] = (
         "warnings *llminferenceservices/*",
     ),
     because(
-        "COND-8: fields that nothing follows from yet are named",
-        f"{LLM} status.conditions.SpecActedOn*",
-    ),
-    because(
         "ADM-8: who deletes a config that services use is told so, and that it stays",
         "warnings DELETE llminferenceserviceconfigs/*",
     ),
@@ -91,7 +87,54 @@ _REFUSED_PLACE = because(
     "ART-1: a model that cannot be fetched is refused at admission, so nothing is made for it", "*"
 )
 
+_TWO = "gateway.networking.k8s.io/v1/httproutes/two-kserve-route"
+_SETTLED = because(
+    "EVENT-2: a route that its gateway has not looked at yet is news when that lasts",
+    "event * Warning LLMInferenceServiceNotReady: *",
+)
+
 CASES: Mapping[str, tuple[Reason, ...]] = {
+    "group-a1": (_SETTLED,),
+    "group-two": (_SETTLED,),
+    "group-no-scheduler": (
+        _SETTLED,
+        because(
+            "GROUP-5: a route that leads to the pools of others moves, and is locked as they are",
+            f"{_TWO} metadata.annotations",
+        ),
+    ),
+    "group-base": (
+        _SETTLED,
+        because(
+            "GROUP-3: a service that has its group from a config is woken, too, and its rules lead to the members",
+            f"{_TWO} metadata.annotations",
+            f"{_TWO} spec.rules.*.backendRefs*",
+            "event ours Normal Updated: Updated v1.HTTPRoute <ns>/two-kserve-route",
+        ),
+    ),
+    "mig-no-v1-group": (
+        because(
+            "GROUP-5: a group's route has one generation, here the one that the gateway serves, and works",
+            "gateway.networking.k8s.io/v1/httproutes/*-kserve-route metadata.annotations",
+            "gateway.networking.k8s.io/v1/httproutes/*-kserve-route spec.rules.*.backendRefs*",
+            *(
+                f"{LLM} status.conditions.{type_}.{field}"
+                for type_ in ("HTTPRoutesReady", "RouterReady", "Ready")
+                for field in ("status", "reason", "message")
+            ),
+            f"{LLM} status.router.group.members",
+            "event ours Normal LLMInferenceServiceReady: *",
+            "event ours Warning LLMInferenceServiceNotReady: *",
+        ),
+    ),
+    "group-delete": (
+        _SETTLED,
+        because(
+            "LIFE-1: routes and bindings of who is deleted go first",
+            f"{_TWO} theirs",
+            "event ours Normal Deleted: Deleted v1.*",
+        ),
+    ),
     "bad-scheme": (_REFUSED_PLACE,),
     "gs": (_REFUSED_PLACE,),
     "bad-scale-no-max": (
