@@ -211,13 +211,13 @@ def _as_merged(spec: Tree) -> Tree:
     if route.get("rules") != _DEFAULT_RULES:
         return written
     without = {name: value for name, value in route.items() if name != "rules"}
-    return _replaced(written, ("router", "route", "http", "spec"), without)
+    return replaced(written, ("router", "route", "http", "spec"), without)
 
 
-def _replaced(tree: Tree, path: Sequence[str], value: Any) -> dict[str, Any]:
+def replaced(tree: Tree, path: Sequence[str], value: Any) -> dict[str, Any]:
     """A copy of the tree with the value at the path, which is there already; the rest is shared."""
     head, *rest = path
-    return {**tree, head: _replaced(tree[head], rest, value) if rest else value}
+    return {**tree, head: replaced(tree[head], rest, value) if rest else value}
 
 
 # Merging and completing.
@@ -309,12 +309,12 @@ def _complete(spec: Tree, service_name: str) -> Tree:
         if not mapping(picker, "port").get("number") and text(picker, "kind") in ("", "Service"):
             picker = {**picker, "port": {"number": PICKER_PORT}}
         complete = {**pool, "selector": selector, "endpointPickerRef": picker}
-        spec = _replaced(spec, ("router", "scheduler", "pool", "spec"), complete)
+        spec = replaced(spec, ("router", "scheduler", "pool", "spec"), complete)
     if present(spec, "router", "scheduler", "template"):
         template = mapping(spec, "router", "scheduler", "template")
         if not text(template, "serviceAccountName"):
             account = names.epp_service_account_name(service_name)
-            spec = _replaced(
+            spec = replaced(
                 spec, ("router", "scheduler", "template"), {**template, "serviceAccountName": account}
             )
     return spec
@@ -334,7 +334,7 @@ def _rendered(spec: Tree, inputs: _Inputs) -> tuple[dict[str, Any], bool]:
     result = round_trip(rendered.tree["spec"]) if rendered.emptied else dict(rendered.tree["spec"])
     if present(result, "router", "route", "http", "spec"):
         route = rewrite_default_refs(result["router"]["route"]["http"]["spec"], name_of(service), result)
-        result = _replaced(result, ("router", "route", "http", "spec"), route)
+        result = replaced(result, ("router", "route", "http", "spec"), route)
     try:
         lora.resolve(result)
     except PlanError as error:

@@ -10,12 +10,22 @@ from typing import Any, Final
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names, service_names
 from aioctl.api.carrier_checks import CARRIERS
-from aioctl.api.objects import FieldError, Object, annotations_of, dig, labels_of, name_of, namespace_of
+from aioctl.api.objects import (
+    FieldError,
+    Object,
+    annotations_of,
+    dig,
+    labels_of,
+    name_of,
+    namespace_of,
+    present,
+)
 from aioctl.caching import MIB, keeping
 from aioctl.golang import goyaml
-from aioctl.plan.combine import Combined
+from aioctl.plan.combine import Combined, replaced
 from aioctl.plan.epp_config import LONGEST
 from aioctl.plan.model import Observation, Part, Step, Unanswered
+from aioctl.plan.routing import hung_on_gateways
 from aioctl.plan.trial import Accepted, Rejected, Unavailable, Verdict
 
 RECHECK: Final = 3600.0
@@ -25,6 +35,7 @@ _LEFT_OUT: Final = frozenset({LAST_APPLIED, *CARRIERS})
 _SUFFIX: Final = "-validation-"
 _GENERATED: Final = "xxxxx"
 """As long as what the API server appends to `generateName`."""
+_ROUTE: Final = ("router", "route", "http", "spec")
 _INLINE: Final = ("router", "scheduler", "config", "inline")
 
 
@@ -99,14 +110,13 @@ def _prefix(service: Object, spec: Mapping[str, Any]) -> str:
 
 
 def _as_written(spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The spec with the picker's configuration as an object, where it is the text of a ConfigMap."""
+    """The spec as a user would have written it: the route hangs on the gateways that the router names, and the picker's
+    configuration is an object, where it is the text of a ConfigMap.
+    """
+    if present(spec, *_ROUTE):
+        spec = replaced(spec, _ROUTE, hung_on_gateways(spec))
     given = dig(spec, *_INLINE)
-    if not isinstance(given, str):
-        return spec
-    router = spec["router"]
-    scheduler = router["scheduler"]
-    config = {**scheduler["config"], "inline": _loaded(given)}
-    return {**spec, "router": {**router, "scheduler": {**scheduler, "config": config}}}
+    return replaced(spec, _INLINE, _loaded(given)) if isinstance(given, str) else spec
 
 
 @keeping(MIB)

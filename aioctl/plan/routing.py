@@ -70,16 +70,21 @@ def _refs(ctx: Context, *path: str) -> Iterator[tuple[str, str]]:
 
 def route_spec(ctx: Context) -> dict[str, Any]:
     """The combined `router.route.http.spec` with its parentRefs replaced by the gateway refs, if any (ROUTE-9)."""
-    combined = dict(mapping({"spec": ctx.spec}, "spec", "router", "route", "http", "spec"))
-    if gateway_refs(ctx):
-        refs = sequence({"spec": ctx.spec}, "spec", "router", "gateway", "refs")
-        combined["parentRefs"] = [_parent_ref(ref) for ref in refs]
+    return hung_on_gateways(ctx.spec)
+
+
+def hung_on_gateways(spec: Spec) -> dict[str, Any]:
+    """The same of a combined spec."""
+    combined = dict(mapping({"spec": spec}, "spec", "router", "route", "http", "spec"))
+    if refs := sequence({"spec": spec}, "spec", "router", "gateway", "refs"):
+        combined["parentRefs"] = [_parent_ref(index, ref) for index, ref in enumerate(refs)]
     return combined
 
 
-def _parent_ref(ref: Any) -> dict[str, str]:
+def _parent_ref(index: int, ref: Any) -> dict[str, str]:
     """A gateway ref as a parent of the route. What it leaves out stays out: a namespace is then that of the route."""
-    given = {field: text(ref, field) for field in ("name", "namespace", "sectionName")}
+    with within(f"spec.router.gateway.refs[{index}]"):
+        given = {field: text(ref, field) for field in ("name", "namespace", "sectionName")}
     return {
         "group": GATEWAY_API_GROUP,
         "kind": "Gateway",

@@ -190,6 +190,21 @@ def test_the_text_of_a_config_map_is_asked_about_as_an_object(given: Any, asked:
     assert spec["router"]["scheduler"]["config"] == {"inline": given}, "what was combined is as it was"
 
 
+def test_a_route_is_asked_about_as_it_will_hang_on_the_gateways_that_are_named() -> None:
+    http = {
+        "spec": {"parentRefs": [{"name": "of-the-preset", "namespace": "kserve"}], "hostnames": ["a.example"]}
+    }
+    refs = [{"name": "own"}, {"name": "theirs", "namespace": "other", "sectionName": "https"}]
+    spec = {"router": {"gateway": {"refs": refs}, "route": {"http": http}}}
+    asked = candidate(combined(service(), **spec))
+    assert trial.in_process(asked) == Accepted(), "the parents of a preset are no conflict"
+    gateway = {"group": "gateway.networking.k8s.io", "kind": "Gateway"}
+    assert asked["spec"]["router"]["route"]["http"]["spec"] == {
+        "parentRefs": [{**gateway, **ref} for ref in refs],
+        "hostnames": ["a.example"],
+    }
+
+
 # Our own rules in the place of the server's.
 
 
