@@ -192,7 +192,7 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
                 "keda.sh/v1alpha1/scaledobjects/svc-kserve-keda spec.fallback.behavior",
             ),
         )
-        for case in ("del-scaled", "scale-a1", "scale-keda", "scale-switch", "scale-so-silent")
+        for case in ("del-scaled", "scale-a1", "scale-keda", "scale-so-silent")
     },
     "scale-hpa-edited": (
         because("SCALE-1: labels and annotations of others stay", "autoscaling/v2/* metadata.*.mine"),
