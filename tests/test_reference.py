@@ -90,7 +90,7 @@ def test_every_condition_type_is_listed() -> None:
     types = {
         value
         for name, value in vars(conditions).items()
-        if name.isupper() and name.endswith(("READY", "COMBINED", "MIGRATION", "DEGRADED"))
+        if name.isupper() and name.endswith(("READY", "COMBINED", "MIGRATION", "DEGRADED", "COMPATIBLE"))
     }
     assert set(rows("Conditions")) == types
 

@@ -49,6 +49,7 @@ class Word(Enum):
     OTHERS_RUN = auto()
     SERVED = auto()
     TRY_OUT = auto()
+    SERVER_VERSION = auto()
     DONE = auto()
     FAILED = auto()
     NO_MEMORY = auto()
@@ -116,6 +117,10 @@ class _Asked:
     def try_out(self, candidate: Object) -> Verdict | Unknown:
         tried: Verdict | Unknown = self._pipe.ask(Word.TRY_OUT, candidate)
         return tried
+
+    def server_version(self) -> tuple[str, str] | None:
+        version: tuple[str, str] | None = self._pipe.ask(Word.SERVER_VERSION)
+        return version
 
     def certificate(self, secret: Object) -> Certificate | str:
         return certificate_of(secret, self._certificates)

@@ -203,6 +203,8 @@ class ChildPlanner:
                         message = obs.served(*fields)
                     case Word.TRY_OUT:
                         message = obs.try_out(*fields)
+                    case Word.SERVER_VERSION:
+                        message = obs.server_version()
                     case _:
                         raise TypeError(f"the child sent {word}")
                 read()

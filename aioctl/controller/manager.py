@@ -24,6 +24,7 @@ from aioctl.controller.confinement import ChildLimits, Confinement, confined_pla
 from aioctl.controller.interests import Interests
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.marks import Marks
+from aioctl.controller.observe import SERVER_VERSION
 from aioctl.controller.own_writes import OwnWrites
 from aioctl.controller.pacing import PoolPacer
 from aioctl.controller.planner import LocalPlanner, Planner
@@ -154,6 +155,7 @@ class Controller:
         self.reconciler = Reconciler(
             caches=self.caches,
             presence=self.discovery.served,
+            version=self.discovery.version,
             live=live,
             trials=Trials(self.client.with_patience(0), self.caches, self.clock, self.states),
             applier=applier,
@@ -184,6 +186,7 @@ class Controller:
         )
         self.caches.subscribe(self._changed)
         self.discovery.subscribe(self._presence_changed)
+        self.discovery.subscribe_to_version(self._version_changed)
 
     async def watch(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Keeps discovery and caches up to date for ever; started once every cache has listed."""
@@ -300,6 +303,11 @@ class Controller:
     def _wake(self, key: ObjectKey, priority: int) -> None:
         queue = self.confined_queue if self._confinement.holds(key) else self.queue
         queue.add(key, priority=priority)
+
+    def _version_changed(self) -> None:
+        """The API server was updated: news for those whose plan asked."""
+        for key in self._interests.readers(SERVER_VERSION):
+            self._wake(key, LOW_PRIORITY)
 
     def _presence_changed(self, kind: Kind, presence: Presence) -> None:
         """A kind came or went: its watch looks at once, and every service may want something else."""

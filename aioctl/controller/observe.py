@@ -20,7 +20,7 @@ from aioctl.controller.interests import members_of
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.trials import CRD, Trial, Trials
 from aioctl.kube.cached import Cached
-from aioctl.kube.discovery import Presence
+from aioctl.kube.discovery import Presence, ServerVersion
 from aioctl.pki import pairs
 from aioctl.plan.model import Absent, Certificate, Present, Read, Served, Unknown
 from aioctl.plan.trial import Verdict
@@ -31,6 +31,8 @@ _SHARED = (kinds.CONFIG, kinds.CONFIG_MAP, kinds.GATEWAY, kinds.GATEWAY_CLASS)
 _PARTLY_WATCHED = (kinds.SECRET, kinds.SERVICE_ACCOUNT, kinds.CONFIG_MAP)
 """Kinds of which only ours are watched: absence from the cache says nothing about a user's object."""
 
+SERVER_VERSION = ObjectRef(Kind("", "v1", "Version", "version", namespaced=False), "", "version")
+"""What is read of whoever asks for the API server's version. No object, but as an object does it wake its readers."""
 
 Certificates = dict[ObjectKey, tuple[bytes, Certificate | str]]
 """The text of key pairs, and what it says; parsing one takes 0.1 ms."""
@@ -66,10 +68,11 @@ class CacheObservation:
         decoded: Decoded,
         certificates: Certificates | None = None,
         trials: Trials | None = None,
+        version: Callable[[], ServerVersion | None] = lambda: None,
     ) -> None:
         """`certificates`: what earlier views of the service have parsed; this one adds to it.
 
-        `trials`: what dry runs said; None: nobody is asked.
+        `trials`: what dry runs said; None: nobody is asked. `version`: of the API server.
         """
         self._service = service
         self._trials = trials
@@ -78,6 +81,7 @@ class CacheObservation:
         self._live = live
         self._decoded = decoded
         self._certificates = {} if certificates is None else certificates
+        self._version = version
         self._ours = _our_names(service.name)
         self._seen: dict[int, tuple[Cached, dict[str, Any]]] = {}
         self.reads: set[ObjectRef] = set()
@@ -144,6 +148,10 @@ class CacheObservation:
             self.trial = asked
             return Unknown("the combined spec was not tried yet")
         return verdict
+
+    def server_version(self) -> ServerVersion | None:
+        self.reads.add(SERVER_VERSION)
+        return self._version()
 
     def certificate(self, secret: Object) -> Certificate | str:
         return certificate_of(secret, self._certificates)

@@ -29,7 +29,7 @@ from aioctl.controller.settling import StatusSettling
 from aioctl.controller.trials import Trials
 from aioctl.engine.clock import Clock
 from aioctl.engine.workers import Done, Failed, RequeueAfter, Result
-from aioctl.kube.discovery import Presence
+from aioctl.kube.discovery import Presence, ServerVersion
 from aioctl.kube.errors import KubeError, asked_to_wait
 from aioctl.kube.events import regarding
 from aioctl.kube.expectations import Expectations
@@ -82,6 +82,7 @@ class Reconciler:
 
     caches: Caches
     presence: Callable[[Kind], Presence]
+    version: Callable[[], ServerVersion | None]
     live: LiveReads
     trials: Trials
     applier: Applier
@@ -255,6 +256,7 @@ class Reconciler:
                 self.decoded,
                 self.states.of(key).certificates,
                 self.trials,
+                self.version,
             )
             # Before anything is awaited: a change from here on is news to this plan.
             widen = partial(self._widen, key, view)

@@ -4,7 +4,8 @@ One call per group and version. Only an answer says NO: the group version is unk
 or its list lacks the kind. A failed call says nothing: what was served is taken to be served still, anything else is
 UNKNOWN, and calls to such a kind report their own errors (CRD-1). A kind that is served only goes
 to NO after a second look, because an API server that restarts forgets its CRDs for a moment. Looks come every `recheck`
-seconds, so a CRD that comes or goes is noticed within 60 s.
+seconds, so a CRD that comes or goes is noticed within 60 s. The server's version is asked with every look; the last that
+was told counts.
 """
 
 from collections.abc import Callable, Iterable
@@ -47,6 +48,8 @@ class DiscoveryObserver:
 
 
 Handler = Callable[[Kind, Presence], None]
+ServerVersion = tuple[str, str]
+"""Major and minor as the API server tells them, such as ("1", "34+")."""
 
 
 class _Resource(msgspec.Struct):
@@ -57,7 +60,22 @@ class _ResourceList(msgspec.Struct):
     resources: list[_Resource] | None = None
 
 
+class _Version(msgspec.Struct):
+    major: str
+    minor: str
+
+
 _decoder = msgspec.json.Decoder(_ResourceList)
+_version_decoder = msgspec.json.Decoder(_Version)
+
+
+async def server_version(client: Client) -> ServerVersion:
+    """What `/version` says, which every account may read. Raises KubeError."""
+    try:
+        found = _version_decoder.decode(await client.get_raw("/version"))
+    except msgspec.MsgspecError as error:
+        raise KubeError(f"the answer is no version: {error}") from error
+    return found.major, found.minor
 
 
 class Discovery:
@@ -77,6 +95,8 @@ class Discovery:
         self._presence = dict.fromkeys(kinds, Presence.UNKNOWN)
         self._doubted: set[Kind] = set()
         self._handlers: list[Handler] = []
+        self._version: ServerVersion | None = None
+        self._version_handlers: list[Callable[[], None]] = []
         self._looked = anyio.Event()
 
     def served(self, kind: Kind) -> Presence:
@@ -90,6 +110,14 @@ class Discovery:
             if presence is not Presence.UNKNOWN:
                 handler(kind, presence)
 
+    def version(self) -> ServerVersion | None:
+        """What the API server said last; None until it did."""
+        return self._version
+
+    def subscribe_to_version(self, handler: Callable[[], None]) -> None:
+        """Calls the handler whenever the server tells another version."""
+        self._version_handlers.append(handler)
+
     async def first_look(self) -> None:
         """Returns when every group version was asked once, successfully or not."""
         await self._looked.wait()
@@ -101,6 +129,7 @@ class Discovery:
             async with anyio.create_task_group() as looks:
                 for api_version in sorted({kind.api_version for kind in self._presence}):
                     looks.start_soon(self._look, api_version)
+                looks.start_soon(self._ask_version)
             self._looked.set()
             await anyio.sleep(CONFIRM if self._doubted else self._recheck)
 
@@ -117,6 +146,19 @@ class Discovery:
             return
         for kind in kinds:
             self._learn(kind, served=kind.plural in plurals)
+
+    async def _ask_version(self) -> None:
+        try:
+            found = await server_version(self._client)
+        except KubeError as error:
+            log.warning("the API server's version is not known", error=str(error))
+            return
+        if self._version == found:
+            return
+        self._version = found
+        log.info("version of the API server", version=".".join(found))
+        for handler in self._version_handlers:
+            handler()
 
     async def _plurals(self, api_version: str) -> frozenset[str]:
         root = "/apis" if "/" in api_version else "/api"

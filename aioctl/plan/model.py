@@ -100,6 +100,10 @@ class Observation(Protocol):
         """Whether the API server would create this service; it has no name yet (PRESET-8)."""
         ...
 
+    def server_version(self) -> tuple[str, str] | None:
+        """Major and minor of the API server as it tells them, None when that is not known."""
+        ...
+
     def certificate(self, secret: Object) -> Certificate | str:
         """The stored pair (tls.crt, tls.key; key as PKCS#8), or why it cannot be used."""
         ...
@@ -140,6 +144,7 @@ class Facts:
     """By `namespace/name` of the secret; a secret that is not listed counts as unusable."""
     admission: Callable[[Object], Verdict] = trial.accept
     """What an API server would say of a service."""
+    version: tuple[str, str] | None = None
 
     def get(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Read:
         ref = ObjectRef(kind, namespace, name)
@@ -171,6 +176,9 @@ class Facts:
 
     def try_out(self, candidate: Object) -> Verdict | Unknown:
         return self.admission(candidate)
+
+    def server_version(self) -> tuple[str, str] | None:
+        return self.version
 
     def certificate(self, secret: Object) -> Certificate | str:
         known = self.certificates.get(f"{namespace_of(secret)}/{name_of(secret)}")
@@ -365,6 +373,9 @@ class Overlay:
 
     def try_out(self, candidate: Object) -> Verdict | Unknown:
         return self.below.try_out(candidate)
+
+    def server_version(self) -> tuple[str, str] | None:
+        return self.below.server_version()
 
     def certificate(self, secret: Object) -> Certificate | str:
         return self.below.certificate(secret)

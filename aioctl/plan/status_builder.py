@@ -36,7 +36,7 @@ from aioctl.plan.migration_facts import LOCKED_VALUE, has_lock
 from aioctl.plan.model import Absent, Context, Outcome, Part, PlanError, Present, Unanswered, Unknown
 from aioctl.plan.reach import FAILURES, WORKLOAD_PARTS, Progress, mark_failure
 from aioctl.plan.routing import Mode, gateway_refs, mode
-from aioctl.plan.workload import naming, pods, scaling
+from aioctl.plan.workload import artifacts, naming, oci, pods, scaling
 from aioctl.plan.workload import topology as workload_topology
 
 _STOPPED = ("Stopped", "Service is stopped")
@@ -98,6 +98,16 @@ class StatusBuilder:
         elif combined is not None:
             self.made.mark_true(c.PRESETS_COMBINED)
 
+    def _image_volumes(self) -> None:
+        """What the API server may lack for the model's image as a volume; an advice, in no roll-up (ART-5)."""
+        found = None
+        if artifacts.native_wanted(self.ctx):
+            found = oci.compatibility(self.ctx.obs.server_version())
+        if found is None:
+            self.made.unset(c.OCI_IMAGE_VOLUME_COMPATIBLE)
+        else:
+            self.made.mark_false(c.OCI_IMAGE_VOLUME_COMPATIBLE, *found)
+
     def _has(self, *path: str) -> bool:
         return present({"spec": self.ctx.spec}, "spec", *path)
 
@@ -107,6 +117,7 @@ class StatusBuilder:
         """Availability of what the finished parts made; a part that fails later overwrites it."""
         if not self.progress.left(WORKLOAD_PARTS):
             return
+        self._image_volumes()
         for prefill, single, multi in (
             (False, c.MAIN_WORKLOAD_READY, c.WORKER_WORKLOAD_READY),
             (True, c.PREFILL_WORKLOAD_READY, c.PREFILL_WORKER_WORKLOAD_READY),

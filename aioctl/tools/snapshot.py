@@ -6,6 +6,7 @@ but for the services themselves.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import anyio
@@ -19,6 +20,7 @@ from aioctl.api.objects import Object, key_of, labels_of, name_of, namespace_of
 from aioctl.controller.caches import Watched, watched
 from aioctl.controller.observe import Certificates, certificate_of, signer_problem
 from aioctl.kube.client import Client
+from aioctl.kube.discovery import ServerVersion, server_version
 from aioctl.kube.errors import Invalid, KubeError, NotFound, is_kind_missing
 from aioctl.plan import trial
 from aioctl.plan.model import Absent, Certificate, Present, Read, Served, Unknown
@@ -48,6 +50,7 @@ class Snapshot:
         self.unread: dict[Kind, str] = {}
         """Kinds that could not be listed -> why."""
         self.presence: dict[Kind, Served] = {}
+        self.version: ServerVersion | None = None
         self.demands: set[ObjectRef] = set()
         self.selections: set[Selection] = set()
         self._listed = frozenset(listed)
@@ -106,6 +109,10 @@ class Snapshot:
     def try_out(self, candidate: Object) -> Verdict | Unknown:
         return trial.in_process(candidate)
 
+    def server_version(self) -> ServerVersion | None:
+        """See `Observation.server_version`."""
+        return self.version
+
     def certificate(self, secret: Object) -> Certificate | str:
         """See `Observation.certificate`."""
         return certificate_of(secret, self._certificates)
@@ -148,6 +155,7 @@ class Reader:
         with told("list", kinds.SERVICE, self._namespace, self._server):
             await self._list(Watched(kinds.SERVICE), found)
         async with anyio.create_task_group() as group:
+            group.start_soon(self._ask_version, found)
             optional = {watch.kind for watch in self._watches if watch.kind.optional} | {
                 kinds.AUTH_POLICY,
                 kinds.SCC,
@@ -186,6 +194,10 @@ class Reader:
             for selection in selections:
                 group.start_soon(self._select, selection, found)
         return bool(demands or selections)
+
+    async def _ask_version(self, found: Snapshot) -> None:
+        with suppress(KubeError):  # stays unknown
+            found.version = await server_version(self._client)
 
     async def _discover(self, version: str, wanted: Sequence[Kind], found: Snapshot) -> None:
         try:

@@ -139,3 +139,14 @@ async def test_a_child_ends_with_its_block_whatever_it_does() -> None:
             await planner.plan(facts(), SERVICE, NOW, lambda: None)
         process = planner._process
     assert process.returncode is not None
+
+
+@pytest.mark.parametrize("version", [("1", "34"), None])
+async def test_a_child_asks_for_the_servers_version(version: tuple[str, str] | None) -> None:
+    service: Object = {**SERVICE, "spec": {**SERVICE["spec"], "model": {"uri": "oci+native://q/m:1"}}}
+    obs = replace(facts(), version=version)
+    async with confined_planner(POLICY, Turnstile(), LIMITS) as planner:
+        plan = await planner.plan(obs, service, NOW, lambda: None)
+        made = await planner.conclude(plan, Outcome(), obs, NOW, lambda: None)
+    shown = {entry["type"]: entry.get("reason") for entry in made.status["conditions"]}
+    assert shown.get("OciImageVolumeCompatible") == ("ImageVolumeAlpha" if version else None)

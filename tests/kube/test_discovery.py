@@ -3,7 +3,7 @@
 Rules: CRD-1.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -17,6 +17,7 @@ from testbed.scripted_wire import ScriptedWire, encode
 from testbed.virtual_time import virtual_time
 
 V1 = "/apis/inference.networking.k8s.io/v1"
+VERSION = "/version"
 V1ALPHA2 = "/apis/inference.networking.x-k8s.io/v1alpha2"
 MISSING = Response(404, {}, b"404 page not found\n")
 DOWN = TransportError("refused", maybe_sent=True)
@@ -28,12 +29,17 @@ def serving(*plurals: str) -> Response:
     return Response(200, {}, encode({"kind": "APIResourceList", "resources": resources}))
 
 
+def told(major: str, minor: str) -> Response:
+    return Response(200, {}, encode({"major": major, "minor": minor, "gitVersion": "v"}))
+
+
 POOLS = serving("inferencepools", "inferencepools/status")
 
 
 class Scene:
-    def __init__(self, *kinds: Kind) -> None:
+    def __init__(self, *kinds: Kind, versions: Sequence[Response | Exception] = ()) -> None:
         self.wire = ScriptedWire()
+        self.wire.answer("GET", VERSION, *(versions or [told("1", "34+")]))
         self.discovery = Discovery(Client(self.wire), kinds)
         self.told: list[tuple[str, Presence]] = []
         self.discovery.subscribe(lambda kind, presence: self.told.append((kind.plural, presence)))
@@ -62,7 +68,7 @@ async def test_one_call_per_group_version_tells_about_all_its_kinds() -> None:
         assert scene.served(POOL_V1ALPHA2) is Presence.YES
         assert scene.served(MODEL) is Presence.NO
         assert scene.served(LEADER_WORKER_SET) is Presence.NO
-    assert len(scene.wire.requests) == 3
+    assert len(scene.wire.requests) == 3 + 1  # and the version
 
 
 @virtual_time
@@ -152,3 +158,29 @@ async def test_a_late_subscriber_is_told_what_is_known() -> None:
         told: list[tuple[Kind, Presence]] = []
         scene.discovery.subscribe(lambda kind, presence: told.append((kind, presence)))
     assert told == [(POOL_V1, Presence.YES)]
+
+
+@virtual_time
+async def test_the_version_is_asked_again_and_what_was_told_last_counts() -> None:
+    unreadable = Response(200, {}, b"{}")
+    scene = Scene(POOL_V1, versions=[told("1", "34+"), Response(403, {}, b"no"), unreadable, told("1", "35")])
+    scene.wire.answer("GET", V1, POOLS)
+    told_of: list[object] = []
+    scene.discovery.subscribe_to_version(lambda: told_of.append(scene.discovery.version()))
+    assert scene.discovery.version() is None
+    async with scene.running():
+        await anyio.sleep(1)
+        for expected in [("1", "34+")] * 3 + [("1", "35")]:
+            assert scene.discovery.version() == expected
+            await anyio.sleep(RECHECK)
+        await anyio.sleep(300)
+    assert told_of == [("1", "34+"), ("1", "35")]
+
+
+@virtual_time
+async def test_a_server_that_tells_no_version_holds_nothing_up() -> None:
+    scene = Scene(POOL_V1, versions=[BROKEN])
+    scene.wire.answer("GET", V1, POOLS)
+    async with scene.running():
+        assert scene.served() is Presence.YES
+        assert scene.discovery.version() is None

@@ -10,7 +10,8 @@ from aioctl.api import kinds
 from aioctl.plan.model import PlanError
 from aioctl.plan.workload import initializer
 from aioctl.plan.workload.artifacts import attach_model
-from testbed.plan_world import CONFIG, STORAGE, World
+from testbed.plan_world import CONFIG, HF, MAIN, STORAGE, World
+from tests.plan.workload_world import run
 
 ACCOUNT = {"metadata": {"name": "u", "namespace": "ns"}}
 DEFAULTS = ["HF_HUB_ENABLE_HF_TRANSFER", "HF_XET_HIGH_PERFORMANCE", "HF_XET_NUM_CONCURRENT_RANGE_GETS"]
@@ -241,3 +242,32 @@ def test_a_pod_without_main_still_downloads() -> None:
     pod = attached("hf://a/b", containers=[{"name": "other"}])
     assert container(pod)["args"] == ["hf://a/b", "/mnt/models"]
     assert pod["containers"] == [{"name": "other"}]
+
+
+_USERS = {"name": "storage-initializer", "args": ["x"]}
+
+
+@pytest.mark.parametrize("field", ["template", "worker"])
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"model": {"uri": "hf://a/b"}}, True),
+        ({"model": {"uri": "pvc://claim/path"}}, False),
+        ({"model": {"uri": "hf://a/b"}, "storageInitializer": {"enabled": False}}, False),
+    ],
+)
+def test_arguments_that_do_not_stand_are_told_of_with_the_write_of_their_workload(
+    asked: dict[str, Any], told: bool, field: str
+) -> None:
+    """Not where nothing is downloaded, nor where the user's container is left as it is."""
+    world = World()
+    users = {**MAIN, "initContainers": [_USERS]}
+    spec = {**HF, "template": MAIN, **asked, field: users, "prefill": {"template": MAIN}}
+    assert run(world, spec) is None
+    noticed = [(write.kind, reason) for write in world.writes for reason, _ in write.warnings]
+    of = kinds.LEADER_WORKER_SET if field == "worker" else kinds.DEPLOYMENT
+    assert noticed == [(of, "StorageInitializerOverride")] * told
+    assert run(world, spec) is None
+    world.writes.clear()
+    assert run(world, spec) is None
+    assert world.writes == []

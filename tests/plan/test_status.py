@@ -62,6 +62,34 @@ def by_type(made: dict[str, Any]) -> dict[str, dict[str, Any]]:
 MAIN = (kinds.DEPLOYMENT, workload(kinds.DEPLOYMENT, "svc-kserve", AVAILABLE))
 
 
+@pytest.mark.parametrize(
+    ("uri", "version", "reason"),
+    [
+        ("oci+native://q/m:1", ("1", "30"), "ImageVolumeUnsupported"),
+        ("oci+native://q/m:1", ("1", "34+"), "ImageVolumeAlpha"),
+        ("oci+native://q/m:1", ("1", "35"), None),
+        ("oci+native://q/m:1", None, None),
+        ("hf://a/b", ("1", "30"), None),
+    ],
+)
+def test_what_the_api_server_lacks_for_image_volumes_is_told_and_spoils_nothing(
+    uri: str, version: tuple[str, str] | None, reason: str | None
+) -> None:
+    """ART-5. What an earlier version lacked is forgotten."""
+    world, plan = settled(MAIN)
+    assert plan.context is not None
+    plan = replace(plan, context=replace(plan.context, spec={**plan.context.spec, "model": {"uri": uri}}))
+    stale = {"type": "OciImageVolumeCompatible", "status": "False", "reason": "Old"}
+    world.service["status"] = {"conditions": [stale]}
+    facts = replace(world.facts, version=version)
+    made = by_type(status.conclude(plan, Outcome(), facts, world.policy, world.now))
+    shown = made.get("OciImageVolumeCompatible", {})
+    assert shown.get("reason") == reason
+    if reason is not None:
+        assert (shown["status"], shown["severity"]) == ("False", "Info")
+    assert made["WorkloadsReady"]["status"] == made["RouterReady"]["status"] == "True"
+
+
 def test_everything_ready_is_ready() -> None:
     world, plan = settled(MAIN)
     made = conclude(world, plan)

@@ -18,7 +18,7 @@ from aioctl.plan.model import Context, PlanError, Served, Write, need
 from aioctl.plan.rbac import account_subject, binding, ensure_binding
 from aioctl.plan.workload import accounts, naming, pods
 from aioctl.plan.workload.accounts import Account
-from aioctl.plan.workload.contents import fill
+from aioctl.plan.workload.contents import fill, notices
 from aioctl.plan.workload.naming import (
     MAIN_GROUP,
     PREFILL_GROUP,
@@ -179,7 +179,7 @@ def _ensure_set(ctx: Context, side: pods.Side, group: Group) -> Iterator[Write]:
     wanted = build(ctx, kind, name, labels=labels, annotations=annotations, spec=spec)
     # Asked before it is sent, like a Deployment: an admission webhook may change pod specs, and would do so for ever.
     for write in ensure(ctx, kind, wanted, same=_same, confirm=True, exclusive=pods.EXCLUSIVE):
-        yield replace(write, warnings=side.reserved)
+        yield replace(write, warnings=notices(ctx, side, group.worker, group.leader))
     yield from retire(ctx, _children(side))
 
 

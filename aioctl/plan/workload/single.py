@@ -15,7 +15,7 @@ from aioctl.plan.deployment import ensure_deployment, rolling_update
 from aioctl.plan.model import Context, PlanError, Write
 from aioctl.plan.workload import accounts, pods
 from aioctl.plan.workload.accounts import Account, is_left_in_pods
-from aioctl.plan.workload.contents import fill
+from aioctl.plan.workload.contents import fill, notices
 from aioctl.plan.workload.naming import MAIN, PREFILL, remove_child, retire, workload_name
 
 PREFILL_COMPONENT = f"{names.WORKLOAD_COMPONENT}-prefill"
@@ -122,7 +122,7 @@ def _deploy(ctx: Context, side: pods.Side, name: str, component: str, pod: pods.
         strategy=rolling_update(side.rolling_update),
         exclusive=pods.EXCLUSIVE,
     ):
-        yield replace(write, warnings=side.reserved)
+        yield replace(write, warnings=notices(ctx, side, pod))
 
 
 def _sidecar_account(ctx: Context, side: pods.Side) -> Account:
