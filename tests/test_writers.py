@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent / "aioctl"
 WRITES = {"create", "update", "patch", "delete"}
 WRITERS = {
     "controller/apply.py": "every write of a reconcile, and the status",
+    "controller/trials.py": "nothing: dry runs of what would be made",
     "controller/configs.py": "finalizer and status of configs",
     "kube/events.py": "events",
     "kube/lease.py": "the lease",
