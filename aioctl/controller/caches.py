@@ -6,13 +6,19 @@ are read one by one (`live_reads.py`), so that no replica holds every secret of 
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
+
+import msgspec
 
 from aioctl.api import kinds, names, weight
 from aioctl.api.defaulting import is_stopped
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
 from aioctl.api.names import has_our_labels
+from aioctl.api.served_models import qualified_models
+from aioctl.caching import LARGEST
 from aioctl.engine.store import Delta, Store
 from aioctl.kube.cached import Cached
 
@@ -96,12 +102,59 @@ def _by_running(item: Cached) -> Iterable[str]:
         yield item.key.namespace
 
 
+class _Model(msgspec.Struct):
+    name: str = ""
+
+
+class _Lora(msgspec.Struct):
+    adapters: list[_Model] | None = None
+
+
+class _ServedModel(_Model):
+    lora: _Lora | None = None
+
+
+class _Spec(msgspec.Struct):
+    model: _ServedModel | None = None
+
+
+class _Address(msgspec.Struct):
+    models: list[_Model] | None = None
+
+
+class _Status(msgspec.Struct):
+    addresses: list[_Address] | None = None
+
+
+class _Service(msgspec.Struct):
+    """What says by which names a service can be asked; the rest is not decoded."""
+
+    metadata: dict[str, Any]
+    spec: _Spec | None = None
+    status: _Status | None = None
+
+
+_service_decoder = msgspec.json.Decoder(_Service)
+
+
+def _by_model(item: Cached) -> Iterable[tuple[str, str]]:
+    """Of services: the qualified names that one that runs can be asked for."""
+    if item.deleting or len(item.raw) > LARGEST:
+        return
+    with suppress(msgspec.MsgspecError, RecursionError):
+        service = msgspec.to_builtins(_service_decoder.decode(item.raw))
+        for model in qualified_models(service):
+            yield item.key.namespace, model
+
+
 def _indexers(kind: Kind) -> dict[str, Callable[[Cached], Iterable[Hashable]]]:
     indexers: dict[str, Callable[[Cached], Iterable[Hashable]]] = {
         "namespace": _by_namespace,
         "service": _by_service_label,
     }
-    return {**indexers, "running": _by_running} if kind == kinds.SERVICE else indexers
+    if kind == kinds.SERVICE:
+        return {**indexers, "running": _by_running, "model": _by_model}
+    return indexers
 
 
 class Caches:
@@ -149,6 +202,17 @@ class Caches:
             for _, store in self._by_kind.get(kinds.SERVICE, ())
             for other in store.keys_by_index("running", key.namespace)
         )
+
+    def namesakes(self, key: ObjectKey, group: str, models: Iterable[str]) -> list[str]:
+        """Names of the namespace's other services that can be asked for one of these models; see `Observation.namesakes`."""
+        found = {
+            item.key.name
+            for _, store in self._by_kind.get(kinds.SERVICE, ())
+            for model in models
+            for item in store.by_index("model", (key.namespace, model))
+            if item.key != key and not (group and item.labels.get(names.ROUTING_GROUP) == group)
+        }
+        return sorted(found)
 
     def services(self) -> Sequence[ObjectKey]:
         """Keys of all LLMInferenceServices."""

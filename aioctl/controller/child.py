@@ -47,6 +47,7 @@ class Word(Enum):
     GET = auto()
     SELECT = auto()
     OTHERS_RUN = auto()
+    NAMESAKES = auto()
     SERVED = auto()
     TRY_OUT = auto()
     SERVER_VERSION = auto()
@@ -108,6 +109,12 @@ class _Asked:
 
     def others_run(self, namespace: str, name: str) -> bool | Unknown:
         found: bool | Unknown = self._pipe.ask(Word.OTHERS_RUN, namespace, name)
+        return found
+
+    def namesakes(
+        self, namespace: str, name: str, group: str, models: frozenset[str]
+    ) -> Sequence[str] | Unknown:
+        found: Sequence[str] | Unknown = self._pipe.ask(Word.NAMESAKES, namespace, name, group, models)
         return found
 
     def served(self, kind: Kind) -> Served:

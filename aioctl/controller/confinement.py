@@ -199,6 +199,8 @@ class ChildPlanner:
                         message = obs.select(*fields)
                     case Word.OTHERS_RUN:
                         message = obs.others_run(*fields)
+                    case Word.NAMESAKES:
+                        message = obs.namesakes(*fields)
                     case Word.SERVED:
                         message = obs.served(*fields)
                     case Word.TRY_OUT:

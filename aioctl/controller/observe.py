@@ -133,6 +133,13 @@ class CacheObservation:
             return Unknown(f"the cache of {kinds.SERVICE.resource} is not in sync")
         return self._caches.others_run(ObjectKey(namespace, name))
 
+    def namesakes(
+        self, namespace: str, name: str, group: str, models: frozenset[str]
+    ) -> Sequence[str] | Unknown:
+        if not self._caches.synced(kinds.SERVICE):
+            return Unknown(f"the cache of {kinds.SERVICE.resource} is not in sync")
+        return self._caches.namesakes(ObjectKey(namespace, name), group, models)
+
     def served(self, kind: Kind) -> Served:
         if not kind.optional:
             return Served.YES

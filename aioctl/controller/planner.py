@@ -13,7 +13,7 @@ from typing import Protocol
 from aioctl.api.objects import FieldError, Object, key_of
 from aioctl.controller.marks import Marks
 from aioctl.engine.turnstile import Turnstile
-from aioctl.plan import groups, reconcile, routing, scheduler, status
+from aioctl.plan import collisions, groups, reconcile, routing, scheduler, status
 from aioctl.plan.migration import Decision
 from aioctl.plan.model import Observation, Outcome, Plan, Policy, Unanswered
 
@@ -103,6 +103,8 @@ def _notices(plan: Plan, obs: Observation) -> tuple[tuple[str, str], ...]:
         found += scheduler.notices(ctx)
     with suppress(FieldError, Unanswered):
         found += groups.notices(ctx, groups.group_of(ctx))
+    with suppress(FieldError):
+        found += collisions.notices(ctx)
     return tuple(found)
 
 

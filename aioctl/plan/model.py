@@ -14,6 +14,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol
 
+from aioctl.api import served_models
 from aioctl.api.defaulting import runs
 from aioctl.api.kinds import SERVICE, Kind, ObjectRef
 from aioctl.api.names import CONFIG_PREFIX, has_our_labels
@@ -92,6 +93,13 @@ class Observation(Protocol):
         """Whether the namespace has another service than that one which is neither stopped nor being deleted."""
         ...
 
+    def namesakes(
+        self, namespace: str, name: str, group: str, models: frozenset[str]
+    ) -> Sequence[str] | Unknown:
+        """Names of the namespace's other services that can be asked for one of these qualified models, sorted: none that is
+        stopped, being deleted, or names that traffic group."""
+        ...
+
     def served(self, kind: Kind) -> Served:
         """Whether the kind exists in this cluster."""
         ...
@@ -168,6 +176,14 @@ class Facts:
             ref.kind == SERVICE and ref.namespace == namespace and ref.name != name and runs(obj)
             for ref, obj in self.objects.items()
         )
+
+    def namesakes(
+        self, namespace: str, name: str, group: str, models: frozenset[str]
+    ) -> Sequence[str] | Unknown:
+        services = (
+            obj for ref, obj in self.objects.items() if ref.kind == SERVICE and ref.namespace == namespace
+        )
+        return served_models.namesakes(services, name, group, models)
 
     def served(self, kind: Kind) -> Served:
         if kind in self.unsure:
@@ -367,6 +383,11 @@ class Overlay:
 
     def others_run(self, namespace: str, name: str) -> bool | Unknown:
         return self.below.others_run(namespace, name)
+
+    def namesakes(
+        self, namespace: str, name: str, group: str, models: frozenset[str]
+    ) -> Sequence[str] | Unknown:
+        return self.below.namesakes(namespace, name, group, models)
 
     def served(self, kind: Kind) -> Served:
         return self.below.served(kind)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import anyio
 import msgspec
 
-from aioctl.api import kinds, weight
+from aioctl.api import kinds, served_models, weight
 from aioctl.api.defaulting import runs
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
 from aioctl.api.names import has_our_labels
@@ -101,6 +101,13 @@ class Snapshot:
             if isinstance(found, Unknown)
             else any(name_of(service) != name and runs(service) for service in found)
         )
+
+    def namesakes(
+        self, namespace: str, name: str, group: str, models: frozenset[str]
+    ) -> Sequence[str] | Unknown:
+        """See `Observation.namesakes`."""
+        found = self.select(kinds.SERVICE, namespace, {})
+        return found if isinstance(found, Unknown) else served_models.namesakes(found, name, group, models)
 
     def served(self, kind: Kind) -> Served:
         """See `Observation.served`."""

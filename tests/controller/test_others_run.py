@@ -1,4 +1,4 @@
-"""Whether other services of a namespace run: asked when one goes, and never by decoding them all (LIFE-1)."""
+"""Whether other services of a namespace run: asked when one goes, and never by decoding them all (LIFE-1, MODEL-3)."""
 
 from typing import Any
 
@@ -57,3 +57,30 @@ def test_nothing_is_decoded_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     made = caches(service("one"), *(service(f"s{number}", **LEAVING) for number in range(1_000)))
     monkeypatch.setattr(Cached, "decode", lambda _: pytest.fail("decoded"))
     assert not made.others_run(ONE)
+
+
+def test_services_with_the_same_model_are_found_by_index_and_anew_when_they_change() -> None:
+    def serving(name: str, model: str, namespace: str = "ns", **metadata: Any) -> dict[str, Any]:
+        found = service(name, namespace, **metadata)
+        return {**found, "spec": {"model": {"uri": "hf://m", "name": model}}}
+
+    grouped: dict[str, Any] = {"labels": {names.ROUTING_GROUP: "g"}}
+    made = caches(
+        serving("one", "m"),
+        serving("two", "m"),
+        serving("grouped", "m", **grouped),
+        serving("other", "o"),
+        serving("afar", "m", "elsewhere"),
+        serving("leaving", "m", **LEAVING),
+        serving("stopped", "m", **STOPPED),
+        {**serving("odd", "m"), "status": {"addresses": 7}},
+    )
+    models = {"publishers/ns/models/m"}
+    assert made.namesakes(ONE, "", models) == ["grouped", "two"]
+    assert made.namesakes(ONE, "g", models) == ["two"]
+    (store,) = (store for watch, store in made.stores.items() if watch.kind == kinds.SERVICE)
+    addresses = [{"models": [{"name": "publishers/ns/models/o"}]}]
+    moved = {**serving("two", "m", resourceVersion="2"), "status": {"addresses": addresses}}
+    store.replace({ObjectKey("ns", "two"): Cached.from_raw(msgspec.json.encode(moved), kinds.SERVICE)})
+    assert made.namesakes(ONE, "", models) == []
+    assert made.namesakes(ONE, "", {"publishers/ns/models/o"}) == ["two"]
