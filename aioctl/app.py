@@ -100,6 +100,7 @@ def policy_of(settings: Settings) -> Policy:
         config_prefix=settings.config_prefix,
         pins_configs=settings.versioned_config,
         strategy=settings.migration_strategy,
+        pod_form=settings.pod_form,
         signer=ObjectRef(kinds.SECRET, settings.signing_secret_namespace, settings.signing_secret_name),
         istio_ca_path=settings.istio_ca_path,
     )
@@ -112,6 +113,7 @@ def knobs_of(settings: Settings) -> Knobs:
         reconcile_deadline=settings.reconcile_deadline,
         pool_create_rate=settings.pool_create_rate,
         pool_stagger=settings.pool_stagger,
+        roll_interval=settings.roll_interval,
         status_settle=settings.status_settle,
         discovery_interval=settings.discovery_interval,
         grace=settings.drain,

@@ -27,7 +27,7 @@ from pydantic import (
 
 from aioctl.api.names import CONFIG_PREFIX, WELL_KNOWN_SUFFIXES
 from aioctl.api.user_names import LABEL, SUBDOMAIN
-from aioctl.plan.model import Strategy
+from aioctl.plan.model import PodForm, Strategy
 
 PREFIX = "AIOCTL_"
 STATE_DIR = "/tmp/aioctl"  # noqa: S108  in it only a folder that belongs to this user is used
@@ -140,6 +140,13 @@ class Settings(BaseModel):
     migration_strategy: Strategy = Field(
         Strategy.WEIGHTED,
         description="`weighted`, `swap` or `hold`; annotation `aioctl.dev/migration-strategy` wins",
+    )
+    pod_form: PodForm = Field(
+        PodForm.KEEP,
+        description="`keep`: pods of model servers that nobody changed stay as an earlier controller made them; `current`: each takes the form of this release, one after another; annotation `aioctl.dev/pod-form` wins",
+    )
+    roll_interval: Annotated[float, Field(ge=0, le=86400)] = Field(
+        10.0, description="time between two such rollouts over all services; 0 means none"
     )
     service_key: ServiceKey = Field(
         ServiceKey.EC, description="key type of the services' certificates: `ec` (P-256) or `rsa4096`"
@@ -300,7 +307,7 @@ class Settings(BaseModel):
         return value
 
     @field_validator(
-        "migration_strategy", "log_level", "log_format", "cert_mode", "service_key", mode="before"
+        "migration_strategy", "pod_form", "log_level", "log_format", "cert_mode", "service_key", mode="before"
     )
     @classmethod
     def _any_case(cls, value: Any) -> Any:

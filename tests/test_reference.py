@@ -90,7 +90,8 @@ def test_every_condition_type_is_listed() -> None:
     types = {
         value
         for name, value in vars(conditions).items()
-        if name.isupper() and name.endswith(("READY", "COMBINED", "MIGRATION", "DEGRADED", "COMPATIBLE"))
+        if name.isupper()
+        and name.endswith(("READY", "COMBINED", "MIGRATION", "DEGRADED", "COMPATIBLE", "FORM_CURRENT"))
     }
     assert set(rows("Conditions")) == types
 
@@ -110,6 +111,10 @@ def test_every_annotation_that_is_read_or_written_is_listed() -> None:
         names.MIGRATED_MERGED_SPELLING,
         names.MIGRATION,
         names.MIGRATION_STRATEGY,
+        names.POD_FORM,
+        names.FORM_INPUTS,
+        names.FORM_TEMPLATE,
+        names.FORM_SENT,
         names.ENABLE_AUTH,
         names.STOP,
         names.CRITICALITY,

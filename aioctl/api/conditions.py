@@ -32,6 +32,8 @@ POOL_MIGRATION = "InferencePoolMigration"
 GROUP_READY = "GroupReady"
 GROUP_DEGRADED = "GroupDegraded"
 """True says that something is wrong; in no roll-up, as `GroupReady`."""
+POD_FORM_CURRENT = "PodFormCurrent"
+"""Ours: present and False only while pods keep the form of an earlier controller (FORM-1)."""
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 NEW_GENERATION = ("NewObservedGenFailure", "unsuccessfully observed a new generation")

@@ -18,6 +18,11 @@ def to_json(tree: Any) -> bytes:
     return msgspec.json.encode(tree)
 
 
+def to_sorted_json(tree: Any) -> bytes:
+    """Compact JSON with sorted keys: trees that say the same give the same bytes."""
+    return msgspec.json.encode(tree, order="deterministic")
+
+
 def from_json(encoded: bytes) -> Any:
     """The tree; the caller owns it. Raises msgspec.DecodeError for what is no JSON."""
     return msgspec.json.decode(encoded)

@@ -19,12 +19,13 @@ from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.api.objects import Object, key_of, mapping, resource_version_of, uid_of
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.own_writes import OwnWrites
-from aioctl.controller.pacing import PoolPacer
+from aioctl.controller.pacing import PoolPacer, RollPacer
 from aioctl.kube.client import Client
 from aioctl.kube.errors import AlreadyExists, Conflict, Invalid, KubeError, NotFound, asked_to_wait
 from aioctl.kube.events import regarding
 from aioctl.kube.expectations import Expectations
 from aioctl.plan.model import Absent, Outcome, Plan, Present, Sign, Verb, Write
+from aioctl.plan.workload import pod_form
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +80,7 @@ class Applier:
         expectations: Expectations,
         own_writes: OwnWrites,
         pacer: PoolPacer,
+        rolls: RollPacer,
         live: LiveReads,
         signer: Signer,
         observer: ApplyObserver,
@@ -88,6 +90,7 @@ class Applier:
         self._expectations = expectations
         self._own_writes = own_writes
         self._pacer = pacer
+        self._rolls = rolls
         self._live = live
         self._signer = signer
         self._observer = observer
@@ -98,6 +101,7 @@ class Applier:
         service = key_of(plan.service)
         answers: dict[ObjectRef, Object | None] = {}
         deferred: float | None = None
+        roll: float | None = None
         paced = sum(write.paced for step in plan.steps for write in step.writes)
         if not paced:
             self._pacer.settled(service)
@@ -105,6 +109,10 @@ class Applier:
             if step.unanswered:
                 return Applied(Outcome(answers=answers, deferred=deferred, retry=True, error=step.unanswered))
             for write in step.writes:
+                if write.rolls and (wait := self._rolls.admit(write.ref)) > 0:
+                    roll = wait if roll is None else min(roll, wait)
+                    self._observer.deferred(write, wait)
+                    continue
                 if write.paced:
                     wait = deferred if deferred is not None else self._pacer.admit(service, paced)
                     if wait > 0:
@@ -138,7 +146,7 @@ class Applier:
                     return Applied(Outcome(failed=step, error=failure, answers=answers, deferred=deferred))
             if step.error:
                 return Applied(Outcome(failed=step, error=step.error, answers=answers, deferred=deferred))
-        return Applied(Outcome(answers=answers, deferred=deferred))
+        return Applied(Outcome(answers=answers, deferred=deferred, roll=roll))
 
     async def write_status(self, service: Object, status: Object) -> Object | None:
         """Replaces the status; on conflict onto the live object, not the cache's. None when the service is gone."""
@@ -172,6 +180,7 @@ class Applier:
     def gone(self, ref: ObjectRef) -> None:
         """Drops what is remembered of an object that is gone, whoever deleted it."""
         self._same.pop(ref, None)
+        self._rolls.forget(ref)
 
     async def _send(self, plan: Plan, write: Write, answers: dict[ObjectRef, Object | None]) -> None:
         owner = key_of(plan.service)
@@ -249,7 +258,8 @@ class Applier:
                 raise
             except KubeError as error:
                 raise _Unconfirmed(error) from error
-            if _significant(answer) == _significant(live):
+            body, foreseen = pod_form.confirmed(body, answer)
+            if _significant(foreseen) == _significant(live):
                 self._same[write.ref] = fingerprint
                 self._observer.avoided(write)
                 return None

@@ -26,7 +26,7 @@ from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.marks import Marks
 from aioctl.controller.observe import SERVER_VERSION
 from aioctl.controller.own_writes import OwnWrites
-from aioctl.controller.pacing import PoolPacer
+from aioctl.controller.pacing import PoolPacer, RollPacer
 from aioctl.controller.planner import LocalPlanner, Planner
 from aioctl.controller.reconcile import ProgressObserver, Reconciler
 from aioctl.controller.service_state import ServiceStates
@@ -57,6 +57,7 @@ class Knobs:
     reconcile_deadline: float = 60.0
     pool_create_rate: float = 20.0
     pool_stagger: float = 0.1
+    roll_interval: float = 10.0
     status_settle: float = 0.5
     discovery_interval: float = 30.0
     grace: float = 5.0
@@ -148,6 +149,7 @@ class Controller:
             expectations=expectations,
             own_writes=self._own_writes,
             pacer=PoolPacer(self.knobs.pool_create_rate, self.knobs.pool_stagger, self.clock, self.states),
+            rolls=RollPacer(self.knobs.roll_interval, self.clock),
             live=live,
             signer=ServiceSigner(self.caches, self.clock, key_type=self.service_key),
             observer=self.observers.apply,

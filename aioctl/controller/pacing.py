@@ -8,7 +8,7 @@ service be told Ready long before it can migrate, which costs it a second write.
 hold back: how soon it is tried again is the queue's back-off alone.
 """
 
-from aioctl.api.kinds import ObjectKey
+from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.controller.service_state import ServiceStates
 from aioctl.engine.clock import Clock
 from aioctl.engine.limits import GRAIN, TokenBucket
@@ -51,3 +51,32 @@ class PoolPacer:
         """The service wants no pool now: a time that is left over is not for the next one it may want some day."""
         if (state := self._states.known(service)) is not None:
             state.pool_times.clear()
+
+
+class RollPacer:
+    """Rollouts that only change the form of pods go one after another over all services (FORM-2).
+
+    As with pools, nobody waits here: a workload that is too early gets a time of its own, and is let through once at that time.
+    """
+
+    def __init__(self, interval: float, clock: Clock) -> None:
+        """`interval`: seconds between two rollouts; 0: no limit."""
+        self._bucket = TokenBucket(1.0 / interval if interval else None, 1, clock)
+        self._clock = clock
+        self._times: dict[ObjectRef, float] = {}
+
+    def admit(self, workload: ObjectRef) -> float:
+        """0.0 when the workload may roll now, which takes its turn; else the seconds until then."""
+        now = self._clock.monotonic()
+        at = self._times.get(workload)
+        if at is None:
+            at = now + self._bucket.take()
+        if at > now + GRAIN:
+            self._times[workload] = at
+            return at - now
+        self._times.pop(workload, None)
+        return 0.0
+
+    def forget(self, workload: ObjectRef) -> None:
+        """Drops the time of a workload that is gone."""
+        self._times.pop(workload, None)

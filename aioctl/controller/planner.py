@@ -16,6 +16,7 @@ from aioctl.engine.turnstile import Turnstile
 from aioctl.plan import collisions, groups, reconcile, routing, scheduler, status
 from aioctl.plan.migration import Decision
 from aioctl.plan.model import Observation, Outcome, Plan, Policy, Unanswered
+from aioctl.plan.reach import progress_of
 
 
 class PlanTooExpensive(Exception):
@@ -34,6 +35,8 @@ class Conclusion:
     """The gateways the managed route hangs on, as `namespace/name`."""
     misfits: tuple[str, ...] | None
     """What will not work and has no condition; None when that cannot be said."""
+    held: int | None = None
+    """Workloads whose pods keep another form than today's; None when that cannot be said."""
     notices: tuple[tuple[str, str], ...] = ()
     """(reason, message) of Warning events, each once for a generation of the service."""
 
@@ -83,6 +86,7 @@ def conclude(plan: Plan, outcome: Outcome, obs: Observation, policy: Policy, now
         decision,
         _gateways(plan) if decision is not None else frozenset(),
         _misfits(plan),
+        _held(plan, outcome),
         _notices(plan, obs),
     )
 
@@ -92,6 +96,11 @@ def _gateways(plan: Plan) -> frozenset[str]:
         return frozenset()
     parents = routing.parent_gateways(routing.route_spec(plan.context), plan.context.namespace)
     return frozenset(str(gateway) for gateway in parents)
+
+
+def _held(plan: Plan, outcome: Outcome) -> int | None:
+    held = status.held(plan, progress_of(plan, outcome))
+    return None if held is None else len(held)
 
 
 def _notices(plan: Plan, obs: Observation) -> tuple[tuple[str, str], ...]:

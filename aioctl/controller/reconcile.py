@@ -60,6 +60,9 @@ class ProgressObserver:
     """Learns how far each service has come."""
 
     def observed(self, service: ObjectKey, decision: Decision, gateways: frozenset[str]) -> None: ...
+    def held_back(self, service: ObjectKey, workloads: int) -> None:
+        """How many of its workloads keep another form than today's."""
+
     def gone(self, service: ObjectKey) -> None: ...
 
 
@@ -171,6 +174,8 @@ class Reconciler:
         )
         self._warn(key, concluded.misfits)
         self._notify(key, run.service, concluded.notices)
+        if concluded.held is not None:
+            self.progress.held_back(key, concluded.held)
         decision = concluded.decision
         if decision is not None:
             self.progress.observed(key, decision, concluded.gateways)
@@ -351,7 +356,7 @@ class Reconciler:
         state.conflicts = 0
         if outcome.retry:
             return Failed(ReconcileError(outcome.error))
-        waits = [wait for wait in (outcome.deferred, status_wait) if wait is not None]
+        waits = [wait for wait in (outcome.deferred, outcome.roll, status_wait) if wait is not None]
         return RequeueAfter(min(waits)) if waits else Done()
 
     def gone(self, ref: ObjectRef) -> None:

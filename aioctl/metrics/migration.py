@@ -1,4 +1,4 @@
-"""How far each service has come with its migration, as gauges and for the log."""
+"""How far each service has come with its migration, and whether its pods keep an earlier form, as gauges and for the log."""
 
 from collections import Counter as Tally
 
@@ -20,6 +20,12 @@ class MigrationMetrics(ProgressObserver):
         self._clock = clock
         self._seen: dict[ObjectKey, tuple[State, Reason, frozenset[str]]] = {}
         self._since: dict[ObjectKey, float] = {}
+        self._held: dict[ObjectKey, int] = {}
+        self._held_back = Gauge(
+            "aioctl_workloads_held_back",
+            "Deployments and LeaderWorkerSets of model servers whose pods keep the form of an earlier controller.",
+            registry=registry,
+        )
         self._of_gateway: Tally[tuple[str, str]] = Tally()
         self._services = Gauge(
             "aioctl_services", "LLMInferenceServices by migration state.", ["state"], registry=registry
@@ -65,7 +71,15 @@ class MigrationMetrics(ProgressObserver):
             self._count(before, -1)
         self._count(now, 1)
 
+    def held_back(self, service: ObjectKey, workloads: int) -> None:
+        change = workloads - self._held.pop(service, 0)
+        if workloads:
+            self._held[service] = workloads
+        if change:
+            self._held_back.inc(change)
+
     def gone(self, service: ObjectKey) -> None:
+        self.held_back(service, 0)
         before = self._seen.pop(service, None)
         if before is not None:
             self._since.pop(service, None)

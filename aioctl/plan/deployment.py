@@ -8,17 +8,17 @@ The API server fills in a strategy where we send none, so one that is no longer 
 would fill in.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from aioctl.api.kinds import DEPLOYMENT
-from aioctl.api.names import has_our_labels
+from aioctl.api.names import FORM_SENT, has_our_labels
 from aioctl.api.objects import Object, dig, integer, is_deleting, mapping
 from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, delete, ensure, has_left_over, is_ours
 from aioctl.plan.model import Context, Write, need
-from aioctl.plan.pod_defaults import with_defaults
+from aioctl.plan.pod_defaults import with_canonical_amounts, with_defaults
 
 _POD_SPEC = ("spec", "template", "spec")
 _POD_METADATA = ("spec", "template", "metadata")
@@ -31,6 +31,19 @@ _ROLLING: Final = {"maxUnavailable": "25%", "maxSurge": "25%"}
 def rolling_update(given: Mapping[str, Any]) -> dict[str, Any] | None:
     """The strategy with these of the fields `maxUnavailable` and `maxSurge`; None, the API server's own, for neither."""
     return {"type": "RollingUpdate", "rollingUpdate": dict(given)} if given else None
+
+
+class Form(Protocol):
+    """Decides whether the pods of a workload that stands keep their template (FORM-1)."""
+
+    def judge(self, *, sent: Callable[[], Object], live: Object | None, same: bool) -> bool:
+        """True for keep. `sent`: the workload as it would be stored; `same`: that is the live template."""
+        ...
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """What is remembered of the template, once it was judged."""
+        ...
 
 
 def ensure_deployment(
@@ -46,6 +59,7 @@ def ensure_deployment(
     replicas: int | None = None,
     strategy: Mapping[str, Any] | None = None,
     exclusive: tuple[str, ...] = (),
+    form: Form | None = None,
 ) -> Iterator[Write]:
     """The write that makes the Deployment as wanted; its pods have the same labels and annotations where none are given.
 
@@ -54,33 +68,46 @@ def ensure_deployment(
     a stranger's object of that name.
     """
     live = need(ctx.obs.get(DEPLOYMENT, ctx.namespace, name))
+    ours = live if live is not None and is_ours(ctx, live) else None
     pod_labels = labels if pod_labels is None else pod_labels
     template_annotations = dict((annotations if pod_annotations is None else pod_annotations) or {})
-    if live is not None and is_ours(ctx, live):
-        kept = mapping(live, "spec", "selector", "matchLabels")
-        if dict(kept) != dict(selector):
-            if not kept or not has_our_labels(pod_labels, kept):
-                if not is_deleting(live):
-                    yield delete(DEPLOYMENT, live)
-                return
-            selector = kept
-        if replicas is None:
-            replicas = integer(live, "spec", "replicas")
-        template_annotations = with_foreign(template_annotations, mapping(live, *_POD_METADATA), exclusive)
+    if ours is not None:
+        template_annotations = with_foreign(template_annotations, mapping(ours, *_POD_METADATA), exclusive)
     metadata: dict[str, Any] = {"labels": dict(pod_labels)}
     if template_annotations:
         metadata["annotations"] = template_annotations
-    spec: dict[str, Any] = {
-        "selector": {"matchLabels": dict(selector)},
-        "template": {"metadata": metadata, "spec": pod_spec},
-    }
+    template: Mapping[str, Any] = {"metadata": metadata, "spec": pod_spec}
+    if form is not None:
+        same = ours is not None and _same_template(template, ours, exclusive)
+        if form.judge(sent=partial(_foretold, template), live=ours, same=same):
+            template = mapping(ours, "spec", "template")
+            pod_labels = mapping(template, "metadata", "labels")
+    if ours is not None:
+        kept = mapping(ours, "spec", "selector", "matchLabels")
+        if dict(kept) != dict(selector):
+            if not kept or not has_our_labels(pod_labels, kept):
+                if not is_deleting(ours):
+                    yield delete(DEPLOYMENT, ours)
+                return
+            selector = kept
+        if replicas is None:
+            replicas = integer(ours, "spec", "replicas")
+    spec: dict[str, Any] = {"selector": {"matchLabels": dict(selector)}, "template": template}
     if replicas is not None:
         spec["replicas"] = replicas
     if strategy is not None:
         spec["strategy"] = dict(strategy)
+    if form is not None:
+        annotations = {**(annotations or {}), **form.annotations}
     wanted = build(ctx, DEPLOYMENT, name, labels=labels, annotations=annotations, spec=spec)
-    same = partial(_same, exclusive=exclusive)
-    yield from ensure(ctx, DEPLOYMENT, wanted, same=same, confirm=True, exclusive=exclusive)
+    yield from ensure(
+        ctx,
+        DEPLOYMENT,
+        wanted,
+        same=partial(_same, exclusive=exclusive),
+        confirm=True,
+        exclusive=exclusive if form is None else (*exclusive, FORM_SENT),
+    )
 
 
 def with_foreign(
@@ -97,18 +124,31 @@ def with_foreign(
 
 def _same(wanted: Object, live: Object, *, exclusive: tuple[str, ...]) -> bool:
     ours = mapping(wanted, "spec")
-    around = {
-        **{field: value for field, value in ours.items() if field != "strategy"},
-        "template": {"metadata": ours["template"]["metadata"]},
-    }
+    around = {field: value for field, value in ours.items() if field not in ("strategy", "template")}
     return (
         derivative(around, mapping(live, "spec"))
         and _strategy(wanted) == _strategy(live)
-        and not has_left_over(ours["template"]["metadata"], mapping(live, *_POD_METADATA), exclusive)
         and not dig(live, "spec", "paused")
         and not dig(live, "spec", "minReadySeconds")
-        and equal(with_defaults(mapping(wanted, *_POD_SPEC)), mapping(live, *_POD_SPEC))
+        and _same_template(ours["template"], live, exclusive)
     )
+
+
+def _same_template(wanted: Mapping[str, Any], live: Object, exclusive: tuple[str, ...]) -> bool:
+    if wanted is dig(live, "spec", "template"):
+        return True
+    metadata = mapping(wanted, "metadata")
+    return (
+        derivative(metadata, mapping(live, *_POD_METADATA))
+        and not has_left_over(metadata, mapping(live, *_POD_METADATA), exclusive)
+        and equal(with_defaults(mapping(wanted, "spec")), mapping(live, *_POD_SPEC))
+    )
+
+
+def _foretold(template: Mapping[str, Any]) -> Object:
+    """A Deployment with this template as an API server will store it."""
+    stored = {**template, "spec": with_canonical_amounts(with_defaults(mapping(template, "spec")))}
+    return {"spec": {"template": stored}}
 
 
 def _strategy(deployment: Object) -> dict[str, Any]:

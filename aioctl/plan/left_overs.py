@@ -19,6 +19,7 @@ from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import Context, Observation, Part, Policy, Step, Verb, Write, need, need_list, step
 from aioctl.plan.workload import multi, single
+from aioctl.plan.workload.forms import Forms
 
 Builder = Callable[[Context], Iterable[Write]]
 
@@ -39,8 +40,9 @@ def _deletions(ctx: Context, picker: Builder) -> Iterator[Write]:
     if specs is None:
         return
     if not any(present(spec, "spec", "prefill") for spec in specs):
-        yield from _only_deletions(single.prefill_deployment(ctx, lambda: single.build_prefill(ctx)))
-        yield from _only_deletions(multi.prefill_set(ctx, lambda: multi.build_prefill(ctx)))
+        forms = Forms()
+        yield from _only_deletions(single.prefill_deployment(ctx, lambda: single.build_prefill(ctx), forms))
+        yield from _only_deletions(multi.prefill_set(ctx, lambda: multi.build_prefill(ctx), forms))
         yield from _only_deletions(multi.prefill_access(ctx))
     if not any(present(spec, "spec", "router") for spec in specs):
         decided = cache(lambda: migration_of(ctx))

@@ -240,6 +240,8 @@ class Write:
     """UPDATE only: ask with dryRun=All first and send only if the answer differs from `live` (EQ-3)."""
     paced: bool = False
     """CREATE of an InferencePool: goes through the pacer (ARCH-5)."""
+    rolls: bool = False
+    """UPDATE that replaces model servers for their form alone: they go one after another (FORM-2)."""
     exists_is_fine: bool = False
     """CREATE of a shared object: AlreadyExists counts as done (MON-1)."""
     releases: bool = False
@@ -284,6 +286,19 @@ class Part(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A workload whose pods keep their form, though today's is another one."""
+
+    kind: str
+    name: str
+    rolls: bool = False
+    """It is to be rolled, and waits for its turn."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """Writes that belong together. A failing write, or `error`, ends the reconcile after this step.
 
@@ -298,6 +313,8 @@ class Step:
     """The step could not be planned; its writes (if any) are still sent first."""
     condition: tuple[str, str, str] | None = None
     """(type, reason, message) that `error` sets instead of the part's usual condition, e.g. RefsInvalid."""
+    held: tuple["Held", ...] = ()
+    """Workloads of the step whose pods keep the form that they have (FORM-1)."""
     warning: tuple[str, str] | None = None
     """(reason, message) of a Warning event when the step fails, beside the one that every failure has."""
     unsure: bool = False
@@ -342,6 +359,8 @@ class Outcome:
     """Seconds until what had to wait may go: a pool creation, or a write that the API server put off."""
     retry: bool = False
     """A read was unknown or a write conflicted: repeat quietly."""
+    roll: float | None = None
+    """Seconds until the first of the rollouts that wait for their turn; everything else goes on."""
     blocked: Step | None = None
     """The step in which a write conflicted or was put off; what comes after it was not written."""
 
@@ -415,6 +434,13 @@ class Strategy(Enum):
     HOLD = "hold"
 
 
+class PodForm(Enum):
+    """Whether pods of model servers that nobody changed take the form of today (FORM-1)."""
+
+    KEEP = "keep"
+    CURRENT = "current"
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What the operator decided, from the environment; the same for every service."""
@@ -426,6 +452,7 @@ class Policy:
     monitoring_disabled: bool = False
     scc_disabled: bool = False
     strategy: Strategy = Strategy.WEIGHTED
+    pod_form: PodForm = PodForm.KEEP
     signer: ObjectRef | None = None
     """The CA secret for the services' certificates; None: always self-signed."""
     config_prefix: str = CONFIG_PREFIX

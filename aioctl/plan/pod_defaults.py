@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aioctl.api.objects import mapping, sequence
+from aioctl.golang import quantity
 
 _LEFT_OUT_WHEN_FALSE = frozenset(
     {"hostNetwork", "hostPID", "hostIPC", "stdin", "stdinOnce", "tty", "readOnly"}
@@ -34,6 +35,7 @@ _POD = {
     "terminationGracePeriodSeconds": 30,
 }
 _PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
+_AMOUNTS = frozenset({"limits", "requests"})
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _REFERENCES = {"fieldRef": {"apiVersion": "v1"}, "resourceFieldRef": {"divisor": "0"}}
 _VOLUMES: dict[str, dict[str, Any]] = {
@@ -74,6 +76,11 @@ def with_defaults(pod_spec: Mapping[str, Any]) -> dict[str, Any]:
     for volume in sequence(pod, "volumes"):
         _volume(volume)
     return pod
+
+
+def with_canonical_amounts(pod_spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The pod spec with resource amounts as an API server spells them, to foretell what it stores."""
+    return {key: _spelled(value, key) for key, value in pod_spec.items()}
 
 
 def pull_policy(image: str) -> str:
@@ -150,3 +157,23 @@ def _volume(volume: dict[str, Any]) -> None:
     image = volume.get("image")
     if isinstance(image, dict):
         _fill(image, {"pullPolicy": pull_policy(str(image.get("reference", "")))})
+
+
+def _spelled(value: Any, key: str) -> Any:
+    if isinstance(value, Mapping):
+        if key in _AMOUNTS:
+            return {name: _amount(item) for name, item in value.items()}
+        return {
+            name: _amount(item) if name == "sizeLimit" else _spelled(item, name)
+            for name, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_spelled(item, key) for item in value]
+    return value
+
+
+def _amount(value: Any) -> Any:
+    try:
+        return quantity.canonical(str(value))
+    except ValueError:
+        return value

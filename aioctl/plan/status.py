@@ -17,9 +17,10 @@ from aioctl.api.objects import FieldError, Object, generation_of, integer, seque
 from aioctl.golang.equality import equal
 from aioctl.plan import migration_facts, presets
 from aioctl.plan.migration import Decision
-from aioctl.plan.model import Observation, Outcome, Overlay, Part, Plan, Policy
-from aioctl.plan.reach import Progress, mark_failure, progress_of
+from aioctl.plan.model import Held, Observation, Outcome, Overlay, Part, Plan, Policy
+from aioctl.plan.reach import WORKLOAD_PARTS, Progress, mark_failure, progress_of
 from aioctl.plan.status_builder import StatusBuilder
+from aioctl.plan.workload.pod_form import WORKLOADS_BEHIND, settled_by_another
 
 TOO_EXPENSIVE = "PlanTooExpensive"
 """Reason of PresetsCombined, and of the event: planning the service was ended at a limit of the process that did it."""
@@ -56,8 +57,11 @@ def conclude(
         mark_failure(made, progress, outcome)
     else:
         ctx = replace(plan.context, obs=Overlay(obs, outcome.answers), policy=policy)
-        StatusBuilder(ctx, outcome, progress, made, status, decision).build(plan.combined)
+        StatusBuilder(ctx, outcome, progress, made, status, decision, held(plan, progress)).build(
+            plan.combined
+        )
     _name_configs(status, plan, policy)
+    _remember_workloads_behind(status, plan, progress)
     status["conditions"] = made.finish(now)
     status["observedGeneration"] = generation_of(plan.service)
     return status
@@ -74,6 +78,28 @@ def _name_configs(status: dict[str, Any], plan: Plan, policy: Policy) -> None:
     pins = presets.pins({"status": status}, policy)
     if pins:
         status["annotations"] = {**(status.get("annotations") or {}), **pins}
+
+
+def held(plan: Plan, progress: Progress) -> tuple[Held, ...] | None:
+    """The workloads whose pods keep another form than today's; None when not all were looked at."""
+    if plan.context is None or not progress.left(WORKLOAD_PARTS) or progress.ended_in(WORKLOAD_PARTS):
+        return None
+    return tuple(workload for step in plan.steps for workload in step.held)
+
+
+def _remember_workloads_behind(status: dict[str, Any], plan: Plan, progress: Progress) -> None:
+    """Says that the workloads have not got the generation that is called observed from now on (FORM-1)."""
+    kept = status.get("annotations")
+    if plan.context is None or not isinstance(kept, Mapping | None):
+        return
+    done = progress.left(WORKLOAD_PARTS) and not progress.ended_in(WORKLOAD_PARTS)
+    behind = not done and bool(stored_status(plan.service)) and not settled_by_another(plan.service)
+    others = {key: value for key, value in (kept or {}).items() if key != WORKLOADS_BEHIND}
+    annotations = {**others, WORKLOADS_BEHIND: "true"} if behind else others
+    if annotations:
+        status["annotations"] = annotations
+    else:
+        status.pop("annotations", None)
 
 
 def too_expensive(service: Object, message: str, now: datetime) -> dict[str, Any]:

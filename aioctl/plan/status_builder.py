@@ -33,7 +33,18 @@ from aioctl.plan.gateways import Verdict
 from aioctl.plan.group_migration import generation
 from aioctl.plan.migration import Decision
 from aioctl.plan.migration_facts import LOCKED_VALUE, has_lock
-from aioctl.plan.model import Absent, Context, Outcome, Part, PlanError, Present, Unanswered, Unknown
+from aioctl.plan.model import (
+    Absent,
+    Context,
+    Held,
+    Outcome,
+    Part,
+    PlanError,
+    PodForm,
+    Present,
+    Unanswered,
+    Unknown,
+)
 from aioctl.plan.reach import FAILURES, WORKLOAD_PARTS, Progress, mark_failure
 from aioctl.plan.routing import Mode, gateway_refs, mode
 from aioctl.plan.workload import artifacts, naming, oci, pods, scaling
@@ -77,10 +88,13 @@ class StatusBuilder:
     status: dict[str, Any]
     decision: Decision | None = None
     """Where the migration stands; None: found here when it is needed."""
+    held: tuple[Held, ...] | None = None
+    """The workloads whose pods keep another form than today's; None: not known."""
 
     def build(self, combined: str | None) -> None:
         """Every part, then the roll-ups. `combined` is that of the plan. Raises nothing for what is in the cluster."""
         self._presets(combined)
+        self._pod_form()
         # A field of the wrong type is named by the step that failed on it; here it only means that there is nothing to see.
         for part in (self._workloads, self._router, self._name_workloads, self._copy_lock):
             with suppress(FieldError):
@@ -107,6 +121,22 @@ class StatusBuilder:
             self.made.unset(c.OCI_IMAGE_VOLUME_COMPATIBLE)
         else:
             self.made.mark_false(c.OCI_IMAGE_VOLUME_COMPATIBLE, *found)
+
+    def _pod_form(self) -> None:
+        """Pods that keep the form of an earlier controller until somebody changes the service, or says so."""
+        if self.held is None:
+            return
+        if not self.held:
+            self.made.unset(c.POD_FORM_CURRENT)
+        elif all(workload.rolls for workload in self.held):
+            message = f"{_listed(self.held)}: pods take the form of this release when it is their turn"
+            self.made.mark_false(c.POD_FORM_CURRENT, "WaitsForRollout", message)
+        else:
+            message = (
+                f"{_listed(self.held)}: pods keep the form that an earlier controller gave them; the next change of "
+                f"the service brings that of this release, or annotation {names.POD_FORM}: {PodForm.CURRENT.value}"
+            )
+            self.made.mark_false(c.POD_FORM_CURRENT, "HeldBack", message)
 
     def _has(self, *path: str) -> bool:
         return present({"spec": self.ctx.spec}, "spec", *path)
@@ -339,3 +369,7 @@ class StatusBuilder:
             if isinstance(read, Present) and is_ours(ctx, read.obj) and has_lock(read.obj):
                 kept[names.MIGRATED] = LOCKED_VALUE
         self._put("annotations", kept)
+
+
+def _listed(held: tuple[Held, ...]) -> str:
+    return ", ".join(str(workload) for workload in held)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aioctl.api import kinds
+from aioctl.api import kinds, names
 from tests.golden.cases import PLACE, Case, Object
 
 _VOLATILE = frozenset(
@@ -40,6 +40,7 @@ _HOOK_NAME = re.compile(r'admission webhook "[^"]+" denied')
 _TRIED_AS = re.compile(r"(-validation-)[a-z0-9]{5}\b")
 _TRIED = r"\1<x>"
 """The name that an API server makes up for a service that is only tried out."""
+_RECORD = frozenset({names.FORM_INPUTS, names.FORM_TEMPLATE})
 _EXPIRY = "certificates.kserve.io/"
 _DISTINCT = 9
 """So many texts of a kind reach the recordings."""
@@ -119,6 +120,11 @@ def normalised(path: str, obj: Mapping[str, Any]) -> Object:
         kept["data"] = dict.fromkeys(kept["data"], "<pem>")
     plain: Object = _stripped(kept)
     annotations = plain.get("metadata", {}).get("annotations", {})
+    for name in _RECORD & annotations.keys():
+        # What is remembered beside pods (FORM-1) is ours, and tells of no cluster.
+        del annotations[name]
+    if "annotations" in plain.get("metadata", {}) and not annotations and obj["metadata"]["annotations"]:
+        del plain["metadata"]["annotations"]
     for name in annotations:
         if name.startswith(_EXPIRY):
             annotations[name] = "<time>"

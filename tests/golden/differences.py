@@ -389,7 +389,7 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
 
 TAKEOVER_EVERYWHERE: tuple[Reason, ...] = (
     because(
-        "ART-4: the initializer's environment is that of today's KServe",
+        "FORM-1: what was given for the pods, and their template, is remembered beside them",
         "updated deployments.apps <ns>/*-kserve",
         "updated deployments.apps <ns>/*-kserve-prefill",
         "updated leaderworkersets.leaderworkerset.x-k8s.io <ns>/*-kserve-mn",
@@ -428,34 +428,20 @@ _MONITORING_MADE = (
     "created secrets <ns>/kserve-metrics-reader-sa-secret",
     "created serviceaccounts <ns>/kserve-metrics-reader-sa",
 )
-_ACCOUNT_TAKEN_UP = because(
-    "today's KServe: an account that is named is used as it is, not copied",
-    "updated leaderworkersets.leaderworkerset.x-k8s.io <ns>/*-kserve-mn*",
-    "deleted serviceaccounts <ns>/*-kserve-mn*",
-)
 _BINDING_TAKEN_UP = because(
     "today's KServe: an account that is named is used as it is, not copied",
     "updated rolebindings.rbac.authorization.k8s.io <ns>/*-kserve*-rb",
     "deleted serviceaccounts <ns>/*-kserve",
 )
 TAKEOVER: Mapping[str, tuple[Reason, ...]] = {
-    "s3-dp": (_ACCOUNT_TAKEN_UP,),
-    "sample-dp-ep-deepseek-r1-gpu-naive": (_ACCOUNT_TAKEN_UP,),
-    "sample-dp-ep-deepseek-r1-gpu-deepep-ht": (_ACCOUNT_TAKEN_UP,),
-    "sample-dp-ep-deepseek-r1-pd-gpu-p-deepep-ht-d-d": (_ACCOUNT_TAKEN_UP, _BINDING_TAKEN_UP),
-    "sample-dp-ep-deepseek-r1-pd-gpu-p-deepep-ht-d-p": (_ACCOUNT_TAKEN_UP, _BINDING_TAKEN_UP),
+    "sample-dp-ep-deepseek-r1-pd-gpu-p-deepep-ht-d-d": (_BINDING_TAKEN_UP,),
+    "sample-dp-ep-deepseek-r1-pd-gpu-p-deepep-ht-d-p": (_BINDING_TAKEN_UP,),
     "gateway-refs": (
         because(
             "ROUTE-2: a gateway reference without namespace is one of the service's namespace",
             "created httproutes.gateway.networking.k8s.io <ns>/svc-kserve-route",
             "created destinationrules.networking.istio.io <ns>/svc-kserve-*",
             *_MONITORING_MADE,
-        ),
-    ),
-    "labels": (
-        because(
-            "today's KServe: annotations for Prometheus reach workloads and their pods",
-            "updated leaderworkersets.leaderworkerset.x-k8s.io <ns>/svc-kserve-mn",
         ),
     ),
     "pool-foreign": (

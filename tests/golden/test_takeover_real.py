@@ -10,7 +10,7 @@ from testbed.real.cluster import running
 from tests.golden.cases import NAMES, PLACE, WHY_ABSENT, case
 from tests.golden.differences import TAKEOVER, TAKEOVER_EVERYWHERE, outdated, unexplained
 from tests.golden.real import Taken, scene
-from tests.golden.test_takeover import REPLACED, ROLLS_ONCE, SETTLED
+from tests.golden.test_takeover import REPLACED, SETTLED
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(not NAMES, reason=WHY_ABSENT)]
 
@@ -42,7 +42,6 @@ def test_taking_over_a_recorded_case_writes_next_to_nothing(name: str, taken: Ma
     assert not outdated(TAKEOVER.get(name, ()), lines)
 
 
-@ROLLS_ONCE
 @pytest.mark.parametrize("name", SETTLED)
 def test_taking_over_a_recorded_case_restarts_no_model_server(name: str, taken: Mapping[str, Taken]) -> None:
     if name not in taken:

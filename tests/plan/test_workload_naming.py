@@ -12,7 +12,7 @@ from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind
 from aioctl.plan.model import Verb
 from testbed.plan_world import HF, MAIN, World, service
-from tests.plan.workload_world import SIDECAR, run
+from tests.plan.workload_world import SIDECAR, rollouts, run
 
 NAME = "a" * 38
 """Too long for the earlier names of every suffix, short enough for today's names of groups."""
@@ -109,6 +109,10 @@ def test_what_stands_under_an_earlier_name_goes_on_under_it(case: Case) -> None:
     former(world, of, case)
     for kind, suffix in ((case.kind, case.suffix), *case.children):
         remove(world, kind, names.child(NAME, suffix))
+    assert run(world, case.spec, of=of) is None
+    assert rollouts(world) == []
+    assert {write.verb for write in world.writes} <= {Verb.UPDATE}
+    world.writes.clear()
     assert run(world, case.spec, of=of) is None
     assert world.writes == []
     changed = {**case.spec, "replicas": 3, "prefill": {**case.spec["prefill"], "replicas": 3}}

@@ -72,6 +72,10 @@ EVERYWHERE: tuple[Reason, ...] = (
         "warnings *llminferenceservices/*",
     ),
     because(
+        "FORM-1: pods that nobody changed keep their form, and the service says so",
+        f"{LLM} status.conditions.PodFormCurrent",
+    ),
+    because(
         "ADM-8: who deletes a config that services use is told so, and that it stays",
         "warnings DELETE llminferenceserviceconfigs/*",
     ),

@@ -5,13 +5,15 @@ built. Error prefixes are those of ERR-1, split so that conditions show inner + 
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 
 from aioctl.api import kinds, service_names
 from aioctl.api.defaulting import is_stopped
 from aioctl.api.objects import FieldError
-from aioctl.plan.model import Context, Part, PlanError, Served, Step, Unanswered, step
+from aioctl.plan.model import Context, Part, PlanError, Served, Step, Unanswered, Write, step
 from aioctl.plan.workload import certificate, managed_dra, multi, naming, pods, service, single
+from aioctl.plan.workload.forms import Forms
 
 _WORKLOAD = "failed to reconcile workload: "
 _MULTI = _WORKLOAD + "failed to reconcile multi node workload: "
@@ -22,6 +24,7 @@ __all__ = ["steps"]
 
 def steps(ctx: Context) -> Iterator[Step]:
     """Steps 1 to 10, each planned when it is asked for."""
+    forms = Forms()
     # The first step that needs a pod builds it, and a second one finds it built.
     group = cache(lambda: multi.build_main(ctx))
     pod = cache(lambda: single.build_main(ctx))
@@ -55,15 +58,17 @@ def steps(ctx: Context) -> Iterator[Step]:
     )
     if early:
         yield _service(ctx)
-    yield step(
+    yield _deployed(
+        forms,
         Part.MULTI_NODE,
-        lambda: multi.main_set(ctx, group),
+        lambda: multi.main_set(ctx, group, forms),
         outer=_MULTI,
         inner="failed to reconcile multi-node main workload: ",
     )
-    yield step(
+    yield _deployed(
+        forms,
         Part.MULTI_NODE,
-        lambda: multi.prefill_set(ctx, prefill_group),
+        lambda: multi.prefill_set(ctx, prefill_group, forms),
         outer=_MULTI,
         inner="failed to reconcile multi-node prefill workload: ",
     )
@@ -75,20 +80,30 @@ def steps(ctx: Context) -> Iterator[Step]:
         outer=_SINGLE,
         inner="failed to reconcile service account: ",
     )
-    yield step(
+    yield _deployed(
+        forms,
         Part.SINGLE_NODE,
-        lambda: single.main_deployment(ctx, pod),
+        lambda: single.main_deployment(ctx, pod, forms),
         outer=_SINGLE,
         inner="failed to reconcile main workload: ",
     )
-    yield step(
+    yield _deployed(
+        forms,
         Part.SINGLE_NODE,
-        lambda: single.prefill_deployment(ctx, prefill_pod),
+        lambda: single.prefill_deployment(ctx, prefill_pod, forms),
         outer=_SINGLE,
         inner="failed to reconcile prefill workload: ",
     )
     if not early:
         yield _service(ctx)
+
+
+def _deployed(
+    forms: Forms, part: Part, build: Callable[[], Iterator[Write]], *, outer: str, inner: str
+) -> Step:
+    """The step, with what of its workload keeps its form."""
+    made = step(part, build, outer=outer, inner=inner)
+    return replace(made, held=forms.take())
 
 
 def _grouped(ctx: Context) -> bool:

@@ -10,6 +10,7 @@ import binascii
 import json
 import posixpath
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from aioctl.api.kinds import SECRET, SERVICE_ACCOUNT
@@ -37,6 +38,7 @@ _AZURE = (
 _AZURE_KEYS = frozenset({"AZ_CLIENT_ID", "AZURE_CLIENT_ID", "AZURE_ACCESS_TOKEN"})
 """Keys by which a secret is known to be one for Azure's accounts."""
 _AZURE_STORAGE = "AZURE_STORAGE_ACCESS_KEY"
+_COPIED = s3.SECRET_KEYS | {"https-host", "headers"}
 _TOKENS = ("HF_TOKEN", "MODELSCOPE_API_TOKEN")
 
 
@@ -61,6 +63,28 @@ def attach_credentials(ctx: Context, pod: Item, container: Item, account: Object
             raise PlanError(f'secrets "{name}" not found')
         _attach_secret(ctx, pod, container, secret)
     return True
+
+
+def found(ctx: Context, account: Object | None) -> list[Any]:
+    """What `attach_credentials` makes its variables and volumes of, whatever it makes of it; what is not there is left out."""
+    if account is None:
+        account = need(ctx.obs.get(SERVICE_ACCOUNT, ctx.namespace, "default"))
+        if account is None:
+            return []
+    secrets = [need(ctx.obs.get(SECRET, ctx.namespace, name)) for name in _secret_names(ctx, account)]
+    return [
+        annotations_of(account).get(_ROLE_ARN, ""),
+        asdict(ctx.config.credentials),
+        *(_facts(secret) for secret in secrets if secret is not None),
+    ]
+
+
+def _facts(secret: Object) -> list[Any]:
+    """Of a secret what ends up in pods: its name, which entries it has, and those that are copied as plain text."""
+    data = mapping(secret, "data")
+    plain = {key: data[key] for key in sorted(data) if key in _COPIED}
+    said = {key: value for key, value in annotations_of(secret).items() if key.startswith(s3.PREFIX)}
+    return [name_of(secret), sorted(data), plain, said]
 
 
 def attach_ca_bundle(ctx: Context, pod: Item, container: Item) -> None:

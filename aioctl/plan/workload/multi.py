@@ -6,6 +6,7 @@ nearly as they are sent, so they compare equal without local defaulting.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from aioctl.api import kinds, names
@@ -14,11 +15,12 @@ from aioctl.api.objects import FieldError, Object, integer, mapping, present, se
 from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, ensure, has_left_over, is_ours, remove
 from aioctl.plan.deployment import with_foreign
-from aioctl.plan.model import Context, PlanError, Served, Write, need
+from aioctl.plan.model import Context, PlanError, Served, Verb, Write, need
 from aioctl.plan.rbac import account_subject, binding, ensure_binding
 from aioctl.plan.workload import accounts, naming, pods
 from aioctl.plan.workload.accounts import Account
 from aioctl.plan.workload.contents import fill, notices
+from aioctl.plan.workload.forms import Forms
 from aioctl.plan.workload.naming import (
     MAIN_GROUP,
     PREFILL_GROUP,
@@ -41,6 +43,8 @@ class Group:
 
     worker: pods.Pod
     leader: pods.Pod | None
+    used: Object
+    """The account whose credentials count."""
 
     @property
     def has_sidecar(self) -> bool:
@@ -105,22 +109,22 @@ def security_binding(ctx: Context) -> Iterator[Write]:
     yield from ensure_binding(ctx, kinds.ROLE_BINDING, wanted)
 
 
-def main_set(ctx: Context, main: Build) -> Iterator[Write]:
+def main_set(ctx: Context, main: Build, forms: Forms) -> Iterator[Write]:
     side = pods.main_side(ctx)
     if is_stopped(ctx.service) or not side.multi_node:
         yield from remove_child(ctx, MAIN_GROUP, kinds.LEADER_WORKER_SET)
         return
     group = _with_prefix("failed to build the expected main LWS: ", main)
-    yield from _ensure_set(ctx, side, group)
+    yield from _ensure_set(ctx, side, group, forms)
 
 
-def prefill_set(ctx: Context, prefill: Build) -> Iterator[Write]:
+def prefill_set(ctx: Context, prefill: Build, forms: Forms) -> Iterator[Write]:
     side = pods.prefill_side(ctx)
     if is_stopped(ctx.service) or not side.multi_node:
         yield from remove_child(ctx, PREFILL_GROUP, kinds.LEADER_WORKER_SET)
         return
     group = _with_prefix("failed to build the expected prefill LWS: ", prefill)
-    yield from _ensure_set(ctx, side, group)
+    yield from _ensure_set(ctx, side, group, forms)
 
 
 def _children(side: pods.Side) -> tuple[Child, ...]:
@@ -151,7 +155,7 @@ def _build(ctx: Context, side: pods.Side) -> Group:
     part = "prefill " if side.prefill else ""
     # The leader first: of a model that neither can have, its error is the one that is told (ERR-1).
     leader = _pod(ctx, side, "template", used, f"{part}leader template") if side.has_template else None
-    return Group(_pod(ctx, side, "worker", used, f"{part}worker template"), leader)
+    return Group(_pod(ctx, side, "worker", used, f"{part}worker template"), leader, used.obj)
 
 
 def _pod(ctx: Context, side: pods.Side, field: str, used: Account, title: str) -> pods.Pod:
@@ -163,7 +167,7 @@ def _pod(ctx: Context, side: pods.Side, field: str, used: Account, title: str) -
     return pod
 
 
-def _ensure_set(ctx: Context, side: pods.Side, group: Group) -> Iterator[Write]:
+def _ensure_set(ctx: Context, side: pods.Side, group: Group, forms: Forms) -> Iterator[Write]:
     kind, name = kinds.LEADER_WORKER_SET, workload_name(ctx, _children(side))
     if ctx.obs.served(kind) is Served.NO:
         raise PlanError(
@@ -176,10 +180,22 @@ def _ensure_set(ctx: Context, side: pods.Side, group: Group) -> Iterator[Write]:
     labels = {**pods.copied_labels(ctx), **_worker_labels(ctx, side)}
     annotations = pods.copied_annotations(ctx, pods.GROUP_ANNOTATIONS)
     spec = _spec(ctx, side, group, live)
-    wanted = build(ctx, kind, name, labels=labels, annotations=annotations, spec=spec)
+    keeper = forms.keeper(ctx, side, kind, name, group.worker, group.used)
+    same = live is not None and _same_templates({"spec": spec}, live)
+    if keeper.judge(sent=partial(_foretold, spec), live=live, same=same):
+        spec["leaderWorkerTemplate"] = _with_templates(spec["leaderWorkerTemplate"], live)
+    wanted = build(
+        ctx, kind, name, labels=labels, annotations={**annotations, **keeper.annotations}, spec=spec
+    )
     # Asked before it is sent, like a Deployment: an admission webhook may change pod specs, and would do so for ever.
-    for write in ensure(ctx, kind, wanted, same=_same, confirm=True, exclusive=pods.EXCLUSIVE):
-        yield replace(write, warnings=notices(ctx, side, group.worker, group.leader))
+    for write in ensure(
+        ctx, kind, wanted, same=_same, confirm=True, exclusive=(*pods.EXCLUSIVE, names.FORM_SENT)
+    ):
+        yield replace(
+            write,
+            warnings=notices(ctx, side, group.worker, group.leader),
+            rolls=keeper.rolls and write.verb is not Verb.CREATE,
+        )
     yield from retire(ctx, _children(side))
 
 
@@ -241,26 +257,53 @@ def _leader_labels(ctx: Context, side: pods.Side) -> dict[str, str]:
 
 
 def _same(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
-    led = present(wanted, *_LEADER)
     return (
-        led == present(live, *_LEADER)
-        and _rolling(wanted) == _rolling(live)
-        and not any(
-            has_left_over(mapping(wanted, *at, "metadata"), mapping(live, *at, "metadata"), pods.EXCLUSIVE)
-            for at in (_LEADER, _WORKER)
-        )
+        _rolling(wanted) == _rolling(live)
         and derivative(_without_pods(mapping(wanted, "spec")), mapping(live, "spec"))
-        and (not led or _same_pod(mapping(wanted, *_LEADER, "spec"), mapping(live, *_LEADER, "spec")))
-        and _same_pod(mapping(wanted, *_WORKER, "spec"), mapping(live, *_WORKER, "spec"))
+        and _same_templates(wanted, live)
     )
 
 
+def _same_templates(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+    """Whether both templates are, or the one that there is, as they are wanted."""
+    return present(wanted, *_LEADER) == present(live, *_LEADER) and all(
+        mapping(wanted, *at) is mapping(live, *at) or _same_template(mapping(wanted, *at), mapping(live, *at))
+        for at in (_LEADER, _WORKER)
+        if present(wanted, *at)
+    )
+
+
+def _same_template(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+    metadata = mapping(wanted, "metadata")
+    return (
+        derivative(metadata, mapping(live, "metadata"))
+        and not has_left_over(metadata, mapping(live, "metadata"), pods.EXCLUSIVE)
+        and _same_pod(mapping(wanted, "spec"), mapping(live, "spec"))
+    )
+
+
+def _with_templates(groups: Mapping[str, Any], live: Object | None) -> dict[str, Any]:
+    """The groups with the live templates; a leader template that does not stand is left out."""
+    others = {
+        field: value for field, value in groups.items() if field not in ("leaderTemplate", "workerTemplate")
+    }
+    return {**others, **{at[-1]: mapping(live, *at) for at in (_LEADER, _WORKER) if present(live, *at)}}
+
+
+def _foretold(spec: Mapping[str, Any]) -> Object:
+    """A set with these templates as an API server will store it."""
+    groups = mapping(spec, "leaderWorkerTemplate")
+    stored = {
+        field: {**groups[field], "spec": _filled(mapping(groups, field, "spec"))}
+        for field in ("leaderTemplate", "workerTemplate")
+        if field in groups
+    }
+    return {"spec": {"leaderWorkerTemplate": stored}}
+
+
 def _without_pods(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The set's spec with the metadata of its templates but without what is compared in full: their pods, and the rollout."""
-    template = dict(mapping(spec, "leaderWorkerTemplate"))
-    for field in ("leaderTemplate", "workerTemplate"):
-        if field in template:
-            template[field] = {"metadata": mapping(template, field, "metadata")}
+    """The set's spec without what is compared apart: the templates, and the rollout."""
+    template = _with_templates(mapping(spec, "leaderWorkerTemplate"), None)
     return {**spec, "leaderWorkerTemplate": template, "rolloutStrategy": {"type": "RollingUpdate"}}
 
 
@@ -271,12 +314,16 @@ def _rolling(lws: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _same_pod(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
-    """Equal in full, but for the one default the LeaderWorkerSet CRD fills in, the protocol of ports."""
-    filled = dict(wanted)
+    return equal(_filled(wanted), live)
+
+
+def _filled(pod: Mapping[str, Any]) -> dict[str, Any]:
+    """With the one default that the LeaderWorkerSet CRD fills in, the protocol of ports."""
+    filled = dict(pod)
     for field in ("initContainers", "containers"):
-        if sequence(wanted, field):
-            filled[field] = [_with_protocols(container) for container in sequence(wanted, field)]
-    return equal(filled, live)
+        if sequence(pod, field):
+            filled[field] = [_with_protocols(container) for container in sequence(pod, field)]
+    return filled
 
 
 def _with_protocols(container: Mapping[str, Any]) -> Mapping[str, Any]:

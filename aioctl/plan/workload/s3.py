@@ -8,7 +8,8 @@ from aioctl.plan.workload.containers import Item
 
 CA_BUNDLE = "AWS_CA_BUNDLE"
 CA_BUNDLE_CONFIG_MAP = "AWS_CA_BUNDLE_CONFIGMAP"
-_PREFIX = "serving.kserve.io/"
+PREFIX = "serving.kserve.io/"
+"""Of the annotations of accounts and secrets."""
 _ODH_ENDPOINT = "AWS_S3_ENDPOINT"
 _ENDPOINT = "S3_ENDPOINT"
 _USE_HTTPS = "S3_USE_HTTPS"
@@ -33,8 +34,8 @@ class _Sources:
 
     def value(self, annotation: str, key: str, field: str) -> str:
         """The first source that has the setting decides, even if it is empty there."""
-        if _PREFIX + annotation in self.annotations:
-            return self.annotations[_PREFIX + annotation]
+        if PREFIX + annotation in self.annotations:
+            return self.annotations[PREFIX + annotation]
         if key in self.secret:
             return self.secret[key]
         configured: str = getattr(self.config, field)

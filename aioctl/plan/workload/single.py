@@ -12,10 +12,11 @@ from aioctl.api.defaulting import is_stopped
 from aioctl.api.objects import FieldError, Object
 from aioctl.plan.children import under
 from aioctl.plan.deployment import ensure_deployment, rolling_update
-from aioctl.plan.model import Context, PlanError, Write
+from aioctl.plan.model import Context, PlanError, Verb, Write
 from aioctl.plan.workload import accounts, pods
 from aioctl.plan.workload.accounts import Account, is_left_in_pods
 from aioctl.plan.workload.contents import fill, notices
+from aioctl.plan.workload.forms import Forms
 from aioctl.plan.workload.naming import MAIN, PREFILL, remove_child, retire, workload_name
 
 PREFILL_COMPONENT = f"{names.WORKLOAD_COMPONENT}-prefill"
@@ -27,6 +28,8 @@ class Built:
 
     pod: pods.Pod
     account: Account | None = None
+    used: Object | None = None
+    """The account whose credentials count; None stands for the namespace's `default`."""
 
 
 Build = Callable[[], Built]
@@ -46,7 +49,7 @@ def build_main(ctx: Context) -> Built:
         used = pods.existing_account(ctx, side.account_name("template"), "single node main")
     if side.has_template:
         fill(ctx, pod, side, used, whose="main deployment")
-    return Built(pod, account)
+    return Built(pod, account, used)
 
 
 def build_prefill(ctx: Context) -> Built:
@@ -56,7 +59,7 @@ def build_prefill(ctx: Context) -> Built:
     used = pods.existing_account(ctx, side.account_name("template"), "single node prefill")
     if side.has_template:
         fill(ctx, pod, side, used, whose="prefill deployment")
-    return Built(pod)
+    return Built(pod, used=used)
 
 
 def access(ctx: Context, main: Build) -> Iterator[Write]:
@@ -81,34 +84,37 @@ def access(ctx: Context, main: Build) -> Iterator[Write]:
         yield from accounts.grant(ctx, MAIN, used, labels, sidecar=True)
 
 
-def main_deployment(ctx: Context, main: Build) -> Iterator[Write]:
+def main_deployment(ctx: Context, main: Build, forms: Forms) -> Iterator[Write]:
     side = pods.main_side(ctx)
     if is_stopped(ctx.service) or side.multi_node:
         yield from remove_child(ctx, MAIN, kinds.DEPLOYMENT)
         return
-    pod = _with_prefix("failed to get expected main deployment: ", main).pod
-    yield from _deploy(ctx, side, workload_name(ctx, MAIN), names.WORKLOAD_COMPONENT, pod)
+    built = _with_prefix("failed to get expected main deployment: ", main)
+    yield from _deploy(ctx, side, workload_name(ctx, MAIN), names.WORKLOAD_COMPONENT, built, forms)
     yield from retire(ctx, MAIN)
 
 
-def prefill_deployment(ctx: Context, prefill: Build) -> Iterator[Write]:
+def prefill_deployment(ctx: Context, prefill: Build, forms: Forms) -> Iterator[Write]:
     side = pods.prefill_side(ctx)
     if is_stopped(ctx.service) or not side.exists or side.multi_node:
         yield from remove_child(ctx, PREFILL, kinds.DEPLOYMENT)
         return
     name = workload_name(ctx, PREFILL)
-    pod = _with_prefix("failed to get expected prefill deployment: ", prefill).pod
+    built = _with_prefix("failed to get expected prefill deployment: ", prefill)
     yield from under(
         f"failed to reconcile prefill deployment {ctx.namespace}/{name}: ",
-        _deploy(ctx, side, name, PREFILL_COMPONENT, pod),
+        _deploy(ctx, side, name, PREFILL_COMPONENT, built, forms),
     )
     yield from retire(ctx, PREFILL)
 
 
-def _deploy(ctx: Context, side: pods.Side, name: str, component: str, pod: pods.Pod) -> Iterator[Write]:
+def _deploy(
+    ctx: Context, side: pods.Side, name: str, component: str, built: Built, forms: Forms
+) -> Iterator[Write]:
     selector = pods.pod_labels(ctx, component, side.role)
     copied = pods.copied_labels(ctx)
     annotations = pods.copied_annotations(ctx, pods.POD_ANNOTATIONS)
+    keeper = forms.keeper(ctx, side, kinds.DEPLOYMENT, name, built.pod, built.used)
     for write in ensure_deployment(
         ctx,
         name,
@@ -117,12 +123,17 @@ def _deploy(ctx: Context, side: pods.Side, name: str, component: str, pod: pods.
         annotations=annotations,
         pod_labels={**copied, **side.labels, **selector},
         pod_annotations={**annotations, **side.annotations},
-        pod_spec=pod,
+        pod_spec=built.pod,
         replicas=side.replicas,
         strategy=rolling_update(side.rolling_update),
         exclusive=pods.EXCLUSIVE,
+        form=keeper,
     ):
-        yield replace(write, warnings=notices(ctx, side, pod))
+        yield replace(
+            write,
+            warnings=notices(ctx, side, built.pod),
+            rolls=keeper.rolls and write.verb is not Verb.CREATE,
+        )
 
 
 def _sidecar_account(ctx: Context, side: pods.Side) -> Account:

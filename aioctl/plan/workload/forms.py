@@ -1,0 +1,67 @@
+"""The pod forms of one service while it is planned: what goes into the digests, and which workloads keep their form.
+
+See `pod_form.py` for the decision.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aioctl.api import model_uri
+from aioctl.api.kinds import Kind
+from aioctl.api.objects import Object, sequence, text
+from aioctl.plan.model import Context, Held, PlanError
+from aioctl.plan.workload import credentials, initializer, oci, pods
+from aioctl.plan.workload.pod_form import Keeper, inputs_digest, settled_by_another, wants_current
+
+
+class Forms:
+    """Makes the keepers, and tells afterwards what they kept."""
+
+    def __init__(self) -> None:
+        self._keepers: list[tuple[Kind, str, Keeper]] = []
+
+    def keeper(
+        self,
+        ctx: Context,
+        side: pods.Side,
+        kind: Kind,
+        name: str,
+        pod: Mapping[str, Any],
+        account: Object | None,
+    ) -> Keeper:
+        """For a workload of the side whose pods are like `pod` and whose credentials are those of `account`."""
+        inputs = inputs_digest(
+            ctx,
+            side.path,
+            role=side.role,
+            copied=(pods.copied_labels(ctx), pods.copied_annotations(ctx, pods.GROUP_ANNOTATIONS)),
+            oci_mode=_oci_mode(ctx),
+            credentials=credentials.found(ctx, account) if _downloads(pod) else None,
+        )
+        made = Keeper(inputs, settled=settled_by_another(ctx.service), current=wants_current(ctx))
+        self._keepers.append((kind, name, made))
+        return made
+
+    def take(self) -> tuple[Held, ...]:
+        """The workloads since the last call whose pods keep another form than today's, or would if they were not rolled."""
+        made, self._keepers = self._keepers, []
+        return tuple(
+            Held(kind.kind, name, rolls=keeper.rolls)
+            for kind, name, keeper in made
+            if keeper.held or keeper.rolls
+        )
+
+
+def _downloads(pod: Mapping[str, Any]) -> bool:
+    return any(text(container, "name") == initializer.NAME for container in sequence(pod, "initContainers"))
+
+
+def _oci_mode(ctx: Context) -> str:
+    """How images get into the pods; empty where the model is none, or where the administrator allows no way."""
+    uri = text({"spec": ctx.spec}, "spec", "model", "uri")
+    if not uri.startswith(f"{model_uri.OCI}{model_uri.SEPARATOR}"):
+        return ""
+    try:
+        return oci.mode(ctx)
+    except PlanError:
+        return ""
