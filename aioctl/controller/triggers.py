@@ -1,12 +1,15 @@
 """From a change in a cache to the services it concerns. Pure functions; the watches of WATCH-1.
 
-Children wake their owner; pods the service their label names; shadow Services of a pool whoever read that pool, and the
-Services of a gateway whoever read that gateway; and every object wakes the services whose last plan read it
-(`interests.py`). Services that share traffic wake each other when one of them is something else to the others.
+Children wake their owner; pods the service their label names, when their addresses or the states of their init containers
+change (WATCH-2); shadow Services of a pool whoever read that pool, and the Services of a gateway whoever read that gateway;
+and every object wakes the services whose last plan read it (`interests.py`). Services that share traffic wake each other when one of them is something else to the others.
 """
+
+from typing import Any
 
 from aioctl.api import kinds, names, weight
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
+from aioctl.api.objects import dig
 from aioctl.controller.interests import Interests, members_of
 from aioctl.kube.cached import Cached
 from aioctl.plan.groups import Member, member_of
@@ -28,7 +31,7 @@ def keys_for(kind: Kind, old: Cached | None, new: Cached | None, interests: Inte
         owner = owning_service(item)
         if owner is not None:
             keys.add(owner)
-        elif kind == kinds.POD and names.NAME in item.labels:
+        elif kind == kinds.POD and names.NAME in item.labels and _is_news(old, new):
             keys.add(ObjectKey(item.key.namespace, item.labels[names.NAME]))
         if kind == kinds.CORE_SERVICE and names.SHADOW_POOL in item.labels:
             pool = item.labels[names.SHADOW_POOL]
@@ -59,6 +62,20 @@ def _as_member(item: Cached | None) -> Member | None:
 def _same_spec(old: Cached, new: Cached) -> bool:
     """Only the spec of a config is combined; its status follows from the services and must not wake them again."""
     return old.uid == new.uid and old.part("spec") == new.part("spec")
+
+
+def _is_news(old: Cached | None, new: Cached | None) -> bool:
+    """Of a pod. One that is gone takes no address out of a certificate; one that is first seen with an address is news."""
+    return new is not None and _progress_of(old) != _progress_of(new)
+
+
+def _progress_of(pod: Cached | None) -> tuple[Any, ...]:
+    if pod is None:
+        return None, None, None
+    found = pod.decode()
+    addresses, before_main = (dig(found, "status", field) for field in ("podIPs", "initContainerStatuses"))
+    seen = addresses or before_main
+    return pod.labels.get(names.NAME) if seen else None, addresses or None, before_main or None
 
 
 def _same_schema(old: Cached, new: Cached) -> bool:
