@@ -223,6 +223,7 @@ class Application:
             self.controller.caches,
             self.side_client,
             namespace=settings.namespace,
+            presence=self.controller.discovery.served,
             well_known=well_known_configs(settings.config_prefix),
             prevents_deletion=settings.prevent_config_deletion,
         )

@@ -4,7 +4,7 @@ All replicas keep the caches, so all judge alike. Judging itself is pure and in 
 say that something could not be read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -15,13 +15,14 @@ import structlog
 from aioctl.api import kinds, names
 from aioctl.api.config_admission import ConfigRules
 from aioctl.api.config_use import uses
-from aioctl.api.kinds import ObjectKey
+from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.local_model import DISABLED, NO_MARK, Mark, mark
 from aioctl.api.names import CONFIG_MAP_NAME
 from aioctl.api.objects import Object, annotations_of, dig, key_of, name_of, namespace_of, text
 from aioctl.api.verdict import ApiErrorStatus
 from aioctl.controller.caches import Caches
 from aioctl.kube.client import Client
+from aioctl.kube.discovery import Presence
 from aioctl.kube.errors import KubeError
 from aioctl.plan.config import parse_config
 from aioctl.plan.config_check import check_config
@@ -63,12 +64,17 @@ class Reviews:
         client: Client,
         *,
         namespace: str,
+        presence: Callable[[Kind], Presence] = lambda _: Presence.YES,
         well_known: frozenset[str] = names.WELL_KNOWN_CONFIGS,
         prevents_deletion: bool = True,
     ) -> None:
-        """`namespace`: that of the ConfigMap and the presets. `client` reads it when something in it is deleted."""
+        """`namespace`: that of the ConfigMap and the presets. `client` reads it when something in it is deleted.
+
+        `presence` tells whether a kind is served; a kind that is not has an empty cache.
+        """
         self._caches = caches
         self._client = client
+        self._presence = presence
         self._namespace = namespace
         self._terminating = False
         self._read: tuple[str | None, bool] = None, False
@@ -100,7 +106,7 @@ class Reviews:
         self._terminating = dig(found, "metadata", "deletionTimestamp") is not None
 
     def marker(self, service: Object) -> Mark | None:
-        """The cache that holds the model of a service that is written (LM-1); None where that cannot be told."""
+        """The cache that holds the model of a service that is written (LM-1); None where that cannot be told (LM-2)."""
         active = self._caches_models()
         if not active or DISABLED in annotations_of(service):
             return None if active is None else NO_MARK
@@ -108,6 +114,9 @@ class Reviews:
         unknown = [kind.plural for kind in kinds_of_caches if not self._caches.synced(kind)]
         if unknown:
             self._untold("caches of models are not known", ", ".join(unknown))
+            return None
+        if all(self._presence(kind) is Presence.NO for kind in kinds_of_caches):
+            self._untold("no kind of caches of models is served", kinds.LOCAL_MODEL_CACHE.plural)
             return None
         namespace = namespace_of(service)
         found = (

@@ -13,6 +13,7 @@ from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.local_model import CACHE, NO_MARK
 from aioctl.controller.caches import Caches, watched
 from aioctl.kube.cached import Cached
+from aioctl.kube.discovery import Presence
 from aioctl.kube.errors import KubeError
 from aioctl.reviews import Reviews
 from tests.deploy.manifests import BASE, find
@@ -38,7 +39,10 @@ class Server:
 
 
 def reviews(
-    server: Server | None = None, *objects: dict[str, Any], unsynced: Collection[Kind] = ()
+    server: Server | None = None,
+    *objects: dict[str, Any],
+    unsynced: Collection[Kind] = (),
+    absent: Collection[Kind] = (),
 ) -> Reviews:
     caches = Caches(watched("sys", None))
     for watch, store in caches.stores.items():
@@ -49,7 +53,11 @@ def reviews(
             Cached.from_raw(msgspec.json.encode(obj), kind) for obj in objects if obj["kind"] == kind.kind
         ]
         store.replace({item.key: item for item in found})
-    return Reviews(caches, server or Server(), namespace="sys")  # type: ignore[arg-type]
+
+    def presence(kind: Kind) -> Presence:
+        return Presence.NO if kind in absent else Presence.YES
+
+    return Reviews(caches, server or Server(), namespace="sys", presence=presence)  # type: ignore[arg-type]
 
 
 def settings(local_model: str | None) -> dict[str, Any]:
@@ -199,6 +207,16 @@ def test_where_it_cannot_be_told_one_warning_says_why(
         assert found.marker(with_model()) is None
         assert found.marker(with_model()) is None
     assert [(entry["log_level"], entry["why"]) for entry in logs] == [("warning", told)]
+
+
+def test_a_mark_stays_where_the_caches_are_not_installed_any_more() -> None:
+    """LM-2."""
+    both = (kinds.LOCAL_MODEL_CACHE, kinds.LOCAL_MODEL_NAMESPACE_CACHE)
+    with capture_logs() as logs:
+        assert reviews(None, ENABLED, absent=both).marker(with_model()) is None
+    assert [entry["why"] for entry in logs] == ["no kind of caches of models is served"]
+    # KServe without the namespaced kind is an older one: its caches are all there are.
+    assert reviews(None, ENABLED, absent=both[1:]).marker(with_model()) == NO_MARK
 
 
 def test_who_wants_no_cache_gets_none_even_if_none_is_known() -> None:

@@ -40,6 +40,7 @@ async def _play(case: UpstreamCase) -> State:
                 controller.caches,
                 controller.client,
                 namespace=controller.policy.system_namespace,
+                presence=controller.discovery.served,
                 prevents_deletion=worlds.prevents_deletion(case.world),
             )
             await stage.open()
