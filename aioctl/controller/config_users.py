@@ -67,6 +67,8 @@ class ConfigUsers:
         self._well_known = well_known_configs(policy.config_prefix)
         self._uses: dict[ObjectKey, Uses] = {}
         self._by_name: defaultdict[str, set[ObjectKey]] = defaultdict(set)
+        self._going: set[ObjectKey] = set()
+        """Services that are being deleted."""
 
     def changed(self, service: ObjectKey, now: Cached | None) -> set[ObjectKey]:
         """Takes in a change of a service; returns the configs whose users may be others now."""
@@ -74,7 +76,11 @@ class ConfigUsers:
         after = uses_of(now) if now is not None else None
         if after is not None:
             self._uses[service] = after
-        if before == after:
+        goes = now is not None and now.deleting and service not in self._going
+        self._going.discard(service)
+        if now is not None and now.deleting:
+            self._going.add(service)
+        if before == after and not goes:
             return set()
         old, new = (uses.names if uses is not None else frozenset() for uses in (before, after))
         for name in old - new:
@@ -84,7 +90,7 @@ class ConfigUsers:
         for name in new - old:
             self._by_name[name].add(service)
         touched = old | new
-        if before is None or after is None:
+        if before is None or after is None or goes:
             touched |= self._well_known
         places = {service.namespace, self._system}
         return self._existing(ObjectKey(place, name) for place in places for name in touched)
@@ -102,6 +108,10 @@ class ConfigUsers:
                 and self._uses[key].name(config, shadowed=self._shadowed(config, key.namespace))
             }
         return sorted(found)
+
+    def all_go(self, users: Iterable[ObjectKey], namespace: str) -> bool:
+        """Whether all of these services are of that namespace and being deleted."""
+        return all(user.namespace == namespace and user in self._going for user in users)
 
     def siblings(self, config: ObjectKey) -> set[ObjectKey]:
         """The config itself, and the one of the system namespace that it may stand before."""

@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 PAUSE = 5.0
 """Seconds between two writes of a config's status: eleven well-known configs make some two writes a second at most."""
+LOOK_AGAIN = 30.0
+"""Seconds until a namespace is looked at again, whose services go while their config waits for them."""
 RETRY = 0.05
 """Seconds until the caches are looked at again after somebody else's write came first."""
 
@@ -49,12 +51,16 @@ class ConfigReconciler:
             return Done()
         try:
             config = self.decode(cached.raw)
-            wanted = config_use.plan(config, self.users.of(key), self.clock.now())
+            users = self.users.of(key)
+            goes = bool(users) and is_deleting(config) and self.users.all_go(users, key.namespace)
+            if goes and await self._terminates(key.namespace):
+                users = []
+            wanted = config_use.plan(config, users, self.clock.now())
         except FieldError as error:
             log.warning("config left alone", config=str(key), problem=str(error))
             return Done()
         try:
-            return await self._write(key, config, wanted)
+            result = await self._write(key, config, wanted)
         except NotFound:
             # It is gone, or the CRD is an older one without a status.
             return Done()
@@ -64,6 +70,16 @@ class ConfigReconciler:
             if wait := asked_to_wait(error):
                 return RequeueAfter(wait, quiet=True)
             return Failed(error)
+        # Nobody watches namespaces.
+        return RequeueAfter(LOOK_AGAIN, quiet=True) if goes and users and isinstance(result, Done) else result
+
+    async def _terminates(self, namespace: str) -> bool:
+        """Whether the namespace is being deleted: services that go with it, and with their config, keep that no longer."""
+        try:
+            return is_deleting(await self.client.get(kinds.NAMESPACE, "", namespace))
+        except KubeError as error:
+            log.warning("namespace cannot be read", namespace=namespace, error=str(error))
+            return False
 
     async def _write(self, key: ObjectKey, config: Object, wanted: config_use.ConfigPlan) -> Result:
         if wanted.finalizers is not None:

@@ -17,6 +17,7 @@ from aioctl.plan import collisions, groups, reconcile, routing, scheduler, statu
 from aioctl.plan.migration import Decision
 from aioctl.plan.model import Observation, Outcome, Plan, Policy, Unanswered
 from aioctl.plan.reach import progress_of
+from aioctl.plan.workload import kv_cache
 
 
 class PlanTooExpensive(Exception):
@@ -110,6 +111,8 @@ def _notices(plan: Plan, obs: Observation) -> tuple[tuple[str, str], ...]:
     found: list[tuple[str, str]] = []
     with suppress(FieldError):
         found += scheduler.notices(ctx)
+    with suppress(FieldError):
+        found += kv_cache.notices(ctx)
     with suppress(FieldError, Unanswered):
         found += groups.notices(ctx, groups.group_of(ctx))
     with suppress(FieldError):

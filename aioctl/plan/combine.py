@@ -112,6 +112,11 @@ def _ref_name(ref: Any) -> str:
     return text(ref, "name")
 
 
+def _written_by(owner: str, service: str) -> str:
+    """Who wrote a template, and the service it is rendered for, where that is somebody else."""
+    return f"{owner} for {service}" if owner and owner != service else service
+
+
 def _title(service: Object) -> str:
     return f"LLMInferenceService {namespace_of(service)}/{name_of(service)}"
 
@@ -327,7 +332,7 @@ def _rendered(spec: Tree, inputs: _Inputs) -> tuple[dict[str, Any], bool]:
     rendered = render(
         given,
         root(service, inputs.config, text(spec, "router", "scheduler", "pool", "ref", "name")),
-        source=lambda path: owner_of(path, inputs.sources) or _title(service),
+        source=lambda path: _written_by(owner_of(path, inputs.sources), _title(service)),
     )
     passes = any(name in text for text in rendered.templates for name in _PASSING_NAMES)
     # Rendering puts strings where strings were. Only an empty one changes what Go would write.

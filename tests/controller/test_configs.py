@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import anyio
 import msgspec
 
 from aioctl import shipped
@@ -54,6 +55,27 @@ def test_a_config_names_its_users_and_is_deleted_after_the_last() -> None:
                 await stage.user.delete(kinds.SERVICE, NAMESPACE, "one")
                 await stage.until(lambda: _gone(stage, "used"))
                 await stage.until(lambda: _says(stage, PRESET, "NotInUse", 0, seed.SYSTEM_NAMESPACE))
+
+    run_virtual(scene)
+
+
+def test_what_goes_with_its_namespace_keeps_no_config() -> None:
+    async def scene() -> None:
+        async with furnished() as stage:
+            await stage.user.create(kinds.CONFIG, NAMESPACE, base("used"))
+            service = plain_service("one", baseRefs=[{"name": "used"}])
+            service["metadata"]["finalizers"] = ["example.com/keeps-it"]
+            await stage.user.create(kinds.SERVICE, NAMESPACE, service)
+            async with stage.running(stage.controller()):
+                await stage.until(lambda: _says(stage, "used", "InUse", 1))
+                await stage.user.delete(kinds.SERVICE, NAMESPACE, "one")
+                await stage.user.delete(kinds.CONFIG, NAMESPACE, "used")
+                await stage.until(lambda: _says(stage, "used", "DeletionBlocked", 1))
+                await anyio.sleep(60)
+                assert not await _gone(stage, "used"), "the namespace stays, and so may the service"
+                await stage.user.delete(kinds.NAMESPACE, "", NAMESPACE)
+                await stage.until(lambda: _gone(stage, "used"))
+                assert await stage.find(kinds.SERVICE, "one") is not None
 
     run_virtual(scene)
 

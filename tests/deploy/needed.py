@@ -97,7 +97,7 @@ def needed() -> set[Permission]:
         *on(kinds.CONFIG_MAP, "get", "create", "update"),  # CA bundle, copied
         *on(VARIANT_AUTOSCALING, "list", "delete"),  # what KServe made for autoscaling before
         *on(event, "create", "patch"),
-        *on(kinds.NAMESPACE, "get", namespace=NAMESPACE),  # whether it is being deleted
+        *on(kinds.NAMESPACE, "get"),  # whether it is being deleted
         *on(kinds.LEASE, "get", "create", "update", namespace=NAMESPACE),
     }
     for target in TARGETS:

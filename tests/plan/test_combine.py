@@ -400,11 +400,12 @@ def test_a_merge_that_fails_says_so_twice_in_the_final_fold_and_once_for_base_re
     assert failure(given, {"ns/a": keyless}) == f"failed to merge specs: {text}"
 
 
-def test_a_template_error_names_the_config_and_the_path() -> None:
+def test_a_template_error_names_the_config_the_service_and_the_path() -> None:
     broken = {f"kserve/{PREFIX}template": {"template": {"hostname": 'a\n{{ ChildName .Name "x" }}'}}}
     assert failure({}, broken).startswith(
         'failed to parse template config: template: config:1: unexpected "\\\\" in operand '
-        f"(in spec.template.hostname of LLMInferenceServiceConfig kserve/{PREFIX}template, line 2; expected "
+        f"(in spec.template.hostname of LLMInferenceServiceConfig kserve/{PREFIX}template for LLMInferenceService ns/svc, "
+        "line 2; expected "
     )
     assert failure({"template": {"hostname": "{{ .Nope }}"}}).endswith(
         "(in spec.template.hostname of LLMInferenceService ns/svc, line 1; where {{ is meant as text, write {{`{{`}})"
