@@ -152,6 +152,48 @@ def _watch(access: Access, name: str, form: Output) -> None:
 
 
 @click.command()
+@click.argument("name", default="")
+@output_option(Output.TABLE, Output.JSON, Output.YAML)
+@reads_cluster(selector=True)
+def explain(access: Access, name: str, output: str) -> None:
+    """Say why a service is where it is: from the symptom to the cause, and what to do. Without a name: every one that waits."""
+    import anyio
+
+    quiet()
+    text, code = anyio.run(_explain, access, name, Output(output))
+    click.echo(text, nl=False)
+    sys.exit(code)
+
+
+async def _explain(access: Access, name: str, form: Output) -> tuple[str, int]:
+    from aioctl.tools.connect import connected
+    from aioctl.tools.session import Session
+
+    async with connected(access) as connection:
+        opened = Session(connection, access, await policy_in(connection))
+        seen, made = await opened.explained(name)
+    act = any(chain.act for _, several in made for chain in several)
+    if form is not Output.TABLE:
+        items = [
+            {
+                "namespace": one.key.namespace,
+                "name": one.key.name,
+                "chains": [chain.as_data() for chain in several],
+            }
+            for one, several in made
+        ]
+        return document({"kind": "ExplanationList", "items": items}, form), Exit.ACT if act else Exit.FINE
+    lines = [line for _, several in made for chain in several for line in (*chain.lines(), "")]
+    if name and not lines:
+        lines = [
+            f"{seen[0].key} is ready, and its migration is at its end ({seen[0].state}, {seen[0].reason})"
+        ]
+    elif not lines:
+        lines = [f"nothing waits: {len(seen)} services are ready, and their migrations at their end"]
+    return "\n".join(lines).rstrip("\n") + "\n", Exit.ACT if act else Exit.FINE
+
+
+@click.command()
 @output_option(Output.TABLE, Output.JSON, Output.YAML)
 @reads_cluster(scope=False)
 def version(access: Access, output: str) -> None:
@@ -193,4 +235,4 @@ def completion(shell: str) -> None:
     click.echo(made(root.command, {}, "aioctl", "_AIOCTL_COMPLETE").source())
 
 
-COMMANDS = (status, version, completion)
+COMMANDS = (status, explain, version, completion)

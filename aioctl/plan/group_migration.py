@@ -34,13 +34,14 @@ def of_the_group(ctx: Context, facts: MigrationFacts) -> MigrationFacts:
         return replace(facts, v1=PoolState.UNKNOWN)
     if group is None:
         return facts
+    alone = Strategy.SWAP if facts.strategy is Strategy.WEIGHTED else facts.strategy
     others = [member for member in group.sharing if member.name != ctx.name and _has_pool(ctx, member)]
     own_v1, own_old = ([facts.v1], [facts.v1alpha2]) if facts.scheduler else ([], [])
     if not others:
-        return replace(facts, form=Strategy.SWAP)
+        return replace(facts, strategy=alone)
     return replace(
         facts,
-        form=Strategy.SWAP,
+        strategy=alone,
         scheduler=True,
         v1=_worst((*own_v1, *(_state(ctx, kinds.POOL_V1, member) for member in others))),
         v1alpha2=_worst((*own_old, *(_state(ctx, kinds.POOL_V1ALPHA2, member) for member in others))),

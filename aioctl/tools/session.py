@@ -1,8 +1,9 @@
 """One command's look at a cluster: connect, read, plan, and fetch what the plans asked for until they ask no more."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
@@ -10,8 +11,12 @@ from aioctl.api.objects import Object, key_of
 from aioctl.plan.model import Policy
 from aioctl.tools.access import Access, Exit, ToolError
 from aioctl.tools.connect import Connection
+from aioctl.tools.explain import Chain, chains
 from aioctl.tools.look import Look, look
 from aioctl.tools.snapshot import ROUNDS, Reader, Snapshot
+from aioctl.tools.tree import tree
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +29,29 @@ class Session:
 
     async def looks(self, name: str = "") -> tuple[Snapshot, list[Look]]:
         """Every service asked for, planned, or the named one. Raises ToolError."""
+        found, seen, _ = await self._look(name, tree)
+        return found, seen
+
+    async def explained(self, name: str = "") -> tuple[list[Look], list[tuple[Look, list[Chain]]]]:
+        """Every service asked for, and the chains of those that have any. Raises ToolError."""
+        _, seen, made = await self._look(name, chains)
+        return seen, [(one, several) for one, several in zip(seen, made, strict=True) if several]
+
+    async def _look(
+        self, name: str, judge: Callable[[Look, Snapshot], T]
+    ) -> tuple[Snapshot, list[Look], list[T]]:
+        """Looks and judges until nothing more is asked for: a judgement, too, may ask for objects."""
         reader, found = await self.read()
         services = await self.wanted(reader, found, name)
         seen: list[Look] = []
+        judged: list[T] = []
         for _ in range(ROUNDS):
             now = datetime.now(UTC)
             seen = [look(found, service, self.policy, now) for service in services]
+            judged = [judge(one, found) for one in seen]
             if not await reader.answer(found):
                 break
-        return found, seen
+        return found, seen, judged
 
     async def read(self) -> tuple[Reader, Snapshot]:
         """Everything that is listed, and who fetches what plans ask for beyond it. Raises ToolError."""

@@ -89,10 +89,14 @@ def _workload(each: Workload, seen: Look) -> Node:
     good = each.ready >= each.wanted
     condition = find_condition(sequence(each.obj, "status", "conditions"), "Available")
     said = "" if good or condition is None else f": {_said(condition)}"
-    pods = [pod for pod in seen.pods if _owned(pod, each)]
-    children = [_pod(pod, seen) for pod in pods if not pod_ready(pod)]
+    children = [_pod(pod, seen) for pod in pods_of(each, seen) if not pod_ready(pod)]
     text = f"{each.role or 'workload'}: {each.ready}/{each.wanted} ready{said}"
     return Node(text, good, f"{each.kind.kind} {key_of(each.obj)}", children)
+
+
+def pods_of(workload: Workload, seen: Look) -> list[Object]:
+    """The pods that belong to a workload, by its selector."""
+    return [pod for pod in seen.pods if _owned(pod, workload)]
 
 
 def _owned(pod: Object, workload: Workload) -> bool:
