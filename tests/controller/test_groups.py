@@ -9,11 +9,12 @@ from typing import Any
 
 import anyio
 import msgspec
+import pytest
 
 from aioctl.api import kinds, names
 from aioctl.api.objects import dig
 from aioctl.sim.players.client import InProcessClient
-from aioctl.sim.players.gateway import GatewayPlayer, GatewayScript
+from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, World, condition, furnished, plain_service
@@ -35,13 +36,13 @@ def member(name: str, weight: int, *, group: str = "g", model: str = "m", **rout
 
 
 @asynccontextmanager
-async def scene(*services: Mapping[str, Any]) -> AsyncIterator[World]:
+async def scene(*services: Mapping[str, Any], behaviour: str = "both") -> AsyncIterator[World]:
     """A cluster with players and a controller, and these services once they have found together."""
     async with furnished() as stage:
         client = InProcessClient(stage.cluster)
         async with anyio.create_task_group() as group:
             stamp = stage.cluster.core.clock.stamp
-            slow = GatewayScript(delay=2.0)
+            slow = GatewayScript(BEHAVIOURS[behaviour], delay=2.0)
             group.start_soon(GatewayPlayer(client, stamp=stamp, default=slow).run)
             group.start_soon(WorkloadPlayer(client, delay=1.0, stamp=stamp).run)
             async with stage.running(stage.controller()):
@@ -165,3 +166,46 @@ async def test_divergent_members_and_groups_without_traffic_are_told_of_once() -
         service = await stage.find(kinds.SERVICE, "one")
         assert condition(service, "GroupDegraded")[:2] == ("True", "MemberDivergence")
         assert condition(service, "Ready")[0] == "True"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "generation"),
+    [
+        ("both", kinds.POOL_GROUP_V1),
+        ("v1alpha2-only", kinds.POOL_GROUP_V1ALPHA2),
+        ("v1-only", kinds.POOL_GROUP_V1),
+    ],
+)
+@virtual_time
+async def test_no_route_of_a_group_ever_has_two_generations_and_it_ends_on_what_the_gateway_serves(
+    behaviour: str, generation: str
+) -> None:
+    written: list[tuple[str, set[str]]] = []
+    services = (member("one", 70), member("two", 30), member("three", 5, scheduler=None))
+    async with scene(behaviour=behaviour) as stage, anyio.create_task_group() as group:
+
+        async def look() -> None:
+            async with stage.user.watch(kinds.HTTP_ROUTE) as changes:
+                async for event in changes:
+                    if event.type == "BOOKMARK":
+                        continue
+                    route = msgspec.json.decode(event.object)
+                    groups = {
+                        ref["group"]
+                        for rule in route["spec"]["rules"]
+                        for ref in rule["backendRefs"]
+                        if ref["kind"] == "InferencePool"
+                    }
+                    written.append((route["metadata"]["name"], groups))
+
+        group.start_soon(look)
+        for service in services:
+            await stage.user.create(kinds.SERVICE, NAMESPACE, service)
+        await anyio.sleep(60)
+        assert {name for name, _ in written} == {names.route_name(name) for name in ("one", "two", "three")}
+        assert all(len(groups) <= 1 for _, groups in written)
+        assert dict(written) == {name: {generation} for name, _ in written}
+        for name in ("one", "two", "three"):
+            service = await stage.find(kinds.SERVICE, name)
+            assert condition(service, "Ready")[0] == "True", name
+        group.cancel_scope.cancel()
