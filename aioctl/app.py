@@ -23,8 +23,8 @@ from aioctl.api.kinds import ObjectRef
 from aioctl.api.mutation import review_mutation
 from aioctl.api.names import well_known_configs
 from aioctl.api.review import CONVERT
-from aioctl.controller.confinement import ChildLimits
-from aioctl.controller.manager import Controller, Knobs, Observers
+from aioctl.controller.knobs import ChildLimits, Knobs
+from aioctl.controller.manager import Controller, Observers
 from aioctl.controller.marks import Marks
 from aioctl.engine.clock import SYSTEM_CLOCK, Clock
 from aioctl.engine.lag import LagMonitor

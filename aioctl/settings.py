@@ -25,11 +25,13 @@ from pydantic import (
     model_validator,
 )
 
-from aioctl.api.names import CONFIG_PREFIX, WELL_KNOWN_SUFFIXES
+from aioctl.api.names import WELL_KNOWN_SUFFIXES
 from aioctl.api.user_names import LABEL, SUBDOMAIN
-from aioctl.plan.model import PodForm, Strategy
+from aioctl.controller.knobs import Knobs
+from aioctl.plan.model import PodForm, Policy, Strategy
 
 PREFIX = "AIOCTL_"
+_KNOBS, _POLICY = Knobs(), Policy()  # the homes of the defaults of what they hold
 STATE_DIR = "/tmp/aioctl"  # noqa: S108  in it only a folder that belongs to this user is used
 KSERVE_CERT_DIR = "/tmp/k8s-webhook-server/serving-certs"  # noqa: S108  KServe's mount point, ENV-1
 
@@ -118,35 +120,37 @@ class Settings(BaseModel):
         description="how long old and new CA stand side by side before the new leaf is served, in mode `self`",
     )
     namespace: str = Field(
-        "kserve",
+        _POLICY.system_namespace,
         description="namespace of the ConfigMap, the presets, the lease and the Secret; else `POD_NAMESPACE`",
     )
     workers: Annotated[int, Field(ge=1, le=256)] = Field(
-        4, description="services reconciled at the same time"
+        _KNOBS.workers, description="services reconciled at the same time"
     )
     reconcile_deadline: Annotated[float, Field(ge=1, le=3600)] = Field(
-        60.0, description="longest time one reconcile may take before it is cancelled and repeated"
+        _KNOBS.reconcile_deadline,
+        description="longest time one reconcile may take before it is cancelled and repeated",
     )
     pool_create_rate: Annotated[float, Field(ge=0, le=10000)] = Field(
-        20.0, description="InferencePool creations per second over all services; 0 means unlimited"
+        _KNOBS.pool_create_rate,
+        description="InferencePool creations per second over all services; 0 means unlimited",
     )
     pool_stagger: Annotated[float, Field(ge=0, le=60)] = Field(
-        0.1, description="shortest time between the first and the second pool of one service"
+        _KNOBS.pool_stagger, description="shortest time between the first and the second pool of one service"
     )
     status_settle: Annotated[float, Field(ge=0, le=60)] = Field(
-        0.5,
+        _KNOBS.status_settle,
         description="how long a readiness or a problem waits before it is written to the status; progress waits until it rests, three times that, at most twenty times",
     )
     migration_strategy: Strategy = Field(
-        Strategy.WEIGHTED,
+        _POLICY.strategy,
         description="`weighted`, `swap` or `hold`; annotation `aioctl.dev/migration-strategy` wins",
     )
     pod_form: PodForm = Field(
-        PodForm.KEEP,
+        _POLICY.pod_form,
         description="`keep`: pods of model servers that nobody changed stay as an earlier controller made them; `current`: each takes the form of this release, one after another; annotation `aioctl.dev/pod-form` wins",
     )
     roll_interval: Annotated[float, Field(ge=0, le=86400)] = Field(
-        10.0, description="time between two such rollouts over all services; 0 means none"
+        _KNOBS.roll_interval, description="time between two such rollouts over all services; 0 means none"
     )
     service_key: ServiceKey = Field(
         ServiceKey.EC, description="key type of the services' certificates: `ec` (P-256) or `rsa4096`"
@@ -161,10 +165,10 @@ class Settings(BaseModel):
         35.0, description="longest time one request may take; a page of a list may take 60"
     )
     discovery_interval: Annotated[float, Field(ge=1, le=60)] = Field(
-        30.0, description="how often it is checked which optional kinds are served"
+        _KNOBS.discovery_interval, description="how often it is checked which optional kinds are served"
     )
     resync: Annotated[float, Field(ge=60, le=604800)] = Field(
-        36_000.0, description="how often every service is looked at again although nothing changed"
+        _KNOBS.resync, description="how often every service is looked at again although nothing changed"
     )
     conversion_body_limit: Annotated[int, Field(ge=1 << 20, le=1 << 31)] = Field(
         256 << 20, description="largest conversion review in bytes; larger ones get 413"
@@ -188,7 +192,7 @@ class Settings(BaseModel):
         2.0, description="time between renewals of the lease; candidates look twice as often"
     )
     drain: Annotated[float, Field(ge=0, le=60)] = Field(
-        5.0,
+        _KNOBS.grace,
         description="how long running reconciles, and then running calls, may finish after SIGTERM; a longer one needs a longer `terminationGracePeriodSeconds`",
     )
     stall_warning: Annotated[float, Field(ge=0.1, le=60)] = Field(
@@ -204,32 +208,33 @@ class Settings(BaseModel):
         description="folder that survives a restart of the container; which service is being planned is written there",
     )
     confined_cpu: Annotated[int, Field(ge=1, le=60)] = Field(
-        5, description="CPU time a child process may take to plan a service that ended a process"
+        _KNOBS.child_limits.cpu,
+        description="CPU time a child process may take to plan a service that ended a process",
     )
     confined_memory: Annotated[int, Field(ge=128 << 20, le=1 << 36)] = Field(
-        512 << 20, description="address space in bytes that it may take"
+        _KNOBS.child_limits.memory, description="address space in bytes that it may take"
     )
     log_level: LogLevel = Field(LogLevel.INFO, description="`debug`, `info`, `warning` or `error`")
     log_format: LogFormat = Field(LogFormat.JSON, description="`json` or `console`")
 
     auth_disabled: Bool = Field(
-        False,
+        _POLICY.auth_disabled,
         description="treat every service as if annotation enable-auth were `false`",
     )
     monitoring_disabled: Bool = Field(
-        False,
+        _POLICY.monitoring_disabled,
         description="make no PodMonitor, ServiceMonitor and their access",
     )
     scc_disabled: Bool = Field(
-        False,
+        _POLICY.scc_disabled,
         description="make no RoleBinding to the OpenShift SCC role",
     )
     config_prefix: str = Field(
-        CONFIG_PREFIX,
+        _POLICY.config_prefix,
         description="what the names of the well-known configs begin with: the presets that services are laid over",
     )
     versioned_config: GoBool = Field(
-        True,
+        _POLICY.pins_configs,
         description="a service keeps the well-known configs it began with, by name, in `status.annotations`; `LLM_INFERENCE_SERVICE_VERSIONED_CONFIG_PREFIX` is read where this is not set",
     )
     prevent_config_deletion: GoBool = Field(
@@ -245,15 +250,15 @@ class Settings(BaseModel):
         description="namespace of that Secret",
     )
     wildcard_hostname: str = Field(
-        "inference",
+        _POLICY.wildcard_hostname,
         description="replaces `*` of a wildcard host name in URLs",
     )
     istio_ca_path: str = Field(
-        "/var/run/secrets/kubernetes.io/serviceaccount/service-ca.crt",
+        _POLICY.istio_ca_path,
         description="CA file that DestinationRules name; where no CA signed the certificates they do not verify",
     )
     cluster_domain: str = Field(
-        "cluster.local",
+        _POLICY.cluster_domain,
         description="DNS domain of the cluster, where `/etc/resolv.conf` does not say it",
     )
 

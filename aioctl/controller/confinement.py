@@ -27,6 +27,7 @@ from aioctl.api.objects import Object, annotations_of, generation_of, labels_of
 from aioctl.controller.caches import Caches
 from aioctl.controller.child import LENGTH, Word, decode, encode
 from aioctl.controller.interests import Interests
+from aioctl.controller.knobs import ChildLimits
 from aioctl.controller.marks import Marks
 from aioctl.controller.planner import Conclusion, PlanTooExpensive
 from aioctl.engine.clock import Clock
@@ -45,14 +46,6 @@ _MOST_ANSWER: Final = 32 << 20
 _CONFIGURING = (kinds.CONFIG, kinds.CONFIG_MAP)
 CLOCK_PER_CPU: Final = 4
 """A child may take so many times its CPU limit in seconds for one decision: it gives way to everybody."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChildLimits:
-    """CPU in seconds for one run, memory in bytes of address space."""
-
-    cpu: float = 5.0
-    memory: int = 512 << 20
 
 
 @dataclass(slots=True)

@@ -20,8 +20,9 @@ from aioctl.controller.apply import Applier, ApplyObserver
 from aioctl.controller.caches import Caches, Watched, watched
 from aioctl.controller.config_users import ConfigUsers
 from aioctl.controller.configs import ConfigReconciler
-from aioctl.controller.confinement import ChildLimits, Confinement, confined_planner
+from aioctl.controller.confinement import Confinement, confined_planner
 from aioctl.controller.interests import Interests
+from aioctl.controller.knobs import Knobs
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.marks import Marks
 from aioctl.controller.observe import SERVER_VERSION
@@ -47,22 +48,6 @@ from aioctl.kube.expectations import Expectations
 from aioctl.kube.reflector import Reflector, ReflectorObserver
 from aioctl.pki import pairs
 from aioctl.plan.model import Policy
-
-
-@dataclass(frozen=True)
-class Knobs:
-    """The numbers the controller is run with; durations in seconds."""
-
-    workers: int = 4
-    reconcile_deadline: float = 60.0
-    pool_create_rate: float = 20.0
-    pool_stagger: float = 0.1
-    roll_interval: float = 10.0
-    status_settle: float = 0.5
-    discovery_interval: float = 30.0
-    grace: float = 5.0
-    resync: float = 36_000.0
-    child_limits: ChildLimits = field(default_factory=ChildLimits)
 
 
 @dataclass(frozen=True)

@@ -390,11 +390,15 @@ def sidecar(*, multi_node: bool) -> dict[str, Any]:
     return container
 
 
+def _empty(name: str) -> dict[str, Any]:
+    return {"name": name, "emptyDir": {}}
+
+
 def pod(
     container: dict[str, Any], shared_memory: str, *inits: dict[str, Any], cache_first: bool = False
 ) -> dict[str, Any]:
     """The pod of a server; `cache_first` is the order of volumes that the plain template has."""
-    home, temporary, cache = ({"name": name, "emptyDir": {}} for name in ("home", "tmp-dir", "model-cache"))
+    home, temporary, cache = (_empty(name) for name in ("home", "tmp-dir", "model-cache"))
     memory = {"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": shared_memory}}
     volumes = [home, memory, cache, temporary] if cache_first else [home, temporary, memory, cache]
     return {

@@ -9,7 +9,7 @@ import pytest
 from aioctl.api import kinds
 from aioctl.api.names import FINALIZER
 from aioctl.api.objects import dig
-from aioctl.controller.manager import Knobs
+from aioctl.controller.knobs import Knobs
 from aioctl.sim.errors import too_many_requests
 from aioctl.sim.faults import Match
 from testbed.virtual_time import virtual_time

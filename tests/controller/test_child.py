@@ -13,7 +13,8 @@ from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import Object, name_of
 from aioctl.controller import confinement
-from aioctl.controller.confinement import ChildLimits, confined_planner
+from aioctl.controller.confinement import confined_planner
+from aioctl.controller.knobs import ChildLimits
 from aioctl.controller.marks import Marks
 from aioctl.controller.planner import LocalPlanner, PlanTooExpensive
 from aioctl.engine.turnstile import Turnstile

@@ -6,7 +6,7 @@ import pytest
 from aioctl.api import kinds
 from aioctl.api.names import FINALIZER
 from aioctl.api.objects import dig, namespace_of
-from aioctl.controller.manager import Knobs
+from aioctl.controller.knobs import Knobs
 from aioctl.sim import seed
 from aioctl.sim.hooks import mutating_configuration
 from aioctl.sim.players.client import InProcessClient

@@ -8,7 +8,7 @@ from functools import cache
 import anyio
 
 from aioctl.api.objects import mapping
-from aioctl.controller.manager import Knobs
+from aioctl.controller.knobs import Knobs
 from aioctl.kube.client import Client
 from aioctl.sim.hooks import admission_configurations
 from aioctl.sim.players.client import InProcessClient

@@ -16,7 +16,8 @@ import pytest
 
 from aioctl import shipped
 from aioctl.api import kinds
-from aioctl.controller.manager import Controller, Knobs
+from aioctl.controller.knobs import Knobs
+from aioctl.controller.manager import Controller
 from aioctl.plan.model import Policy
 from aioctl.sim import seed
 from aioctl.sim.api import SimCluster

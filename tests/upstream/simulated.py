@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from aioctl.controller.manager import Knobs
+from aioctl.controller.knobs import Knobs
 from aioctl.reviews import Reviews
 from aioctl.sim.hooks import admission_configurations
 from aioctl.sim.players.client import InProcessClient
