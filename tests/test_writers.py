@@ -14,7 +14,6 @@ WRITERS = {
     "controller/apply.py": "every write of a reconcile, and the status",
     "controller/trials.py": "nothing: dry runs of what would be made",
     "controller/configs.py": "finalizer and status of configs",
-    "controller/trials.py": "dry runs, which write nothing",
     "kube/events.py": "events",
     "kube/lease.py": "the lease",
     "tools/writing.py": "what an operator's verb says: annotations of services, and the lock where `unlock` removes it",

@@ -206,6 +206,7 @@ async def test_no_route_of_a_group_ever_has_two_generations_and_it_ends_on_what_
         assert all(len(groups) <= 1 for _, groups in written)
         assert dict(written) == {name: {generation} for name, _ in written}
         for name in ("one", "two", "three"):
-            service = await stage.find(kinds.SERVICE, name)
-            assert condition(service, "Ready")[0] == "True", name
+            found = await stage.find(kinds.SERVICE, name)
+            assert found is not None
+            assert condition(found, "Ready")[0] == "True", name
         group.cancel_scope.cancel()
