@@ -261,6 +261,7 @@ class SimCluster:
                 return await self._delete_collection(collection, version, target, request)
             case _:
                 raise method_not_allowed()
+        self.stats.effects[call.client] += outcome.wrote
         await self.faults.after(call, wrote=outcome.wrote)
         return _reply(collection, outcome)
 

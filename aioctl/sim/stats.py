@@ -59,6 +59,8 @@ class Stats:
     """All counters of one cluster. `calls` is keyed by (verb, resource[/subresource], client, status class)."""
 
     calls: Counter[tuple[str, str, str, int]] = field(default_factory=Counter)
+    effects: Counter[str] = field(default_factory=Counter)
+    """Calls that changed something, by client: dry runs and what changed nothing are not among them."""
     conversion: HookStats = field(default_factory=HookStats)
     admission: HookStats = field(default_factory=HookStats)
     watches: int = 0
@@ -75,9 +77,14 @@ class Stats:
                 found[verb] += count
         return found
 
+    def writes(self, *, client: str = "") -> int:
+        """Calls that changed something, of clients whose user agent starts with `client`."""
+        return sum(count for agent, count in self.effects.items() if agent.startswith(client))
+
     def reset(self) -> None:
         """Starts counting anew; what is in flight stays counted as such."""
         self.calls.clear()
+        self.effects.clear()
         for name in ("conversion", "admission"):
             fresh = HookStats()
             fresh.in_flight = fresh.max_in_flight = getattr(self, name).in_flight

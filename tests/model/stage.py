@@ -14,13 +14,14 @@ from typing import Any
 import anyio
 
 from aioctl import shipped
-from aioctl.api import kinds, names
+from aioctl.api import kinds
 from aioctl.app import observers_of
 from aioctl.controller.knobs import Knobs
 from aioctl.controller.manager import Controller
 from aioctl.engine.turnstile import Turnstile
 from aioctl.kube.client import Client
 from aioctl.metrics.page import Metrics
+from aioctl.plan.global_config import EXPIRATION
 from aioctl.sim import seed
 from aioctl.sim.players.client import InProcessClient
 from aioctl.sim.players.gateway import GatewayPlayer, GatewayScript
@@ -167,7 +168,7 @@ def comparable(obj: dict[str, Any]) -> dict[str, Any]:
     for name in ("tls.crt", "tls.key", "ca.crt"):
         if name in made.get("data", {}):
             made["data"][name] = "(random)"
-    metadata.get("annotations", {}).pop(names.CERTIFICATE_EXPIRY, None)
+    metadata.get("annotations", {}).pop(EXPIRATION, None)
     return dict(without(made, *_TIMES, *_GENERATIONS))
 
 
