@@ -1,8 +1,8 @@
 """What is watched, and the stores behind it (WATCH-1, ENV-1).
 
 Children are watched by label; objects of others that any plan may need (gateways, routes, pools, Services that shadow a
-pool or stand behind a gateway) without ours; Secrets and ConfigMaps of others are never watched: the few that are needed
-are read one by one (`live_reads.py`), so that no replica holds every secret of the cluster.
+pool or stand behind a gateway) without ours; Secrets and ConfigMaps of others are never watched as a whole: the few that are
+needed are read one by one (`live_reads.py`, `named_watches.py`), so that no replica holds every secret of the cluster.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence

@@ -6,7 +6,7 @@ secrets and the ConfigMap need no mapping of their own, whether they are named i
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectKey, ObjectRef
@@ -21,8 +21,16 @@ def members_of(namespace: str, group: str) -> ObjectRef:
 class Interests:
     """Forward and reverse index between services and the objects their plans read."""
 
-    def __init__(self, states: ServiceStates) -> None:
+    def __init__(
+        self,
+        states: ServiceStates,
+        first: Callable[[ObjectRef], None] = lambda _: None,
+        last: Callable[[ObjectRef], None] = lambda _: None,
+    ) -> None:
+        """`first` and `last` are told of an object that somebody begins to read, and that nobody reads any more."""
         self._states = states
+        self._first = first
+        self._last = last
         self._readers: defaultdict[ObjectRef, set[ObjectKey]] = defaultdict(set)
 
     def record(self, service: ObjectKey, reads: Iterable[ObjectRef]) -> None:
@@ -33,7 +41,7 @@ class Interests:
         for ref in old - new:
             self._drop(ref, service)
         for ref in new - old:
-            self._readers[ref].add(service)
+            self._add(ref, service)
         state.reads = new
 
     def widen(self, service: ObjectKey, reads: Iterable[ObjectRef]) -> None:
@@ -42,7 +50,7 @@ class Interests:
         known = state.reads
         new = frozenset(reads)
         for ref in new - known:
-            self._readers[ref].add(service)
+            self._add(ref, service)
         state.reads = known | new
 
     def forget(self, service: ObjectKey, state: ServiceState) -> None:
@@ -59,8 +67,15 @@ class Interests:
         """The services whose last plan read the object."""
         return frozenset(self._readers.get(ref, ()))
 
+    def _add(self, ref: ObjectRef, service: ObjectKey) -> None:
+        readers = self._readers[ref]
+        readers.add(service)
+        if len(readers) == 1:
+            self._first(ref)
+
     def _drop(self, ref: ObjectRef, service: ObjectKey) -> None:
         readers = self._readers[ref]
         readers.discard(service)
         if not readers:
             del self._readers[ref]
+            self._last(ref)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from aioctl.api.kinds import ObjectRef
-from aioctl.api.objects import Object
+from aioctl.api.objects import Object, resource_version_of
 from aioctl.engine.clock import Clock
 from aioctl.kube.client import Client
 from aioctl.kube.errors import KubeError, NotFound
@@ -50,6 +50,15 @@ class LiveReads:
         if answer is None or answer.until <= self._clock.monotonic():
             return None
         return answer.read
+
+    def is_current(self, ref: ObjectRef, version: str) -> bool:
+        """Whether what is kept of the object is that version; an empty one: that it is not there."""
+        answer = self._answers.get(ref)
+        if answer is None:
+            return False
+        if isinstance(answer.read, Present):
+            return resource_version_of(answer.read.obj) == version
+        return isinstance(answer.read, Absent) and not version
 
     async def fetch(self, refs: Iterable[ObjectRef]) -> None:
         """Reads each object; a failed read is kept as unknown with the API server's text."""

@@ -17,7 +17,7 @@ from structlog.contextvars import bound_contextvars
 from aioctl.api import kinds, weight
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
 from aioctl.controller.apply import Applier, ApplyObserver
-from aioctl.controller.caches import Caches, Watched, watched
+from aioctl.controller.caches import Caches, CacheStore, Watched, watched
 from aioctl.controller.config_users import ConfigUsers
 from aioctl.controller.configs import ConfigReconciler
 from aioctl.controller.confinement import Confinement, confined_planner
@@ -25,6 +25,7 @@ from aioctl.controller.interests import Interests
 from aioctl.controller.knobs import Knobs
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.marks import Marks
+from aioctl.controller.named_watches import NamedWatches
 from aioctl.controller.observe import SERVER_VERSION
 from aioctl.controller.own_writes import OwnWrites
 from aioctl.controller.pacing import PoolPacer, RollPacer
@@ -122,9 +123,10 @@ class Controller:
         }
         self._working = False
         self.states = ServiceStates()
-        self._interests = Interests(self.states)
+        self._named = NamedWatches(self._named_reflector, self._named_changed, self._is_watched)
+        self._interests = Interests(self.states, first=self._named.want, last=self._named.drop)
         self._confinement = Confinement(self.marks, self.caches, self._interests, self.clock)
-        live = LiveReads(self.client, self.clock)
+        self._live = live = LiveReads(self.client, self.clock)
         expectations = Expectations(self.caches.get, clock=self.clock)
         self._own_writes = OwnWrites(self._wake)
         applier = Applier(
@@ -200,6 +202,7 @@ class Controller:
         self._add_all()
         async with anyio.create_task_group() as group:
             group.start_soon(self._resync)
+            group.start_soon(self._named.run)
             group.start_soon(self._work_confined, may_finish)
             group.start_soon(self._work_configs, may_finish)
             await run_workers(
@@ -286,6 +289,35 @@ class Controller:
             keys = self._own_writes.to_wake(ref, delta.new.resource_version, keys, priority)
         for key in keys:
             self._wake(key, priority)
+
+    def _named_reflector(self, ref: ObjectRef, store: CacheStore) -> Reflector:
+        return Reflector(
+            self.client,
+            ref.kind,
+            store,
+            fields=f"metadata.name={ref.name}",
+            namespace=ref.namespace,
+            metadata_only=True,
+            turnstile=self.turnstile,
+            clock=self.clock,
+            observer=self.observers.reflector,
+        )
+
+    def _is_watched(self, ref: ObjectRef) -> bool:
+        return any(
+            watch.kind == ref.kind
+            and watch.fields == f"metadata.name={ref.name}"
+            and watch.namespace == ref.namespace
+            for watch in self.caches.stores
+        )
+
+    def _named_changed(self, ref: ObjectRef, version: str, first: bool) -> None:  # noqa: FBT001  one fact, no switch
+        """Whoever has read it plans again; at the first look only where something else was read before."""
+        if first and self._live.is_current(ref, version):
+            return
+        self._live.forget(ref)
+        for key in self._interests.readers(ref):
+            self._wake(key, 0)
 
     def _wake(self, key: ObjectKey, priority: int) -> None:
         queue = self.confined_queue if self._confinement.holds(key) else self.queue

@@ -7,7 +7,7 @@ each call the code makes.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from aioctl.api import kinds, names
+from aioctl.api import kinds
 from aioctl.api.kinds import Kind
 from aioctl.app import policy_of
 from aioctl.controller.caches import watched
@@ -71,12 +71,7 @@ def rules(given: Iterable[Mapping[str, Any]]) -> Iterator[Permission]:
 def needed() -> set[Permission]:
     found: set[Permission] = set()
     for watch in watched(NAMESPACE, policy_of(load({})[0]).signer):
-        if watch.kind == kinds.CONFIG_MAP:
-            # One object in one namespace: nobody else's ConfigMaps are listed.
-            found |= set(
-                on(watch.kind, "list", "watch", name=names.CONFIG_MAP_NAME, namespace=watch.namespace)
-            )
-        elif watch.kind == kinds.CRD:
+        if watch.kind == kinds.CRD:
             found |= set(on(watch.kind, "list", "watch", name=kinds.SERVICE.resource))
         else:
             found |= set(on(watch.kind, "list", "watch"))
@@ -94,6 +89,7 @@ def needed() -> set[Permission]:
         *on(kinds.SERVICE, "update", part="finalizers"),  # blockOwnerDeletion of children
         *on(kinds.CONFIG, "patch"),  # finalizer, storage migration
         *on(kinds.CONFIG, "update", part="status"),
+        *on(kinds.CONFIG_MAP, "list", "watch"),  # by name, those that services refer to
         *on(kinds.CONFIG_MAP, "get", "create", "update"),  # CA bundle, copied
         *on(VARIANT_AUTOSCALING, "list", "delete"),  # what KServe made for autoscaling before
         *on(event, "create", "patch"),
