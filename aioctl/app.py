@@ -5,9 +5,7 @@ listing our own kinds needs our own conversion; readiness does not wait for the 
 stops in the reverse order, the webhook last, after a drain.
 """
 
-import gc
 import os
-import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -38,6 +36,7 @@ from aioctl.kube.events import FLUSH
 from aioctl.kube.lease import LeaderElection, LeadershipLost, new_identity
 from aioctl.metrics.page import Metrics
 from aioctl.plan.model import Policy
+from aioctl.process import cluster_domain, freeze_heap, stop_on_signal
 from aioctl.reviews import Reviews
 from aioctl.serving.admission import AdmissionHandler
 from aioctl.serving.certificates import CertificateFiles, ClientAuthorities, LiveCertificate
@@ -55,7 +54,6 @@ from aioctl.upkeep.webhook_certificates import WebhookCertificates
 
 log = structlog.get_logger(__name__)
 
-RESOLV_CONF = Path("/etc/resolv.conf")
 ADMISSION_PATHS = {
     f"/validate-serving-kserve-io-{version}-{kind.lower()}": (version, kind)
     for version in ("v1alpha1", "v1alpha2")
@@ -71,21 +69,6 @@ WATCH_SILENCE = 600.0
 """Seconds without any news after which liveness fails: ten times the bookmarks' period."""
 EVENT_RATE = 100.0
 """Events per second: they have a limit of their own, so that they never stand in the way of the work."""
-
-
-def cluster_domain(fallback: str, resolv_conf: Path = RESOLV_CONF) -> str:
-    """The cluster's DNS domain: first `svc.` entry of the search line, else the fallback (CERT-1)."""
-    try:
-        lines = resolv_conf.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return fallback
-    for line in lines:
-        words = line.split()
-        if words and words[0] == "search":
-            for word in words[1:]:
-                if word.startswith("svc."):
-                    return word.removeprefix("svc.").rstrip(".")
-    return fallback
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -152,27 +135,12 @@ async def run(settings: Settings, *, kubeconfig: str = "", stop: anyio.Event | N
     try:
         async with anyio.create_task_group() as group:
             await group.start(watchdog.run)
-            group.start_soon(_stop_on_signal, ended)
+            group.start_soon(stop_on_signal, ended)
             await application.run(ended)
             group.cancel_scope.cancel()
     except ExceptionGroup as errors:
         # Only one of the two can fail; who calls wants its error, not a group of one.
         raise errors.exceptions[0] from None
-
-
-async def _stop_on_signal(ended: anyio.Event) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for signum in signals:
-            log.info("stopping", signal=signal.Signals(signum).name)
-            ended.set()
-
-
-async def _freeze_heap(*, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-    """Modules and the filled caches stay: full collections need not walk them (WEB-5)."""
-    gc.collect()
-    gc.freeze()
-    task_status.started()
-    await anyio.sleep_forever()
 
 
 class Application:
@@ -274,7 +242,7 @@ class Application:
         yield Service("webhooks", self.webhook.run, drain=settings.drain + 1.0, expected=(ListenError,))
         yield Service("events", self.controller.recorder.run, drain=FLUSH)
         yield Service("caches", self.controller.watch, drain=1.0)
-        yield Service("heap", _freeze_heap, drain=0.0)
+        yield Service("heap", freeze_heap, drain=0.0)
         yield Service("leadership", self._lead, drain=settings.drain + 3.0, expected=(LeadershipLost,))
 
     def _probes(self) -> ProbeServer:

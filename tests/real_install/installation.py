@@ -21,7 +21,7 @@ from typing import Any
 
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind
-from aioctl.app import cluster_domain
+from aioctl.process import cluster_domain
 from aioctl.upkeep.webhook_certificates import service_names
 from aioctl.upkeep.webhook_rotation import (
     RotationPolicy,

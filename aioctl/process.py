@@ -1,0 +1,44 @@
+"""What the program has of its host: the DNS domain in resolv.conf, the signals that end it, its heap."""
+
+import gc
+import signal
+from pathlib import Path
+
+import anyio
+import structlog
+from anyio.abc import TaskStatus
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+
+log = structlog.get_logger(__name__)
+
+
+def cluster_domain(fallback: str, resolv_conf: Path = RESOLV_CONF) -> str:
+    """The cluster's DNS domain: first `svc.` entry of the search line, else the fallback (CERT-1)."""
+    try:
+        lines = resolv_conf.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return fallback
+    for line in lines:
+        words = line.split()
+        if words and words[0] == "search":
+            for word in words[1:]:
+                if word.startswith("svc."):
+                    return word.removeprefix("svc.").rstrip(".")
+    return fallback
+
+
+async def stop_on_signal(ended: anyio.Event) -> None:
+    """Sets the event at SIGTERM or SIGINT."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for signum in signals:
+            log.info("stopping", signal=signal.Signals(signum).name)
+            ended.set()
+
+
+async def freeze_heap(*, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+    """Modules and the filled caches stay: full collections need not walk them (WEB-5)."""
+    gc.collect()
+    gc.freeze()
+    task_status.started()
+    await anyio.sleep_forever()
