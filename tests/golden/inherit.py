@@ -7,6 +7,7 @@ from typing import Any
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind
+from aioctl.kube.client import Client
 from aioctl.pki import pairs
 from tests.golden.cases import Case, Object, recorded_refs
 from tests.golden.compare import State
@@ -25,7 +26,7 @@ async def inherit(stage: Stage, case: Case) -> None:
     await stage.change(case, only=(kinds.CONFIG,))
     recorded = sorted(recorded_refs(case), key=lambda item: item[0].kind in _CHILDREN_LAST)
     uids = {
-        ref.name: (await _service(stage, obj))["metadata"]["uid"]
+        ref.name: (await give_service(stage.client, obj))["metadata"]["uid"]
         for ref, obj in recorded
         if ref.kind is kinds.SERVICE
     }
@@ -33,9 +34,9 @@ async def inherit(stage: Stage, case: Case) -> None:
     for ref, obj in recorded:
         if ref.kind.plural == kinds.SERVICE.plural:
             continue
-        child = _child(ref.kind, obj, uids)
+        child = adopted(ref.kind, obj, uids)
         if ref.kind is kinds.SECRET and obj["type"] == "kubernetes.io/tls":
-            child = _with_pair(child, addresses)
+            child = with_pair(child, addresses)
         made = await stage.create(child)
         if ref.kind is kinds.CORE_SERVICE:
             addresses[ref.name] = made["spec"]["clusterIPs"]
@@ -55,21 +56,22 @@ def _templates(state: State) -> dict[str, Any]:
     }
 
 
-async def _service(stage: Stage, obj: Object) -> Object:
-    made = await stage.create(obj)
+async def give_service(client: Client, obj: Object) -> Object:
+    """The service, with its recorded status for the generation that it has."""
+    made = await client.create(kinds.SERVICE, obj["metadata"]["namespace"], obj)
     at = made["metadata"]
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     conditions = [
-        {**condition, "lastTransitionTime": now} for condition in obj["status"].get("conditions") or ()
+        {**condition, "lastTransitionTime": now}
+        for condition in obj.get("status", {}).get("conditions") or ()
     ]
-    status = {**obj["status"], "conditions": conditions, "observedGeneration": at["generation"]}
-    await stage.client.patch(
-        kinds.SERVICE, at["namespace"], at["name"], {"status": status}, subresource="status"
-    )
+    status = {**obj.get("status", {}), "conditions": conditions, "observedGeneration": at["generation"]}
+    await client.patch(kinds.SERVICE, at["namespace"], at["name"], {"status": status}, subresource="status")
     return made
 
 
-def _child(kind: Kind, obj: Object, uids: Mapping[str, str]) -> Object:
+def adopted(kind: Kind, obj: Object, uids: Mapping[str, str]) -> Object:
+    """A recorded child with the uids of its owners, without what an API server adds."""
     kept = {name: value for name, value in obj.items() if name != "status"}
     metadata = {name: value for name, value in obj["metadata"].items() if name not in _OF_THE_SERVER}
     if "ownerReferences" in metadata:
@@ -80,7 +82,7 @@ def _child(kind: Kind, obj: Object, uids: Mapping[str, str]) -> Object:
     return {"apiVersion": kind.api_version, "kind": kind.kind, **kept, "metadata": metadata}
 
 
-def _with_pair(secret: Object, addresses: Mapping[str, list[str]]) -> Object:
+def with_pair(secret: Object, addresses: Mapping[str, list[str]]) -> Object:
     """A pair for every Service of the namespace, good for years."""
     namespace = secret["metadata"]["namespace"]
     hosts = [f"{service}.{namespace}.svc" for service in (*addresses, *_pickers(secret))]

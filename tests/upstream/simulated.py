@@ -35,7 +35,7 @@ async def _play(case: UpstreamCase) -> State:
         stage = Stage.on(MemoryWire(found.cluster, agent="kubectl/test"), case)
         writes = Writes(found)
         controller = found.controller(policy=worlds.policy(case.world), knobs=KNOBS)
-        async with _played(found, case), found.running(controller):
+        async with played(found, case), found.running(controller):
             found.hooks.reviews = Reviews(
                 controller.caches,
                 controller.client,
@@ -72,7 +72,7 @@ async def scene(case: UpstreamCase) -> AsyncIterator[World]:
 
 
 @asynccontextmanager
-async def _played(found: World, case: UpstreamCase) -> AsyncIterator[None]:
+async def played(found: World, case: UpstreamCase) -> AsyncIterator[None]:
     """Gateways, workloads and autoscalers answer while the block runs."""
     client = InProcessClient(found.cluster)
     stamp = found.cluster.core.clock.stamp

@@ -87,11 +87,7 @@ class Stage:
         """What is done when everything has settled."""
         given, namespace = self.case.given, self.case.namespace
         if self.case.world == "switch":
-            changed = worlds.switched_config_map()
-            where = changed["metadata"]
-            await self.client.patch(
-                kinds.CONFIG_MAP, where["namespace"], where["name"], {"data": changed["data"]}
-            )
+            await self.switch()
         for entry in given.get("then_merge_patch") or ():
             kind = kinds.SERVICE
             patched = self.client.patch(kind, namespace, entry["service"], entry["patch"])
@@ -99,6 +95,14 @@ class Stage:
         await self._do(given.get("then") or ())
         for name in given.get("then_delete") or ():
             await self._try(f"DELETE {name}", self.client.delete(kinds.SERVICE, namespace, name))
+
+    async def switch(self) -> None:
+        """The administrator changes the settings."""
+        changed = worlds.switched_config_map()
+        where = changed["metadata"]
+        await self.client.patch(
+            kinds.CONFIG_MAP, where["namespace"], where["name"], {"data": changed["data"]}
+        )
 
     async def end(self) -> None:
         """What is done when that has settled too."""
