@@ -36,16 +36,23 @@ def of_the_group(ctx: Context, facts: MigrationFacts) -> MigrationFacts:
         return facts
     alone = Strategy.SWAP if facts.strategy is Strategy.WEIGHTED else facts.strategy
     others = [member for member in group.sharing if member.name != ctx.name and _has_pool(ctx, member)]
-    own_v1, own_old = ([facts.v1], [facts.v1alpha2]) if facts.scheduler else ([], [])
+    facts = replace(facts, strategy=alone)
     if not others:
-        return replace(facts, strategy=alone)
-    return replace(
-        facts,
-        strategy=alone,
-        scheduler=True,
-        v1=_worst((*own_v1, *(_state(ctx, kinds.POOL_V1, member) for member in others))),
-        v1alpha2=_worst((*own_old, *(_state(ctx, kinds.POOL_V1ALPHA2, member) for member in others))),
-    )
+        return facts
+    v1 = [_state(ctx, kinds.POOL_V1, member) for member in others]
+    old = [_state(ctx, kinds.POOL_V1ALPHA2, member) for member in others]
+    if facts.external:
+        return _with_own_from_user(facts, _worst(v1))
+    own_v1, own_old = ([facts.v1], [facts.v1alpha2]) if facts.scheduler else ([], [])
+    return replace(facts, scheduler=True, v1=_worst((*own_v1, *v1)), v1alpha2=_worst((*own_old, *old)))
+
+
+def _with_own_from_user(facts: MigrationFacts, others: PoolState) -> MigrationFacts:
+    """A user's own pool moves as soon as there is one in v1; here it waits for those of the others, where it can stay."""
+    exist = (PoolState.READY, PoolState.NOT_READY)
+    if others is PoolState.READY or facts.v1 not in exist or facts.v1alpha2 not in exist:
+        return facts
+    return replace(facts, external=False, status_locked=False, v1=others)
 
 
 def generation(ctx: Context, decision: Decision, live: Object | None) -> str:

@@ -327,6 +327,17 @@ def test_a_service_without_scheduler_moves_with_the_pools_of_others() -> None:
     assert (shares(world), world.a) == ([own, ("v1", "two-inference-pool", 30)], "v1")
 
 
+def test_a_pool_of_the_user_waits_for_those_of_the_others_where_it_can_stay() -> None:
+    world = join(grouped(scheduler={"pool": {"ref": {"name": "my-pool"}}}), peer("two"))
+    for kind in (kinds.POOL_V1, kinds.POOL_V1ALPHA2):
+        world.put(kind, {"metadata": {"namespace": NS, "name": "my-pool", "generation": 1}, "spec": {}})
+    world.reconcile()
+    assert (shares(world), world.a) == ([("x", "my-pool", 70), TWO], None)
+    accept_pools(world, "two")
+    world.reconcile()
+    assert (shares(world), world.a) == ([("v1", "my-pool", 70), ("v1", "two-inference-pool", 30)], "v1")
+
+
 def test_a_route_that_was_made_by_others_with_two_generations_is_brought_to_one() -> None:
     """KServe leaves x in the rules by path and has v1 in the shared ones before a service moves."""
     world = join(grouped(), peer("two"))
