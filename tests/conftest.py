@@ -29,7 +29,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--real"):
         return
-    skip = pytest.mark.skip(reason="needs a real kube-apiserver: run `make test-real`, or pytest with --real")
+    skip = pytest.mark.skip(
+        reason="takes a real kube-apiserver or real time: run `make test-real`, or pytest with --real"
+    )
     for item in items:
         if item.get_closest_marker("real") is not None:
             item.add_marker(skip)

@@ -34,9 +34,8 @@ def of_the_group(ctx: Context, facts: MigrationFacts) -> MigrationFacts:
         return replace(facts, v1=PoolState.UNKNOWN)
     if group is None:
         return facts
-    alone = Strategy.SWAP if facts.strategy is Strategy.WEIGHTED else facts.strategy
     others = [member for member in group.sharing if member.name != ctx.name and _has_pool(ctx, member)]
-    facts = replace(facts, strategy=alone)
+    facts = replace(facts, form=Strategy.SWAP)
     if not others:
         return facts
     v1 = [_state(ctx, kinds.POOL_V1, member) for member in others]

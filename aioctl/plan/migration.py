@@ -15,6 +15,7 @@ from typing import Final
 
 from aioctl.api import names
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
+from aioctl.plan.evidence import Support
 from aioctl.plan.model import Served, Strategy
 
 
@@ -37,12 +38,14 @@ class Reason(StrEnum):
     V1_POOL_READY = "V1PoolReady"
     V1ALPHA2_NOT_SERVED = "V1alpha2NotServed"
     V1ALPHA2_REFUSED = "V1alpha2Refused"
+    GATEWAY_SERVES_V1 = "GatewayServesV1"
     EXTERNAL_POOL_FOUND = "ExternalPoolFound"
     V1_NOT_SERVED = "V1NotServed"
     V1_POOL_MISSING = "V1PoolMissing"
     V1_POOL_NOT_READY = "V1PoolNotReady"
     NOT_KNOWN = "NotKnown"
     GATEWAY_REFUSES_V1 = "GatewayRefusesV1"
+    GATEWAY_SERVES_NO_POOL = "GatewayServesNoPool"
     MIXED_REFERENCES_REFUSED = "MixedReferencesRefused"
     PAUSED = "Paused"
     STRATEGY_HOLD = "StrategyHold"
@@ -88,10 +91,33 @@ class MigrationFacts:
     """The live route refers to both generations."""
     v1_has_traffic: bool = False
     """Some reference of the live route to the v1 pool has a weight above zero."""
+    v1alpha2_refused: Refusal = Refusal.NONE
+    """How many gateways refuse, on the live route, the v1alpha2 reference that carries its traffic. SOME: all have spoken of
+    it, and others serve it. What the v1alpha2 pool's status says does not matter: it outlives the gateway that wrote it."""
+    v1_by: Support = Support.UNKNOWN
+    """Whether every gateway of the route is known to serve v1; NO when one of them is known not to."""
+    v1_shown: bool = False
+    """Every gateway has resolved a v1 reference on a route, and not only accepted the pool."""
+    picker_available: bool = False
+    """The endpoint picker can be asked: what gateways say of a reference does not cover it."""
+    refusers: str = ""
+    """The gateways that are known not to serve v1, each with what makes it."""
     strategy: Strategy = Strategy.WEIGHTED
+    form: Strategy | None = None
+    """`weighted` or `swap` where the strategy alone does not say which (`plan/forms.py`)."""
     paused: bool = False
     problem: str = ""
     """An annotation of the migration has a value that cannot be used; says which and what is allowed."""
+
+    @property
+    def shape(self) -> Strategy:
+        """How rules with our pools are written."""
+        return self.form or self.strategy
+
+    @property
+    def alone(self) -> bool:
+        """A rule refers to one generation at a time."""
+        return self.shape is Strategy.SWAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +147,7 @@ def decide(facts: MigrationFacts) -> Decision:
     keep = facts.route_exists and rule.keeps(facts)
     problem = "; ".join(filter(None, (rule.cure(facts, keep), facts.problem)))
     only = "" if keep else _only_group(facts, locked=rule.locks)
-    return Decision(state, rule.locks, rule.reason, facts.strategy, keep, only, problem)
+    return Decision(state, rule.locks, rule.reason, facts.shape, keep, only, problem)
 
 
 def _only_group(facts: MigrationFacts, *, locked: bool) -> str:
@@ -175,15 +201,19 @@ def _hurts_to_go_back(facts: MigrationFacts) -> bool:
     return v1_may_serve and facts.v1alpha2 is not PoolState.READY
 
 
-def _single_reference_refused(facts: MigrationFacts) -> bool:
-    """Swap: a gateway that knows v1 only never reports on a pool that no route names, but refuses the v1alpha2 reference."""
-    return (
-        facts.strategy is Strategy.SWAP
-        and not facts.mixed
-        and facts.refusal is Refusal.ALL
-        and facts.v1 in (PoolState.NOT_READY, PoolState.READY)
-        and facts.v1alpha2 in (PoolState.NOT_READY, PoolState.ABSENT)
-    )
+def _v1_pool_exists(facts: MigrationFacts) -> bool:
+    return facts.v1 in (PoolState.NOT_READY, PoolState.READY)
+
+
+def _only_v1_is_served(facts: MigrationFacts) -> bool:
+    """Traffic fails where it is, and is known to be served where it would go."""
+    return facts.v1alpha2_refused is Refusal.ALL and facts.v1_by is Support.YES and _v1_pool_exists(facts)
+
+
+def _shown_to_serve_v1(facts: MigrationFacts) -> bool:
+    """A route that does not exist yet has no traffic that a missing picker could hurt."""
+    ready_to_move = facts.picker_available or not facts.route_exists
+    return facts.alone and facts.v1_by is Support.YES and facts.v1_shown and ready_to_move
 
 
 def _where(facts: MigrationFacts, keep: bool) -> str:  # noqa: FBT001 - the shape of every cure
@@ -216,6 +246,21 @@ def _swap_for_both(_facts: MigrationFacts, _keep: bool) -> str:  # noqa: FBT001
     )
 
 
+def _serve_some(facts: MigrationFacts, _keep: bool) -> str:  # noqa: FBT001
+    return f"neither InferencePool generation is served, so every request fails: {facts.refusers}"
+
+
+def _serve_v1(facts: MigrationFacts, keep: bool) -> str:  # noqa: FBT001
+    return f"traffic stays on {_where(facts, keep)}: {facts.refusers}"
+
+
+def _serve_one_everywhere(facts: MigrationFacts, keep: bool) -> str:  # noqa: FBT001
+    what = (
+        facts.refusers or "some gateway of the HTTPRoute refuses v1alpha2 and has not shown that it serves v1"
+    )
+    return f"no InferencePool generation is known to be served by every gateway; traffic stays on {_where(facts, keep)}: {what}"
+
+
 def _swap_for_v1(facts: MigrationFacts, keep: bool) -> str:  # noqa: FBT001
     return (
         "some parent of the HTTPRoute refuses a kind it refers to (ResolvedRefs InvalidKind), so traffic stays on "
@@ -237,7 +282,7 @@ RULES: Final = (
     ),
     Rule(
         "locked, and every parent refuses a route with both generations",
-        lambda f: _locked(f) and _refused_whole(f),
+        lambda f: _locked(f) and _refused_whole(f) and not f.alone,
         State.MIGRATED,
         Reason.MIXED_REFERENCES_REFUSED,
         _swap_for_both,
@@ -287,10 +332,17 @@ RULES: Final = (
         Reason.V1ALPHA2_NOT_SERVED,
     ),
     Rule(
-        "strategy `swap`: every parent refuses the v1alpha2 reference, whose pool is not ready",
-        _single_reference_refused,
+        "every parent refuses the v1alpha2 reference that carries the traffic, and every gateway serves v1",
+        _only_v1_is_served,
         State.SHIFTING,
         Reason.V1ALPHA2_REFUSED,
+    ),
+    Rule(
+        "every parent refuses the v1alpha2 reference that carries the traffic, and some gateway refuses v1, too",
+        lambda f: f.v1alpha2_refused is Refusal.ALL and f.v1_by is Support.NO,
+        State.HELD,
+        Reason.GATEWAY_SERVES_NO_POOL,
+        _serve_some,
     ),
     Rule(
         "the v1 pool could not be read",
@@ -306,12 +358,32 @@ RULES: Final = (
         Reason.V1_POOL_MISSING,
     ),
     Rule(
+        "one reference at a time: every gateway resolves a v1 reference, and the endpoint picker is available",
+        _shown_to_serve_v1,
+        State.SHIFTING,
+        Reason.GATEWAY_SERVES_V1,
+    ),
+    Rule(
+        "some gateway refuses the v1alpha2 reference that another serves, and v1 is not known to be served by all",
+        lambda f: f.v1alpha2_refused is Refusal.SOME and f.v1_by is not Support.YES,
+        State.HELD,
+        Reason.GATEWAY_REFUSES_V1,
+        _serve_one_everywhere,
+    ),
+    Rule(
         "some gateway of the route has not accepted the v1 pool",
         lambda f: f.v1 is PoolState.NOT_READY,
         State.INITIAL,
         Reason.V1_POOL_NOT_READY,
     ),
     # From here on the v1 pool is ready everywhere; only a refused kind may still stand in the way.
+    Rule(
+        "the v1 pool is ready for every gateway of the route, and one of them refuses references to it",
+        lambda f: f.v1_by is Support.NO,
+        State.HELD,
+        Reason.GATEWAY_REFUSES_V1,
+        _serve_v1,
+    ),
     Rule(
         "the v1 pool is ready for every gateway of the route, and no reference is refused",
         lambda f: f.refusal is Refusal.NONE,
@@ -333,8 +405,8 @@ RULES: Final = (
     ),
     Rule(
         # Only the v1alpha2 reference is there to be refused; that says nothing of the v1 reference that is to come.
-        "strategy `swap`: the v1 pool is ready for every gateway of the route",
-        lambda f: f.strategy is Strategy.SWAP and not f.mixed,
+        "one reference at a time: the v1 pool is ready for every gateway of the route",
+        lambda f: f.alone and not f.mixed,
         State.SHIFTING,
         Reason.V1_POOL_READY,
     ),

@@ -4,7 +4,7 @@ The lock on the live route counts only for the pool it was set for: when `pool.r
 still refers to the old one, and the new pool has to be looked for first (MIG-4).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from aioctl.api import kinds, names
@@ -21,7 +21,10 @@ from aioctl.api.objects import (
     mapping,
     sequence,
 )
+from aioctl.plan import picker, picker_readiness
 from aioctl.plan.children import is_ours
+from aioctl.plan.evidence import GatewayEvidence, Support, of_gateways, references, switch_of
+from aioctl.plan.forms import form_of
 from aioctl.plan.group_migration import of_the_group
 from aioctl.plan.migration import Decision, MigrationFacts, PoolState, Refusal, decide
 from aioctl.plan.model import Absent, Context, Observation, Present, Served, Strategy, Unknown
@@ -57,6 +60,8 @@ def facts_of(ctx: Context) -> MigrationFacts:
     read = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
     live = read.obj if isinstance(read, Present) else None
     wanted = route_spec(ctx)
+    mixed = live is not None and _is_mixed(ctx, live)
+    evidence = evidence_of(ctx, live, wanted)
     return MigrationFacts(
         scheduler=has_scheduler(ctx.spec),
         external=bool(external_pool_name(ctx.spec)),
@@ -68,11 +73,65 @@ def facts_of(ctx: Context) -> MigrationFacts:
         v1=_v1(ctx, wanted),
         v1alpha2=_v1alpha2(ctx, wanted),
         refusal=refusal_of(live, ctx.obs) if live is not None else Refusal.NONE,
-        mixed=live is not None and _is_mixed(ctx, live),
+        mixed=mixed,
         v1_has_traffic=live is not None and _v1_has_traffic(ctx, live),
+        v1alpha2_refused=_v1alpha2_refused(ctx, live, evidence),
+        v1_by=_of_all(each.v1.support for each in evidence),
+        v1_shown=bool(evidence) and all(each.v1.shown for each in evidence),
+        picker_available=_picker_available(ctx),
+        refusers="; ".join(_refuser(each) for each in evidence if each.v1.support is Support.NO),
         strategy=strategy,
+        form=form_of(strategy, ctx.policy.strategy, mixed=mixed, evidence=evidence),
         paused=paused,
         problem=problem,
+    )
+
+
+def evidence_of(ctx: Context, live: Object | None, wanted: Mapping[str, Any]) -> tuple[GatewayEvidence, ...]:
+    """What is known of each gateway that the managed route hangs on, or will after this write."""
+    name = effective_pool_name(ctx.name, ctx.spec)
+    reads = {
+        kind: ctx.obs.get(kind, ctx.namespace, name)
+        for kind in (kinds.POOL_V1, kinds.POOL_V1ALPHA2)
+        if ctx.obs.served(kind) is not Served.NO
+    }
+    return of_gateways(
+        ctx.obs,
+        parent_gateways(wanted, ctx.namespace),
+        live,
+        {kind: read.obj for kind, read in reads.items() if isinstance(read, Present)},
+        pool_names(ctx.name, ctx.spec),
+    )
+
+
+def _of_all(found: Iterable[Support]) -> Support:
+    said = set(found)
+    if Support.NO in said:
+        return Support.NO
+    return Support.YES if said == {Support.YES} else Support.UNKNOWN
+
+
+def _v1alpha2_refused(ctx: Context, live: Object | None, evidence: Iterable[GatewayEvidence]) -> Refusal:
+    if live is None or POOL_GROUP_V1ALPHA2 not in references(live, pool_names(ctx.name, ctx.spec))[0]:
+        return Refusal.NONE
+    said = {each.v1alpha2.support if each.v1alpha2.shown else Support.UNKNOWN for each in evidence}
+    if said == {Support.NO}:
+        return Refusal.ALL
+    return Refusal.SOME if said == {Support.NO, Support.YES} else Refusal.NONE
+
+
+def _picker_available(ctx: Context) -> bool:
+    """True also for a service that runs no picker of its own: whoever runs it answers for it."""
+    if not picker.is_wanted(ctx):
+        return True
+    read = ctx.obs.get(kinds.DEPLOYMENT, ctx.namespace, picker.deployment_name(ctx.name))
+    return picker_readiness.judge(read.obj if isinstance(read, Present) else None).ready
+
+
+def _refuser(found: GatewayEvidence) -> str:
+    by = f" ({found.controller})" if found.controller else ""
+    return (
+        f"Gateway {found.gateway}{by} refuses references to v1 InferencePools; {switch_of(found.controller)}"
     )
 
 

@@ -427,6 +427,8 @@ class Overlay:
 class Strategy(Enum):
     """How traffic moves between the pool generations (MIG-1)."""
 
+    AUTO = "auto"
+    """By what each gateway is known to do (MIG-7)."""
     WEIGHTED = "weighted"
     SWAP = "swap"
     HOLD = "hold"

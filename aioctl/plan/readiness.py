@@ -124,9 +124,14 @@ def v1alpha2_ready(pool: Object | None, gateways: Collection[ObjectKey] | None =
 def accepts(pool: Object, kind: Kind, gateway: ObjectKey) -> bool:
     """True when this gateway has an entry in the pool's status that says Accepted of the current generation."""
     generation = generation_of(pool)
+    return any(holds(condition, generation) for condition in accepted_by(pool, kind, gateway))
+
+
+def accepted_by(pool: Object, kind: Kind, gateway: ObjectKey) -> list[Condition]:
+    """The Accepted conditions in this gateway's entries of the pool's status, of whatever generation."""
     entries = _entries(pool, "parents" if kind == POOL_V1 else "parent", (gateway,))
     found = (find_condition(sequence(entry, "conditions"), "Accepted") for entry in entries)
-    return any(condition is not None and holds(condition, generation) for condition in found)
+    return [condition for condition in found if condition is not None]
 
 
 def _entries(pool: Object, field: str, gateways: Collection[ObjectKey] | None) -> list[Any]:

@@ -22,6 +22,8 @@ from aioctl.kube.client import Client
 from aioctl.sim import seed
 from bench import arena
 
+pytestmark = pytest.mark.real  # Processes take real time: they run with the suites that may.
+
 NAMESPACE = seed.DEMO_NAMESPACE
 GOOD = ("a", "b", "c")
 ENDLESS = f"{NAMESPACE}/endless"

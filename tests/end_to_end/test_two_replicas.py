@@ -40,6 +40,8 @@ from tests.end_to_end.test_endless_plan import (
     until,
 )
 
+pytestmark = pytest.mark.real  # Processes take real time: they run with the suites that may.
+
 STALL_LIMIT = 5
 LEASE = 20
 """Seconds. The limit is far below: the first is back when the second takes over and is held in its turn."""

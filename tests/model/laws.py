@@ -21,6 +21,7 @@ from tests.model.state import (
     is_mixed,
     on,
     refused,
+    refused_alone,
     share,
     v1_usable,
 )
@@ -82,7 +83,7 @@ def _route_write(state: State, made: Route) -> Iterator[str]:
 
 def _hurts(state: State, live: Route, made: Route) -> bool:
     """Before the lock. Behind it there is one right place for the traffic, whatever somebody sets the weights to."""
-    usable = {V1: _takes_v1(state, live), ALPHA: alpha_usable(state)}
+    usable = {V1: _takes_v1(state, live), ALPHA: _takes_alpha(state, live)}
     for before, after in zip(live.rules, made.rules, strict=True):
         lost = {each for each in usable if share(after, each) < share(before, each)}
         won = {each for each in usable if share(after, each) > share(before, each)}
@@ -91,10 +92,16 @@ def _hurts(state: State, live: Route, made: Route) -> bool:
     return False
 
 
+def _takes_alpha(state: State, live: Route) -> bool:
+    """Some gateway has accepted the v1alpha2 pool, and what was accepted once is not refused now: statuses outlive authors."""
+    return alpha_usable(state) and not refused_alone(live, ALPHA)
+
+
 def _takes_v1(state: State, live: Route) -> bool:
     """The v1 pool is accepted everywhere, and no gateway that serves v1alpha2 refuses the route for its v1 reference."""
     alone = state.strategy is Strategy.SWAP and not is_mixed(live)
-    return v1_usable(state) and (alone or not refused(state) or not alpha_usable(state))
+    usable = v1_usable(state) and not refused_alone(live, V1)
+    return usable and (alone or not refused(state) or not _takes_alpha(state, live))
 
 
 def _left_alone(state: State, cluster: Cluster, planned: Planned) -> Iterator[str]:
@@ -128,4 +135,5 @@ def _should_be_on_v1(state: State) -> bool:
     known = state.failing is Failing.NONE and Crd.UNSURE not in crds
     held = state.paused or state.strategy is Strategy.HOLD
     no_pools = crds == (Crd.GONE, Crd.GONE)  # an error of its own; then the route is left as it is
-    return known and not no_pools and (state.locked or (v1_usable(state) and not refused(state) and not held))
+    open_ = not refused(state) or (state.route is not None and refused_alone(state.route, ALPHA))
+    return known and not no_pools and (state.locked or (v1_usable(state) and open_ and not held))

@@ -120,6 +120,12 @@ def refused(state: State) -> bool:
     return state.route is not None and Answer.REFUSED in state.route.answers
 
 
+def refused_alone(route: Route, generation: str) -> bool:
+    """Every gateway refuses the route as it is now, and what carries its traffic is that generation alone."""
+    carrying = {each for rule in route.rules for each, weight in rule if weight or len(rule) == 1}
+    return carrying == {generation} and set(route.answers) == {Answer.REFUSED}
+
+
 def is_mixed(route: Route) -> bool:
     """Some rule refers to both generations."""
     return any({generation for generation, _ in rule} == {V1, ALPHA} for rule in route.rules)

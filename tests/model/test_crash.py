@@ -81,7 +81,7 @@ def whole() -> End:
     """A history without a crash."""
     end = run_virtual(_history, 0, 1)
     service_ = end.objects[f"{kinds.SERVICE.resource} {SVC}"]
-    assert service_["status"]["annotations"] == {names.MIGRATED: "v1"}
+    assert service_["status"]["annotations"][names.MIGRATED] == "v1"
     return end
 
 

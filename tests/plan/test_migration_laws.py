@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aioctl.api import kinds, names
+from aioctl.plan.evidence import Support
 from aioctl.plan.migration import (
     RULES,
     Decision,
@@ -50,7 +51,12 @@ FACTS = st.builds(
     v1alpha2=st.sampled_from(PoolState),
     refusal=st.sampled_from(Refusal),
     mixed=st.booleans(),
+    v1alpha2_refused=st.sampled_from(Refusal),
+    v1_by=st.sampled_from(Support),
+    v1_shown=st.booleans(),
+    picker_available=st.booleans(),
     strategy=st.sampled_from(Strategy),
+    form=st.sampled_from((Strategy.WEIGHTED, Strategy.SWAP)),
     paused=st.booleans(),
 )
 
@@ -68,13 +74,17 @@ def test_every_rule_decides_for_some_facts() -> None:
         "external": (False, True),
         "route_locked": (False, True),
         "paused": (False, True),
-        "strategy": tuple(Strategy),
+        "strategy": (Strategy.WEIGHTED, Strategy.SWAP, Strategy.HOLD),
         "v1_served": (Served.YES, Served.NO),
         "v1alpha2_served": (Served.YES, Served.NO),
         "v1": tuple(PoolState),
         "v1alpha2": tuple(PoolState),
         "refusal": tuple(Refusal),
         "mixed": (True, False),
+        "v1alpha2_refused": tuple(Refusal),
+        "v1_by": tuple(Support),
+        "v1_shown": (True,),
+        "picker_available": (True,),
     }
     every = (MigrationFacts(**dict(zip(values, chosen, strict=True))) for chosen in product(*values.values()))
     deciding = {next(number for number, rule in enumerate(RULES) if rule.holds(facts)) for facts in every}
@@ -129,12 +139,11 @@ def test_a_move_needs_a_pool_that_takes_the_traffic_or_nobody_left_to_take_it_fr
     facts: MigrationFacts,
 ) -> None:
     decision = decide(facts)
-    if decision.moves and not facts.external:
-        alpha_dead = facts.v1alpha2_served is Served.NO or facts.v1alpha2 in (
-            PoolState.NOT_READY,
-            PoolState.ABSENT,
-        )
-        assert facts.v1 is PoolState.READY or alpha_dead
+    if decision.moves and not facts.external and facts.v1alpha2_served is not Served.NO:
+        assert facts.v1 is PoolState.READY or (
+            facts.v1 is PoolState.NOT_READY and facts.v1_by is Support.YES
+        ), "a lock needs positive evidence"
+        assert facts.v1_by is not Support.NO
 
 
 @given(FACTS)

@@ -1,4 +1,4 @@
-"""The migration in scenarios (MIG-3), on a cluster in a dictionary."""
+"""The migration in scenarios (MIG-3, MIG-7), on a cluster in a dictionary."""
 
 import copy
 from typing import Any
@@ -145,16 +145,83 @@ def test_scenario_10_a_v1_crd_that_appears_brings_the_v1_pool_and_then_the_migra
     assert world.w == (100, 0)
 
 
-def test_scenario_11_an_invalid_kind_keeps_traffic_on_a_v1alpha2_pool_that_works() -> None:
+def refusal_of(group: str) -> list[dict[str, Any]]:
+    said = f'referencing unsupported backendRef: group "{group}" kind "InferencePool"'
+    return [condition("Accepted"), condition("ResolvedRefs", "False", "InvalidKind", message=said)]
+
+
+def test_scenario_11_an_invalid_kind_of_the_idle_v1_reference_keeps_traffic_on_v1alpha2() -> None:
     world = RouterWorld()
     world.reconcile()
     world.pool_status(V1, accepted())
     world.pool_status(ALPHA, accepted())
-    world.route_status(parent(*GATEWAY, INVALID_KIND))
+    world.route_status(parent(*GATEWAY, refusal_of(kinds.POOL_GROUP_V1)))
     world.reconcile()
     assert (world.w, world.a) == ((0, 100), None)
-    assert world.condition("InferencePoolMigration")["reason"] == "MixedReferencesRefused"
-    # It does not say which reference it refuses, so it may be the one with the traffic.
+    assert world.condition("InferencePoolMigration")["reason"] == "GatewayRefusesV1"
+
+
+@pytest.mark.parametrize("conditions", [INVALID_KIND, refusal_of(kinds.POOL_GROUP_V1ALPHA2)])
+@pytest.mark.parametrize("strategy", ["weighted", "swap", "auto"])
+def test_an_upgraded_gateway_that_knows_v1_only_moves_traffic_whatever_old_statuses_say(
+    conditions: list[dict[str, Any]], strategy: str
+) -> None:
+    """Nobody takes back what the old version wrote to the v1alpha2 pool."""
+    world = RouterWorld()
+    world.annotate(names.MIGRATION_STRATEGY, strategy)
+    world.reconcile()
+    world.pool_status(ALPHA, accepted())
+    world.route_status(parent(*GATEWAY, accepted()))
+    world.reconcile()
+    assert (world.a, world.copy_of_lock) == (None, None)
+    world.pool_status(V1, accepted())
+    world.route_status(parent(*GATEWAY, conditions))
+    world.reconcile()
+    assert world.a == "v1"
+    assert world.w == ((100, 0) if strategy == "weighted" else (100,))
+    assert world.refs()[0]["group"] == kinds.POOL_GROUP_V1
+
+
+@pytest.mark.parametrize("held", [(names.MIGRATION, "paused"), (names.MIGRATION_STRATEGY, "hold")])
+def test_a_held_service_whose_reference_is_refused_is_not_ready(held: tuple[str, str]) -> None:
+    world = RouterWorld()
+    world.annotate(*held)
+    world.reconcile()
+    for pool in (V1, ALPHA):
+        world.pool_status(pool, accepted())
+    world.route_status(parent(*GATEWAY, refusal_of(kinds.POOL_GROUP_V1ALPHA2)))
+    world.reconcile()
+    assert (world.w, world.a) == ((0, 100), None)
+    assert world.status_of("HTTPRoutesReady") == "False"
+    assert world.condition("InferencePoolMigration")["status"] == "False"
+
+
+@pytest.mark.parametrize("strategy", ["weighted", "swap", "auto"])
+def test_refusal_of_v1alpha2_alone_locks_nothing(strategy: str) -> None:
+    world = RouterWorld()
+    world.annotate(names.MIGRATION_STRATEGY, strategy)
+    world.reconcile()
+    world.route_status(parent(*GATEWAY, refusal_of(kinds.POOL_GROUP_V1ALPHA2)))
+    world.reconcile()
+    assert (world.a, world.copy_of_lock) == (None, None)
+    assert world.status_of("HTTPRoutesReady") == "False"
+
+
+def test_a_gateway_that_serves_no_pool_holds_the_service_and_says_what_to_switch_on() -> None:
+    world = RouterWorld()
+    world.put(kinds.GATEWAY, gateway(*GATEWAY, cls="istio"))
+    istio = {"metadata": {"name": "istio"}, "spec": {"controllerName": "istio.io/gateway-controller"}}
+    world.put(kinds.GATEWAY_CLASS, istio)
+    world.annotate(names.MIGRATION_STRATEGY, "swap")
+    world.reconcile()
+    unsupported = [condition("Accepted", "False", "NotSupportedByParent")]
+    world.pool_status(V1, unsupported)
+    world.route_status(parent(*GATEWAY, refusal_of(kinds.POOL_GROUP_V1ALPHA2)))
+    world.reconcile()
+    found = world.condition("InferencePoolMigration")
+    assert (world.a, found["reason"]) == (None, "GatewayServesNoPool")
+    assert "Gateway kserve/kserve-ingress-gateway" in found["message"]
+    assert "set ENABLE_GATEWAY_API_INFERENCE_EXTENSION=true in istiod" in found["message"]
     assert world.status_of("HTTPRoutesReady") == "False"
 
 

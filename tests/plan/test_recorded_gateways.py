@@ -36,7 +36,7 @@ def _is_served(recording: dict[str, Any]) -> bool:
     )
 
 
-def _world(name: str, recording: dict[str, Any]) -> RouterWorld:
+def recorded_world(name: str, recording: dict[str, Any]) -> RouterWorld:
     """The recorded route as the managed one of our service, with the recorded pools and statuses."""
     world = RouterWorld()
     pool = "nope" if name.endswith(("/d", "/d2")) else POOL
@@ -73,7 +73,7 @@ def _world(name: str, recording: dict[str, Any]) -> RouterWorld:
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_a_route_is_ready_exactly_where_the_recorded_proxy_serves_it(name: str) -> None:
     recording = RECORDINGS[name]
-    world = _world(name, recording)
+    world = recorded_world(name, recording)
     verdict = route_readiness.judge(world.ctx)
     assert verdict.ready is _is_served(recording), verdict.message
 
@@ -89,7 +89,7 @@ def test_the_recordings_hold_routes_that_are_served_and_routes_that_are_not() ->
 
 @pytest.mark.parametrize("name", [name for name in RECORDINGS if name.endswith("/j")])
 def test_a_recorded_answer_to_the_generation_before_is_no_answer(name: str) -> None:
-    world = _world(name, RECORDINGS[name])
+    world = recorded_world(name, RECORDINGS[name])
     world.edit(ROUTE, lambda route: None)
     verdict = route_readiness.judge(world.ctx)
     assert (

@@ -1,0 +1,256 @@
+"""What each gateway of a service is known to do with the two InferencePool generations, and who said so (MIG-7).
+
+Four questions for each gateway: does it serve v1, does it serve v1alpha2, does it take both in one rule, does it write the
+status of pools. Sources in order of their strength; a stronger one overrides. Nothing is stored: all of it can be read again
+after a restart.
+
+A pool's status outlives the gateway version that wrote it, so it never counts against what a route's ResolvedRefs of the
+present generation says. Refusal of one generation says nothing of the other.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Any, Final
+
+from aioctl.api import kinds
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind, ObjectKey
+from aioctl.api.objects import Object, generation_of, mapping, sequence, text
+from aioctl.plan.model import Observation, Present
+from aioctl.plan.parents import parents_of
+from aioctl.plan.readiness import Condition, accepted_by, find_condition, holds, is_stale
+from aioctl.plan.routing import is_pool_ref
+
+_GROUPS: Final = (POOL_GROUP_V1, POOL_GROUP_V1ALPHA2)
+_UNSUPPORTED: Final = ("NotSupportedByParent", "NotSupportedByGateway")
+"""Reasons of Accepted False that mean the kind, not the pool: Inference Extension v1, and v1alpha2."""
+_FEATURES: Final = ("SupportInferencePool", "InferencePool")
+
+
+class Support(Enum):
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+class Source(StrEnum):
+    """Who said it, the strongest first."""
+
+    PROBE = "probe"
+    ROUTE = "HTTPRoute"
+    POOL = "InferencePool status"
+    FEATURES = "GatewayClass features"
+    CONTROLLER = "GatewayClass controller"
+    NOBODY = "nobody"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    support: Support = Support.UNKNOWN
+    source: Source = Source.NOBODY
+
+    @property
+    def shown(self) -> bool:
+        """Seen on a route, and not only said of a pool."""
+        return self.source in (Source.PROBE, Source.ROUTE)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayEvidence:
+    """The four answers of one gateway. `controller`: the controllerName of its class, empty where that is not known."""
+
+    gateway: ObjectKey
+    controller: str = ""
+    v1: Finding = Finding()
+    v1alpha2: Finding = Finding()
+    mixed: Finding = Finding()
+    writes_status: Finding = Finding()
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """What is known of an implementation before it has said anything. UNKNOWN: nothing."""
+
+    mixed: Support = Support.UNKNOWN
+    writes_status: Support = Support.UNKNOWN
+    resolves_blindly: bool = False
+    """ResolvedRefs True of a mixed rule is no sign that it serves it."""
+    switch: str = "switch on its support for the Gateway API Inference Extension"
+    """What makes it serve InferencePools."""
+
+
+_ISTIO = Prior(Support.NO, switch="set ENABLE_GATEWAY_API_INFERENCE_EXTENSION=true in istiod")
+_ENVOY = Prior(
+    Support.NO, switch="install Envoy AI Gateway with InferencePool v1 among its backend resources"
+)
+_KGATEWAY = Prior(Support.NO, Support.NO, resolves_blindly=True)
+_NGINX = Prior(Support.NO)
+PRIORS: Mapping[str, Prior] = {
+    "istio.io/gateway-controller": _ISTIO,
+    "istio.io/unmanaged-gateway": _ISTIO,
+    "openshift.io/gateway-controller/v1": _ISTIO,
+    "gateway.envoyproxy.io/gatewayclass-controller": _ENVOY,
+    "kgateway.dev/kgateway": _KGATEWAY,
+    "agentgateway.dev/agentgateway": Prior(writes_status=Support.YES),
+    "gateway.nginx.org/nginx-gateway-controller": _NGINX,
+}
+"""By controllerName. Istio: v1alpha2 alone up to 1.27, v1 alone from 1.28 on (measured). Envoy Gateway: one invalid
+reference fails the rule (envoyproxy/gateway#7483). kgateway: two weighted pools give 503 although they resolve
+(kgateway#11667), and it writes no pool status (kgateway#13456). NGINX Gateway Fabric: one pool in a rule (its pull request
+4439)."""
+
+
+def switch_of(controller: str) -> str:
+    """What to do to make gateways of that controller serve InferencePools."""
+    return PRIORS.get(controller, Prior()).switch
+
+
+def of_gateways(
+    obs: Observation,
+    gateways: Sequence[ObjectKey],
+    route: Object | None,
+    pools: Mapping[Kind, Object],
+    names: frozenset[str],
+    probe: Object | None = None,
+) -> tuple[GatewayEvidence, ...]:
+    """The evidence of each gateway. `route`: the live managed one; `pools`: those of the service that exist; `names`: by
+    which a reference means one of them; `probe`: a route that asks about v1 and carries no traffic."""
+    return tuple(_of(obs, gateway, route, pools, names, probe) for gateway in gateways)
+
+
+def _of(
+    obs: Observation,
+    gateway: ObjectKey,
+    route: Object | None,
+    pools: Mapping[Kind, Object],
+    names: frozenset[str],
+    probe: Object | None,
+) -> GatewayEvidence:
+    cls = _class_of(obs, gateway)
+    controller = text(cls, "spec", "controllerName")
+    prior = PRIORS.get(controller, Prior())
+    asked = _said_by(probe, gateway, obs, names, prior) if probe is not None else {}
+    seen = _said_by(route, gateway, obs, names, prior) if route is not None else {}
+    entries = {kind: accepted_by(pool, kind, gateway) for kind, pool in pools.items()}
+
+    def generation(kind: Kind) -> Finding:
+        return _strongest(
+            (Source.PROBE, asked.get(kind.group)),
+            (Source.ROUTE, seen.get(kind.group)),
+            (Source.POOL, _of_pool(entries.get(kind, ()), pools.get(kind))),
+            (Source.FEATURES, Support.YES if kind == kinds.POOL_V1 and _has_feature(cls) else None),
+        )
+
+    spoken = any(entries.values())
+    return GatewayEvidence(
+        gateway,
+        controller,
+        v1=generation(kinds.POOL_V1),
+        v1alpha2=generation(kinds.POOL_V1ALPHA2),
+        mixed=_strongest((Source.ROUTE, seen.get(_MIXED)), (Source.CONTROLLER, prior.mixed)),
+        writes_status=_strongest(
+            (Source.POOL, Support.YES if spoken else None), (Source.CONTROLLER, prior.writes_status)
+        ),
+    )
+
+
+def _strongest(*said: tuple[Source, Support | None]) -> Finding:
+    return next(
+        (
+            Finding(support, source)
+            for source, support in said
+            if support is not None and support is not Support.UNKNOWN
+        ),
+        Finding(),
+    )
+
+
+_MIXED: Final = "both"
+"""Beside the groups, the key of what a route says of rules with both."""
+
+
+def _said_by(
+    route: Object, gateway: ObjectKey, obs: Observation, names: frozenset[str], prior: Prior
+) -> dict[str, Support]:
+    """What ResolvedRefs of the route's present generation says, by group. Empty where it says nothing about kinds.
+
+    True speaks for the one that carries all the traffic: istiod resolves a rule whose only v1alpha2 reference has weight zero, and
+    serves no v1alpha2.
+    """
+    conditions = list(_resolutions(route, gateway, obs))
+    carrying, idle = references(route, names)
+    both = len(carrying | idle) > 1
+    if not conditions or None in conditions:
+        return {}
+    refusals = [each for each in conditions if each is not None and each.get("status") == "False"]
+    if not refusals:
+        found = dict.fromkeys(carrying, Support.YES) if len(carrying) == 1 else {}
+        if both and not prior.resolves_blindly:
+            found[_MIXED] = Support.YES
+        return found
+    if any(each.get("reason") != "InvalidKind" for each in refusals):
+        return {}
+    meant = {group for each in refusals for group in _meant(each, carrying, idle)}
+    found = dict.fromkeys(meant, Support.NO)
+    if both:
+        found[_MIXED] = Support.NO
+    return found
+
+
+def _resolutions(route: Object, gateway: ObjectKey, obs: Observation) -> Iterator[Condition | None]:
+    """ResolvedRefs of each parentRef to the gateway; None for one that has not spoken of the present generation."""
+    for parent in parents_of(route, obs):
+        if parent.key != gateway:
+            continue
+        found = (find_condition(sequence(entry, "conditions"), "ResolvedRefs") for entry in parent.entries)
+        current = [each for each in found if each is not None and not is_stale(each, generation_of(route))]
+        # Where several speak for a parent, a refusal by one of them is one.
+        yield next(
+            (each for each in current if each.get("status") == "False"), current[0] if current else None
+        )
+
+
+def _meant(refusal: Condition, carrying: set[str], idle: set[str]) -> set[str]:
+    """The groups that InvalidKind is about: those its message names, else the only one that carries traffic."""
+    message = str(refusal.get("message", ""))
+    named = {group for group in carrying | idle if f'"{group}"' in message}
+    return named or (carrying if len(carrying) == 1 else set())
+
+
+def references(route: Object, names: frozenset[str]) -> tuple[set[str], set[str]]:
+    """The groups of the route's references to the pools: those with traffic in some rule, and those with none."""
+    carrying: set[str] = set()
+    found: set[str] = set()
+    for rule in sequence(route, "spec", "rules"):
+        refs = sequence(rule, "backendRefs")
+        for ref in refs:
+            if is_pool_ref(ref, names):
+                found.add(ref["group"])
+                if len(refs) == 1 or ref.get("weight") != 0:
+                    carrying.add(ref["group"])
+    return carrying, found - carrying
+
+
+def _of_pool(entries: Iterable[Condition], pool: Object | None) -> Support | None:
+    if pool is None:
+        return None
+    for condition in entries:
+        if holds(condition, generation_of(pool)):
+            return Support.YES
+        current = not is_stale(condition, generation_of(pool))
+        if current and condition.get("status") == "False" and condition.get("reason") in _UNSUPPORTED:
+            return Support.NO
+    return None
+
+
+def _class_of(obs: Observation, gateway: ObjectKey) -> Mapping[str, Any]:
+    found = obs.get(kinds.GATEWAY, gateway.namespace, gateway.name)
+    if not isinstance(found, Present):
+        return {}
+    cls = obs.get(kinds.GATEWAY_CLASS, "", text(found.obj, "spec", "gatewayClassName"))
+    return cls.obj if isinstance(cls, Present) else {}
+
+
+def _has_feature(cls: Mapping[str, Any]) -> bool:
+    features = sequence(mapping(cls, "status"), "supportedFeatures")
+    return any((text(each, "name") if isinstance(each, Mapping) else each) in _FEATURES for each in features)
