@@ -84,6 +84,7 @@ def policy_of(settings: Settings) -> Policy:
         pins_configs=settings.versioned_config,
         strategy=settings.migration_strategy,
         pod_form=settings.pod_form,
+        probe=settings.probe,
         signer=ObjectRef(kinds.SECRET, settings.signing_secret_namespace, settings.signing_secret_name),
         istio_ca_path=settings.istio_ca_path,
     )

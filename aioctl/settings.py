@@ -28,7 +28,7 @@ from pydantic import (
 from aioctl.api.names import WELL_KNOWN_SUFFIXES
 from aioctl.api.user_names import LABEL, SUBDOMAIN
 from aioctl.controller.knobs import Knobs
-from aioctl.plan.model import PodForm, Policy, Strategy
+from aioctl.plan.model import PodForm, Policy, Probe, Strategy
 
 PREFIX = "AIOCTL_"
 _KNOBS, _POLICY = Knobs(), Policy()  # the homes of the defaults of what they hold
@@ -142,8 +142,12 @@ class Settings(BaseModel):
         description="how long a readiness or a problem waits before it is written to the status; progress waits until it rests, three times that, at most twenty times",
     )
     migration_strategy: Strategy = Field(
-        _POLICY.strategy,
-        description="`weighted`, `swap` or `hold`; annotation `aioctl.dev/migration-strategy` wins",
+        Strategy.AUTO,
+        description="`auto` (by what each gateway is known to do), `weighted`, `swap` or `hold`; annotation `aioctl.dev/migration-strategy` wins",
+    )
+    probe: Probe = Field(
+        _POLICY.probe,
+        description="`status`: where it is not known whether a gateway serves v1, it is asked by an HTTPRoute without traffic; `off`: it is not",
     )
     pod_form: PodForm = Field(
         _POLICY.pod_form,
@@ -312,7 +316,14 @@ class Settings(BaseModel):
         return value
 
     @field_validator(
-        "migration_strategy", "pod_form", "log_level", "log_format", "cert_mode", "service_key", mode="before"
+        "migration_strategy",
+        "pod_form",
+        "probe",
+        "log_level",
+        "log_format",
+        "cert_mode",
+        "service_key",
+        mode="before",
     )
     @classmethod
     def _any_case(cls, value: Any) -> Any:

@@ -74,6 +74,7 @@ class Webhooks:
             "metrics_port": 0,
             "health_port": 0,
             "leader_election": False,
+            "migration_strategy": "weighted",
             **more,
         }
         return Settings.model_validate(given)

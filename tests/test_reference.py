@@ -115,6 +115,7 @@ def test_every_annotation_that_is_read_or_written_is_listed() -> None:
         names.FORM_INPUTS,
         names.FORM_TEMPLATE,
         names.FORM_SENT,
+        names.PROBE,
         names.ENABLE_AUTH,
         names.STOP,
         names.CRITICALITY,

@@ -26,7 +26,7 @@ def test_defaults() -> None:
     assert (settings.workers, settings.pool_create_rate, settings.pool_stagger) == (4, 20.0, 0.1)
     assert settings.namespace == "kserve"
     assert settings.leader_election
-    assert settings.migration_strategy is Strategy.WEIGHTED
+    assert settings.migration_strategy is Strategy.AUTO
 
 
 @pytest.mark.parametrize(

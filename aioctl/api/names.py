@@ -62,6 +62,8 @@ CERTIFICATE_EXPIRY = "certificates.kserve.io/expiration-v2"
 ROUTING_GROUP = "serving.kserve.io/routing-group"
 """Label of a service: the group that it shares traffic with."""
 MIGRATION = "aioctl.dev/migration"
+PROBE = "aioctl.dev/probe"
+"""Label of an HTTPRoute that asks gateways what they serve and carries no traffic."""
 MIGRATION_STRATEGY = "aioctl.dev/migration-strategy"
 POD_FORM = "aioctl.dev/pod-form"
 """`current` lets the pods of a service take the form of today, `keep` waits for a change of its own (FORM-1)."""
@@ -123,6 +125,10 @@ ISTIO_GATEWAY_CONTROLLERS = (
     "istio.io/unmanaged-gateway",
     "openshift.io/gateway-controller/v1",
 )
+
+
+def probe_name(service: str) -> str:
+    return child(service, "-aioctl-probe")
 
 
 def route_name(service: str) -> str:

@@ -13,7 +13,7 @@ from typing import Protocol
 from aioctl.api.objects import FieldError, Object, key_of
 from aioctl.controller.marks import Marks
 from aioctl.engine.turnstile import Turnstile
-from aioctl.plan import collisions, groups, reconcile, routing, scheduler, status
+from aioctl.plan import collisions, groups, probe, reconcile, routing, scheduler, status
 from aioctl.plan.migration import Decision
 from aioctl.plan.model import Observation, Outcome, Plan, Policy, Unanswered
 from aioctl.plan.reach import progress_of
@@ -40,6 +40,8 @@ class Conclusion:
     """Workloads whose pods keep another form than today's; None when that cannot be said."""
     notices: tuple[tuple[str, str], ...] = ()
     """(reason, message) of Warning events, each once for a generation of the service."""
+    again: float | None = None
+    """Seconds until the service is to be looked at again though nothing has changed; None: not at all."""
 
 
 class Planner(Protocol):
@@ -89,7 +91,17 @@ def conclude(plan: Plan, outcome: Outcome, obs: Observation, policy: Policy, now
         _misfits(plan),
         _held(plan, outcome),
         _notices(plan, obs),
+        _again(plan, obs, decision),
     )
+
+
+def _again(plan: Plan, obs: Observation, decision: Decision | None) -> float | None:
+    if plan.context is None or decision is None:
+        return None
+    try:
+        return probe.seconds_until(replace(plan.context, obs=obs), decision)
+    except FieldError:
+        return None
 
 
 def _gateways(plan: Plan) -> frozenset[str]:

@@ -184,7 +184,7 @@ class Reconciler:
             status_wait = await self._status(key, run, concluded)
         except KubeError as error:
             return _status_failure(error)
-        return self._result(run, status_wait)
+        return self._result(run, status_wait, concluded.again)
 
     async def _leave(self, run: _Run) -> Result:
         """Says what a service that is being deleted waits for, if it waits for others."""
@@ -341,7 +341,7 @@ class Reconciler:
                 log.warning("endpoint picker", service=str(key), problem=problem)
         state.misfits = found
 
-    def _result(self, run: _Run, status_wait: float | None) -> Result:
+    def _result(self, run: _Run, status_wait: float | None, again: float | None = None) -> Result:
         outcome = run.outcome
         if outcome.failed is not None and outcome.failed.terminal:
             return Done()
@@ -356,7 +356,7 @@ class Reconciler:
         state.conflicts = 0
         if outcome.retry:
             return Failed(ReconcileError(outcome.error))
-        waits = [wait for wait in (outcome.deferred, outcome.roll, status_wait) if wait is not None]
+        waits = [wait for wait in (outcome.deferred, outcome.roll, status_wait, again) if wait is not None]
         return RequeueAfter(min(waits)) if waits else Done()
 
     def gone(self, ref: ObjectRef) -> None:

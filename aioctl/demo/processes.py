@@ -87,6 +87,8 @@ async def controller(
     processor it may use, `interpreter` are options of Python (a profiler). Raises StageError."""
     environment = {
         "KUBECONFIG": str(kubeconfig),
+        # The demo's gateway takes both generations in one rule, so its story is the one of weights.
+        "AIOCTL_MIGRATION_STRATEGY": "weighted",
         "AIOCTL_WEBHOOK_HOST": "127.0.0.1",
         "AIOCTL_WEBHOOK_PORT": str(ports.webhook),
         "AIOCTL_METRICS_HOST": "127.0.0.1",

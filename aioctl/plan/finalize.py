@@ -120,12 +120,13 @@ def _managed_route(obs: Observation, service: Object) -> Iterator[Write]:
     """Best effort: a route that cannot be read or deleted does not hold the service, garbage collection gets it."""
     if obs.served(kinds.HTTP_ROUTE) is Served.NO:
         return
-    read = obs.get(kinds.HTTP_ROUTE, namespace_of(service), names.route_name(name_of(service)))
-    if isinstance(read, Unknown):
-        return
-    route = need(read)
-    if route is not None and is_controlled_by(route, uid_of(service)) and not is_deleting(route):
-        yield replace(delete(kinds.HTTP_ROUTE, route), best_effort=True)
+    for name in (names.route_name(name_of(service)), names.probe_name(name_of(service))):
+        read = obs.get(kinds.HTTP_ROUTE, namespace_of(service), name)
+        if isinstance(read, Unknown):
+            continue
+        route = need(read)
+        if route is not None and is_controlled_by(route, uid_of(service)) and not is_deleting(route):
+            yield replace(delete(kinds.HTTP_ROUTE, route), best_effort=True)
 
 
 def _shared(obs: Observation, service: Object, policy: Policy) -> Iterator[Write]:

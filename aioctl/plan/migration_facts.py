@@ -54,6 +54,16 @@ def migration_of(ctx: Context) -> Decision:
 
 def facts_of(ctx: Context) -> MigrationFacts:
     """The facts of one service."""
+    probe = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.probe_name(ctx.name))
+    return _facts(ctx, probe.obj if isinstance(probe, Present) else None)
+
+
+def unprobed(ctx: Context) -> MigrationFacts:
+    """The facts without what the gateways answer to our own question."""
+    return _facts(ctx, None)
+
+
+def _facts(ctx: Context, probe: Object | None) -> MigrationFacts:
     strategy, paused, problem = preferences(ctx)
     if mode(ctx) is not Mode.MANAGED:
         return MigrationFacts(managed=False, strategy=strategy, paused=paused)
@@ -61,7 +71,7 @@ def facts_of(ctx: Context) -> MigrationFacts:
     live = read.obj if isinstance(read, Present) else None
     wanted = route_spec(ctx)
     mixed = live is not None and _is_mixed(ctx, live)
-    evidence = evidence_of(ctx, live, wanted)
+    evidence = _evidence(ctx, live, wanted, probe)
     return MigrationFacts(
         scheduler=has_scheduler(ctx.spec),
         external=bool(external_pool_name(ctx.spec)),
@@ -87,7 +97,9 @@ def facts_of(ctx: Context) -> MigrationFacts:
     )
 
 
-def evidence_of(ctx: Context, live: Object | None, wanted: Mapping[str, Any]) -> tuple[GatewayEvidence, ...]:
+def _evidence(
+    ctx: Context, live: Object | None, wanted: Mapping[str, Any], probe: Object | None
+) -> tuple[GatewayEvidence, ...]:
     """What is known of each gateway that the managed route hangs on, or will after this write."""
     name = effective_pool_name(ctx.name, ctx.spec)
     reads = {
@@ -101,6 +113,7 @@ def evidence_of(ctx: Context, live: Object | None, wanted: Mapping[str, Any]) ->
         live,
         {kind: read.obj for kind, read in reads.items() if isinstance(read, Present)},
         pool_names(ctx.name, ctx.spec),
+        probe,
     )
 
 

@@ -441,6 +441,13 @@ class PodForm(Enum):
     CURRENT = "current"
 
 
+class Probe(Enum):
+    """Whether gateways are asked with a route of their own what they serve (MIG-8)."""
+
+    OFF = "off"
+    STATUS = "status"
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What the operator decided, from the environment; the same for every service."""
@@ -453,6 +460,7 @@ class Policy:
     scc_disabled: bool = False
     strategy: Strategy = Strategy.WEIGHTED
     pod_form: PodForm = PodForm.KEEP
+    probe: Probe = Probe.STATUS
     signer: ObjectRef | None = None
     """The CA secret for the services' certificates; None: always self-signed."""
     config_prefix: str = CONFIG_PREFIX

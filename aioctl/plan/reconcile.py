@@ -23,6 +23,7 @@ from aioctl.plan import (
     monitoring,
     pool_status,
     pools,
+    probe,
     references,
     route,
     scheduler,
@@ -153,7 +154,7 @@ def _router_parts(ctx: Context) -> Iterator[Step]:
     yield step(Part.SCHEDULER, lambda: _scheduler(ctx), outer=NETWORKING + "failed to reconcile scheduler: ")
     yield step(
         Part.ROUTES,
-        lambda: route.route(ctx, decided),
+        lambda: (*route.route(ctx, decided), *probe.probe(ctx, decided)),
         outer=NETWORKING + "failed to reconcile HTTP routes: ",
     )
     yield step(

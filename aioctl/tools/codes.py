@@ -103,7 +103,7 @@ MIGRATION: Final[Mapping[Reason, Code]] = {
         3: (Reason.LOCKED, "traffic has moved to the v1 InferencePool for good", "nothing to do"),
         4: (Reason.V1_POOL_READY, "the v1 InferencePool is ready", "nothing to do: the write that moves traffic is on its way"),
         5: (Reason.V1ALPHA2_NOT_SERVED, "the cluster serves the v1 InferencePool only", "nothing to do: v1 is all there is"),
-        6: (Reason.V1ALPHA2_REFUSED, "the gateway refuses the v1alpha2 side, and v1 is ready", "nothing to do: the write that moves traffic is on its way"),
+        6: (Reason.V1ALPHA2_REFUSED, "every gateway refuses the v1alpha2 reference that carries the traffic, and serves v1", "nothing to do: the write that moves traffic is on its way"),
         7: (Reason.EXTERNAL_POOL_FOUND, "a v1 InferencePool of the name in pool.ref exists", "nothing to do: the write that moves traffic is on its way"),
         8: (Reason.V1_NOT_SERVED, "the CRD of the v1 InferencePool is not installed", "install the CRD inferencepools.inference.networking.k8s.io; no restart is needed"),
         9: (Reason.V1_POOL_MISSING, "the v1 InferencePool does not exist yet", "wait for the controller, which paces creations; if pool.ref names a pool of yours, create the v1 one"),
@@ -113,6 +113,8 @@ MIGRATION: Final[Mapping[Reason, Code]] = {
         13: (Reason.MIXED_REFERENCES_REFUSED, "every gateway refuses a route that names both generations", "annotate the service aioctl.dev/migration-strategy: swap, or set AIOCTL_MIGRATION_STRATEGY=swap for all"),
         14: (Reason.PAUSED, "the service carries aioctl.dev/migration: paused", "remove the annotation aioctl.dev/migration to go on"),
         15: (Reason.STRATEGY_HOLD, "strategy hold keeps traffic on v1alpha2", "annotate the service aioctl.dev/migration-strategy: weighted or swap to go on"),
+        16: (Reason.GATEWAY_SERVES_V1, "every gateway of the route has resolved a reference to the v1 InferencePool", "nothing to do: the write that moves traffic is on its way"),
+        17: (Reason.GATEWAY_SERVES_NO_POOL, "a gateway refuses the InferencePools of both generations, so every request fails", "switch its inference extension on, as the message says"),
     }.items()
 }  # fmt: skip
 """Reason of the migration -> its entry."""

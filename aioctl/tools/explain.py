@@ -365,7 +365,7 @@ def _evidence(reason: Reason, seen: Look, obs: Observation) -> Sequence[Found]:
     match reason:
         case Reason.V1_POOL_NOT_READY:
             return list(_pool(kinds.POOL_V1, seen, obs))
-        case Reason.GATEWAY_REFUSES_V1 | Reason.MIXED_REFERENCES_REFUSED:
+        case Reason.GATEWAY_REFUSES_V1 | Reason.MIXED_REFERENCES_REFUSED | Reason.GATEWAY_SERVES_NO_POOL:
             return list(_routes(seen, obs))
         case Reason.V1_NOT_SERVED | Reason.V1ALPHA2_NOT_SERVED:
             kind = kinds.POOL_V1 if reason is Reason.V1_NOT_SERVED else kinds.POOL_V1ALPHA2

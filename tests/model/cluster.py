@@ -13,7 +13,7 @@ from aioctl.api import kinds, names
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind, ObjectKey, ObjectRef
 from aioctl.api.objects import Object, mapping, sequence
 from aioctl.plan import reconcile, status
-from aioctl.plan.model import Facts, Outcome, Plan, Policy, Strategy, Verb, Write
+from aioctl.plan.model import Facts, Outcome, Plan, Policy, Probe, Strategy, Verb, Write
 from aioctl.sim import seed
 from testbed.default_route import default_route_spec
 from testbed.plan_world import NOW, World
@@ -23,7 +23,7 @@ NS, SVC = "ns", "svc"
 ROUTE = ObjectRef(kinds.HTTP_ROUTE, NS, names.route_name(SVC))
 POOL_V1 = ObjectRef(kinds.POOL_V1, NS, names.default_pool_name(SVC))
 POOL_ALPHA = ObjectRef(kinds.POOL_V1ALPHA2, NS, names.default_pool_name(SVC))
-POLICY = Policy(auth_disabled=True, monitoring_disabled=True)
+POLICY = Policy(auth_disabled=True, monitoring_disabled=True, probe=Probe.OFF)
 GATEWAYS = (
     ObjectKey("kserve", "kserve-ingress-gateway"),
     ObjectKey("kserve", "second-gateway"),

@@ -15,7 +15,17 @@ from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.api.objects import Object
 from aioctl.golang.equality import equal
-from aioctl.plan import addresses, auth, destination_rules, pool_status, pools, references, route, status
+from aioctl.plan import (
+    addresses,
+    auth,
+    destination_rules,
+    pool_status,
+    pools,
+    probe,
+    references,
+    route,
+    status,
+)
 from aioctl.plan.global_config import GlobalConfig, RoutingConfig
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import Context, Facts, Outcome, Part, Plan, Policy, Step, Verb, Write, step
@@ -335,7 +345,11 @@ def _parts(ctx: Context) -> Iterator[Step]:
         lambda: _scheduler(ctx),
         outer="failed to reconcile networking: failed to reconcile scheduler: ",
     )
-    yield step(Part.ROUTES, lambda: route.route(ctx, decided), outer=addresses.OUTER)
+    yield step(
+        Part.ROUTES,
+        lambda: (*route.route(ctx, decided), *probe.probe(ctx, decided)),
+        outer=addresses.OUTER,
+    )
     yield step(Part.DESTINATION_RULES, lambda: destination_rules.destination_rules(ctx, decided))
     unread = pool_status.check(ctx)
     if unread is not None:

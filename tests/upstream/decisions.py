@@ -44,6 +44,11 @@ EVERYWHERE: tuple[Reason, ...] = (
         f"{CONFIGS} spec.model",
     ),
     because(
+        "MIG-1: traffic moves when v1 is served everywhere, and is locked; KServe keeps what resolves for ever",
+        "gateway.networking.k8s.io/v1/httproutes/*-kserve-route spec.rules.*.backendRefs.*.group",
+        "gateway.networking.k8s.io/v1/httproutes/*-kserve-route metadata.annotations*",
+    ),
+    because(
         "MIG-2: a second copy of the lock stands in the status",
         f"{LLM} status.annotations.serving.kserve.io/inference-pool-migrated",
     ),

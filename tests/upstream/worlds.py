@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from aioctl.api import kinds
-from aioctl.plan.model import Policy
+from aioctl.plan.model import Policy, Strategy
 from aioctl.sim import seed
 from aioctl.sim.crds import resource_of
 from aioctl.sim.facts import ABSENT_BY_DEFAULT
@@ -101,7 +101,7 @@ def real_resources() -> Mapping[str, Resource]:
 
 def policy(world: str) -> Policy:
     """What the recorded program's environment said."""
-    return Policy(auth_disabled=True, pins_configs=world != "bare")
+    return Policy(auth_disabled=True, pins_configs=world != "bare", strategy=Strategy.AUTO)
 
 
 def prevents_deletion(world: str) -> bool:
