@@ -23,12 +23,12 @@ WRITTEN = 3 * 1 + 3 * 4
 """Conversions of one write of every service in v1alpha2: three more for an entry of v1alpha1 in managedFields."""
 
 
-def service_writes(stage: World) -> dict[str, int]:
-    """The controller's writes of services, by verb and path below the resource."""
+def writes(stage: World, plural: str = kinds.SERVICE.plural) -> dict[str, int]:
+    """The controller's writes of one kind, by verb and path below the resource."""
     found: dict[str, int] = {}
     for (verb, resource, client, _), count in stage.cluster.stats.calls.items():
         name, _, subresource = resource.partition("/")
-        if client.startswith("aioctl/") and name.startswith("llminferenceservices.") and verb in _WRITES:
+        if client.startswith("aioctl/") and name.startswith(f"{plural}.") and verb in _WRITES:
             found[f"{verb} {subresource}".strip()] = count
     return found
 
@@ -57,13 +57,15 @@ def test_the_finalizer_costs_a_write_only_without_the_mutating_webhook(*, is_mut
                     )
                     await stage.user.create(kind, namespace_of(service), service)
                 await stage.until(lambda: all_are_ready(stage))
-                made = stage.cluster.stats.conversion.calls - before
+                # Configs are written too, one conversion each for the watch cache of v1alpha1: not what this is about.
+                of_configs = sum(writes(stage, kinds.CONFIG.plural).values())
+                made = stage.cluster.stats.conversion.calls - before - of_configs
             group.cancel_scope.cancel()
         if is_mutated:
-            assert service_writes(stage) == {"update status": 6}
+            assert writes(stage) == {"update status": 6}
             assert made == CREATED + WRITTEN, "4.5 for each service"
         else:
-            assert service_writes(stage) == {"patch": 6, "update status": 6}
+            assert writes(stage) == {"patch": 6, "update status": 6}
             assert made == CREATED + 2 * WRITTEN, "7 for each service"
 
     run()
