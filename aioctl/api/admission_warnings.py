@@ -6,7 +6,9 @@ Texts stay below 120 characters, as the protocol asks. Nothing here decides whet
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aioctl.api.kinds import V1ALPHA1, V1ALPHA2, ObjectKey
+from aioctl.api import without_effect
+from aioctl.api.conversion import up
+from aioctl.api.kinds import SERVICE, V1ALPHA1, V1ALPHA2, ObjectKey
 from aioctl.api.objects import Object, dig, name_of, namespace_of
 from aioctl.golang import gourl
 from aioctl.golang.equality import derivative
@@ -55,7 +57,8 @@ def of_spec(new: Object, old: Object | None) -> list[str]:
     """Warnings about what is written; of its fields only when the spec is new or changes, not at every patch of ours."""
     if old is not None and new.get("spec") == old.get("spec"):
         return [*_of_old_version(new)]
-    return [*_of_old_version(new), *_of_traps(new)]
+    idle = without_effect.warnings(up(new)) if new.get("kind") == SERVICE.kind else ()
+    return [*_of_old_version(new), *_of_traps(new), *idle]
 
 
 def _label(config: Object) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from aioctl.api import without_effect
 from aioctl.api.objects import FieldError, Object, key_of
 from aioctl.controller.marks import Marks
 from aioctl.engine.turnstile import Turnstile
@@ -129,6 +130,8 @@ def _notices(plan: Plan, obs: Observation) -> tuple[tuple[str, str], ...]:
         found += groups.notices(ctx, groups.group_of(ctx))
     with suppress(FieldError):
         found += collisions.notices(ctx)
+    combined = {**ctx.service, "spec": ctx.spec}
+    found += [(without_effect.REASON, text) for text in without_effect.of_combined(combined)]
     return tuple(found)
 
 

@@ -81,6 +81,10 @@ EVERYWHERE: tuple[Reason, ...] = (
         f"{LLM} status.conditions.PodFormCurrent",
     ),
     because(
+        "COND-9: what has no effect is named",
+        "event ours Warning WithoutEffect: *",
+    ),
+    because(
         "ADM-8: who deletes a config that services use is told so, and that it stays",
         "warnings DELETE llminferenceserviceconfigs/*",
     ),
