@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from aioctl.tools import codes
+from aioctl.tools.check_codes import CHECK
 
 PAGE = Path(__file__).parent.parent / "docs" / "codes.md"
 _HEAD = """# Codes
@@ -12,11 +13,16 @@ is made from the code (`python -m tests.codes_page`).
 """
 
 
+def every() -> list[codes.Code]:
+    """All codes in order."""
+    return sorted([*codes.every(), *CHECK.values()], key=lambda one: one.code)
+
+
 def page() -> str:
     """The whole page: an entry each, in order, with what you see, why, and what to do."""
     entries = [
         f"## {one.code}\n\n- You see: {one.see}\n- Why: {one.why}\n- What to do: {one.cure}\n"
-        for one in codes.every()
+        for one in every()
     ]
     return "\n".join([_HEAD, *entries])
 

@@ -16,6 +16,7 @@ WRITERS = {
     "controller/configs.py": "finalizer and status of configs",
     "kube/events.py": "events",
     "kube/lease.py": "the lease",
+    "tools/survey.py": "nothing: dry runs that show whether admission and conversion work",
     "tools/writing.py": "what an operator's verb says: annotations of services, and the lock where `unlock` removes it",
     "upkeep/former_autoscalers.py": "VariantAutoscalings that KServe made before it wrote autoscalers",
     "upkeep/storage_migration.py": "stored objects, rewritten as they are, and storedVersions of our CRDs",

@@ -151,7 +151,9 @@ class Reader:
         self._server = connection.server
         self._namespace = connection.namespace
         self._watches = [
-            watch for watch in watched(system_namespace, signer) if not watch.namespace
+            watch
+            for watch in watched(system_namespace, signer)
+            if not (watch.namespace or watch.metadata_only)
         ]  # single objects are fetched when a plan asks for them
         self._limit = anyio.CapacityLimiter(_PARALLEL)
 

@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 
 from aioctl.api import kinds
+from aioctl.api.kinds import ObjectKey
 from aioctl.sim.players.client import InProcessClient
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
@@ -20,6 +21,17 @@ from testbed.world import NAMESPACE, POLICY, World, condition, furnished, plain_
 ROUTED: dict[str, Any] = {"router": {"gateway": {}, "route": {}, "scheduler": {}}}
 
 
+SEVEN = 7
+"""Replicas of a Deployment none of which ever is ready."""
+UNPROGRAMMED = ObjectKey(NAMESPACE, "another")
+"""A gateway of this name is never Programmed."""
+
+
+def _never_ready(obj: Any) -> bool:
+    """A Deployment that asks for that, with seven replicas."""
+    return bool(obj["spec"].get("replicas") == SEVEN)
+
+
 @asynccontextmanager
 async def fleet(*, behaviour: str = "both", workloads: bool = True, **options: Any) -> AsyncIterator[World]:
     """A furnished world with players and a running controller."""
@@ -27,10 +39,15 @@ async def fleet(*, behaviour: str = "both", workloads: bool = True, **options: A
         stamp = stage.cluster.core.clock.stamp
         players = InProcessClient(stage.cluster)
         group.start_soon(
-            GatewayPlayer(players, default=GatewayScript(BEHAVIOURS[behaviour]), stamp=stamp).run
+            GatewayPlayer(
+                players,
+                default=GatewayScript(BEHAVIOURS[behaviour]),
+                scripts={UNPROGRAMMED: GatewayScript(is_programmed=False)},
+                stamp=stamp,
+            ).run
         )
         if workloads:
-            group.start_soon(WorkloadPlayer(players, delay=1.0, stamp=stamp).run)
+            group.start_soon(WorkloadPlayer(players, delay=1.0, stamp=stamp, fails=_never_ready).run)
         async with stage.running(stage.controller()):
             yield stage
         group.cancel_scope.cancel()

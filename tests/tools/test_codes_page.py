@@ -1,7 +1,6 @@
 """docs/codes.md says what the code says."""
 
-from aioctl.tools import codes
-from tests.codes_page import PAGE, page
+from tests.codes_page import PAGE, every, page
 
 
 def test_the_page_is_that_of_the_code() -> None:
@@ -9,7 +8,7 @@ def test_the_page_is_that_of_the_code() -> None:
 
 
 def test_each_code_links_to_its_heading() -> None:
-    for one in codes.every():
+    for one in every():
         path, _, anchor = one.page.partition("#")
         assert path == "docs/codes.md"
         assert f"## {anchor.upper()}\n" in page()
