@@ -15,7 +15,7 @@ from anyio.abc import TaskStatus
 from aioctl.serving.certificates import LiveCertificate
 from aioctl.serving.webhook import Answer, Call, WebhookObserver
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds after which a test gives up; nothing waits that long when it works."""
 
 
