@@ -26,8 +26,9 @@ from aioctl.plan.children import is_ours
 from aioctl.plan.evidence import GatewayEvidence, Support, of_gateways, references, switch_of
 from aioctl.plan.forms import form_of
 from aioctl.plan.group_migration import of_the_group
+from aioctl.plan.groups import group_of, pools_of
 from aioctl.plan.migration import Decision, MigrationFacts, PoolState, Refusal, decide
-from aioctl.plan.model import Absent, Context, Observation, Present, Served, Strategy, Unknown
+from aioctl.plan.model import Absent, Context, Observation, Present, Served, Strategy, Unanswered, Unknown
 from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import Readiness, find_condition, is_stale, v1_ready, v1alpha2_ready
 from aioctl.plan.routing import (
@@ -112,7 +113,7 @@ def _evidence(
         parent_gateways(wanted, ctx.namespace),
         live,
         {kind: read.obj for kind, read in reads.items() if isinstance(read, Present)},
-        pool_names(ctx.name, ctx.spec),
+        _pools(ctx),
         probe,
     )
 
@@ -125,7 +126,7 @@ def _of_all(found: Iterable[Support]) -> Support:
 
 
 def _v1alpha2_refused(ctx: Context, live: Object | None, evidence: Iterable[GatewayEvidence]) -> Refusal:
-    if live is None or POOL_GROUP_V1ALPHA2 not in references(live, pool_names(ctx.name, ctx.spec))[0]:
+    if live is None or POOL_GROUP_V1ALPHA2 not in references(live, _pools(ctx))[0]:
         return Refusal.NONE
     said = {each.v1alpha2.support if each.v1alpha2.shown else Support.UNKNOWN for each in evidence}
     if said == {Support.NO}:
@@ -210,18 +211,27 @@ def _lock_counts(ctx: Context, live: Object, wanted: Mapping[str, Any]) -> bool:
 
 
 def _is_mixed(ctx: Context, live: Object) -> bool:
-    groups = _groups(live.get("spec"), pool_names(ctx.name, ctx.spec))
+    groups = _groups(live.get("spec"), _pools(ctx))
     return groups >= {POOL_GROUP_V1, POOL_GROUP_V1ALPHA2}
 
 
 def _v1_has_traffic(ctx: Context, live: Object) -> bool:
-    pools = pool_names(ctx.name, ctx.spec)
+    pools = _pools(ctx)
     return any(
         ref["group"] == POOL_GROUP_V1 and dig(ref, "weight") != 0
         for rule in sequence(live.get("spec"), "rules")
         for ref in sequence(rule, "backendRefs")
         if is_pool_ref(ref, pools)
     )
+
+
+def _pools(ctx: Context) -> frozenset[str]:
+    """The pools that the service's route leads to: its own, and those of the members of its group."""
+    own = pool_names(ctx.name, ctx.spec)
+    try:
+        return own | pools_of(group_of(ctx))
+    except Unanswered:
+        return own
 
 
 def _groups(spec: Any, pools: frozenset[str]) -> set[str]:
