@@ -40,6 +40,10 @@ class Behaviour:
     """Generations whose pools it accepts."""
     routes: frozenset[str] = _BOTH
     """Generations it resolves in a route; any other reference makes the route InvalidKind."""
+    minds_idle: bool = True
+    """False: a reference of weight zero may be of any generation."""
+    takes_back: bool = True
+    """False: what an earlier version of it said of pools that it does not accept stays in their status."""
 
 
 BEHAVIOURS: Mapping[str, Behaviour] = {
@@ -48,8 +52,15 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
     "v1alpha2-only": Behaviour(frozenset({POOL_GROUP_V1ALPHA2}), frozenset({POOL_GROUP_V1ALPHA2})),
     "accepts-both-routes-v1alpha2": Behaviour(_BOTH, frozenset({POOL_GROUP_V1ALPHA2})),
     "silent": Behaviour(frozenset(), _BOTH),
+    "istio": Behaviour(
+        frozenset({POOL_GROUP_V1}), frozenset({POOL_GROUP_V1}), minds_idle=False, takes_back=False
+    ),
+    "istio-disabled": Behaviour(frozenset(), frozenset(), takes_back=False),
+    "istio-agentgateway": Behaviour(frozenset({POOL_GROUP_V1}), _BOTH, takes_back=False),
+    "envoy-gateway-plain": Behaviour(frozenset(), frozenset(), takes_back=False),
 }
-"""By name. `accepts-both-routes-v1alpha2` is the liar of MIG-3: v1 pools accepted, routes InvalidKind."""
+"""By name. Those from `istio` on are of real gateway controllers, as measured (they say nothing of a pool that no route names:
+`accepts_unreferenced` False). `accepts-both-routes-v1alpha2` is the liar of MIG-3: v1 pools accepted, routes InvalidKind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +193,11 @@ class GatewayPlayer:
         return [gateway for gateway in dict.fromkeys(found) if gateway in self._known[GATEWAY]]
 
     @staticmethod
-    def _pools_of(route: Object) -> Iterable[_Job]:
+    def _pools_of(route: Object, *, idle: bool = True) -> Iterable[_Job]:
         for rule in sequence(route, "spec", "rules"):
             for ref in sequence(rule, "backendRefs"):
+                if not idle and ref.get("weight") == 0:
+                    continue
                 kind = _POOL_OF_GROUP.get(str(ref.get("group") or ""))
                 if kind is not None and ref.get("kind") == "InferencePool":
                     yield kind, ObjectKey(ref.get("namespace") or namespace_of(route), str(ref.get("name")))
@@ -218,7 +231,10 @@ class GatewayPlayer:
         field_name, group = ("parents", POOL_GROUP_V1) if kind is POOL_V1 else ("parent", POOL_GROUP_V1ALPHA2)
         able = [gateway for gateway in gateways if group in self.script_of(gateway).behaviour.pools]
         entries = [self._pool_entry(obj, gateway) for gateway in able]
-        merged = _merged(sequence(obj, "status", field_name), entries, gateways, key.namespace)
+        replaced = [
+            gateway for gateway in gateways if gateway in able or self.script_of(gateway).behaviour.takes_back
+        ]
+        merged = _merged(sequence(obj, "status", field_name), entries, replaced, key.namespace)
         if not able and merged == list(sequence(obj, "status", field_name)):
             return None
         return {field_name: merged}
@@ -271,7 +287,11 @@ class GatewayPlayer:
         return {"controllerName": script.controller, "parentRef": parent, "conditions": [accepted, resolved]}
 
     def _resolved(self, route: Object, behaviour: Behaviour, stamp: str) -> Object:
+        carrying = set(self._pools_of(route, idle=False))
         for kind, pool in self._pools_of(route):
+            counts = behaviour.minds_idle or (kind, pool) in carrying
+            if kind.group not in behaviour.routes and not counts:
+                continue
             if kind.group not in behaviour.routes:
                 message = f'referencing unsupported backendRef: group "{kind.group}" kind "InferencePool"'
                 return _condition("ResolvedRefs", "False", "InvalidKind", route, stamp, message)

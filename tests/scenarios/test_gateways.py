@@ -1,0 +1,106 @@
+"""Services on gateways that do as real ones were measured to do, and on one that is upgraded under them (MIG-7, MIG-8)."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import pytest
+
+from aioctl.api import kinds, names
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
+from aioctl.api.objects import dig, sequence
+from aioctl.controller.knobs import Knobs
+from aioctl.plan.model import Policy, Strategy
+from aioctl.sim.players.client import InProcessClient
+from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
+from aioctl.sim.players.workload import WorkloadPlayer
+from testbed.virtual_time import VirtualClock, virtual_time
+from testbed.world import NAMESPACE, World, condition, furnished, plain_service
+
+ROUTE = "one-kserve-route"
+PROBE = "one-aioctl-probe"
+PATIENCE = 200.0
+"""Virtual seconds in which everything has settled: the question is put after a minute."""
+
+
+@asynccontextmanager
+async def played(behaviour: str, strategy: Strategy) -> AsyncIterator[tuple[World, GatewayPlayer]]:
+    """A service on a gateway of that behaviour, everything settled."""
+    async with furnished() as stage, anyio.create_task_group() as group:
+        # One time for both: the question is put by the age of the route, which the API server stamped.
+        stage.clock = VirtualClock(stage.cluster.core.clock.now() - timedelta(seconds=anyio.current_time()))
+        stamp = stage.cluster.core.clock.stamp
+        client = InProcessClient(stage.cluster)
+        script = GatewayScript(BEHAVIOURS[behaviour], controller="example.com/gateway")
+        gateways = GatewayPlayer(client, stamp=stamp, default=script, accepts_unreferenced=False)
+        group.start_soon(gateways.run)
+        group.start_soon(WorkloadPlayer(client, delay=1.0, stamp=stamp).run)
+        policy = Policy(auth_disabled=True, strategy=strategy)
+        async with stage.running(stage.controller(policy=policy, knobs=Knobs())):
+            router: dict[str, Any] = {"route": {}, "gateway": {}, "scheduler": {}}
+            await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service(router=router))
+            await anyio.sleep(PATIENCE)
+            yield stage, gateways
+        group.cancel_scope.cancel()
+
+
+async def carried(stage: World) -> tuple[set[str], bool]:
+    """The generations that the route's traffic goes to, and whether it is locked."""
+    route = await stage.find(kinds.HTTP_ROUTE, ROUTE)
+    groups = {
+        ref["group"]
+        for rule in sequence(route, "spec", "rules")
+        for ref in sequence(rule, "backendRefs")
+        if ref["kind"] == "InferencePool" and ref.get("weight") != 0
+    }
+    return groups, (dig(route, "metadata", "annotations") or {}).get(names.MIGRATED) == "v1"
+
+
+async def is_ready(stage: World) -> bool:
+    return condition(await stage.find(kinds.SERVICE, "one"), "HTTPRoutesReady")[0] == "True"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "ends", "ready"),
+    [
+        ("istio", POOL_GROUP_V1, True),
+        ("istio-agentgateway", POOL_GROUP_V1, True),
+        ("both", POOL_GROUP_V1, True),
+        ("silent", POOL_GROUP_V1, True),
+        ("v1alpha2-only", POOL_GROUP_V1ALPHA2, True),
+        ("istio-disabled", POOL_GROUP_V1ALPHA2, False),
+        ("envoy-gateway-plain", POOL_GROUP_V1ALPHA2, False),
+    ],
+)
+def test_under_auto_the_end_is_v1_wherever_it_is_served(behaviour: str, ends: str, *, ready: bool) -> None:
+    @virtual_time
+    async def run() -> None:
+        async with played(behaviour, Strategy.AUTO) as (stage, _):
+            assert await carried(stage) == ({ends}, ends == POOL_GROUP_V1)
+            assert await is_ready(stage) is ready
+            found: Any = condition(await stage.find(kinds.SERVICE, "one"), "InferencePoolMigration")
+            assert found[1] == ("" if ready else "GatewayServesNoPool")
+            asked = await stage.find(kinds.HTTP_ROUTE, PROBE)
+            assert (asked is not None) == (ends != POOL_GROUP_V1), "the question goes with the move"
+
+    run()
+
+
+@pytest.mark.parametrize("strategy", [Strategy.AUTO, Strategy.WEIGHTED, Strategy.SWAP])
+def test_a_gateway_upgraded_under_an_unmigrated_service_is_a_non_event(strategy: Strategy) -> None:
+    @virtual_time
+    async def run() -> None:
+        async with played("v1alpha2-only", strategy) as (stage, gateways):
+            if strategy is not Strategy.WEIGHTED:  # that gateway refuses a rule with both
+                assert await carried(stage) == ({POOL_GROUP_V1ALPHA2}, False)
+                assert await is_ready(stage)
+            gateways.set_script(GatewayScript(BEHAVIOURS["istio"], controller="example.com/gateway"))
+            await anyio.sleep(15)
+            assert await carried(stage) == ({POOL_GROUP_V1}, True)
+            assert await is_ready(stage)
+            old = await stage.find(kinds.POOL_V1ALPHA2, "one-inference-pool")
+            assert sequence(old, "status", "parent"), "what the old version said still stands"
+
+    run()
