@@ -36,6 +36,7 @@ from aioctl.kube.events import FLUSH
 from aioctl.kube.lease import LeaderElection, LeadershipLost, new_identity
 from aioctl.metrics.page import Metrics
 from aioctl.plan.model import Policy
+from aioctl.plan.waves import parse_budget, parse_window
 from aioctl.process import cluster_domain, freeze_heap, stop_on_signal
 from aioctl.reviews import Reviews
 from aioctl.serving.admission import AdmissionHandler
@@ -102,6 +103,8 @@ def knobs_of(settings: Settings) -> Knobs:
         discovery_interval=settings.discovery_interval,
         grace=settings.drain,
         resync=settings.resync,
+        budget=parse_budget(settings.migration_budget),
+        window=parse_window(settings.migration_window),
         child_limits=ChildLimits(settings.confined_cpu, settings.confined_memory),
     )
 

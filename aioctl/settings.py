@@ -10,7 +10,7 @@ import ipaddress
 import itertools
 import os
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -21,6 +21,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -29,6 +30,7 @@ from aioctl.api.names import WELL_KNOWN_SUFFIXES
 from aioctl.api.user_names import LABEL, SUBDOMAIN
 from aioctl.controller.knobs import Knobs
 from aioctl.plan.model import PodForm, Policy, Probe, Strategy
+from aioctl.plan.waves import parse_budget, parse_window
 
 PREFIX = "AIOCTL_"
 _KNOBS, _POLICY = Knobs(), Policy()  # the homes of the defaults of what they hold
@@ -156,6 +158,14 @@ class Settings(BaseModel):
     roll_interval: Annotated[float, Field(ge=0, le=86400)] = Field(
         _KNOBS.roll_interval, description="time between two such rollouts over all services; 0 means none"
     )
+    migration_budget: str = Field(
+        "",
+        description="services, such as `5`, or a share of all, such as `10%`, that may have moved to v1 and not be Ready yet; the others wait (`WaitsForBudget`); empty means no limit",
+    )
+    migration_window: str = Field(
+        "",
+        description="when a move may begin: minute, hour, day of month, month and day of week as cron has them, in UTC (`* 1-4 * * 1-5`); empty means always",
+    )
     service_key: ServiceKey = Field(
         ServiceKey.EC, description="key type of the services' certificates: `ec` (P-256) or `rsa4096`"
     )
@@ -281,6 +291,15 @@ class Settings(BaseModel):
                 "must be a DNS subdomain: labels of lower-case letters, digits and '-' with dots between them, "
                 "at most 253 characters"
             )
+        return value
+
+    @field_validator("migration_budget", "migration_window", mode="after")
+    @classmethod
+    def _is_wave(cls, value: str, info: ValidationInfo) -> str:
+        parse: Callable[[str], object] = (
+            parse_budget if info.field_name == "migration_budget" else parse_window
+        )
+        parse(value)
         return value
 
     @field_validator("config_prefix", mode="after")

@@ -37,13 +37,19 @@ def _settings(environment: "Mapping[str, str]") -> "Settings":
         raise ToolError(f"settings cannot be used:\n{error}", Exit.USAGE) from error
 
 
-async def policy_in(connection: "Connection") -> "Policy":
-    """What the controller of this cluster decides by. Raises ToolError."""
-    from aioctl.app import policy_of
+async def settings_in(connection: "Connection") -> "Settings":
+    """What the controller of this cluster was started with. Raises ToolError."""
     from aioctl.tools.installation import Installation, deployment_of
 
     deployment, _ = await deployment_of(connection)
-    return policy_of(_settings(Installation(deployment).environment))
+    return _settings(Installation(deployment).environment)
+
+
+async def policy_in(connection: "Connection") -> "Policy":
+    """What the controller of this cluster decides by. Raises ToolError."""
+    from aioctl.app import policy_of
+
+    return policy_of(await settings_in(connection))
 
 
 def quiet() -> None:

@@ -1,7 +1,7 @@
 """The operator's verbs on the command line: what may be named, and how it is told. What they change is in `tools/verbs.py`."""
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -10,9 +10,10 @@ from aioctl.plan.model import Strategy
 from aioctl.tool_commands import policy_in, quiet
 from aioctl.tools.access import Access, Exit, ToolError
 from aioctl.tools.options import reads_cluster
-from aioctl.tools.verbs import PLAIN, Verb, strategy
+from aioctl.tools.verbs import PLAIN, Change, Verb, rollout, strategy
 
 if TYPE_CHECKING:
+    from aioctl.api.objects import Object
     from aioctl.tools.writing import Told
 
 _dry_run = click.option(
@@ -26,13 +27,15 @@ _HELP = {
 }
 
 
-async def _ask(access: Access, named: tuple[str, ...], verb: Verb, *, dry_run: bool) -> int:
+async def _ask(
+    access: Access, named: tuple[str, ...], decide: "Callable[[Object], Change]", *, dry_run: bool
+) -> int:
     from aioctl.tools import writing
     from aioctl.tools.connect import connected
 
     async with connected(access) as connection:
         services = await writing.targets(connection, access, named)
-        return await _tell(writing.change(connection, services, verb.change, dry_run=dry_run))
+        return await _tell(writing.change(connection, services, decide, dry_run=dry_run))
 
 
 async def _tell(told: "AsyncIterator[Told]") -> int:
@@ -58,7 +61,7 @@ def _plain(verb: Verb) -> click.Command:
         import anyio
 
         quiet()
-        sys.exit(anyio.run(lambda: _ask(access, names, verb, dry_run=dry_run)))
+        sys.exit(anyio.run(lambda: _ask(access, names, verb.change, dry_run=dry_run)))
 
     return command
 
@@ -80,7 +83,19 @@ def _strategy(access: Access, words: tuple[str, ...], *, dry_run: bool) -> None:
             f'"{chosen}" is no strategy: the last word is one of {allowed}', Exit.USAGE
         ) from error
     quiet()
-    sys.exit(anyio.run(lambda: _ask(access, tuple(named), verb, dry_run=dry_run)))
+    sys.exit(anyio.run(lambda: _ask(access, tuple(named), verb.change, dry_run=dry_run)))
+
+
+@click.command("rollout")
+@click.argument("names", nargs=-1)
+@_dry_run
+@reads_cluster(selector=True)
+def _rollout(access: Access, names: tuple[str, ...], *, dry_run: bool) -> None:
+    """Move pods that are held back to the form of this release, restarting them; again, tell how far that is."""
+    import anyio
+
+    quiet()
+    sys.exit(anyio.run(lambda: _ask(access, names, rollout, dry_run=dry_run)))
 
 
 @click.command("unlock")
@@ -111,4 +126,4 @@ async def _unlocked(access: Access, named: tuple[str, ...], *, yes: bool) -> int
         return await _tell(each())
 
 
-COMMANDS: tuple[click.Command, ...] = (*(_plain(verb) for verb in PLAIN), _strategy, _unlock)
+COMMANDS: tuple[click.Command, ...] = (*(_plain(verb) for verb in PLAIN), _strategy, _rollout, _unlock)

@@ -73,6 +73,9 @@ FORM_TEMPLATE = "aioctl.dev/template"
 FORM_SENT = "aioctl.dev/sent"
 """Only where an admission webhook changes what is sent: the template before that, which is compared instead."""
 
+OLD_POOLS = "aioctl.dev/v1alpha2-pools"
+"""On a service or on the ConfigMap: `finished` where no v1alpha2 InferencePool is to be any more (MIG-9)."""
+
 MODEL_ROUTING = "serving.kserve.io/model-based-routing-enabled"
 """In `spec.annotations`: `true` asks for routing by model; on a Gateway `false` opts out of it."""
 

@@ -145,8 +145,11 @@ class ChildPlanner:
         self._limits = limits
         self._rest = bytearray()
 
-    async def plan(self, obs: Observation, service: Object, now: datetime, read: Callable[[], None]) -> Plan:
-        decided: Plan = await self._decide((Word.PLAN, service, self._policy, now), obs, read)
+    async def plan(
+        self, obs: Observation, service: Object, now: datetime, read: Callable[[], None], turn: str = ""
+    ) -> Plan:
+        policy = replace(self._policy, turn=turn)
+        decided: Plan = await self._decide((Word.PLAN, service, policy, now), obs, read)
         return decided
 
     async def conclude(

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from aioctl.plan.waves import Budget, Window
+
 
 @dataclass(frozen=True, slots=True)
 class ChildLimits:
@@ -24,4 +26,6 @@ class Knobs:
     discovery_interval: float = 30.0
     grace: float = 5.0
     resync: float = 36_000.0
+    budget: Budget = field(default_factory=Budget)
+    window: Window | None = None
     child_limits: ChildLimits = field(default_factory=ChildLimits)

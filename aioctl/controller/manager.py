@@ -36,6 +36,7 @@ from aioctl.controller.settling import StatusSettling
 from aioctl.controller.signing import ServiceSigner
 from aioctl.controller.trials import Trials
 from aioctl.controller.triggers import keys_for
+from aioctl.controller.waves import Waves
 from aioctl.engine.clock import Clock
 from aioctl.engine.queue import LOW_PRIORITY, QueueObserver, WorkQueue
 from aioctl.engine.store import Delta
@@ -161,6 +162,13 @@ class Controller:
             confinement=self._confinement,
             confine=partial(self.confined_queue.add, priority=LOW_PRIORITY),
             free=self.queue.add,
+            waves=Waves(
+                self.knobs.budget,
+                self.knobs.window,
+                self.clock,
+                lambda: len(self.caches.services()),
+                partial(self._wake, priority=LOW_PRIORITY),
+            ),
             others_work=self._others_work,
         )
         self._config_users = ConfigUsers(self.caches, self.policy)

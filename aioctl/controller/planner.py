@@ -46,10 +46,13 @@ class Conclusion:
 
 
 class Planner(Protocol):
-    """Decides for one service at a time. `read` is called whenever the view was asked, before anything is awaited."""
+    """Decides for one service at a time. `turn`: see `plan.model.Policy`.
+
+    `read` is called whenever the view was asked, before anything is awaited.
+    """
 
     async def plan(
-        self, obs: Observation, service: Object, now: datetime, read: Callable[[], None]
+        self, obs: Observation, service: Object, now: datetime, read: Callable[[], None], turn: str = ""
     ) -> Plan: ...
 
     async def conclude(
@@ -65,10 +68,12 @@ class LocalPlanner:
         self._turnstile = turnstile
         self._marks = marks
 
-    async def plan(self, obs: Observation, service: Object, now: datetime, read: Callable[[], None]) -> Plan:
+    async def plan(
+        self, obs: Observation, service: Object, now: datetime, read: Callable[[], None], turn: str = ""
+    ) -> Plan:
         async with self._turnstile.turn():
             with self._marks.planning(key_of(service)):
-                decided = reconcile.plan(obs, service, self._policy, now)
+                decided = reconcile.plan(obs, service, replace(self._policy, turn=turn), now)
             read()
         return decided
 

@@ -27,6 +27,7 @@ from aioctl.controller.planner import Conclusion, Planner, PlanTooExpensive
 from aioctl.controller.service_state import ServiceStates
 from aioctl.controller.settling import StatusSettling
 from aioctl.controller.trials import Trials
+from aioctl.controller.waves import Waves
 from aioctl.engine.clock import Clock
 from aioctl.engine.workers import Done, Failed, RequeueAfter, Result
 from aioctl.kube.discovery import Presence, ServerVersion
@@ -34,8 +35,9 @@ from aioctl.kube.errors import KubeError, asked_to_wait
 from aioctl.kube.events import regarding
 from aioctl.kube.expectations import Expectations
 from aioctl.plan import status
-from aioctl.plan.migration import Decision
-from aioctl.plan.model import Outcome, Overlay, Plan, Step
+from aioctl.plan.migration import Decision, Reason
+from aioctl.plan.model import Outcome, Overlay, Plan, Step, Verb
+from aioctl.plan.route import MIGRATED_EVENT
 
 log = structlog.get_logger(__name__)
 
@@ -103,6 +105,7 @@ class Reconciler:
     confine: Callable[[ObjectKey], None]
     """Puts a service into the queue of the confined ones; `free` into that of the others."""
     free: Callable[[ObjectKey], None]
+    waves: Waves
     others_work: Callable[[], bool]
     """Services that are not confined are ready or run."""
     decoded: Decoded = field(default_factory=Decoded)
@@ -178,13 +181,18 @@ class Reconciler:
             self.progress.held_back(key, concluded.held)
         decision = concluded.decision
         if decision is not None:
+            ready = status.readiness(concluded.status) == TRUE
+            self.waves.settled(key, decision, ready=ready)
             self.progress.observed(key, decision, concluded.gateways)
             self._tell(key, run.service, decision)
+        else:
+            self.waves.gone(key)
         try:
             status_wait = await self._status(key, run, concluded)
         except KubeError as error:
             return _status_failure(error)
-        return self._result(run, status_wait, concluded.again)
+        waits = decision is not None and decision.reason is Reason.WAITS_FOR_BUDGET
+        return self._result(run, status_wait, concluded.again, self.waves.opens_in() if waits else None)
 
     async def _leave(self, run: _Run) -> Result:
         """Says what a service that is being deleted waits for, if it waits for others."""
@@ -272,6 +280,9 @@ class Reconciler:
             await self.live.fetch(view.demands)
             if view.trial is not None:
                 await self.trials.ask(key, view.trial)
+        if moves(plan) and (turn := self.waves.admit(key)):
+            plan = await planner.plan(Overlay(view, answers), service, self.clock.now(), widen, turn)
+            reads |= view.reads
         return plan, view
 
     def _widen(self, key: ObjectKey, view: CacheObservation) -> None:
@@ -341,7 +352,8 @@ class Reconciler:
                 log.warning("endpoint picker", service=str(key), problem=problem)
         state.misfits = found
 
-    def _result(self, run: _Run, status_wait: float | None, again: float | None = None) -> Result:
+    def _result(self, run: _Run, *times: float | None) -> Result:
+        """`times`: seconds until the service is to be looked at for reasons beside its writes."""
         outcome = run.outcome
         if outcome.failed is not None and outcome.failed.terminal:
             return Done()
@@ -356,7 +368,7 @@ class Reconciler:
         state.conflicts = 0
         if outcome.retry:
             return Failed(ReconcileError(outcome.error))
-        waits = [wait for wait in (outcome.deferred, outcome.roll, status_wait, again) if wait is not None]
+        waits = [wait for wait in (outcome.deferred, outcome.roll, *times) if wait is not None]
         return RequeueAfter(min(waits)) if waits else Done()
 
     def gone(self, ref: ObjectRef) -> None:
@@ -374,6 +386,7 @@ class Reconciler:
         if state is not None:
             self.interests.forget(key, state)
         self.confinement.release(key)
+        self.waves.gone(key)
         self.progress.gone(key)
 
 
@@ -395,3 +408,12 @@ def _latest(service: Object, answers: Mapping[ObjectRef, Object | None]) -> Obje
     """The service as our own patch of it left it, if there was one."""
     answer = answers.get(ObjectRef(kinds.SERVICE, *key_of(service)))
     return answer if answer is not None and uid_of(answer) == uid_of(service) else service
+
+
+def moves(plan: Plan) -> bool:
+    """The plan moves the traffic of a route that exists."""
+    return any(
+        write.verb is Verb.UPDATE and write.announce is not None and write.announce[0] == MIGRATED_EVENT
+        for step in plan.steps
+        for write in step.writes
+    )

@@ -11,8 +11,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from aioctl.api.names import CONFIG_MAP_NAME
-from aioctl.api.objects import FieldError, Object, boolean, integer, mapping, sequence, text, within
+from aioctl.api.names import CONFIG_MAP_NAME, OLD_POOLS
+from aioctl.api.objects import (
+    FieldError,
+    Object,
+    annotations_of,
+    boolean,
+    integer,
+    mapping,
+    sequence,
+    text,
+    within,
+)
 from aioctl.api.user_names import LABEL
 from aioctl.caching import LARGEST, BoundedCache
 from aioctl.golang import quantity
@@ -53,11 +63,13 @@ def parse_config(config_map: Object | None, system_namespace: str) -> GlobalConf
         raise PlanError(f'failed to load InferenceServiceConfigMap: configmaps "{CONFIG_MAP_NAME}" not found')
     texts = tuple(_entry(config_map, key) for key in _KEYS)
     size = sum(len(text) for text in texts if text)
-    return _PARSED.get(
+    found = _PARSED.get(
         (system_namespace, *texts),
         lambda: _made(dict(zip(_KEYS, texts, strict=True)), system_namespace),
         lambda _: size,
     )
+    finished = annotations_of(config_map).get(OLD_POOLS) == "finished"
+    return replace(found, old_pools_finished=True) if finished else found
 
 
 def _entry(config_map: Object, key: str) -> str | None:

@@ -98,3 +98,5 @@ class GlobalConfig:
     expiration_annotations: tuple[str, ...] = (EXPIRATION,)
     """The first is written, all are read."""
     prometheus: PrometheusConfig = PrometheusConfig()
+    old_pools_finished: bool = False
+    """The ConfigMap carries the mark that v1alpha2 InferencePools are done with (MIG-9)."""

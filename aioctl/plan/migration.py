@@ -49,6 +49,7 @@ class Reason(StrEnum):
     MIXED_REFERENCES_REFUSED = "MixedReferencesRefused"
     PAUSED = "Paused"
     STRATEGY_HOLD = "StrategyHold"
+    WAITS_FOR_BUDGET = "WaitsForBudget"
 
 
 class PoolState(Enum):
@@ -106,6 +107,8 @@ class MigrationFacts:
     form: Strategy | None = None
     """`weighted` or `swap` where the strategy alone does not say which (`plan/forms.py`)."""
     paused: bool = False
+    turn: str = ""
+    """What a service waits for that would move; empty when it may."""
     problem: str = ""
     """An annotation of the migration has a value that cannot be used; says which and what is allowed."""
 
@@ -343,6 +346,14 @@ RULES: Final = (
         State.HELD,
         Reason.GATEWAY_SERVES_NO_POOL,
         _serve_some,
+    ),
+    Rule(
+        # Above this line traffic has no other place to go, and waits for nobody.
+        "others are on the move, as many as `AIOCTL_MIGRATION_BUDGET` allows, or `AIOCTL_MIGRATION_WINDOW` is closed",
+        lambda f: bool(f.turn) and f.route_exists,
+        State.INITIAL,
+        Reason.WAITS_FOR_BUDGET,
+        keeps=_always,
     ),
     Rule(
         "the v1 pool could not be read",

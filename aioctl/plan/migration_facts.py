@@ -24,6 +24,7 @@ from aioctl.api.objects import (
 from aioctl.plan import picker, picker_readiness
 from aioctl.plan.children import is_ours
 from aioctl.plan.evidence import GatewayEvidence, Support, of_gateways, references, switch_of
+from aioctl.plan.finished import v1alpha2_served
 from aioctl.plan.forms import form_of
 from aioctl.plan.group_migration import of_the_group
 from aioctl.plan.groups import group_of, pools_of
@@ -80,7 +81,7 @@ def _facts(ctx: Context, probe: Object | None) -> MigrationFacts:
         route_locked=live is not None and _lock_counts(ctx, live, wanted),
         status_locked=status_locked(ctx.service),
         v1_served=ctx.obs.served(kinds.POOL_V1),
-        v1alpha2_served=ctx.obs.served(kinds.POOL_V1ALPHA2),
+        v1alpha2_served=v1alpha2_served(ctx),
         v1=_v1(ctx, wanted),
         v1alpha2=_v1alpha2(ctx, wanted),
         refusal=refusal_of(live, ctx.obs) if live is not None else Refusal.NONE,
@@ -94,6 +95,7 @@ def _facts(ctx: Context, probe: Object | None) -> MigrationFacts:
         strategy=strategy,
         form=form_of(strategy, ctx.policy.strategy, mixed=mixed, evidence=evidence),
         paused=paused,
+        turn=ctx.policy.turn,
         problem=problem,
     )
 

@@ -467,6 +467,8 @@ class Policy:
     """What the names of well-known configs begin with (PRESET-1)."""
     pins_configs: bool = True
     """A service keeps the well-known configs it began with (PRESET-6)."""
+    turn: str = ""
+    """Of one plan only: what a service that is to move waits for, as others are on the move; empty when it may (MIG-10)."""
     istio_ca_path: str = "/var/run/secrets/kubernetes.io/serviceaccount/service-ca.crt"
 
 

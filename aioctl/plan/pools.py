@@ -24,6 +24,7 @@ from aioctl.api.objects import (
 from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, create, delete, ensure, is_ours, remove
 from aioctl.plan.epp_rewriting import version_of
+from aioctl.plan.finished import is_finished, may_go, v1alpha2_served
 from aioctl.plan.model import Context, PlanError, Served, Write, need
 from aioctl.plan.readiness import Readiness, v1_ready, v1alpha2_ready
 from aioctl.plan.routing import has_scheduler, owns_pools
@@ -44,7 +45,9 @@ def pools(ctx: Context) -> Iterator[Write]:
         yield from remove(ctx, kinds.POOL_V1ALPHA2, name)
         yield from remove(ctx, kinds.POOL_V1, name)
         return
-    has_alpha = ctx.obs.served(kinds.POOL_V1ALPHA2) is not Served.NO
+    if is_finished(ctx) and may_go(ctx, name):
+        yield from remove(ctx, kinds.POOL_V1ALPHA2, name)
+    has_alpha = v1alpha2_served(ctx) is not Served.NO
     has_v1 = ctx.obs.served(kinds.POOL_V1) is not Served.NO
     if not has_alpha and not has_v1:
         raise PlanError(
@@ -74,7 +77,7 @@ def model(ctx: Context) -> Iterator[Write]:
     Pickers from router 0.3 on know no such kind.
     """
     name = names.model_name(ctx.name)
-    if not has_scheduler(ctx.spec) or is_stopped(ctx.service) or _reads_no_model(ctx):
+    if not has_scheduler(ctx.spec) or is_stopped(ctx.service) or _reads_no_model(ctx) or is_finished(ctx):
         yield from remove(ctx, kinds.MODEL, name, quiet=True)
         return
     if ctx.obs.served(kinds.MODEL) is Served.NO:

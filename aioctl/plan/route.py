@@ -15,6 +15,7 @@ from aioctl.api.kinds import HTTP_ROUTE, Kind
 from aioctl.api.objects import Object, annotations_of, labels_of, sequence, text
 from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, create, has_left_over, is_ours, onto, remove, under
+from aioctl.plan.finished import v1alpha2_served
 from aioctl.plan.group_migration import generation
 from aioctl.plan.groups import group_of, share
 from aioctl.plan.migration import Decision, Reason
@@ -103,9 +104,13 @@ def _awaited(ctx: Context, spec: Mapping[str, Any]) -> list[str]:
         f"{ctx.namespace}/{name} ({kind.group})"
         for kind in (kinds.POOL_V1ALPHA2, kinds.POOL_V1)
         if kind.group in groups
-        and ctx.obs.served(kind) is not Served.NO
+        and _may_be(ctx, kind) is not Served.NO
         and need(ctx.obs.get(kind, ctx.namespace, name)) is None
     ]
+
+
+def _may_be(ctx: Context, kind: Kind) -> Served:
+    return v1alpha2_served(ctx) if kind == kinds.POOL_V1ALPHA2 else ctx.obs.served(kind)
 
 
 def rewrite_default_refs(

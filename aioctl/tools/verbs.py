@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from aioctl.api import conditions as c
 from aioctl.api import names
 from aioctl.api.defaulting import is_stopped
-from aioctl.api.objects import Object, annotations_of, is_deleting
+from aioctl.api.objects import Object, annotations_of, dig, is_deleting
 from aioctl.plan.migration import MigrationFacts, PoolState, Refusal
-from aioctl.plan.model import Served, Strategy
+from aioctl.plan.model import PodForm, Served, Strategy
+from aioctl.plan.readiness import find_condition
 
 Patch = Mapping[str, Any]
 
@@ -90,6 +92,27 @@ def strategy(chosen: Strategy) -> Verb:
         f"migrates with strategy {chosen.value} from now on",
         f"has strategy {chosen.value} already",
     )
+
+
+def rollout(service: Object) -> Change:
+    """Moves pods that are held back to the form of this release; once nothing is held back, takes that wish off again."""
+    if is_deleting(service):
+        return Change("is being deleted, nothing to do")
+    asked = annotations_of(service).get(names.POD_FORM) == PodForm.CURRENT.value
+    conditions = dig(service, "status", "conditions")
+    held = find_condition(conditions if isinstance(conditions, list) else (), c.POD_FORM_CURRENT)
+    if held is not None and held.get("status") == c.FALSE:
+        if asked:
+            return Change(f"rolls out, {held.get('reason')}: {held.get('message')}")
+        return Change(
+            "rolls out: its pods take the form of this release; the same command again tells how far it is",
+            annotated(names.POD_FORM, PodForm.CURRENT.value),
+        )
+    if asked:
+        return Change(
+            "is rolled out: nothing is held back, and the wish is taken off", annotated(names.POD_FORM, None)
+        )
+    return Change("holds nothing back, nothing to do")
 
 
 def has_status_lock(service: Object) -> bool:

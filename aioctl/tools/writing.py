@@ -10,6 +10,7 @@ from aioctl.api import kinds, names, weight
 from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import Object, annotations_of, key_of
 from aioctl.kube.errors import ApiError, Invalid, KubeError, NotFound, is_kind_missing
+from aioctl.plan.finished import FINISHED
 from aioctl.plan.migration_facts import LOCK_KEYS, facts_of, has_lock
 from aioctl.tools.access import Access, Exit, ToolError
 from aioctl.tools.connect import Connection, explain, told
@@ -157,3 +158,23 @@ async def _found(connection: Connection, kind: Kind, key: ObjectKey) -> Object:
         return await connection.client.get(kind, *key)
     except NotFound:
         return {}
+
+
+async def every(connection: Connection) -> list[Object]:
+    """All services of the namespace, or of all. Raises ToolError."""
+    return [service async for service in _listed(connection, "")]
+
+
+async def mark(connection: Connection, kind: Kind, key: ObjectKey, *, on: bool) -> Told:
+    """Sets or removes the mark that v1alpha2 InferencePools are done with. Raises ToolError when nobody answers."""
+    body = annotated(names.OLD_POOLS, FINISHED if on else None)
+    try:
+        await connection.client.patch(kind, *key, body)
+    except ApiError as error:
+        return Told(key, explain(error, "patch", kind, key.namespace, connection.server), failed=True)
+    except KubeError as error:
+        raise ToolError(explain(error, "patch", kind, key.namespace, connection.server)) from error
+    where = f"ConfigMap {key}: " if kind == kinds.CONFIG_MAP else ""
+    if on:
+        return Told(key, f"{where}marked: new services start on v1, without a v1alpha2 pool")
+    return Told(key, f"{where}no longer marked: v1alpha2 pools come back, the lock stays")

@@ -58,6 +58,7 @@ FACTS = st.builds(
     strategy=st.sampled_from(Strategy),
     form=st.sampled_from((Strategy.WEIGHTED, Strategy.SWAP)),
     paused=st.booleans(),
+    turn=st.sampled_from(("", "others move")),
 )
 
 
@@ -65,6 +66,17 @@ FACTS = st.builds(
 def test_some_rule_always_decides(facts: MigrationFacts) -> None:
     assert RULES[-1].holds(facts)
     assert decide(facts).reason in {rule.reason for rule in RULES}
+
+
+@given(FACTS)
+def test_waiting_for_a_turn_keeps_the_traffic_and_undoes_nothing(facts: MigrationFacts) -> None:
+    """MIG-10: whoever waits has not moved, and whoever has moved, or must, does not wait."""
+    decided, free = decide(facts), decide(replace(facts, turn=""))
+    if decided.reason is Reason.WAITS_FOR_BUDGET:
+        assert (decided.state, decided.locked, decided.keep) == (State.INITIAL, False, True)
+        assert free.state is not State.MIGRATED
+    else:
+        assert decided == free
 
 
 def test_every_rule_decides_for_some_facts() -> None:
@@ -87,7 +99,10 @@ def test_every_rule_decides_for_some_facts() -> None:
         "picker_available": (True,),
     }
     every = (MigrationFacts(**dict(zip(values, chosen, strict=True))) for chosen in product(*values.values()))
-    deciding = {next(number for number, rule in enumerate(RULES) if rule.holds(facts)) for facts in every}
+    waiting = MigrationFacts(turn="others move", v1=PoolState.READY)
+    deciding = {
+        next(number for number, rule in enumerate(RULES) if rule.holds(facts)) for facts in (*every, waiting)
+    }
     assert deciding == set(range(len(RULES)))
 
 

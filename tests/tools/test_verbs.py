@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
+from aioctl.api import conditions as c
 from aioctl.api import kinds, names
 from aioctl.api.objects import annotations_of
 from aioctl.plan.migration import MigrationFacts, PoolState, Refusal
 from aioctl.plan.migration_facts import has_lock
 from aioctl.plan.model import Served, Strategy
 from aioctl.tools.access import Access, ToolError
-from aioctl.tools.verbs import PAUSE, RESUME, START, STOP, Verb, strategy, unlock_refusal
+from aioctl.tools.verbs import PAUSE, RESUME, START, STOP, Verb, rollout, strategy, unlock_refusal
 from aioctl.tools.writing import Told, change, targets, unlock
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, World, furnished, plain_service
@@ -42,6 +43,27 @@ def test_a_verb_writes_one_annotation_or_nothing(
     made = verb.change(service(**before))
     assert made.patch == (None if after is None else {"metadata": {"annotations": after}})
     assert made.said
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "after", "word"),
+    [
+        ("HeldBack", "", "current", "rolls out: its pods"),
+        ("HeldBack", "keep", "current", "rolls out: its pods"),
+        ("WaitsForRollout", "current", "", "rolls out, WaitsForRollout: soon"),
+        ("", "current", None, "is rolled out"),
+        ("", "", "", "holds nothing back"),
+    ],
+)
+def test_a_rollout_is_asked_for_told_and_taken_off(
+    held: str, asked: str, after: str | None, word: str
+) -> None:
+    one = service(**({names.POD_FORM: asked} if asked else {}))
+    condition = {"type": c.POD_FORM_CURRENT, "status": "False", "reason": held, "message": "soon"}
+    one["status"] = {"conditions": [condition] if held else []}
+    made = rollout(one)
+    assert made.patch == (None if after == "" else {"metadata": {"annotations": {names.POD_FORM: after}}})
+    assert made.said.startswith(word)
 
 
 def test_nothing_is_written_to_what_goes() -> None:

@@ -1,0 +1,66 @@
+"""Whether v1alpha2 InferencePools are done with, for one service or for all (MIG-9).
+
+The mark is the annotation `aioctl.dev/v1alpha2-pools: finished`: on a service, where it counts from the moment that the lock is
+held in both places, or on ConfigMap `inferenceservice-config`, for every service there is and will be. From then on v1alpha2 counts as not
+served for the service's own pools: routes name v1 alone, nothing of v1alpha2 is made, and ours is deleted once no route of
+the service needs it. Without the mark the pools come back; the lock stays.
+"""
+
+from collections.abc import Iterator
+
+from aioctl.api import kinds, names
+from aioctl.api.defaulting import external_pool_name
+from aioctl.api.kinds import POOL_GROUP_V1ALPHA2
+from aioctl.api.objects import Object, annotations_of, generation_of, mapping, sequence
+from aioctl.plan.model import Context, Present, Served
+from aioctl.plan.parents import parents_of
+from aioctl.plan.readiness import find_condition, holds
+
+FINISHED = "finished"
+
+
+def is_marked(obj: Object) -> bool:
+    """The service or the ConfigMap carries the mark."""
+    return annotations_of(obj).get(names.OLD_POOLS) == FINISHED
+
+
+def v1alpha2_served(ctx: Context) -> Served:
+    """Whether the service may have v1alpha2 pools of its own; a user's pool is the user's."""
+    if is_finished(ctx):
+        return Served.NO
+    return ctx.obs.served(kinds.POOL_V1ALPHA2)
+
+
+def is_finished(ctx: Context) -> bool:
+    """The mark counts for this service."""
+    if external_pool_name(ctx.spec):
+        return False
+    if ctx.config.old_pools_finished:
+        return True
+    locked = mapping(ctx.service, "status", "annotations").get(names.MIGRATED) == "v1"
+    return is_marked(ctx.service) and locked
+
+
+def may_go(ctx: Context, pool: str) -> bool:
+    """Our v1alpha2 pool is in nobody's way any more: the managed route names it no more, and resolves everywhere."""
+    found = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
+    if not isinstance(found, Present) or _names(found.obj, pool):
+        return False
+    parents = list(parents_of(found.obj, ctx.obs))
+    return bool(parents) and all(
+        any(_resolved(entry, generation_of(found.obj)) for entry in parent.entries) for parent in parents
+    )
+
+
+def _names(route: Object, pool: str) -> bool:
+    return any(ref.get("group") == POOL_GROUP_V1ALPHA2 and ref.get("name") == pool for ref in _refs(route))
+
+
+def _refs(route: Object) -> Iterator[Object]:
+    for rule in sequence(route, "spec", "rules"):
+        yield from sequence(rule, "backendRefs")
+
+
+def _resolved(entry: Object, generation: int) -> bool:
+    condition = find_condition(sequence(entry, "conditions"), "ResolvedRefs")
+    return condition is not None and holds(condition, generation)

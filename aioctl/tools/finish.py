@@ -1,0 +1,224 @@
+"""`aioctl finish`: reads what the conditions are about, marks service after service, and waits for the controller each time.
+
+All it writes are marks (`plan/finished.py`); routes, models and pools are the controller's. So a kill after any write loses nothing:
+the next run finds the marks, waits where it has to, and goes on.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import anyio
+import msgspec
+
+from aioctl.api import kinds, names
+from aioctl.api.defaulting import external_pool_name
+from aioctl.api.kinds import Kind, ObjectKey
+from aioctl.api.objects import Object, dig, generation_of, key_of, sequence
+from aioctl.kube.errors import KubeError, NotFound
+from aioctl.plan.finished import is_marked
+from aioctl.plan.readiness import find_condition, is_stale
+from aioctl.tools import writing
+from aioctl.tools.access import ToolError
+from aioctl.tools.connect import Connection, explain
+from aioctl.tools.finishing import Around, Check, checks, strangers
+from aioctl.tools.look import Look
+from aioctl.tools.session import Session
+from aioctl.tools.writing import Told
+
+OBJECTIVE: Final = Kind(
+    kinds.POOL_GROUP_V1ALPHA2, "v1alpha2", "InferenceObjective", "inferenceobjectives", optional=True
+)
+REWRITE: Final = Kind(
+    kinds.POOL_GROUP_V1ALPHA2, "v1alpha2", "InferenceModelRewrite", "inferencemodelrewrites", optional=True
+)
+UPSTREAM: Final = ("llmisvc-controller-manager",)
+"""Deployments of KServe that reconcile LLMInferenceServices."""
+POLL: Final = 0.5
+"""Seconds between two looks at what the controller has done."""
+_decoder: Final = msgspec.json.Decoder(dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`soak`: how long a lock must have held; `rate`: services a second; `timeout`: seconds for one service."""
+
+    soak: timedelta
+    rate: float
+    timeout: float
+    lease: ObjectKey | None
+    """None where the controller runs without leader election."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What one look found."""
+
+    checks: Sequence[Check]
+    seen: Sequence[Look]
+    todo: Sequence[Look]
+    """Services whose v1alpha2 pool is still there, or is not marked to go."""
+    strangers: Sequence[str]
+    config_map: Object | None
+
+    @property
+    def allowed(self) -> bool:
+        return all(check.holds for check in self.checks)
+
+
+async def picture(opened: Session, options: Options) -> Picture:
+    """Reads and judges everything. Raises ToolError."""
+    found, seen = await opened.looks()
+    connection = opened.connection
+    unread = list(dict.fromkeys([*found.unread.values(), *(said for one in seen for said in one.unread)]))
+
+    async def listed(kind: Kind, namespace: str = "", labels: str = "") -> list[Object]:
+        made: list[Object] = []
+        try:
+            async for page in connection.client.list_pages(kind, namespace=namespace, labels=labels):
+                made += [{"kind": kind.kind, **_decoder.decode(raw)} for raw in page.items]
+        except NotFound:
+            return []
+        except KubeError as error:
+            unread.append(explain(error, "list", kind, namespace, connection.server))
+        return made
+
+    async def got(kind: Kind, key: ObjectKey) -> Object | None:
+        try:
+            return await connection.client.get(kind, *key)
+        except NotFound:
+            return None
+        except KubeError as error:
+            unread.append(explain(error, "get", kind, key.namespace, connection.server))
+            return None
+
+    system = opened.policy.system_namespace
+    lease = await got(kinds.LEASE, options.lease) if options.lease else None
+    here = connection.namespace
+    around = Around(
+        routes=await listed(kinds.HTTP_ROUTE),
+        pods=await listed(kinds.POD, here, f"{names.PART_OF}={names.PART_OF_VALUE}"),
+        models=await listed(kinds.MODEL, here),
+        objectives=[*await listed(OBJECTIVE, here), *await listed(REWRITE, here)],
+        leader=str(dig(lease, "spec", "holderIdentity") or "") if options.lease else "whoever runs",
+        others=[
+            str(key_of(one))
+            for one in await listed(kinds.DEPLOYMENT, system)
+            if key_of(one).name in UPSTREAM and dig(one, "spec", "replicas") != 0
+        ],
+        unread=unread,
+    )
+    pools = await listed(kinds.POOL_V1ALPHA2, here)
+    held = {key_of(pool) for pool in pools}
+    now = datetime.now(UTC)
+    judged = checks(seen, around, options.soak, now)
+    todo = [one for one in seen if _is_open(one, held)]
+    config_map = await got(kinds.CONFIG_MAP, ObjectKey(system, names.CONFIG_MAP_NAME))
+    return Picture(judged, seen, todo, strangers(seen, pools), config_map)
+
+
+def _is_open(one: Look, held: set[ObjectKey]) -> bool:
+    ctx = one.plan.context
+    if one.stopped or (ctx is not None and external_pool_name(ctx.spec)):
+        return False
+    return _pool(one.key) in held or not is_marked(one.service)
+
+
+def _pool(service: ObjectKey) -> ObjectKey:
+    return ObjectKey(service.namespace, names.default_pool_name(service.name))
+
+
+async def remove(opened: Session, found: Picture, options: Options) -> AsyncIterator[Told]:
+    """Marks every open service and waits until its pool is gone, one after another; then, for all, the ConfigMap.
+
+    Ends at the first one that does not come to its end. Raises ToolError where the API server cannot be asked.
+    """
+    connection = opened.connection
+    for number, one in enumerate(found.todo):
+        if number and options.rate:
+            await anyio.sleep(1 / options.rate)
+        told = await _finish_one(connection, one, options)
+        yield told
+        if told.failed:
+            return
+    if connection.namespace:
+        return
+    # What came in the meantime counts, too, before new services are made without v1alpha2.
+    again = await picture(opened, options)
+    if not again.allowed or again.todo:
+        key = ObjectKey(opened.policy.system_namespace, names.CONFIG_MAP_NAME)
+        yield Told(key, "is not marked: the conditions do not hold any more; run it again", failed=True)
+    elif again.config_map is not None and not is_marked(again.config_map):
+        yield await writing.mark(connection, kinds.CONFIG_MAP, key_of(again.config_map), on=True)
+
+
+async def _finish_one(connection: Connection, one: Look, options: Options) -> Told:
+    service = await _now(connection, kinds.SERVICE, one.key)
+    if service is None:
+        return Told(one.key, "is gone")
+    if not is_marked(service):
+        if reason := _not_any_more(service):
+            return Told(one.key, f"{reason}; nothing was changed", failed=True)
+        told = await writing.mark(connection, kinds.SERVICE, one.key, on=True)
+        if told.failed:
+            return told
+    with anyio.move_on_after(options.timeout):
+        while True:
+            if await _now(connection, kinds.POOL_V1ALPHA2, _pool(one.key)) is None:
+                return Told(one.key, "finished: routes name v1 alone, the v1alpha2 pool is gone")
+            route = await _now(
+                connection, kinds.HTTP_ROUTE, ObjectKey(one.key.namespace, names.route_name(one.key.name))
+            )
+            if route is not None and (why := unresolved(route)):
+                return Told(one.key, f"stopped: its HTTPRoute does not resolve any more: {why}", failed=True)
+            await anyio.sleep(POLL)
+    return Told(
+        one.key,
+        f"its v1alpha2 pool is still there after {options.timeout:g} s; does the controller run?",
+        failed=True,
+    )
+
+
+def _not_any_more(service: Object) -> str:
+    """What has changed since the conditions were judged."""
+    if (dig(service, "metadata", "annotations") or {}).get(names.MIGRATION):
+        return "is paused"
+    if (dig(service, "status", "annotations") or {}).get(names.MIGRATED) != "v1":
+        return "is not locked any more"
+    return ""
+
+
+def unresolved(route: Object) -> str:
+    """The first parent that says of the current generation that references do not resolve."""
+    for parent in sequence(route, "status", "parents"):
+        condition = find_condition(sequence(parent, "conditions"), "ResolvedRefs")
+        if condition is None or is_stale(condition, generation_of(route)):
+            continue
+        if condition.get("status") == "False":
+            name = dig(parent, "parentRef", "name")
+            return f"gateway {name}: {condition.get('reason')}: {condition.get('message')}"
+    return ""
+
+
+async def undo(opened: Session) -> AsyncIterator[Told]:
+    """Takes the marks off, that of the ConfigMap first: pools come back, locks stay. Raises ToolError."""
+    connection = opened.connection
+    key = ObjectKey(opened.policy.system_namespace, names.CONFIG_MAP_NAME)
+    config_map = await _now(connection, kinds.CONFIG_MAP, key)
+    if config_map is not None and is_marked(config_map):
+        if connection.namespace:
+            raise ToolError(f"ConfigMap {key} is marked, which holds for every namespace: undo it with -A")
+        yield await writing.mark(connection, kinds.CONFIG_MAP, key, on=False)
+    for service in await writing.every(connection):
+        if is_marked(service):
+            yield await writing.mark(connection, kinds.SERVICE, key_of(service), on=False)
+
+
+async def _now(connection: Connection, kind: Kind, key: ObjectKey) -> Object | None:
+    try:
+        return await connection.client.get(kind, *key)
+    except NotFound:
+        return None
+    except KubeError as error:
+        raise ToolError(explain(error, "get", kind, key.namespace, connection.server)) from error

@@ -1,0 +1,296 @@
+"""`aioctl finish`: refuses for each condition alone, removes v1alpha2 pools paced, goes on after a kill at any write, and back.
+
+Rules: MIG-9.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from aioctl.api import kinds, names
+from aioctl.api.kinds import Kind, ObjectKey
+from aioctl.api.objects import annotations_of, sequence
+from aioctl.kube.client import Client
+from aioctl.plan.finished import is_marked
+from aioctl.plan.migration_facts import has_lock
+from aioctl.tools import finish
+from aioctl.tools.access import Access, ToolError
+from aioctl.tools.connect import Connection
+from aioctl.tools.finish import Options, Picture
+from aioctl.tools.session import Session
+from aioctl.tools.writing import Told
+from testbed.memory import MemoryWire
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, POLICY, World
+from tests.tools.stage import fleet, ready
+
+LEASE = ObjectKey("kserve", "llminferenceservice-kserve-controller-manager")
+OPTIONS = Options(timedelta(0), 20.0, 60.0, LEASE)
+SERVICES = ("one", "two")
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class Mortal(MemoryWire):
+    """A connection whose process is killed before its n-th write is sent, or right after."""
+
+    def __init__(self, cluster: Any, *, writes: int, after: bool) -> None:
+        super().__init__(cluster, agent="aioctl/finish")
+        self.writes, self.after = writes, after
+
+    async def send(self, request: Any, *, timeout: float) -> Any:  # noqa: ASYNC109  as the wire has it
+        if request.method == "GET":
+            return await super().send(request, timeout=timeout)
+        self.writes -= 1
+        if self.writes < 0 and not self.after:
+            raise Killed
+        answer = await super().send(request, timeout=timeout)
+        if self.writes < 0:
+            raise Killed
+        return answer
+
+
+def session(stage: World, client: Client | None = None, namespace: str = "") -> Session:
+    access = Access(everywhere=not namespace, namespace=namespace)
+    return Session(Connection(client or stage.user, "https://stage", namespace), access, POLICY)
+
+
+async def settled(stage: World, *services: str) -> None:
+    lease = {
+        "apiVersion": kinds.LEASE.api_version,
+        "kind": kinds.LEASE.kind,
+        "metadata": {"name": LEASE.name, "namespace": LEASE.namespace},
+        "spec": {"holderIdentity": "aioctl-0", "leaseDurationSeconds": 15},
+    }
+    await stage.user.create(kinds.LEASE, LEASE.namespace, lease)
+    for name in services:
+        await ready(stage, name)
+
+
+async def old_pools(stage: World) -> set[str]:
+    found = {name: await stage.find(kinds.POOL_V1ALPHA2, names.default_pool_name(name)) for name in SERVICES}
+    return {name for name, pool in found.items() if pool is not None}
+
+
+async def config_map(stage: World) -> dict[str, Any]:
+    found = await stage.find(kinds.CONFIG_MAP, names.CONFIG_MAP_NAME, "kserve")
+    assert found is not None
+    return found
+
+
+async def groups(stage: World, name: str) -> list[tuple[str, int]]:
+    route = await stage.find(kinds.HTTP_ROUTE, names.route_name(name))
+    assert route is not None
+    assert has_lock(route)
+    return [
+        (ref["group"], ref.get("weight", 1))
+        for rule in sequence(route, "spec", "rules")
+        for ref in sequence(rule, "backendRefs")
+        if ref.get("kind") == "InferencePool"
+    ]
+
+
+async def done(opened: Session, options: Options = OPTIONS) -> list[Told]:
+    found = await finish.picture(opened, options)
+    assert found.allowed, [check for check in found.checks if not check.holds]
+    return [told async for told in finish.remove(opened, found, options)]
+
+
+def against(found: Picture) -> list[str]:
+    return [said for check in found.checks for said in check.against]
+
+
+@virtual_time
+async def test_pools_go_routes_name_v1_alone_and_undo_brings_them_back() -> None:
+    async with fleet() as stage:
+        await settled(stage, *SERVICES)
+        assert await old_pools(stage) == set(SERVICES)
+        told = await done(session(stage))
+        assert [one.failed for one in told] == [False] * 3
+        assert await old_pools(stage) == set()
+        for name in SERVICES:
+            assert {group for group, _ in await groups(stage, name)} == {kinds.POOL_GROUP_V1}
+        assert is_marked(await config_map(stage))
+        # A new service is made without a v1alpha2 pool, and starts on v1.
+        await ready(stage, "three")
+        assert {group for group, _ in await groups(stage, "three")} == {kinds.POOL_GROUP_V1}
+        assert await stage.find(kinds.POOL_V1ALPHA2, names.default_pool_name("three")) is None
+
+        undone = [told async for told in finish.undo(session(stage))]
+        assert [str(one.service) for one in undone] == [
+            "kserve/inferenceservice-config",
+            "demo/one",
+            "demo/two",
+        ]
+
+        async def back() -> bool:
+            return await old_pools(stage) == set(SERVICES)
+
+        await stage.until(back)
+        for name in SERVICES:
+            await groups(stage, name)
+
+
+@virtual_time
+async def test_a_namespace_alone_leaves_the_config_map_alone() -> None:
+    async with fleet() as stage:
+        await settled(stage, *SERVICES)
+        told = await done(session(stage, namespace=NAMESPACE))
+        assert len(told) == 2
+        assert await old_pools(stage) == set()
+        assert not is_marked(await config_map(stage))
+        assert [one async for one in finish.undo(session(stage, namespace=NAMESPACE))]
+
+
+@virtual_time
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("writes", range(3))
+async def test_after_a_kill_at_any_write_it_goes_on(writes: int, *, after: bool) -> None:
+    async with fleet() as stage:
+        await settled(stage, *SERVICES)
+        mortal = Client(Mortal(stage.cluster, writes=writes, after=after))
+        with suppress(Killed):
+            await done(session(stage, mortal))
+            raise AssertionError("it was to be killed")
+        told = await done(session(stage))
+        assert not any(one.failed for one in told)
+        assert await old_pools(stage) == set()
+        assert is_marked(await config_map(stage))
+        found = await finish.picture(session(stage), OPTIONS)
+        assert not found.todo
+
+
+def patch(kind: Kind, name: str, body: dict[str, Any], namespace: str = NAMESPACE) -> Any:
+    async def change(stage: World) -> None:
+        await stage.user.patch(kind, namespace if kind.namespaced else "", name, body)
+
+    return change
+
+
+def create(kind: Kind, body: dict[str, Any], namespace: str = NAMESPACE) -> Any:
+    async def change(stage: World) -> None:
+        made = {
+            "apiVersion": kind.api_version,
+            "kind": kind.kind,
+            **body,
+            "metadata": {"namespace": namespace, **body["metadata"]},
+        }
+        await stage.user.create(kind, namespace, made)
+
+    return change
+
+
+async def no_lease(stage: World) -> None:
+    await stage.user.delete(kinds.LEASE, *LEASE)
+
+
+POOL = names.default_pool_name("one")
+FOREIGN = {"group": kinds.POOL_GROUP_V1ALPHA2, "kind": "InferencePool", "name": POOL, "weight": 0}
+
+
+@virtual_time
+@pytest.mark.parametrize(
+    ("plant", "says"),
+    [
+        (
+            patch(kinds.SERVICE, "one", {"metadata": {"annotations": {names.MIGRATION: "paused"}}}),
+            "demo/one: is paused; `aioctl resume`",
+        ),
+        (
+            create(
+                kinds.HTTP_ROUTE,
+                {"metadata": {"name": "theirs"}, "spec": {"rules": [{"backendRefs": [FOREIGN]}]}},
+            ),
+            f"HTTPRoute demo/theirs refers to {POOL}, weight 0",
+        ),
+        (
+            create(
+                kinds.POD,
+                {
+                    "metadata": {"name": "reader", "labels": {names.PART_OF: names.PART_OF_VALUE}},
+                    "spec": {
+                        "containers": [
+                            {
+                                "name": "main",
+                                "image": "epp:1",
+                                "args": ["--pool-group", kinds.POOL_GROUP_V1ALPHA2],
+                            }
+                        ]
+                    },
+                },
+            ),
+            "Pod demo/reader, container main: --pool-group is",
+        ),
+        (
+            patch(kinds.POOL_V1ALPHA2, POOL, {"metadata": {"finalizers": ["example.com/mine"]}}),
+            "demo/one: its v1alpha2 pool has finalizers: example.com/mine",
+        ),
+        (
+            create(
+                kinds.DEPLOYMENT,
+                {
+                    "metadata": {"name": "llmisvc-controller-manager"},
+                    "spec": {
+                        "replicas": 1,
+                        "selector": {"matchLabels": {"a": "b"}},
+                        "template": {
+                            "metadata": {"labels": {"a": "b"}},
+                            "spec": {"containers": [{"name": "manager", "image": "kserve:1"}]},
+                        },
+                    },
+                },
+                "kserve",
+            ),
+            "KServe's own controller runs",
+        ),
+        (no_lease, "nobody holds the lease"),
+    ],
+)
+async def test_each_condition_alone_refuses(plant: Callable[[World], Awaitable[None]], says: str) -> None:
+    async with fleet() as stage:
+        await settled(stage, "one")
+        before = await finish.picture(session(stage), OPTIONS)
+        assert before.allowed, against(before)
+        await plant(stage)
+        found = await finish.picture(session(stage), OPTIONS)
+        assert not found.allowed
+        assert any(says in said for said in against(found)), against(found)
+
+
+@virtual_time
+async def test_a_fresh_lock_has_to_soak() -> None:
+    async with fleet() as stage:
+        await settled(stage, "one")
+        found = await finish.picture(session(stage), Options(timedelta(hours=24), 20.0, 60.0, LEASE))
+        assert not found.allowed
+        (said,) = against(found)
+        assert said.startswith("demo/one: ")
+
+
+@virtual_time
+async def test_one_that_does_not_come_to_its_end_stops_the_rest() -> None:
+    async with fleet() as stage:
+        await settled(stage, *SERVICES)
+        found = await finish.picture(session(stage), OPTIONS)
+        # Between the look and the deed somebody pauses the first one.
+        await patch(kinds.SERVICE, "one", {"metadata": {"annotations": {names.MIGRATION: "paused"}}})(stage)
+        told = [one async for one in finish.remove(session(stage), found, OPTIONS)]
+        assert [(one.said, one.failed) for one in told] == [("is paused; nothing was changed", True)]
+        assert await old_pools(stage) == set(SERVICES)
+        two = await stage.find(kinds.SERVICE, "two")
+        assert two is not None
+        assert names.OLD_POOLS not in annotations_of(two)
+
+
+@virtual_time
+async def test_the_mark_of_the_cluster_is_not_undone_for_a_namespace() -> None:
+    async with fleet() as stage:
+        await settled(stage, "one")
+        await done(session(stage))
+        with pytest.raises(ToolError, match="undo it with -A"):
+            [told async for told in finish.undo(session(stage, namespace=NAMESPACE))]
