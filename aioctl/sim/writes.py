@@ -50,6 +50,10 @@ class Outcome:
     removed: Record | None = None
 
 
+_LONGEST_PREFIX = 58
+"""Of a generated name, five characters more of which are made up (k8s.io/apiserver 0.34, pkg/storage/names/generate.go)."""
+
+
 class Writer:
     """The writing verbs on one cluster."""
 
@@ -91,7 +95,7 @@ class Writer:
         if metadata.get("resourceVersion"):
             raise plain_500("resourceVersion should not be set on objects to be created")
         if not metadata.get("name") and isinstance(prefix := metadata.get("generateName"), str):
-            metadata["name"] = prefix + self._core.new_suffix()
+            metadata["name"] = prefix[:_LONGEST_PREFIX] + self._core.new_suffix()
         for field_name in objectmeta.SYSTEM_FIELDS:
             metadata.pop(field_name, None)
         metadata["uid"] = self._core.new_uid()
