@@ -107,7 +107,9 @@ def test_nothing_went_wrong_on_the_way(story: Story) -> None:
     # A kube-apiserver tells of its own repairs in the same namespace.
     events = [event for name in story.sent for event in story.events_of(name)]
     assert len(events) > SERVICES
-    assert {(e["reason"], e.get("note", "")) for e in events if e["type"] != "Normal"} == set()
+    warnings = {(e["reason"], e.get("note", "")) for e in events if e["type"] != "Normal"}
+    # Many of the fleet serve the same few models, each on its own (MODEL-3).
+    assert {reason for reason, _ in warnings} == {"ModelNameCollision"}, warnings
     assert story.moved.conversion_failures == 0
 
 
