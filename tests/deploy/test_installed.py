@@ -145,6 +145,35 @@ def test_another_namespace_is_one_line(own_kubectl: Kubectl, tmp_path: Path, ove
         assert left == [], item["metadata"]["name"]
 
 
+def test_components_join_an_overlay_and_its_namespace(
+    own_kubectl: Kubectl, installed: Applied, tmp_path: Path
+) -> None:
+    copied = shutil.copytree(DEPLOY, tmp_path / "deploy")
+    overlay = copied / "overlays" / "ours"
+    overlay.mkdir()
+    components = [f"../../components/{name}" for name in ("network-policy", "monitoring")]
+    text = {"namespace": "elsewhere", "resources": ["../../base"], "components": components}
+    (overlay / "kustomization.yaml").write_text(json.dumps(text))
+    added = [
+        item
+        for item in rendered(own_kubectl, overlay)
+        if item["kind"] in {"NetworkPolicy", "ServiceMonitor", "PrometheusRule"}
+    ]
+    assert {(item["kind"], item["metadata"]["namespace"]) for item in added} == {
+        ("NetworkPolicy", "elsewhere"),
+        ("ServiceMonitor", "elsewhere"),
+        ("PrometheusRule", "elsewhere"),
+    }
+    # The other two kinds are the Prometheus operator's, whose CRDs are not ours to install.
+    (policy,) = (item for item in added if item["kind"] == "NetworkPolicy")
+    policy["metadata"]["namespace"] = TEAM
+    done = own_kubectl.run(
+        "apply", "--server-side", "--validate=strict", "--dry-run=server", "--filename=-",
+        stdin=json.dumps(policy),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_certificates_of_others_are_mounted_where_the_program_looks(own_kubectl: Kubectl) -> None:
     for overlay, mark in (
         ("cert-manager", "cert-manager.io/inject-ca-from"),
