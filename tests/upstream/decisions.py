@@ -68,6 +68,14 @@ EVERYWHERE: tuple[Reason, ...] = (
         "serving.kserve.io/v1alpha1/llminferenceserviceconfigs/* metadata.annotations*",
     ),
     because(
+        "EVENT-1: what is taken away is told by an event; no recording of any case has one",
+        "event ours Normal Deleted: Deleted *",
+    ),
+    because(
+        "MIG-7: traffic moves to v1 in a write of its own, which today's KServe never makes",
+        "event ours Normal Updated: Updated v1.HTTPRoute <ns>/*-kserve-route",
+    ),
+    because(
         "EVENT-1: the migration has an event of its own",
         "event ours Normal InferencePoolMigrated: Traffic moved to v1 InferencePool *",
     ),
