@@ -1,6 +1,6 @@
 """Typed getters over raw API objects.
 
-Objects stay plain mappings so that unknown fields survive (ARCH-4). A getter answers None, an empty mapping or
+Objects stay plain mappings so that unknown fields survive (ARCH-4). A getter returns None, an empty mapping or
 an empty tuple for what is absent or null, and raises `FieldError` naming the field for a value of the wrong type: such
 objects exist when an older CRD let them in.
 """

@@ -1,6 +1,6 @@
 """One child object: make it so, or make it go. The rules every builder shares (CHILD-1, CHILD-2, EQ-2).
 
-`ensure` compares what we want with what is there and answers at most one write; `remove` deletes only what this service
+`ensure` compares what we want with what is there and returns at most one write; `remove` deletes only what this service
 controls. An update starts from the live object: foreign labels, annotations, finalizers and owner references stay, but
 for keys that the caller alone may set.
 """

@@ -1,6 +1,6 @@
 """The vocabulary of planning: what was observed, what shall be written, what came of it.
 
-The flow of one reconcile (ARCH-3): an `Observation` answers reads from the caches; builders turn it into
+The flow of one reconcile (ARCH-3): an `Observation` returns what the caches hold; builders turn it into
 ordered `Step`s of `Write`s; `controller/apply.py` runs them and reports an `Outcome`; `plan/status.py` turns plan and
 outcome into the status. Everything here is frozen data or a protocol; nothing waits.
 
@@ -79,7 +79,7 @@ class Observation(Protocol):
     """Everything a plan may know of the cluster. Synchronous: answers come from caches, never from the network."""
 
     def get(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Read:
-        """One object. Kinds that are not served answer Absent.
+        """One object. Kinds that are not served return Absent.
 
         `named_by_user`: the object may be anybody's, even if the name is one that we give to ours.
         """
@@ -147,7 +147,7 @@ class Facts:
     unknown: Mapping[ObjectRef, str] = field(default_factory=dict)
     unserved: frozenset[Kind] = frozenset()
     unsure: frozenset[Kind] = frozenset()
-    """Kinds whose discovery failed: `served` answers UNKNOWN."""
+    """Kinds whose discovery failed: `served` returns UNKNOWN."""
     certificates: Mapping[str, Certificate] = field(default_factory=dict)
     """By `namespace/name` of the secret; a secret that is not listed counts as unusable."""
     admission: Callable[[Object], Verdict] = trial.accept
