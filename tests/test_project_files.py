@@ -1,0 +1,88 @@
+"""What stands around the program on GitHub: the CI workflow, issue forms, and the pages a stranger looks for."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parent.parent
+GITHUB = REPOSITORY / ".github"
+WORKFLOWS = sorted((GITHUB / "workflows").glob("*.y*ml"))
+FORMS = sorted(path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.y*ml") if path.name != "config.yml")
+ELEMENTS = {"checkboxes", "dropdown", "input", "markdown", "textarea"}
+"""Of GitHub's issue forms."""
+PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md", "docs/operations.md")
+
+
+def load(path: Path) -> Any:
+    # YAML 1.1 reads the key `on` as a boolean; GitHub does not.
+    return yaml.load(re.sub(r"(?m)^on:", '"on":', path.read_text()), yaml.CSafeLoader)
+
+
+def test_ci_runs_what_must_hold_on_the_oldest_python() -> None:
+    (job,) = load(GITHUB / "workflows" / "ci.yaml")["jobs"].values()
+    assert ".ci/run" in [step.get("run") for step in job["steps"]]
+    (python,) = (
+        step["with"] for step in job["steps"] if step.get("uses", "").startswith("actions/setup-python@")
+    )
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert f">={python['python-version']}" == project["requires-python"]
+    assert job["timeout-minutes"] > 0
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_reads_only_and_knows_no_secret(path: Path) -> None:
+    workflow = load(path)
+    assert workflow["permissions"] == {"contents": "read"}
+    # It would run a stranger's change with the rights of the repository.
+    assert "pull_request_target" not in workflow["on"]
+    assert "secrets." not in path.read_text()
+    for job in workflow["jobs"].values():
+        assert "permissions" not in job
+        for step in job["steps"]:
+            assert ("uses" in step) != ("run" in step)
+            assert re.fullmatch(r"[\w-]+/[\w-]+@\S+", step.get("uses", "a/b@c"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_actionlint_finds_nothing(path: Path) -> None:
+    """It needs `actionlint`, from its Go module github.com/rhysd/actionlint."""
+    actionlint = shutil.which("actionlint")
+    if actionlint is None:
+        pytest.skip("actionlint is not installed")
+    done = subprocess.run([actionlint, str(path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.name)
+def test_an_issue_form_is_one_that_github_takes(path: Path) -> None:
+    form = load(path)
+    assert set(form) <= {"name", "description", "title", "labels", "assignees", "body"}
+    assert form["name"]
+    assert form["description"]
+    ids = [element["id"] for element in form["body"] if element["type"] != "markdown"]
+    assert ids
+    assert len(ids) == len(set(ids))
+    for element in form["body"]:
+        assert element["type"] in ELEMENTS
+        attributes = element["attributes"]
+        assert attributes["value" if element["type"] == "markdown" else "label"]
+        if element["type"] == "dropdown":
+            assert all(isinstance(option, str) for option in attributes["options"])
+
+
+def test_both_kinds_of_issue_have_a_form() -> None:
+    assert [path.stem for path in FORMS] == ["bug", "feature"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_within_the_repository_lead_somewhere(page: str) -> None:
+    path = REPOSITORY / page
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text()):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
