@@ -1,14 +1,15 @@
 """What differs between two states of a namespace, as a flat set of paths; times, uids and addresses do not count.
 
 A difference is `<group/version>/<plural>/<name> <path>` with list positions as numbers, `... ours` or `... theirs` for an
-object that only one side has, `event ours <text>`, `event theirs <text>`, `refused <object>` or `warnings <object>`. The namespace of the case
-reads `<ns>` everywhere.
+object that only one side has, `event ours <text>`, `event theirs <text>`, `refused <object>`, `warnings <object> ours <text>` or
+`warnings <object> theirs <text>`. The namespace of the case reads `<ns>` everywhere.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 from aioctl.api import kinds, names
 from tests.golden.cases import PLACE, Case, Object
@@ -72,8 +73,9 @@ def differences(ours: State, theirs: State, namespace: str) -> dict[str, str]:
             found[f"refused {name}"] = f"{mine!r} != {other!r}"
     for name in sorted(ours.warnings.keys() | theirs.warnings.keys()):
         said, expected = (state.warnings.get(name, ()) for state in (ours, theirs))
-        if said != expected:
-            found[f"warnings {name}"] = f"{said!r} != {expected!r}"
+        for side, texts in (("ours", set(said) - set(expected)), ("theirs", set(expected) - set(said))):
+            for text in texts:
+                found[_placed(f"warnings {name} {side} {text}", namespace)] = ""
     said_by_us = {_TRIED_AS.sub(_TRIED, text) for text in ours.events}
     for text in said_by_us - theirs.events:
         if _is_thinned(text, theirs.events):
@@ -181,4 +183,4 @@ def _placed(text: str, namespace: str) -> str:
 
 def _short(value: Any) -> str:
     text = repr(value)
-    return text if len(text) < 400 else f"{text[:200]} ... {text[-200:]}"
+    return text if len(text) < 400 else f"{text[:200]} ... {text[-200:]} ({crc32(text.encode()):08x})"

@@ -81,16 +81,13 @@ EVERYWHERE: tuple[Reason, ...] = (
     ),
     because(
         "ADM-3: who writes the old version is told so, refused or not",
-        "warnings LLMInferenceService*",
-        "warnings *llminferenceservices/*",
-    ),
-    because(
-        "FORM-1: pods that nobody changed keep their form, and the service says so",
-        f"{LLM} status.conditions.PodFormCurrent",
+        "warnings LLMInferenceService* ours *v1alpha1 * is deprecated*",
+        "warnings LLMInferenceService* ours spec.model.criticality is deprecated and has no effect",
     ),
     because(
         "COND-9: what has no effect is named",
         "event ours Warning WithoutEffect: *",
+        "warnings LLMInferenceService/* ours spec.template: HF_TOKEN in main has no effect: *",
     ),
     because(
         "ADM-8: who deletes a config that services use is told so, and that it stays",
@@ -115,8 +112,6 @@ _SETTLED = because(
 )
 
 CASES: Mapping[str, tuple[Reason, ...]] = {
-    "group-a1": (_SETTLED,),
-    "group-two": (_SETTLED,),
     "group-no-scheduler": (
         _SETTLED,
         because(
@@ -149,7 +144,6 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
         ),
     ),
     "group-delete": (
-        _SETTLED,
         because(
             "LIFE-1: routes and bindings of who is deleted go first",
             f"{_TWO} theirs",
@@ -223,7 +217,10 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
             "SCHEMA-1: the embedded cluster does not drop what the older KEDA of the recordings does not know",
             "keda.sh/v1alpha1/scaledobjects/svc-kserve-keda spec.fallback.behavior",
         ),
-        because("the player's own patch is warned of by a real API server", "warnings PATCH scaledobjects/*"),
+        because(
+            "the player's own patch is warned of by a real API server",
+            "warnings PATCH scaledobjects/* theirs *domain-qualified*",
+        ),
     ),
     "model-name-odd": (
         because("ADM-3: a model's name that a script cannot hold is refused, so nothing is made for it", "*"),

@@ -29,7 +29,7 @@ def main(asked: list[str]) -> int:
         for name, lines in zip(names, pool.map(_open_lines, names), strict=True):
             open_list.store(name, lines)
     for gone in open_list.listed() - set(NAMES):
-        open_list.store(gone, ())
+        open_list.store(gone, {})
     print(summary(NAMES))  # noqa: T201
     return 0
 
@@ -39,8 +39,8 @@ def quiet() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
-def _open_lines(name: str) -> list[str]:
-    return list(undecided(name, all_differences(name)))
+def _open_lines(name: str) -> dict[str, str]:
+    return undecided(name, all_differences(name))
 
 
 def summary(names: Iterable[str]) -> str:
