@@ -119,6 +119,10 @@ def test_strategy_swap_follows_a_gateway_that_refuses_the_old_generation() -> No
     world.reconcile()
     world.route_status(parent(*GATEWAY, INVALID_KIND))
     world.reconcile()
+    # That the old one is refused does not say that the new one is served.
+    assert world.refs() == [pool_ref(kinds.POOL_GROUP_V1ALPHA2, weight=100)]
+    world.pool_status(V1, accepted())
+    world.reconcile()
     assert world.refs() == [pool_ref(kinds.POOL_GROUP_V1, weight=100)]
 
 
@@ -127,7 +131,7 @@ def test_an_unknown_strategy_keeps_the_default_and_is_named() -> None:
     world.annotate(names.MIGRATION_STRATEGY, "slowly")
     world.reconcile()
     assert world.w == (0, 100)
-    assert '"slowly" is none of weighted, swap, hold' in world.condition("InferencePoolMigration")["message"]
+    assert '"slowly" is none of auto, weighted, swap, hold' in world.condition("InferencePoolMigration")["message"]
     world.pool_status(V1, accepted())
     world.reconcile()
     assert world.w == (100, 0)
