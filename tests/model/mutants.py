@@ -108,10 +108,6 @@ def _any_pool_is_ready(facts: Facts, service: Object) -> tuple[Facts, Object]:
     return _with_object(facts, POOL_V1, lambda pool: pool.update(status={"parents": parents})), service
 
 
-def _refusal_is_not_read(facts: Facts, service: Object) -> tuple[Facts, Object]:
-    return _with_object(facts, ROUTE, lambda route: route.pop("status")), service
-
-
 def _stale_is_current(facts: Facts, service: Object) -> tuple[Facts, Object]:
     def forget(pool: dict[str, Any]) -> None:
         for parent in pool.get("status", {}).get("parents", []):
@@ -213,7 +209,6 @@ MUTANTS = (
     Mutant("writes the annotation after the weights", laws.TOGETHER, _writing(_lock_comes_later)),
     Mutant("takes any v1 pool for ready", laws.USABLE, _seeing(_any_pool_is_ready)),
     Mutant("takes a stale condition for a current one", laws.USABLE, _seeing(_stale_is_current)),
-    Mutant("does not read the route's refusal", laws.USABLE, _seeing(_refusal_is_not_read)),
     Mutant(
         "is content with one gateway",
         laws.USABLE,
