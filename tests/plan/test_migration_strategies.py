@@ -131,7 +131,10 @@ def test_an_unknown_strategy_keeps_the_default_and_is_named() -> None:
     world.annotate(names.MIGRATION_STRATEGY, "slowly")
     world.reconcile()
     assert world.w == (0, 100)
-    assert '"slowly" is none of auto, weighted, swap, hold' in world.condition("InferencePoolMigration")["message"]
+    assert (
+        '"slowly" is none of auto, weighted, swap, hold'
+        in world.condition("InferencePoolMigration")["message"]
+    )
     world.pool_status(V1, accepted())
     world.reconcile()
     assert world.w == (100, 0)
