@@ -21,8 +21,8 @@ from aioctl.api.kinds import ObjectRef
 from aioctl.api.mutation import review_mutation
 from aioctl.api.names import well_known_configs
 from aioctl.api.review import CONVERT
+from aioctl.controller.controller import Controller, Observers
 from aioctl.controller.knobs import ChildLimits, Knobs
-from aioctl.controller.manager import Controller, Observers
 from aioctl.controller.marks import Marks
 from aioctl.engine.clock import SYSTEM_CLOCK, Clock
 from aioctl.engine.lag import LagMonitor
@@ -44,7 +44,7 @@ from aioctl.serving.certificates import CertificateFiles, ClientAuthorities, Liv
 from aioctl.serving.conversion import ConversionHandler
 from aioctl.serving.http_server import ListenError
 from aioctl.serving.limits import Limits
-from aioctl.serving.metrics_page import MetricsServer, Page
+from aioctl.serving.metrics_page import MetricsPage, MetricsServer
 from aioctl.serving.probes import ProbeServer, fresh_watches, self_conversion, unexpired
 from aioctl.serving.webhook import Handler, WebhookServer
 from aioctl.settings import CertMode, Settings
@@ -229,7 +229,7 @@ class Application:
     def _services(self) -> Iterator[Service]:
         settings = self.settings
         if settings.metrics_port:
-            page = Page("text/plain; version=0.0.4; charset=utf-8", self.metrics.pieces)
+            page = MetricsPage("text/plain; version=0.0.4; charset=utf-8", self.metrics.pieces)
             server = MetricsServer(
                 settings.metrics_host, settings.metrics_port, {"/metrics": page}, turnstile=self.turnstile
             )

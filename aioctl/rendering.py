@@ -12,7 +12,7 @@ from aioctl.api.conversion import up
 from aioctl.api.objects import FieldError
 from aioctl.golang.unknown_fields import unknown_fields
 from aioctl.plan.model import PlanError, Policy
-from aioctl.plan.render import Rendering, render
+from aioctl.plan.offline import Rendering, render
 from aioctl.yaml_text import as_yaml, documents
 
 

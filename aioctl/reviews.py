@@ -15,14 +15,13 @@ import structlog
 from aioctl.api import kinds, names
 from aioctl.api.config_admission import ConfigRules
 from aioctl.api.config_use import uses
-from aioctl.api.kinds import Kind, ObjectKey
+from aioctl.api.kinds import Kind, ObjectKey, Served
 from aioctl.api.local_model import DISABLED, NO_MARK, Mark, mark
 from aioctl.api.names import CONFIG_MAP_NAME
 from aioctl.api.objects import Object, annotations_of, dig, key_of, name_of, namespace_of, text
 from aioctl.api.verdict import ApiErrorStatus
 from aioctl.controller.caches import Caches
 from aioctl.kube.client import Client
-from aioctl.kube.discovery import Presence
 from aioctl.kube.errors import KubeError
 from aioctl.plan.config import parse_config
 from aioctl.plan.config_check import check_config
@@ -64,7 +63,7 @@ class Reviews:
         client: Client,
         *,
         namespace: str,
-        presence: Callable[[Kind], Presence] = lambda _: Presence.YES,
+        presence: Callable[[Kind], Served] = lambda _: Served.YES,
         well_known: frozenset[str] = names.WELL_KNOWN_CONFIGS,
         prevents_deletion: bool = True,
     ) -> None:
@@ -115,7 +114,7 @@ class Reviews:
         if unknown:
             self._untold("caches of models are not known", ", ".join(unknown))
             return None
-        if all(self._presence(kind) is Presence.NO for kind in kinds_of_caches):
+        if all(self._presence(kind) is Served.NO for kind in kinds_of_caches):
             self._untold("no kind of caches of models is served", kinds.LOCAL_MODEL_CACHE.plural)
             return None
         namespace = namespace_of(service)

@@ -110,7 +110,7 @@ def _with_table(document: str, table: str) -> str:
     return f"{head}{_BEGIN}\n{table}\n{_END}{tail}"
 
 
-def _row(verdict: figures.Verdict) -> report.Row:
+def _row(verdict: figures.Comparison) -> report.Row:
     figure = verdict.figure
     value = "no result" if verdict.value is None else f"{verdict.value:.4g} {figure.unit}"
     sign = ">=" if figure.at_least else "<="

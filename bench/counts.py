@@ -134,15 +134,15 @@ class AuditCounting:
                 if not started:  # a watch is logged when it begins and when it ends
                     self._calls[entry["verb"], resource] += 1
 
-    async def _metrics(self) -> "Page":
+    async def _metrics(self) -> "Series":
         return parse((await self._client.get_raw("/metrics", accept="text/plain")).decode())
 
 
-Page = Mapping[str, list[tuple[Mapping[str, str], float]]]
+Series = Mapping[str, list[tuple[Mapping[str, str], float]]]
 """Samples by name, each with its labels."""
 
 
-def parse(text: str) -> Page:
+def parse(text: str) -> Series:
     """A page in the Prometheus text format. Raises ValueError."""
     values: defaultdict[str, list[tuple[Mapping[str, str], float]]] = defaultdict(list)
     for family in text_string_to_metric_families(text):
@@ -151,12 +151,12 @@ def parse(text: str) -> Page:
     return values
 
 
-def total(page: Page, name: str) -> float:
+def total(page: Series, name: str) -> float:
     """The sum over all labels; 0 where there is no such series."""
     return sum(value for _, value in page.get(name, ()))
 
 
-def summed_buckets(page: Page, name: str, earlier: Page | None = None) -> list[tuple[float, float]]:
+def summed_buckets(page: Series, name: str, earlier: Series | None = None) -> list[tuple[float, float]]:
     """A histogram's buckets over all labels, less those of an earlier reading."""
     buckets: defaultdict[float, float] = defaultdict(float)
     for source, sign in ((page, 1), (earlier or {}, -1)):
@@ -165,6 +165,6 @@ def summed_buckets(page: Page, name: str, earlier: Page | None = None) -> list[t
     return sorted(buckets.items())
 
 
-async def metrics_page(http: httpx.AsyncClient, url: str) -> Page:
+async def metrics_page(http: httpx.AsyncClient, url: str) -> Series:
     """The controller's metrics. Raises httpx.HTTPError."""
     return parse((await http.get(url, timeout=_TIMEOUT)).raise_for_status().text)

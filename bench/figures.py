@@ -24,7 +24,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Comparison:
     """`value` is None when the run gave none."""
 
     figure: Figure
@@ -193,9 +193,9 @@ FIGURES: tuple[Figure, ...] = (
 )  # fmt: skip
 
 
-def judge(results: Results) -> list[Verdict]:
+def judge(results: Results) -> list[Comparison]:
     """Every figure, in the order of the list."""
-    return [Verdict(figure, _value(figure, results)) for figure in FIGURES]
+    return [Comparison(figure, _value(figure, results)) for figure in FIGURES]
 
 
 def _value(figure: Figure, results: Results) -> float | None:
@@ -205,7 +205,7 @@ def _value(figure: Figure, results: Results) -> float | None:
         return None
 
 
-def markdown(verdicts: Iterable[Verdict]) -> str:
+def markdown(verdicts: Iterable[Comparison]) -> str:
     """The table of docs/benchmarks.md."""
     lines = ["| Figure | Run | Bound | Measured | |", "|---|---|---|---|---|"]
     for verdict in verdicts:

@@ -16,7 +16,7 @@ import httpx
 from aioctl import logs
 from aioctl.demo import processes, progress
 from aioctl.settings import LogFormat, LogLevel
-from bench import arena, machine, report
+from bench import clusters, machine, report
 from bench.storm import create_fleet, until_still
 from bench.witness import Witness
 from testbed.real_players import ClusterPlayerClient
@@ -47,8 +47,8 @@ async def run(services: int) -> dict[str, Any]:
         folder = Path(name)
         certificates = processes.write_certificates(folder)
         async with (
-            arena.simulated(folder, ports, certificates, arena.Players()) as place,
-            arena.client_for(place.kubeconfig) as client,
+            clusters.simulated(folder, ports, certificates, clusters.Players()) as place,
+            clusters.client_for(place.kubeconfig) as client,
         ):
             settings = {"AIOCTL_POOL_CREATE_RATE": "0", "AIOCTL_POOL_STAGGER": "0"}
             async with processes.controller(folder, ports, certificates, place.kubeconfig, settings) as pid:

@@ -15,10 +15,10 @@ from aioctl import logs, shipped
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import namespace_of
+from aioctl.controller.controller import Controller
 from aioctl.controller.live_reads import LiveReads
-from aioctl.controller.manager import Controller
 from aioctl.controller.observe import CacheObservation, Decoded
-from aioctl.plan import reconcile, status
+from aioctl.plan import order, status
 from aioctl.plan.model import Outcome, Overlay, Plan
 from aioctl.settings import LogFormat, LogLevel
 from aioctl.sim import seed
@@ -128,7 +128,7 @@ def _plan(controller: Controller, view: CacheObservation, key: ObjectKey) -> Pla
     cached = controller.caches.service(key)
     if cached is None:
         raise LookupError(f"{key} is not in the cache")
-    return reconcile.plan(Overlay(view, {}), cached.decode(), controller.policy, controller.clock.now())
+    return order.plan(Overlay(view, {}), cached.decode(), controller.policy, controller.clock.now())
 
 
 def _summary(milliseconds: list[float], writes: float) -> dict[str, float]:

@@ -28,8 +28,8 @@ from aioctl.demo.progress import quantile as histogram_quantile
 from aioctl.kube.client import Client
 from aioctl.settings import LogFormat, LogLevel
 from aioctl.sim import seed
-from bench import arena, machine, report
-from bench.counts import WRITES, Counting, Counts, Page, metrics_page, summed_buckets, total
+from bench import clusters, machine, report
+from bench.counts import WRITES, Counting, Counts, Series, metrics_page, summed_buckets, total
 from bench.witness import Witness
 from testbed.real_players import ClusterPlayerClient
 
@@ -90,12 +90,12 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     """One storm; the result is JSON. Raises StageError and NotAvailable when there is nothing to run it on."""
     ports = processes.Ports.free()
     core = max(os.sched_getaffinity(0)) if options.one_core else None
-    players = arena.Players(options.gateway_delay, options.workload_delay)
+    players = clusters.Players(options.gateway_delay, options.workload_delay)
     with tempfile.TemporaryDirectory(prefix="aioctl-bench-") as name:
         folder = Path(name)
         certificates = processes.write_certificates(folder)
         opened = _arena(options, folder, ports, certificates, players)
-        async with opened as place, arena.client_for(place.kubeconfig) as client:
+        async with opened as place, clusters.client_for(place.kubeconfig) as client:
             starting = processes.controller(
                 folder,
                 ports,
@@ -121,13 +121,13 @@ def _arena(
     folder: Path,
     ports: processes.Ports,
     certificates: Path,
-    players: arena.Players,
-) -> contextlib.AbstractAsyncContextManager[arena.Arena]:
+    players: clusters.Players,
+) -> contextlib.AbstractAsyncContextManager[clusters.Arena]:
     if options.real:
-        return arena.real(folder, ports, certificates, players)
+        return clusters.real(folder, ports, certificates, players)
     if options.kubeconfig:
-        return arena.given(folder, ports, certificates, players, options.kubeconfig)
-    return arena.simulated(folder, ports, certificates, players)
+        return clusters.given(folder, ports, certificates, players, options.kubeconfig)
+    return clusters.simulated(folder, ports, certificates, players)
 
 
 def _settings(options: argparse.Namespace) -> dict[str, str]:
@@ -141,7 +141,7 @@ def _settings(options: argparse.Namespace) -> dict[str, str]:
 
 
 async def _storm(
-    options: argparse.Namespace, place: arena.Arena, client: Client, pid: int, page_url: str, folder: Path
+    options: argparse.Namespace, place: clusters.Arena, client: Client, pid: int, page_url: str, folder: Path
 ) -> dict[str, Any]:
     witness = Witness(options.services)
     result: dict[str, Any] = {
@@ -201,7 +201,7 @@ async def create_fleet(client: Client, witness: Witness, count: int) -> None:
 
 @asynccontextmanager
 async def _readers(
-    options: argparse.Namespace, place: arena.Arena, folder: Path, result: dict[str, Any]
+    options: argparse.Namespace, place: clusters.Arena, folder: Path, result: dict[str, Any]
 ) -> AsyncIterator[None]:
     if not options.readers:
         yield
@@ -229,7 +229,7 @@ async def until_still(counting: Counting) -> None:
 
 async def _readings(
     counting: Counting, http: httpx.AsyncClient, url: str, pid: int
-) -> tuple[Counts, machine.Usage, Page]:
+) -> tuple[Counts, machine.Usage, Series]:
     return await counting.read(), machine.usage(pid), await metrics_page(http, url)
 
 
@@ -243,7 +243,7 @@ def _times(witness: Witness, moments: dict[Any, float], began: float) -> dict[st
     }
 
 
-def _costs(services: int, counts: Counts, before: Page, after: Page) -> dict[str, Any]:
+def _costs(services: int, counts: Counts, before: Series, after: Series) -> dict[str, Any]:
     def grown(name: str) -> float:
         return total(after, name) - total(before, name)
 

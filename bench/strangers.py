@@ -18,7 +18,7 @@ import anyio
 import anyio.to_thread
 
 from aioctl.demo import processes
-from bench import arena, attacks, machine, report
+from bench import attacks, clusters, machine, report
 from bench.webhook import Caller, envelope
 
 Tree = dict[str, Any]
@@ -67,7 +67,7 @@ async def _measured(names: tuple[str, ...], seconds: float) -> Tree:
         folder = Path(name)
         certificates = processes.write_certificates(folder)
         async with (
-            arena.simulated(folder, ports, certificates, arena.Players()) as place,
+            clusters.simulated(folder, ports, certificates, clusters.Players()) as place,
             processes.controller(folder, ports, certificates, place.kubeconfig) as pid,
         ):
             target = attacks.Target(ports.webhook, ports.metrics, ports.health)

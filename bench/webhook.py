@@ -24,7 +24,7 @@ import msgspec
 from aioctl.api.kinds import V1ALPHA2
 from aioctl.api.review import CONVERT
 from aioctl.demo import processes
-from bench import arena, machine
+from bench import clusters, machine
 
 Tree = dict[str, Any]
 
@@ -72,7 +72,7 @@ async def measure(raw: bytes, lists: Sequence[int], *, first: bool) -> Tree:
         folder = Path(name)
         certificates = processes.write_certificates(folder)
         async with (
-            arena.simulated(folder, ports, certificates, arena.Players()) as place,
+            clusters.simulated(folder, ports, certificates, clusters.Players()) as place,
             processes.controller(folder, ports, certificates, place.kubeconfig, core=cores[-1]) as pid,
         ):
             try:

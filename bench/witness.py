@@ -14,7 +14,7 @@ from aioctl.api.kinds import ObjectKey
 from aioctl.api.names import MIGRATED, NAME
 from aioctl.api.objects import dig, key_of, labels_of, namespace_of, sequence
 from aioctl.sim.players.client import Object, PlayerClient
-from aioctl.sim.players.stage import follow
+from aioctl.sim.players.following import follow
 
 
 @dataclass

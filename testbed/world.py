@@ -19,8 +19,8 @@ from aioctl.api.mutation import review_mutation
 from aioctl.api.objects import dig
 from aioctl.api.review import read_conversion, success
 from aioctl.app import ADMISSION_PATHS, MUTATION_PATHS, observers_of
+from aioctl.controller.controller import Controller
 from aioctl.controller.knobs import Knobs
-from aioctl.controller.manager import Controller
 from aioctl.engine.turnstile import Turnstile
 from aioctl.kube.client import Client
 from aioctl.kube.errors import NotFound

@@ -23,7 +23,7 @@ from aioctl.api.conversion import up
 from aioctl.api.mutation import review_mutation
 from aioctl.api.objects import Object, name_of, namespace_of
 from aioctl.engine.turnstile import Turnstile
-from aioctl.plan import reconcile, status
+from aioctl.plan import order, status
 from aioctl.plan.config_check import check_config
 from aioctl.plan.model import Facts, Outcome, Policy
 from aioctl.serving.admission import AdmissionHandler
@@ -125,7 +125,7 @@ def _plan(obj: Object, holds: Holds) -> None:
         started = thread_time()
         stored = weight.decode(encoded)
         facts = Facts(world.objects, unserved=world.unserved, certificates=world.certificates)
-        plan = reconcile.plan(facts, stored, Policy(), NOW)
+        plan = order.plan(facts, stored, Policy(), NOW)
         holds.add(f"plan {state}", thread_time() - started)
         started = thread_time()
         wanted = status.conclude(plan, Outcome(), facts, Policy(), NOW)

@@ -7,7 +7,7 @@ import pytest
 
 from bench import all as everything
 from bench import figures
-from bench.figures import Figure, Verdict
+from bench.figures import Comparison, Figure
 
 
 def test_every_figure_belongs_to_a_run() -> None:
@@ -21,7 +21,7 @@ def test_every_figure_belongs_to_a_run() -> None:
 def test_a_figure_is_good_up_to_its_bound_and_missed_without_a_value(
     value: float | None, at_least: bool, good: bool
 ) -> None:
-    verdict = Verdict(Figure("what", "run", lambda _: 0.0, 5, at_least=at_least), value)
+    verdict = Comparison(Figure("what", "run", lambda _: 0.0, 5, at_least=at_least), value)
     assert verdict.good is good
 
 

@@ -19,7 +19,7 @@ from aioctl.crdgen.schema import set_bound
 from aioctl.plan import status
 from aioctl.plan.combine import combine
 from aioctl.plan.model import Facts, Outcome, Part, PlanError, Policy
-from aioctl.plan.reconcile import plan
+from aioctl.plan.order import plan
 from aioctl.sim import seed
 from testbed import plan_world, shared_data
 from testbed.worst_cases import schema

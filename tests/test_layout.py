@@ -167,7 +167,7 @@ def test_test_bed_and_bench_lean_on_the_program_only(path: Path) -> None:
     [
         ("bench", "from tests.plan import router_world", "bench may not import tests"),
         ("bench", "def f():\n    import tests", "bench may not import tests"),
-        ("testbed", "from bench.arena import Place", "testbed may not import bench"),
+        ("testbed", "from bench.clusters import Place", "testbed may not import bench"),
         ("aioctl", "from testbed.memory import wire", "aioctl may not import testbed"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from aioctl.api.kinds import ObjectKey
-from aioctl.engine.workers import Failed, Outcome, Run
+from aioctl.engine.workers import Failed, ResultLabel, Run
 from aioctl.metrics.page import Metrics
 from aioctl.pki.pairs import ParsedPair
 from aioctl.plan.migration import Decision, Reason, State
@@ -96,6 +96,6 @@ async def test_the_log_says_whether_an_old_certificate_goes_on_to_be_served() ->
 def test_a_failed_reconcile_is_logged_once_with_its_service(unexpected: bool) -> None:
     key, metrics = ObjectKey("ns", "name"), Metrics()
     with capture_logs() as lines:
-        metrics.reconcile.finished(Run(key, Failed(ValueError("no")), Outcome.ERROR, 1.0, unexpected))
+        metrics.reconcile.finished(Run(key, Failed(ValueError("no")), ResultLabel.ERROR, 1.0, unexpected))
     (line,) = lines
     assert (line["service"], line["error"], line["exc_info"] is not None) == (str(key), "no", unexpected)

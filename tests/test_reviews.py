@@ -9,11 +9,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from aioctl.api import kinds
-from aioctl.api.kinds import Kind, ObjectKey
+from aioctl.api.kinds import Kind, ObjectKey, Served
 from aioctl.api.local_model import CACHE, NO_MARK
 from aioctl.controller.caches import Caches, watched
 from aioctl.kube.cached import Cached
-from aioctl.kube.discovery import Presence
 from aioctl.kube.errors import KubeError
 from aioctl.reviews import Reviews
 from tests.deploy.manifests import BASE, find
@@ -54,8 +53,8 @@ def reviews(
         ]
         store.replace({item.key: item for item in found})
 
-    def presence(kind: Kind) -> Presence:
-        return Presence.NO if kind in absent else Presence.YES
+    def presence(kind: Kind) -> Served:
+        return Served.NO if kind in absent else Served.YES
 
     return Reviews(caches, server or Server(), namespace="sys", presence=presence)  # type: ignore[arg-type]
 

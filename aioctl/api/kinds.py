@@ -4,6 +4,7 @@ One table, no behaviour beyond addressing: what a kind means stands in the modul
 Names of types in texts follow the Go controller (CHILD-2): `v1.Deployment`, `v1alpha2pool.InferencePool`.
 """
 
+from enum import Enum
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -78,6 +79,14 @@ def _segment(name: str) -> str:
     if name in (".", "..") or "/" in name or "%" in name:
         raise ValueError(f"{name!r} cannot be the name of an object")
     return quote(name, safe="!$&'()*+,;=:@")
+
+
+class Served(Enum):
+    """Whether the API server serves a kind. UNKNOWN: discovery failed or was not asked yet; never treated as NO."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
 
 
 class ObjectRef(NamedTuple):

@@ -24,7 +24,7 @@ from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
 from aioctl.api.opening import LONG_TEXT, VALUE, Shape, open_parts
 
 _PARTS: Final = ("spec", "status")
-_Step = Callable[[Any, Annotations], Any]
+_Change = Callable[[Any, Annotations], Any]
 _LastStep = Callable[[dict[str, Any], Annotations], None]
 
 # What `up` and `down` look at.
@@ -63,7 +63,13 @@ def _at(tree: Any, path: tuple[str, ...], change: Callable[[Any], Any]) -> Any:
 
 
 def _converted(
-    obj: Mapping[str, Any], target: str, *, criticality: _Step, lora: _Step, pool: _Step, fields: _LastStep
+    obj: Mapping[str, Any],
+    target: str,
+    *,
+    criticality: _Change,
+    lora: _Change,
+    pool: _Change,
+    fields: _LastStep,
 ) -> dict[str, Any]:
     if obj.get("apiVersion") == target:
         return dict(obj)

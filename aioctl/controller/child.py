@@ -26,13 +26,13 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Any, BinaryIO
 
-from aioctl.api.kinds import Kind
+from aioctl.api.kinds import Kind, Served
 from aioctl.api.objects import Object
 from aioctl.controller.observe import Certificates, certificate_of, signer_problem
 from aioctl.controller.planner import Conclusion, conclude
-from aioctl.plan import reconcile
-from aioctl.plan.model import Certificate, Outcome, Plan, Policy, Read, Served, Unknown
-from aioctl.plan.trial import Verdict
+from aioctl.plan import order
+from aioctl.plan.model import Certificate, Outcome, Plan, Policy, Read, Unknown
+from aioctl.plan.trial import DryRunResult
 
 LENGTH = 4
 NICE = 10
@@ -121,8 +121,8 @@ class _Asked:
         served: Served = self._pipe.ask(Word.SERVED, kind)
         return served
 
-    def try_out(self, candidate: Object) -> Verdict | Unknown:
-        tried: Verdict | Unknown = self._pipe.ask(Word.TRY_OUT, candidate)
+    def try_out(self, candidate: Object) -> DryRunResult | Unknown:
+        tried: DryRunResult | Unknown = self._pipe.ask(Word.TRY_OUT, candidate)
         return tried
 
     def server_version(self) -> tuple[str, str] | None:
@@ -149,7 +149,7 @@ class _Child:
 
     def plan(self, service: Object, policy: Policy, now: datetime) -> Plan:
         self._policy = policy
-        self._plan = reconcile.plan(self._obs, service, policy, now)
+        self._plan = order.plan(self._obs, service, policy, now)
         return replace(self._plan, context=None)
 
     def conclude(

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any
 
 from aioctl.api import kinds, names, weight
-from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
+from aioctl.api.kinds import Kind, ObjectKey, ObjectRef, Served
 from aioctl.api.objects import Object, dig, name_of, namespace_of
 from aioctl.caching import LARGEST
 from aioctl.controller.caches import Caches
@@ -20,12 +20,11 @@ from aioctl.controller.interests import members_of
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.trials import CRD, Trial, Trials
 from aioctl.kube.cached import Cached
-from aioctl.kube.discovery import Presence, ServerVersion
+from aioctl.kube.discovery import ServerVersion
 from aioctl.pki import pairs
-from aioctl.plan.model import Absent, Certificate, Present, Read, Served, Unknown
-from aioctl.plan.trial import Verdict
+from aioctl.plan.model import Absent, Certificate, Present, Read, Unknown
+from aioctl.plan.trial import DryRunResult
 
-_SERVED = {Presence.YES: Served.YES, Presence.NO: Served.NO, Presence.UNKNOWN: Served.UNKNOWN}
 _SHARED = (kinds.CONFIG, kinds.CONFIG_MAP, kinds.GATEWAY, kinds.GATEWAY_CLASS)
 """Kinds that many services read and few objects exist of: decoded once per version."""
 _PARTLY_WATCHED = (kinds.SECRET, kinds.SERVICE_ACCOUNT, kinds.CONFIG_MAP)
@@ -63,7 +62,7 @@ class CacheObservation:
         self,
         service: ObjectKey,
         caches: Caches,
-        presence: Callable[[Kind], Presence],
+        presence: Callable[[Kind], Served],
         live: LiveReads,
         decoded: Decoded,
         certificates: Certificates | None = None,
@@ -92,7 +91,7 @@ class CacheObservation:
     def get(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Read:
         ref = ObjectRef(kind, namespace if kind.namespaced else "", name)
         self.reads.add(ref)
-        if kind.optional and self._presence(kind) is Presence.NO:
+        if kind.optional and self._presence(kind) is Served.NO:
             return Absent()
         cached = self._caches.get(kind, ref.key)
         if cached is not None:
@@ -117,7 +116,7 @@ class CacheObservation:
         return Unknown(f"{ref} was not read yet")
 
     def select(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Sequence[Object] | Unknown:
-        if kind.optional and self._presence(kind) is Presence.NO:
+        if kind.optional and self._presence(kind) is Served.NO:
             return ()
         if kind == kinds.SERVICE and names.ROUTING_GROUP in labels:
             self.reads.add(members_of(namespace, labels[names.ROUTING_GROUP]))
@@ -143,9 +142,9 @@ class CacheObservation:
     def served(self, kind: Kind) -> Served:
         if not kind.optional:
             return Served.YES
-        return _SERVED[self._presence(kind)]
+        return self._presence(kind)
 
-    def try_out(self, candidate: Object) -> Verdict | Unknown:
+    def try_out(self, candidate: Object) -> DryRunResult | Unknown:
         if self._trials is None:
             return Unknown("nobody can be asked")
         self.reads.add(CRD)

@@ -14,7 +14,7 @@ from aioctl.api import without_effect
 from aioctl.api.objects import FieldError, Object, key_of
 from aioctl.controller.marks import Marks
 from aioctl.engine.turnstile import Turnstile
-from aioctl.plan import collisions, groups, probe, reconcile, routing, scheduler, status
+from aioctl.plan import collisions, groups, order, probe, routing, scheduler, status
 from aioctl.plan.migration import Decision
 from aioctl.plan.model import Observation, Outcome, Plan, Policy, Unanswered
 from aioctl.plan.reach import progress_of
@@ -73,7 +73,7 @@ class LocalPlanner:
     ) -> Plan:
         async with self._turnstile.turn():
             with self._marks.planning(key_of(service)):
-                decided = reconcile.plan(obs, service, replace(self._policy, turn=turn), now)
+                decided = order.plan(obs, service, replace(self._policy, turn=turn), now)
             read()
         return decided
 

@@ -15,7 +15,7 @@ import structlog
 
 from aioctl.api import kinds, weight
 from aioctl.api.conditions import FALSE, TRUE
-from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
+from aioctl.api.kinds import Kind, ObjectKey, ObjectRef, Served
 from aioctl.api.objects import Object, generation_of, is_deleting, key_of, uid_of
 from aioctl.controller.apply import Applier, Recorder
 from aioctl.controller.caches import Caches
@@ -30,7 +30,7 @@ from aioctl.controller.trials import Trials
 from aioctl.controller.waves import Waves
 from aioctl.engine.clock import Clock
 from aioctl.engine.workers import Done, Failed, RequeueAfter, Result
-from aioctl.kube.discovery import Presence, ServerVersion
+from aioctl.kube.discovery import ServerVersion
 from aioctl.kube.errors import KubeError, asked_to_wait
 from aioctl.kube.events import regarding
 from aioctl.kube.expectations import Expectations
@@ -86,7 +86,7 @@ class Reconciler:
     """`run` is what the workers call. All parts are given; nothing is created here."""
 
     caches: Caches
-    presence: Callable[[Kind], Presence]
+    presence: Callable[[Kind], Served]
     version: Callable[[], ServerVersion | None]
     live: LiveReads
     trials: Trials

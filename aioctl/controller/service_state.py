@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.api.objects import Object
 from aioctl.plan.model import Certificate
-from aioctl.plan.trial import Verdict
+from aioctl.plan.trial import DryRunResult
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Tried:
     """What came of a dry run, the digest of what was asked, and until when it holds."""
 
     digest: bytes
-    verdict: Verdict
+    verdict: DryRunResult
     until: float
 
 

@@ -20,7 +20,7 @@ from aioctl.kube.client import Client
 from aioctl.kube.errors import ApiError, Forbidden, KubeError, asked_to_wait
 from aioctl.plan import trial
 from aioctl.plan.dry_run import RECHECK
-from aioctl.plan.trial import Accepted, Rejected, Unavailable, Verdict
+from aioctl.plan.trial import Accepted, DryRunResult, Rejected, Unavailable
 
 CRD: Final = ObjectRef(kinds.CRD, "", kinds.SERVICE.resource)
 """Its schema is part of every verdict."""
@@ -57,7 +57,7 @@ class Trials:
         schema = f"{crd.uid}/{crd.generation}" if crd is not None else ""
         return Trial(candidate, blake2b(to_json(candidate) + schema.encode(), digest_size=16).digest())
 
-    def known(self, service: ObjectKey, asked: Trial) -> Verdict | None:
+    def known(self, service: ObjectKey, asked: Trial) -> DryRunResult | None:
         """What is kept and still holds."""
         tried = self._states.of(service).tried
         if tried is None or tried.digest != asked.digest or tried.until <= self._clock.monotonic():
@@ -74,7 +74,7 @@ class Trials:
         until = self._clock.monotonic() + RECHECK if isinstance(verdict, Rejected) else float("inf")
         state.tried = Tried(asked.digest, verdict, until)
 
-    async def _ask(self, candidate: Object) -> Verdict:
+    async def _ask(self, candidate: Object) -> DryRunResult:
         namespace = candidate["metadata"]["namespace"]
         try:
             await self._client.create(kinds.SERVICE, namespace, candidate, dry_run=True)

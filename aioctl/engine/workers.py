@@ -32,10 +32,10 @@ __all__ = [
     "DeadlineExceeded",
     "Done",
     "Failed",
-    "Outcome",
     "ReconcileObserver",
     "RequeueAfter",
     "Result",
+    "ResultLabel",
     "Run",
     "Terminal",
     "run_workers",
@@ -79,7 +79,7 @@ class Terminal:
 Result = Done | RequeueAfter | Failed | Terminal
 
 
-class Outcome(Enum):
+class ResultLabel(Enum):
     """What a run is counted as: the values of the label `result`."""
 
     SUCCESS = "success"
@@ -98,7 +98,7 @@ class Run:
 
     key: Hashable
     result: Result
-    outcome: Outcome
+    outcome: ResultLabel
     seconds: float
     unexpected: bool = False
 
@@ -238,24 +238,24 @@ class _Crew(Generic[K]):
             return Failed(error), True
         return Failed(DeadlineExceeded(f"reconcile took longer than {self._deadline:g} s")), True
 
-    def _settle(self, key: K, result: Result) -> Outcome:
+    def _settle(self, key: K, result: Result) -> ResultLabel:
         """One result, one queue action, one label."""
         priority = self._queue.running_priority(key)
         match result:
             case Done():
                 self._queue.forget(key)
-                return Outcome.SUCCESS
+                return ResultLabel.SUCCESS
             case RequeueAfter(seconds=seconds, quiet=quiet):
                 if not quiet:
                     self._queue.forget(key)
                 self._queue.add_after(key, seconds, priority=priority)
-                return Outcome.REQUEUE_AFTER
+                return ResultLabel.REQUEUE_AFTER
             case Failed():
                 self._queue.add_rate_limited(key, priority=priority)
-                return Outcome.ERROR
+                return ResultLabel.ERROR
             case Terminal():
                 self._queue.forget(key)
-                return Outcome.TERMINAL
+                return ResultLabel.TERMINAL
 
     def _enter(self, scope: anyio.CancelScope) -> None:
         if not self._runs:

@@ -9,7 +9,6 @@ was told counts.
 """
 
 from collections.abc import Callable, Iterable
-from enum import Enum
 from typing import Final
 
 import anyio
@@ -17,7 +16,7 @@ import msgspec
 import structlog
 from anyio.abc import TaskStatus
 
-from aioctl.api.kinds import Kind
+from aioctl.api.kinds import Kind, Served
 from aioctl.kube.client import Client
 from aioctl.kube.errors import KubeError, NotFound, is_kind_missing
 
@@ -29,25 +28,17 @@ CONFIRM: Final = 2.0
 log = structlog.get_logger(__name__)
 
 
-class Presence(Enum):
-    """Whether a kind is served. UNKNOWN is never treated as NO."""
-
-    YES = "yes"
-    NO = "no"
-    UNKNOWN = "unknown"
-
-
 class DiscoveryObserver:
     """Hook for metrics."""
 
-    def presence(self, kind: Kind, presence: Presence) -> None:
+    def presence(self, kind: Kind, presence: Served) -> None:
         """The presence of a kind changed (or became known)."""
 
     def discovery_failed(self, group_version: str) -> None:
         """A call failed; nothing was learnt about the group version."""
 
 
-Handler = Callable[[Kind, Presence], None]
+Handler = Callable[[Kind, Served], None]
 ServerVersion = tuple[str, str]
 """Major and minor as the API server tells them, such as ("1", "34+")."""
 
@@ -92,22 +83,22 @@ class Discovery:
         self._client = client
         self._recheck = recheck
         self._observer: DiscoveryObserver = observer or DiscoveryObserver()
-        self._presence = dict.fromkeys(kinds, Presence.UNKNOWN)
+        self._presence = dict.fromkeys(kinds, Served.UNKNOWN)
         self._doubted: set[Kind] = set()
         self._handlers: list[Handler] = []
         self._version: ServerVersion | None = None
         self._version_handlers: list[Callable[[], None]] = []
         self._looked = anyio.Event()
 
-    def served(self, kind: Kind) -> Presence:
+    def served(self, kind: Kind) -> Served:
         """What is known now, without asking."""
-        return self._presence.get(kind, Presence.YES)
+        return self._presence.get(kind, Served.YES)
 
     def subscribe(self, handler: Handler) -> None:
         """Calls the handler for every change from now on, and at once for what is already known."""
         self._handlers.append(handler)
         for kind, presence in self._presence.items():
-            if presence is not Presence.UNKNOWN:
+            if presence is not Served.UNKNOWN:
                 handler(kind, presence)
 
     def version(self) -> ServerVersion | None:
@@ -141,8 +132,8 @@ class Discovery:
             log.warning("discovery failed", group_version=api_version, error=str(error))
             self._observer.discovery_failed(api_version)
             for kind in kinds:
-                if self._presence[kind] is Presence.NO:
-                    self._set(kind, Presence.UNKNOWN)
+                if self._presence[kind] is Served.NO:
+                    self._set(kind, Served.UNKNOWN)
             return
         for kind in kinds:
             self._learn(kind, served=kind.plural in plurals)
@@ -176,14 +167,14 @@ class Discovery:
     def _learn(self, kind: Kind, *, served: bool) -> None:
         if served:
             self._doubted.discard(kind)
-            self._set(kind, Presence.YES)
-        elif self._presence[kind] is Presence.YES and kind not in self._doubted:
+            self._set(kind, Served.YES)
+        elif self._presence[kind] is Served.YES and kind not in self._doubted:
             self._doubted.add(kind)
         else:
             self._doubted.discard(kind)
-            self._set(kind, Presence.NO)
+            self._set(kind, Served.NO)
 
-    def _set(self, kind: Kind, presence: Presence) -> None:
+    def _set(self, kind: Kind, presence: Served) -> None:
         if self._presence[kind] is presence:
             return
         self._presence[kind] = presence

@@ -6,9 +6,9 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from aioctl.api import kinds
-from aioctl.api.kinds import Kind
+from aioctl.api.kinds import Kind, Served
 from aioctl.kube.client import ClientObserver
-from aioctl.kube.discovery import DiscoveryObserver, Presence
+from aioctl.kube.discovery import DiscoveryObserver
 from aioctl.kube.events import EventsObserver
 from aioctl.kube.lease import LeaseObserver
 from aioctl.kube.reflector import ReflectorObserver
@@ -32,7 +32,7 @@ _OPTIONAL: Final = (
     kinds.SCC,
 )
 """The kinds that `aioctl_kind_served` shows, not known at first."""
-_PRESENCE: Final = {Presence.YES: 1, Presence.NO: 0, Presence.UNKNOWN: -1}
+_PRESENCE: Final = {Served.YES: 1, Served.NO: 0, Served.UNKNOWN: -1}
 
 
 class ClientMetrics(ClientObserver, ReflectorObserver, DiscoveryObserver, EventsObserver, LeaseObserver):
@@ -67,7 +67,7 @@ class ClientMetrics(ClientObserver, ReflectorObserver, DiscoveryObserver, Events
             "aioctl_kind_served", "1 served, 0 not served, -1 not known.", ["kind"], registry=r
         )
         for kind in _OPTIONAL:
-            self._kinds_served.labels(_served_label(kind)).set(_PRESENCE[Presence.UNKNOWN])
+            self._kinds_served.labels(_served_label(kind)).set(_PRESENCE[Served.UNKNOWN])
         self._discovery_failures = Counter(
             "aioctl_discovery_failures", "Discovery calls that failed; they change nothing.", registry=r
         )
@@ -98,7 +98,7 @@ class ClientMetrics(ClientObserver, ReflectorObserver, DiscoveryObserver, Events
     def presence_changed(self, kind: Kind, absent: bool) -> None:  # noqa: FBT001  the observer's shape
         log.info("kind is not served" if absent else "kind is served", kind=kind.resource)
 
-    def presence(self, kind: Kind, presence: Presence) -> None:
+    def presence(self, kind: Kind, presence: Served) -> None:
         self._kinds_served.labels(_served_label(kind)).set(_PRESENCE[presence])
         log.info("optional kind", kind=kind.resource, version=kind.version, served=presence.value)
 

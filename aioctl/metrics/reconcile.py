@@ -3,7 +3,7 @@
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from aioctl.engine.workers import Failed, Outcome, ReconcileObserver, Run, Terminal
+from aioctl.engine.workers import Failed, ReconcileObserver, ResultLabel, Run, Terminal
 from aioctl.metrics.shared import CONTROLLER, WORK_BUCKETS
 
 log = structlog.get_logger(__name__)
@@ -18,7 +18,7 @@ class ReconcileMetrics(ReconcileObserver):
         total = Counter(
             "controller_runtime_reconcile", "Reconciles by result.", [*controller, "result"], registry=r
         )
-        self._results = {outcome: total.labels(CONTROLLER, outcome.value) for outcome in Outcome}
+        self._results = {outcome: total.labels(CONTROLLER, outcome.value) for outcome in ResultLabel}
         self._errors = Counter(
             "controller_runtime_reconcile_errors", "Reconciles that failed.", controller, registry=r
         ).labels(CONTROLLER)

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import auth_enabled
+from aioctl.api.kinds import Served
 from aioctl.api.objects import FieldError
 from aioctl.plan.children import remove
-from aioctl.plan.model import NETWORKING, Context, Part, Served, Step, Write, step
+from aioctl.plan.model import NETWORKING, Context, Part, Step, Write, step
 from aioctl.plan.routing import Mode, mode
 
 OUTER = NETWORKING

@@ -12,10 +12,10 @@ from typing import Any
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name
-from aioctl.api.kinds import Kind, ObjectKey
+from aioctl.api.kinds import Kind, ObjectKey, Served
 from aioctl.api.objects import Object, integer, mapping, namespace_of, sequence, text
 from aioctl.plan import groups
-from aioctl.plan.model import Absent, Context, Observation, Served
+from aioctl.plan.model import Absent, Context, Observation
 from aioctl.plan.routing import Spec
 
 FIELD = "spec.router.route.http.spec"

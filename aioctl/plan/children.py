@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from aioctl.api.kinds import Kind
+from aioctl.api.kinds import Kind, Served
 from aioctl.api.objects import (
     Object,
     annotations_of,
@@ -22,7 +22,7 @@ from aioctl.api.objects import (
     uid_of,
 )
 from aioctl.golang.equality import derivative
-from aioctl.plan.model import Context, PlanError, Served, Verb, Write, need
+from aioctl.plan.model import Context, PlanError, Verb, Write, need
 
 Same = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
 """(wanted, live) -> True when nothing of what we want differs; labels and annotations are compared apart."""

@@ -10,13 +10,13 @@ from typing import Any
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, epp_service_name, external_pool_name
-from aioctl.api.kinds import DESTINATION_RULE, POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectKey
+from aioctl.api.kinds import DESTINATION_RULE, POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectKey, Served
 from aioctl.api.objects import Object, name_of, sequence, text
 from aioctl.golang.equality import equal
 from aioctl.plan.children import build, ensure, remove, under
 from aioctl.plan.gateways import any_istio, referenced_routes, route_key
 from aioctl.plan.migration_facts import Decided
-from aioctl.plan.model import Context, PlanError, Served, Write, need, need_list
+from aioctl.plan.model import Context, PlanError, Write, need, need_list
 from aioctl.plan.routing import (
     Mode,
     gateways_of,

@@ -26,7 +26,7 @@ from aioctl.plan.combine import Combined, replaced
 from aioctl.plan.epp_config import LONGEST
 from aioctl.plan.model import Observation, Part, Step, Unanswered
 from aioctl.plan.routing import hung_on_gateways
-from aioctl.plan.trial import Accepted, Rejected, Unavailable, Verdict
+from aioctl.plan.trial import Accepted, DryRunResult, Rejected, Unavailable
 
 RECHECK: Final = 3600.0
 """Seconds after which a refusal is asked about again: webhooks and quotas of others change without a sign."""
@@ -59,7 +59,7 @@ def candidate(combined: Combined) -> Object:
     }
 
 
-def verdict(obs: Observation, combined: Combined) -> Verdict:
+def verdict(obs: Observation, combined: Combined) -> DryRunResult:
     """What came of it. Raises Unanswered where that was not asked yet, FieldError as `candidate`."""
     found = obs.try_out(candidate(combined))
     if isinstance(found, Accepted | Rejected | Unavailable):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
 from aioctl.api.finalizers import finalizers_of, has_finalizer
-from aioctl.api.kinds import Kind
+from aioctl.api.kinds import Kind, Served
 from aioctl.api.objects import (
     FieldError,
     Object,
@@ -25,19 +25,7 @@ from aioctl.api.objects import (
 )
 from aioctl.plan import groups, monitoring
 from aioctl.plan.children import delete
-from aioctl.plan.model import (
-    Observation,
-    Part,
-    Policy,
-    Served,
-    Step,
-    Unanswered,
-    Unknown,
-    Verb,
-    Write,
-    need,
-    step,
-)
+from aioctl.plan.model import Observation, Part, Policy, Step, Unanswered, Unknown, Verb, Write, need, step
 from aioctl.plan.scheduler import remove_delegators
 
 _ERROR = "failed to update finalizers: "

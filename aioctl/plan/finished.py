@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import external_pool_name
-from aioctl.api.kinds import POOL_GROUP_V1ALPHA2
+from aioctl.api.kinds import POOL_GROUP_V1ALPHA2, Served
 from aioctl.api.objects import Object, annotations_of, generation_of, mapping, sequence
-from aioctl.plan.model import Context, Present, Served
+from aioctl.plan.model import Context, Present
 from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import find_condition, holds
 

@@ -15,7 +15,7 @@ from aioctl.plan.routing import Mode, gateway_refs, gateways_of, mode, route_ref
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Judgement:
     """Outcome of an evaluation; reason and message say why not, and are empty when ready."""
 
     ready: bool
@@ -23,7 +23,7 @@ class Verdict:
     message: str = ""
 
 
-READY = Verdict(ready=True)
+READY = Judgement(ready=True)
 
 
 def referenced_routes(ctx: Context) -> Iterator[Object]:
@@ -47,7 +47,7 @@ def routes(ctx: Context) -> list[Object]:
     return [*referenced_routes(ctx), *([managed] if managed is not None else [])]
 
 
-def evaluate(ctx: Context) -> Verdict | None:
+def evaluate(ctx: Context) -> Judgement | None:
     """GatewaysReady; None where no gateway refs are given. Sorted, so that equal facts give an equal message."""
     refs = gateway_refs(ctx)
     if not refs:
@@ -58,14 +58,14 @@ def evaluate(ctx: Context) -> Verdict | None:
             keys |= set(refs)  # its parents, also before it is made
         not_ready = {key: why for key in sorted(keys) if (why := _not_programmed(_read(ctx.obs, key)))}
     except (Unanswered, PlanError) as error:
-        return Verdict(
+        return Judgement(
             ready=False, reason="GatewayFetchError", message=f"Failed to fetch referenced Gateways: {error}"
         )
     if not not_ready:
         return READY
     listed = " ".join(str(key) for key in not_ready)
     reasons = "; ".join(f"{key}: {why}" for key, why in not_ready.items())
-    return Verdict(
+    return Judgement(
         ready=False,
         reason="GatewaysNotReady",
         message=f"The following Gateways are not ready: [{listed}]. {reasons}",

@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Final
 
 from aioctl.api import kinds
-from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind, Served
 from aioctl.api.objects import Object, is_deleting, sequence
 from aioctl.plan.groups import Member, Pool, group_of, shared_generation
 from aioctl.plan.migration import Decision, MigrationFacts, PoolState
-from aioctl.plan.model import Absent, Context, Present, Served, Strategy, Unanswered, Unknown
+from aioctl.plan.model import Absent, Context, Present, Strategy, Unanswered, Unknown
 from aioctl.plan.readiness import v1_ready, v1alpha2_ready
 from aioctl.plan.routing import parent_gateways, route_spec
 

@@ -13,7 +13,7 @@ from typing import Any
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import external_pool_name, is_stopped
-from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, SERVICE, Kind
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, SERVICE, Kind, Served
 from aioctl.api.objects import (
     FieldError,
     Object,
@@ -26,7 +26,7 @@ from aioctl.api.objects import (
 )
 from aioctl.plan.addresses import planned_addresses
 from aioctl.plan.gateways import managed_route
-from aioctl.plan.model import Context, Observation, PlanError, Served, need, need_list
+from aioctl.plan.model import Context, Observation, PlanError, need, need_list
 from aioctl.plan.routing import POOL_GROUPS, Mode, has_scheduler, is_pool_ref, mode, pool_names
 
 PORT = 8000

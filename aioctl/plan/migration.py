@@ -14,9 +14,9 @@ from enum import Enum, StrEnum
 from typing import Final
 
 from aioctl.api import names
-from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Served
 from aioctl.plan.evidence import Support
-from aioctl.plan.model import Served, Strategy
+from aioctl.plan.model import Strategy
 
 
 class State(StrEnum):

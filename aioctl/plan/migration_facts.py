@@ -9,7 +9,7 @@ from typing import Any
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, external_pool_name
-from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind, Served
 from aioctl.api.objects import (
     Object,
     annotations_of,
@@ -29,7 +29,7 @@ from aioctl.plan.forms import form_of
 from aioctl.plan.group_migration import of_the_group
 from aioctl.plan.groups import group_of, pools_of
 from aioctl.plan.migration import Decision, MigrationFacts, PoolState, Refusal, decide
-from aioctl.plan.model import Absent, Context, Observation, Present, Served, Strategy, Unanswered, Unknown
+from aioctl.plan.model import Absent, Context, Observation, Present, Strategy, Unanswered, Unknown
 from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import Readiness, find_condition, is_stale, v1_ready, v1alpha2_ready
 from aioctl.plan.routing import (

@@ -16,12 +16,12 @@ from typing import Any, Protocol
 
 from aioctl.api import served_models
 from aioctl.api.defaulting import runs
-from aioctl.api.kinds import SERVICE, Kind, ObjectRef
+from aioctl.api.kinds import SERVICE, Kind, ObjectRef, Served
 from aioctl.api.names import CONFIG_PREFIX, has_our_labels
 from aioctl.api.objects import FieldError, Object, labels_of, name_of, namespace_of, uid_of
 from aioctl.plan import trial
 from aioctl.plan.global_config import GlobalConfig
-from aioctl.plan.trial import Verdict
+from aioctl.plan.trial import DryRunResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,6 @@ class Unknown:
 
 
 Read = Present | Absent | Unknown
-
-
-class Served(Enum):
-    """Whether the API server serves a kind. UNKNOWN: discovery failed or was not asked yet; never treated as NO."""
-
-    YES = "yes"
-    NO = "no"
-    UNKNOWN = "unknown"
 
 
 NETWORKING = "failed to reconcile networking: "
@@ -104,7 +96,7 @@ class Observation(Protocol):
         """Whether the kind exists in this cluster."""
         ...
 
-    def try_out(self, candidate: Object) -> Verdict | Unknown:
+    def try_out(self, candidate: Object) -> DryRunResult | Unknown:
         """Whether the API server would create this service; it has no name yet (PRESET-8)."""
         ...
 
@@ -150,7 +142,7 @@ class Facts:
     """Kinds whose discovery failed: `served` returns UNKNOWN."""
     certificates: Mapping[str, Certificate] = field(default_factory=dict)
     """By `namespace/name` of the secret; a secret that is not listed counts as unusable."""
-    admission: Callable[[Object], Verdict] = trial.accept
+    admission: Callable[[Object], DryRunResult] = trial.accept
     """What an API server would say of a service."""
     version: tuple[str, str] | None = None
 
@@ -190,7 +182,7 @@ class Facts:
             return Served.UNKNOWN
         return Served.NO if kind in self.unserved else Served.YES
 
-    def try_out(self, candidate: Object) -> Verdict | Unknown:
+    def try_out(self, candidate: Object) -> DryRunResult | Unknown:
         return self.admission(candidate)
 
     def server_version(self) -> tuple[str, str] | None:
@@ -411,7 +403,7 @@ class Overlay:
     def served(self, kind: Kind) -> Served:
         return self.below.served(kind)
 
-    def try_out(self, candidate: Object) -> Verdict | Unknown:
+    def try_out(self, candidate: Object) -> DryRunResult | Unknown:
         return self.below.try_out(candidate)
 
     def server_version(self) -> tuple[str, str] | None:

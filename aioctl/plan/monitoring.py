@@ -9,10 +9,10 @@ from typing import Any
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import is_stopped
-from aioctl.api.kinds import Kind
+from aioctl.api.kinds import Kind, Served
 from aioctl.api.objects import mapping
 from aioctl.plan.children import build, ensure, under
-from aioctl.plan.model import Context, Served, Write, need
+from aioctl.plan.model import Context, Write, need
 from aioctl.plan.rbac import account_subject, binding, ensure_binding
 
 ACCOUNT = "kserve-metrics-reader-sa"

@@ -1,13 +1,13 @@
 """Whether the endpoint picker, or its tokenizer, is there to be asked (EPP-4, TOK-2)."""
 
 from aioctl.api.objects import Object, integer, sequence, text
-from aioctl.plan.gateways import READY, Verdict
+from aioctl.plan.gateways import READY, Judgement
 from aioctl.plan.readiness import find_condition
 
 _DEADLINE = "ProgressDeadlineExceeded"
 
 
-def judge(live: Object | None) -> Verdict:
+def judge(live: Object | None) -> Judgement:
     """What the Deployment says; None: it is not there yet.
 
     One available replica is enough: of several pickers those that do not lead never become available.
@@ -21,10 +21,10 @@ def judge(live: Object | None) -> Verdict:
         and text(progressing, "status") == "False"
         and text(progressing, "reason") == _DEADLINE
     ):
-        return Verdict(ready=False, reason=_DEADLINE, message=text(progressing, "message"))
+        return Judgement(ready=False, reason=_DEADLINE, message=text(progressing, "message"))
     available = find_condition(conditions, "Available")
     if available is None:
-        return Verdict(ready=False, reason="Progressing", message="Deployment rollout in progress")
+        return Judgement(ready=False, reason="Progressing", message="Deployment rollout in progress")
     if text(available, "status") == "True":
         return READY
-    return Verdict(ready=False, reason=text(available, "reason"), message=text(available, "message"))
+    return Judgement(ready=False, reason=text(available, "reason"), message=text(available, "message"))

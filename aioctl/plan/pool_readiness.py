@@ -10,7 +10,7 @@ from typing import Any
 
 from aioctl.api.kinds import POOL_V1, Kind, ObjectKey
 from aioctl.api.objects import Object, generation_of, key_of, namespace_of, sequence, text
-from aioctl.plan.gateways import READY, Verdict
+from aioctl.plan.gateways import READY, Judgement
 from aioctl.plan.readiness import Condition, cut, find_condition, holds, is_stale, quote
 
 Controller = Callable[[ObjectKey], str]
@@ -28,19 +28,19 @@ class _Entry:
     accepted: Condition | None
 
 
-def judge(pool: Object, kind: Kind, gateways: Sequence[ObjectKey], controller: Controller) -> Verdict:
+def judge(pool: Object, kind: Kind, gateways: Sequence[ObjectKey], controller: Controller) -> Judgement:
     """Ready when each of the gateways has accepted the pool as it is; without gateways, when any gateway has."""
     where = f"Inference Pool {key_of(pool)}"
     entries = _entries(pool, kind)
     ours = [entry for entry in entries if entry.gateway in gateways] if gateways else entries
     if not ours:
         message = f"{where} exists but no Gateway controller has accepted it yet"
-        return Verdict(ready=False, reason=WAITING, message=message)
+        return Judgement(ready=False, reason=WAITING, message=message)
     speaking = [entry for gateway in gateways or _spoken(ours) for entry in _of(gateway, ours, controller)]
     silent = [gateway for gateway in gateways if gateway not in _spoken(speaking)]
     if silent:
         message = f"{where} is not yet accepted by gateway {silent[0]}"
-        return Verdict(ready=False, reason=WAITING, message=message)
+        return Judgement(ready=False, reason=WAITING, message=message)
     generation = generation_of(pool)
     standing = [entry for entry in speaking if not _holds(entry, generation)]
     if not standing or (not gateways and len(standing) < len(speaking)):
@@ -51,7 +51,7 @@ def judge(pool: Object, kind: Kind, gateways: Sequence[ObjectKey], controller: C
         if said is None
         else f"{key_of(pool)}: {_quoted(said, generation)}"
     )
-    return Verdict(ready=False, reason=NOT_READY, message=message)
+    return Judgement(ready=False, reason=NOT_READY, message=message)
 
 
 def _entries(pool: Object, kind: Kind) -> list[_Entry]:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, external_pool_name, is_stopped
-from aioctl.api.kinds import Kind, ObjectKey
+from aioctl.api.kinds import Kind, ObjectKey, Served
 from aioctl.api.objects import Object, text
 from aioctl.plan import backends, gateways, picker, pool_readiness
-from aioctl.plan.gateways import Verdict
+from aioctl.plan.gateways import Judgement
 from aioctl.plan.model import (
     NETWORKING,
     Absent,
@@ -23,7 +23,6 @@ from aioctl.plan.model import (
     Part,
     Present,
     Read,
-    Served,
     Step,
     Unanswered,
     Unknown,
@@ -65,16 +64,16 @@ def check(ctx: Context) -> Step | None:
     return None
 
 
-def evaluate(ctx: Context) -> Verdict | None:
+def evaluate(ctx: Context) -> Judgement | None:
     """The verdict; None without a scheduler, as there is no pool to wait for."""
     if not has_scheduler(ctx.spec):
         return None
     nowhere = _picker_nowhere(ctx)
     if nowhere:
-        return Verdict(ready=False, reason=pool_readiness.NOT_READY, message=nowhere)
+        return Judgement(ready=False, reason=pool_readiness.NOT_READY, message=nowhere)
     found = _look(ctx)
     if not found.present:
-        return Verdict(ready=False, reason=_FETCH_ERROR, message=_not_there(ctx, found))
+        return Judgement(ready=False, reason=_FETCH_ERROR, message=_not_there(ctx, found))
     spoken_for = _gateways(ctx)
     verdicts = [
         pool_readiness.judge(pool, kind, spoken_for, lambda key: controller_of_class(ctx.obs, key))

@@ -10,7 +10,7 @@ from typing import Any
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, is_stopped
-from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind, Served
 from aioctl.api.objects import (
     annotations_of,
     dig,
@@ -25,7 +25,7 @@ from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, create, delete, ensure, is_ours, remove
 from aioctl.plan.epp_rewriting import version_of
 from aioctl.plan.finished import is_finished, may_go, v1alpha2_served
-from aioctl.plan.model import Context, PlanError, Served, Write, need
+from aioctl.plan.model import Context, PlanError, Write, need
 from aioctl.plan.readiness import Readiness, v1_ready, v1alpha2_ready
 from aioctl.plan.routing import has_scheduler, owns_pools
 

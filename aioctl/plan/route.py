@@ -11,7 +11,7 @@ from typing import Any
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, external_pool_name
-from aioctl.api.kinds import HTTP_ROUTE, Kind
+from aioctl.api.kinds import HTTP_ROUTE, Kind, Served
 from aioctl.api.objects import Object, annotations_of, labels_of, sequence, text
 from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, create, has_left_over, is_ours, onto, remove, under
@@ -20,7 +20,7 @@ from aioctl.plan.group_migration import generation
 from aioctl.plan.groups import group_of, share
 from aioctl.plan.migration import Decision, Reason
 from aioctl.plan.migration_facts import LOCK_KEYS, LOCKED_VALUE, Decided, is_adoptable
-from aioctl.plan.model import Context, PlanError, Present, Served, Strategy, Unanswered, Verb, Write, need
+from aioctl.plan.model import Context, PlanError, Present, Strategy, Unanswered, Verb, Write, need
 from aioctl.plan.model_routing import managed_spec
 from aioctl.plan.route_defaults import defaulted
 from aioctl.plan.routing import Mode, has_scheduler, is_pool_ref, mode, owns_pools, pool_names, route_spec

@@ -13,7 +13,7 @@ from aioctl.api import names
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import Object, generation_of, mapping, namespace_of, sequence, text
 from aioctl.plan import auth, backends
-from aioctl.plan.gateways import READY, Verdict, managed_route, referenced_routes, route_key
+from aioctl.plan.gateways import READY, Judgement, managed_route, referenced_routes, route_key
 from aioctl.plan.migration_facts import has_lock
 from aioctl.plan.model import Context, Observation, Present, Unanswered
 from aioctl.plan.parents import Entry, Parent, is_parent, parents_of
@@ -52,17 +52,17 @@ _NOT_REPORTED: Condition = {
 """In KServe's words: a gateway that has accepted a route has not yet said whether its references lead anywhere."""
 
 
-def evaluate(ctx: Context) -> Verdict | None:
+def evaluate(ctx: Context) -> Judgement | None:
     """The verdict over the routes of the service; None where no route is wanted."""
     return None if mode(ctx) is Mode.NONE else judge(ctx)
 
 
-def judge(ctx: Context) -> Verdict:
+def judge(ctx: Context) -> Judgement:
     """The verdict over all routes of a service that wants some."""
     try:
         routes = list(referenced_routes(ctx))
     except Unanswered as error:
-        return Verdict(
+        return Judgement(
             ready=False,
             reason="HTTPRouteFetchError",
             message=f"Failed to fetch referenced HTTPRoutes: {error}",
@@ -71,7 +71,7 @@ def judge(ctx: Context) -> Verdict:
     entries += _managed(ctx)
     if not entries:
         return READY
-    return Verdict(
+    return Judgement(
         ready=False,
         reason="HTTPRoutesNotReady",
         message=f"The following HTTPRoutes are not ready: [{' '.join(entries)}]",

@@ -11,7 +11,7 @@ from typing import Any
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import epp_service_name
-from aioctl.api.kinds import Kind
+from aioctl.api.kinds import Kind, Served
 from aioctl.api.objects import Object, dig, integer, labels_of, mapping, name_of, present, sequence, text
 from aioctl.plan import epp_config, epp_rewriting, picker_account
 from aioctl.plan.children import delete, is_ours, remove, under
@@ -20,7 +20,7 @@ from aioctl.plan.deployment import ensure_deployment
 from aioctl.plan.epp_rewriting import Picker
 from aioctl.plan.epp_rules import MODEL_AT, PRECISE_SCORER
 from aioctl.plan.finished import v1alpha2_served
-from aioctl.plan.model import Context, Observation, PlanError, Served, Write, need, need_list
+from aioctl.plan.model import Context, Observation, PlanError, Write, need, need_list
 from aioctl.plan.picker import deployment_name, is_wanted, tokenizer_address, tokenizer_is_wanted
 from aioctl.plan.pod_defaults import canonical
 from aioctl.plan.presets import LATENCY_PRODUCER

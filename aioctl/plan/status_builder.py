@@ -29,7 +29,7 @@ from aioctl.plan import (
 )
 from aioctl.plan.availability import mark_availability
 from aioctl.plan.children import is_ours
-from aioctl.plan.gateways import Verdict
+from aioctl.plan.gateways import Judgement
 from aioctl.plan.group_migration import generation
 from aioctl.plan.migration import Decision
 from aioctl.plan.migration_facts import LOCKED_VALUE, has_lock
@@ -68,7 +68,7 @@ _ROUTER_CONDITIONS = (
 )
 
 
-_EVALUATIONS: Mapping[str, tuple[tuple[str, ...], Callable[[Context], Verdict | None]]] = {
+_EVALUATIONS: Mapping[str, tuple[tuple[str, ...], Callable[[Context], Judgement | None]]] = {
     c.INFERENCE_POOL_READY: (pool_status.REASONS, pool_status.evaluate),
     c.GATEWAYS_READY: (("GatewaysNotReady", "GatewayFetchError"), gateways.evaluate),
     c.HTTP_ROUTES_READY: (("HTTPRoutesNotReady", "HTTPRouteFetchError"), route_readiness.evaluate),
@@ -348,7 +348,7 @@ class StatusBuilder:
             if type_ in judged or outlived:
                 self._mark(type_, evaluate(self.ctx))
 
-    def _mark(self, type_: str, verdict: Verdict | None) -> None:
+    def _mark(self, type_: str, verdict: Judgement | None) -> None:
         if verdict is None:
             self.made.unset(type_)
         elif verdict.ready:

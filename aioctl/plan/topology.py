@@ -9,11 +9,11 @@ from typing import Any
 
 from aioctl.api import kinds
 from aioctl.api.defaulting import effective_pool_name, epp_service_name
-from aioctl.api.kinds import ObjectKey
+from aioctl.api.kinds import ObjectKey, Served
 from aioctl.api.objects import Object, name_of, namespace_of, sequence, text
 from aioctl.plan import groups
 from aioctl.plan.gateways import routes
-from aioctl.plan.model import Context, Served
+from aioctl.plan.model import Context
 from aioctl.plan.routing import GATEWAY_API_GROUP, Mode, has_scheduler, mode
 
 

@@ -34,7 +34,7 @@ class Unavailable:
     wait: float = 0.0
 
 
-Verdict = Accepted | Rejected | Unavailable
+DryRunResult = Accepted | Rejected | Unavailable
 
 
 def detail(error: str, details: Mapping[str, Any]) -> str:
@@ -47,12 +47,12 @@ def detail(error: str, details: Mapping[str, Any]) -> str:
     return "; ".join(found) or error
 
 
-def accept(_: Object) -> Verdict:
+def accept(_: Object) -> DryRunResult:
     """What is said where nothing judges."""
     return Accepted()
 
 
-def in_process(candidate: Object) -> Verdict:
+def in_process(candidate: Object) -> DryRunResult:
     """What our own rules say of the candidate."""
     try:
         problems = validation.validate(candidate)

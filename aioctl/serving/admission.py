@@ -14,7 +14,7 @@ from structlog.contextvars import bind_contextvars
 
 from aioctl.api.admission import crashed
 from aioctl.serving.limits import KIB, MIB
-from aioctl.serving.webhook import Answer, Call, Turnstile
+from aioctl.serving.webhook import Answer, Call, Turns
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +63,7 @@ class AdmissionHandler:
     """The handler of one `/validate-...` path."""
 
     def __init__(
-        self, review: Review, turnstile: Turnstile, *, before_deletion: BeforeDeletion | None = None
+        self, review: Review, turnstile: Turns, *, before_deletion: BeforeDeletion | None = None
     ) -> None:
         self._review = review
         self._turnstile = turnstile

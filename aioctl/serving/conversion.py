@@ -24,7 +24,7 @@ from aioctl.api.review import BadReview, ConversionRequest, failure, read_conver
 from aioctl.serving.limits import KIB, MIB
 from aioctl.serving.line import Refused
 from aioctl.serving.splitting import BadObjects, Splitter
-from aioctl.serving.webhook import Answer, Call, Turnstile
+from aioctl.serving.webhook import Answer, Call, Turns
 
 BODY_LIMIT: Final = 256 * MIB
 """Two and a half times the largest list that Kubernetes' own bar for conversion webhooks speaks of (KEP-95)."""
@@ -67,7 +67,7 @@ class ConversionHandler:
 
     def __init__(
         self,
-        turnstile: Turnstile,
+        turnstile: Turns,
         *,
         body_limit: int = BODY_LIMIT,
         observer: ConversionObserver | None = None,

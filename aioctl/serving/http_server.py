@@ -25,7 +25,7 @@ from aioctl.serving.limits import KIB, Limits
 from aioctl.serving.room import FairPlaces, Guest, Room
 from aioctl.serving.tls import GOODBYE, TlsProtocol
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+RequestHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 _ACCEPT_BATCH: Final = 16
 _NO_DESCRIPTORS_PAUSE: Final = 0.1
@@ -61,7 +61,7 @@ class HttpServer:
         self,
         host: str,
         port: int,
-        handler: Handler,
+        handler: RequestHandler,
         *,
         limits: Limits,
         tls: TlsSource | None = None,

@@ -16,14 +16,14 @@ from anyio.abc import TaskStatus
 
 from aioctl.serving.http_server import HttpServer
 from aioctl.serving.limits import Limits
-from aioctl.serving.webhook import Turnstile
+from aioctl.serving.webhook import Turns
 
 _SLICE: Final = 0.0004
 """Seconds of rendering per turn, the last part not counted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class MetricsPage:
     """`render` starts a fresh rendering; each step yields a part of the body."""
 
     content_type: str
@@ -31,15 +31,15 @@ class Page:
 
 
 class MetricsServer:
-    """Serves `pages` by path over plain HTTP, such as `{"/metrics": Page(...)}`."""
+    """Serves `pages` by path over plain HTTP, such as `{"/metrics": MetricsPage(...)}`."""
 
     def __init__(
         self,
         host: str,
         port: int,
-        pages: Mapping[str, Page],
+        pages: Mapping[str, MetricsPage],
         *,
-        turnstile: Turnstile,
+        turnstile: Turns,
         limits: Limits | None = None,
     ) -> None:
         self._pages = dict(pages)
@@ -65,7 +65,7 @@ class MetricsServer:
             return web.Response(status=HTTPStatus.METHOD_NOT_ALLOWED, text="pages are read with GET\n")
         return web.Response(body=await self._rendered(page), headers={"Content-Type": page.content_type})
 
-    async def _rendered(self, page: Page) -> bytes:
+    async def _rendered(self, page: MetricsPage) -> bytes:
         """Urgent, because a page in ordinary turns behind 200 busy reconciles would take longer than a scraper waits."""
         parts: list[bytes] = []
         rendering = page.render()

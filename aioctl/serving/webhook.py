@@ -75,7 +75,7 @@ class Answer:
         return cls.of(status, f"{text}\n".encode(), _TEXT)
 
 
-class Turnstile(Protocol):
+class Turns(Protocol):
     """Lets one CPU-bound stretch run per loop iteration; `engine.turnstile.Turnstile` is one."""
 
     def turn(self, *, urgent: bool = False) -> AbstractAsyncContextManager[None]: ...
@@ -126,7 +126,7 @@ class WebhookServer:
         handlers: Mapping[str, Handler],
         *,
         limits: Limits,
-        turnstile: Turnstile,
+        turnstile: Turns,
         observer: WebhookObserver | None = None,
         known_clients: Container[str] = (),
     ) -> None:

@@ -32,7 +32,7 @@ from aioctl.sim.stats import Stats
 from aioctl.sim.store import Collection, Store
 from aioctl.sim.views import Watcher
 from aioctl.sim.webhooks import HookTarget, LocalWebhooks, WebhookCaller
-from aioctl.sim.writes import Outcome, Writer
+from aioctl.sim.writes import Writer, Written
 
 Observer = Callable[[Resource, Record, str], None]
 _VERB_OF = {"POST": "create", "PUT": "update", "PATCH": "patch"}
@@ -367,7 +367,7 @@ def _path(resource: Resource, at: GroupVersion, namespace: str) -> str:
     return f"{prefix}{middle}/{resource.plural}"
 
 
-def _reply(collection: Collection, outcome: Outcome) -> SimReply:
+def _reply(collection: Collection, outcome: Written) -> SimReply:
     headers = dict(JSON_HEADERS)
     if outcome.warnings:
         headers["warning"] = warning_header(outcome.warnings)

@@ -57,14 +57,14 @@ class WebhookCaller(Protocol):
         ...
 
 
-Handler = Callable[[bytes], Awaitable[bytes]]
+HookCall = Callable[[bytes], Awaitable[bytes]]
 
 
 class LocalWebhooks:
     """Webhooks in the same process, found by path: no sockets, for virtual time."""
 
-    def __init__(self, handlers: Mapping[str, Handler] | None = None) -> None:
-        self.handlers: dict[str, Handler] = dict(handlers or {})
+    def __init__(self, handlers: Mapping[str, HookCall] | None = None) -> None:
+        self.handlers: dict[str, HookCall] = dict(handlers or {})
 
     async def call(self, target: HookTarget, body: bytes, *, seconds: float) -> bytes:
         handler = self.handlers.get(target.path)

@@ -40,7 +40,7 @@ _ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Written:
     """The record to answer with (in the request's version) and what went along. `record` None: a Status is the answer."""
 
     record: Record | None
@@ -66,7 +66,7 @@ class Writer:
 
     async def create(
         self, collection: Collection, version: Version, target: Target, request: SimRequest
-    ) -> Outcome:
+    ) -> Written:
         """POST on a collection."""
         return await self.create_object(
             collection,
@@ -86,7 +86,7 @@ class Writer:
         *,
         by: Manager | None = None,
         is_dry_run: bool = False,
-    ) -> Outcome:
+    ) -> Written:
         """Creates a decoded object; see the module for the order of things. Raises StatusError."""
         resource = collection.resource
         objectmeta.check_type(resource, obj, version.at.api_version)
@@ -115,7 +115,7 @@ class Writer:
             raise already_exists(resource.title, resource.group, name)
         record = self._commit(collection, stored, key, by, is_dry_run=is_dry_run)
         answer = await self._core.as_record(collection, record, version.at)
-        return Outcome(answer, 201, warnings, wrote=not is_dry_run)
+        return Written(answer, 201, warnings, wrote=not is_dry_run)
 
     def _check_namespace(self, collection: Collection, metadata: Object, namespace: str) -> None:
         resource = collection.resource
@@ -200,7 +200,7 @@ class Writer:
 
     async def update(
         self, collection: Collection, version: Version, target: Target, request: SimRequest
-    ) -> Outcome:
+    ) -> Written:
         """PUT on an object or its status."""
         obj = decode_object(request)
         objectmeta.check_type(collection.resource, obj, version.at.api_version)
@@ -213,7 +213,7 @@ class Writer:
 
     async def patch(
         self, collection: Collection, version: Version, target: Target, request: SimRequest
-    ) -> Outcome:
+    ) -> Written:
         """PATCH on an object or its status; server-side apply creates what is missing."""
         kind = request.content_type
         body = decode_body(request)
@@ -234,7 +234,7 @@ class Writer:
 
     async def _apply(
         self, collection: Collection, version: Version, target: Target, request: SimRequest, body: Any
-    ) -> Outcome:
+    ) -> Written:
         if not isinstance(body, dict):
             raise bad_request("the body of an apply patch must be an object")
         if not request.argument("fieldManager"):
@@ -260,7 +260,7 @@ class Writer:
         target: Target,
         change: Callable[[Object], Any],
         request: SimRequest,
-    ) -> Outcome:
+    ) -> Written:
         resource, by, dry = collection.resource, manager_of(request, target), is_dry_run(request)
         if target.subresource not in {"", "status"} or (target.subresource and not resource.status):
             raise no_such_subresource()
@@ -340,16 +340,16 @@ class Writer:
         by: Manager,
         *,
         is_dry_run: bool,
-    ) -> Outcome:
+    ) -> Written:
         metadata = stored["metadata"]
         is_namespace = collection.resource.title == "namespaces"
         if metadata.get("deletionTimestamp") and not metadata.get("finalizers") and not is_namespace:
             if is_dry_run:
-                return Outcome(await self._core.as_record(collection, held, version.at), wrote=False)
+                return Written(await self._core.as_record(collection, held, version.at), wrote=False)
             # The last finalizer is gone: the write is the deletion.
             record = record_of(stored, held.key, held.revision)
             removed = self._remove(collection, held.key)
-            return Outcome(
+            return Written(
                 await self._core.as_record(collection, record, version.at), 200, warnings, removed=removed
             )
         if objectmeta.same_apart_from_revision(stored, held.decode()):
@@ -357,13 +357,13 @@ class Writer:
         else:
             record = self._commit(collection, stored, held.key, by, is_dry_run=is_dry_run)
             wrote = not is_dry_run
-        return Outcome(await self._core.as_record(collection, record, version.at), 200, warnings, wrote=wrote)
+        return Written(await self._core.as_record(collection, record, version.at), 200, warnings, wrote=wrote)
 
     # -- delete
 
     async def delete(
         self, collection: Collection, version: Version, target: Target, request: SimRequest
-    ) -> Outcome:
+    ) -> Written:
         """DELETE on an object, with DeleteOptions in body or query."""
         options: Mapping[str, Any] = decode_object(request) if request.body.strip() else {}
         policy = options.get("propagationPolicy") or request.argument("propagationPolicy")
@@ -385,7 +385,7 @@ class Writer:
         options: Mapping[str, Any] | None = None,
         policy: str = "",
         is_dry_run: bool = False,
-    ) -> Outcome:
+    ) -> Written:
         """Deletes now, or marks for deletion while finalizers hold the object. Raises StatusError."""
         resource = collection.resource
         held = collection.records.get(key)
@@ -401,18 +401,18 @@ class Writer:
         obj = current.decode()
         finalizers = finalizers_left(obj, policy, resource.title)
         if finalizers and is_dry_run:
-            return Outcome(await self._core.as_record(collection, current, version.at), wrote=False)
+            return Written(await self._core.as_record(collection, current, version.at), wrote=False)
         if finalizers:
             if mark_for_deletion(obj, finalizers, self._core.clock.stamp()):
                 current = self._commit(collection, obj, key, None, is_dry_run=False)
-            return Outcome(await self._core.as_record(collection, current, version.at), 200, warnings)
+            return Written(await self._core.as_record(collection, current, version.at), 200, warnings)
         if is_dry_run:
-            return Outcome(None, 200, warnings, wrote=False, removed=current)
+            return Written(None, 200, warnings, wrote=False, removed=current)
         removed = self._remove(collection, key)
         if removed.at != version.at:
             # The real server decodes what it deleted into the request's version.
             await self._core.as_record(collection, removed, version.at)
-        return Outcome(None, 200, warnings, removed=removed)
+        return Written(None, 200, warnings, removed=removed)
 
     def rewrite(self, collection: Collection, obj: Object, key: Key) -> None:
         """A write of the system itself, past admission; the deletion when nothing holds a marked object any more."""

@@ -13,7 +13,7 @@ from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, is_stopped
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind, ObjectKey
 from aioctl.api.objects import FieldError, Object, dig, key_of, name_of, namespace_of, sequence
-from aioctl.plan import reconcile, status
+from aioctl.plan import order, status
 from aioctl.plan.gateways import routes
 from aioctl.plan.migration import Decision
 from aioctl.plan.migration_facts import has_lock, status_locked
@@ -109,7 +109,7 @@ class Look:
 
 def look(obs: Observation, service: Object, policy: Policy, now: datetime) -> Look:
     """Plans the service and gathers what belongs to it. Does not raise for anything in the cluster."""
-    plan = reconcile.plan(obs, service, policy, now)
+    plan = order.plan(obs, service, policy, now)
     decision = status.migration_of(plan, Overlay(obs, {}))
     error = "" if decision else _why(plan)
     unread = [one.unanswered for one in plan.steps if one.unanswered]

@@ -12,7 +12,7 @@ from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import Object, dig, key_of, labels_of, mapping
 from aioctl.golang.equality import equal
-from aioctl.plan import reconcile
+from aioctl.plan import order
 from aioctl.plan.model import Observation, Overlay, Plan, Policy, Verb, Write
 from aioctl.plan.pod_defaults import with_defaults
 from aioctl.plan.route_defaults import defaulted
@@ -84,7 +84,7 @@ def outlook(obs: Observation, service: Object, policy: Policy, now: datetime) ->
     ours = ObjectRef(kinds.SERVICE, *key_of(service))
     for _ in range(_ROUNDS):
         current = answers.get(ours) or service
-        plan = reconcile.plan(Overlay(obs, answers), current, policy, now)
+        plan = order.plan(Overlay(obs, answers), current, policy, now)
         writes = [write for step in plan.steps for write in step.writes]
         fresh = False
         for write in writes:

@@ -14,7 +14,7 @@ import msgspec
 
 from aioctl.api import kinds, served_models, weight
 from aioctl.api.defaulting import runs
-from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
+from aioctl.api.kinds import Kind, ObjectKey, ObjectRef, Served
 from aioctl.api.names import has_our_labels
 from aioctl.api.objects import Object, key_of, labels_of, name_of, namespace_of
 from aioctl.controller.caches import Watched, watched
@@ -23,8 +23,8 @@ from aioctl.kube.client import Client
 from aioctl.kube.discovery import ServerVersion, server_version
 from aioctl.kube.errors import Invalid, KubeError, NotFound, is_kind_missing
 from aioctl.plan import trial
-from aioctl.plan.model import Absent, Certificate, Present, Read, Served, Unknown
-from aioctl.plan.trial import Verdict
+from aioctl.plan.model import Absent, Certificate, Present, Read, Unknown
+from aioctl.plan.trial import DryRunResult
 from aioctl.tools.access import Exit, ToolError
 from aioctl.tools.connect import Connection, explain, told
 
@@ -113,7 +113,7 @@ class Snapshot:
         """See `Observation.served`."""
         return self.presence.get(kind, Served.UNKNOWN) if kind.optional else Served.YES
 
-    def try_out(self, candidate: Object) -> Verdict | Unknown:
+    def try_out(self, candidate: Object) -> DryRunResult | Unknown:
         return trial.in_process(candidate)
 
     def server_version(self) -> ServerVersion | None:

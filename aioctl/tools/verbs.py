@@ -11,9 +11,10 @@ from typing import Any, Final
 from aioctl.api import conditions as c
 from aioctl.api import names
 from aioctl.api.defaulting import is_stopped
+from aioctl.api.kinds import Served
 from aioctl.api.objects import Object, annotations_of, dig, is_deleting
 from aioctl.plan.migration import MigrationFacts, PoolState, Refusal
-from aioctl.plan.model import PodForm, Served, Strategy
+from aioctl.plan.model import PodForm, Strategy
 from aioctl.plan.readiness import find_condition
 
 Patch = Mapping[str, Any]

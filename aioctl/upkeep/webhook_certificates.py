@@ -39,7 +39,7 @@ from aioctl.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
 from aioctl.upkeep.webhook_rotation import (
     RotationPolicy,
     RotationState,
-    Step,
+    RotationStep,
     advance,
     decide,
     from_secret_data,
@@ -113,7 +113,7 @@ class _Partial(msgspec.Struct):
     metadata: _Metadata
 
 
-class Served(Protocol):
+class ShownCertificate(Protocol):
     """The certificate that the webhook server shows."""
 
     def offer(self, crt: bytes, key: bytes) -> bool:
@@ -127,7 +127,7 @@ class WebhookCertificates:
     def __init__(
         self,
         api: CertificateApi,
-        live: Served,
+        live: ShownCertificate,
         *,
         namespace: str,
         secret: str,
@@ -192,7 +192,7 @@ class WebhookCertificates:
             return True
         trusted = await self._spread(secret, state.bundle)
         step = decide(state, self._clock.now(), self._policy, trusted=trusted)
-        if step is Step.KEEP:
+        if step is RotationStep.KEEP:
             return False
         log.info("webhook certificates", step=step.value)
         await self._write(secret, advance(state, step, self._clock.now(), self._policy))

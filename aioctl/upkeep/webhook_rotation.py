@@ -61,7 +61,7 @@ class RotationState:
         return self.current.ca.crt + (self.next.ca.crt if self.next is not None else self.previous_ca)
 
 
-class Step(Enum):
+class RotationStep(Enum):
     """What to do with the state now."""
 
     KEEP = "keep"
@@ -77,48 +77,48 @@ class Step(Enum):
     SETTLE = "settle"
 
 
-def decide(state: RotationState, now: datetime, policy: RotationPolicy, *, trusted: bool) -> Step:
+def decide(state: RotationState, now: datetime, policy: RotationPolicy, *, trusted: bool) -> RotationStep:
     """The next step. `trusted`: every bundle was seen to be `state.bundle` without a write of ours just now."""
     ca, leaf = _parsed(state.current.ca), _parsed(state.current.leaf)
     if now >= min(ca.not_after, leaf.not_after):
-        return Step.RENEW
+        return RotationStep.RENEW
     if not leaf.dns_names.issuperset(policy.dns_names):
-        return Step.REISSUE
+        return RotationStep.REISSUE
     if state.next is not None:
         return _rotating(state, now, policy, trusted=trusted)
     if state.previous_ca:
         over = state.since is None or now >= state.since + policy.overlap
-        return Step.SETTLE if over else Step.KEEP
-    return Step.BEGIN if now >= _renewal(ca, policy) else Step.KEEP
+        return RotationStep.SETTLE if over else RotationStep.KEEP
+    return RotationStep.BEGIN if now >= _renewal(ca, policy) else RotationStep.KEEP
 
 
-def _rotating(state: RotationState, now: datetime, policy: RotationPolicy, *, trusted: bool) -> Step:
+def _rotating(state: RotationState, now: datetime, policy: RotationPolicy, *, trusted: bool) -> RotationStep:
     if state.since is None:
-        return Step.TRUSTED if trusted else Step.KEEP
+        return RotationStep.TRUSTED if trusted else RotationStep.KEEP
     if not trusted:
-        return Step.RESTART
-    return Step.SWITCH if now >= state.since + policy.overlap else Step.KEEP
+        return RotationStep.RESTART
+    return RotationStep.SWITCH if now >= state.since + policy.overlap else RotationStep.KEEP
 
 
-def advance(state: RotationState, step: Step, now: datetime, policy: RotationPolicy) -> RotationState:
+def advance(state: RotationState, step: RotationStep, now: datetime, policy: RotationPolicy) -> RotationState:
     """The state after the step; new keys are made where the step needs them."""
     match step:
-        case Step.KEEP:
+        case RotationStep.KEEP:
             return state
-        case Step.REISSUE:
+        case RotationStep.REISSUE:
             return _reissued(state, now, policy)
-        case Step.RENEW:
+        case RotationStep.RENEW:
             return RotationState(new_generation(now, policy))
-        case Step.BEGIN:
+        case RotationStep.BEGIN:
             return replace(state, next=new_generation(now, policy), since=None)
-        case Step.TRUSTED:
+        case RotationStep.TRUSTED:
             return replace(state, since=now)
-        case Step.RESTART:
+        case RotationStep.RESTART:
             return replace(state, since=None)
-        case Step.SWITCH:
+        case RotationStep.SWITCH:
             current = state.next or state.current
             return RotationState(current, previous_ca=state.current.ca.crt, since=now)
-        case Step.SETTLE:
+        case RotationStep.SETTLE:
             return replace(state, previous_ca=b"", since=None)
 
 

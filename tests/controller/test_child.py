@@ -34,11 +34,11 @@ LIMITS = ChildLimits(cpu=10, memory=512 << 20)
 _PLANTED = """
 import sys
 from aioctl.controller import child
-from aioctl.plan import reconcile
+from aioctl.plan import order
 hoard = []
 def plan(*_):
     {body}
-reconcile.plan = plan
+order.plan = plan
 child.main(*sys.argv[1:])
 """
 

@@ -14,11 +14,11 @@ import pytest
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import Object, key_of
-from aioctl.controller.manager import Controller
+from aioctl.controller.controller import Controller
 from aioctl.controller.marks import Marks
 from aioctl.controller.planner import Conclusion, LocalPlanner, PlanTooExpensive
 from aioctl.engine.turnstile import Turnstile
-from aioctl.plan import reconcile
+from aioctl.plan import order
 from aioctl.plan.model import Observation, Outcome, Plan
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, POLICY, World, condition, furnished, plain_service
@@ -80,13 +80,13 @@ def controller(stage: World, children: Children, marks: Marks) -> Controller:
 def planned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the services in the order in which they are planned, wherever that is."""
     names: list[str] = []
-    plan = reconcile.plan
+    plan = order.plan
 
     def noted(obs: Observation, service: Object, *rest: Any) -> Plan:
         names.append(key_of(service).name)
         return plan(obs, service, *rest)
 
-    monkeypatch.setattr(reconcile, "plan", noted)
+    monkeypatch.setattr(order, "plan", noted)
     return names
 
 

@@ -11,7 +11,7 @@ from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import dig
 from aioctl.controller.apply import Applied
-from aioctl.controller.manager import Controller
+from aioctl.controller.controller import Controller
 from aioctl.controller.reconcile import MOST_ROUNDS
 from aioctl.plan.model import Plan
 from aioctl.sim.faults import Match

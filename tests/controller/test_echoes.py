@@ -8,7 +8,7 @@ import pytest
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import dig
-from aioctl.controller.manager import Controller
+from aioctl.controller.controller import Controller
 from aioctl.engine.workers import Result
 from aioctl.sim.faults import Match
 from testbed.virtual_time import virtual_time

@@ -9,7 +9,7 @@ import msgspec
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectKey, ObjectRef
-from aioctl.controller.manager import Controller
+from aioctl.controller.controller import Controller
 from aioctl.engine.store import Store
 from aioctl.kube.cached import Cached
 from aioctl.kube.wire import Request, Response

@@ -18,7 +18,7 @@ from aioctl.controller.service_state import ServiceStates
 from aioctl.controller.trials import CRD, Trials
 from aioctl.kube.client import Client
 from aioctl.plan.dry_run import RECHECK
-from aioctl.plan.trial import Accepted, Rejected, Unavailable, Verdict
+from aioctl.plan.trial import Accepted, DryRunResult, Rejected, Unavailable
 from aioctl.sim.hooks import admission_configurations
 from aioctl.sim.players.client import InProcessClient
 from aioctl.sim.players.workload import WorkloadPlayer
@@ -44,10 +44,10 @@ def status(
     return {"kind": "Status", "code": code, "reason": reason, "message": message, "details": more}
 
 
-def asked(code: int, body: Mapping[str, Any]) -> Verdict | None:
+def asked(code: int, body: Mapping[str, Any]) -> DryRunResult | None:
     """The verdict after an answer of the API server."""
 
-    async def ask() -> Verdict | None:
+    async def ask() -> DryRunResult | None:
         wire = ScriptedWire()
         wire.answer("POST", POST, status=code, body=body)
         trials = Trials(Client(wire, patience=0), Caches(()), VirtualClock(), ServiceStates())
@@ -83,7 +83,7 @@ def asked(code: int, body: Mapping[str, Any]) -> Verdict | None:
         ),
     ],
 )
-def test_what_an_answer_means(code: int, body: Mapping[str, Any], verdict: Verdict) -> None:
+def test_what_an_answer_means(code: int, body: Mapping[str, Any], verdict: DryRunResult) -> None:
     assert asked(code, body) == verdict
 
 

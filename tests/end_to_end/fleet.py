@@ -23,8 +23,8 @@ from aioctl.demo import processes
 from aioctl.kube.client import Client
 from aioctl.kube.errors import NotFound
 from aioctl.sim import seed
-from bench import arena
-from bench.arena import Arena
+from bench import clusters
+from bench.clusters import Arena
 from bench.counts import Counts
 
 Object = dict[str, Any]
@@ -97,11 +97,11 @@ class Story:
 async def cluster(folder: Path, name: str) -> AsyncIterator[tuple[Arena, Client]]:
     """The named cluster with the program running on it; ready for services. Raises StageError."""
     ports, certificates = processes.Ports.free(), processes.write_certificates(folder)
-    opened = {"sim": arena.simulated, "real": arena.real}[name]
+    opened = {"sim": clusters.simulated, "real": clusters.real}[name]
     async with (
-        opened(folder, ports, certificates, arena.Players(gateway_delay=1.0, workload_delay=1.0)) as place,
+        opened(folder, ports, certificates, clusters.Players(gateway_delay=1.0, workload_delay=1.0)) as place,
         processes.controller(folder, ports, certificates, place.kubeconfig, SETTINGS),
-        arena.client_for(place.kubeconfig) as client,
+        clusters.client_for(place.kubeconfig) as client,
     ):
         await processes.install_presets(client)
         yield place, client

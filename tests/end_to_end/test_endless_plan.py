@@ -20,7 +20,7 @@ from aioctl.controller import confinement
 from aioctl.demo import processes
 from aioctl.kube.client import Client
 from aioctl.sim import seed
-from bench import arena
+from bench import clusters
 
 pytestmark = pytest.mark.real  # Processes take real time: they run with the suites that may.
 
@@ -33,9 +33,9 @@ CPU = 3
 """Seconds that the child may compute."""
 _PLANTED = """
 import re
-from aioctl.plan import reconcile
+from aioctl.plan import order
 
-plan = reconcile.plan
+plan = order.plan
 
 def planted(obs, service, *rest):
     decided = plan(obs, service, *rest)
@@ -43,7 +43,7 @@ def planted(obs, service, *rest):
         re.match("(a+)+$", "a" * 80 + "b")
     return decided
 
-reconcile.plan = planted
+order.plan = planted
 """
 
 
@@ -127,10 +127,10 @@ async def play(folder: Path) -> Story:
         "AIOCTL_STATE_DIR": str(folder / "state"),
         "AIOCTL_STALL_LIMIT": "5",
     }
-    players = arena.Players(gateway_delay=0.1, workload_delay=0.1)
-    async with arena.simulated(folder, ports, certificates, players) as place:
+    players = clusters.Players(gateway_delay=0.1, workload_delay=0.1)
+    async with clusters.simulated(folder, ports, certificates, players) as place:
         run = (ports, certificates, place.kubeconfig, settings)
-        async with arena.client_for(place.kubeconfig) as client:
+        async with clusters.client_for(place.kubeconfig) as client:
             async with processes.controller(before, *run):
                 await processes.install_presets(client)
                 for name in (*GOOD, "endless"):

@@ -25,7 +25,7 @@ from aioctl.api.review import CONVERT
 from aioctl.demo import processes
 from aioctl.kube.client import Client
 from aioctl.kube.errors import KubeError
-from bench import arena
+from bench import clusters
 from testbed.worst_holds import conversion_review
 from tests.end_to_end.test_endless_plan import (
     ENDLESS,
@@ -185,10 +185,10 @@ async def play(folder: Path) -> Story:
         "AIOCTL_RENEW_DEADLINE": "15",
         "AIOCTL_RETRY_PERIOD": "1",
     }
-    players = arena.Players(gateway_delay=0.1, workload_delay=0.1)
+    players = clusters.Players(gateway_delay=0.1, workload_delay=0.1)
     async with (
-        arena.simulated(folder, ports, certificates, players) as place,
-        arena.client_for(place.kubeconfig) as client,
+        clusters.simulated(folder, ports, certificates, players) as place,
+        clusters.client_for(place.kubeconfig) as client,
         await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=ports.webhook) as listener,
         anyio.create_task_group() as tasks,
     ):

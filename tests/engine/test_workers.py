@@ -10,10 +10,10 @@ from aioctl.engine.workers import (
     DeadlineExceeded,
     Done,
     Failed,
-    Outcome,
     ReconcileObserver,
     RequeueAfter,
     Result,
+    ResultLabel,
     Run,
     Terminal,
     run_workers,
@@ -63,16 +63,16 @@ BOOM = ValueError("boom")
 @pytest.mark.parametrize(
     ("answer", "outcome", "failures", "comes_back"),
     [
-        (Done(), Outcome.SUCCESS, 0, False),
-        (RequeueAfter(7), Outcome.REQUEUE_AFTER, 0, True),
-        (RequeueAfter(7, quiet=True), Outcome.REQUEUE_AFTER, 3, True),
-        (Failed(BOOM), Outcome.ERROR, 4, True),
-        (Terminal(BOOM), Outcome.TERMINAL, 0, False),
+        (Done(), ResultLabel.SUCCESS, 0, False),
+        (RequeueAfter(7), ResultLabel.REQUEUE_AFTER, 0, True),
+        (RequeueAfter(7, quiet=True), ResultLabel.REQUEUE_AFTER, 3, True),
+        (Failed(BOOM), ResultLabel.ERROR, 4, True),
+        (Terminal(BOOM), ResultLabel.TERMINAL, 0, False),
     ],
 )
 @virtual_time
 async def test_each_result_is_one_queue_action_and_one_label(
-    answer: Result, outcome: Outcome, failures: int, comes_back: bool
+    answer: Result, outcome: ResultLabel, failures: int, comes_back: bool
 ) -> None:
     async def reconcile(key: str) -> Result:
         return answer
@@ -120,8 +120,8 @@ async def test_an_exception_is_reported_once_with_its_key_and_harms_no_other_key
 
     recorder = await play(reconcile, scene)
     assert [(run.key, run.outcome, run.unexpected) for run in recorder.runs] == [
-        ("bad", Outcome.ERROR, True),
-        ("good", Outcome.SUCCESS, False),
+        ("bad", ResultLabel.ERROR, True),
+        ("good", ResultLabel.SUCCESS, False),
     ]
     assert recorder.runs[0].result == Failed(BOOM)
 
@@ -161,10 +161,10 @@ async def test_a_reconcile_beyond_its_deadline_is_cancelled_and_tried_again() ->
     recorder = await play(reconcile, scene)
     assert calls == pytest.approx([0, 30.005])
     first, second = recorder.runs
-    assert (first.outcome, first.seconds, first.unexpected) == (Outcome.ERROR, 30, True)
+    assert (first.outcome, first.seconds, first.unexpected) == (ResultLabel.ERROR, 30, True)
     assert isinstance(first.result, Failed)
     assert isinstance(first.result.error, DeadlineExceeded)
-    assert second.outcome is Outcome.SUCCESS
+    assert second.outcome is ResultLabel.SUCCESS
 
 
 @virtual_time

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aioctl import shipped
 from aioctl.plan.model import Policy
-from aioctl.plan.render import render
+from aioctl.plan.offline import render
 from aioctl.yaml_text import as_yaml
 from testbed.shared_data import ROOT, documents
 

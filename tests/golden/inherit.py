@@ -11,7 +11,7 @@ from aioctl.kube.client import Client
 from aioctl.pki import pairs
 from tests.golden.cases import Case, Object, recorded_refs
 from tests.golden.compare import State
-from tests.golden.stage import Stage
+from tests.golden.playing import Stage
 
 _CHILDREN_LAST = (kinds.SECRET,)
 """A certificate names the addresses of Services, so these have to be there first."""

@@ -30,9 +30,9 @@ from testbed.shared_data import documents
 from tests.golden.cases import OTHERS, RECORDED, Case, Object, recorded_refs
 from tests.golden.compare import State, changes
 from tests.golden.inherit import inherit, restarted
+from tests.golden.playing import MATCH_POLICY, Stage
 from tests.golden.signer import rsa_authority
 from tests.golden.simulated import PLAYER_DELAY
-from tests.golden.stage import MATCH_POLICY, Stage
 
 CRD_FILES = (
     "crds/gateway-api-v1.2.1/*.yaml",

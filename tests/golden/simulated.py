@@ -18,8 +18,8 @@ from testbed.memory import MemoryWire
 from testbed.world import World, world
 from tests.golden.cases import Case
 from tests.golden.compare import State
+from tests.golden.playing import MATCH_POLICY, POLICY, Stage
 from tests.golden.signer import rsa_authority
-from tests.golden.stage import MATCH_POLICY, POLICY, Stage
 
 PLAYER_DELAY = 0.3
 """Seconds after which the recordings' player answered."""

@@ -8,9 +8,18 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from aioctl.api.kinds import LEADER_WORKER_SET, MODEL, POD_MONITOR, POOL_V1, POOL_V1ALPHA2, SERVICE, Kind
+from aioctl.api.kinds import (
+    LEADER_WORKER_SET,
+    MODEL,
+    POD_MONITOR,
+    POOL_V1,
+    POOL_V1ALPHA2,
+    SERVICE,
+    Kind,
+    Served,
+)
 from aioctl.kube.client import Client
-from aioctl.kube.discovery import RECHECK, Discovery, Presence
+from aioctl.kube.discovery import RECHECK, Discovery
 from aioctl.kube.errors import TransportError
 from aioctl.kube.wire import Response
 from testbed.scripted_wire import ScriptedWire, encode
@@ -41,10 +50,10 @@ class Scene:
         self.wire = ScriptedWire()
         self.wire.answer("GET", VERSION, *(versions or [told("1", "34+")]))
         self.discovery = Discovery(Client(self.wire), kinds)
-        self.told: list[tuple[str, Presence]] = []
+        self.told: list[tuple[str, Served]] = []
         self.discovery.subscribe(lambda kind, presence: self.told.append((kind.plural, presence)))
 
-    def served(self, kind: Kind = POOL_V1) -> Presence:
+    def served(self, kind: Kind = POOL_V1) -> Served:
         return self.discovery.served(kind)
 
     @asynccontextmanager
@@ -62,20 +71,20 @@ async def test_one_call_per_group_version_tells_about_all_its_kinds() -> None:
     scene.wire.answer("GET", V1, POOLS)
     scene.wire.answer("GET", V1ALPHA2, POOLS)
     scene.wire.answer("GET", "/apis/leaderworkerset.x-k8s.io/v1", MISSING)
-    assert scene.served() is Presence.UNKNOWN
+    assert scene.served() is Served.UNKNOWN
     async with scene.running():
-        assert scene.served(POOL_V1) is Presence.YES
-        assert scene.served(POOL_V1ALPHA2) is Presence.YES
-        assert scene.served(MODEL) is Presence.NO
-        assert scene.served(LEADER_WORKER_SET) is Presence.NO
+        assert scene.served(POOL_V1) is Served.YES
+        assert scene.served(POOL_V1ALPHA2) is Served.YES
+        assert scene.served(MODEL) is Served.NO
+        assert scene.served(LEADER_WORKER_SET) is Served.NO
     assert len(scene.wire.requests) == 3 + 1  # and the version
 
 
 @virtual_time
 async def test_kinds_that_are_not_optional_count_as_served() -> None:
     scene = Scene(POOL_V1)
-    assert scene.served(SERVICE) is Presence.YES
-    assert scene.served(POD_MONITOR) is Presence.YES
+    assert scene.served(SERVICE) is Served.YES
+    assert scene.served(POD_MONITOR) is Served.YES
 
 
 @virtual_time
@@ -83,7 +92,7 @@ async def test_a_subresource_is_not_the_kind() -> None:
     scene = Scene(POOL_V1)
     scene.wire.answer("GET", V1, serving("inferencepools/status"))
     async with scene.running():
-        assert scene.served() is Presence.NO
+        assert scene.served() is Served.NO
 
 
 @virtual_time
@@ -93,7 +102,7 @@ async def test_a_failed_call_never_says_absent() -> None:
         scene = Scene(POOL_V1)
         scene.wire.answer("GET", V1, failure)
         async with scene.running():
-            assert scene.served() is Presence.UNKNOWN
+            assert scene.served() is Served.UNKNOWN
         assert scene.told == []
 
 
@@ -103,8 +112,8 @@ async def test_what_was_served_stays_served_while_discovery_fails() -> None:
     scene.wire.answer("GET", V1, POOLS, Response(403, {}, b"no"))
     async with scene.running():
         await anyio.sleep(300)
-        assert scene.served() is Presence.YES
-    assert scene.told == [("inferencepools", Presence.YES)]
+        assert scene.served() is Served.YES
+    assert scene.told == [("inferencepools", Served.YES)]
 
 
 @virtual_time
@@ -112,10 +121,10 @@ async def test_what_was_absent_is_unknown_while_discovery_fails() -> None:
     scene = Scene(POOL_V1)
     scene.wire.answer("GET", V1, MISSING, Response(403, {}, b"no"))
     async with scene.running():
-        assert scene.served() is Presence.NO
+        assert scene.served() is Served.NO
         await anyio.sleep(RECHECK + 1)
-        assert scene.served() is Presence.UNKNOWN
-    assert scene.told == [("inferencepools", Presence.NO), ("inferencepools", Presence.UNKNOWN)]
+        assert scene.served() is Served.UNKNOWN
+    assert scene.told == [("inferencepools", Served.NO), ("inferencepools", Served.UNKNOWN)]
 
 
 @virtual_time
@@ -124,9 +133,9 @@ async def test_a_kind_that_appears_is_noticed_within_60_s() -> None:
     scene.wire.answer("GET", V1, MISSING, POOLS)
     async with scene.running():
         await anyio.sleep(1)
-        assert scene.served() is Presence.NO
+        assert scene.served() is Served.NO
         await anyio.sleep(58)
-        assert scene.served() is Presence.YES
+        assert scene.served() is Served.YES
 
 
 @virtual_time
@@ -135,9 +144,9 @@ async def test_a_kind_that_disappears_is_noticed_within_60_s_after_a_second_look
     scene.wire.answer("GET", V1, POOLS, MISSING)
     async with scene.running():
         await anyio.sleep(RECHECK + 1)
-        assert scene.served() is Presence.YES
+        assert scene.served() is Served.YES
         await anyio.sleep(60 - RECHECK - 1)
-        assert scene.served() is Presence.NO
+        assert scene.served() is Served.NO
 
 
 @virtual_time
@@ -146,7 +155,7 @@ async def test_an_api_server_that_forgets_a_kind_for_a_moment_changes_nothing() 
     scene.wire.answer("GET", V1, POOLS, MISSING, POOLS)
     async with scene.running():
         await anyio.sleep(120)
-    assert scene.told == [("inferencepools", Presence.YES)]
+    assert scene.told == [("inferencepools", Served.YES)]
 
 
 @virtual_time
@@ -155,9 +164,9 @@ async def test_a_late_subscriber_is_told_what_is_known() -> None:
     scene.wire.answer("GET", V1, POOLS)
     scene.wire.answer("GET", V1ALPHA2, Response(403, {}, b"no"))
     async with scene.running():
-        told: list[tuple[Kind, Presence]] = []
+        told: list[tuple[Kind, Served]] = []
         scene.discovery.subscribe(lambda kind, presence: told.append((kind, presence)))
-    assert told == [(POOL_V1, Presence.YES)]
+    assert told == [(POOL_V1, Served.YES)]
 
 
 @virtual_time
@@ -182,5 +191,5 @@ async def test_a_server_that_tells_no_version_holds_nothing_up() -> None:
     scene = Scene(POOL_V1, versions=[BROKEN])
     scene.wire.answer("GET", V1, POOLS)
     async with scene.running():
-        assert scene.served() is Presence.YES
+        assert scene.served() is Served.YES
         assert scene.discovery.version() is None

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from aioctl.api import kinds, names
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind, ObjectKey, ObjectRef
 from aioctl.api.objects import Object, mapping, sequence
-from aioctl.plan import reconcile, status
+from aioctl.plan import order, status
 from aioctl.plan.model import Facts, Outcome, Plan, Policy, Probe, Strategy, Verb, Write
 from aioctl.sim import seed
 from testbed.default_route import default_route_spec
@@ -61,7 +61,7 @@ class Conclude(Protocol):
 
 
 Planner = Callable[[Facts, Object, Policy, Any], Plan]
-"""`aioctl.plan.reconcile.plan`, or a wrong one."""
+"""`aioctl.plan.order.plan`, or a wrong one."""
 
 
 class Cluster:
@@ -71,7 +71,7 @@ class Cluster:
         self,
         gateways: int,
         *,
-        planner: Planner = reconcile.plan,
+        planner: Planner = order.plan,
         conclude: Conclude = status.conclude,
         policy: Policy = POLICY,
     ) -> None:
@@ -263,7 +263,7 @@ def settled(gateways: tuple[ObjectKey, ...], policy: Policy) -> World:
     _put(world, kinds.SERVICE, _service(gateways))
     for _ in range(6):
         facts = Facts(world.objects, unserved=world.unserved, certificates=world.certificates)
-        plan = reconcile.plan(facts, world.objects[SERVICE], policy, NOW)
+        plan = order.plan(facts, world.objects[SERVICE], policy, NOW)
         assert not any(step.error or step.unanswered for step in plan.steps), plan.steps
         writes = [write for step in plan.steps for write in step.writes]
         if not writes:

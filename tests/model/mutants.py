@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aioctl.api.objects import Object, mapping
-from aioctl.plan import reconcile, status
+from aioctl.plan import order, status
 from aioctl.plan.model import Facts, Outcome, Part, Plan, Policy, Strategy, Verb, Write
 from tests.model import laws
 from tests.model.cluster import POOL_V1, ROUTE, Conclude, Planner
@@ -23,7 +23,7 @@ class Mutant:
 
     name: str
     law: str
-    planner: Planner = reconcile.plan
+    planner: Planner = order.plan
     conclude: Conclude = status.conclude
     rules: Rules = PROFILES["weighted"]
 
@@ -38,7 +38,7 @@ def _seeing(change: Callable[[Facts, Object], tuple[Facts, Object]]) -> Planner:
     """The real planner on facts that were tampered with."""
 
     def planner(facts: Facts, service: Object, policy: Policy, now: Any) -> Plan:
-        return reconcile.plan(*change(facts, service), policy, now)
+        return order.plan(*change(facts, service), policy, now)
 
     return planner
 
@@ -47,7 +47,7 @@ def _writing(change: Callable[[Write, Facts], Iterator[Write]]) -> Planner:
     """The real planner, its route writes tampered with."""
 
     def planner(facts: Facts, service: Object, policy: Policy, now: Any) -> Plan:
-        plan = reconcile.plan(facts, service, policy, now)
+        plan = order.plan(facts, service, policy, now)
         steps = [
             replace(step, writes=tuple(made for write in step.writes for made in change(write, facts)))
             for step in plan.steps
@@ -61,7 +61,7 @@ def _adding(make: Callable[[Facts, Mapping[str, Any]], Write | None]) -> Planner
     """The real planner, with one more write of the live route where it has none."""
 
     def planner(facts: Facts, service: Object, policy: Policy, now: Any) -> Plan:
-        plan = reconcile.plan(facts, service, policy, now)
+        plan = order.plan(facts, service, policy, now)
         live = facts.objects.get(ROUTE)
         step = next((step for step in plan.steps if step.part is Part.ROUTES), None)
         if step is None or step.writes or step.unanswered or live is None:
@@ -184,7 +184,7 @@ def _failed_discovery_means_gone(facts: Facts, live: Mapping[str, Any]) -> Write
 
 
 def _waits_for_ever(facts: Facts, service: Object, policy: Policy, now: Any) -> Plan:
-    return reconcile.plan(facts, service, replace(policy, strategy=Strategy.HOLD), now)
+    return order.plan(facts, service, replace(policy, strategy=Strategy.HOLD), now)
 
 
 def _copy_follows_the_route(
@@ -216,7 +216,7 @@ MUTANTS = (
         rules=PROFILES["two-gateways"],
     ),
     Mutant("writes what it takes back next time", laws.NO_PING_PONG, _adding(_undoes_itself)),
-    Mutant("shifts one percent at a time", laws.QUIESCENCE, _keeps_its_own_steps(reconcile.plan)),
+    Mutant("shifts one percent at a time", laws.QUIESCENCE, _keeps_its_own_steps(order.plan)),
     Mutant(
         "takes a failed discovery for a missing kind",
         laws.NO_DELETE,

@@ -16,7 +16,7 @@ from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind
 from aioctl.sim.seed import SYSTEM_NAMESPACE
 from testbed.world import NAMESPACE
-from tests.model.stage import Stage, service, stage, without_times
+from tests.model.cluster_on_virtual_time import Stage, service, stage, without_times
 
 SETTLED = 10.0
 """Virtual seconds in which a fleet comes to rest."""

@@ -17,12 +17,12 @@ from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
 from aioctl.api.names import child
 from aioctl.api.objects import Object, mapping
-from aioctl.plan import reconcile, status
+from aioctl.plan import order, status
 from aioctl.plan.model import Facts, Outcome, Verb
 from testbed.plan_world import NOW
 from tests.model.cluster import GATEWAYS, NS, POLICY, POOL_ALPHA, POOL_V1, ROUTE, SERVICE, SVC, settled
+from tests.model.cluster_on_virtual_time import without_times
 from tests.model.orders import Fact, condition
-from tests.model.stage import without_times
 
 Look = tuple[frozenset[int], ObjectRef | None, bytes, bytes]
 """Which facts are told, which read fails, the route and the status before."""
@@ -93,7 +93,7 @@ class Teller:
         def seen() -> Facts:
             return Facts(dict(objects), unknown, world.unserved, certificates=world.certificates)
 
-        plan = reconcile.plan(seen(), {**objects[SERVICE], "status": stored}, POLICY, NOW)
+        plan = order.plan(seen(), {**objects[SERVICE], "status": stored}, POLICY, NOW)
         writes = [write for step in plan.steps for write in step.writes]
         for write in writes:
             assert (write.verb, write.ref) == (Verb.UPDATE, ROUTE)

@@ -24,7 +24,7 @@ from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
 from aioctl.sim.records import Record
 from aioctl.sim.resources import Resource
 from testbed.world import NAMESPACE
-from tests.model.stage import SVC, Stage, agent, events_agent, service, stage
+from tests.model.cluster_on_virtual_time import SVC, Stage, agent, events_agent, service, stage
 
 ROUTE = names.route_name(SVC)
 POOL = names.default_pool_name(SVC)

@@ -16,7 +16,7 @@ import pytest
 from aioctl.api import kinds, names
 from testbed.virtual_time import run_virtual
 from testbed.world import NAMESPACE
-from tests.model.stage import SVC, Stage, agent, events_agent, service, stage
+from tests.model.cluster_on_virtual_time import SVC, Stage, agent, events_agent, service, stage
 
 REST = 20.0
 """Virtual seconds after which nothing is left to do: gateways answer after one."""

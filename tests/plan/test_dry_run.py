@@ -17,9 +17,9 @@ from aioctl.plan import status, trial
 from aioctl.plan.combine import Combined
 from aioctl.plan.dry_run import RECHECK, candidate
 from aioctl.plan.model import Facts, Outcome, Part, Plan, Policy, Unknown
-from aioctl.plan.reconcile import plan
-from aioctl.plan.render import facts
-from aioctl.plan.trial import Accepted, Rejected, Unavailable, Verdict
+from aioctl.plan.offline import facts
+from aioctl.plan.order import plan
+from aioctl.plan.trial import Accepted, DryRunResult, Rejected, Unavailable
 from testbed.plan_world import NOW
 
 ERROR = 'LLMInferenceService.serving.kserve.io "svc-validation-abcde" is invalid: spec.replicas: too many'
@@ -38,7 +38,7 @@ def service(annotations: Mapping[str, str] | None = None, name: str = "svc", **s
     return {"apiVersion": kinds.V1ALPHA2, "kind": "LLMInferenceService", "metadata": metadata, "spec": spec}
 
 
-def world(verdict: Verdict) -> Facts:
+def world(verdict: DryRunResult) -> Facts:
     """One preset and one config, the settings that KServe ships, and an API server that says this of every service."""
 
     def config(name: str, namespace: str, spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def world(verdict: Verdict) -> Facts:
     return replace(found, admission=lambda _: verdict)
 
 
-def decided(verdict: Verdict, **given: Any) -> Plan:
+def decided(verdict: DryRunResult, **given: Any) -> Plan:
     spec: dict[str, Any] = {"model": {"uri": "hf://a/b", "name": "m"}, "baseRefs": [{"name": "base"}]}
     return plan(world(verdict), service(**spec, **given), Policy(), NOW)
 
@@ -91,7 +91,7 @@ MERGED = "dry-run validation failed after merging configs [Preset:kserve/kserve-
     ],
 )
 def test_a_spec_that_is_not_accepted_is_told_and_nothing_is_made_of_it(
-    verdict: Verdict, state: str, reason: str, error: str, revisit: float
+    verdict: DryRunResult, state: str, reason: str, error: str, revisit: float
 ) -> None:
     found = decided(verdict)
     last = found.steps[-1]
@@ -114,7 +114,7 @@ def test_an_accepted_spec_is_built() -> None:
 
 def test_until_it_is_answered_nothing_is_done() -> None:
     class Unasked(Facts):
-        def try_out(self, candidate: Object) -> Verdict | Unknown:
+        def try_out(self, candidate: Object) -> DryRunResult | Unknown:
             return Unknown("not yet")
 
     spec: dict[str, Any] = {"model": {"uri": "hf://a/b", "name": "m"}, "baseRefs": [{"name": "base"}]}
@@ -124,7 +124,7 @@ def test_until_it_is_answered_nothing_is_done() -> None:
 
 
 @pytest.mark.parametrize("verdict", [Rejected(ERROR, "x"), Unavailable(ERROR, "x")])
-def test_a_stopped_service_goes_whatever_is_said_of_its_spec(verdict: Verdict) -> None:
+def test_a_stopped_service_goes_whatever_is_said_of_its_spec(verdict: DryRunResult) -> None:
     found = decided(verdict, annotations={names.STOP: "true"})
     condition, made = presets_combined(found)
     assert (condition["status"], condition["reason"]) == ("False", "Stopped")

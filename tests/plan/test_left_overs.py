@@ -7,7 +7,7 @@ import pytest
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
 from aioctl.plan.model import Facts, Part, Policy, Verb
-from aioctl.plan.reconcile import plan
+from aioctl.plan.order import plan
 from aioctl.sim import seed
 from testbed.plan_world import NOW, World, service
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aioctl.api import kinds, names
+from aioctl.api.kinds import Served
 from aioctl.plan.evidence import Support
 from aioctl.plan.migration import (
     RULES,
@@ -24,7 +25,7 @@ from aioctl.plan.migration import (
     State,
     decide,
 )
-from aioctl.plan.model import Served, Strategy
+from aioctl.plan.model import Strategy
 from aioctl.plan.weights import weights
 from tests.plan.router_world import (
     ALPHA,

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from aioctl.plan.model import PlanError, Policy
-from aioctl.plan.render import Rendering, render
+from aioctl.plan.offline import Rendering, render
 from testbed.shared_data import documents
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

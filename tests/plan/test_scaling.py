@@ -10,7 +10,7 @@ import pytest
 
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind
-from aioctl.plan import reconcile
+from aioctl.plan import order
 from aioctl.plan.global_config import PrometheusConfig
 from aioctl.plan.model import Part, Verb
 from aioctl.plan.workload import scaling
@@ -309,12 +309,12 @@ def test_autoscalers_come_after_the_router_and_before_the_part_of_it_that_fails(
     world = World()
     whole: list[Any] = []
     ctx = world.context(spec(KEDA, router={"route": {}, "gateway": {}}), config=CONFIG)
-    reconcile.collect(ctx, whole)
+    order.collect(ctx, whole)
     assert next(part.part for part in whole if part.error) is Part.SCALING
     assert Part.ROUTES in [part.part for part in whole]
 
     broken: list[Any] = []
     ctx = world.context(spec(HPA, router={"route": {"http": {"refs": [{"name": "gone"}]}}}), config=CONFIG)
-    reconcile.collect(ctx, broken)
+    order.collect(ctx, broken)
     assert [part.part for part in broken[-3:]] == [Part.SCALING, Part.SCALING, Part.VALIDATION]
     assert broken[-1].error

@@ -16,7 +16,7 @@ import pytest
 from aioctl.api import kinds
 from aioctl.pki.pairs import Pair, issue_leaf, read_certificate
 from aioctl.upkeep.webhook_certificates import TARGETS
-from aioctl.upkeep.webhook_rotation import RotationState, Step, advance, to_secret_data
+from aioctl.upkeep.webhook_rotation import RotationState, RotationStep, advance, to_secret_data
 from tests.deploy.manifests import NAMESPACE
 from tests.real_install.installation import CERTIFICATE, SERVER_NAME, TEAM, Installation, policy
 from tests.real_install.load import Load
@@ -136,7 +136,7 @@ def test_a_rotation_under_load_loses_no_conversion(
     seen = set()
     with loaded.running() as load:
         until(lambda: load.answered > 100, "conversions run")
-        data = to_secret_data(advance(before, Step.BEGIN, datetime.now(UTC), policy()))
+        data = to_secret_data(advance(before, RotationStep.BEGIN, datetime.now(UTC), policy()))
         assert installation.patch(kinds.SECRET, NAMESPACE, CERTIFICATE, {"data": data}).status == 200
 
         def is_over() -> bool:

@@ -16,8 +16,8 @@ import pytest
 
 from aioctl import shipped
 from aioctl.api import kinds
+from aioctl.controller.controller import Controller
 from aioctl.controller.knobs import Knobs
-from aioctl.controller.manager import Controller
 from aioctl.plan.model import Policy
 from aioctl.sim import seed
 from aioctl.sim.api import SimCluster

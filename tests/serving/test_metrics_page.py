@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from aioctl.engine.turnstile import Turnstile
-from aioctl.serving.metrics_page import MetricsServer, Page
+from aioctl.serving.metrics_page import MetricsPage, MetricsServer
 from tests.serving.support import FreePass, client, running
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -13,7 +13,9 @@ async def test_pages_are_rendered_anew_for_every_request_with_their_content_type
     def render() -> Iterator[bytes]:
         yield from (b"family_%d 1\n" % number for number in range(100))
 
-    server = MetricsServer("127.0.0.1", 0, {"/metrics": Page(PROMETHEUS, render)}, turnstile=Turnstile())
+    server = MetricsServer(
+        "127.0.0.1", 0, {"/metrics": MetricsPage(PROMETHEUS, render)}, turnstile=Turnstile()
+    )
     async with running(server), client(server.port) as http:
         for _ in range(2):
             async with http.get("/metrics?name=x") as answer:
@@ -39,7 +41,7 @@ async def test_a_long_rendering_takes_many_turns() -> None:
             return super().turn(urgent=urgent)
 
     turnstile = Counting()
-    server = MetricsServer("127.0.0.1", 0, {"/metrics": Page(PROMETHEUS, slow)}, turnstile=turnstile)
+    server = MetricsServer("127.0.0.1", 0, {"/metrics": MetricsPage(PROMETHEUS, slow)}, turnstile=turnstile)
     async with running(server), client(server.port) as http, http.get("/metrics") as answer:
         assert await answer.read() == b"x" * 20
     assert turnstile.turns >= 10

@@ -24,7 +24,7 @@ from aioctl.tools.survey import DryRun, Survey, survey
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, World, plain_service
 from tests.deploy.manifests import documents
-from tests.tools.stage import SEVEN, connection, fleet, ready
+from tests.tools.small_fleet import SEVEN, connection, fleet, ready
 
 BASE = Path(__file__).parents[2] / "deploy" / "base"
 SYSTEM = "kserve"

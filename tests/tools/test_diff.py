@@ -13,7 +13,7 @@ from aioctl.tools.rehearsal import rehearse
 from aioctl.tools.session import Session
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, POLICY, World, furnished, plain_service
-from tests.tools.stage import ROUTED, connection, fleet, ready
+from tests.tools.small_fleet import ROUTED, connection, fleet, ready
 
 
 async def reports(stage: World, name: str = "", *given: dict[str, Any], **access: Any) -> list[Report]:

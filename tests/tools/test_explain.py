@@ -18,7 +18,7 @@ from aioctl.tools.explain import Chain, chains
 from aioctl.tools.look import Look, look
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, POLICY, plain_service
-from tests.tools.stage import ROUTED, connection, fleet, looks, ready, until_condition
+from tests.tools.small_fleet import ROUTED, connection, fleet, looks, ready, until_condition
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)

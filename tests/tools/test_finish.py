@@ -25,7 +25,7 @@ from aioctl.tools.writing import Told
 from testbed.memory import MemoryWire
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, POLICY, World
-from tests.tools.stage import fleet, ready
+from tests.tools.small_fleet import fleet, ready
 
 LEASE = ObjectKey("kserve", "llminferenceservice-kserve-controller-manager")
 OPTIONS = Options(timedelta(0), 20.0, 60.0, LEASE)

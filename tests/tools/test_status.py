@@ -13,7 +13,7 @@ from aioctl.tools.output import Output, listing
 from aioctl.tools.tree import lines, tree
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, plain_service, world
-from tests.tools.stage import fleet, looks, ready, until_condition
+from tests.tools.small_fleet import fleet, looks, ready, until_condition
 
 PROMISED = {
     "namespace", "name", "resource", "ready", "notReady", "state", "reason", "since", "traffic", "readyReplicas",

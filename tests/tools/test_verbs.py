@@ -6,16 +6,17 @@ import pytest
 
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
+from aioctl.api.kinds import Served
 from aioctl.api.objects import annotations_of
 from aioctl.plan.migration import MigrationFacts, PoolState, Refusal
 from aioctl.plan.migration_facts import has_lock
-from aioctl.plan.model import Served, Strategy
+from aioctl.plan.model import Strategy
 from aioctl.tools.access import Access, ToolError
 from aioctl.tools.verbs import PAUSE, RESUME, START, STOP, Verb, rollout, strategy, unlock_refusal
 from aioctl.tools.writing import Told, change, targets, unlock
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, World, furnished, plain_service
-from tests.tools.stage import connection, fleet, looks, ready
+from tests.tools.small_fleet import connection, fleet, looks, ready
 
 
 def service(**annotations: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from aioctl.serving.webhook import Answer, Call, WebhookServer
 from aioctl.upkeep.webhook_certificates import TARGETS
 from aioctl.upkeep.webhook_rotation import (
     RotationState,
-    Step,
+    RotationStep,
     advance,
     from_secret_data,
     new_generation,
@@ -98,7 +98,7 @@ async def test_a_replica_that_was_held_up_puts_no_old_bundle_back() -> None:
         group.start_soon(held_up)
         await anyio.sleep(1)
         api.slow = 0
-        following = advance(before, Step.BEGIN, clock.now(), POLICY)
+        following = advance(before, RotationStep.BEGIN, clock.now(), POLICY)
         secret = copy.deepcopy(api.objects[SECRET_PATH])
         api.put(SECRET, {**secret, "data": to_secret_data(following)})
         await one.look()

@@ -11,7 +11,7 @@ from aioctl.pki.pairs import ParsedPair, parse_pair
 from aioctl.upkeep.webhook_rotation import (
     RotationPolicy,
     RotationState,
-    Step,
+    RotationStep,
     advance,
     decide,
     from_secret_data,
@@ -38,23 +38,23 @@ def names_of(state: RotationState) -> frozenset[str]:
 
 def test_a_rotation_takes_its_four_steps_and_ends_steady(fresh: RotationState) -> None:
     now = START + 220 * DAY
-    assert decide(fresh, START + 200 * DAY, POLICY, trusted=True) is Step.KEEP
-    assert decide(fresh, now, POLICY, trusted=True) is Step.BEGIN
-    spreading = advance(fresh, Step.BEGIN, now, POLICY)
+    assert decide(fresh, START + 200 * DAY, POLICY, trusted=True) is RotationStep.KEEP
+    assert decide(fresh, now, POLICY, trusted=True) is RotationStep.BEGIN
+    spreading = advance(fresh, RotationStep.BEGIN, now, POLICY)
     assert spreading.bundle == fresh.current.ca.crt + (spreading.next or fresh.current).ca.crt
-    assert decide(spreading, now + 9 * HOUR, POLICY, trusted=False) is Step.KEEP
-    assert decide(spreading, now, POLICY, trusted=True) is Step.TRUSTED
-    overlapping = advance(spreading, Step.TRUSTED, now, POLICY)
-    assert decide(overlapping, now + 0.9 * HOUR, POLICY, trusted=True) is Step.KEEP
-    assert decide(overlapping, now + HOUR, POLICY, trusted=True) is Step.SWITCH
-    settling = advance(overlapping, Step.SWITCH, now + HOUR, POLICY)
+    assert decide(spreading, now + 9 * HOUR, POLICY, trusted=False) is RotationStep.KEEP
+    assert decide(spreading, now, POLICY, trusted=True) is RotationStep.TRUSTED
+    overlapping = advance(spreading, RotationStep.TRUSTED, now, POLICY)
+    assert decide(overlapping, now + 0.9 * HOUR, POLICY, trusted=True) is RotationStep.KEEP
+    assert decide(overlapping, now + HOUR, POLICY, trusted=True) is RotationStep.SWITCH
+    settling = advance(overlapping, RotationStep.SWITCH, now + HOUR, POLICY)
     assert settling.current == spreading.next
     assert settling.bundle == settling.current.ca.crt + fresh.current.ca.crt
-    assert decide(settling, now + 1.9 * HOUR, POLICY, trusted=True) is Step.KEEP
-    assert decide(settling, now + 2 * HOUR, POLICY, trusted=True) is Step.SETTLE
-    steady = advance(settling, Step.SETTLE, now + 2 * HOUR, POLICY)
+    assert decide(settling, now + 1.9 * HOUR, POLICY, trusted=True) is RotationStep.KEEP
+    assert decide(settling, now + 2 * HOUR, POLICY, trusted=True) is RotationStep.SETTLE
+    steady = advance(settling, RotationStep.SETTLE, now + 2 * HOUR, POLICY)
     assert steady.bundle == steady.current.ca.crt
-    assert decide(steady, now + 3 * HOUR, POLICY, trusted=True) is Step.KEEP
+    assert decide(steady, now + 3 * HOUR, POLICY, trusted=True) is RotationStep.KEEP
 
 
 @given(st.floats(1, 604800), st.integers(30, 3650))
@@ -65,7 +65,7 @@ def test_the_new_leaf_is_served_before_two_thirds_of_the_life_are_over(overlap: 
     due = next(
         START + days * DAY * share / 100
         for share in range(101)
-        if decide(state, START + days * DAY * share / 100, policy, trusted=True) is Step.BEGIN
+        if decide(state, START + days * DAY * share / 100, policy, trusted=True) is RotationStep.BEGIN
     )
     assert START + days * DAY / 4 < due
     assert due + min(2 * policy.overlap, days * DAY / 3.5) < START + days * DAY * 2 / 3
@@ -73,33 +73,35 @@ def test_the_new_leaf_is_served_before_two_thirds_of_the_life_are_over(overlap: 
 
 def test_a_ca_that_somebody_took_out_of_a_bundle_starts_the_overlap_anew(fresh: RotationState) -> None:
     now = START + 220 * DAY
-    overlapping = advance(advance(fresh, Step.BEGIN, now, POLICY), Step.TRUSTED, now, POLICY)
-    assert decide(overlapping, now + HOUR, POLICY, trusted=False) is Step.RESTART
-    restarted = advance(overlapping, Step.RESTART, now + HOUR, POLICY)
-    assert decide(restarted, now + HOUR, POLICY, trusted=False) is Step.KEEP
-    assert decide(restarted, now + HOUR, POLICY, trusted=True) is Step.TRUSTED
+    overlapping = advance(advance(fresh, RotationStep.BEGIN, now, POLICY), RotationStep.TRUSTED, now, POLICY)
+    assert decide(overlapping, now + HOUR, POLICY, trusted=False) is RotationStep.RESTART
+    restarted = advance(overlapping, RotationStep.RESTART, now + HOUR, POLICY)
+    assert decide(restarted, now + HOUR, POLICY, trusted=False) is RotationStep.KEEP
+    assert decide(restarted, now + HOUR, POLICY, trusted=True) is RotationStep.TRUSTED
 
 
 def test_new_names_are_reissued_at_once_by_the_ca_that_is_trusted_already(fresh: RotationState) -> None:
     other = replace(POLICY, dns_names=("x.ns.svc",))
-    assert decide(fresh, START, other, trusted=True) is Step.REISSUE
-    reissued = advance(fresh, Step.REISSUE, START, other)
+    assert decide(fresh, START, other, trusted=True) is RotationStep.REISSUE
+    reissued = advance(fresh, RotationStep.REISSUE, START, other)
     assert reissued.bundle == fresh.bundle
     assert names_of(reissued) == {"x.ns.svc", *POLICY.dns_names}
-    assert decide(reissued, START, other, trusted=True) is Step.KEEP
-    assert decide(reissued, START, POLICY, trusted=True) is Step.KEEP, "replicas of two minds do not fight"
+    assert decide(reissued, START, other, trusted=True) is RotationStep.KEEP
+    assert decide(reissued, START, POLICY, trusted=True) is RotationStep.KEEP, (
+        "replicas of two minds do not fight"
+    )
 
 
 def test_what_has_expired_is_renewed_at_once(fresh: RotationState) -> None:
     late = START + 366 * DAY
-    assert decide(fresh, late, POLICY, trusted=True) is Step.RENEW
-    renewed = advance(fresh, Step.RENEW, late, POLICY)
-    assert decide(renewed, late, POLICY, trusted=True) is Step.KEEP
+    assert decide(fresh, late, POLICY, trusted=True) is RotationStep.RENEW
+    renewed = advance(fresh, RotationStep.RENEW, late, POLICY)
+    assert decide(renewed, late, POLICY, trusted=True) is RotationStep.KEEP
 
 
 def test_every_state_survives_the_secret(fresh: RotationState) -> None:
     state = fresh
-    for step in (Step.BEGIN, Step.TRUSTED, Step.SWITCH, Step.SETTLE):
+    for step in (RotationStep.BEGIN, RotationStep.TRUSTED, RotationStep.SWITCH, RotationStep.SETTLE):
         assert from_secret_data(to_secret_data(state)) == state
         state = advance(state, step, START + 220 * DAY, POLICY)
     assert from_secret_data(to_secret_data(state)) == state
@@ -160,7 +162,7 @@ class Cluster:
             self.bundles[index], self.written[index] = state.bundle, self.now
             untouched = False
         step = decide(state, self.now, SHORT, trusted=untouched)
-        self.switches += step is Step.SWITCH
+        self.switches += step is RotationStep.SWITCH
         self.secret = advance(state, step, self.now, SHORT)
 
     def check(self) -> None:

@@ -8,8 +8,8 @@ from aioctl.api import kinds
 from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import dig, generation_of, key_of
 from aioctl.sim.players.client import Object, PlayerClient
+from aioctl.sim.players.following import Agenda, follow
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
-from aioctl.sim.players.stage import Agenda, follow
 from tests.upstream.cases import AUTOSCALER, SCALED_OBJECT
 
 _POOL_MOODS = {"no-v1": "v1alpha2-only", "no-a2": "v1-only", "no-pools": "silent"}

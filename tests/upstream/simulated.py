@@ -15,7 +15,7 @@ from testbed.world import World, world
 from tests.golden.compare import State
 from tests.upstream import players, worlds
 from tests.upstream.cases import UpstreamCase
-from tests.upstream.stage import Stage
+from tests.upstream.playing import Stage
 
 PLAYER_DELAY = 0.3
 """Seconds after which the recordings' player answered."""

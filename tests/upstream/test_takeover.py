@@ -17,8 +17,8 @@ from tests.golden.cases import Object
 from tests.golden.inherit import adopted, give_service, with_pair
 from tests.upstream import worlds
 from tests.upstream.cases import NAMES, RECORDED, WHY_ABSENT, UpstreamCase, address_of, case, kind_of
+from tests.upstream.playing import Stage
 from tests.upstream.simulated import KNOBS, Writes, played, scene
-from tests.upstream.stage import Stage
 
 pytestmark = pytest.mark.skipif(not NAMES, reason=WHY_ABSENT)
 

@@ -17,7 +17,7 @@ def _shortened(text: str) -> str:
     return f"{quote(text[:10])}..." if len(text) > 10 else quote(text)
 
 
-class Kind(Enum):
+class TokenKind(Enum):
     """What a token is."""
 
     TEXT = auto()
@@ -46,20 +46,20 @@ class Kind(Enum):
 class Token(NamedTuple):
     """One token: its text as it stands there, and where."""
 
-    kind: Kind
+    kind: TokenKind
     text: str
     at: int
 
     def __str__(self) -> str:
         """As Go's texts show it."""
         match self.kind:
-            case Kind.END:
+            case TokenKind.END:
                 return "EOF"
-            case Kind.ERROR:
+            case TokenKind.ERROR:
                 return self.text
-            case Kind.KEYWORD | Kind.DOT | Kind.NIL:
+            case TokenKind.KEYWORD | TokenKind.DOT | TokenKind.NIL:
                 return f"<{self.text}>"
-            case Kind.RAW_STRING:
+            case TokenKind.RAW_STRING:
                 return _shortened(f"`{self.text}`")
             case _:
                 return _shortened(self.text)
@@ -75,7 +75,7 @@ _NUMBER = re.compile(
 )
 _TERMINATORS = frozenset(" .,|:)(")
 _DIGITS = frozenset("0123456789")
-_SINGLE = {"|": Kind.PIPE, "(": Kind.OPEN, ")": Kind.CLOSE, "=": Kind.ASSIGN}
+_SINGLE = {"|": TokenKind.PIPE, "(": TokenKind.OPEN, ")": TokenKind.CLOSE, "=": TokenKind.ASSIGN}
 
 
 class _LexicalError(Exception):
@@ -138,9 +138,9 @@ class _Lexer:
                     break
                 yield from self._action(left)
         except _LexicalError as error:
-            yield Token(Kind.ERROR, error.reason, error.at)
+            yield Token(TokenKind.ERROR, error.reason, error.at)
             return
-        yield Token(Kind.END, "", len(self.text))
+        yield Token(TokenKind.END, "", len(self.text))
 
     def _plain(self, left: int) -> Iterator[Token]:
         end = len(self.text) if left < 0 else left
@@ -148,7 +148,7 @@ class _Lexer:
         if left >= 0 and self.text.startswith("- ", left + 2):
             plain = plain.rstrip(" ")
         if plain:
-            yield Token(Kind.TEXT, plain, self.at)
+            yield Token(TokenKind.TEXT, plain, self.at)
 
     def _action(self, left: int) -> Iterator[Token]:
         after = left + 2
@@ -157,7 +157,7 @@ class _Lexer:
         if self.text.startswith("/*", after):
             self.at = self._comment(after)
             return
-        yield Token(Kind.LEFT, _LEFT, left)
+        yield Token(TokenKind.LEFT, _LEFT, left)
         self.at = after
         yield from self._inside()
 
@@ -178,10 +178,10 @@ class _Lexer:
                 if depth:
                     raise _LexicalError("unclosed left paren", self.at)
                 start, self.at = self.at, _after_right(self.text, self.at, end)
-                yield Token(Kind.RIGHT, _RIGHT, start)
+                yield Token(TokenKind.RIGHT, _RIGHT, start)
                 return
             token = self._token()
-            depth += (token.kind is Kind.OPEN) - (token.kind is Kind.CLOSE)
+            depth += (token.kind is TokenKind.OPEN) - (token.kind is TokenKind.CLOSE)
             if depth < 0:
                 raise _LexicalError("unexpected right paren", token.at)
             yield token
@@ -202,13 +202,13 @@ class _Lexer:
         if _is_word(character):
             return self._word(start)
         if character == "$":
-            return Token(Kind.VARIABLE, f"${self._run(start + 1)}", start)
+            return Token(TokenKind.VARIABLE, f"${self._run(start + 1)}", start)
         if character == ":":
             return self._declare(start)
         self.at = start + 1
         if not character.isascii() or not character.isprintable():
             raise _LexicalError(f"unrecognized character in action: {_shown(character)}", start)
-        return Token(_SINGLE.get(character, Kind.CHAR), character, start)
+        return Token(_SINGLE.get(character, TokenKind.CHAR), character, start)
 
     def _peek(self, at: int) -> str:
         return self.text[at] if at < len(self.text) else '"'
@@ -218,14 +218,14 @@ class _Lexer:
         # The last blank may belong to a closing delimiter with a trim marker.
         if self.at - start > 1 and self.text.startswith("-" + _RIGHT, self.at):
             self.at -= 1
-        return Token(Kind.SPACE, self.text[start : self.at], start)
+        return Token(TokenKind.SPACE, self.text[start : self.at], start)
 
     def _raw_string(self, start: int) -> Token:
         close = self.text.find("`", start + 1)
         if close < 0:
             raise _LexicalError("unterminated raw quoted string", start)
         self.at = close + 1
-        return Token(Kind.RAW_STRING, self.text[start + 1 : close], start)
+        return Token(TokenKind.RAW_STRING, self.text[start + 1 : close], start)
 
     def _run(self, start: int) -> str:
         """The letters, digits and underscores from here on, which must be followed by a terminator."""
@@ -242,11 +242,11 @@ class _Lexer:
         if self._peek(start + 1) != "=":
             raise _LexicalError("expected :=", start)
         self.at = start + 2
-        return Token(Kind.DECLARE, ":=", start)
+        return Token(TokenKind.DECLARE, ":=", start)
 
     def _field(self, start: int) -> Token:
         name = self._run(start + 1)
-        return Token(Kind.FIELD if name else Kind.DOT, f".{name}", start)
+        return Token(TokenKind.FIELD if name else TokenKind.DOT, f".{name}", start)
 
     def _number(self, start: int) -> Token:
         end = self._number_end(start, start)
@@ -256,7 +256,7 @@ class _Lexer:
             if self.text[end - 1] != "i":
                 raise _bad_number(self.text[start:end], start)
         self.at = end
-        return Token(Kind.NUMBER, self.text[start:end], start)
+        return Token(TokenKind.NUMBER, self.text[start:end], start)
 
     def _number_end(self, start: int, at: int) -> int:
         match = _NUMBER.match(self.text, at)
@@ -268,10 +268,10 @@ class _Lexer:
     def _word(self, start: int) -> Token:
         word = self._run(start)
         if word in ("true", "false"):
-            return Token(Kind.BOOL, word, start)
+            return Token(TokenKind.BOOL, word, start)
         if word == "nil":
-            return Token(Kind.NIL, word, start)
-        return Token(Kind.KEYWORD if word in KEYWORDS else Kind.IDENTIFIER, word, start)
+            return Token(TokenKind.NIL, word, start)
+        return Token(TokenKind.KEYWORD if word in KEYWORDS else TokenKind.IDENTIFIER, word, start)
 
 
 def tokens(escaped: str) -> Iterator[Token]:

@@ -13,7 +13,7 @@ from aioctl.caching import MIB, keeping
 from aioctl.golang.template.errors import ParseError
 from aioctl.golang.template.escapes import escape, quote, unescape
 from aioctl.golang.template.functions import BUILTINS
-from aioctl.golang.template.lexer import Kind, Token, tokens
+from aioctl.golang.template.lexer import Token, TokenKind, tokens
 from aioctl.golang.template.nodes import (
     Action,
     Boolean,
@@ -46,15 +46,15 @@ _VALUE = "a path such as .Spec.Model.Name, `text`, an integer, true, false, (...
 _KEYWORDS = "if, else, with, range, break, continue or end"
 _OPERANDS = frozenset(
     {
-        Kind.BOOL,
-        Kind.DOT,
-        Kind.FIELD,
-        Kind.IDENTIFIER,
-        Kind.NIL,
-        Kind.NUMBER,
-        Kind.RAW_STRING,
-        Kind.OPEN,
-        Kind.VARIABLE,
+        TokenKind.BOOL,
+        TokenKind.DOT,
+        TokenKind.FIELD,
+        TokenKind.IDENTIFIER,
+        TokenKind.NIL,
+        TokenKind.NUMBER,
+        TokenKind.RAW_STRING,
+        TokenKind.OPEN,
+        TokenKind.VARIABLE,
     }
 )
 _OPENING = ("if", "with", "range")
@@ -75,7 +75,7 @@ class _Parser:
 
     def template(self) -> Template:
         nodes, stop = self._list()
-        if stop.kind is not Kind.END:
+        if stop.kind is not TokenKind.END:
             raise ParseError(
                 f"unexpected {{{{{stop.text}}}}}", stop.at, "an open if, with or range before it"
             )
@@ -88,7 +88,7 @@ class _Parser:
 
     def _next(self) -> Token:
         token = self._tokens[self._place]
-        if token.kind in (Kind.END, Kind.ERROR):
+        if token.kind in (TokenKind.END, TokenKind.ERROR):
             return token
         self._place += 1
         if self._place == len(self._tokens):
@@ -98,7 +98,7 @@ class _Parser:
         return token
 
     def _peek_non_space(self) -> Token:
-        while self._peek().kind is Kind.SPACE:
+        while self._peek().kind is TokenKind.SPACE:
             self._next()
         return self._peek()
 
@@ -107,13 +107,13 @@ class _Parser:
         return self._next()
 
     def _unexpected(self, token: Token, context: str, expected: str) -> ParseError:
-        if token.kind is Kind.ERROR:
+        if token.kind is TokenKind.ERROR:
             return ParseError(token.text, token.at, expected)
         return ParseError(f"unexpected {token} in {context}", token.at, expected)
 
     def _close(self, context: str) -> None:
         token = self._next_non_space()
-        if token.kind is not Kind.RIGHT:
+        if token.kind is not TokenKind.RIGHT:
             raise self._unexpected(token, context, "}}")
 
     def _enter(self, token: Token) -> None:
@@ -124,7 +124,11 @@ class _Parser:
     def _finish(self, keyword: Token) -> None:
         """The rest of the action `else` or `end`; after `else`, an `if` or `with` stays to be read."""
         follower = self._peek_non_space()
-        if keyword.text == "end" or follower.kind is not Kind.KEYWORD or follower.text not in ("if", "with"):
+        if (
+            keyword.text == "end"
+            or follower.kind is not TokenKind.KEYWORD
+            or follower.text not in ("if", "with")
+        ):
             self._close(keyword.text)
 
     # Text and actions.
@@ -135,38 +139,38 @@ class _Parser:
         pieces: list[str] = []
         while True:
             token = self._next()
-            if token.kind is Kind.TEXT:
+            if token.kind is TokenKind.TEXT:
                 # A comment leaves two texts beside each other; they become one.
                 pieces.append(unescape(token.text))
                 continue
             if pieces:
                 nodes.append(Text("".join(pieces)))
                 pieces.clear()
-            if token.kind is Kind.LEFT:
+            if token.kind is TokenKind.LEFT:
                 first = self._peek_non_space()
-                if first.kind is Kind.KEYWORD and first.text in ("else", "end"):
+                if first.kind is TokenKind.KEYWORD and first.text in ("else", "end"):
                     self._next()
                     self._finish(first)
                     return tuple(nodes), first
                 nodes.append(self._action(first))
-            elif token.kind is Kind.END:
+            elif token.kind is TokenKind.END:
                 return tuple(nodes), token
             else:
                 raise self._unexpected(token, "input", "")
 
     def _action(self, first: Token) -> Node:
-        if first.kind is Kind.KEYWORD:
+        if first.kind is TokenKind.KEYWORD:
             self._next()
             if first.text in _OPENING:
                 return self._branch(first)
             if first.text in ("break", "continue"):
                 return self._leave(first)
             raise ParseError(f"{quote(first.text)} is not supported", first.at, _KEYWORDS)
-        return Action(self._pipe("command", Kind.RIGHT))
+        return Action(self._pipe("command", TokenKind.RIGHT))
 
     def _leave(self, keyword: Token) -> Leave:
         token = self._next_non_space()
-        if token.kind is not Kind.RIGHT:
+        if token.kind is not TokenKind.RIGHT:
             raise self._unexpected(token, f"{{{{{keyword.text}}}}}", "}}")
         if not self._ranges:
             raise ParseError(
@@ -177,14 +181,14 @@ class _Parser:
     def _branch(self, keyword: Token) -> Branch:
         self._enter(keyword)
         known = len(self._variables)
-        pipe = self._pipe(keyword.text, Kind.RIGHT)
+        pipe = self._pipe(keyword.text, TokenKind.RIGHT)
         self._ranges += keyword.text == "range"
         then, stop = self._list()
         self._ranges -= keyword.text == "range"
         otherwise: tuple[Node, ...] = ()
         if stop.text == "else":
             otherwise = self._else(keyword)
-        elif stop.kind is Kind.END:
+        elif stop.kind is TokenKind.END:
             raise ParseError("unexpected EOF", stop.at, f"{{{{ end }}}} for {keyword.text}")
         self._depth -= 1
         del self._variables[known:]
@@ -192,20 +196,20 @@ class _Parser:
 
     def _else(self, keyword: Token) -> tuple[Node, ...]:
         again = self._peek()
-        if again.kind is Kind.KEYWORD and again.text == keyword.text != "range":
+        if again.kind is TokenKind.KEYWORD and again.text == keyword.text != "range":
             # `else if` is an if inside the else, and its end is the end of both.
             self._next()
             return (self._branch(again),)
         nodes, stop = self._list()
         if stop.text == "else":
             raise ParseError("expected end; found {{else}}", stop.at, "{{ end }}")
-        if stop.kind is Kind.END:
+        if stop.kind is TokenKind.END:
             raise ParseError("unexpected EOF", stop.at, f"{{{{ end }}}} for {keyword.text}")
         return nodes
 
     # Values.
 
-    def _pipe(self, context: str, end: Kind) -> Pipe:
+    def _pipe(self, context: str, end: TokenKind) -> Pipe:
         start = self._peek_non_space()
         variables, assigns = self._declared(context)
         commands: list[Command] = []
@@ -224,15 +228,15 @@ class _Parser:
         found: list[str] = []
         while True:
             place, first = self._place, self._peek_non_space()
-            if first.kind is not Kind.VARIABLE:
+            if first.kind is not TokenKind.VARIABLE:
                 return tuple(found), False
             self._next()
             after = self._peek_non_space()
-            if after.kind in (Kind.DECLARE, Kind.ASSIGN):
+            if after.kind in (TokenKind.DECLARE, TokenKind.ASSIGN):
                 self._next()
                 self._variables.append(first.text)
-                return (*found, first.text), after.kind is Kind.ASSIGN
-            if after.kind is not Kind.CHAR or after.text != ",":
+                return (*found, first.text), after.kind is TokenKind.ASSIGN
+            if after.kind is not TokenKind.CHAR or after.text != ",":
                 self._place = place
                 return tuple(found), False
             self._next()
@@ -240,7 +244,7 @@ class _Parser:
             found.append(first.text)
             if context != "range" or len(found) > 1:
                 raise ParseError(f"too many declarations in {context}", first.at, "one variable")
-            if self._peek_non_space().kind not in (Kind.VARIABLE, Kind.RIGHT, Kind.CLOSE):
+            if self._peek_non_space().kind not in (TokenKind.VARIABLE, TokenKind.RIGHT, TokenKind.CLOSE):
                 raise ParseError("range can only initialize variables", first.at, "a second variable")
 
     def _check_pipe(self, commands: list[Command], context: str, end: Token) -> None:
@@ -260,11 +264,11 @@ class _Parser:
             if word is not None:
                 words.append(word)
             token = self._next()
-            if token.kind is Kind.SPACE:
+            if token.kind is TokenKind.SPACE:
                 continue
-            if token.kind in (Kind.RIGHT, Kind.CLOSE):
+            if token.kind in (TokenKind.RIGHT, TokenKind.CLOSE):
                 self._place -= 1
-            elif token.kind is not Kind.PIPE:
+            elif token.kind is not TokenKind.PIPE:
                 raise self._unexpected(token, "operand", self._value)
             break
         if not words:
@@ -274,14 +278,14 @@ class _Parser:
     def _operand(self) -> Operand | None:
         start = self._peek_non_space()
         word = self._term()
-        if word is None or self._peek().kind is not Kind.FIELD:
+        if word is None or self._peek().kind is not TokenKind.FIELD:
             return word
         if isinstance(word, Pipe | Function):
             raise ParseError("fields of an expression are not supported", start.at, "a path from the root")
         if not isinstance(word, Path | Variable):
             raise ParseError(f"unexpected . after term {quote(str(word))}", start.at, "a blank")
         names = list(word.names)
-        while self._peek().kind is Kind.FIELD:
+        while self._peek().kind is TokenKind.FIELD:
             names.append(self._next().text[1:])
         return replace(word, names=tuple(names))
 
@@ -291,31 +295,31 @@ class _Parser:
             return None
         self._next()
         match token.kind:
-            case Kind.IDENTIFIER:
+            case TokenKind.IDENTIFIER:
                 if token.text not in self._functions:
                     raise ParseError(f"function {quote(token.text)} not defined", token.at, self._value)
                 return Function(token.text, token.at)
-            case Kind.VARIABLE:
+            case TokenKind.VARIABLE:
                 if token.text not in self._variables:
                     raise ParseError(
                         f"undefined variable {quote(token.text)}", token.at, "a declared one, or $"
                     )
                 return Variable(token.text, at=token.at)
-            case Kind.NIL:
+            case TokenKind.NIL:
                 return Nil(token.at)
-            case Kind.DOT:
+            case TokenKind.DOT:
                 return Dot(token.at)
-            case Kind.FIELD:
+            case TokenKind.FIELD:
                 return Path((token.text[1:],), token.at)
-            case Kind.BOOL:
+            case TokenKind.BOOL:
                 return Boolean(token.text == "true", token.at)
-            case Kind.NUMBER:
+            case TokenKind.NUMBER:
                 return _number(token)
-            case Kind.RAW_STRING:
+            case TokenKind.RAW_STRING:
                 return RawString(unescape(token.text), token.at)
             case _:
                 self._enter(token)
-                pipe = self._pipe("parenthesized pipeline", Kind.CLOSE)
+                pipe = self._pipe("parenthesized pipeline", TokenKind.CLOSE)
                 self._depth -= 1
                 return pipe
 

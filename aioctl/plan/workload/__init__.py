@@ -10,8 +10,9 @@ from functools import cache
 
 from aioctl.api import kinds, service_names
 from aioctl.api.defaulting import is_stopped
+from aioctl.api.kinds import Served
 from aioctl.api.objects import FieldError
-from aioctl.plan.model import Context, Part, PlanError, Served, Step, Unanswered, Write, step
+from aioctl.plan.model import Context, Part, PlanError, Step, Unanswered, Write, step
 from aioctl.plan.workload import certificate, managed_dra, multi, naming, pods, service, single
 from aioctl.plan.workload.forms import Forms
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from aioctl.api import kinds
+from aioctl.api.kinds import Served
 from aioctl.api.objects import Object, integer, mapping, name_of, text
 from aioctl.plan import rbac
 from aioctl.plan.children import is_ours, under
-from aioctl.plan.model import Context, Served, Write, need
+from aioctl.plan.model import Context, Write, need
 from aioctl.plan.workload import naming, pods
 
 

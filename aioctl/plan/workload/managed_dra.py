@@ -8,6 +8,7 @@ from typing import Any
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import is_stopped
+from aioctl.api.kinds import Served
 from aioctl.api.objects import (
     Object,
     annotations_of,
@@ -21,7 +22,7 @@ from aioctl.api.objects import (
 )
 from aioctl.api.rules import dra
 from aioctl.plan.children import build, create, delete, ensure, is_ours, remove, under
-from aioctl.plan.model import Context, PlanError, Served, Write, need
+from aioctl.plan.model import Context, PlanError, Write, need
 from aioctl.plan.workload.containers import Item, add_named, named
 
 _PODS = ("template", "worker")

@@ -11,11 +11,12 @@ from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import group_size, is_data_parallel, is_stopped
+from aioctl.api.kinds import Served
 from aioctl.api.objects import FieldError, Object, integer, mapping, present, sequence
 from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, ensure, has_left_over, is_ours, remove
 from aioctl.plan.deployment import with_foreign
-from aioctl.plan.model import Context, PlanError, Served, Verb, Write, need
+from aioctl.plan.model import Context, PlanError, Verb, Write, need
 from aioctl.plan.rbac import account_subject, binding, ensure_binding
 from aioctl.plan.workload import accounts, naming, pods
 from aioctl.plan.workload.accounts import Account

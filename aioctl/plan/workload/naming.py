@@ -9,11 +9,11 @@ KServe, the one under today's name is the workload, and the other goes once that
 from collections.abc import Callable, Iterator
 
 from aioctl.api import kinds, names
-from aioctl.api.kinds import Kind
+from aioctl.api.kinds import Kind, Served
 from aioctl.api.objects import Object, name_of
 from aioctl.plan.availability import availability
 from aioctl.plan.children import is_ours, remove
-from aioctl.plan.model import Context, Served, Write, need
+from aioctl.plan.model import Context, Write, need
 
 Child = tuple[Kind, str]
 """Kind and the end of its name."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import is_stopped
-from aioctl.api.kinds import Kind
+from aioctl.api.kinds import Kind, Served
 from aioctl.api.objects import (
     Object,
     integer,
@@ -24,16 +24,7 @@ from aioctl.api.objects import (
 )
 from aioctl.golang.equality import equal
 from aioctl.plan.children import build, ensure, remove
-from aioctl.plan.model import (
-    Context,
-    Part,
-    PlanError,
-    Served,
-    Step,
-    Write,
-    need,
-    step,
-)
+from aioctl.plan.model import Context, Part, PlanError, Step, Write, need, step
 from aioctl.plan.workload import naming, pods
 
 CRD_NOT_FOUND: Final = "ScalingCRDNotFound"

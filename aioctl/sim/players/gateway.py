@@ -23,7 +23,7 @@ from aioctl.api.kinds import (
 )
 from aioctl.api.objects import dig, generation_of, key_of, mapping, namespace_of, sequence, text
 from aioctl.sim.players.client import Event, Object, PlayerClient
-from aioctl.sim.players.stage import Agenda, follow
+from aioctl.sim.players.following import Agenda, follow
 
 _Job = tuple[Kind, ObjectKey]
 _KINDS = (GATEWAY, GATEWAY_CLASS, HTTP_ROUTE, POOL_V1, POOL_V1ALPHA2)

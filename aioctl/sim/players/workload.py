@@ -11,7 +11,7 @@ import anyio
 from aioctl.api.kinds import DEPLOYMENT, LEADER_WORKER_SET, Kind, ObjectKey
 from aioctl.api.objects import dig, generation_of, key_of
 from aioctl.sim.players.client import Object, PlayerClient
-from aioctl.sim.players.stage import Agenda, follow
+from aioctl.sim.players.following import Agenda, follow
 
 _Job = tuple[Kind, ObjectKey]
 

@@ -15,7 +15,7 @@ from anyio.abc import TaskStatus
 from structlog.contextvars import bound_contextvars
 
 from aioctl.api import kinds, weight
-from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
+from aioctl.api.kinds import Kind, ObjectKey, ObjectRef, Served
 from aioctl.controller.apply import Applier, ApplyObserver
 from aioctl.controller.caches import Caches, CacheStore, Watched, watched
 from aioctl.controller.config_users import ConfigUsers
@@ -44,7 +44,7 @@ from aioctl.engine.turnstile import Turnstile
 from aioctl.engine.workers import ReconcileObserver, Run, run_workers
 from aioctl.kube.cached import Cached
 from aioctl.kube.client import Client
-from aioctl.kube.discovery import Discovery, DiscoveryObserver, Presence
+from aioctl.kube.discovery import Discovery, DiscoveryObserver
 from aioctl.kube.events import EventRecorder, EventsObserver
 from aioctl.kube.expectations import Expectations
 from aioctl.kube.reflector import Reflector, ReflectorObserver
@@ -336,10 +336,10 @@ class Controller:
         for key in self._interests.readers(SERVER_VERSION):
             self._wake(key, LOW_PRIORITY)
 
-    def _presence_changed(self, kind: Kind, presence: Presence) -> None:
+    def _presence_changed(self, kind: Kind, presence: Served) -> None:
         """A kind came or went: its watch looks at once, and every service may want something else."""
         for watch, reflector in self.reflectors.items():
-            if watch.kind == kind and presence is Presence.YES:
+            if watch.kind == kind and presence is Served.YES:
                 reflector.poke()
         if self._working:
             self._add_all()

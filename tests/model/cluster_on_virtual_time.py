@@ -16,8 +16,8 @@ import anyio
 from aioctl import shipped
 from aioctl.api import kinds
 from aioctl.app import observers_of
+from aioctl.controller.controller import Controller
 from aioctl.controller.knobs import Knobs
-from aioctl.controller.manager import Controller
 from aioctl.engine.turnstile import Turnstile
 from aioctl.kube.client import Client
 from aioctl.metrics.page import Metrics

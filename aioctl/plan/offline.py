@@ -18,8 +18,8 @@ from aioctl.plan import trial
 from aioctl.plan.combine import Combined, combine
 from aioctl.plan.config import parse_config
 from aioctl.plan.model import Facts, Overlay, PlanError, Policy, Step, Verb
+from aioctl.plan.order import plan
 from aioctl.plan.provenance import explain as explain_fields
-from aioctl.plan.reconcile import plan
 
 _UID = "00000000-0000-0000-0000-000000000000"
 """Stands in owner references for the uid that only an API server gives."""
