@@ -11,7 +11,7 @@ from aioctl import shipped
 from aioctl.api.conversion import up
 from aioctl.api.objects import FieldError
 from aioctl.golang.unknown_fields import unknown_fields
-from aioctl.plan.model import PlanError, Policy
+from aioctl.plan.model import PlanError, Policy, Strategy
 from aioctl.plan.offline import Rendering, render
 from aioctl.yaml_text import as_yaml, documents
 
@@ -40,7 +40,7 @@ def render_file(file: Path, configs: Path | None, *, explain: bool) -> Rendered:
     others = [obj for obj in given if obj.get("kind") != "LLMInferenceService"]
     folder = configs if configs is not None else shipped.presets_folder()
     around = [*_folder(folder), *others]
-    policy = Policy(auth_disabled=True)
+    policy = Policy(auth_disabled=True, strategy=Strategy.AUTO)  # the default of AIOCTL_MIGRATION_STRATEGY
     parts: list[str] = []
     problems = [
         f"{where}: {problem}" for where, obj in _sources(file, given, folder) for problem in _dropped(obj)

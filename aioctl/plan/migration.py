@@ -238,7 +238,7 @@ def _resume(facts: MigrationFacts, keep: bool) -> str:  # noqa: FBT001
 def _other_strategy(facts: MigrationFacts, keep: bool) -> str:  # noqa: FBT001
     return (
         f"strategy hold keeps traffic on {_where(facts, keep)}; set annotation "
-        f"{names.MIGRATION_STRATEGY} to weighted or swap to go on"
+        f"{names.MIGRATION_STRATEGY} to auto, weighted or swap to go on"
     )
 
 

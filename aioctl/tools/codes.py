@@ -112,7 +112,7 @@ MIGRATION: Final[Mapping[Reason, Code]] = {
         12: (Reason.GATEWAY_REFUSES_V1, "a gateway refuses the v1 reference (ResolvedRefs InvalidKind)", "upgrade that gateway's controller, or annotate the service aioctl.dev/migration-strategy: swap"),
         13: (Reason.MIXED_REFERENCES_REFUSED, "every gateway refuses a route that names both generations", "annotate the service aioctl.dev/migration-strategy: swap, or set AIOCTL_MIGRATION_STRATEGY=swap for all"),
         14: (Reason.PAUSED, "the service carries aioctl.dev/migration: paused", "remove the annotation aioctl.dev/migration to go on"),
-        15: (Reason.STRATEGY_HOLD, "strategy hold keeps traffic on v1alpha2", "annotate the service aioctl.dev/migration-strategy: weighted or swap to go on"),
+        15: (Reason.STRATEGY_HOLD, "strategy hold keeps traffic on v1alpha2", "annotate the service aioctl.dev/migration-strategy: auto, weighted or swap to go on"),
         16: (Reason.GATEWAY_SERVES_V1, "every gateway of the route has resolved a reference to the v1 InferencePool", "nothing to do: the write that moves traffic is on its way"),
         17: (Reason.GATEWAY_SERVES_NO_POOL, "a gateway refuses the InferencePools of both generations, so every request fails", "switch its inference extension on, as the message says"),
         18: (Reason.WAITS_FOR_BUDGET, "other services are on the move, or the window for moves is closed", "nothing to do: it moves when its turn comes; AIOCTL_MIGRATION_BUDGET and AIOCTL_MIGRATION_WINDOW say how many and when"),
