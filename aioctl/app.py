@@ -49,6 +49,7 @@ from aioctl.serving.probes import ProbeServer, fresh_watches, self_conversion, u
 from aioctl.serving.webhook import Handler, WebhookServer
 from aioctl.settings import CertMode, Settings
 from aioctl.stalls import Stalls
+from aioctl.upkeep.access import AccessGuard
 from aioctl.upkeep.former_autoscalers import delete_former_autoscalers
 from aioctl.upkeep.storage_migration import migrate_storage
 from aioctl.upkeep.webhook_certificates import WebhookCertificates
@@ -70,6 +71,9 @@ WATCH_SILENCE = 600.0
 """Seconds without any news after which liveness fails: ten times the bookmarks' period."""
 EVENT_RATE = 100.0
 """Events per second: they have a limit of their own, so that they never stand in the way of the work."""
+
+REVIEW_RATE = 20.0
+"""Reviews of callers of the metrics port per second: strangers must not make us a burden to the API server."""
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -170,6 +174,7 @@ class Application:
         # Leadership, certificates and events must not wait behind a storm of reconciles.
         self.side_client = client()
         events_client = client(limiter=TokenBucket(EVENT_RATE, EVENT_RATE, clock))
+        self._review_client = client(limiter=TokenBucket(REVIEW_RATE, REVIEW_RATE, clock))
         self.controller = Controller(
             client=self.client,
             events_client=events_client,
@@ -231,7 +236,12 @@ class Application:
         if settings.metrics_port:
             page = MetricsPage("text/plain; version=0.0.4; charset=utf-8", self.metrics.pieces)
             server = MetricsServer(
-                settings.metrics_host, settings.metrics_port, {"/metrics": page}, turnstile=self.turnstile
+                settings.metrics_host,
+                settings.metrics_port,
+                {"/metrics": page},
+                turnstile=self.turnstile,
+                tls=self.certificate if settings.metrics_auth else None,
+                guard=AccessGuard(self._review_client, clock=self.clock) if settings.metrics_auth else None,
             )
             yield Service("metrics", server.run, drain=1.0, expected=(ListenError,))
         if settings.health_port:

@@ -104,6 +104,10 @@ class Settings(BaseModel):
     )
     metrics_host: str = Field("", description="address of the metrics page; empty means all")
     metrics_port: Port = Field(8080, description="port of the metrics page; 0 means none")
+    metrics_auth: Bool = Field(
+        False,
+        description="`true`: the metrics port speaks TLS with the webhooks' certificate and serves only holders of a token who may `get` the path (TokenReview, SubjectAccessReview)",
+    )
     health_host: str = Field("", description="address of the probes; empty means all")
     health_port: Port = Field(8081, description="port of the probes; 0 means none")
     cert_dir: Path = Field(

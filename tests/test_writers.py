@@ -18,6 +18,7 @@ WRITERS = {
     "kube/lease.py": "the lease",
     "tools/survey.py": "nothing: dry runs that show whether admission and conversion work",
     "tools/writing.py": "what an operator's verb says: annotations of services, the lock where `unlock` removes it, and the marks of `finish`",
+    "upkeep/access.py": "nothing: reviews, which the API server answers and does not store",
     "upkeep/former_autoscalers.py": "VariantAutoscalings that KServe made before it wrote autoscalers",
     "upkeep/storage_migration.py": "stored objects, rewritten as they are, and storedVersions of our CRDs",
     "upkeep/webhook_certificates.py": "the certificate's Secret, and the CA bundles of our CRDs and webhooks",

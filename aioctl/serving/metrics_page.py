@@ -1,20 +1,21 @@
 """The metrics page and its neighbours: read-only pages on a port of their own, rendered in slices.
 
 A page is an iterator that renders one part per step, the metrics page one family: 200 histogram series at once take
-29 ms, which is too long for a loop that also converts. What a page says is the business of whoever passes it in.
+29 ms, which is too long for a loop that also converts. What a page says is the business of whoever passes it in, and so is
+who may read it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from time import perf_counter
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 from aiohttp import web
 from anyio.abc import TaskStatus
 
-from aioctl.serving.http_server import HttpServer
+from aioctl.serving.http_server import HttpServer, TlsSource
 from aioctl.serving.limits import Limits
 from aioctl.serving.webhook import Turns
 
@@ -30,8 +31,21 @@ class MetricsPage:
     render: Callable[[], Iterator[bytes]]
 
 
+class Guard(Protocol):
+    """Decides who may read; `upkeep.access.AccessGuard` is one."""
+
+    async def refusal(
+        self, authorization: str, method: str, path: str
+    ) -> tuple[HTTPStatus, str, Mapping[str, str]] | None:
+        """Status, text and headers for a caller with that `Authorization` header who gets nothing; else None."""
+        ...
+
+
 class MetricsServer:
-    """Serves `pages` by path over plain HTTP, such as `{"/metrics": MetricsPage(...)}`."""
+    """Serves `pages` by path, such as `{"/metrics": MetricsPage(...)}`.
+
+    Over plain HTTP to anybody, unless `tls` has a certificate and `guard` decides.
+    """
 
     def __init__(
         self,
@@ -41,10 +55,13 @@ class MetricsServer:
         *,
         turnstile: Turns,
         limits: Limits | None = None,
+        tls: TlsSource | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._pages = dict(pages)
         self._turnstile = turnstile
-        self._server = HttpServer(host, port, self._answer, limits=limits or Limits(drain=1.0))
+        self._guard = guard
+        self._server = HttpServer(host, port, self._answer, limits=limits or Limits(drain=1.0), tls=tls)
 
     @property
     def port(self) -> int:
@@ -55,6 +72,12 @@ class MetricsServer:
         await self._server.run(task_status=task_status)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self._guard is not None:
+            given = request.headers.get("Authorization", "")
+            refusal = await self._guard.refusal(given, request.method, request.path)
+            if refusal is not None:
+                status, text, headers = refusal
+                return web.Response(status=status, text=text, headers=headers)
         page = self._pages.get(request.path)
         if page is None:
             known = ", ".join(sorted(self._pages))

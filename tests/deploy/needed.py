@@ -93,6 +93,8 @@ def needed() -> set[Permission]:
         *on(kinds.CONFIG_MAP, "get", "create", "update"),  # CA bundle, copied
         *on(VARIANT_AUTOSCALING, "list", "delete"),  # what KServe made for autoscaling before
         *on(event, "create", "patch"),
+        *on(kinds.TOKEN_REVIEW, "create"),  # who may read the metrics port (AIOCTL_METRICS_AUTH)
+        *on(kinds.ACCESS_REVIEW, "create"),
         *on(kinds.NAMESPACE, "get"),  # whether it is being deleted
         *on(kinds.LEASE, "get", "create", "update", namespace=NAMESPACE),
     }

@@ -151,7 +151,7 @@ def test_components_join_an_overlay_and_its_namespace(
     copied = shutil.copytree(DEPLOY, tmp_path / "deploy")
     overlay = copied / "overlays" / "ours"
     overlay.mkdir()
-    components = [f"../../components/{name}" for name in ("network-policy", "monitoring")]
+    components = [f"../../components/{name}" for name in ("network-policy", "monitoring", "metrics-auth")]
     text = {"namespace": "elsewhere", "resources": ["../../base"], "components": components}
     (overlay / "kustomization.yaml").write_text(json.dumps(text))
     added = [
