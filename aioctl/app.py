@@ -165,7 +165,13 @@ class Application:
         """`marks`: where this process writes down what it plans; None: nowhere."""
         self.settings = settings
         self.clock = clock
-        self.metrics = Metrics(webhook_paths=(CONVERT, *ADMISSION_PATHS, *MUTATION_PATHS), clock=clock)
+        self.metrics = Metrics(
+            webhook_paths=(CONVERT, *ADMISSION_PATHS, *MUTATION_PATHS),
+            clock=clock,
+            service_series=settings.service_series,
+        )
+        self._election: LeaderElection | None = None
+        """Made when this process begins to stand for the lease."""
         self.turnstile = Turnstile()
         limiter = TokenBucket(settings.api_rate, settings.api_burst, clock)
         wire = config.wire()
@@ -188,6 +194,7 @@ class Application:
             marks=marks or Marks(),
         )
         self.metrics.queue.watch(self.controller.queue)
+        self.metrics.services.watch(self.controller.caches, self.leads)
         self.certificate = LiveCertificate(
             self.metrics.certificate, known_clients=bool(settings.webhook_client_ca)
         )
@@ -222,6 +229,12 @@ class Application:
             observer=self.metrics.webhook,
             known_clients=known,
         )
+
+    def leads(self) -> bool:
+        """Whether this process reconciles; asked by what only the leader shows."""
+        if not self.settings.leader_election:
+            return True
+        return self._election is not None and self._election.leads
 
     async def run(self, stop: anyio.Event) -> None:
         """Runs every part until `stop` is set; see the module docstring for the order."""
@@ -291,7 +304,7 @@ class Application:
             task_status.started()
             await self._work(lambda: True)
             return
-        election = LeaderElection(
+        self._election = election = LeaderElection(
             self.side_client,
             self.settings.namespace,
             self.settings.lease_name,

@@ -10,6 +10,7 @@ from aioctl.api import conditions, names
 from aioctl.cli import main
 from aioctl.engine.queue import WorkQueue
 from aioctl.metrics.page import Metrics
+from aioctl.metrics.services import FAMILIES
 from aioctl.plan.migration import Reason, State
 from testbed.virtual_time import VirtualClock, virtual_time
 from tests.reference_tables import regenerated
@@ -71,6 +72,8 @@ def test_every_metric_is_listed_with_type_and_labels() -> None:
         expected[name] = ["gauge", ""]
     expected["workqueue_unfinished_work_seconds"] = ["gauge", "name"]
     expected["workqueue_longest_running_processor_seconds"] = ["gauge", "name"]
+    # Rendered beside the registry.
+    expected |= {name: ["gauge", ", ".join(labels)] for name, (_, labels) in FAMILIES.items()}
     listed = {name: cells[:2] for name, cells in rows("Metrics").items()}
     assert listed == expected
 
@@ -83,6 +86,8 @@ async def test_nothing_is_on_the_page_that_is_not_listed() -> None:
         f"{family.name}_total" if family.type == "counter" else family.name
         for family in metrics.registry.collect()
     }
+    about = b"".join(metrics.services.pieces()).decode()
+    shown |= set(re.findall(r"^# TYPE (\S+) gauge$", about, re.MULTILINE))
     assert shown == set(rows("Metrics"))
 
 

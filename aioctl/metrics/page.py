@@ -2,7 +2,7 @@
 
 Names that dashboards know keep their names (`workqueue_*`, `controller_runtime_reconcile_*`, `rest_client_*`,
 `leader_election_master_status`, `certwatcher_*`, `process_*`); ours are `aioctl_*`. Labels are few and closed; object names are in logs,
-not in labels, but for the gateways that services use now. Series whose labels are known exist at zero from the start.
+not in labels, but for the gateways that services use now and for the bounded series of `services.py`. Series whose labels are known exist at zero from the start.
 Children are looked up once and kept: the page is rendered on the loop that serves webhooks. `docs/reference.md` lists
 them; a test compares.
 """
@@ -10,8 +10,6 @@ them; a test compares.
 from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
-from prometheus_client.core import Metric
-from prometheus_client.exposition import generate_latest
 
 from aioctl.engine.clock import SYSTEM_CLOCK, Clock
 from aioctl.metrics.certificate import CertificateMetrics
@@ -21,6 +19,8 @@ from aioctl.metrics.pools import PoolMetrics
 from aioctl.metrics.process import ProcessMetrics
 from aioctl.metrics.queue import QueueMetrics
 from aioctl.metrics.reconcile import ReconcileMetrics
+from aioctl.metrics.services import ServiceSeries
+from aioctl.metrics.shared import exposed
 from aioctl.metrics.storage_migration import StorageMigrationMetrics
 from aioctl.metrics.webhook import WebhookMetrics
 
@@ -30,8 +30,10 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series be
 class Metrics:
     """The families, each the observer of what it measures. One set per process; tests make their own."""
 
-    def __init__(self, *, webhook_paths: Iterable[str] = (), clock: Clock = SYSTEM_CLOCK) -> None:
-        """`webhook_paths`: those whose calls are counted."""
+    def __init__(
+        self, *, webhook_paths: Iterable[str] = (), clock: Clock = SYSTEM_CLOCK, service_series: int = 0
+    ) -> None:
+        """`webhook_paths`: those whose calls are counted; `service_series`: services with series of their own, at most."""
         self.registry = CollectorRegistry()
         self.process = ProcessMetrics(self.registry)
         self.queue = QueueMetrics(self.registry)
@@ -42,6 +44,7 @@ class Metrics:
         self.migration = MigrationMetrics(self.registry, clock)
         self.pools = PoolMetrics(self.registry)
         self.storage_migration = StorageMigrationMetrics(self.registry)
+        self.services = ServiceSeries(self.registry, service_series)
 
     def render(self) -> bytes:
         """The whole page in the text format."""
@@ -50,14 +53,5 @@ class Metrics:
     def pieces(self) -> Iterator[bytes]:
         """The page family by family, so that no stretch of rendering holds up the loop (ARCH-8)."""
         for family in self.registry.collect():
-            yield generate_latest(_One(family))
-
-
-class _One:
-    """A registry of one family."""
-
-    def __init__(self, family: Metric) -> None:
-        self._family = family
-
-    def collect(self) -> Iterable[Metric]:
-        return (self._family,)
+            yield exposed(family)
+        yield from self.services.pieces()
