@@ -1,8 +1,9 @@
 """Brings a kube-apiserver, an etcd and other people's CRDs: from KUBEBUILDER_ASSETS, or built once from Go modules.
 
-Binaries and CRDs go to a cache folder outside the repo (AIOCTL_TEST_CACHE, else ~/.cache/aioctl). Cold: about four
-minutes on two cores; afterwards nothing. `python -m testbed.real.build` does it ahead of the tests and fails with a plain
-sentence where neither assets nor Go exist.
+The controllers that make a whole cluster of them are built from Go modules, too. Binaries and CRDs go to a cache folder
+outside the repo (AIOCTL_TEST_CACHE, else ~/.cache/aioctl). Cold: about four minutes on two cores; afterwards nothing.
+`python -m testbed.real.build [whole]` does it ahead of the tests and fails with a plain sentence where neither assets nor
+Go exist.
 """
 
 import json
@@ -10,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,19 +21,38 @@ _KUBERNETES_FLAGS = (
     f"-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES}"
     " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class GoProgram:
+    """A program that is built from a Go module of this folder, which pins every version."""
+
+    module: str
+    package: str
+    folder: str = f"kubernetes-{KUBERNETES}"
+    """Where in the cache it is kept: it names the version."""
+    ldflags: str = "-s -w"
+
+
+def _kubernetes(name: str) -> GoProgram:
+    return GoProgram("kube-apiserver", f"k8s.io/kubernetes/cmd/{name}", ldflags=_KUBERNETES_FLAGS)
+
+
 GO_PROGRAMS = {
-    "kube-apiserver": (
-        HERE / "kube-apiserver",
-        "k8s.io/kubernetes/cmd/kube-apiserver",
-        _KUBERNETES_FLAGS,
-    ),
-    "etcd": (HERE / "etcd", "go.etcd.io/etcd/server/v3", "-s -w"),
-    "kubectl": (
-        HERE / "kube-apiserver",
-        "k8s.io/kubernetes/cmd/kubectl",
-        _KUBERNETES_FLAGS,
-    ),
+    "etcd": GoProgram("etcd", "go.etcd.io/etcd/server/v3"),
+    "kube-apiserver": _kubernetes("kube-apiserver"),
+    "kubectl": _kubernetes("kubectl"),
+    "kube-controller-manager": _kubernetes("kube-controller-manager"),
+    "kube-scheduler": _kubernetes("kube-scheduler"),
+    "kwok": GoProgram("kwok", "sigs.k8s.io/kwok/cmd/kwok", "kwok-v0.8.0"),
+    "lws": GoProgram("lws", "sigs.k8s.io/lws/cmd", "lws-v0.6.2"),
 }
+API_SERVER = ("etcd", "kube-apiserver", "kubectl")
+"""What every test on a real server needs."""
+TEST_REAL = (*API_SERVER, "kube-controller-manager")
+"""What `make test-real` needs: scaling is tested with the real HorizontalPodAutoscaler controller."""
+WHOLE_CLUSTER = ("kube-controller-manager", "kube-scheduler", "kwok", "lws")
+"""What makes a cluster without containers of it."""
 CRD_SOURCES = {
     "sigs.k8s.io/gateway-api@v1.4.1": (
         "config/crd/standard/gateway.networking.k8s.io_gatewayclasses.yaml",
@@ -60,7 +80,18 @@ SCHEMA_SOURCES = {
     ),
     "github.com/kedacore/keda/v2@v2.18.0": ("config/crd/bases/keda.sh_scaledobjects.yaml",),
 }
-"""Read when our own CRDs are generated, never installed."""
+"""Read when our own CRDs are generated; KEDA's is installed where a test is about KEDA, the rest never."""
+WEBHOOK_SOURCES = {"sigs.k8s.io/lws@v0.6.2": ("config/webhook/manifests.yaml",)}
+"""What LeaderWorkerSet's controller does at admission: without it pods do not know their place in a group."""
+STAGE_SOURCES = {
+    "sigs.k8s.io/kwok@v0.8.0": (
+        "kustomize/stage/node/fast/node-initialize.yaml",
+        "kustomize/stage/pod/fast/pod-ready.yaml",
+        "kustomize/stage/pod/fast/pod-complete.yaml",
+        "kustomize/stage/pod/fast/pod-delete.yaml",
+    ),
+}
+"""How kwok plays nodes and pods: each is ready at once."""
 
 
 class NotAvailable(Exception):
@@ -95,13 +126,29 @@ def assets(*, build: bool) -> Assets:
         return Assets(
             folder / "kube-apiserver", folder / "etcd", _optional(folder / "kubectl"), crds, schemas
         )
-    folder = cache_folder() / f"kubernetes-{KUBERNETES}"
-    for name in GO_PROGRAMS:
-        if not (folder / name).is_file():
-            if not build:
-                raise NotAvailable(f"no {name} in the cache; `make test-real` builds it (needs Go)")
-            _build(name, folder)
-    return Assets(folder / "kube-apiserver", folder / "etcd", folder / "kubectl", crds, schemas)
+    etcd, kube_apiserver, kubectl = (program(name, build=build) for name in API_SERVER)
+    return Assets(kube_apiserver, etcd, kubectl, crds, schemas)
+
+
+def program(name: str, *, build: bool) -> Path:
+    """One of GO_PROGRAMS from the cache; builds it first if asked to. Raises NotAvailable."""
+    folder = cache_folder() / GO_PROGRAMS[name].folder
+    if not (folder / name).is_file():
+        if not build:
+            target = "test-real" if name in TEST_REAL else "e2e"
+            raise NotAvailable(f"no {name} in the cache; `make {target}` builds it (needs Go)")
+        _build(name, folder)
+    return folder / name
+
+
+def stages(*, build: bool) -> tuple[Path, ...]:
+    """The files that kwok reads. Raises NotAvailable."""
+    return _files(STAGE_SOURCES, "stages", build=build)
+
+
+def webhooks(*, build: bool) -> tuple[Path, ...]:
+    """The webhook configurations of LeaderWorkerSet's controller. Raises NotAvailable."""
+    return _files(WEBHOOK_SOURCES, "webhooks", build=build)
 
 
 def _optional(path: Path) -> Path | None:
@@ -116,12 +163,14 @@ def _go() -> str:
 
 
 def _build(name: str, folder: Path) -> None:
-    module, package, ldflags = GO_PROGRAMS[name]
+    found = GO_PROGRAMS[name]
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f".{name}.unfinished"
-    print(f"building {name} {KUBERNETES if name != 'etcd' else ''} from Go modules ...", flush=True)  # noqa: T201
-    command = [_go(), "build", "-trimpath", "-ldflags", ldflags, "-o", str(unfinished), package]
-    done = subprocess.run(command, cwd=module, env={**os.environ, "CGO_ENABLED": "0"}, check=False)
+    print(f"building {name} ({found.package}) from Go modules ...", flush=True)  # noqa: T201
+    command = [_go(), "build", "-trimpath", "-ldflags", found.ldflags, "-o", str(unfinished), found.package]
+    done = subprocess.run(
+        command, cwd=HERE / found.module, env={**os.environ, "CGO_ENABLED": "0"}, check=False
+    )
     if done.returncode != 0:
         raise NotAvailable(f"building {name} failed; the compiler's words stand above")
     unfinished.rename(folder / name)
@@ -155,15 +204,22 @@ def _download(module: str) -> Path:
     return Path(json.loads(done.stdout)["Dir"])
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
+    """Builds what `make test-real` needs; with `whole`, all of a cluster without containers."""
     try:
         found = assets(build=True)
+        wanted = {*TEST_REAL, *(WHOLE_CLUSTER if "whole" in arguments else ())}
+        for name in sorted(wanted - set(API_SERVER)):
+            program(name, build=True)
+        if "whole" in arguments:
+            stages(build=True)
+            webhooks(build=True)
     except NotAvailable as error:
-        print(f"no real API server here: {error}", file=sys.stderr)  # noqa: T201
+        print(f"no real cluster here: {error}", file=sys.stderr)  # noqa: T201
         return 1
     print(f"kube-apiserver and etcd in {found.kube_apiserver.parent}, {len(found.crds)} CRD files")  # noqa: T201
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

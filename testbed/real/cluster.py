@@ -1,6 +1,7 @@
 """A real kube-apiserver and etcd for tests and the bench: started on loopback, thrown away afterwards.
 
-No controller manager runs: nothing is garbage collected and no pods exist; players stand in for what tests need.
+No controller manager runs: nothing is garbage collected and no pods exist. Players stand in for what tests need, or
+`controllers.py` adds the real ones.
 The flags are the smallest set that serves RBAC, webhooks and CRDs.
 """
 
@@ -53,11 +54,11 @@ def running(
     folder = Path(tempfile.mkdtemp(prefix="aioctl-real-"))
     processes: list[subprocess.Popen[bytes]] = []
     try:
-        etcd_port, peer_port, api_port = _free_port(), _free_port(), _free_port()
-        processes.append(_start(folder, "etcd", _etcd(assets, folder, etcd_port, peer_port)))
+        etcd_port, peer_port, api_port = free_port(), free_port(), free_port()
+        processes.append(start_process(folder, "etcd", _etcd(assets, folder, etcd_port, peer_port)))
         _accounts(folder)
         command = [*_api_server(assets, folder, etcd_port, api_port, audit=audit), *options]
-        processes.append(_start(folder, "kube-apiserver", command, GOGC=str(gogc)))
+        processes.append(start_process(folder, "kube-apiserver", command, GOGC=str(gogc)))
         server = f"https://127.0.0.1:{api_port}"
         ca_file = folder / "certs" / "apiserver.crt"
         _wait_ready(server, ca_file, processes, folder)
@@ -74,7 +75,8 @@ def running(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(folder: Path, name: str, command: list[str], **environment: str) -> subprocess.Popen[bytes]:
+def start_process(folder: Path, name: str, command: list[str], **environment: str) -> subprocess.Popen[bytes]:
+    """A process that logs to `<name>.log` in the folder; whoever starts it ends it."""
     with (folder / f"{name}.log").open("wb") as log:
         env = {**os.environ, **environment}
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env)
@@ -171,7 +173,8 @@ contexts: [{{name: real, context: {{cluster: real, user: admin}}}}]
 """
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
