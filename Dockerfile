@@ -6,6 +6,7 @@ WORKDIR /src
 COPY pyproject.toml requirements.lock README.md ./
 COPY aioctl ./aioctl
 COPY deploy/presets ./deploy/presets
+COPY deploy/base/cluster-role.yaml deploy/base/role.yaml ./deploy/base/
 RUN python -m venv /opt/aioctl \
  && python -m venv /opt/tools \
  && /opt/tools/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock \

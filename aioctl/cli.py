@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from aioctl import __version__, diff_command, finish_command, tool_commands, verb_commands
+from aioctl import __version__, check_command, diff_command, finish_command, tool_commands, verb_commands
 from aioctl.crdgen.command import crds
 
 
@@ -123,6 +123,7 @@ def render(service: Path, configs: Path | None, explain: bool) -> None:  # noqa:
 main.add_command(crds)
 for command in (
     *tool_commands.COMMANDS,
+    *check_command.COMMANDS,
     *diff_command.COMMANDS,
     *finish_command.COMMANDS,
     *verb_commands.COMMANDS,

@@ -49,15 +49,11 @@ def diff(access: Access, name: str, file: Path | None, output: str) -> None:
 
 
 def _documents(file: Path) -> list[dict[str, Any]]:
-    from aioctl.yaml_text import documents
+    from aioctl.tools import manifests
 
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-        found = [one for one in documents(text) if one is not None]
-    except (OSError, ValueError) as error:
-        raise ToolError(f"{file}: {error}", Exit.USAGE) from error
-    if not found or not all(isinstance(one, dict) for one in found):
-        raise ToolError(f"{file}: holds {'no object' if not found else 'what is no object'}", Exit.USAGE)
+    found = [obj for _, obj in manifests.read(file)]
+    if not found:
+        raise ToolError(f"{file}: holds no object", Exit.USAGE)
     return found
 
 

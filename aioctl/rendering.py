@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from aioctl import shipped
-from aioctl.api.conversion import up
-from aioctl.api.objects import FieldError
-from aioctl.golang.unknown_fields import unknown_fields
 from aioctl.plan.model import PlanError, Policy, Strategy
 from aioctl.plan.offline import Rendering, render
+from aioctl.tools.checks.files import OUR_KINDS, dropped_fields
 from aioctl.yaml_text import as_yaml, documents
 
 
@@ -56,12 +54,6 @@ def render_file(file: Path, configs: Path | None, *, explain: bool) -> Rendered:
     return Rendered("".join(parts), tuple(problems))
 
 
-_OURS = ("LLMInferenceService", "LLMInferenceServiceConfig")
-_DEFAULT = ("spec.router.scheduler.pool.spec.appProtocol", "http")
-"""Nothing is lost with what the schema fills in: pools of Inference Extension before 1.3 have no such field."""
-_TOP = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
-
-
 def _sources(
     file: Path, given: Iterable[Mapping[str, Any]], folder: Path
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -70,18 +62,10 @@ def _sources(
 
 
 def _dropped(obj: Mapping[str, Any]) -> Iterator[str]:
-    """What of a service or config would be lost without a word: the API server says `unknown field` of such."""
-    if obj.get("kind") not in _OURS:
-        return
-    name = (obj.get("metadata") or {}).get("name")
-    try:
-        spec = up(obj).get("spec")
-    except FieldError:
-        return  # rendering it names the field
-    lost = [*((key, value) for key, value in obj.items() if key not in _TOP), *unknown_fields(spec)]
-    for path, value in lost:
-        if (path, value) != _DEFAULT:
-            yield f"{name}: unknown field {path}, which is dropped"
+    """What of a service or config would be lost without a word."""
+    if obj.get("kind") in OUR_KINDS:
+        name = (obj.get("metadata") or {}).get("name")
+        yield from (f"{name}: unknown field {path}, which is dropped" for path in dropped_fields(obj))
 
 
 def _printed(made: Rendering) -> str:

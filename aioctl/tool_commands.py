@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from aioctl.plan.model import Policy
     from aioctl.settings import Settings
-    from aioctl.tools.checks import Finding
     from aioctl.tools.connect import Connection
     from aioctl.tools.look import Look
     from aioctl.tools.snapshot import Snapshot
@@ -27,7 +26,7 @@ WATCH_INTERVAL = 2.0
 """Seconds between two looks of `--watch`, at least."""
 
 
-def _settings(environment: "Mapping[str, str]") -> "Settings":
+def settings_from(environment: "Mapping[str, str]") -> "Settings":
     """Those of the controller in the cluster, where it was found, else those of this process's environment."""
     from aioctl.settings import SettingsError, load
 
@@ -42,7 +41,7 @@ async def settings_in(connection: "Connection") -> "Settings":
     from aioctl.tools.installation import Installation, deployment_of
 
     deployment, _ = await deployment_of(connection)
-    return _settings(Installation(deployment).environment)
+    return settings_from(Installation(deployment).environment)
 
 
 async def policy_in(connection: "Connection") -> "Policy":
@@ -201,54 +200,6 @@ async def _explain(access: Access, name: str, form: Output) -> tuple[str, int]:
 
 
 @click.command()
-@click.option(
-    "--pre", is_flag=True, help="Before anything of ours is installed: what the cluster has to have."
-)
-@output_option(Output.TABLE, Output.JSON, Output.YAML, Output.NAME)
-@reads_cluster()
-def check(access: Access, output: str, *, pre: bool) -> None:
-    """Look for what is wrong with the installation, in groups, each finding with a code. Reads, and creates as dry runs."""
-    import anyio
-
-    quiet()
-    text, code = anyio.run(_check, access, Output(output), pre)
-    click.echo(text, nl=False)
-    sys.exit(code)
-
-
-async def _check(access: Access, form: Output, pre: bool) -> tuple[str, int]:  # noqa: FBT001  handed through anyio.run
-    from aioctl.api.kinds import ObjectKey
-    from aioctl.tools import checks
-    from aioctl.tools.connect import connected, reachable
-    from aioctl.tools.installation import Installation, deployment_of
-    from aioctl.tools.survey import survey
-
-    async with connected(access) as connection:
-        await reachable(connection)
-        deployment, _ = await deployment_of(connection)
-        settings = _settings(Installation(deployment).environment)
-        lease = ObjectKey(settings.namespace, settings.lease_name)
-        facts = await survey(connection, system_namespace=settings.namespace, lease=lease, dry_runs=not pre)
-    found = checks.check(facts, pre=pre)
-    failed = sum(one.grade is checks.Grade.FAILED for one in found)
-    code = Exit.ACT if failed else Exit.FINE
-    if form is not Output.TABLE:
-        items = [one.as_data() for one in found if form is not Output.NAME or one.code]
-        return listing(items, (), form, name="code", kind="FindingList"), code
-    warnings = sum(one.grade is checks.Grade.WARNING for one in found)
-    lines = [_finding(one) for one in found]
-    return "\n".join([*lines, f"{failed} failed, {warnings} warnings"]) + "\n", code
-
-
-def _finding(one: "Finding") -> str:
-    colours = {"ok": "green", "warning": "yellow", "failed": "red"}
-    mark = coloured(one.grade.value.ljust(8), colours[one.grade.value])
-    if one.code is None:
-        return f"{mark}{one.found}"
-    return f"{mark}{one.code.code}  {one.found}\n        cure: {one.code.cure}\n        page: {one.code.page}"
-
-
-@click.command()
 @output_option(Output.TABLE, Output.JSON, Output.YAML)
 @reads_cluster(scope=False)
 def version(access: Access, output: str) -> None:
@@ -270,7 +221,7 @@ async def _version(access: Access, form: Output) -> str:
     async with connected(access) as connection:
         await reachable(connection)
         deployment, _ = await installation.deployment_of(connection)
-        settings = _settings(installation.Installation(deployment).environment)
+        settings = settings_from(installation.Installation(deployment).environment)
         lease = ObjectKey(settings.namespace, settings.lease_name)
         found = await installation.read_installation(connection, lease)
         told = installation.report(__version__, found, connection.server, datetime.now(UTC))
@@ -290,4 +241,4 @@ def completion(shell: str) -> None:
     click.echo(made(root.command, {}, "aioctl", "_AIOCTL_COMPLETE").source())
 
 
-COMMANDS = (status, explain, check, version, completion)
+COMMANDS = (status, explain, version, completion)

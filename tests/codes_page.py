@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from aioctl.tools import codes
-from aioctl.tools.check_codes import CHECK
+from aioctl.tools.checks.codes import CHECK
 
 PAGE = Path(__file__).parent.parent / "docs" / "codes.md"
 _HEAD = """# Codes

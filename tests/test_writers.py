@@ -16,7 +16,7 @@ WRITERS = {
     "controller/configs.py": "finalizer and status of configs",
     "kube/events.py": "events",
     "kube/lease.py": "the lease",
-    "tools/survey.py": "nothing: dry runs that show whether admission and conversion work",
+    "tools/checks/survey.py": "nothing: creates as dry runs, and SubjectAccessReviews, which are not stored",
     "tools/writing.py": "what an operator's verb says: annotations of services, the lock where `unlock` removes it, and the marks of `finish`",
     "upkeep/access.py": "nothing: reviews, which the API server answers and does not store",
     "upkeep/former_autoscalers.py": "VariantAutoscalings that KServe made before it wrote autoscalers",

@@ -192,11 +192,23 @@ def _judge(request: AdmissionRequest, version: str, kind: str, rules: ConfigRule
         raise AdmissionRefused(400, f'unknown operation "{request.operation}"')
     new = content(request.obj, version, kind)
     old = content(request.old, version, kind) if request.operation == "UPDATE" else None
+    return _judge_written(new, old, rules, as_written=request.as_written)
+
+
+def judge_created(obj: Mapping[str, Any], rules: ConfigRules = CONFIG_RULES) -> Verdict:
+    """What is said to the creation of a service or config of either version. Raises Undecodable and FieldError."""
+    return _judge_written(obj, None, rules, as_written=True)
+
+
+def _judge_written(
+    new: Mapping[str, Any], old: Mapping[str, Any] | None, rules: ConfigRules, *, as_written: bool
+) -> Verdict:
+    kind = text(new, "kind")
     if heavy := weight.spec_problem(new):
         return _judge_heavy(new, old, heavy)
     old = _without_heavy_spec(old)
     verdict = _judge_service(new, old) if kind == SERVICE.kind else judge_config(new, old, rules)
-    written = admission_warnings.of_spec(new, old) if request.as_written and not is_deleting(new) else []
+    written = admission_warnings.of_spec(new, old) if as_written and not is_deleting(new) else []
     return Verdict(verdict.status, [*verdict.warnings, *written])
 
 

@@ -25,7 +25,7 @@ _UID = "00000000-0000-0000-0000-000000000000"
 """Stands in owner references for the uid that only an API server gives."""
 
 _CLASS = "assumed"
-_SETTINGS = {
+SETTINGS = {
     "ingress": (
         '{"enableGatewayApi": true, "kserveIngressGateway": "kserve/kserve-ingress-gateway",'
         ' "ingressGateway": "knative-serving/knative-ingress-gateway"}'
@@ -44,6 +44,7 @@ _SETTINGS = {
         ' "s3SecretAccessKeyName": "AWS_SECRET_ACCESS_KEY"}}'
     ),
 }
+"""What KServe ships in the ConfigMap inferenceservice-config."""
 _KINDS = {(kind.api_version, kind.kind): kind for kind in vars(kinds).values() if isinstance(kind, Kind)}
 _POD_SPECS = (("template",), ("worker",), ("prefill", "template"), ("prefill", "worker"))
 
@@ -118,7 +119,7 @@ def facts(objects: Iterable[Object], policy: Policy) -> Facts:
     """The objects as an observation; v1alpha1 configs are converted, kinds that no plan reads are left out."""
     found = {
         ObjectRef(kinds.CONFIG_MAP, policy.system_namespace, names.CONFIG_MAP_NAME): _object(
-            kinds.CONFIG_MAP, policy.system_namespace, names.CONFIG_MAP_NAME, data=_SETTINGS
+            kinds.CONFIG_MAP, policy.system_namespace, names.CONFIG_MAP_NAME, data=SETTINGS
         )
     }
     for given in objects:

@@ -1,0 +1,120 @@
+"""`aioctl check -f`: manifests without a cluster - fields that would be dropped, admission, and whether they render. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from aioctl import shipped
+from aioctl.api import kinds, names
+from aioctl.api.admission import judge_created
+from aioctl.api.config_admission import ConfigRules
+from aioctl.api.conversion import up
+from aioctl.api.decoding import Undecodable
+from aioctl.api.objects import FieldError, Object, name_of, namespace_of
+from aioctl.api.verdict import ApiErrorStatus, Verdict
+from aioctl.golang.unknown_fields import unknown_fields
+from aioctl.plan.config_check import check_config
+from aioctl.plan.global_config import GlobalConfig
+from aioctl.plan.model import PlanError, Policy
+from aioctl.plan.offline import render
+from aioctl.tools.checks.finding import Finding, bad, fine, title, warn
+from aioctl.tools.checks.presets import settings_of
+
+OUR_KINDS: Final = frozenset({kinds.SERVICE.kind, kinds.CONFIG.kind})
+_VERSIONS: Final = frozenset({kinds.V1ALPHA1, kinds.V1ALPHA2})
+_DEFAULT: Final = ("spec.router.scheduler.pool.spec.appProtocol", "http")
+"""Nothing is lost with what the schema fills in: pools of Inference Extension before 1.3 have no such field."""
+_TOP: Final = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An object and the file that it is from."""
+
+    file: str
+    obj: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        name = namespace_of(self.obj) + "/" if namespace_of(self.obj) else ""
+        return f"{self.file}: {self.obj.get('kind')} {name}{name_of(self.obj)}"
+
+
+def each(given: Sequence[Given]) -> Iterator[Given]:
+    """The objects of lists, too, as `kubectl get -o yaml` writes them."""
+    for one in given:
+        items = one.obj.get("items")
+        if str(one.obj.get("kind", "")).endswith("List") and isinstance(items, list):
+            yield from each([Given(one.file, item) for item in items if isinstance(item, Mapping)])
+        else:
+            yield one
+
+
+def check_files(given: Sequence[Given], now: datetime) -> list[Finding]:
+    """Every finding, in the order of the files; the presets of this release count as given where no file has them."""
+    every = list(each(given))
+    ours = [one for one in every if one.obj.get("kind") in OUR_KINDS]
+    settings = settings_of(_settings_map(every), Policy().system_namespace)
+    around = [*shipped.objects(shipped.presets_folder()), *(one.obj for one in every if one not in ours)]
+    around += [one.obj for one in ours if one.obj.get("kind") == kinds.CONFIG.kind]
+    found = [finding for one in ours for finding in _of(one, around, settings, now)]
+    if any(one.code for one in found):
+        return found
+    others = len(every) - len(ours)
+    more = f"; {others} of other kinds were only used to render them" if others else ""
+    return [title("FILE"), fine("FILE", f"{len(ours)} objects of our kinds{more}"), *found]
+
+
+def _settings_map(every: Sequence[Given]) -> Object | None:
+    return next(
+        (
+            one.obj
+            for one in every
+            if one.obj.get("kind") == kinds.CONFIG_MAP.kind and name_of(one.obj) == names.CONFIG_MAP_NAME
+        ),
+        None,
+    )
+
+
+def _of(one: Given, around: Sequence[Object], settings: GlobalConfig, now: datetime) -> Iterator[Finding]:
+    if one.obj.get("apiVersion") not in _VERSIONS:
+        yield bad("AIO-FILE-004", f"{one}: apiVersion {one.obj.get('apiVersion')}")
+        return
+    for path in dropped_fields(one.obj):
+        yield bad("AIO-FILE-001", f"{one}: {path}")
+    verdict, problem = admitted(one.obj, settings)
+    if problem:
+        yield bad("AIO-FILE-002", f"{one}: {problem}")
+        return
+    for warning in verdict.warnings:
+        yield warn("AIO-FILE-005", f"{one}: {warning}")
+    if one.obj.get("kind") == kinds.SERVICE.kind:
+        for said in _unrendered(one.obj, around, now):
+            yield bad("AIO-FILE-003", f"{one}: {said}")
+
+
+def _unrendered(service: Object, around: Sequence[Object], now: datetime) -> Sequence[str]:
+    try:
+        return render(service, around, policy=Policy(auth_disabled=True), now=now).problems
+    except (PlanError, FieldError) as error:
+        return (str(error),)
+
+
+def admitted(obj: Mapping[str, Any], settings: GlobalConfig) -> tuple[Verdict, str]:
+    """What admission says to the creation of the object, and why it refuses; empty when it does not."""
+    rules = ConfigRules(check=lambda config: check_config(config, settings))
+    try:
+        verdict = judge_created(obj, rules)
+    except (Undecodable, FieldError, ApiErrorStatus) as error:
+        return Verdict(), str(error)
+    return verdict, "" if verdict.status is None else str(verdict.status.get("message"))
+
+
+def dropped_fields(obj: Mapping[str, Any]) -> Iterator[str]:
+    """Paths of a service's or config's fields that no version has: the API server says `unknown field` of such."""
+    try:
+        spec = up(obj).get("spec")
+    except FieldError:
+        return  # admission names the field
+    lost = [*((key, value) for key, value in obj.items() if key not in _TOP), *unknown_fields(spec)]
+    yield from (path for path, value in lost if (path, value) != _DEFAULT)
