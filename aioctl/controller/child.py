@@ -26,11 +26,12 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Any, BinaryIO
 
-from aioctl.api.kinds import Kind, Served
+from aioctl.api.kinds import Kind, ObjectKey, Served
 from aioctl.api.objects import Object
 from aioctl.controller.observe import Certificates, certificate_of, signer_problem
 from aioctl.controller.planner import Conclusion, conclude
 from aioctl.plan import order
+from aioctl.plan.hearsay import Heard
 from aioctl.plan.model import Certificate, Outcome, Plan, Policy, Read, Unknown
 from aioctl.plan.trial import DryRunResult
 
@@ -51,6 +52,7 @@ class Word(Enum):
     SERVED = auto()
     TRY_OUT = auto()
     SERVER_VERSION = auto()
+    HEARD = auto()
     DONE = auto()
     FAILED = auto()
     NO_MEMORY = auto()
@@ -128,6 +130,10 @@ class _Asked:
     def server_version(self) -> tuple[str, str] | None:
         version: tuple[str, str] | None = self._pipe.ask(Word.SERVER_VERSION)
         return version
+
+    def heard(self, gateway: ObjectKey, apart_from: frozenset[ObjectKey]) -> Heard:
+        heard: Heard = self._pipe.ask(Word.HEARD, gateway, apart_from)
+        return heard
 
     def certificate(self, secret: Object) -> Certificate | str:
         return certificate_of(secret, self._certificates)

@@ -203,6 +203,8 @@ class ChildPlanner:
                         message = obs.try_out(*fields)
                     case Word.SERVER_VERSION:
                         message = obs.server_version()
+                    case Word.HEARD:
+                        message = obs.heard(*fields)
                     case _:
                         raise TypeError(f"the child sent {word}")
                 read()

@@ -21,6 +21,7 @@ from aioctl.controller.caches import Caches, CacheStore, Watched, watched
 from aioctl.controller.config_users import ConfigUsers
 from aioctl.controller.configs import ConfigReconciler
 from aioctl.controller.confinement import Confinement, confined_planner
+from aioctl.controller.hearsay import Hearsay, heard_of
 from aioctl.controller.interests import Interests
 from aioctl.controller.knobs import Knobs
 from aioctl.controller.live_reads import LiveReads
@@ -127,6 +128,7 @@ class Controller:
         self._named = NamedWatches(self._named_reflector, self._named_changed, self._is_watched)
         self._interests = Interests(self.states, first=self._named.want, last=self._named.drop)
         self._confinement = Confinement(self.marks, self.caches, self._interests, self.clock)
+        self._hearsay = Hearsay()
         self._live = live = LiveReads(self.client, self.clock)
         expectations = Expectations(self.caches.get, clock=self.clock)
         self._own_writes = OwnWrites(self._wake)
@@ -147,6 +149,7 @@ class Controller:
             presence=self.discovery.served,
             version=self.discovery.version,
             live=live,
+            hearsay=self._hearsay,
             trials=Trials(self.client.with_patience(0), self.caches, self.clock, self.states),
             applier=applier,
             recorder=self.recorder,
@@ -285,6 +288,7 @@ class Controller:
         if delta.new is None:
             self.reconciler.gone(ref)
         configs = self._config_users.changed(delta.key, delta.new) if kind == kinds.SERVICE else set()
+        gateways = self._hearsay.changed(delta.key, delta.new) if kind == kinds.HTTP_ROUTE else ()
         if not self._working:
             return
         priority = LOW_PRIORITY if delta.initial else 0
@@ -295,7 +299,8 @@ class Controller:
         keys = keys_for(kind, delta.old, delta.new, self._interests)
         if delta.new is not None:
             keys = self._own_writes.to_wake(ref, delta.new.resource_version, keys, priority)
-        for key in keys:
+        heard = (key for gateway in gateways for key in self._interests.readers(heard_of(gateway)))
+        for key in (*keys, *heard):
             self._wake(key, priority)
 
     def _named_reflector(self, ref: ObjectRef, store: CacheStore) -> Reflector:

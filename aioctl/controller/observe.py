@@ -16,12 +16,14 @@ from aioctl.api.kinds import Kind, ObjectKey, ObjectRef, Served
 from aioctl.api.objects import Object, dig, name_of, namespace_of
 from aioctl.caching import LARGEST
 from aioctl.controller.caches import Caches
+from aioctl.controller.hearsay import Hearsay, heard_of
 from aioctl.controller.interests import members_of
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.trials import CRD, Trial, Trials
 from aioctl.kube.cached import Cached
 from aioctl.kube.discovery import ServerVersion
 from aioctl.pki import pairs
+from aioctl.plan.hearsay import Heard
 from aioctl.plan.model import Absent, Certificate, Present, Read, Unknown
 from aioctl.plan.trial import DryRunResult
 
@@ -68,10 +70,12 @@ class CacheObservation:
         certificates: Certificates | None = None,
         trials: Trials | None = None,
         version: Callable[[], ServerVersion | None] = lambda: None,
+        hearsay: Hearsay | None = None,
     ) -> None:
         """`certificates`: what earlier views of the service have parsed; this one adds to it.
 
-        `trials`: what dry runs said; None: nobody is asked. `version`: of the API server.
+        `trials`: what dry runs said; None: nobody is asked. `version`: of the API server. `hearsay`: what
+        routes of other services say.
         """
         self._service = service
         self._trials = trials
@@ -81,6 +85,7 @@ class CacheObservation:
         self._decoded = decoded
         self._certificates = {} if certificates is None else certificates
         self._version = version
+        self._hearsay = hearsay or Hearsay()
         self._ours = _our_names(service.name)
         self._seen: dict[int, tuple[Cached, dict[str, Any]]] = {}
         self.reads: set[ObjectRef] = set()
@@ -158,6 +163,10 @@ class CacheObservation:
     def server_version(self) -> ServerVersion | None:
         self.reads.add(SERVER_VERSION)
         return self._version()
+
+    def heard(self, gateway: ObjectKey, apart_from: frozenset[ObjectKey]) -> Heard:
+        self.reads.add(heard_of(gateway))
+        return self._hearsay.heard(gateway, apart_from)
 
     def certificate(self, secret: Object) -> Certificate | str:
         return certificate_of(secret, self._certificates)

@@ -20,6 +20,7 @@ from aioctl.api.objects import Object, generation_of, is_deleting, key_of, uid_o
 from aioctl.controller.apply import Applier, Recorder
 from aioctl.controller.caches import Caches
 from aioctl.controller.confinement import Confinement
+from aioctl.controller.hearsay import Hearsay
 from aioctl.controller.interests import Interests
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.observe import CacheObservation, Decoded
@@ -90,6 +91,7 @@ class Reconciler:
     version: Callable[[], ServerVersion | None]
     live: LiveReads
     trials: Trials
+    hearsay: Hearsay
     applier: Applier
     recorder: Recorder
     expectations: Expectations
@@ -270,6 +272,7 @@ class Reconciler:
                 self.states.of(key).certificates,
                 self.trials,
                 self.version,
+                self.hearsay,
             )
             # Before anything is awaited: a change from here on is news to this plan.
             widen = partial(self._widen, key, view)

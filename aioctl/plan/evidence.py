@@ -1,4 +1,4 @@
-"""What each gateway of a service is known to do with the two InferencePool generations, and who said so (MIG-7).
+"""What each gateway of a service is known to do with the two InferencePool generations, and who said so (MIG-7, MIG-12).
 
 Four questions for each gateway: does it serve v1, does it serve v1alpha2, does it take both in one rule, does it write the
 status of pools. Sources in order of their strength; a stronger one overrides. Nothing is stored: all of it can be read again
@@ -8,18 +8,32 @@ A pool's status outlives the gateway version that wrote it, so it never counts a
 present generation says. Refusal of one generation says nothing of the other.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from functools import partial
 from typing import Any, Final
 
-from aioctl.api import kinds
+from aioctl.api import kinds, names
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind, ObjectKey
-from aioctl.api.objects import Object, generation_of, mapping, sequence, text
-from aioctl.plan.model import Observation, Present
+from aioctl.api.objects import (
+    FieldError,
+    Object,
+    controller_of,
+    generation_of,
+    key_of,
+    labels_of,
+    mapping,
+    sequence,
+    text,
+)
+from aioctl.plan.hearsay import ASKS, BOTH, NOTHING, Heard, Word, gather
+from aioctl.plan.model import Facts, Observation, Present
 from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import Condition, accepted_by, find_condition, holds, is_stale
-from aioctl.plan.routing import is_pool_ref
+from aioctl.plan.routing import gateways_of, is_any_pool_ref, is_pool_ref
 
 _GROUPS: Final = (POOL_GROUP_V1, POOL_GROUP_V1ALPHA2)
 _UNSUPPORTED: Final = ("NotSupportedByParent", "NotSupportedByGateway")
@@ -38,6 +52,7 @@ class Source(StrEnum):
 
     PROBE = "probe"
     ROUTE = "HTTPRoute"
+    OTHERS = "HTTPRoute of another service"
     POOL = "InferencePool status"
     FEATURES = "GatewayClass features"
     CONTROLLER = "GatewayClass controller"
@@ -52,7 +67,7 @@ class Finding:
     @property
     def shown(self) -> bool:
         """Seen on a route, and not only said of a pool."""
-        return self.source in (Source.PROBE, Source.ROUTE)
+        return self.source in (Source.PROBE, Source.ROUTE, Source.OTHERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +127,37 @@ def of_gateways(
     pools: Mapping[Kind, Object],
     names: frozenset[str],
     probe: Object | None = None,
+    heard: Mapping[ObjectKey, Heard] | None = None,
 ) -> tuple[GatewayEvidence, ...]:
     """The evidence of each gateway. `route`: the live managed one; `pools`: those of the service that exist; `names`: by
-    which a reference means one of them; `probe`: a route that asks about v1 and carries no traffic."""
-    return tuple(_of(obs, gateway, route, pools, names, probe) for gateway in gateways)
+    which a reference means one of them; `probe`: a route that asks about v1 and carries no traffic; `heard`: what routes
+    of other services say, by gateway."""
+    heard = heard or {}
+    return tuple(
+        _of(obs, gateway, route, pools, names, probe, heard.get(gateway, NOTHING)) for gateway in gateways
+    )
+
+
+def words_of(route: Object) -> Iterator[Word]:
+    """What a managed HTTPRoute, or a probe, of whichever service says of its gateways. Raises FieldError for no HTTPRoute."""
+    if text(controller_of(route), "kind") != kinds.SERVICE.kind:
+        return
+    asked = names.PROBE in labels_of(route)
+    for gateway in gateways_of(route):
+        if asked:
+            yield Word(gateway, ASKS, serves=True, asked=True)
+        for about, support in said_by(route, gateway, Facts(), None).items():
+            yield Word(gateway, about, support is Support.YES, asked)
+
+
+def listen(routes: Iterable[Object]) -> Callable[[ObjectKey, frozenset[ObjectKey]], Heard]:
+    """`Observation.heard` of these routes."""
+    said: defaultdict[Word, set[ObjectKey]] = defaultdict(set)
+    for route in routes:
+        with suppress(FieldError):
+            for word in list(words_of(route)):
+                said[word].add(key_of(route))
+    return partial(gather, lambda word: said.get(word, ()))
 
 
 def _of(
@@ -125,18 +167,23 @@ def _of(
     pools: Mapping[Kind, Object],
     names: frozenset[str],
     probe: Object | None,
+    heard: Heard,
 ) -> GatewayEvidence:
     cls = _class_of(obs, gateway)
     controller = text(cls, "spec", "controllerName")
     prior = PRIORS.get(controller, Prior())
-    asked = _said_by(probe, gateway, obs, names, prior) if probe is not None else {}
-    seen = _said_by(route, gateway, obs, names, prior) if route is not None else {}
+    asked = said_by(probe, gateway, obs, names) if probe is not None else {}
+    seen = said_by(route, gateway, obs, names) if route is not None else {}
+    others = {
+        about: Support.YES if yes else Support.NO for about, yes in {**heard.routes, **heard.probes}.items()
+    }
     entries = {kind: accepted_by(pool, kind, gateway) for kind, pool in pools.items()}
 
     def generation(kind: Kind) -> Finding:
         return _strongest(
             (Source.PROBE, asked.get(kind.group)),
             (Source.ROUTE, seen.get(kind.group)),
+            (Source.OTHERS, others.get(kind.group)),
             (Source.POOL, _of_pool(entries.get(kind, ()), pools.get(kind))),
             (Source.FEATURES, Support.YES if kind == kinds.POOL_V1 and _has_feature(cls) else None),
         )
@@ -147,7 +194,14 @@ def _of(
         controller,
         v1=generation(kinds.POOL_V1),
         v1alpha2=generation(kinds.POOL_V1ALPHA2),
-        mixed=_strongest((Source.ROUTE, seen.get(_MIXED)), (Source.CONTROLLER, prior.mixed)),
+        mixed=_strongest(
+            *(
+                (source, said.get(BOTH))
+                for source, said in ((Source.ROUTE, seen), (Source.OTHERS, others))
+                if not (prior.resolves_blindly and said.get(BOTH) is Support.YES)
+            ),
+            (Source.CONTROLLER, prior.mixed),
+        ),
         writes_status=_strongest(
             (Source.POOL, Support.YES if spoken else None), (Source.CONTROLLER, prior.writes_status)
         ),
@@ -165,17 +219,13 @@ def _strongest(*said: tuple[Source, Support | None]) -> Finding:
     )
 
 
-_MIXED: Final = "both"
-"""Beside the groups, the key of what a route says of rules with both."""
-
-
-def _said_by(
-    route: Object, gateway: ObjectKey, obs: Observation, names: frozenset[str], prior: Prior
+def said_by(
+    route: Object, gateway: ObjectKey, obs: Observation, names: frozenset[str] | None
 ) -> dict[str, Support]:
-    """What ResolvedRefs of the route's present generation says, by group. Empty where it says nothing about kinds.
+    """What ResolvedRefs of the route's present generation says, by group or BOTH. Empty where it says nothing about kinds.
 
-    True speaks for the one that carries all the traffic: istiod resolves a rule whose only v1alpha2 reference has weight zero, and
-    serves no v1alpha2.
+    `names`: as of `references`. True speaks for the one that carries all the traffic, and for both where that is v1alpha2 or
+    shared: istiod resolves a rule whose only v1alpha2 reference has weight zero, and serves no v1alpha2.
     """
     conditions = list(_resolutions(route, gateway, obs))
     carrying, idle = references(route, names)
@@ -185,15 +235,15 @@ def _said_by(
     refusals = [each for each in conditions if each is not None and each.get("status") == "False"]
     if not refusals:
         found = dict.fromkeys(carrying, Support.YES) if len(carrying) == 1 else {}
-        if both and not prior.resolves_blindly:
-            found[_MIXED] = Support.YES
+        if both and POOL_GROUP_V1ALPHA2 in carrying:
+            found[BOTH] = Support.YES
         return found
     if any(each.get("reason") != "InvalidKind" for each in refusals):
         return {}
     meant = {group for each in refusals for group in _meant(each, carrying, idle)}
     found = dict.fromkeys(meant, Support.NO)
     if both:
-        found[_MIXED] = Support.NO
+        found[BOTH] = Support.NO
     return found
 
 
@@ -217,14 +267,17 @@ def _meant(refusal: Condition, carrying: set[str], idle: set[str]) -> set[str]:
     return named or (carrying if len(carrying) == 1 else set())
 
 
-def references(route: Object, names: frozenset[str]) -> tuple[set[str], set[str]]:
-    """The groups of the route's references to the pools: those with traffic in some rule, and those with none."""
+def references(route: Object, names: frozenset[str] | None) -> tuple[set[str], set[str]]:
+    """The groups of the route's references to the pools: those with traffic in some rule, and those with none.
+
+    `names`: of the pools; None: any InferencePool counts.
+    """
     carrying: set[str] = set()
     found: set[str] = set()
     for rule in sequence(route, "spec", "rules"):
         refs = sequence(rule, "backendRefs")
         for ref in refs:
-            if is_pool_ref(ref, names):
+            if is_any_pool_ref(ref) if names is None else is_pool_ref(ref, names):
                 found.add(ref["group"])
                 if len(refs) == 1 or ref.get("weight") != 0:
                     carrying.add(ref["group"])

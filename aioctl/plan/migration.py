@@ -93,8 +93,8 @@ class MigrationFacts:
     v1_has_traffic: bool = False
     """Some reference of the live route to the v1 pool has a weight above zero."""
     v1alpha2_refused: Refusal = Refusal.NONE
-    """How many gateways refuse, on the live route, the v1alpha2 reference that carries its traffic. SOME: all have spoken of
-    it, and others serve it. What the v1alpha2 pool's status says does not matter: it outlives the gateway that wrote it."""
+    """How many gateways refuse the v1alpha2 reference that carries the live route's traffic, or would. SOME: all have spoken
+    of it, and others serve it. What the v1alpha2 pool's status says does not matter: it outlives the gateway that wrote it."""
     v1_by: Support = Support.UNKNOWN
     """Whether every gateway of the route is known to serve v1; NO when one of them is known not to."""
     v1_shown: bool = False

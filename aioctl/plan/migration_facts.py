@@ -5,11 +5,12 @@ still refers to the old one, and the new pool has to be looked for first (MIG-4)
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, external_pool_name
-from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind, Served
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind, ObjectKey, Served
 from aioctl.api.objects import (
     Object,
     annotations_of,
@@ -28,6 +29,7 @@ from aioctl.plan.finished import v1alpha2_served
 from aioctl.plan.forms import form_of
 from aioctl.plan.group_migration import of_the_group
 from aioctl.plan.groups import group_of, pools_of
+from aioctl.plan.hearsay import Heard
 from aioctl.plan.migration import Decision, MigrationFacts, PoolState, Refusal, decide
 from aioctl.plan.model import Absent, Context, Observation, Present, Strategy, Unanswered, Unknown
 from aioctl.plan.parents import parents_of
@@ -61,11 +63,20 @@ def facts_of(ctx: Context) -> MigrationFacts:
 
 
 def unprobed(ctx: Context) -> MigrationFacts:
-    """The facts without what the gateways answer to our own question."""
-    return _facts(ctx, None)
+    """The facts without what the gateways answer to our question, whichever service puts it."""
+    return _facts(ctx, None, listens=False)
 
 
-def _facts(ctx: Context, probe: Object | None) -> MigrationFacts:
+def heard_by(ctx: Context, wanted: Mapping[str, Any], *, probes: bool = True) -> dict[ObjectKey, Heard]:
+    """What routes of other services say of the gateways that the managed route hangs on; `probes`: theirs count as well."""
+    ours = frozenset(
+        ObjectKey(ctx.namespace, name) for name in (names.route_name(ctx.name), names.probe_name(ctx.name))
+    )
+    heard = {gateway: ctx.obs.heard(gateway, ours) for gateway in parent_gateways(wanted, ctx.namespace)}
+    return heard if probes else {gateway: replace(each, probes={}) for gateway, each in heard.items()}
+
+
+def _facts(ctx: Context, probe: Object | None, *, listens: bool = True) -> MigrationFacts:
     strategy, paused, problem = preferences(ctx)
     if mode(ctx) is not Mode.MANAGED:
         return MigrationFacts(managed=False, strategy=strategy, paused=paused)
@@ -73,12 +84,15 @@ def _facts(ctx: Context, probe: Object | None) -> MigrationFacts:
     live = read.obj if isinstance(read, Present) else None
     wanted = route_spec(ctx)
     mixed = live is not None and _is_mixed(ctx, live)
-    evidence = _evidence(ctx, live, wanted, probe)
+    route_locked = live is not None and _lock_counts(ctx, live, wanted)
+    # Of a service that has moved nothing depends on what others say, and it need not be woken by it.
+    heard = {} if route_locked or status_locked(ctx.service) else heard_by(ctx, wanted, probes=listens)
+    evidence = _evidence(ctx, live, wanted, probe, heard)
     return MigrationFacts(
         scheduler=has_scheduler(ctx.spec),
         external=bool(external_pool_name(ctx.spec)),
         route_exists=not isinstance(read, Absent),
-        route_locked=live is not None and _lock_counts(ctx, live, wanted),
+        route_locked=route_locked,
         status_locked=status_locked(ctx.service),
         v1_served=ctx.obs.served(kinds.POOL_V1),
         v1alpha2_served=v1alpha2_served(ctx),
@@ -87,7 +101,9 @@ def _facts(ctx: Context, probe: Object | None) -> MigrationFacts:
         refusal=refusal_of(live, ctx.obs) if live is not None else Refusal.NONE,
         mixed=mixed,
         v1_has_traffic=live is not None and _v1_has_traffic(ctx, live),
-        v1alpha2_refused=_v1alpha2_refused(ctx, live, evidence),
+        v1alpha2_refused=Refusal.NONE
+        if isinstance(read, Unknown)
+        else _v1alpha2_refused(ctx, live, evidence),
         v1_by=_of_all(each.v1.support for each in evidence),
         v1_shown=bool(evidence) and all(each.v1.shown for each in evidence),
         picker_available=_picker_available(ctx),
@@ -101,7 +117,11 @@ def _facts(ctx: Context, probe: Object | None) -> MigrationFacts:
 
 
 def _evidence(
-    ctx: Context, live: Object | None, wanted: Mapping[str, Any], probe: Object | None
+    ctx: Context,
+    live: Object | None,
+    wanted: Mapping[str, Any],
+    probe: Object | None,
+    heard: Mapping[ObjectKey, Heard],
 ) -> tuple[GatewayEvidence, ...]:
     """What is known of each gateway that the managed route hangs on, or will after this write."""
     name = effective_pool_name(ctx.name, ctx.spec)
@@ -117,6 +137,7 @@ def _evidence(
         {kind: read.obj for kind, read in reads.items() if isinstance(read, Present)},
         _pools(ctx),
         probe,
+        heard,
     )
 
 
@@ -128,7 +149,7 @@ def _of_all(found: Iterable[Support]) -> Support:
 
 
 def _v1alpha2_refused(ctx: Context, live: Object | None, evidence: Iterable[GatewayEvidence]) -> Refusal:
-    if live is None or POOL_GROUP_V1ALPHA2 not in references(live, _pools(ctx))[0]:
+    if live is not None and POOL_GROUP_V1ALPHA2 not in references(live, _pools(ctx))[0]:
         return Refusal.NONE
     said = {each.v1alpha2.support if each.v1alpha2.shown else Support.UNKNOWN for each in evidence}
     if said == {Support.NO}:

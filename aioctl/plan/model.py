@@ -16,11 +16,12 @@ from typing import Any, Protocol
 
 from aioctl.api import served_models
 from aioctl.api.defaulting import runs
-from aioctl.api.kinds import SERVICE, Kind, ObjectRef, Served
+from aioctl.api.kinds import SERVICE, Kind, ObjectKey, ObjectRef, Served
 from aioctl.api.names import CONFIG_PREFIX, has_our_labels
 from aioctl.api.objects import FieldError, Object, labels_of, name_of, namespace_of, uid_of
 from aioctl.plan import trial
 from aioctl.plan.global_config import GlobalConfig
+from aioctl.plan.hearsay import NOTHING, Heard
 from aioctl.plan.trial import DryRunResult
 
 
@@ -104,6 +105,10 @@ class Observation(Protocol):
         """Major and minor of the API server as it tells them, None when that is not known."""
         ...
 
+    def heard(self, gateway: ObjectKey, apart_from: frozenset[ObjectKey]) -> Heard:
+        """What managed HTTPRoutes, but those named, say of a gateway (MIG-12)."""
+        ...
+
     def certificate(self, secret: Object) -> Certificate | str:
         """The stored pair (tls.crt, tls.key; key as PKCS#8), or why it cannot be used."""
         ...
@@ -145,6 +150,8 @@ class Facts:
     admission: Callable[[Object], DryRunResult] = trial.accept
     """What an API server would say of a service."""
     version: tuple[str, str] | None = None
+    hearsay: Callable[[ObjectKey, frozenset[ObjectKey]], Heard] | None = None
+    """What routes of other services say; None: there are no others."""
 
     def get(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Read:
         ref = ObjectRef(kind, namespace, name)
@@ -187,6 +194,9 @@ class Facts:
 
     def server_version(self) -> tuple[str, str] | None:
         return self.version
+
+    def heard(self, gateway: ObjectKey, apart_from: frozenset[ObjectKey]) -> Heard:
+        return NOTHING if self.hearsay is None else self.hearsay(gateway, apart_from)
 
     def certificate(self, secret: Object) -> Certificate | str:
         known = self.certificates.get(f"{namespace_of(secret)}/{name_of(secret)}")
@@ -408,6 +418,9 @@ class Overlay:
 
     def server_version(self) -> tuple[str, str] | None:
         return self.below.server_version()
+
+    def heard(self, gateway: ObjectKey, apart_from: frozenset[ObjectKey]) -> Heard:
+        return self.below.heard(gateway, apart_from)
 
     def certificate(self, secret: Object) -> Certificate | str:
         return self.below.certificate(secret)

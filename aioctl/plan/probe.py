@@ -1,11 +1,13 @@
-"""Asks the gateways of a service whether they serve v1 InferencePools, with a route that carries no traffic (MIG-8).
+"""Asks the gateways of a service whether they serve v1 InferencePools, with a route that carries no traffic (MIG-8, MIG-12).
 
 Some gateways say nothing of a pool until a route names it (istiod), so before the move nothing may be known of v1. A second
 HTTPRoute, for a hostname that nobody can resolve, names the v1 pool alone; ResolvedRefs on it is the answer. It stands as long
 as the question does and goes with the move: nothing has to be remembered, and a gateway that learns v1 later says so by itself.
 
 It is asked at once where a gateway refuses v1alpha2, and after a while where v1alpha2 is served and one reference at a time is
-written. Not while somebody holds the service, as then nothing would follow.
+written. Not while somebody holds the service, as then nothing would follow. A gateway is asked by one service at a time, the first
+by name of those that did; the others hear the answer. A new service on a gateway that is known to refuse v1alpha2 asks before it
+has a route, and its route is made once that is answered.
 """
 
 import hashlib
@@ -15,14 +17,14 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from aioctl.api import kinds, names
-from aioctl.api.kinds import HTTP_ROUTE, POOL_GROUP_V1, POOL_V1
+from aioctl.api.kinds import HTTP_ROUTE, POOL_GROUP_V1, POOL_V1, ObjectKey
 from aioctl.api.objects import Object, sequence, text
 from aioctl.golang.equality import derivative
 from aioctl.plan.children import build, ensure, remove
 from aioctl.plan.evidence import Support
 from aioctl.plan.migration import Decision, Reason, Refusal
-from aioctl.plan.migration_facts import Decided, unprobed
-from aioctl.plan.model import Context, Present, Probe, Write
+from aioctl.plan.migration_facts import Decided, facts_of, heard_by, unprobed
+from aioctl.plan.model import Absent, Context, Present, Probe, Unknown, Write
 from aioctl.plan.route_defaults import defaulted
 from aioctl.plan.routing import Mode, mode, owns_pools, route_spec
 
@@ -43,8 +45,12 @@ def probe(ctx: Context, decided: Decided) -> Iterator[Write]:
 
 
 def seconds_until(ctx: Context, decision: Decision) -> float | None:
-    """Seconds until the gateways are asked; None when they are not going to be, or were."""
+    """Seconds until the gateways are asked, or have had their time to answer before there is a route; None when neither is
+    waited for."""
     wait = _wait(ctx, lambda: decision)
+    if not wait and not decision.locked and _route_is_absent(ctx) and comes_first(ctx):
+        pool = _pool(ctx)
+        wait = _left(ctx, pool) if pool is not None else None
     return wait.total_seconds() if wait else None
 
 
@@ -53,28 +59,58 @@ def _wait(ctx: Context, decided: Decided) -> timedelta | None:
     if ctx.policy.probe is Probe.OFF or mode(ctx) is not Mode.MANAGED or not owns_pools(ctx):
         return None
     read = ctx.obs.get(HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
-    if not isinstance(read, Present) or not _has_pool(ctx):
+    if isinstance(read, Unknown) or _pool(ctx) is None:
         return None
     decision = decided()
     if decision.locked or decision.reason in (Reason.PAUSED, Reason.STRATEGY_HOLD):
         return None
     facts = unprobed(ctx)
-    if facts.v1_by is not Support.UNKNOWN:
+    if facts.v1_by is not Support.UNKNOWN or _is_asked(ctx):
         return None
     if facts.v1alpha2_refused is not Refusal.NONE:
         return timedelta(0)
-    if not facts.alone:
-        return None
+    return _left(ctx, read.obj) if facts.alone and isinstance(read, Present) else None
+
+
+def comes_first(ctx: Context) -> bool:
+    """True while the managed route, which does not exist yet, is not made because gateways are asked: they are known to refuse
+    v1alpha2, and v1 is not known to be served. Not for longer than gateways are given to answer."""
+    if ctx.policy.probe is Probe.OFF or not owns_pools(ctx):
+        return False
+    pool = _pool(ctx)
+    facts = facts_of(ctx)
+    asked = facts.v1_by is Support.UNKNOWN and facts.v1alpha2_refused is Refusal.ALL
+    return asked and pool is not None and _left(ctx, pool) != timedelta(0)
+
+
+def _route_is_absent(ctx: Context) -> bool:
+    read = ctx.obs.get(HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
+    return mode(ctx) is Mode.MANAGED and isinstance(read, Absent)
+
+
+def _left(ctx: Context, since: Object) -> timedelta | None:
+    """How much of PATIENCE is left since the object was made; None where that is not known."""
     try:
-        created = datetime.fromisoformat(text(read.obj, "metadata", "creationTimestamp"))
+        created = datetime.fromisoformat(text(since, "metadata", "creationTimestamp"))
     except ValueError:
         return None
     return max(timedelta(0), created + PATIENCE - ctx.now)
 
 
-def _has_pool(ctx: Context) -> bool:
+def _is_asked(ctx: Context) -> bool:
+    """Others ask every gateway of the service, and are before it by name."""
+    ours = ObjectKey(ctx.namespace, names.probe_name(ctx.name))
+    asking = [heard.asks for heard in heard_by(ctx, route_spec(ctx)).values()]
+    return bool(asking) and all(key is not None and (not _asks(ctx) or key < ours) for key in asking)
+
+
+def _asks(ctx: Context) -> bool:
+    return isinstance(ctx.obs.get(HTTP_ROUTE, ctx.namespace, names.probe_name(ctx.name)), Present)
+
+
+def _pool(ctx: Context) -> Object | None:
     read = ctx.obs.get(POOL_V1, ctx.namespace, names.default_pool_name(ctx.name))
-    return isinstance(read, Present)
+    return read.obj if isinstance(read, Present) else None
 
 
 def _route(ctx: Context, name: str) -> dict[str, Any]:

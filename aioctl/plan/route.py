@@ -14,6 +14,7 @@ from aioctl.api.defaulting import effective_pool_name, external_pool_name
 from aioctl.api.kinds import HTTP_ROUTE, Kind, Served
 from aioctl.api.objects import Object, annotations_of, labels_of, sequence, text
 from aioctl.golang.equality import derivative, equal
+from aioctl.plan import probe
 from aioctl.plan.children import build, create, has_left_over, is_ours, onto, remove, under
 from aioctl.plan.finished import v1alpha2_served
 from aioctl.plan.group_migration import generation
@@ -89,7 +90,8 @@ def _awaited(ctx: Context, spec: Mapping[str, Any]) -> list[str]:
     """Pools of ours that the spec names and that are not there yet; one of a kind that is not served never comes.
 
     A gateway that meets the route first says BackendNotFound, and some say so until the route changes again. The plan is
-    repeated as soon as the pool is there, so nothing but this one write waits (ROUTE-8).
+    repeated as soon as the pool is there, so nothing but this one write waits (ROUTE-8). The v1 pool is waited for in any case: where v1
+    is known to be served, the route begins on it.
     """
     if not owns_pools(ctx):
         return []
@@ -100,6 +102,8 @@ def _awaited(ctx: Context, spec: Mapping[str, Any]) -> list[str]:
         for ref in sequence(rule, "backendRefs")
         if is_pool_ref(ref, frozenset({name}))
     }
+    if groups and ctx.obs.served(kinds.POOL_V1) is Served.YES:
+        groups.add(kinds.POOL_V1.group)
     return [
         f"{ctx.namespace}/{name} ({kind.group})"
         for kind in (kinds.POOL_V1ALPHA2, kinds.POOL_V1)
@@ -162,7 +166,7 @@ def _managed(ctx: Context, name: str, decided: Decided) -> Iterator[Write]:
     wanted = expected_route(ctx, decision, live)
     announce = _announcement(ctx) if decision.moves and has_scheduler(ctx.spec) else None
     if live is None:
-        if not _awaited(ctx, wanted["spec"]):
+        if not _awaited(ctx, wanted["spec"]) and (decision.locked or not probe.comes_first(ctx)):
             yield replace(create(HTTP_ROUTE, wanted), announce=announce)
     elif not _same(ctx, wanted, live, decision):
         yield Write(

@@ -113,12 +113,12 @@ def pool_names(service_name: str, spec: Spec) -> frozenset[str]:
 
 def is_pool_ref(ref: Any, pools: frozenset[str]) -> bool:
     """True for a backendRef to one of the pools, in either generation."""
-    return (
-        isinstance(ref, Mapping)
-        and ref.get("kind") == "InferencePool"
-        and ref.get("group") in POOL_GROUPS
-        and ref.get("name") in pools
-    )
+    return is_any_pool_ref(ref) and ref.get("name") in pools
+
+
+def is_any_pool_ref(ref: Any) -> bool:
+    """True for a backendRef to an InferencePool, whoever's and in whichever generation."""
+    return isinstance(ref, Mapping) and ref.get("kind") == "InferencePool" and ref.get("group") in POOL_GROUPS
 
 
 def picker_of(pool: Object) -> str:

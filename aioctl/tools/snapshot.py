@@ -5,7 +5,7 @@ beyond that is fetched by name, and the plan made again. What may not be read is
 but for the services themselves.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -23,6 +23,8 @@ from aioctl.kube.client import Client
 from aioctl.kube.discovery import ServerVersion, server_version
 from aioctl.kube.errors import Invalid, KubeError, NotFound, is_kind_missing
 from aioctl.plan import trial
+from aioctl.plan.evidence import listen
+from aioctl.plan.hearsay import Heard
 from aioctl.plan.model import Absent, Certificate, Present, Read, Unknown
 from aioctl.plan.trial import DryRunResult
 from aioctl.tools.access import Exit, ToolError
@@ -55,6 +57,7 @@ class Snapshot:
         self.selections: set[Selection] = set()
         self._listed = frozenset(listed)
         self._certificates: Certificates = {}
+        self._heard: Callable[[ObjectKey, frozenset[ObjectKey]], Heard] | None = None
 
     def services(self) -> list[Object]:
         """Every service of the snapshot, sorted."""
@@ -63,6 +66,8 @@ class Snapshot:
     def add(self, kind: Kind, obj: Object) -> None:
         """One object as listed."""
         self.objects[ObjectRef(kind, namespace_of(obj), name_of(obj))] = obj
+        if kind == kinds.HTTP_ROUTE:
+            self._heard = None
 
     def get(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Read:
         """See `Observation.get`."""
@@ -119,6 +124,12 @@ class Snapshot:
     def server_version(self) -> ServerVersion | None:
         """See `Observation.server_version`."""
         return self.version
+
+    def heard(self, gateway: ObjectKey, apart_from: frozenset[ObjectKey]) -> Heard:
+        """See `Observation.heard`; of the routes that were listed."""
+        if self._heard is None:
+            self._heard = listen(obj for ref, obj in self.objects.items() if ref.kind == kinds.HTTP_ROUTE)
+        return self._heard(gateway, apart_from)
 
     def certificate(self, secret: Object) -> Certificate | str:
         """See `Observation.certificate`."""

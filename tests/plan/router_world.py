@@ -26,6 +26,7 @@ from aioctl.plan import (
     route,
     status,
 )
+from aioctl.plan.evidence import listen
 from aioctl.plan.global_config import GlobalConfig, RoutingConfig
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import Context, Facts, Outcome, Part, Plan, Policy, Step, Verb, Write, step
@@ -194,7 +195,14 @@ class RouterWorld:
 
     @property
     def facts(self) -> Facts:
-        return Facts(objects=self.objects, unknown=self.unknown, unserved=self.unserved, unsure=self.unsure)
+        routes = (obj for ref, obj in self.objects.items() if ref.kind == kinds.HTTP_ROUTE)
+        return Facts(
+            objects=self.objects,
+            unknown=self.unknown,
+            unserved=self.unserved,
+            unsure=self.unsure,
+            hearsay=listen(routes),
+        )
 
     @property
     def ctx(self) -> Context:

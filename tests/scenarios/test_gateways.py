@@ -1,4 +1,4 @@
-"""Services on gateways that do as real ones were measured to do, and on one that is upgraded under them (MIG-7, MIG-8)."""
+"""Services on gateways that do as real ones were measured to do, and on one that is upgraded under them (MIG-7, MIG-8, MIG-12)."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -104,3 +104,52 @@ def test_a_gateway_upgraded_under_an_unmigrated_service_is_a_non_event(strategy:
             assert sequence(old, "status", "parent"), "what the old version said still stands"
 
     run()
+
+
+def another(name: str, **metadata: Any) -> dict[str, Any]:
+    router: dict[str, Any] = {"route": {}, "gateway": {}, "scheduler": {}}
+    service = plain_service(name, router=router)
+    service["metadata"].update(metadata)
+    return service
+
+
+def test_a_new_service_on_a_gateway_that_serves_v1_alone_never_shows_it_v1alpha2() -> None:
+    @virtual_time
+    async def run() -> None:
+        async with played("istio", Strategy.AUTO) as (stage, _):
+            await stage.user.create(kinds.SERVICE, NAMESPACE, another("two"))
+            await anyio.sleep(20)
+            route = await stage.find(kinds.HTTP_ROUTE, "two-kserve-route")
+            assert dig(route, "metadata", "generation") == 1, "it was written once"
+            assert dig(route, "metadata", "annotations", names.MIGRATED) == "v1"
+            groups = {
+                ref["group"] for rule in sequence(route, "spec", "rules") for ref in rule["backendRefs"]
+            }
+            assert POOL_GROUP_V1ALPHA2 not in groups
+            assert await stage.find(kinds.HTTP_ROUTE, "two-aioctl-probe") is None
+
+    run()
+
+
+def test_a_gateway_is_asked_once_for_all_its_services_and_all_move() -> None:
+    @virtual_time
+    async def run() -> None:
+        fleet = [f"s{number:02}" for number in range(4)]
+        async with played("v1alpha2-only", Strategy.AUTO) as (stage, gateways):
+            for name in fleet:
+                await stage.user.create(kinds.SERVICE, NAMESPACE, another(name))
+            await anyio.sleep(PATIENCE)
+            asking = [name for name in ("one", *fleet) if await _probe_of(stage, name) is not None]
+            assert asking == ["one"], "it asked before the others were there, and is not answered yes"
+            gateways.set_script(GatewayScript(BEHAVIOURS["both"], controller="example.com/gateway"))
+            await anyio.sleep(30)
+            for name in fleet:
+                route = await stage.find(kinds.HTTP_ROUTE, f"{name}-kserve-route")
+                assert dig(route, "metadata", "annotations", names.MIGRATED) == "v1"
+            assert [name for name in ("one", *fleet) if await _probe_of(stage, name) is not None] == []
+
+    run()
+
+
+async def _probe_of(stage: World, name: str) -> Any:
+    return await stage.find(kinds.HTTP_ROUTE, f"{name}-aioctl-probe")
