@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aioctl.tool_commands import policy_in, quiet
+from aioctl.tool_commands import quiet, session_in
 from aioctl.tools.access import Access, Exit, ToolError
 from aioctl.tools.options import reads_cluster
 from aioctl.tools.output import Output, listing
@@ -60,10 +60,9 @@ def _documents(file: Path) -> list[dict[str, Any]]:
 async def _reports(access: Access, name: str, given: list[dict[str, Any]]) -> "list[Report]":
     from aioctl.tools.connect import connected
     from aioctl.tools.rehearsal import rehearse
-    from aioctl.tools.session import Session
 
     async with connected(access) as connection:
-        return await rehearse(Session(connection, access, await policy_in(connection)), name, given)
+        return await rehearse(await session_in(connection, access), name, given)
 
 
 def _shown(found: "list[Report]", output: str) -> str:

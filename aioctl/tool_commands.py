@@ -15,10 +15,10 @@ from aioctl.tools.output import Output, coloured, document, listing, uses_colour
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aioctl.plan.model import Policy
     from aioctl.settings import Settings
     from aioctl.tools.connect import Connection
     from aioctl.tools.look import Look
+    from aioctl.tools.session import Session
     from aioctl.tools.snapshot import Snapshot
 
 _COLOURS = {"Migrated": "green", "Held": "red", "Unknown": "red", "ok": "green", "x": "red"}
@@ -44,11 +44,15 @@ async def settings_in(connection: "Connection") -> "Settings":
     return settings_from(Installation(deployment).environment)
 
 
-async def policy_in(connection: "Connection") -> "Policy":
-    """What the controller of this cluster decides by. Raises ToolError."""
-    from aioctl.app import policy_of
+async def session_in(connection: "Connection", access: Access) -> "Session":
+    """The connection, with what the controller of this cluster decides by, and at which pace. Raises ToolError."""
+    from aioctl.app import knobs_of, policy_of
+    from aioctl.plan.waves import Pace
+    from aioctl.tools.session import Session
 
-    return policy_of(await settings_in(connection))
+    settings = await settings_in(connection)
+    knobs = knobs_of(settings)
+    return Session(connection, access, policy_of(settings), Pace(knobs.budget, knobs.window))
 
 
 def quiet() -> None:
@@ -82,10 +86,9 @@ def status(access: Access, name: str, output: str, *, watch: bool) -> None:
 
 async def _status_once(access: Access, name: str, form: Output) -> tuple[str, int]:
     from aioctl.tools.connect import connected
-    from aioctl.tools.session import Session
 
     async with connected(access) as connection:
-        found, seen = await Session(connection, access, await policy_in(connection)).looks(name)
+        found, seen = await (await session_in(connection, access)).looks(name)
         return _shown(found, seen, name, form), Exit.ACT if any(one.problem for one in seen) else Exit.FINE
 
 
@@ -129,10 +132,9 @@ def _watch(access: Access, name: str, form: Output) -> None:
     async def look_on() -> None:
         from aioctl.tools import fleet
         from aioctl.tools.connect import connected
-        from aioctl.tools.session import Session
 
         async with connected(access) as connection:
-            opened = Session(connection, access, await policy_in(connection))
+            opened = await session_in(connection, access)
             console = Console(no_color=not uses_colour())
             with (
                 Live(console=console, auto_refresh=False)
@@ -173,10 +175,9 @@ def explain(access: Access, name: str, output: str) -> None:
 
 async def _explain(access: Access, name: str, form: Output) -> tuple[str, int]:
     from aioctl.tools.connect import connected
-    from aioctl.tools.session import Session
 
     async with connected(access) as connection:
-        opened = Session(connection, access, await policy_in(connection))
+        opened = await session_in(connection, access)
         seen, made = await opened.explained(name)
     act = any(chain.act for _, several in made for chain in several)
     if form is not Output.TABLE:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aioctl.plan.model import Strategy
-from aioctl.tool_commands import policy_in, quiet
+from aioctl.tool_commands import quiet, session_in
 from aioctl.tools.access import Access, Exit, ToolError
 from aioctl.tools.options import reads_cluster
 from aioctl.tools.verbs import PLAIN, Change, Verb, rollout, strategy
@@ -113,10 +113,9 @@ def _unlock(access: Access, names: tuple[str, ...], *, yes: bool) -> None:
 async def _unlocked(access: Access, named: tuple[str, ...], *, yes: bool) -> int:
     from aioctl.tools import writing
     from aioctl.tools.connect import connected
-    from aioctl.tools.session import Session
 
     async with connected(access) as connection:
-        opened = Session(connection, access, await policy_in(connection))
+        opened = await session_in(connection, access)
 
         async def each() -> "AsyncIterator[Told]":
             for name in named:

@@ -7,15 +7,11 @@ free, which is then reserved; where the window is closed a service comes back wh
 """
 
 from collections.abc import Callable
-from datetime import datetime
 
 from aioctl.api.kinds import ObjectKey
 from aioctl.engine.clock import Clock
 from aioctl.plan.migration import Decision, Reason, State
-from aioctl.plan.waves import Budget, Window
-
-_NAMED = 3
-"""Services that a text names; of more their number is told."""
+from aioctl.plan.waves import Budget, Pace, Window, taken
 
 
 class Waves:
@@ -32,6 +28,7 @@ class Waves:
         """`services`: how many there are; `wake` puts one into the queue."""
         self._budget = budget
         self._window = window
+        self._pace = Pace(budget, window)
         self._clock = clock
         self._services = services
         self._wake = wake
@@ -43,16 +40,15 @@ class Waves:
         """Takes a place for the service, which would move now; else what it waits for, in words."""
         if service in self._moving:
             return ""
-        now = self._clock.now()
-        if self._window is not None and not self._window.holds(now):
-            return f"moves may begin at {_moment(self._window.opens(now))} (AIOCTL_MIGRATION_WINDOW)"
+        if closed := self._pace.closed(self._clock.now()):
+            return closed
         places = self._budget.places(self._services())
         if places is None or len(self._moving) < places:
             self._waiting.pop(service, None)
             self._moving[service] = None
             return ""
         self._waiting.setdefault(service)
-        return f"{self._taken()} moved and not Ready yet (AIOCTL_MIGRATION_BUDGET allows {places})"
+        return taken([str(each) for each in self._moving], places)
 
     def settled(self, service: ObjectKey, decision: Decision, *, ready: bool) -> None:
         """What the service's run came to."""
@@ -88,14 +84,3 @@ class Waves:
             # Reserved until its run says whether it still wants to move: else each place would wake the whole line.
             self._moving[following] = None
             self._wake(following)
-
-    def _taken(self) -> str:
-        names = [str(service) for service in list(self._moving)[:_NAMED]]
-        more = len(self._moving) - len(names)
-        return ", ".join(names) + (
-            f" and {more} more have" if more else " has" if len(names) == 1 else " have"
-        )
-
-
-def _moment(at: datetime | None) -> str:
-    return at.strftime("%Y-%m-%d %H:%M UTC") if at is not None else "no time"

@@ -6,7 +6,7 @@ window   five fields as cron has them (minute, hour, day of month, month, day of
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -22,6 +22,8 @@ _NAMES: Final = {
     "month": ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
     "day of week": ("sun", "mon", "tue", "wed", "thu", "fri", "sat"),
 }
+_NAMED: Final = 3
+"""Services that a text names; of more their number is told."""
 _LONGEST: Final = 8 * 366
 """Days after which a window that has not opened never does: 29 February can be eight years away."""
 
@@ -38,6 +40,30 @@ class Budget:
         if self.percent is not None:
             return max(1, math.ceil(services * self.percent / 100))
         return self.services
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Both settings."""
+
+    budget: Budget = Budget()
+    window: "Window | None" = None
+
+    def closed(self, now: datetime) -> str:
+        """What the window makes services wait for; empty while it is open."""
+        if self.window is None or self.window.holds(now):
+            return ""
+        at = self.window.opens(now)
+        moment = at.strftime("%Y-%m-%d %H:%M UTC") if at is not None else "no time"
+        return f"moves may begin at {moment} (AIOCTL_MIGRATION_WINDOW)"
+
+
+def taken(moving: Sequence[str], places: int) -> str:
+    """What services wait for when others have all the places."""
+    more = len(moving) - _NAMED
+    names = ", ".join(moving[:_NAMED])
+    who = f"{names} and {more} more have" if more > 0 else f"{names} {'has' if len(moving) == 1 else 'have'}"
+    return f"{who} moved and not Ready yet (AIOCTL_MIGRATION_BUDGET allows {places})"
 
 
 def parse_budget(text: str) -> Budget:

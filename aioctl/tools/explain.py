@@ -378,6 +378,8 @@ def _evidence(reason: Reason, seen: Look, obs: Observation) -> Sequence[Found]:
             return [
                 (Link(service, "strategy", message="hold, by annotation or AIOCTL_MIGRATION_STRATEGY"), None)
             ]
+        case Reason.WAITS_FOR_BUDGET:
+            return [(Link(service, "its turn", message=seen.turn), None)]
         case Reason.NOT_KNOWN:
             return [(Link(service, "not known", message=said), None) for said in seen.unread]
         case _:

@@ -67,6 +67,8 @@ class Look:
     now: datetime
     unread: Sequence[str] = field(default=())
     """What could not be read of it, in sentences."""
+    turn: str = ""
+    """What a service that could move waits for, in words; empty when it does not wait for its turn."""
 
     @property
     def key(self) -> ObjectKey:

@@ -1,7 +1,7 @@
 """One command's look at a cluster: connect, read, plan, and fetch what the plans asked for until they ask no more."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -9,12 +9,14 @@ from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import Object, key_of
 from aioctl.plan.model import Policy
+from aioctl.plan.waves import Pace
 from aioctl.tools.access import Access, Exit, ToolError
 from aioctl.tools.connect import Connection
 from aioctl.tools.explain import Chain, chains
 from aioctl.tools.look import Look, look
 from aioctl.tools.snapshot import ROUNDS, Reader, Snapshot
 from aioctl.tools.tree import tree
+from aioctl.tools.waiting import in_turn
 
 T = TypeVar("T")
 
@@ -26,6 +28,8 @@ class Session:
     connection: Connection
     access: Access
     policy: Policy
+    pace: Pace = field(default_factory=Pace)
+    """How many services may move at once, and when."""
 
     async def looks(self, name: str = "") -> tuple[Snapshot, list[Look]]:
         """Every service asked for, planned, or the named one. Raises ToolError."""
@@ -43,11 +47,13 @@ class Session:
         """Looks and judges until nothing more is asked for: a judgement, too, may ask for objects."""
         reader, found = await self.read()
         services = await self.wanted(reader, found, name)
+        fleet = await reader.fleet() if self.pace != Pace() and self.connection.namespace else []
         seen: list[Look] = []
         judged: list[T] = []
         for _ in range(ROUNDS):
             now = datetime.now(UTC)
             seen = [look(found, service, self.policy, now) for service in services]
+            seen = in_turn(seen, found, self.policy, self.pace, fleet or found.services(), now)
             judged = [judge(one, found) for one in seen]
             if not await reader.answer(found):
                 break

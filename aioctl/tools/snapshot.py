@@ -204,6 +204,17 @@ class Reader:
             raise ToolError(explain(error, "list", kinds.SERVICE, self._namespace, self._server)) from error
         return frozenset(found)
 
+    async def fleet(self) -> list[Object]:
+        """Every service of the cluster; nothing where that may not be listed, and the caller goes by what it has."""
+        try:
+            return [
+                _decoded(kinds.SERVICE, raw)
+                async for page in self._client.list_pages(kinds.SERVICE)
+                for raw in page.items
+            ]
+        except KubeError:
+            return []
+
     async def answer(self, found: Snapshot) -> bool:
         """Fetches what plans have asked for since; False when nothing was asked."""
         demands, found.demands = found.demands, set()

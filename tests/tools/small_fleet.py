@@ -8,6 +8,7 @@ import anyio
 
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
+from aioctl.controller.knobs import Knobs
 from aioctl.sim.players.client import InProcessClient
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
@@ -33,7 +34,9 @@ def _never_ready(obj: Any) -> bool:
 
 
 @asynccontextmanager
-async def fleet(*, behaviour: str = "both", workloads: bool = True, **options: Any) -> AsyncIterator[World]:
+async def fleet(
+    *, behaviour: str = "both", workloads: bool = True, knobs: Knobs | None = None, **options: Any
+) -> AsyncIterator[World]:
     """A furnished world with players and a running controller."""
     async with furnished(**options) as stage, anyio.create_task_group() as group:
         stamp = stage.cluster.core.clock.stamp
@@ -48,7 +51,7 @@ async def fleet(*, behaviour: str = "both", workloads: bool = True, **options: A
         )
         if workloads:
             group.start_soon(WorkloadPlayer(players, delay=1.0, stamp=stamp, fails=_never_ready).run)
-        async with stage.running(stage.controller()):
+        async with stage.running(stage.controller(knobs=knobs)):
             yield stage
         group.cancel_scope.cancel()
 

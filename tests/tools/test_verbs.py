@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import anyio
 import pytest
 
 from aioctl.api import conditions as c
@@ -16,6 +17,7 @@ from aioctl.tools.verbs import PAUSE, RESUME, START, STOP, Verb, rollout, strate
 from aioctl.tools.writing import Told, change, targets, unlock
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, World, furnished, plain_service
+from tests.controller import test_pod_form as earlier
 from tests.tools.small_fleet import connection, fleet, looks, ready
 
 
@@ -198,3 +200,35 @@ async def test_unlock_is_refused_without_the_other_pool() -> None:
         assert told.failed
         assert "v1 is the only generation that serves" in told.said
         assert await locks(stage) == (True, True)
+
+
+@virtual_time
+async def test_a_pod_that_is_held_back_rolls_out_and_the_wish_is_taken_off() -> None:
+    """As an earlier release left the pods: the controller keeps their form until somebody asks."""
+    async with earlier.settled() as stage:
+        await earlier.new_image(stage)
+        async with earlier.controlled(stage):
+            await anyio.sleep(earlier.REST)
+            before = await earlier.templates(stage)
+            assert (await earlier.said(stage))[1] == "HeldBack"
+            (told,) = await rolled_out(stage)
+            assert told.startswith("rolls out: its pods take the form of this release")
+            await anyio.sleep(1.0)
+            (told,) = await rolled_out(stage)
+            assert told.startswith("rolls out, WaitsForRollout: ")
+            await anyio.sleep(3 * earlier.INTERVAL)
+            after = await earlier.templates(stage)
+            assert [name for name in before if before[name] != after[name]] == [
+                "one-kserve",
+                "one-kserve-prefill",
+            ]
+            (told,) = await rolled_out(stage)
+            assert told == "is rolled out: nothing is held back, and the wish is taken off"
+            await anyio.sleep(earlier.REST)
+            assert (await rolled_out(stage)) == ["holds nothing back, nothing to do"]
+            assert await earlier.templates(stage) == after
+
+
+async def rolled_out(stage: World) -> list[str]:
+    services = await targets(connection(stage), Access(), ("one",))
+    return [told.said async for told in change(connection(stage), services, rollout, dry_run=False)]
