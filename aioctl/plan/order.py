@@ -157,6 +157,8 @@ def _router_parts(ctx: Context) -> Iterator[Step]:
         lambda: (*route.route(ctx, decided), *probe.probe(ctx, decided)),
         outer=NETWORKING + "failed to reconcile HTTP routes: ",
     )
+    # Asked here and said last: a later part may fail, and the status tells the addresses all the same.
+    undiscoverable = addresses.check(ctx)
     yield step(
         Part.DESTINATION_RULES,
         lambda: destination_rules.destination_rules(ctx, decided),
@@ -170,7 +172,6 @@ def _router_parts(ctx: Context) -> Iterator[Step]:
         lambda: monitoring.monitoring(ctx),
         outer="failed to reconcile monitoring resources: ",
     )
-    undiscoverable = addresses.check(ctx)
     if undiscoverable is not None:
         yield undiscoverable
 

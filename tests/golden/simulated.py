@@ -64,10 +64,10 @@ class Scene:
                 refused |= await self.stage.follow(case)
                 await self.stage.rest()
         # The recorder has flushed its events by now.
-        return _as_of_then(await self.stage.state(case, refused))
+        return as_of_then(await self.stage.state(case, refused))
 
 
-def _as_of_then(state: State) -> State:
+def as_of_then(state: State) -> State:
     """Without the default of a field that the schema of the recordings had not: services had no `appProtocol`."""
     for path, obj in state.objects.items():
         pool = mapping(obj, "spec", "router", "scheduler", "pool", "spec") if "llminference" in path else {}

