@@ -90,6 +90,7 @@ def policy_of(settings: Settings) -> Policy:
         strategy=settings.migration_strategy,
         pod_form=settings.pod_form,
         probe=settings.probe,
+        pool_status_grace=settings.pool_status_grace,
         signer=ObjectRef(kinds.SECRET, settings.signing_secret_namespace, settings.signing_secret_name),
         istio_ca_path=settings.istio_ca_path,
     )

@@ -159,6 +159,10 @@ class Settings(BaseModel):
         _POLICY.probe,
         description="`status`: where it is not known whether a gateway serves v1, it is asked by an HTTPRoute without traffic; `off`: it is not",
     )
+    pool_status_grace: Seconds = Field(
+        _POLICY.pool_status_grace,
+        description="how old a pool is before a gateway that resolves its route and wrote no status of it counts as one that writes none",
+    )
     pod_form: PodForm = Field(
         _POLICY.pod_form,
         description="`keep`: pods of model servers that nobody changed stay as an earlier controller made them; `current`: each takes the form of this release, one after another; annotation `aioctl.dev/pod-form` wins",

@@ -14,7 +14,7 @@ from aioctl.api import without_effect
 from aioctl.api.objects import FieldError, Object, key_of
 from aioctl.controller.marks import Marks
 from aioctl.engine.turnstile import Turnstile
-from aioctl.plan import collisions, groups, order, probe, routing, scheduler, status
+from aioctl.plan import collisions, groups, order, probe, routing, scheduler, silent_gateways, status
 from aioctl.plan.migration import Decision
 from aioctl.plan.model import Observation, Outcome, Plan, Policy, Unanswered
 from aioctl.plan.reach import progress_of
@@ -104,10 +104,12 @@ def conclude(plan: Plan, outcome: Outcome, obs: Observation, policy: Policy, now
 def _again(plan: Plan, obs: Observation, decision: Decision | None) -> float | None:
     if plan.context is None or decision is None:
         return None
+    ctx = replace(plan.context, obs=obs)
     try:
-        return probe.seconds_until(replace(plan.context, obs=obs), decision)
+        waits = (probe.seconds_until(ctx, decision), silent_gateways.seconds_until(ctx))
     except FieldError:
         return None
+    return min((wait for wait in waits if wait is not None), default=None)
 
 
 def _gateways(plan: Plan) -> frozenset[str]:

@@ -6,6 +6,7 @@ still refers to the old one, and the new pool has to be looked for first (MIG-4)
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from aioctl.api import kinds, names
@@ -22,7 +23,7 @@ from aioctl.api.objects import (
     mapping,
     sequence,
 )
-from aioctl.plan import picker, picker_readiness
+from aioctl.plan import silent_gateways
 from aioctl.plan.children import is_ours
 from aioctl.plan.evidence import GatewayEvidence, Support, of_gateways, references, switch_of
 from aioctl.plan.finished import v1alpha2_served
@@ -33,7 +34,7 @@ from aioctl.plan.hearsay import Heard
 from aioctl.plan.migration import Decision, MigrationFacts, PoolState, Refusal, decide
 from aioctl.plan.model import Absent, Context, Observation, Present, Strategy, Unanswered, Unknown
 from aioctl.plan.parents import parents_of
-from aioctl.plan.readiness import Readiness, find_condition, is_stale, v1_ready, v1alpha2_ready
+from aioctl.plan.readiness import Readiness, accepts, find_condition, is_stale, v1_ready, v1alpha2_ready
 from aioctl.plan.routing import (
     Mode,
     has_scheduler,
@@ -107,6 +108,7 @@ def _facts(ctx: Context, probe: Object | None, *, listens: bool = True) -> Migra
         v1_by=_of_all(each.v1.support for each in evidence),
         v1_shown=bool(evidence) and all(each.v1.shown for each in evidence),
         picker_available=_picker_available(ctx),
+        silent=_only_silence(ctx, evidence),
         refusers="; ".join(_refuser(each) for each in evidence if each.v1.support is Support.NO),
         strategy=strategy,
         form=form_of(strategy, ctx.policy.strategy, mixed=mixed, evidence=evidence),
@@ -159,10 +161,20 @@ def _v1alpha2_refused(ctx: Context, live: Object | None, evidence: Iterable[Gate
 
 def _picker_available(ctx: Context) -> bool:
     """True also for a service that runs no picker of its own: whoever runs it answers for it."""
-    if not picker.is_wanted(ctx):
-        return True
-    read = ctx.obs.get(kinds.DEPLOYMENT, ctx.namespace, picker.deployment_name(ctx.name))
-    return picker_readiness.judge(read.obj if isinstance(read, Present) else None).ready
+    found = dict(silent_gateways.pools_of(ctx)).get(kinds.POOL_V1)
+    return found is not None and silent_gateways.has_picker(ctx, found)
+
+
+def _only_silence(ctx: Context, evidence: Iterable[GatewayEvidence]) -> bool:
+    """No gateway keeps the v1 pool from being ready but those that write no status of pools, and have had time to."""
+    pools = silent_gateways.pools_of(ctx)
+    v1 = dict(pools).get(kinds.POOL_V1)
+    if v1 is None or silent_gateways.wait(ctx, v1) != timedelta(0):
+        return False
+    return all(
+        accepts(v1, kinds.POOL_V1, each.gateway) or silent_gateways.is_silent(pools, each.gateway)
+        for each in evidence
+    )
 
 
 def _refuser(found: GatewayEvidence) -> str:

@@ -466,6 +466,8 @@ class Policy:
     strategy: Strategy = Strategy.WEIGHTED
     pod_form: PodForm = PodForm.KEEP
     probe: Probe = Probe.STATUS
+    pool_status_grace: float = 120.0
+    """Seconds after which a gateway that has written no status of a pool counts as one that writes none (POOL-7)."""
     signer: ObjectRef | None = None
     """The CA secret for the services' certificates; None: always self-signed."""
     config_prefix: str = CONFIG_PREFIX

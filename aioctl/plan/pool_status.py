@@ -1,4 +1,4 @@
-"""InferencePoolReady: is either generation of the service's pool ready for the gateways of the service? (COND-4, ROUTE-5, POOL-6)
+"""InferencePoolReady: is either generation of the service's pool ready for the gateways of the service? (COND-4, ROUTE-5, POOL-6, POOL-7)
 
 Gateways are those of its routes and of `router.gateway.refs`; what others said of the pool, or said before they were
 retired, counts neither for nor against it. Without any gateway every entry counts. Whether traffic may move is a stricter
@@ -13,7 +13,7 @@ from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, external_pool_name, is_stopped
 from aioctl.api.kinds import Kind, ObjectKey, Served
 from aioctl.api.objects import Object, text
-from aioctl.plan import backends, gateways, picker, pool_readiness
+from aioctl.plan import backends, gateways, picker, pool_readiness, silent_gateways
 from aioctl.plan.gateways import Judgement
 from aioctl.plan.model import (
     NETWORKING,
@@ -75,11 +75,23 @@ def evaluate(ctx: Context) -> Judgement | None:
     if not found.present:
         return Judgement(ready=False, reason=_FETCH_ERROR, message=_not_there(ctx, found))
     spoken_for = _gateways(ctx)
-    verdicts = [
-        pool_readiness.judge(pool, kind, spoken_for, lambda key: controller_of_class(ctx.obs, key))
-        for kind, pool in found.present.items()
-    ]
+    verdicts = [_judge(ctx, kind, pool, spoken_for) for kind, pool in found.present.items()]
     return next((verdict for verdict in verdicts if verdict.ready), verdicts[0])
+
+
+def _judge(ctx: Context, kind: Kind, pool: Object, spoken_for: list[ObjectKey]) -> Judgement:
+    """Of one generation; gateways that write no status are not waited for."""
+
+    def judge(by: list[ObjectKey]) -> Judgement:
+        return pool_readiness.judge(pool, kind, by, lambda key: controller_of_class(ctx.obs, key))
+
+    verdict = judge(spoken_for)
+    if verdict.reason != pool_readiness.WAITING:
+        return verdict
+    speaking = [key for key in spoken_for if not silent_gateways.accept(ctx, kind, pool, key)]
+    if len(speaking) == len(spoken_for):
+        return verdict
+    return judge(speaking) if speaking else gateways.READY
 
 
 @dataclass(frozen=True, slots=True)

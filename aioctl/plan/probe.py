@@ -5,7 +5,7 @@ HTTPRoute, for a hostname that nobody can resolve, names the v1 pool alone; Reso
 as the question does and goes with the move: nothing has to be remembered, and a gateway that learns v1 later says so by itself.
 
 It is asked at once where a gateway refuses v1alpha2, and after a while where v1alpha2 is served and one reference at a time is
-written. Not while somebody holds the service, as then nothing would follow. A gateway is asked by one service at a time, the first
+written, or where the gateway writes no status of pools. Not while somebody holds the service, as then nothing would follow. A gateway is asked by one service at a time, the first
 by name of those that did; the others hear the answer. A new service on a gateway that is known to refuse v1alpha2 asks before it
 has a route, and its route is made once that is answered.
 """
@@ -20,13 +20,14 @@ from aioctl.api import kinds, names
 from aioctl.api.kinds import HTTP_ROUTE, POOL_GROUP_V1, POOL_V1, ObjectKey
 from aioctl.api.objects import Object, sequence, text
 from aioctl.golang.equality import derivative
+from aioctl.plan import silent_gateways
 from aioctl.plan.children import build, ensure, remove
 from aioctl.plan.evidence import Support
 from aioctl.plan.migration import Decision, Reason, Refusal
 from aioctl.plan.migration_facts import Decided, facts_of, heard_by, unprobed
 from aioctl.plan.model import Absent, Context, Present, Probe, Unknown, Write
 from aioctl.plan.route_defaults import defaulted
-from aioctl.plan.routing import Mode, mode, owns_pools, route_spec
+from aioctl.plan.routing import Mode, mode, owns_pools, parent_gateways, route_spec
 
 PATIENCE: Final = timedelta(seconds=60)
 """How long a route whose v1alpha2 reference is served waits for word of v1 before the gateways are asked."""
@@ -69,7 +70,20 @@ def _wait(ctx: Context, decided: Decided) -> timedelta | None:
         return None
     if facts.v1alpha2_refused is not Refusal.NONE:
         return timedelta(0)
-    return _left(ctx, read.obj) if facts.alone and isinstance(read, Present) else None
+    if not isinstance(read, Present):
+        return None
+    return _left(ctx, read.obj) if facts.alone else _left_to_the_silent(ctx)
+
+
+def _left_to_the_silent(ctx: Context) -> timedelta | None:
+    """Where both are named at once, the status of the v1 pool is the answer; whoever writes none is asked."""
+    pools, pool = silent_gateways.pools_of(ctx), _pool(ctx)
+    silent = [
+        key
+        for key in parent_gateways(route_spec(ctx), ctx.namespace)
+        if silent_gateways.is_silent(pools, key)
+    ]
+    return silent_gateways.wait(ctx, pool) if silent and pool is not None else None
 
 
 def comes_first(ctx: Context) -> bool:

@@ -1,4 +1,5 @@
-"""Services on gateways that do as real ones were measured to do, and on one that is upgraded under them (MIG-7, MIG-8, MIG-12)."""
+"""Services on gateways that do as real ones were measured to do, and on one that is upgraded under them (MIG-7, MIG-8,
+MIG-12, POOL-7)."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -147,6 +148,29 @@ def test_a_gateway_is_asked_once_for_all_its_services_and_all_move() -> None:
                 route = await stage.find(kinds.HTTP_ROUTE, f"{name}-kserve-route")
                 assert dig(route, "metadata", "annotations", names.MIGRATED) == "v1"
             assert [name for name in ("one", *fleet) if await _probe_of(stage, name) is not None] == []
+
+    run()
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "strategy", "ends"),
+    [
+        ("istio-agentgateway", Strategy.HOLD, POOL_GROUP_V1ALPHA2),
+        ("silent", Strategy.HOLD, POOL_GROUP_V1ALPHA2),
+        ("silent", Strategy.WEIGHTED, POOL_GROUP_V1),
+        ("silent", Strategy.AUTO, POOL_GROUP_V1),
+    ],
+)
+def test_a_gateway_that_says_nothing_on_pools_is_believed_by_its_route(
+    behaviour: str, strategy: Strategy, ends: str
+) -> None:
+    @virtual_time
+    async def run() -> None:
+        async with played(behaviour, strategy) as (stage, _):
+            assert await carried(stage) == ({ends}, ends == POOL_GROUP_V1)
+            service = await stage.find(kinds.SERVICE, "one")
+            assert condition(service, "InferencePoolReady")[0] == "True"
+            assert await is_ready(stage)
 
     run()
 
