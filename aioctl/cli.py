@@ -5,7 +5,15 @@ from pathlib import Path
 
 import click
 
-from aioctl import __version__, check_command, diff_command, finish_command, tool_commands, verb_commands
+from aioctl import (
+    __version__,
+    check_command,
+    diff_command,
+    finish_command,
+    storage_command,
+    tool_commands,
+    verb_commands,
+)
 from aioctl.crdgen.command import crds
 
 
@@ -124,6 +132,7 @@ main.add_command(crds)
 for command in (
     *tool_commands.COMMANDS,
     *check_command.COMMANDS,
+    *storage_command.COMMANDS,
     *diff_command.COMMANDS,
     *finish_command.COMMANDS,
     *verb_commands.COMMANDS,

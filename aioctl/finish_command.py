@@ -57,9 +57,12 @@ def _span(text: str) -> timedelta:
 async def _run(access: Access, soak: timedelta, patience: float, *, yes: bool, undo: bool) -> int:
     from aioctl.api.kinds import ObjectKey
     from aioctl.app import policy_of
+    from aioctl.engine.clock import SYSTEM_CLOCK
+    from aioctl.storage_command import clients
     from aioctl.tools import finish as steps
     from aioctl.tools.connect import connected
     from aioctl.tools.session import Session
+    from aioctl.tools.storage import migrate, read_status
 
     async with connected(access) as connection:
         settings = await settings_in(connection)
@@ -76,6 +79,8 @@ async def _run(access: Access, soak: timedelta, patience: float, *, yes: bool, u
             return await _tell(steps.undo(opened), "nothing is marked")
         found = await steps.picture(opened, options)
         _show(found)
+        for line in clients(await read_status(connection)):
+            click.echo(f"    {line}")
         if not found.allowed:
             click.echo("nothing was done: the conditions marked x do not hold", err=True)
             return Exit.ACT
@@ -84,6 +89,9 @@ async def _run(access: Access, soak: timedelta, patience: float, *, yes: bool, u
             return Exit.FINE
         code = await _tell(steps.remove(opened, found, options), "nothing is left to do")
         if code == Exit.FINE and not connection.namespace:
+            # What is stored in an old version keeps that version in the CRDs, whatever becomes of the pools.
+            rewritten = migrate(connection, rate=settings.storage_migration_rate, clock=SYSTEM_CLOCK)
+            code = await _tell(rewritten, "")
             click.echo(
                 "when no stranger's pool is left, the CRD may go: kubectl delete crd inferencepools.inference.networking.x-k8s.io"
             )

@@ -48,7 +48,9 @@ ROOMS = {
     "demo": room("api kube pki sim shipped", "anyio httpx prometheus_client rich"),
     "crdgen": room("api", "click yaml"),
     "tools": room(
-        "golang api plan engine kube pki controller crdgen shipped yaml_text", "anyio click msgspec yaml"
+        # `upkeep`: `aioctl storage migrate` runs the controller's own migration.
+        "golang api plan engine kube pki upkeep controller crdgen shipped yaml_text",
+        "anyio click msgspec yaml",
     ),
     "shipped": room("yaml_text"),
 }

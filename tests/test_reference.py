@@ -1,6 +1,7 @@
 """docs/reference.md is a promise: commands, metrics, conditions, reasons and annotations on it are those of the code."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -35,17 +36,26 @@ def rows(title: str) -> dict[str, list[str]]:
     return {first.strip("`"): rest for first, *rest in cells}
 
 
+def commands(group: click.Group, path: str = "aioctl") -> Iterator[tuple[str, click.Command]]:
+    """Every command with its whole name, those of groups below too."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
+
+
 def test_every_command_and_option_is_listed() -> None:
     listed = rows("Command line")
     expected = {}
-    for name, command in main.commands.items():
+    for name, command in commands(main):
         options = [
             opt
             for parameter in command.params
             if isinstance(parameter, click.Option)
             for opt in parameter.opts
         ]
-        expected[f"aioctl {name}"] = sorted(options)
+        expected[name] = sorted(options)
     assert {name: sorted(re.findall(r"`(-[^`]+)`", cells[0])) for name, cells in listed.items()} == expected
 
 

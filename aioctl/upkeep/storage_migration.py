@@ -62,6 +62,11 @@ class StorageMigrationObserver:
 class MigrationIncomplete(Exception):
     """An attempt could not finish; the text says for which CRD, why, and names a refused object."""
 
+    def __init__(self, text: str, left: Sequence[tuple[ObjectKey, KubeError]] = ()) -> None:
+        """`left`: every object that was refused or failed, and why."""
+        super().__init__(text)
+        self.left = tuple(left)
+
 
 @dataclass
 class _Done:
@@ -97,6 +102,16 @@ async def migrate_storage(
                 left.remove(kind)
         if left:
             await anyio.sleep(max(waits.next(kind) for kind in left))
+
+
+async def migrate_once(
+    client: Client, kind: Kind, *, pace: Limiter, observer: StorageMigrationObserver | None = None
+) -> None:
+    """One attempt at one CRD; what was rewritten before is rewritten again, which changes nothing.
+
+    Raises KubeError, MigrationIncomplete, or FieldError for a CRD that makes no sense.
+    """
+    await _Attempt(client, kind, pace, observer or StorageMigrationObserver(), _Done()).run()
 
 
 class _Attempt:
@@ -199,7 +214,7 @@ class _Attempt:
             return
         key, error = left[0]
         raise MigrationIncomplete(
-            f"{len(self._refused)} refused and {len(self._failed)} failed, first: {key}: {error}"
+            f"{len(self._refused)} refused and {len(self._failed)} failed, first: {key}: {error}", left
         )
 
     async def _trim(self, crd: dict[str, Any], version: str) -> None:
