@@ -160,7 +160,7 @@ class Reviews:
         found = (
             item.key
             for item in self._caches.select(kinds.SERVICE, "" if everywhere else key.namespace, {})
-            if well_known or (word in item.raw and self._uses(item.key, item.raw, key))
+            if well_known or (word in (raw := item.raw) and self._uses(item.key, raw, key))
         )
         return tuple(islice(found, _TOLD))
 

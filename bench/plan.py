@@ -100,7 +100,7 @@ async def _times(controller: Controller, rounds: int) -> dict[str, Any]:
     writes = 0
     for _ in range(rounds):
         for key in controller.caches.services():
-            view = CacheObservation(key, controller.caches, controller.discovery.served, live, decoded)
+            view = _view(controller, live, decoded, key)
             started = thread_time()
             plan = _plan(controller, view, key)
             planned = thread_time()
@@ -117,11 +117,18 @@ async def _read_ahead(controller: Controller, live: LiveReads, decoded: Decoded)
     """What nobody watches is read before anything is timed, as a reconcile does before its plan is whole."""
     for key in controller.caches.services():
         while True:
-            view = CacheObservation(key, controller.caches, controller.discovery.served, live, decoded)
+            view = _view(controller, live, decoded, key)
             _plan(controller, view, key)
-            if not view.demands:
+            if view.trial is not None:
+                await controller.reconciler.trials.ask(key, view.trial)
+            elif not view.demands:
                 break
             await live.fetch(view.demands)
+
+
+def _view(controller: Controller, live: LiveReads, decoded: Decoded, key: ObjectKey) -> CacheObservation:
+    trials = controller.reconciler.trials
+    return CacheObservation(key, controller.caches, controller.discovery.served, live, decoded, trials=trials)
 
 
 def _plan(controller: Controller, view: CacheObservation, key: ObjectKey) -> Plan:

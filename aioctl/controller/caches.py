@@ -139,7 +139,7 @@ _service_decoder = msgspec.json.Decoder(_Service)
 
 def _by_model(item: Cached) -> Iterable[tuple[str, str]]:
     """Of services: the qualified names that one that runs can be asked for."""
-    if item.deleting or len(item.raw) > LARGEST:
+    if item.deleting or item.text.size > LARGEST:
         return
     with suppress(msgspec.MsgspecError, RecursionError):
         service = msgspec.to_builtins(_service_decoder.decode(item.raw))

@@ -104,7 +104,7 @@ class CacheObservation:
                 decode = (lambda: weight.decode(cached.raw)) if kind == kinds.CONFIG else cached.decode
                 return Present(
                     self._made(cached, decode)
-                    if len(cached.raw) > LARGEST
+                    if cached.text.size > LARGEST
                     else self._decoded.object(ref, cached.resource_version, decode)
                 )
             return Present(self._made(cached, cached.decode))

@@ -56,8 +56,8 @@ class ServiceState:
     """`pacing.py`: times that are reserved for the creation of its pools."""
     last_pool: float | None = None
     """`pacing.py`: when it last got one."""
-    reads: frozenset[ObjectRef] = frozenset()
-    """`interests.py`: what its last plan looked at."""
+    reads: tuple[ObjectRef, ...] = ()
+    """`interests.py`: what its last plan looked at, each once; a set of as many takes 8 kB."""
     certificates: dict[ObjectKey, tuple[bytes, Certificate | str]] = field(default_factory=dict)
     """`observe.py`: its Secrets, parsed, with the text that was parsed."""
     tried: Tried | None = None

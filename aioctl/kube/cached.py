@@ -1,8 +1,8 @@
-"""An object as the caches keep it: the raw JSON, and beside it only what is asked for often.
+"""An object as the caches keep it: its JSON text, and beside it only what is asked for often.
 
 Memory decides the form: a decoded object costs about five times its JSON text, and thousands of children are kept to be
-read rarely. So the text stays text, is decoded afresh for whoever reads it (who may then change the result freely), and is
-stripped on the way in: `managedFields` always, kubectl's last-applied copy of children too. Objects that templates can see
+read rarely. So the text stays text, packed (`packing.py`), is decoded afresh for whoever reads it (who may then change the result
+freely), and is stripped on the way in: `managedFields` always, kubectl's last-applied copy of children too. Objects that templates can see
 keep that copy, because expressions inside it count (TPL-1).
 """
 
@@ -15,6 +15,7 @@ import msgspec
 
 from aioctl.api.encoding import decode_deep
 from aioctl.api.kinds import CONFIG, SERVICE, Kind, ObjectKey
+from aioctl.kube.packing import Packing, Text, plain
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _KEEPS_LAST_APPLIED: Final = frozenset({SERVICE.resource, CONFIG.resource})
@@ -85,11 +86,14 @@ class Cached:
     owner: OwnerRef | None
     deleting: bool
     """It has a deletionTimestamp."""
-    raw: bytes
+    text: Text
 
     @classmethod
-    def from_raw(cls, raw: bytes, kind: Kind) -> "Cached":
-        """Reads one object of a list or watch. Raises msgspec.MsgspecError when it is none."""
+    def from_raw(cls, raw: bytes, kind: Kind, packing: Packing | None = None) -> "Cached":
+        """Reads one object of a list or watch; `packing` is that of the kind, None keeps the text as it is.
+
+        Raises msgspec.MsgspecError when it is none.
+        """
         fields = decode_deep(_object_decoder.decode, raw)
         metadata_text = fields.get("metadata", msgspec.Raw(b"{}"))
         metadata = decode_deep(_metadata_decoder.decode, metadata_text)
@@ -102,8 +106,15 @@ class Cached:
             labels=_labels(metadata.labels),
             owner=_controller(metadata.owner_references or ()),
             deleting=bool(metadata.deletion_timestamp),
-            raw=_encoder.encode(_stripped(fields, metadata_text, kind)),
+            text=(packing.pack if packing is not None else plain)(
+                _encoder.encode(_stripped(fields, metadata_text, kind))
+            ),
         )
+
+    @property
+    def raw(self) -> bytes:
+        """The JSON text, unpacked each time."""
+        return self.text.read()
 
     def decode(self) -> dict[str, Any]:
         """The whole object, made anew each time."""

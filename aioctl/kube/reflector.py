@@ -22,7 +22,7 @@ import msgspec
 import structlog
 from anyio.abc import TaskStatus
 
-from aioctl.api.kinds import Kind, ObjectKey
+from aioctl.api.kinds import SECRET, Kind, ObjectKey
 from aioctl.engine.clock import SYSTEM_CLOCK, Clock
 from aioctl.engine.limits import Backoff
 from aioctl.engine.store import Store
@@ -30,6 +30,7 @@ from aioctl.engine.turnstile import Turnstile
 from aioctl.kube.cached import Cached, key_of_raw
 from aioctl.kube.client import Client, Page, WatchEvent
 from aioctl.kube.errors import Gone, KubeError, Silence, is_kind_missing
+from aioctl.kube.packing import Packing
 
 SERVER_TIMEOUT: Final = 300.0
 """Seconds after which the server ends a watch, jittered by a fifth either way so that watches do not end together."""
@@ -106,6 +107,8 @@ class Reflector:
         self._heard_at: float | None = None
         self._whole_list = False
         self._version = ""
+        # Secrets stay as they are: as a dictionary the text of one would outlive it, and what is random cannot be packed.
+        self._packing = Packing() if kind != SECRET else None
 
     @property
     def last_event_age(self) -> float | None:
@@ -238,7 +241,7 @@ class Reflector:
     def _read(self, raw: bytes) -> Cached | ObjectKey | None:
         """One object, or its key where no more can be read; that is said in the log and does not stop the others."""
         try:
-            return Cached.from_raw(raw, self.kind)
+            return Cached.from_raw(raw, self.kind, self._packing)
         except (msgspec.MsgspecError, RecursionError):  # the latter: nested deeper than some thousand levels
             key = key_of_raw(raw)
             # Not its text: it may be a Secret. The error says where it is wrong.

@@ -9,10 +9,11 @@ the last results, because a service is planned several times in a row while noth
 Decision (ROUTE-1): route rules that are exactly the CRD's default count as not given.
 """
 
+import zlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aioctl.api import bounds, names, user_names, weight
 from aioctl.api.defaulting import apply_defaults
@@ -29,7 +30,7 @@ from aioctl.api.objects import (
     sequence,
     text,
 )
-from aioctl.caching import MIB, BoundedCache
+from aioctl.caching import LARGEST, MIB, BoundedCache
 from aioctl.golang.roundtrip import round_trip
 from aioctl.plan import picker_config, presets
 from aioctl.plan.global_config import GlobalConfig
@@ -196,8 +197,11 @@ def _contribution(config: Object, title: str) -> Contribution:
 
 _SPECS: BoundedCache[bytes, Tree] = BoundedCache(4 * MIB)
 _FOLDS: BoundedCache[tuple[bytes, ...], Tree] = BoundedCache(2 * MIB)
-_KEPT: BoundedCache[Hashable, tuple[dict[str, Any], bool]] = BoundedCache(16 * MIB)
-"""Each result is some 15 kB, and as much of its service: a storm's services come round again before it is over."""
+_KEPT: BoundedCache[Hashable, tuple[bytes, bool]] = BoundedCache(16 * MIB)
+"""Each result is 15 kB of JSON, packed 4: a storm's services come round again before it is over. As a tree it would take 75 kB."""
+
+_KEY: Final = 1024
+"""Bytes of a key of `_KEPT`, about."""
 
 
 def _spec(encoded: bytes) -> Tree:
@@ -270,13 +274,19 @@ def _lasting(service: Object) -> dict[str, Any]:
 
 def _kept(inputs: _Inputs) -> tuple[dict[str, Any], bool]:
     """As `_made`; the same while every part is the same, down to the last byte, but for what passes in the service."""
-    service = to_json(_lasting(inputs.service))
+    service = blake2b(to_json(_lasting(inputs.service)), digest_size=16).digest()
     read = tuple((contribution.title, contribution.digest) for contribution in inputs.configs)
-    return _KEPT.get(
-        (service, read, inputs.config),
-        lambda: _made(inputs),
-        lambda made: len(service) + len(to_json(made[0])),
-    )
+    fresh: list[dict[str, Any]] = []
+
+    def packed() -> tuple[bytes, bool]:
+        spec, passes = _made(inputs)
+        fresh.append(spec)
+        text = to_json(spec)
+        # What is too large to be kept is not worth packing either.
+        return zlib.compress(text, 1) if len(text) <= LARGEST else text, passes
+
+    spec, passes = _KEPT.get((service, read, inputs.config), packed, lambda made: len(made[0]) + _KEY)
+    return fresh[0] if fresh else from_json(zlib.decompress(spec)), passes
 
 
 def _made(inputs: _Inputs) -> tuple[dict[str, Any], bool]:

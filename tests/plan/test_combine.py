@@ -9,6 +9,7 @@ import pytest
 
 from aioctl.api.kinds import CONFIG, CONFIG_MAP, ObjectRef
 from aioctl.api.objects import FieldError
+from aioctl.plan import combine as combining
 from aioctl.plan.combine import Combined, ConfigNotFound, combine
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.model import Facts, PlanError, Policy, Unanswered
@@ -453,16 +454,38 @@ def test_combining_changes_neither_configs_nor_service() -> None:
     ],
 )
 def test_a_result_is_kept_for_exactly_what_it_was_made_of(
-    spec: dict[str, Any], configs: dict[str, Any], metadata: dict[str, Any]
+    spec: dict[str, Any],
+    configs: dict[str, Any],
+    metadata: dict[str, Any],
+    made: list[combining._Inputs],
 ) -> None:
     base = {"baseRefs": refs("a")}
     a = {"ns/a": {"template": {"hostname": "here"}}}
     first = combined(base, a).spec
-    assert combined(base, a).spec is first
-    assert combined({**base, **spec}, configs or a, **metadata).spec is not first
+    assert combined(base, a).spec == first
+    assert len(made) == 1
+    combined({**base, **spec}, configs or a, **metadata)
+    assert len(made) == 2
 
 
-def test_a_result_is_kept_while_only_the_status_or_a_version_of_the_service_changes() -> None:
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[combining._Inputs]:
+    """What was combined anew, from a time on when nothing was kept."""
+    found: list[combining._Inputs] = []
+    make = combining._made
+
+    def counted(inputs: combining._Inputs) -> tuple[dict[str, Any], bool]:
+        found.append(inputs)
+        return make(inputs)
+
+    combining._KEPT.clear()
+    monkeypatch.setattr(combining, "_made", counted)
+    return found
+
+
+def test_a_result_is_kept_while_only_the_status_or_a_version_of_the_service_changes(
+    made: list[combining._Inputs],
+) -> None:
     preset = {f"kserve/{PREFIX}template": {"template": {"hostname": "{{ .ObjectMeta.UID }}"}}}
     first = combined({}, preset, uid="u")
     passing: dict[str, Any] = {
@@ -471,7 +494,8 @@ def test_a_result_is_kept_while_only_the_status_or_a_version_of_the_service_chan
         "finalizers": ["a/b"],
     }
     second = combined({}, preset, uid="u", **passing)
-    assert second.spec is first.spec
+    assert second.spec == first.spec
+    assert len(made) == 1
     assert second.service["metadata"]["resourceVersion"] == "2"
 
 
