@@ -5,7 +5,7 @@ generated lists and the selector in full, the rest only where we set it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.kinds import CORE_SERVICE
 from aioctl.api.objects import Object, dig, mapping, sequence
@@ -15,6 +15,8 @@ from aioctl.plan.model import Context, Write, need
 
 _KEPT = ("type", "clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
 """Node ports survive only with the type; the addresses are the API server's (EQ-1)."""
+_FILLED: Final = {"sessionAffinity": "None", "internalTrafficPolicy": "Cluster"}
+"""What the API server fills in (k8s.io/kubernetes 1.34, pkg/apis/core/v1/defaults.go): what others made of it is put right."""
 
 
 def ensure_service(
@@ -49,7 +51,7 @@ def _same(wanted: Object, live: Object) -> bool:
     ours, theirs = mapping(wanted, "spec"), mapping(live, "spec")
     ports = sequence(theirs, "ports")
     return (
-        derivative(ours, theirs)
+        derivative({**_FILLED, **ours}, {**_FILLED, **theirs})
         and dict(mapping(theirs, "selector")) == dict(mapping(ours, "selector"))
         and len(ports) == len(sequence(ours, "ports"))
         and not theirs.get("publishNotReadyAddresses")

@@ -25,6 +25,7 @@ _POD_METADATA = ("spec", "template", "metadata")
 
 
 _ROLLING: Final = {"maxUnavailable": "25%", "maxSurge": "25%"}
+_KEEPING: Final = {"revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}
 """What the API server fills in (k8s.io/kubernetes 1.34, pkg/apis/apps/v1/defaults.go)."""
 
 
@@ -126,7 +127,7 @@ def _same(wanted: Object, live: Object, *, exclusive: tuple[str, ...]) -> bool:
     ours = mapping(wanted, "spec")
     around = {field: value for field, value in ours.items() if field not in ("strategy", "template")}
     return (
-        derivative(around, mapping(live, "spec"))
+        derivative({**_KEEPING, **around}, {**_KEEPING, **mapping(live, "spec")})
         and _strategy(wanted) == _strategy(live)
         and not dig(live, "spec", "paused")
         and not dig(live, "spec", "minReadySeconds")

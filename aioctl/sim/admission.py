@@ -9,6 +9,7 @@ rules that name the subresource.
 
 import base64
 import binascii
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ from aioctl.sim.store import Collection
 from aioctl.sim.webhooks import HookFailure, HookTarget, WebhookCaller
 
 _REVIEW = "admission.k8s.io/v1"
+_QUOTED = re.compile(r'["\\]')
+_ESCAPED = r"\\\g<0>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class _Hook:
 
 def warning_header(warnings: Iterable[str]) -> str:
     """How warnings travel, with a success as with a refusal."""
-    return ", ".join(f'299 - "{text}"' for text in warnings)
+    return ", ".join(f'299 - "{_QUOTED.sub(_ESCAPED, text)}"' for text in warnings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,6 +250,17 @@ def service(new: Object, old: Object | None) -> None:
     _refuse("Service", "", new, causes)
 
 
+def secret_cautions(new: Mapping[str, Any]) -> list[str]:
+    """What the API server warns of in a Secret that it takes: a pair for TLS that is none (crypto/tls, the first two texts)."""
+    if new.get("type") != "kubernetes.io/tls":
+        return []
+    data = new.get("data") or {}
+    for key, what in (("tls.crt", "certificate"), ("tls.key", "key")):
+        if b"-----BEGIN " not in base64.b64decode(data.get(key) or ""):
+            return [f"tls: failed to find any PEM data in {what} input"]
+    return []
+
+
 def secret(new: Object, old: Object | None) -> None:
     new.setdefault("type", "Opaque")
     if texts := new.pop("stringData", None):

@@ -58,6 +58,10 @@ class Converter:
             converted = [_locally(resource, obj, to) for obj in others]
         else:
             converted = await self._ask(target, others, to, cause)
+        version = resource.version(to)
+        if version is not None:
+            for obj in converted:
+                version.pruned(obj)
         answers = iter(converted)
         return [obj if obj["apiVersion"] == to.api_version else next(answers) for obj in objects]
 

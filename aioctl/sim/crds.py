@@ -63,6 +63,12 @@ def _schema_of(version: Mapping[str, Any]) -> Schema | None:
     return Schema({**source, "properties": properties})
 
 
+def _full(version: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The schema, where it says what there is."""
+    source: Mapping[str, Any] = (version.get("schema") or {}).get("openAPIV3Schema") or {}
+    return source if source.get("properties") else None
+
+
 def _priority(version: str) -> tuple[int, int, int]:
     """Kubernetes' order of versions: v2 before v1 before v1beta2 before v1alpha1; names of other shapes last."""
     match = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version)
@@ -96,6 +102,7 @@ def resource_of(crd: Mapping[str, Any]) -> Resource:
                 _schema_of(entry) or (fact.schema if fact else None),
                 fact.rules if fact else (),
                 columns or (fact.columns if fact else ()),
+                full=_full(entry),
             )
         )
         has_status = has_status or "status" in (entry.get("subresources") or {})

@@ -7,6 +7,7 @@ only what can show in objects that the controller or its users write.
 
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from aioctl.api.kinds import GROUP
@@ -75,7 +76,10 @@ def built_ins() -> tuple[Resource, ...]:
             "", "v1", "Namespace", "namespaces",
             prepare=builtins.namespace, namespaced=False, status=True, short_names=("ns",),
         ),
-        _built_in("", "v1", "Secret", "secrets", prepare=builtins.secret, selectable=frozenset({"type"})),
+        replace(
+            _built_in("", "v1", "Secret", "secrets", prepare=builtins.secret, selectable=frozenset({"type"})),
+            cautions=builtins.secret_cautions,
+        ),
         _built_in("", "v1", "ConfigMap", "configmaps", prepare=builtins.config_map, short_names=("cm",)),
         _built_in(
             "", "v1", "Service", "services",

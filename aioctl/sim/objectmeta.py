@@ -156,6 +156,25 @@ def _owner_findings(references: Any) -> Iterator[Cause]:
         yield invalid_value("metadata.ownerReferences", list(references), detail)
 
 
+def cautions(resource: Resource, new: Mapping[str, Any], old: Mapping[str, Any] | None) -> list[str]:
+    """Warnings of an object that is taken all the same: new finalizers of a custom one that are nobody's by their name, and
+    what its kind has to say."""
+    found = [] if resource.cautions is None else resource.cautions(new)
+    if not resource.custom:
+        return found
+    known = {*_finalizers(old), "foregroundDeletion", "orphan"}
+    return found + [
+        f'metadata.finalizers: "{name}": prefer a domain-qualified finalizer name including a path (/) to avoid accidental '
+        "conflicts with other finalizer writers"
+        for name in sorted(set(_finalizers(new)) - known)
+        if "/" not in name
+    ]
+
+
+def _finalizers(obj: Mapping[str, Any] | None) -> list[str]:
+    return list(dig(obj, "metadata", "finalizers") or ())
+
+
 def keep_system_fields(new: Object, old: Object) -> None:
     """Restores what clients cannot change."""
     metadata, stored = new["metadata"], old["metadata"]

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from aioctl.sim.errors import Cause
-from aioctl.sim.schema import SKIPS_RULES, UNCHECKED_RULES, Schema
+from aioctl.sim.schema import SKIPS_RULES, UNCHECKED_RULES, Schema, prune
 
 Object = dict[str, Any]
 Prepare = Callable[[Object, Object | None], None]
 Rule = Callable[[Mapping[str, Any], Mapping[str, Any] | None], "list[Cause]"]
+
+
+_OF_EVERY_OBJECT = frozenset({"apiVersion", "kind", "metadata"})
 
 
 class GroupVersion(NamedTuple):
@@ -52,6 +55,18 @@ class Version:
     """Printer columns: name, type, dotted path."""
     from_storage: Callable[[Object], Object] = _as_it_is
     to_storage: Callable[[Object], Object] = _as_it_is
+    full: Mapping[str, Any] | None = None
+    """The schema in full, where it is known: fields that it lacks are dropped."""
+
+    def pruned(self, obj: Object) -> list[str]:
+        """Drops, in place, what the schema in full does not know; returns the API server's warnings of it."""
+        if self.full is None:
+            return []
+        body = {name: value for name, value in obj.items() if name not in _OF_EVERY_OBJECT}
+        gone = prune(self.full, body)
+        for name in obj.keys() - body.keys() - _OF_EVERY_OBJECT:
+            del obj[name]
+        return [f'unknown field "{path}"' for path in gone]
 
     def findings(self, new: Mapping[str, Any], old: Mapping[str, Any] | None) -> list[Cause]:
         """Schema and rule findings, with the API server's note when errors kept the rules from running."""
@@ -88,6 +103,8 @@ class Resource:
     webhook: bool = False
     """Versions are translated by the conversion webhook of its CRD."""
     prepare: Prepare | None = None
+    cautions: Callable[[Mapping[str, Any]], list[str]] | None = None
+    """Warnings of an object that is taken all the same."""
     unconditional_update: bool = False
     """A PUT without resourceVersion is taken."""
     selectable: frozenset[str] = frozenset()

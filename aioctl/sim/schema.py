@@ -1,8 +1,8 @@
 """Structural schemas: defaults and the handful of checks that decide whether our writes are accepted.
 
 A schema is a plain mapping as in a CRD's `openAPIV3Schema`; the tables of facts hold small ones, and a CRD that a client
-installs brings its own. Compiled once, so that a write walks only fields that are there. No CEL, no pruning: what depends
-on those is tested on a real API server (ARCH-10).
+installs brings its own. Compiled once, so that a write walks only fields that are there. No CEL: what depends on that is
+tested on a real API server (ARCH-10).
 """
 
 import copy
@@ -211,6 +211,36 @@ class Schema:
         if most is not None and len(value) > most:
             body = f"Too many: {len(value)}: must have at most {most} item{'' if most == 1 else 's'}"
             yield Cause(path, body, "FieldValueTooMany")
+
+
+def prune(source: Mapping[str, Any], value: Any, path: str = "", *, keeps: bool = False) -> list[str]:
+    """Drops, in place, what a structural schema in full does not know; returns the paths of it.
+
+    Kept is what a node with `x-kubernetes-preserve-unknown-fields`, or the items of such a list, have beside their known
+    fields, and what a map holds (k8s.io/apiextensions-apiserver 0.34, pkg/apiserver/schema/pruning).
+    """
+    keeps = keeps or bool(source.get("x-kubernetes-preserve-unknown-fields"))
+    if isinstance(value, list):
+        items = source.get("items") or {}
+        return [
+            gone
+            for index, item in enumerate(value)
+            for gone in prune(items, item, f"{path}[{index}]", keeps=keeps)
+        ]
+    if not isinstance(value, dict):
+        return []
+    properties, extra = source.get("properties") or {}, source.get("additionalProperties")
+    own = {"apiVersion", "kind", "metadata"} if source.get("x-kubernetes-embedded-resource") else set()
+    found = []
+    for name in list(value):
+        at = f"{path}.{name}" if path else name
+        child = properties.get(name, extra if isinstance(extra, Mapping) else None)
+        if child is not None:
+            found += prune(child, value[name], at)
+        elif not keeps and name not in own:
+            del value[name]
+            found.append(at)
+    return found
 
 
 def object_of(

@@ -90,6 +90,7 @@ class Writer:
         """Creates a decoded object; see the module for the order of things. Raises StatusError."""
         resource = collection.resource
         objectmeta.check_type(resource, obj, version.at.api_version)
+        unknown = version.pruned(obj)
         metadata = objectmeta.metadata_of(obj)
         self._check_namespace(collection, metadata, namespace)
         if metadata.get("resourceVersion"):
@@ -106,8 +107,9 @@ class Writer:
             obj.pop("status", None)
         name = str(metadata.get("name", ""))
         attributes = Attributes(resource, version.at, "CREATE", namespace, name, obj, None, is_dry_run)
-        warnings = await self._mutate(version, obj, attributes)
+        warnings = unknown + await self._mutate(version, obj, attributes)
         self._prepare(collection, version, obj, None)
+        warnings += objectmeta.cautions(resource, obj, None)
         warnings += await self._core.admission.review(attributes)
         stored = await self._stored(collection, obj)
         key = (namespace, name)
@@ -274,7 +276,8 @@ class Writer:
             if not isinstance(new, dict):
                 raise bad_request("the patch does not leave an object")
             await compare(self._core, collection, old, new, version.at)
-            warnings = await self._judge(collection, version, target, new, old, is_dry_run=dry)
+            unknown = version.pruned(new)
+            warnings = unknown + await self._judge(collection, version, target, new, old, is_dry_run=dry)
             stored = await self._stored(collection, new)
             # Somebody else was faster: the next round sees their object, and a resourceVersion in the wish refuses it.
             if collection.records.get(key) is held:
@@ -326,6 +329,7 @@ class Writer:
                     new["status"] = old["status"]
             warnings = await self._mutate(version, new, attributes)
             self._prepare(collection, version, new, old)
+        warnings += objectmeta.cautions(resource, new, old)
         if resource.generation and objectmeta.spec_changed(resource, new, old):
             new["metadata"]["generation"] = int(old["metadata"].get("generation") or 0) + 1
         return warnings + await self._core.admission.review(attributes)

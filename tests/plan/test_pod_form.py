@@ -24,7 +24,7 @@ from aioctl.plan.workload.pod_form import (
     template_digest,
 )
 from testbed.plan_world import CONFIG, HF, MAIN, STORAGE, World, service
-from tests.plan.workload_world import rollouts, run
+from tests.plan.workload_world import DECODE, rollouts, run
 
 RECORD = Record("inputs", "live")
 STANDING = Standing("inputs", "wanted", "live", RECORD, settled=False, current=False)
@@ -78,9 +78,19 @@ def test_whether_another_controller_was_done(status: Mapping[str, Any], settled:
 
 
 def test_a_record_of_another_version_is_none() -> None:
-    found = {"metadata": {"annotations": {"aioctl.dev/inputs": "2:a", "aioctl.dev/template": "2:b"}}}
+    found = {"metadata": {"annotations": {"aioctl.dev/inputs": "1:a", "aioctl.dev/template": "1:b"}}}
     assert recorded(found) is None
-    assert recorded({"metadata": {"annotations": {"aioctl.dev/inputs": "1:a"}}}) is None
+    assert recorded({"metadata": {"annotations": {"aioctl.dev/inputs": "2:a"}}}) is None
+
+
+def test_only_who_is_told_the_pool_is_written_when_it_is_another() -> None:
+    elsewhere = {"router": {"scheduler": {"pool": {"ref": {"name": "pool-of-others"}}}}}
+    world = settled({**HF, "router": {}})
+    assert run(world, {**HF, **elsewhere}) is None
+    assert world.writes == []
+    world = settled(DECODE)
+    assert run(world, {**DECODE, **elsewhere}) is None
+    assert rollouts(world) == ["svc-kserve"]
 
 
 def test_neither_empty_values_nor_a_restart_make_another_template() -> None:

@@ -309,6 +309,8 @@ def test_a_rule_or_subject_that_somebody_appended_is_taken_back() -> None:
     "change",
     [
         {"publishNotReadyAddresses": True},
+        {"sessionAffinity": "ClientIP"},
+        {"internalTrafficPolicy": "Local"},
         {"selector": {"app.kubernetes.io/name": "svc"}},
         {"selector": {"more": "x"}},
         {"ports": []},
@@ -327,6 +329,22 @@ def test_a_changed_service_is_put_right_and_keeps_its_address(change: dict[str, 
     assert run(world, HF) is None
     assert [write.verb for write in world.writes] == [Verb.UPDATE]
     assert world.get(kinds.CORE_SERVICE, "svc-kserve-workload-svc")["spec"] == before
+
+
+@pytest.mark.parametrize(
+    "change", [{"revisionHistoryLimit": 0}, {"progressDeadlineSeconds": 60}, {"paused": True}]
+)
+def test_what_the_api_server_filled_into_a_deployment_is_put_right_when_others_change_it(
+    change: dict[str, Any],
+) -> None:
+    world = World()
+    settle(world, HF)
+    spec = world.get(kinds.DEPLOYMENT, "svc-kserve")["spec"]
+    before = dict(spec)
+    spec.update(change)
+    assert run(world, HF) is None
+    assert [(write.verb, write.kind) for write in world.writes] == [(Verb.UPDATE, kinds.DEPLOYMENT)]
+    assert world.get(kinds.DEPLOYMENT, "svc-kserve")["spec"] == before
 
 
 def test_a_service_type_that_somebody_chose_survives() -> None:

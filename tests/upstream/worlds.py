@@ -11,15 +11,19 @@
 import copy
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
+
+import yaml
 
 from aioctl.api import kinds
 from aioctl.plan.model import Policy, Strategy
 from aioctl.sim import seed
 from aioctl.sim.crds import resource_of
-from aioctl.sim.facts import ABSENT_BY_DEFAULT
+from aioctl.sim.facts import ABSENT_BY_DEFAULT, custom_kinds
 from aioctl.sim.resources import Resource
+from testbed.real_world import CRDS
 from testbed.shared_data import documents
 from tests.golden.cases import Object
 from tests.upstream.cases import MODEL_CACHE, SCALED_OBJECT, presets
@@ -34,6 +38,15 @@ _NOT_OF_TODAY = frozenset(
 )
 _WITHOUT = frozenset({kinds.LEADER_WORKER_SET.resource, SCALED_OBJECT.resource, kinds.POOL_V1ALPHA2.resource})
 _CA_BUNDLE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+_SHARED_PICKER = """
+kind: EndpointPickerConfig
+apiVersion: llm-d.ai/v1alpha1
+plugins: [{type: single-profile-handler}, {type: queue-scorer}, {type: max-score-picker}]
+schedulingProfiles:
+- name: default
+  plugins: [{pluginRef: queue-scorer, weight: 7}, {pluginRef: max-score-picker}]
+"""
+"""Means what the recordings' endpoint pickers got from it; which letters it had they do not tell."""
 _AUTOSCALER_SETTINGS = "autoscaling-wva-controller-config"
 _SECTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "plain": {_AUTOSCALER_SETTINGS: {"prometheus": {"url": "http://prometheus.monitoring:9090"}}},
@@ -88,7 +101,23 @@ def absent(world: str) -> frozenset[str]:
 
 @cache
 def real_resources() -> Mapping[str, Resource]:
-    """Kinds of others, by the name of their CRD, with the schemas of the CRDs that the recordings were made with."""
+    """Kinds by the name of their CRD: those of others with the schemas of the CRDs that the recordings were made with, ours
+    with the rules of the embedded cluster, which drops what our CRDs do not know."""
+    return {**_of_others(), **_ours()}
+
+
+def _ours() -> dict[str, Resource]:
+    made = {}
+    for path in sorted(CRDS.glob("serving.*.yaml")):
+        published = resource_of(yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader))
+        known = custom_kinds()[published.title]
+        full = {version.at: version.full for version in published.versions}
+        versions = tuple(replace(version, full=full[version.at]) for version in known.versions)
+        made[known.title] = replace(known, versions=versions)
+    return made
+
+
+def _of_others() -> dict[str, Resource]:
     found = [
         crd
         for folder in ("gateway-api/*", "gie/*", "other/*")
@@ -143,10 +172,15 @@ def furniture(world: str) -> list[Object]:
             _model_cache("s3-cache", "s3://bucket/models/big", "gpu-b"),
         ]
     found.append(_behind_gateway())
+    found.append(_system_map("config-scheduler-shared", {"epp": _SHARED_PICKER}))
     if world == "bare":
-        bundle = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"cabundle.crt": _CA_BUNDLE}}
-        found.append({**bundle, "metadata": {"name": "ca-certs", "namespace": seed.SYSTEM_NAMESPACE}})
+        found.append(_system_map("ca-certs", {"cabundle.crt": _CA_BUNDLE}))
     return [*found, *presets()]
+
+
+def _system_map(name: str, data: Mapping[str, str]) -> Object:
+    metadata = {"name": name, "namespace": seed.SYSTEM_NAMESPACE}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}
 
 
 def _with_https(gateway: Object) -> Object:

@@ -3,7 +3,7 @@
 See `pod_form.py` for the decision.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aioctl.api import model_uri
@@ -26,17 +26,18 @@ class Forms:
         side: pods.Side,
         kind: Kind,
         name: str,
-        pod: Mapping[str, Any],
+        built: Sequence[pods.Pod],
         account: Object | None,
     ) -> Keeper:
-        """For a workload of the side whose pods are like `pod` and whose credentials are those of `account`."""
+        """For a workload of the side whose pods are like one of `built` and whose credentials are those of `account`."""
         inputs = inputs_digest(
             ctx,
             side.path,
             role=side.role,
             copied=(pods.copied_labels(ctx), pods.copied_annotations(ctx, pods.GROUP_ANNOTATIONS)),
+            pool=next((told for pod in built if (told := pods.told_pool(ctx, pod))), ""),
             oci_mode=_oci_mode(ctx),
-            credentials=credentials.found(ctx, account) if _downloads(pod) else None,
+            credentials=credentials.found(ctx, account) if any(map(_downloads, built)) else None,
         )
         made = Keeper(inputs, settled=settled_by_another(ctx.service), current=wants_current(ctx))
         self._keepers.append((kind, name, made))

@@ -48,8 +48,12 @@ class Group:
     """The account whose credentials count."""
 
     @property
+    def pods(self) -> tuple[pods.Pod, ...]:
+        return (self.worker,) if self.leader is None else (self.worker, self.leader)
+
+    @property
     def has_sidecar(self) -> bool:
-        return pods.has_sidecar(self.worker) or (self.leader is not None and pods.has_sidecar(self.leader))
+        return any(map(pods.has_sidecar, self.pods))
 
 
 Build = Callable[[], Group]
@@ -181,7 +185,7 @@ def _ensure_set(ctx: Context, side: pods.Side, group: Group, forms: Forms) -> It
     labels = {**pods.copied_labels(ctx), **_worker_labels(ctx, side)}
     annotations = pods.copied_annotations(ctx, pods.GROUP_ANNOTATIONS)
     spec = _spec(ctx, side, group, live)
-    keeper = forms.keeper(ctx, side, kind, name, group.worker, group.used)
+    keeper = forms.keeper(ctx, side, kind, name, group.pods, group.used)
     same = live is not None and _same_templates({"spec": spec}, live)
     if keeper.judge(sent=partial(_foretold, spec), live=live, same=same):
         spec["leaderWorkerTemplate"] = _with_templates(spec["leaderWorkerTemplate"], live)

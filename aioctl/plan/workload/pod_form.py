@@ -28,15 +28,14 @@ from typing import Any, Final
 
 from aioctl.api import conditions as c
 from aioctl.api import names
-from aioctl.api.defaulting import effective_pool_name
 from aioctl.api.encoding import to_sorted_json
-from aioctl.api.objects import Object, annotations_of, dig, generation_of, mapping, present
+from aioctl.api.objects import Object, annotations_of, dig, generation_of, mapping
 from aioctl.plan.model import Context, PodForm
 
 WORKLOADS_BEHIND: Final = "aioctl.dev/workloads-behind"
 """In status.annotations: a generation that is observed but that the workloads have not got yet."""
 
-_VERSION: Final = "1:"
+_VERSION: Final = "2:"
 """Of the digests. A record of another version is none, so that a change of what they hold restarts nothing."""
 _RESTARTED: Final = "kubectl.kubernetes.io/restartedAt"
 _SHARED: Final = ("model", "storageInitializer", "tracing")
@@ -158,22 +157,23 @@ def inputs_digest(
     *,
     role: str,
     copied: Iterable[Mapping[str, str]],
+    pool: str,
     oci_mode: str,
     credentials: Any,
 ) -> str:
     """Of everything that was given for the pods of the side of the spec at `path`: nothing of it is our own idea.
 
-    `copied`: labels and annotations that pods get from the service's own metadata. `credentials`: what was found of them.
+    `copied`: labels and annotations that pods get from the service's own metadata. `pool`: the name that a sidecar is told,
+    empty where there is none. `credentials`: what was found of them.
     The administrator's image and amounts for downloads are no reason to restart anything, so they are not in it; whether pods
     speak TLS is in the spec, into which the presets' templates were rendered.
     """
     side = mapping({"spec": ctx.spec}, *path)
-    router = present({"spec": ctx.spec}, "spec", "router")
     given = {
         "shared": {key: ctx.spec[key] for key in _SHARED if key in ctx.spec},
         "side": {key: side[key] for key in _OF_A_SIDE if key in side},
         "role": role,
-        "pool": effective_pool_name(ctx.name, ctx.spec) if router else "",
+        "pool": pool,
         "copied": [dict(part) for part in copied],
         "oci": oci_mode,
         "credentials": _filled(credentials),

@@ -164,16 +164,21 @@ def has_sidecar(pod: Mapping[str, Any]) -> bool:
     return any(text(container, "name") == SIDECAR for container in sequence(pod, "initContainers"))
 
 
+def told_pool(ctx: Context, pod: Mapping[str, Any]) -> str:
+    """The name of the pool that the pod's sidecar has to know; empty without a sidecar or a router."""
+    if not (has_sidecar(pod) and present({"spec": ctx.spec}, "spec", "router")):
+        return ""
+    return effective_pool_name(ctx.name, ctx.spec)
+
+
 def tell_pool(ctx: Context, pod: Pod) -> None:
     """Give the sidecar the name of the pool, where the service has a router."""
-    if not present({"spec": ctx.spec}, "spec", "router"):
+    told = told_pool(ctx, pod)
+    if not told:
         return
     for container in sequence(pod, "initContainers"):
         if text(container, "name") == SIDECAR:
-            container["env"] = [
-                *sequence(container, "env"),
-                {"name": "INFERENCE_POOL_NAME", "value": effective_pool_name(ctx.name, ctx.spec)},
-            ]
+            container["env"] = [*sequence(container, "env"), {"name": "INFERENCE_POOL_NAME", "value": told}]
 
 
 def existing_account(ctx: Context, name: str, whose: str) -> Object | None:

@@ -114,7 +114,7 @@ def _deploy(
     selector = pods.pod_labels(ctx, component, side.role)
     copied = pods.copied_labels(ctx)
     annotations = pods.copied_annotations(ctx, pods.POD_ANNOTATIONS)
-    keeper = forms.keeper(ctx, side, kinds.DEPLOYMENT, name, built.pod, built.used)
+    keeper = forms.keeper(ctx, side, kinds.DEPLOYMENT, name, (built.pod,), built.used)
     for write in ensure_deployment(
         ctx,
         name,
