@@ -68,6 +68,15 @@ def unprobed(ctx: Context) -> MigrationFacts:
     return _facts(ctx, None, listens=False)
 
 
+def evidence_of(ctx: Context) -> tuple[GatewayEvidence, ...]:
+    """What is known of each gateway of the managed route, other services' routes included; also of a service that has moved."""
+    read = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
+    probe = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.probe_name(ctx.name))
+    live, asked = (found.obj if isinstance(found, Present) else None for found in (read, probe))
+    wanted = route_spec(ctx)
+    return _evidence(ctx, live, wanted, asked, heard_by(ctx, wanted))
+
+
 def heard_by(ctx: Context, wanted: Mapping[str, Any], *, probes: bool = True) -> dict[ObjectKey, Heard]:
     """What routes of other services say of the gateways that the managed route hangs on; `probes`: theirs count as well."""
     ours = frozenset(

@@ -15,14 +15,13 @@ import msgspec
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import external_pool_name
 from aioctl.api.kinds import Kind, ObjectKey
-from aioctl.api.objects import Object, dig, generation_of, key_of, sequence
+from aioctl.api.objects import Object, dig, key_of
 from aioctl.kube.errors import KubeError, NotFound
 from aioctl.plan.finished import is_marked
-from aioctl.plan.readiness import find_condition, is_stale
 from aioctl.tools import writing
 from aioctl.tools.access import ToolError
 from aioctl.tools.connect import Connection, explain
-from aioctl.tools.finishing import Around, Check, checks, strangers
+from aioctl.tools.finishing import Around, Check, checks, strangers, unresolved
 from aioctl.tools.look import Look
 from aioctl.tools.session import Session
 from aioctl.tools.writing import Told
@@ -186,18 +185,6 @@ def _not_any_more(service: Object) -> str:
         return "is paused"
     if (dig(service, "status", "annotations") or {}).get(names.MIGRATED) != "v1":
         return "is not locked any more"
-    return ""
-
-
-def unresolved(route: Object) -> str:
-    """The first parent that says of the current generation that references do not resolve."""
-    for parent in sequence(route, "status", "parents"):
-        condition = find_condition(sequence(parent, "conditions"), "ResolvedRefs")
-        if condition is None or is_stale(condition, generation_of(route)):
-            continue
-        if condition.get("status") == "False":
-            name = dig(parent, "parentRef", "name")
-            return f"gateway {name}: {condition.get('reason')}: {condition.get('message')}"
     return ""
 
 

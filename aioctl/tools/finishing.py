@@ -12,11 +12,21 @@ from typing import Any, Final
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, external_pool_name
 from aioctl.api.kinds import POOL_GROUP_V1ALPHA2, ObjectKey
-from aioctl.api.objects import Object, annotations_of, dig, key_of, name_of, namespace_of, sequence
+from aioctl.api.objects import (
+    Object,
+    annotations_of,
+    dig,
+    generation_of,
+    key_of,
+    name_of,
+    namespace_of,
+    sequence,
+)
 from aioctl.plan.finished import is_marked
 from aioctl.plan.migration import PoolState, Refusal, State
 from aioctl.plan.migration_facts import LOCK_KEYS, facts_of
 from aioctl.plan.model import Present
+from aioctl.plan.readiness import find_condition, is_stale
 from aioctl.plan.routing import Mode, has_scheduler, mode
 from aioctl.tools.look import Look
 
@@ -220,3 +230,15 @@ def strangers(seen: Sequence[Look], pools: Sequence[Object]) -> list[str]:
 def _span(span: timedelta) -> str:
     minutes = int(span.total_seconds()) // 60
     return f"{minutes // 60} h" if minutes >= 120 else f"{minutes} min"
+
+
+def unresolved(route: Object) -> str:
+    """The first parent that says of the current generation that references do not resolve."""
+    for parent in sequence(route, "status", "parents"):
+        condition = find_condition(sequence(parent, "conditions"), "ResolvedRefs")
+        if condition is None or is_stale(condition, generation_of(route)):
+            continue
+        if condition.get("status") == "False":
+            name = dig(parent, "parentRef", "name")
+            return f"gateway {name}: {condition.get('reason')}: {condition.get('message')}"
+    return ""

@@ -4,7 +4,7 @@ Each verb sets or removes annotations that docs/reference.md lists; what follows
 the exception: it takes the lock off both places that keep it, and `unlock_refusal` says when it must not.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from aioctl.api import names
 from aioctl.api.defaulting import is_stopped
 from aioctl.api.kinds import Served
 from aioctl.api.objects import Object, annotations_of, dig, is_deleting
+from aioctl.plan.evidence import GatewayEvidence, Source, Support
 from aioctl.plan.migration import MigrationFacts, PoolState, Refusal
 from aioctl.plan.model import PodForm, Strategy
 from aioctl.plan.readiness import find_condition
@@ -123,10 +124,11 @@ def has_status_lock(service: Object) -> bool:
     return isinstance(found, Mapping) and names.MIGRATED in found
 
 
-def unlock_refusal(facts: MigrationFacts) -> str:
+def unlock_refusal(facts: MigrationFacts, evidence: Sequence[GatewayEvidence] = ()) -> str:
     """Why the lock must stay: without the v1 InferencePool nothing would serve. Empty when it may go.
 
     Only what is known to serve v1alpha2 counts; where that is not known, nobody can promise that traffic has a place to go.
+    `evidence`: of each gateway; a route that was refused counts more than a pool's status, which outlives the gateway's version.
     """
     if not facts.managed:
         return "its HTTPRoute is not the controller's, and has no lock of ours"
@@ -144,8 +146,25 @@ def unlock_refusal(facts: MigrationFacts) -> str:
             PoolState.UNKNOWN: "could not be read",
         }[facts.v1alpha2]
         return f"v1 is the only generation that serves: the v1alpha2 InferencePool {state}"
+    for one in evidence:
+        if one.v1alpha2.support is Support.NO:
+            return (
+                f"v1 is the only generation that may serve: Gateway {one.gateway} refuses v1alpha2 InferencePools "
+                f"({one.v1alpha2.source.value})"
+            )
     if facts.refusal is not Refusal.NONE:
         return (
             "v1 is the only generation that may serve: a gateway refuses a kind that the HTTPRoute refers to"
         )
     return ""
+
+
+def evidence_text(evidence: Sequence[GatewayEvidence]) -> str:
+    """What v1alpha2 has on each gateway, and from what that is known; empty where there are no gateways."""
+    said = [
+        f"Gateway {one.gateway}: v1alpha2 "
+        + ("not known" if one.v1alpha2.support is Support.UNKNOWN else one.v1alpha2.support.value)
+        + ("" if one.v1alpha2.source is Source.NOBODY else f" ({one.v1alpha2.source.value})")
+        for one in evidence
+    ]
+    return "; ".join(said)

@@ -11,15 +11,27 @@ from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import Object, annotations_of, key_of
 from aioctl.kube.errors import ApiError, Invalid, KubeError, NotFound, is_kind_missing
 from aioctl.plan.finished import FINISHED
-from aioctl.plan.migration_facts import LOCK_KEYS, facts_of, has_lock
+from aioctl.plan.migration_facts import LOCK_KEYS, evidence_of, facts_of, has_lock
 from aioctl.tools.access import Access, Exit, ToolError
 from aioctl.tools.connect import Connection, explain, told
+from aioctl.tools.finishing import unresolved
 from aioctl.tools.look import Look
-from aioctl.tools.verbs import PAUSE, Change, annotated, has_status_lock, unlock_refusal
+from aioctl.tools.verbs import (
+    PAUSE,
+    Change,
+    annotated,
+    evidence_text,
+    has_status_lock,
+    unlock_refusal,
+)
 
 UNLOCK_TRIES: Final = 3
 UNLOCK_REST: Final = 2.0
 """Seconds after which a copy that the controller wrote back would show: longer than it waits with a status."""
+
+
+UNLOCK_LOOKS: Final = 3
+"""How often the routes are looked at afterwards, so many seconds apart: gateways answer within seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +127,16 @@ async def unlock(connection: Connection, seen: Look, *, yes: bool) -> Told:
     locked = [route for route in seen.routes if has_lock(route)]
     if not locked and not has_status_lock(seen.service):
         return Told(key, "is not locked, nothing to do")
-    if refusal := unlock_refusal(facts_of(context)):
+    evidence = evidence_of(context)
+    if refusal := unlock_refusal(facts_of(context), evidence):
         return Told(key, f"stays locked: {refusal}", failed=True)
     routes = [key_of(route) for route in locked]
     paused = annotations_of(seen.service).get(names.MIGRATION) == PAUSE.value
     if not yes:
         first = "" if paused else "pause the service, which would migrate again at once, then "
         where = "the status" + "".join(f" and HTTPRoute {route}" for route in routes)
-        return Told(key, f"would {first}remove the lock from {where}; nothing was done, --yes does it")
+        known = f" ({evidence_text(evidence)})" if evidence else ""
+        return Told(key, f"would {first}remove the lock from {where}{known}; nothing was done, --yes does it")
     with told("patch", kinds.SERVICE, key.namespace, connection.server):
         if not paused:
             await connection.client.patch(kinds.SERVICE, *key, annotated(PAUSE.annotation, PAUSE.value))
@@ -130,12 +144,38 @@ async def unlock(connection: Connection, seen: Look, *, yes: bool) -> Told:
             await _without_lock(connection, key, routes)
             await anyio.sleep(UNLOCK_REST)
             if not await _locked(connection, key, routes):
+                if refused := await _refused(connection, routes):
+                    await _locked_again(connection, key, routes)
+                    return Told(
+                        key,
+                        f"is locked again and paused: without the lock its HTTPRoute does not resolve: {refused}",
+                        failed=True,
+                    )
                 return Told(key, "unlocked and paused: traffic goes to v1alpha2 until `aioctl resume`")
     return Told(
         key,
         f"is locked again: somebody wrote the lock back {UNLOCK_TRIES} times; is another controller running?",
         failed=True,
     )
+
+
+async def _refused(connection: Connection, routes: Sequence[ObjectKey]) -> str:
+    """What a gateway says against the routes as they are now, looked at for a while; empty when nothing."""
+    for _ in range(UNLOCK_LOOKS):
+        for route in routes:
+            if why := unresolved(await _found(connection, kinds.HTTP_ROUTE, route)):
+                return why
+        await anyio.sleep(UNLOCK_REST)
+    return ""
+
+
+async def _locked_again(connection: Connection, key: ObjectKey, routes: Sequence[ObjectKey]) -> None:
+    """The copy in the status first: the controller writes the route from it, weights included."""
+    await connection.client.patch(
+        kinds.SERVICE, *key, {"status": {"annotations": {names.MIGRATED: "v1"}}}, subresource="status"
+    )
+    for route in routes:
+        await connection.client.patch(kinds.HTTP_ROUTE, *route, annotated(names.MIGRATED, "v1"))
 
 
 async def _without_lock(connection: Connection, key: ObjectKey, routes: Sequence[ObjectKey]) -> None:

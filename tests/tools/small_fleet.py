@@ -10,7 +10,7 @@ from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
 from aioctl.controller.knobs import Knobs
 from aioctl.sim.players.client import InProcessClient
-from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
+from aioctl.sim.players.gateway import BEHAVIOURS, Behaviour, GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
 from aioctl.tools.access import Access
 from aioctl.tools.connect import Connection
@@ -35,7 +35,7 @@ def _never_ready(obj: Any) -> bool:
 
 @asynccontextmanager
 async def fleet(
-    *, behaviour: str = "both", workloads: bool = True, knobs: Knobs | None = None, **options: Any
+    *, behaviour: str | Behaviour = "both", workloads: bool = True, knobs: Knobs | None = None, **options: Any
 ) -> AsyncIterator[World]:
     """A furnished world with players and a running controller."""
     async with furnished(**options) as stage, anyio.create_task_group() as group:
@@ -44,7 +44,7 @@ async def fleet(
         group.start_soon(
             GatewayPlayer(
                 players,
-                default=GatewayScript(BEHAVIOURS[behaviour]),
+                default=GatewayScript(BEHAVIOURS[behaviour] if isinstance(behaviour, str) else behaviour),
                 scripts={UNPROGRAMMED: GatewayScript(is_programmed=False)},
                 stamp=stamp,
             ).run

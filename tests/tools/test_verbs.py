@@ -7,12 +7,15 @@ import pytest
 
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
-from aioctl.api.kinds import Served
+from aioctl.api.kinds import ObjectKey, Served
 from aioctl.api.objects import annotations_of
+from aioctl.plan.evidence import Finding, GatewayEvidence, Source, Support
 from aioctl.plan.migration import MigrationFacts, PoolState, Refusal
 from aioctl.plan.migration_facts import has_lock
 from aioctl.plan.model import Strategy
+from aioctl.sim.players.gateway import Behaviour
 from aioctl.tools.access import Access, ToolError
+from aioctl.tools.finishing import unresolved
 from aioctl.tools.verbs import PAUSE, RESUME, START, STOP, Verb, rollout, strategy, unlock_refusal
 from aioctl.tools.writing import Told, change, targets, unlock
 from testbed.virtual_time import virtual_time
@@ -171,6 +174,7 @@ async def test_unlock_is_told_first_then_done_and_stays_done() -> None:
         assert await locks(stage) == (True, True)
         told = await unlocked(stage, yes=False)
         assert "would pause the service" in told.said
+        assert "Gateway kserve/kserve-ingress-gateway: v1alpha2 yes (InferencePool status)" in told.said
         assert await locks(stage) == (True, True)
         told = await unlocked(stage, yes=True)
         assert (told.failed, told.said.split(":")[0]) == (False, "unlocked and paused")
@@ -200,6 +204,36 @@ async def test_unlock_is_refused_without_the_other_pool() -> None:
         assert told.failed
         assert "v1 is the only generation that serves" in told.said
         assert await locks(stage) == (True, True)
+
+
+KNOWN_TO_REFUSE = GatewayEvidence(ObjectKey("kserve", "gw"), v1alpha2=Finding(Support.NO, Source.ROUTE))
+
+
+def test_a_gateway_that_refused_v1alpha2_on_a_route_keeps_the_lock_whatever_the_pool_says() -> None:
+    assert unlock_refusal(MigrationFacts(**READY), [GatewayEvidence(ObjectKey("kserve", "gw"))]) == ""
+    assert unlock_refusal(MigrationFacts(**READY), [KNOWN_TO_REFUSE]) == (
+        "v1 is the only generation that may serve: Gateway kserve/gw refuses v1alpha2 InferencePools (HTTPRoute)"
+    )
+
+
+@virtual_time
+async def test_what_only_the_route_shows_afterwards_locks_it_again() -> None:
+    """The pools' status outlived the gateway's upgrade: it accepts both and serves v1 alone."""
+    both = frozenset({kinds.POOL_GROUP_V1, kinds.POOL_GROUP_V1ALPHA2})
+    upgraded = Behaviour(both, frozenset({kinds.POOL_GROUP_V1}), minds_idle=False)
+    async with fleet(behaviour=upgraded) as stage:
+        await ready(stage)
+        assert await locks(stage) == (True, True)
+        told = await unlocked(stage, yes=True)
+        assert told.failed
+        assert told.said.startswith(
+            "is locked again and paused: without the lock its HTTPRoute does not resolve"
+        )
+        await anyio.sleep(5)
+        assert await locks(stage) == (True, True)
+        route = await stage.find(kinds.HTTP_ROUTE, names.route_name("one"))
+        assert route is not None
+        assert unresolved(route) == ""
 
 
 @virtual_time
