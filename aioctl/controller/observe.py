@@ -88,6 +88,7 @@ class CacheObservation:
         self._hearsay = hearsay or Hearsay()
         self._ours = _our_names(service.name)
         self._seen: dict[int, tuple[Cached, dict[str, Any]]] = {}
+        self._told: dict[ObjectRef, Read] = {}
         self.reads: set[ObjectRef] = set()
         self.demands: set[ObjectRef] = set()
         self.trial: Trial | None = None
@@ -108,8 +109,10 @@ class CacheObservation:
                     else self._decoded.object(ref, cached.resource_version, decode)
                 )
             return Present(self._made(cached, cached.decode))
-        answer = self._live.get(ref)
+        # What one reconcile was told once stays so to its end, though the answer may be too old for the next.
+        answer = self._told.get(ref) or self._live.get(ref)
         if answer is not None:
+            self._told[ref] = answer
             return answer
         if self._is_watched(ref, named_by_user=named_by_user):
             return (

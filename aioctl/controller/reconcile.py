@@ -80,6 +80,8 @@ class _Run:
     conflict: bool
     reads: set[ObjectRef]
     """What was looked at so far; grows with what is read through `view`."""
+    demands: set[ObjectRef]
+    """What would have to be read; grows like `reads`."""
 
 
 @dataclass
@@ -169,14 +171,7 @@ class Reconciler:
             self.recorder.event(regarding(run.service), "Warning", "Error", note)
             if run.outcome.failed.warning is not None:
                 self.recorder.event(regarding(run.service), "Warning", *run.outcome.failed.warning)
-        concluded = await planner.conclude(
-            run.plan,
-            run.outcome,
-            run.view,
-            self.clock.now(),
-            # Conditions speak of objects that no plan looks at, such as a pool of somebody else behind a user's route.
-            lambda: self.interests.record(key, run.reads),
-        )
+        concluded = await self._conclude(key, run, planner)
         self._warn(key, concluded.misfits)
         self._notify(key, run.service, concluded.notices)
         if concluded.held is not None:
@@ -195,6 +190,25 @@ class Reconciler:
             return _status_failure(error)
         waits = decision is not None and decision.reason is Reason.WAITS_FOR_BUDGET
         return self._result(run, status_wait, concluded.again, self.waves.opens_in() if waits else None)
+
+    async def _conclude(self, key: ObjectKey, run: _Run, planner: Planner) -> Conclusion:
+        """The status of the run; what it speaks of and no plan has looked at is read first.
+
+        A pool of somebody else behind a user's route is such an object, and so is the Service of a gateway when the plan failed early.
+        """
+        for _ in range(MOST_DEMANDS):
+            run.demands.clear()
+            concluded = await planner.conclude(
+                run.plan,
+                run.outcome,
+                run.view,
+                self.clock.now(),
+                lambda: self.interests.record(key, run.reads),
+            )
+            if not run.demands:
+                break
+            await self.live.fetch(run.demands)
+        return concluded
 
     async def _leave(self, run: _Run) -> Result:
         """Says what a service that is being deleted waits for, if it waits for others."""
@@ -251,6 +265,7 @@ class Reconciler:
             replace(outcome, answers=answers),
             applied.conflict,
             view.reads,
+            view.demands,
         )
 
     async def _plan(
