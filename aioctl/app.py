@@ -10,6 +10,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import structlog
@@ -24,31 +25,37 @@ from aioctl.api.review import CONVERT
 from aioctl.controller.controller import Controller, Observers
 from aioctl.controller.knobs import ChildLimits, Knobs
 from aioctl.controller.marks import Marks
+from aioctl.controller.progress import ProgressObserver, ProgressObservers
 from aioctl.engine.clock import SYSTEM_CLOCK, Clock
 from aioctl.engine.lag import LagMonitor
 from aioctl.engine.limits import TokenBucket
 from aioctl.engine.services import Service, run_services
 from aioctl.engine.turnstile import Turnstile
 from aioctl.engine.watchdog import Watchdog
+from aioctl.fleet_page import FleetPage
 from aioctl.kube.client import Client
 from aioctl.kube.config import ClusterConfig, load_config
 from aioctl.kube.events import FLUSH
 from aioctl.kube.lease import LeaderElection, LeadershipLost, new_identity
+from aioctl.metrics.figures import Figures
 from aioctl.metrics.page import Metrics
 from aioctl.plan.model import Policy
 from aioctl.plan.waves import parse_budget, parse_window
 from aioctl.process import cluster_domain, freeze_heap, stop_on_signal
 from aioctl.reviews import Reviews
 from aioctl.serving.admission import AdmissionHandler
+from aioctl.serving.board import Board
 from aioctl.serving.certificates import CertificateFiles, ClientAuthorities, LiveCertificate
 from aioctl.serving.conversion import ConversionHandler
 from aioctl.serving.http_server import ListenError
 from aioctl.serving.limits import Limits
 from aioctl.serving.metrics_page import MetricsPage, MetricsServer
+from aioctl.serving.operators_page import OperatorsPage
 from aioctl.serving.probes import ProbeServer, fresh_watches, self_conversion, unexpired
 from aioctl.serving.webhook import Handler, WebhookServer
 from aioctl.settings import CertMode, Settings
 from aioctl.stalls import Stalls
+from aioctl.tools.page import Standings
 from aioctl.upkeep.access import AccessGuard
 from aioctl.upkeep.former_autoscalers import delete_former_autoscalers
 from aioctl.upkeep.storage_migration import migrate_storage
@@ -114,8 +121,8 @@ def knobs_of(settings: Settings) -> Knobs:
     )
 
 
-def observers_of(metrics: Metrics) -> Observers:
-    """The controller's hooks, each filling its family."""
+def observers_of(metrics: Metrics, *progress: ProgressObserver) -> Observers:
+    """The controller's hooks, each filling its family; `progress` are further ones that learn of each service."""
     return Observers(
         queue=metrics.queue,
         workers=metrics.reconcile,
@@ -123,7 +130,7 @@ def observers_of(metrics: Metrics) -> Observers:
         discovery=metrics.client,
         events=metrics.client,
         apply=metrics.pools,
-        progress=metrics.migration,
+        progress=ProgressObservers(metrics.migration, *progress),
     )
 
 
@@ -174,6 +181,10 @@ class Application:
         self._election: LeaderElection | None = None
         """Made when this process begins to stand for the lease."""
         self.turnstile = Turnstile()
+        self._has_page = settings.ui and bool(settings.metrics_port)
+        self._standings = Standings()
+        self._config = config
+        self._started = round(clock.now().timestamp(), 1)
         limiter = TokenBucket(settings.api_rate, settings.api_burst, clock)
         wire = config.wire()
         client = partial(Client, wire, observer=self.metrics.client, call_timeout=settings.api_timeout)
@@ -187,7 +198,7 @@ class Application:
             events_client=events_client,
             policy=policy_of(settings),
             knobs=knobs_of(settings),
-            observers=observers_of(self.metrics),
+            observers=observers_of(self.metrics, *((self._standings,) if self._has_page else ())),
             clock=clock,
             turnstile=self.turnstile,
             service_key=settings.service_key.value,
@@ -249,6 +260,7 @@ class Application:
         settings = self.settings
         if settings.metrics_port:
             page = MetricsPage("text/plain; version=0.0.4; charset=utf-8", self.metrics.pieces)
+            fleet_page, ui = self._page() if self._has_page else (None, None)
             server = MetricsServer(
                 settings.metrics_host,
                 settings.metrics_port,
@@ -256,8 +268,11 @@ class Application:
                 turnstile=self.turnstile,
                 tls=self.certificate if settings.metrics_auth else None,
                 guard=AccessGuard(self._review_client, clock=self.clock) if settings.metrics_auth else None,
+                ui=ui,
             )
             yield Service("metrics", server.run, drain=1.0, expected=(ListenError,))
+            if fleet_page is not None:
+                yield Service("operators' page", fleet_page.run, drain=0.0)
         if settings.health_port:
             yield Service("probes", self._probes().run, drain=1.0, expected=(ListenError,))
         yield Service("loop lag", LagMonitor(self.metrics.process.lagged, clock=self.clock).run, drain=0.0)
@@ -272,6 +287,34 @@ class Application:
         yield Service("caches", self.controller.watch, drain=1.0)
         yield Service("heap", freeze_heap, drain=0.0)
         yield Service("leadership", self._lead, drain=settings.drain + 3.0, expected=(LeadershipLost,))
+
+    def _page(self) -> tuple[FleetPage, OperatorsPage]:
+        board = Board()
+        shown = FleetPage(
+            self.controller,
+            self._standings,
+            Figures(self.metrics, self.clock),
+            board=board,
+            turnstile=self.turnstile,
+            clock=self.clock,
+            leads=self.leads,
+            whoami=self._whoami,
+        )
+        return shown, OperatorsPage(board, shown.detail)
+
+    def _whoami(self) -> dict[str, Any]:
+        """See `FleetPage`. Of a lease's holder the part that the pod is named in."""
+        election = self._election
+        holder = election.holder if election is not None else ""
+        return {
+            "role": "leader" if self.leads() else "follower",
+            "name": self.controller.instance,
+            "leader": self.controller.instance if self.leads() else holder.rpartition("_")[0] or holder,
+            "namespace": self.settings.namespace,
+            "server": self._config.server,
+            "port": self.settings.metrics_port,
+            "started": self._started,
+        }
 
     def _probes(self) -> ProbeServer:
         ready = self_conversion(self.webhook, self.settings.webhook_host)

@@ -12,6 +12,7 @@ from aioctl import (
     finish_command,
     storage_command,
     tool_commands,
+    ui_command,
     verb_commands,
 )
 from aioctl.crdgen.command import crds
@@ -136,6 +137,7 @@ for command in (
     *diff_command.COMMANDS,
     *finish_command.COMMANDS,
     *verb_commands.COMMANDS,
+    *ui_command.COMMANDS,
 ):
     main.add_command(command)
 

@@ -108,6 +108,10 @@ class Settings(BaseModel):
         False,
         description="`true`: the metrics port speaks TLS with the webhooks' certificate and serves only holders of a token who may `get` the path (TokenReview, SubjectAccessReview)",
     )
+    ui: Bool = Field(
+        True,
+        description="`true`: the metrics port also serves the operators' page at `/ui/`, which shows the fleet and changes nothing",
+    )
     service_series: Annotated[int, Field(ge=0, le=100000)] = Field(
         500,
         description="services that have series of their own on the leader's metrics page (about fifty each), at most, those that are not Ready first; 0 means none",

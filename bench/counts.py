@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from aioctl.demo.progress import quantile
+from aioctl.histogram import quantile
 from aioctl.kube.client import Client
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})

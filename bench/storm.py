@@ -24,7 +24,7 @@ from aioctl import logs
 from aioctl.api import kinds
 from aioctl.api.objects import key_of, namespace_of
 from aioctl.demo import processes
-from aioctl.demo.progress import quantile as histogram_quantile
+from aioctl.histogram import quantile as histogram_quantile
 from aioctl.kube.client import Client
 from aioctl.settings import LogFormat, LogLevel
 from aioctl.sim import seed

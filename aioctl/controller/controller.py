@@ -27,11 +27,12 @@ from aioctl.controller.knobs import Knobs
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.marks import Marks
 from aioctl.controller.named_watches import NamedWatches
-from aioctl.controller.observe import SERVER_VERSION
+from aioctl.controller.observe import SERVER_VERSION, CacheObservation
 from aioctl.controller.own_writes import OwnWrites
 from aioctl.controller.pacing import PoolPacer, RollPacer
 from aioctl.controller.planner import LocalPlanner, Planner
-from aioctl.controller.reconcile import ProgressObserver, Reconciler
+from aioctl.controller.progress import ProgressObserver
+from aioctl.controller.reconcile import Reconciler
 from aioctl.controller.service_state import ServiceStates
 from aioctl.controller.settling import StatusSettling
 from aioctl.controller.signing import ServiceSigner
@@ -273,6 +274,17 @@ class Controller:
             self._wake(key, LOW_PRIORITY)
         for key in self.caches.keys(kinds.CONFIG):
             self.config_queue.add(key, priority=LOW_PRIORITY)
+
+    def view(self, key: ObjectKey) -> CacheObservation:
+        """What a plan of the service would see now, for those who only look: what nobody has read is not fetched."""
+        return CacheObservation(
+            key,
+            self.caches,
+            self.discovery.served,
+            self._live,
+            self.reconciler.decoded,
+            version=self.discovery.version,
+        )
 
     def watch_ages(self) -> Mapping[str, float]:
         """Seconds since each running watch was last heard of, by resource and selector."""

@@ -25,6 +25,7 @@ from aioctl.controller.interests import Interests
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.observe import CacheObservation, Decoded
 from aioctl.controller.planner import Conclusion, Planner, PlanTooExpensive
+from aioctl.controller.progress import ProgressObserver
 from aioctl.controller.service_state import ServiceStates
 from aioctl.controller.settling import StatusSettling
 from aioctl.controller.trials import Trials
@@ -57,16 +58,6 @@ LONGEST_CONFLICT_RETRY = 10.0
 
 class ReconcileError(Exception):
     """The reconcile ended with the error the event shows; the queue repeats it with back-off."""
-
-
-class ProgressObserver:
-    """Learns how far each service has come."""
-
-    def observed(self, service: ObjectKey, decision: Decision, gateways: frozenset[str]) -> None: ...
-    def held_back(self, service: ObjectKey, workloads: int) -> None:
-        """How many of its workloads keep another form than today's."""
-
-    def gone(self, service: ObjectKey) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +168,7 @@ class Reconciler:
         if concluded.held is not None:
             self.progress.held_back(key, concluded.held)
         decision = concluded.decision
+        self.progress.planned(run.plan, decision)
         if decision is not None:
             ready = status.readiness(concluded.status) == TRUE
             self.waves.settled(key, decision, ready=ready)

@@ -54,6 +54,7 @@ class Scene:
     folder: Path
     kubeconfig: Path
     metrics: str
+    page: str
     cluster: str
 
 
@@ -83,7 +84,9 @@ async def _show(options: Options) -> int:
             console.print(
                 f"[bold]embedded cluster[/] at {scene.cluster}, kubeconfig {scene.kubeconfig}", soft_wrap=True
             )
-            console.print(f"[bold]controller[/] metrics at {scene.metrics}", soft_wrap=True)
+            console.print(
+                f"[bold]controller[/] page at {scene.page}, metrics at {scene.metrics}", soft_wrap=True
+            )
             config = await load_config(str(scene.kubeconfig))
             client = Client(config.wire())
             try:
@@ -114,7 +117,7 @@ async def _scene(folder: Path, options: Options) -> AsyncIterator[Scene]:
         processes.cluster(folder, ports, certificates, played) as address,
         processes.controller(folder, ports, certificates, kubeconfig),
     ):
-        yield Scene(folder, kubeconfig, ports.metrics_page, address)
+        yield Scene(folder, kubeconfig, ports.metrics_page, ports.operators_page, address)
 
 
 async def _create(client: Client, count: int) -> None:
@@ -256,7 +259,7 @@ async def _all(client: Client, kind: Kind) -> AsyncIterator[dict[str, Any]]:
 
 
 async def _serve(console: Console, scene: Scene) -> None:
-    console.print("still up; interrupt to stop. Look into it with:")
+    console.print(f"still up; interrupt to stop. The fleet is at [bold]{scene.page}[/]; look into it with:")
     console.print(f"  export KUBECONFIG={scene.kubeconfig}", highlight=False)
     console.print("  kubectl get llminferenceservices,httproutes,inferencepools -A", highlight=False)
     console.print(f"  curl {scene.metrics}", highlight=False)

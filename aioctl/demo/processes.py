@@ -58,6 +58,10 @@ class Ports:
     def metrics_page(self) -> str:
         return f"http://127.0.0.1:{self.metrics}/metrics"
 
+    @property
+    def operators_page(self) -> str:
+        return f"http://127.0.0.1:{self.metrics}/ui/"
+
 
 @asynccontextmanager
 async def cluster(

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from aioctl.histogram import quantile
+
 TIMEOUT = 5.0
 
 
@@ -71,21 +73,6 @@ def parse(page: str) -> Snapshot:
         pools_created=_sum(values["aioctl_pool_creations_total"]),
         writes=_sum(values["aioctl_writes_total"]),
     )
-
-
-def quantile(q: float, buckets: Sequence[tuple[float, float]]) -> float:
-    """Prometheus' histogram_quantile: linear within the bucket, the last finite bound beyond it; 0 without samples."""
-    total = buckets[-1][1] if buckets else 0.0
-    if total == 0:
-        return 0.0
-    rank, low, below = q * total, 0.0, 0.0
-    for bound, count in buckets:
-        if count >= rank:
-            if bound == float("inf"):
-                return low
-            return low + (bound - low) * ((rank - below) / (count - below) if count > below else 0.0)
-        low, below = bound, count
-    return low
 
 
 def _sum(samples: Sequence[tuple[Mapping[str, str], float]]) -> int:

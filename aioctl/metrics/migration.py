@@ -6,7 +6,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
 from aioctl.api.kinds import ObjectKey
-from aioctl.controller.reconcile import ProgressObserver
+from aioctl.controller.progress import ProgressObserver
 from aioctl.engine.clock import Clock
 from aioctl.plan.migration import Decision, Reason, State
 
@@ -77,6 +77,11 @@ class MigrationMetrics(ProgressObserver):
             self._held[service] = workloads
         if change:
             self._held_back.inc(change)
+
+    def by_state(self) -> dict[str, int]:
+        """Services that were planned, by state; every state is there."""
+        counted = Tally(state for state, _, _ in self._seen.values())
+        return {state.value: counted[state] for state in State}
 
     def gone(self, service: ObjectKey) -> None:
         self.held_back(service, 0)

@@ -5,7 +5,8 @@ A page is an iterator that renders one part per step, the metrics page one famil
 who may read it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from time import perf_counter
@@ -16,11 +17,16 @@ from aiohttp import web
 from anyio.abc import TaskStatus
 
 from aioctl.serving.http_server import HttpServer, TlsSource
-from aioctl.serving.limits import Limits
+from aioctl.serving.limits import KIB, Limits
+from aioctl.serving.operators_page import OperatorsPage
 from aioctl.serving.webhook import Turns
 
 _SLICE: Final = 0.0004
 """Seconds of rendering per turn, the last part not counted."""
+_PART: Final = 64 * KIB
+"""Bytes that are sent at once: a page of a large fleet has megabytes, and who does not read holds no more than a part."""
+_PATIENCE: Final = 10.0
+"""Seconds in which a client has to take a part; what Prometheus gives a whole scrape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,9 @@ class MetricsPage:
 
     content_type: str
     render: Callable[[], Iterator[bytes]]
+
+
+_EMPTY: Final = MetricsPage("", lambda: iter(()))
 
 
 class Guard(Protocol):
@@ -42,7 +51,7 @@ class Guard(Protocol):
 
 
 class MetricsServer:
-    """Serves `pages` by path, such as `{"/metrics": MetricsPage(...)}`.
+    """Serves `pages` by path, such as `{"/metrics": MetricsPage(...)}`, and the operators' page.
 
     Over plain HTTP to anybody, unless `tls` has a certificate and `guard` decides.
     """
@@ -57,7 +66,9 @@ class MetricsServer:
         limits: Limits | None = None,
         tls: TlsSource | None = None,
         guard: Guard | None = None,
+        ui: OperatorsPage | None = None,
     ) -> None:
+        self._ui = ui
         self._pages = dict(pages)
         self._turnstile = turnstile
         self._guard = guard
@@ -78,6 +89,8 @@ class MetricsServer:
             if refusal is not None:
                 status, text, headers = refusal
                 return web.Response(status=status, text=text, headers=headers)
+        if self._ui is not None and self._ui.serves(request.path):
+            return await self._ui.answer(request)
         page = self._pages.get(request.path)
         if page is None:
             known = ", ".join(sorted(self._pages))
@@ -86,13 +99,27 @@ class MetricsServer:
             )
         if request.method not in ("GET", "HEAD"):
             return web.Response(status=HTTPStatus.METHOD_NOT_ALLOWED, text="pages are read with GET\n")
-        return web.Response(body=await self._rendered(page), headers={"Content-Type": page.content_type})
+        return await self._send(request, page)
 
-    async def _rendered(self, page: MetricsPage) -> bytes:
+    async def _send(self, request: web.BaseRequest, page: MetricsPage) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": page.content_type})
+        await response.prepare(request)
+        with anyio.CancelScope() as scope:
+            async for part in self._rendered(page if request.method == "GET" else _EMPTY):
+                scope.deadline = anyio.current_time() + _PATIENCE
+                await response.write(part)
+                scope.deadline = math.inf
+            await response.write_eof()
+        if scope.cancelled_caught and request.transport is not None:
+            request.transport.abort()
+        return response
+
+    async def _rendered(self, page: MetricsPage) -> AsyncIterator[bytes]:
         """Urgent, because a page in ordinary turns behind 200 busy reconciles would take longer than a scraper waits."""
         parts: list[bytes] = []
         rendering = page.render()
-        while True:
+        ended = False
+        while not ended:
             async with self._turnstile.turn(urgent=True):
                 end = perf_counter() + _SLICE
                 for part in rendering:
@@ -100,4 +127,7 @@ class MetricsServer:
                     if perf_counter() >= end:
                         break
                 else:
-                    return b"".join(parts)
+                    ended = True
+            if ended or sum(map(len, parts)) >= _PART:
+                yield b"".join(parts)
+                parts = []

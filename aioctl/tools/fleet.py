@@ -68,13 +68,17 @@ def public(found: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in found.items() if key not in _INTERNAL}
 
 
+def by_state(seen: Sequence[Look]) -> dict[str, int]:
+    """How many there are of each state that is there."""
+    return dict(sorted(Counter(one.state for one in seen).items()))
+
+
 def summary(seen: Sequence[Look]) -> str:
     """`50 services: 48 Migrated, 1 Held, 1 Initial; 49 ready; 1 waits for somebody`."""
     if not seen:
         return "no services"
-    states = Counter(one.state for one in seen)
     ready = sum((one.condition(c.READY) or {}).get("status") == "True" for one in seen)
     act = sum(bool(one.problem) for one in seen)
-    counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    counts = ", ".join(f"{count} {state}" for state, count in by_state(seen).items())
     waits = f"; {act} {'waits' if act == 1 else 'wait'} for somebody" if act else ""
     return f"{len(seen)} {'service' if len(seen) == 1 else 'services'}: {counts}; {ready} ready{waits}"

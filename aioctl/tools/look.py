@@ -15,7 +15,7 @@ from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind, ObjectKey
 from aioctl.api.objects import FieldError, Object, dig, key_of, name_of, namespace_of, sequence
 from aioctl.plan import order, status
 from aioctl.plan.gateways import routes
-from aioctl.plan.migration import Decision
+from aioctl.plan.migration import Decision, Reason
 from aioctl.plan.migration_facts import has_lock, status_locked
 from aioctl.plan.model import (
     Observation,
@@ -53,6 +53,23 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What a plan says of a service, without the plan: small enough to be kept for every service of a fleet."""
+
+    decision: Decision | None = None
+    error: str = ""
+    """Why the service could not be planned, empty when it was."""
+    pool: str = ""
+    """The InferencePool that traffic goes to."""
+    pool_names: frozenset[str] = frozenset()
+    """Names by which a route means it; empty where it is not known."""
+    routes: tuple[ObjectKey, ...] = ()
+    unread: tuple[str, ...] = ()
+    turn: str = ""
+    """See `Look`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """One service and what belongs to it. `error`: why it could not be planned, empty when it was."""
 
@@ -69,6 +86,8 @@ class Look:
     """What could not be read of it, in sentences."""
     turn: str = ""
     """What a service that could move waits for, in words; empty when it does not wait for its turn."""
+    pool_names: frozenset[str] = frozenset()
+    """See `Standing`."""
 
     @property
     def key(self) -> ObjectKey:
@@ -112,34 +131,57 @@ class Look:
 def look(obs: Observation, service: Object, policy: Policy, now: datetime) -> Look:
     """Plans the service and gathers what belongs to it. Does not raise for anything in the cluster."""
     plan = order.plan(obs, service, policy, now)
-    decision = status.migration_of(plan, Overlay(obs, {}))
-    error = "" if decision else _why(plan)
-    unread = [one.unanswered for one in plan.steps if one.unanswered]
-    namespace, name = namespace_of(service), name_of(service)
+    return gather(obs, service, standing(plan, status.migration_of(plan, Overlay(obs, {}))), plan, now)
+
+
+def standing(plan: Plan, decision: Decision | None) -> Standing:
+    """What a plan and the decision made of it leave to be remembered."""
+    unread = tuple(one.unanswered for one in plan.steps if one.unanswered)
     ctx = plan.context
-    found_routes: Sequence[Object] = ()
-    pools: Mapping[Kind, Read] = {}
-    if ctx is not None:
-        pool = _or(lambda: effective_pool_name(name, ctx.spec), names.default_pool_name(name))
-        pools = {kind: obs.get(kind, namespace, pool) for kind in (kinds.POOL_V1, kinds.POOL_V1ALPHA2)}
-        found_routes = _or(lambda: routes(ctx), [])
+    if ctx is None:
+        return Standing(decision, "" if decision else _why(plan), unread=unread)
+    name = name_of(plan.service)
+    none: list[Object] = []
+    return Standing(
+        decision,
+        "" if decision else _why(plan),
+        _or(lambda: effective_pool_name(name, ctx.spec), names.default_pool_name(name)),
+        _or(lambda: pool_names(name, ctx.spec), frozenset()),
+        tuple(key_of(route) for route in _or(lambda: routes(ctx), none)),
+        unread,
+        ctx.policy.turn if decision is not None and decision.reason is Reason.WAITS_FOR_BUDGET else "",
+    )
+
+
+def gather(obs: Observation, service: Object, stands: Standing, plan: Plan, now: datetime) -> Look:
+    """The service with the objects that belong to it, as they are now. `plan`: an empty one where none is at hand."""
+    namespace, name = namespace_of(service), name_of(service)
+    unread = list(stands.unread)
+    pools = {
+        kind: obs.get(kind, namespace, stands.pool)
+        for kind in (kinds.POOL_V1, kinds.POOL_V1ALPHA2)
+        if stands.pool
+    }
     workloads = [
         Workload(kind, obj, _role(obj))
         for kind in WORKLOAD_KINDS
         for obj in _listed(obs.select(kind, namespace, {names.NAME: name}), unread)
     ]
     pods = _listed(obs.select(kinds.POD, namespace, {names.NAME: name}), unread)
+    found = (present(obs.get(kinds.HTTP_ROUTE, *key)) for key in stands.routes)
     return Look(
         service,
         plan,
-        decision,
-        error,
+        stands.decision,
+        stands.error,
         pools,
-        found_routes,
+        [route for route in found if route is not None],
         workloads,
         pods,
         now,
         tuple(dict.fromkeys(unread)),
+        stands.turn,
+        stands.pool_names,
     )
 
 
@@ -175,14 +217,11 @@ def _count(obj: Object, *path: str, default: int) -> int:
 
 def traffic(seen: Look) -> tuple[int, int] | None:
     """Percent of the traffic to the pools of v1 and of v1alpha2; None where no route names one."""
-    if seen.plan.context is None:
-        return None
-    pools = pool_names(name_of(seen.service), seen.plan.context.spec)
     weights = {POOL_GROUP_V1: 0, POOL_GROUP_V1ALPHA2: 0}
     for route in seen.routes:
         for rule in sequence(route, "spec", "rules"):
             for ref in sequence(rule, "backendRefs"):
-                if is_pool_ref(ref, pools):
+                if is_pool_ref(ref, seen.pool_names):
                     weights[ref["group"]] += _count(ref, "weight", default=1)
     whole = sum(weights.values())
     if not whole:

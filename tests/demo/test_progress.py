@@ -5,7 +5,8 @@ import pytest
 import respx
 
 from aioctl.api.kinds import ObjectKey
-from aioctl.demo.progress import ProgressError, parse, quantile, read
+from aioctl.demo.progress import ProgressError, parse, read
+from aioctl.histogram import quantile
 from aioctl.metrics.page import Metrics
 from aioctl.plan.migration import Decision, Reason, State
 

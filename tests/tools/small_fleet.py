@@ -8,6 +8,7 @@ import anyio
 
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
+from aioctl.controller.controller import Controller
 from aioctl.controller.knobs import Knobs
 from aioctl.sim.players.client import InProcessClient
 from aioctl.sim.players.gateway import BEHAVIOURS, Behaviour, GatewayPlayer, GatewayScript
@@ -35,9 +36,14 @@ def _never_ready(obj: Any) -> bool:
 
 @asynccontextmanager
 async def fleet(
-    *, behaviour: str | Behaviour = "both", workloads: bool = True, knobs: Knobs | None = None, **options: Any
+    *,
+    behaviour: str | Behaviour = "both",
+    workloads: bool = True,
+    knobs: Knobs | None = None,
+    prepare: Callable[[Controller], None] = lambda _: None,
+    **options: Any,
 ) -> AsyncIterator[World]:
-    """A furnished world with players and a running controller."""
+    """A furnished world with players and a running controller; `prepare` gets it before it starts."""
     async with furnished(**options) as stage, anyio.create_task_group() as group:
         stamp = stage.cluster.core.clock.stamp
         players = InProcessClient(stage.cluster)
@@ -51,7 +57,9 @@ async def fleet(
         )
         if workloads:
             group.start_soon(WorkloadPlayer(players, delay=1.0, stamp=stamp, fails=_never_ready).run)
-        async with stage.running(stage.controller(knobs=knobs)):
+        controller = stage.controller(knobs=knobs)
+        prepare(controller)
+        async with stage.running(controller):
             yield stage
         group.cancel_scope.cancel()
 

@@ -1,0 +1,71 @@
+"""The operators' page as one HTML document, with the policy that lets nothing but its own script and style run.
+
+Its parts are files beside this one, put together at start: `page.html`, `page.css`, `page.js`, and uPlot (MIT, its licence
+inside). Nothing of a cluster is in it: what is shown comes as JSON and is set as text.
+"""
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+_FOLDER: Final = Path(__file__).parent / "page"
+_INCLUDE: Final = re.compile(r"/\* include: ([A-Za-z.-]+) \*/")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The text, and the headers that go with it."""
+
+    body: bytes
+    headers: Mapping[str, str]
+
+
+@cache
+def document() -> Document:
+    """The page. Raises OSError when a part of it was not installed."""
+    text = _INCLUDE.sub(lambda match: _part(match[1]), _part("page.html"))
+    policy = "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {_hashes('script', text)}",
+            f"style-src {_hashes('style', text)}",
+            "connect-src 'self'",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+            "require-trusted-types-for 'script'",
+        )
+    )
+    headers = {
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Security-Policy": policy,
+        "X-Frame-Options": "DENY",
+        **PRIVATE,
+    }
+    return Document(text.encode(), headers)
+
+
+PRIVATE: Final = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+"""Headers of every answer: no other site may look into it, and nobody keeps it."""
+
+
+def _part(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def _hashes(tag: str, text: str) -> str:
+    """Of every inline element of that tag (Content Security Policy Level 3, 2.3.1)."""
+    found = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+    return " ".join(f"'sha256-{b64encode(sha256(each.encode()).digest()).decode()}'" for each in found)
