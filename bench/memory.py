@@ -19,7 +19,6 @@ from aioctl.settings import LogFormat, LogLevel
 from bench import clusters, machine, report
 from bench.storm import create_fleet, until_still
 from bench.witness import Witness
-from testbed.real_players import ClusterPlayerClient
 
 _TIMEOUT = 900.0
 
@@ -57,7 +56,7 @@ async def run(services: int) -> dict[str, Any]:
                 idle = machine.usage(pid).rss
                 witness = Witness(services)
                 async with anyio.create_task_group() as group:
-                    group.start_soon(witness.run, ClusterPlayerClient(client))
+                    group.start_soon(witness.run, client)
                     with anyio.fail_after(_TIMEOUT):
                         await create_fleet(client, witness, services)
                         await witness.wait_migrated()

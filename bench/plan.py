@@ -14,15 +14,14 @@ import anyio
 from aioctl import logs, shipped
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
-from aioctl.api.objects import namespace_of
 from aioctl.controller.controller import Controller
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.observe import CacheObservation, Decoded
 from aioctl.plan import order, status
 from aioctl.plan.model import Outcome, Overlay, Plan
 from aioctl.settings import LogFormat, LogLevel
-from aioctl.sim import seed
-from aioctl.sim.players.client import InProcessClient
+from aioctl.sim import fleet, seed
+from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import GatewayPlayer
 from aioctl.sim.players.workload import WorkloadPlayer
 from bench import machine, report
@@ -70,7 +69,7 @@ async def run(services: int, rounds: int) -> dict[str, Any]:
             await group.start(controller.watch)
             fresh = await _times(controller, rounds)
             stamp = stage.cluster.core.clock.stamp
-            players = InProcessClient(stage.cluster)
+            players = player_client(stage.cluster)
             group.start_soon(GatewayPlayer(players, stamp=stamp).run)
             group.start_soon(WorkloadPlayer(players, delay=1.0, stamp=stamp).run)
             await group.start(controller.recorder.run)
@@ -86,9 +85,7 @@ async def _fill(stage: World, services: int) -> None:
         await stage.cluster.create(obj, client="user")
     for preset in shipped.objects(shipped.presets_folder()):
         await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
-    for service in seed.services(services):
-        kind = kinds.SERVICE_V1ALPHA1 if service["apiVersion"] == kinds.V1ALPHA1 else kinds.SERVICE
-        await stage.user.create(kind, namespace_of(service), service)
+    await fleet.create(stage.user, fleet.services(services))
 
 
 async def _times(controller: Controller, rounds: int) -> dict[str, Any]:

@@ -21,20 +21,15 @@ import anyio
 import httpx
 
 from aioctl import logs
-from aioctl.api import kinds
-from aioctl.api.objects import key_of, namespace_of
 from aioctl.demo import processes
 from aioctl.histogram import quantile as histogram_quantile
 from aioctl.kube.client import Client
 from aioctl.settings import LogFormat, LogLevel
-from aioctl.sim import seed
+from aioctl.sim import fleet
 from bench import clusters, machine, report
 from bench.counts import WRITES, Counting, Counts, Series, metrics_page, summed_buckets, total
 from bench.witness import Witness
-from testbed.real_players import ClusterPlayerClient
 
-_CREATORS = 16
-"""Creations at the same moment; more only wait in the API server."""
 _STILL = 3.0
 """Seconds without a call after which the storm is over: events are written behind the work."""
 _STILL_DEADLINE = 600.0
@@ -152,7 +147,7 @@ async def _storm(
         "settings": _settings(options),
     }
     async with httpx.AsyncClient() as http, anyio.create_task_group() as group:
-        group.start_soon(witness.run, ClusterPlayerClient(client))
+        group.start_soon(witness.run, client)
         counted, used, page = await _readings(place.counting, http, page_url, pid)
         async with _readers(options, place, folder, result):
             began = monotonic()
@@ -186,17 +181,7 @@ async def _storm(
 
 async def create_fleet(client: Client, witness: Witness, count: int) -> None:
     """Creates services as fast as the API server takes them. Raises KubeError."""
-    limit = anyio.CapacityLimiter(_CREATORS)
-
-    async def one(service: Mapping[str, Any]) -> None:
-        kind = kinds.SERVICE_V1ALPHA1 if service["apiVersion"] == kinds.V1ALPHA1 else kinds.SERVICE
-        async with limit:
-            witness.created[key_of(service)] = monotonic()
-            await client.create(kind, namespace_of(service), service)
-
-    async with anyio.create_task_group() as group:
-        for service in seed.services(count):
-            group.start_soon(one, service)
+    await fleet.create(client, fleet.services(count), starting=witness.starts)
 
 
 @asynccontextmanager

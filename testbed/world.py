@@ -31,8 +31,8 @@ from aioctl.plan.model import Policy
 from aioctl.reviews import Reviews
 from aioctl.sim import seed
 from aioctl.sim.api import SimCluster
+from aioctl.sim.memory import MemoryWire
 from aioctl.sim.webhooks import LocalWebhooks
-from testbed.memory import MemoryWire
 from testbed.virtual_time import VirtualClock
 
 NAMESPACE = "demo"

@@ -20,7 +20,7 @@ from aioctl.kube.config import ClusterConfig
 from aioctl.kube.http import NoCredentials
 from aioctl.kube.lease import LeadershipLost
 from aioctl.settings import Settings
-from testbed.memory import MemoryWire
+from aioctl.sim.memory import MemoryWire
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, World, furnished, plain_service
 

@@ -47,7 +47,7 @@ ROOMS = {
     "metrics": room(
         "api histogram plan engine kube pki serving upkeep controller", "prometheus_client structlog"
     ),
-    "sim": room("golang api", "aiohttp anyio cryptography msgspec structlog yaml"),
+    "sim": room("golang api kube", "aiohttp anyio cryptography msgspec structlog yaml"),
     "demo": room("api histogram kube pki sim shipped", "anyio httpx prometheus_client rich"),
     "crdgen": room("api", "click yaml"),
     "tools": room(
@@ -173,7 +173,7 @@ def test_test_bed_and_bench_lean_on_the_program_only(path: Path) -> None:
         ("bench", "from tests.plan import router_world", "bench may not import tests"),
         ("bench", "def f():\n    import tests", "bench may not import tests"),
         ("testbed", "from bench.clusters import Place", "testbed may not import bench"),
-        ("aioctl", "from testbed.memory import wire", "aioctl may not import testbed"),
+        ("aioctl", "from testbed.virtual_time import run_virtual", "aioctl may not import testbed"),
     ],
 )
 def test_the_walk_sees_a_wrong_arrow_beside_the_program(top: str, source: str, fault: str) -> None:

@@ -30,7 +30,7 @@ from aioctl.demo import processes
 from aioctl.demo.progress import ProgressError, Snapshot, read
 from aioctl.kube.client import Client
 from aioctl.kube.config import load_config
-from aioctl.sim import seed
+from aioctl.sim import fleet
 
 POLL = 0.25
 SETTLE = 5.0
@@ -93,7 +93,7 @@ async def _show(options: Options) -> int:
                 await processes.install_presets(client)
                 began = time.monotonic()
                 async with anyio.create_task_group() as group:
-                    group.start_soon(_create, client, options.services)
+                    group.start_soon(fleet.create, client, fleet.services(options.services))
                     last = await _follow(http, scene, options, console, began)
                     group.cancel_scope.cancel()
                 took = time.monotonic() - began
@@ -118,20 +118,6 @@ async def _scene(folder: Path, options: Options) -> AsyncIterator[Scene]:
         processes.controller(folder, ports, certificates, kubeconfig),
     ):
         yield Scene(folder, kubeconfig, ports.metrics_page, ports.operators_page, address)
-
-
-async def _create(client: Client, count: int) -> None:
-    """Creates the services in both API versions, a few at a time, as a busy pipeline would."""
-    limit = anyio.CapacityLimiter(16)
-
-    async def one(service: Mapping[str, Any]) -> None:
-        kind = kinds.SERVICE_V1ALPHA1 if service["apiVersion"] == kinds.V1ALPHA1 else kinds.SERVICE
-        async with limit:
-            await client.create(kind, namespace_of(service), service)
-
-    async with anyio.create_task_group() as group:
-        for service in seed.services(count):
-            group.start_soon(one, service)
 
 
 async def _follow(

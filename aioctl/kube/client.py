@@ -117,10 +117,12 @@ class Client:
         *,
         limiter: Limiter | None = None,
         observer: ClientObserver | None = None,
+        field_manager: str = FIELD_MANAGER,
         call_timeout: float = CALL_TIMEOUT,
         patience: float = PATIENCE,
     ) -> None:
         """`limiter` bounds the requests per second (None: no bound); watches pass it once, when they are opened.
+        `field_manager`: the name that writes stand under in `metadata.managedFields`.
 
         `call_timeout`: seconds for the answer to one request that is no page of a list, and for a watch to open.
         `patience`: seconds the server may ask to wait before a repetition; if it asks for more, that is raised
@@ -130,6 +132,7 @@ class Client:
         self._call_timeout = call_timeout
         self._patience = patience
         self._limiter = limiter
+        self._field_manager = field_manager
         self._observer: ClientObserver = observer or ClientObserver()
 
     def with_patience(self, seconds: float) -> "Client":
@@ -295,7 +298,7 @@ class Client:
         content_type: str = _JSON,
         dry_run: bool,
     ) -> dict[str, Any]:
-        query = [("fieldManager", FIELD_MANAGER)]
+        query = [("fieldManager", self._field_manager)]
         if dry_run:
             query.append(("dryRun", "All"))
         headers = {"Accept": _JSON, "Content-Type": content_type}

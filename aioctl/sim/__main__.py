@@ -27,7 +27,7 @@ from aioctl.sim.dataplane import DataPlane
 from aioctl.sim.facts import ABSENT_BY_DEFAULT, custom_kinds
 from aioctl.sim.hooks import install_webhooks
 from aioctl.sim.http import serve, write_kubeconfig
-from aioctl.sim.players.client import InProcessClient
+from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
 from aioctl.sim.webhooks import HttpsWebhooks
@@ -121,7 +121,7 @@ async def run(arguments: argparse.Namespace) -> None:
             )
         )
         DataPlane(cluster)
-        client = InProcessClient(cluster)
+        client = player_client(cluster)
         stamp = cluster.core.clock.stamp
         players = await stack.enter_async_context(anyio.create_task_group())
         players.start_soon(GatewayPlayer(client, stamp=stamp, default=script).run)

@@ -7,15 +7,15 @@ from aioctl.api import kinds
 from aioctl.api.names import FINALIZER
 from aioctl.api.objects import dig, namespace_of
 from aioctl.controller.knobs import Knobs
-from aioctl.sim import seed
+from aioctl.sim import fleet
 from aioctl.sim.hooks import mutating_configuration
-from aioctl.sim.players.client import InProcessClient
+from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import GatewayPlayer
 from aioctl.sim.players.workload import WorkloadPlayer
 from testbed.virtual_time import virtual_time
 from testbed.world import World, condition, furnished
 
-FLEET = seed.services(6)
+FLEET = fleet.services(6)
 """Half of them v1alpha1."""
 CREATED = 3 * 1 + 3 * 3
 """Conversions: one for the watch cache of v1alpha1, two more where the request was in that version (WEB-1)."""
@@ -46,16 +46,12 @@ def test_the_finalizer_costs_a_write_only_without_the_mutating_webhook(*, is_mut
             for kind in (kinds.SERVICE, kinds.SERVICE_V1ALPHA1):  # both versions' watch caches are there
                 await stage.user.get_raw(kind.path())
             stamp = stage.cluster.core.clock.stamp
-            players = InProcessClient(stage.cluster)
+            players = player_client(stage.cluster)
             group.start_soon(GatewayPlayer(players, stamp=stamp).run)
             group.start_soon(WorkloadPlayer(players, delay=1.0, stamp=stamp).run)
             async with stage.running(stage.controller(knobs=Knobs())):
                 before = stage.cluster.stats.conversion.calls
-                for service in FLEET:
-                    kind = (
-                        kinds.SERVICE_V1ALPHA1 if service["apiVersion"] == kinds.V1ALPHA1 else kinds.SERVICE
-                    )
-                    await stage.user.create(kind, namespace_of(service), service)
+                await fleet.create(stage.user, FLEET, at_once=1)
                 await stage.until(lambda: all_are_ready(stage))
                 # Configs are written too, one conversion each for the watch cache of v1alpha1: not what this is about.
                 of_configs = sum(writes(stage, kinds.CONFIG.plural).values())

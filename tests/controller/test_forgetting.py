@@ -13,7 +13,7 @@ from aioctl.controller.controller import Controller
 from aioctl.engine.store import Store
 from aioctl.kube.cached import Cached
 from aioctl.kube.wire import Request, Response
-from testbed.memory import MemoryWire
+from aioctl.sim.memory import MemoryWire
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, World, furnished, plain_service
 

@@ -13,7 +13,7 @@ import pytest
 
 from aioctl.api import kinds, names
 from aioctl.api.objects import dig
-from aioctl.sim.players.client import InProcessClient
+from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
 from testbed.virtual_time import virtual_time
@@ -39,7 +39,7 @@ def member(name: str, weight: int, *, group: str = "g", model: str = "m", **rout
 async def scene(*services: Mapping[str, Any], behaviour: str = "both") -> AsyncIterator[World]:
     """A cluster with players and a controller, and these services once they have found together."""
     async with furnished() as stage:
-        client = InProcessClient(stage.cluster)
+        client = player_client(stage.cluster)
         async with anyio.create_task_group() as group:
             stamp = stage.cluster.core.clock.stamp
             slow = GatewayScript(BEHAVIOURS[behaviour], delay=2.0)

@@ -15,7 +15,7 @@ from aioctl.plan.model import PodForm, Policy
 from aioctl.plan.workload import initializer
 from aioctl.plan.workload.pod_form import template_digest
 from aioctl.sim import seed
-from aioctl.sim.players.client import InProcessClient
+from aioctl.sim.players.following import player_client
 from aioctl.sim.players.workload import WorkloadPlayer
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, POLICY, World, condition, furnished, plain_service
@@ -37,7 +37,7 @@ REST = 20.0
 @asynccontextmanager
 async def controlled(stage: World, policy: Policy = POLICY) -> AsyncIterator[None]:
     """The controller and the players run while the block runs."""
-    client = InProcessClient(stage.cluster)
+    client = player_client(stage.cluster)
     player = WorkloadPlayer(client, delay=0.1, stamp=stage.cluster.core.clock.stamp)
     async with anyio.create_task_group() as group:
         group.start_soon(player.run)

@@ -7,8 +7,8 @@ import anyio
 from aioctl.api import kinds
 from aioctl.api.names import MIGRATED
 from aioctl.api.objects import dig, namespace_of
-from aioctl.sim import seed
-from aioctl.sim.players.client import InProcessClient
+from aioctl.sim import fleet
+from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import GatewayPlayer
 from aioctl.sim.players.workload import WorkloadPlayer
 from testbed.virtual_time import virtual_time
@@ -33,7 +33,7 @@ def writes(stage: World) -> Counter[tuple[str, str]]:
 
 async def all_at_rest(stage: World) -> bool:
     """Every service is Ready and carries the lock."""
-    for service in seed.services(SERVICES):
+    for service in fleet.services(SERVICES):
         name = service["metadata"]["name"]
         stored = await stage.find(kinds.SERVICE, name, namespace_of(service))
         if condition(stored, "Ready")[0] != "True" or dig(stored, "status", "annotations", MIGRATED) != "v1":
@@ -45,13 +45,11 @@ async def all_at_rest(stage: World) -> bool:
 async def test_nothing_is_written_for_ten_minutes_after_the_migration() -> None:
     async with furnished() as stage, anyio.create_task_group() as group:
         stamp = stage.cluster.core.clock.stamp
-        players = InProcessClient(stage.cluster)
+        players = player_client(stage.cluster)
         group.start_soon(GatewayPlayer(players, stamp=stamp).run)
         group.start_soon(WorkloadPlayer(players, delay=1.0, stamp=stamp).run)
         async with stage.running(stage.controller()):
-            for service in seed.services(SERVICES):
-                kind = kinds.SERVICE_V1ALPHA1 if service["apiVersion"] == kinds.V1ALPHA1 else kinds.SERVICE
-                await stage.user.create(kind, namespace_of(service), service)
+            await fleet.create(stage.user, fleet.services(SERVICES))
             await stage.until(lambda: all_at_rest(stage))
             await anyio.sleep(SETTLED)
             before = writes(stage)

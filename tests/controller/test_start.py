@@ -11,7 +11,7 @@ from aioctl import shipped
 from aioctl.api import kinds, names
 from aioctl.api.objects import dig, name_of
 from aioctl.kube.errors import KubeError
-from aioctl.sim import seed
+from aioctl.sim import fleet, seed
 from aioctl.sim.facts import custom_kinds
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, World, condition, world
@@ -23,7 +23,7 @@ NOTICED = 60.0
 """Seconds within which a CRD is noticed."""
 RETRIED = 120.0
 """Seconds within which a service is tried again that waited for something nobody could watch."""
-SERVICE = seed.service(0)
+SERVICE = fleet.service(0)
 NAME = name_of(SERVICE)
 
 

@@ -20,7 +20,7 @@ from aioctl.kube.client import Client
 from aioctl.plan.dry_run import RECHECK
 from aioctl.plan.trial import Accepted, DryRunResult, Rejected, Unavailable
 from aioctl.sim.hooks import admission_configurations
-from aioctl.sim.players.client import InProcessClient
+from aioctl.sim.players.following import player_client
 from aioctl.sim.players.workload import WorkloadPlayer
 from testbed.scripted_wire import ScriptedWire
 from testbed.virtual_time import VirtualClock, run_virtual, virtual_time
@@ -152,9 +152,7 @@ async def judged() -> AsyncIterator[World]:
     async with furnished() as stage, anyio.create_task_group() as group:
         for configuration in admission_configurations("https://localhost", ""):
             await stage.cluster.create(configuration, client="user")
-        player = WorkloadPlayer(
-            InProcessClient(stage.cluster), delay=1.0, stamp=stage.cluster.core.clock.stamp
-        )
+        player = WorkloadPlayer(player_client(stage.cluster), delay=1.0, stamp=stage.cluster.core.clock.stamp)
         group.start_soon(player.run)
         yield stage
         group.cancel_scope.cancel()

@@ -15,7 +15,7 @@ from aioctl.controller.waves import Waves
 from aioctl.plan.migration import Decision, Reason, State
 from aioctl.plan.migration_facts import has_lock
 from aioctl.plan.waves import Budget, parse_window
-from aioctl.sim.players.client import InProcessClient
+from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
 from testbed.virtual_time import VirtualClock, virtual_time
@@ -94,7 +94,7 @@ async def moved(stage: World, made: list[str]) -> dict[str, bool]:
 
 async def played(stage: World, group: anyio.abc.TaskGroup) -> None:
     stamp = stage.cluster.core.clock.stamp
-    players = InProcessClient(stage.cluster)
+    players = player_client(stage.cluster)
     script = GatewayScript(BEHAVIOURS["both"], delay=2.0)
     group.start_soon(GatewayPlayer(players, default=script, stamp=stamp).run)
     group.start_soon(WorkloadPlayer(players, delay=1.0, stamp=stamp).run)

@@ -22,7 +22,7 @@ from aioctl.api.objects import dig, labels_of, name_of
 from aioctl.demo import processes
 from aioctl.kube.client import Client
 from aioctl.kube.errors import NotFound
-from aioctl.sim import seed
+from aioctl.sim import fleet, seed
 from bench import clusters
 from bench.clusters import Arena
 from bench.counts import Counts
@@ -109,17 +109,15 @@ async def cluster(folder: Path, name: str) -> AsyncIterator[tuple[Arena, Client]
 
 async def play(place: Arena, client: Client) -> Story:
     """The whole story. Raises TimeoutError where it does not come to its end."""
-    fleet = seed.services(SERVICES, namespace=NAMESPACE)
-    story = Story({name_of(service): service for service in fleet})
+    services = fleet.services(SERVICES, namespace=NAMESPACE)
+    story = Story({name_of(service): service for service in services})
     await _still(place)
     story.before = await objects(client)
     counted = await place.counting.read()
     async with anyio.create_task_group() as group:
         for kind in WATCHED:
             await group.start(_watch, client, kind, story.watched.setdefault(kind, []))
-        for service in fleet:
-            kind = kinds.SERVICE_V1ALPHA1 if service["apiVersion"] == kinds.V1ALPHA1 else kinds.SERVICE
-            await client.create(kind, NAMESPACE, service)
+        await fleet.create(client, services)
         await _until(lambda: _all_ready(client))
         await _still(place)
         settled = await place.counting.read()

@@ -11,10 +11,10 @@ from aioctl.api.objects import mapping
 from aioctl.controller.knobs import Knobs
 from aioctl.kube.client import Client
 from aioctl.sim.hooks import admission_configurations
-from aioctl.sim.players.client import InProcessClient
+from aioctl.sim.memory import MemoryWire
+from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
-from testbed.memory import MemoryWire
 from testbed.world import World, world
 from tests.golden.cases import Case
 from tests.golden.compare import State
@@ -38,7 +38,7 @@ class Scene:
     @asynccontextmanager
     async def played(self) -> AsyncIterator[None]:
         """Gateways and workloads answer while the block runs."""
-        client = InProcessClient(self.world.cluster)
+        client = player_client(self.world.cluster)
         stamp = self.world.cluster.core.clock.stamp
         gateways = GatewayPlayer(client, stamp=stamp, default=GatewayScript(delay=PLAYER_DELAY))
         workloads = WorkloadPlayer(client, delay=PLAYER_DELAY, stamp=stamp)

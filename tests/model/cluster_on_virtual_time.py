@@ -23,12 +23,12 @@ from aioctl.kube.client import Client
 from aioctl.metrics.page import Metrics
 from aioctl.plan.global_config import EXPIRATION
 from aioctl.sim import seed
-from aioctl.sim.players.client import InProcessClient
+from aioctl.sim.memory import MemoryWire
+from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
 from aioctl.sim.records import Record
 from aioctl.sim.resources import Resource
-from testbed.memory import MemoryWire
 from testbed.world import NAMESPACE, POLICY, World, world
 
 SVC = "svc"
@@ -125,7 +125,7 @@ async def stage(*, played: bool = True) -> AsyncIterator[Stage]:
         for preset in shipped.objects(shipped.presets_folder()):
             metadata = {**preset["metadata"], "namespace": seed.SYSTEM_NAMESPACE}
             await w.cluster.create({**preset, "metadata": metadata})
-        client, stamp = InProcessClient(w.cluster), w.cluster.core.clock.stamp
+        client, stamp = player_client(w.cluster), w.cluster.core.clock.stamp
         gateways = GatewayPlayer(client, stamp=stamp, default=GatewayScript(delay=1.0))
         staged = Stage(w, gateways)
         w.cluster.observers.append(staged.note)

@@ -14,7 +14,7 @@ from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
 from aioctl.api.objects import dig, sequence
 from aioctl.controller.knobs import Knobs
 from aioctl.plan.model import Policy, Strategy
-from aioctl.sim.players.client import InProcessClient
+from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
 from testbed.virtual_time import VirtualClock, virtual_time
@@ -33,7 +33,7 @@ async def played(behaviour: str, strategy: Strategy) -> AsyncIterator[tuple[Worl
         # One time for both: the question is put by the age of the route, which the API server stamped.
         stage.clock = VirtualClock(stage.cluster.core.clock.now() - timedelta(seconds=anyio.current_time()))
         stamp = stage.cluster.core.clock.stamp
-        client = InProcessClient(stage.cluster)
+        client = player_client(stage.cluster)
         script = GatewayScript(BEHAVIOURS[behaviour], controller="example.com/gateway")
         gateways = GatewayPlayer(client, stamp=stamp, default=script, accepts_unreferenced=False)
         group.start_soon(gateways.run)

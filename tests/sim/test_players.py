@@ -7,9 +7,9 @@ from typing import Any
 import anyio
 import pytest
 
-from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind, ObjectKey
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectKey
 from aioctl.sim import seed
-from aioctl.sim.players.client import InProcessClient
+from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
 from testbed.virtual_time import virtual_time
@@ -44,22 +44,17 @@ def route(*weights: tuple[str, int], gateways: tuple[ObjectKey, ...] = ()) -> Ob
 BOTH = ((POOL_GROUP_V1, 0), (POOL_GROUP_V1ALPHA2, 100))
 
 
-class LateAnswers(InProcessClient):
-    """The answers of writes arrive a second after the change did."""
-
-    async def patch_status(self, kind: Kind, namespace: str, name: str, status: Object) -> Object | None:
-        answer = await super().patch_status(kind, namespace, name, status)
-        await anyio.sleep(1.0)
-        return answer
-
-
 @asynccontextmanager
 async def stage(
-    client: type[InProcessClient] = InProcessClient, **settings: Any
+    *, answers_after: float = 0.0, **settings: Any
 ) -> AsyncIterator[tuple[Driver, GatewayPlayer]]:
     """A demo world with a gateway player."""
     async with cluster() as api, anyio.create_task_group() as group:
-        player = GatewayPlayer(client(api.cluster), stamp=api.cluster.core.clock.stamp, **settings)
+        player = GatewayPlayer(
+            player_client(api.cluster, answers_after=answers_after),
+            stamp=api.cluster.core.clock.stamp,
+            **settings,
+        )
         group.start_soon(player.run)
         for obj in seed.world(namespaces=()):
             await api.cluster.create(obj)
@@ -129,7 +124,7 @@ def test_a_gateway_answers_as_it_can(behaviour: str, expected: dict[str, str]) -
 
 @virtual_time
 async def test_a_late_answer_does_not_hide_what_a_watch_showed_meanwhile() -> None:
-    async with stage(LateAnswers, default=GatewayScript(delay=1.0)) as (api, _):
+    async with stage(answers_after=1.0, default=GatewayScript(delay=1.0)) as (api, _):
         await pools_and_route(api)
         await anyio.sleep(1.5)
         found = (await api.get(f"{ROUTES}/r")).body
@@ -248,7 +243,7 @@ async def test_a_quiet_world_stays_quiet() -> None:
 @virtual_time
 async def test_workloads_become_available_after_the_delay_again_for_each_generation() -> None:
     async with cluster() as api, anyio.create_task_group() as group:
-        player = WorkloadPlayer(InProcessClient(api.cluster), delay=2, stamp=api.cluster.core.clock.stamp)
+        player = WorkloadPlayer(player_client(api.cluster), delay=2, stamp=api.cluster.core.clock.stamp)
         group.start_soon(player.run)
         await api("POST", APPS, deployment())
         lws = {
@@ -281,7 +276,7 @@ async def test_workloads_become_available_after_the_delay_again_for_each_generat
 async def test_a_failing_workload_says_so() -> None:
     async with cluster() as api, anyio.create_task_group() as group:
         player = WorkloadPlayer(
-            InProcessClient(api.cluster),
+            player_client(api.cluster),
             delay=0,
             stamp=api.cluster.core.clock.stamp,
             fails=lambda obj: obj["metadata"]["name"] == "d",

@@ -10,7 +10,7 @@ from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
 from aioctl.controller.controller import Controller
 from aioctl.controller.knobs import Knobs
-from aioctl.sim.players.client import InProcessClient
+from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import BEHAVIOURS, Behaviour, GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
 from aioctl.tools.access import Access
@@ -46,7 +46,7 @@ async def fleet(
     """A furnished world with players and a running controller; `prepare` gets it before it starts."""
     async with furnished(**options) as stage, anyio.create_task_group() as group:
         stamp = stage.cluster.core.clock.stamp
-        players = InProcessClient(stage.cluster)
+        players = player_client(stage.cluster)
         group.start_soon(
             GatewayPlayer(
                 players,

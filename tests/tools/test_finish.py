@@ -16,13 +16,13 @@ from aioctl.api.objects import annotations_of, sequence
 from aioctl.kube.client import Client
 from aioctl.plan.finished import is_marked
 from aioctl.plan.migration_facts import has_lock
+from aioctl.sim.memory import MemoryWire
 from aioctl.tools import finish
 from aioctl.tools.access import Access, ToolError
 from aioctl.tools.connect import Connection
 from aioctl.tools.finish import Options, Picture
 from aioctl.tools.session import Session
 from aioctl.tools.writing import Told
-from testbed.memory import MemoryWire
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, POLICY, World
 from tests.tools.small_fleet import fleet, ready

@@ -7,8 +7,8 @@ import anyio
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import dig, generation_of, key_of
-from aioctl.sim.players.client import Object, PlayerClient
-from aioctl.sim.players.following import Agenda, follow
+from aioctl.kube.client import Client
+from aioctl.sim.players.following import Agenda, Object, follow, patch_status
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
 from tests.upstream.cases import AUTOSCALER, SCALED_OBJECT
 
@@ -18,7 +18,7 @@ _JUDGED = (kinds.DEPLOYMENT, kinds.LEADER_WORKER_SET, AUTOSCALER, SCALED_OBJECT)
 
 
 def gateways(
-    client: PlayerClient, moods: frozenset[str], *, stamp: Callable[[], str], delay: float
+    client: Client, moods: frozenset[str], *, stamp: Callable[[], str], delay: float
 ) -> GatewayPlayer:
     """The gateway player in its moods."""
     mood = next((_POOL_MOODS[mood] for mood in moods if mood in _POOL_MOODS), "both")
@@ -30,7 +30,7 @@ class WorkloadAnswers:
     """Workloads become available, autoscalers ready; run it in a task."""
 
     def __init__(
-        self, client: PlayerClient, moods: frozenset[str], *, stamp: Callable[[], str], delay: float
+        self, client: Client, moods: frozenset[str], *, stamp: Callable[[], str], delay: float
     ) -> None:
         self._client = client
         self._moods = moods
@@ -56,7 +56,7 @@ class WorkloadAnswers:
         obj = self._known[kind].get(key)
         status = self._wanted(kind, obj) if obj is not None else None
         if status is not None:
-            await self._client.patch_status(kind, key.namespace, key.name, status)
+            await patch_status(self._client, kind, key, status)
 
     def _wanted(self, kind: Kind, obj: Object) -> Object | None:
         """The status to write; None when it stands there or nobody answers."""

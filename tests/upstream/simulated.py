@@ -8,8 +8,8 @@ import anyio
 from aioctl.controller.knobs import Knobs
 from aioctl.reviews import Reviews
 from aioctl.sim.hooks import admission_configurations
-from aioctl.sim.players.client import InProcessClient
-from testbed.memory import MemoryWire
+from aioctl.sim.memory import MemoryWire
+from aioctl.sim.players.following import player_client
 from testbed.virtual_time import run_virtual
 from testbed.world import World, world
 from tests.golden.compare import State
@@ -74,7 +74,7 @@ async def scene(case: UpstreamCase) -> AsyncIterator[World]:
 @asynccontextmanager
 async def played(found: World, case: UpstreamCase) -> AsyncIterator[None]:
     """Gateways, workloads and autoscalers answer while the block runs."""
-    client = InProcessClient(found.cluster)
+    client = player_client(found.cluster)
     stamp = found.cluster.core.clock.stamp
     async with anyio.create_task_group() as group:
         group.start_soon(players.gateways(client, case.moods, stamp=stamp, delay=PLAYER_DELAY).run)

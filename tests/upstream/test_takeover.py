@@ -10,7 +10,7 @@ from aioctl.api.objects import name_of, namespace_of
 from aioctl.kube.errors import AlreadyExists, ApiError
 from aioctl.plan.workload.pod_form import template_digest
 from aioctl.reviews import Reviews
-from testbed.memory import MemoryWire
+from aioctl.sim.memory import MemoryWire
 from testbed.virtual_time import run_virtual
 from testbed.world import World
 from tests.golden.cases import Object

@@ -1,5 +1,4 @@
 """Those who answer the controller: gateways that accept pools and routes, workloads that become available.
 
-Written against a tiny client protocol (`players.client`), so that they play on the simulated cluster and on a real API
-server alike.
+They speak the project's own client: over the memory wire on the simulated cluster in this process, over HTTP on any other.
 """

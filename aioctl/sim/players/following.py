@@ -1,4 +1,4 @@
-"""What every player does: follow kinds, remember objects, act after a delay.
+"""What every player does: follow kinds, remember objects, write statuses, act after a delay.
 
 `follow` turns lists and watches into one endless line of changes, surviving ends, gaps and kinds that come and go.
 `Agenda` runs what is due, several at once, again when it did not work.
@@ -7,39 +7,88 @@
 import heapq
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
 
 import anyio
+import msgspec
 
 from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import key_of
-from aioctl.sim.players.client import Event, Object, PlayerClient, TryAgain
+from aioctl.kube.client import Client
+from aioctl.kube.errors import KubeError, NotFound
+from aioctl.sim.api import SimCluster
+from aioctl.sim.memory import MemoryWire
 
-RETRY_SECONDS = 0.5
-ABSENT_SECONDS = 5.0
+Object = dict[str, Any]
+AGENT: Final = "sim-player/1"
+RETRY_SECONDS: Final = 0.5
+ABSENT_SECONDS: Final = 5.0
 """How often a kind that is not served is asked for again."""
-CONCURRENCY = 8
+CONCURRENCY: Final = 8
+WATCH_SECONDS: Final = 3600.0
+"""How long a watch may last: a player that lists anew is late by `RETRY_SECONDS`."""
 
 Item = TypeVar("Item", bound=Hashable)
 
 
-async def follow(client: PlayerClient, kind: Kind, known: dict[ObjectKey, Object]) -> AsyncIterator[Event]:
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change: ADDED, MODIFIED or DELETED."""
+
+    type: str
+    object: Object
+
+
+def player_client(cluster: SimCluster, *, answers_after: float = 0.0) -> Client:
+    """What players on a cluster in this process speak; `answers_after` as in `MemoryWire`."""
+    wire = MemoryWire(cluster, latency=0.0, answers_after=answers_after, agent=AGENT)
+    return Client(wire, field_manager=AGENT.partition("/")[0])
+
+
+async def patch_status(client: Client, kind: Kind, key: ObjectKey, status: Object) -> Object | None:
+    """Merge-patches the status subresource; None when the object is gone. Raises KubeError."""
+    try:
+        return await client.patch(kind, key.namespace, key.name, {"status": status}, subresource="status")
+    except NotFound:
+        return None
+
+
+async def follow(client: Client, kind: Kind, known: dict[ObjectKey, Object]) -> AsyncIterator[Event]:
     """All changes of a kind from its beginning; keeps `known` up to date before each one. Endless."""
     while True:
         try:
-            listed = await client.list(kind)
+            listed = await _listed(client, kind)
             objects, since = listed if listed is not None else ([], "")
             for event in _differences(objects, known):
                 yield event
             if listed is None:
                 await anyio.sleep(ABSENT_SECONDS)
                 continue
-            async for event in client.watch(kind, since):
-                _remember(event, known)
-                yield event
-        except TryAgain:
+            async with client.watch(kind, resource_version=since, server_timeout=WATCH_SECONDS) as changes:
+                async for change in changes:
+                    if change.type == "BOOKMARK":
+                        continue
+                    event = Event(change.type, msgspec.json.decode(change.object))
+                    _remember(event, known)
+                    yield event
+        except KubeError:
             pass  # listed anew below, as every client of an API server does
         await anyio.sleep(RETRY_SECONDS)
+
+
+async def _listed(client: Client, kind: Kind) -> tuple[list[Object], str] | None:
+    """All objects of all namespaces and the revision to watch from; None while the kind is not served. Raises KubeError."""
+    found: list[Object] = []
+    version = ""
+    try:
+        async for page in client.list_pages(kind):
+            found += [msgspec.json.decode(raw) for raw in page.items]
+            version = page.resource_version
+    except NotFound:
+        return None
+    # Items of a list lack what the list says once.
+    return [{"apiVersion": kind.api_version, "kind": kind.kind, **obj} for obj in found], version
 
 
 def _remember(event: Event, known: dict[ObjectKey, Object]) -> None:
@@ -103,7 +152,7 @@ class Agenda(Generic[Item]):
     async def _do(self, item: Item, limit: anyio.Semaphore) -> None:
         try:
             await self._work(item)
-        except TryAgain:
+        except KubeError:
             self.add(item, RETRY_SECONDS)
         finally:
             limit.release()

@@ -22,8 +22,8 @@ from aioctl.api.kinds import (
     ObjectKey,
 )
 from aioctl.api.objects import dig, generation_of, key_of, mapping, namespace_of, sequence, text
-from aioctl.sim.players.client import Event, Object, PlayerClient
-from aioctl.sim.players.following import Agenda, follow
+from aioctl.kube.client import Client
+from aioctl.sim.players.following import Agenda, Event, Object, follow, patch_status
 
 _Job = tuple[Kind, ObjectKey]
 _KINDS = (GATEWAY, GATEWAY_CLASS, HTTP_ROUTE, POOL_V1, POOL_V1ALPHA2)
@@ -81,7 +81,7 @@ class GatewayPlayer:
 
     def __init__(
         self,
-        client: PlayerClient,
+        client: Client,
         *,
         stamp: Callable[[], str],
         default: GatewayScript | None = None,
@@ -211,7 +211,7 @@ class GatewayPlayer:
             return
         status = self._status_of(kind, key, obj)
         if status is not None and _without_times(status) != _without_times(_same_part(obj, status)):
-            written = await self._client.patch_status(kind, key.namespace, key.name, status)
+            written = await patch_status(self._client, kind, key, status)
             # A watch may have shown a newer one while the answer was on its way; that one is judged next.
             current = self._known[kind].get(key)
             if written is None or current is None or generation_of(written) < generation_of(current):

@@ -10,8 +10,8 @@ import anyio
 
 from aioctl.api.kinds import DEPLOYMENT, LEADER_WORKER_SET, Kind, ObjectKey
 from aioctl.api.objects import dig, generation_of, key_of
-from aioctl.sim.players.client import Object, PlayerClient
-from aioctl.sim.players.following import Agenda, follow
+from aioctl.kube.client import Client
+from aioctl.sim.players.following import Agenda, Object, follow, patch_status
 
 _Job = tuple[Kind, ObjectKey]
 
@@ -21,7 +21,7 @@ class WorkloadPlayer:
 
     def __init__(
         self,
-        client: PlayerClient,
+        client: Client,
         *,
         delay: float,
         stamp: Callable[[], str],
@@ -64,7 +64,7 @@ class WorkloadPlayer:
         kind, key = job
         obj = self._known[kind].get(key)
         if obj is not None and self._is_news(kind, obj):
-            await self._client.patch_status(kind, key.namespace, key.name, self._status(kind, obj))
+            await patch_status(self._client, kind, key, self._status(kind, obj))
 
 
 def _without_times(value: Any) -> Any:
