@@ -1,6 +1,8 @@
 # Everything runs in an environment made from the lock file: .venv is rebuilt when the lock changes.
 PYTHON ?= python3
 VENV := .venv
+# Each test process would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
 
 .PHONY: demo test test-real laws bench lint types fmt lock clean

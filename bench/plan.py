@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 
-from aioctl import logs, shipped
+from aioctl import logs
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
 from aioctl.controller.controller import Controller
@@ -25,6 +25,7 @@ from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import GatewayPlayer
 from aioctl.sim.players.workload import WorkloadPlayer
 from bench import machine, report
+from testbed.shipped_files import presets
 from testbed.virtual_time import run_virtual
 from testbed.world import World, world
 
@@ -83,7 +84,7 @@ async def run(services: int, rounds: int) -> dict[str, Any]:
 async def _fill(stage: World, services: int) -> None:
     for obj in seed.world():
         await stage.cluster.create(obj, client="user")
-    for preset in shipped.objects(shipped.presets_folder()):
+    for preset in presets():
         await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
     await fleet.create(stage.user, fleet.services(services))
 

@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import yaml
 
-from aioctl import shipped
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind
 from aioctl.app import Application
@@ -26,8 +24,8 @@ from aioctl.kube.errors import AlreadyExists, KubeError, NotFound
 from aioctl.settings import Settings
 from aioctl.sim import seed
 from aioctl.sim.hooks import admission_configurations, conversion_patch
+from testbed.shipped_files import OURS, crd, presets
 
-CRDS = Path(__file__).parents[1] / "deploy" / "crds"
 SERVED_WITHIN = 30.0
 KINDS: Mapping[str, Kind] = {
     kind.kind: kind
@@ -114,9 +112,9 @@ async def create(client: Client, *objects: Mapping[str, Any]) -> None:
 async def install_crds(client: Client, webhooks: Webhooks) -> None:
     """Our CRDs as shipped, their conversion pointed at the program."""
     clause = conversion_patch(webhooks.url, webhooks.bundle)["spec"]
-    for path in sorted(CRDS.glob("serving.*.yaml")):
-        crd = yaml.load(path.read_text(), yaml.CSafeLoader)
-        await create(client, {**crd, "spec": {**crd["spec"], **clause}})
+    for plural in OURS:
+        ours = crd(plural)
+        await create(client, {**ours, "spec": {**ours["spec"], **clause}})
     for kind in (kinds.SERVICE, kinds.CONFIG, kinds.SERVICE_V1ALPHA1, kinds.CONFIG_V1ALPHA1):
         await until_served(client, kind)
 
@@ -130,7 +128,7 @@ async def install_presets(client: Client) -> None:
 
     async def installed() -> bool:
         try:
-            for preset in shipped.objects(shipped.presets_folder()):
+            for preset in presets():
                 metadata = {**preset["metadata"], "namespace": seed.SYSTEM_NAMESPACE}
                 await create(client, {**preset, "metadata": metadata})
         except KubeError:

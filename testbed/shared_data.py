@@ -3,8 +3,10 @@
 Tests that need it are skipped, with the reason, in a checkout that stands alone.
 """
 
+import itertools
 import json
 import pickle
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,13 @@ def vectors(name: str, root: Path = ROOT) -> list[dict[str, Any]]:
 def _parsed(path: Path) -> bytes:
     """The documents of a file, so that each caller has its own; many tests of one process read the same files."""
     return pickle.dumps(list(yaml.load_all(path.read_text(), yaml.CSafeLoader)))
+
+
+def listed(path: Path, part: str) -> list[str]:
+    """The keys of a mapping at the top of a recorded file, read off its lines: to choose cases by before they are parsed."""
+    _, _, rest = path.read_text().partition(f"\n{part}:\n")
+    below = itertools.takewhile(lambda line: not line or line.startswith(" "), rest.splitlines())
+    return [line.strip().removesuffix(":") for line in below if re.match(r"  \S", line)]
 
 
 def documents(pattern: str) -> dict[str, list[Any]]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import anyio
 
-from aioctl import shipped
 from aioctl.api import kinds
 from aioctl.api.admission import review_admission
 from aioctl.api.config_admission import CONFIG_RULES
@@ -33,6 +32,7 @@ from aioctl.sim import seed
 from aioctl.sim.api import SimCluster
 from aioctl.sim.memory import MemoryWire
 from aioctl.sim.webhooks import LocalWebhooks
+from testbed.shipped_files import presets
 from testbed.virtual_time import VirtualClock
 
 NAMESPACE = "demo"
@@ -161,7 +161,7 @@ async def furnished(**options: Any) -> AsyncIterator[World]:
     async with world(**options) as stage:
         for obj in seed.world():
             await stage.cluster.create(obj, client="user")
-        for preset in shipped.objects(shipped.presets_folder()):
+        for preset in presets():
             await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
         yield stage
 

@@ -9,13 +9,11 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, Final
-
-import yaml
 
 from aioctl.api.carrier_checks import CARRIERS
 from aioctl.api.kinds import GROUP
+from testbed.shipped_files import crd
 
 LARGEST: Final = 3 * 1024 * 1024
 """Bytes of the largest request that kube-apiserver reads (its MaxRequestBodyBytes)."""
@@ -30,7 +28,6 @@ Schema = Mapping[str, Any]
 Place = Callable[[Any], dict[str, Any]]
 """Puts a value where the field stands in the object around it."""
 
-_CRDS = Path(__file__).parents[1] / "deploy" / "crds"
 _TEXTS: Final = {
     "letters": "a",
     "escapes": "%41",
@@ -66,9 +63,7 @@ class Case:
 @cache
 def schema(kind: str, version: str) -> Schema:
     """The schema of a version of our CRD for `kind`."""
-    path = _CRDS / f"serving.kserve.io_{kind.lower()}s.yaml"
-    crd = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
-    (found,) = (each for each in crd["spec"]["versions"] if each["name"] == version)
+    (found,) = (each for each in crd(f"{kind.lower()}s")["spec"]["versions"] if each["name"] == version)
     result: Schema = found["schema"]["openAPIV3Schema"]
     return result
 

@@ -15,7 +15,6 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from aioctl import shipped
 from aioctl.api import kinds, weight
 from aioctl.api.admission import review_admission
 from aioctl.api.config_admission import ConfigRules
@@ -31,6 +30,7 @@ from aioctl.serving.conversion import ConversionHandler
 from aioctl.serving.webhook import Answer, Call
 from aioctl.sim import seed
 from testbed.plan_world import CONFIG, NOW, World
+from testbed.shipped_files import presets
 
 T = TypeVar("T")
 
@@ -139,7 +139,7 @@ def _plan(obj: Object, holds: Holds) -> None:
 def _furnished() -> Mapping[kinds.ObjectRef, Object]:
     """A cluster's own objects and our presets."""
     world = World()
-    for known in (*seed.world(), *shipped.objects(shipped.presets_folder())):
+    for known in (*seed.world(), *presets()):
         _put(world, known)
     return world.objects
 

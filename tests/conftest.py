@@ -7,6 +7,7 @@ and cost about five seconds.
 Properties run with the hypothesis profile `aioctl` below.
 """
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +21,8 @@ from testbed.real.kubectl import Kubectl, prepared
 # The same examples on every machine, and no clock: a busy one must not fail a law.
 settings.register_profile("aioctl", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("aioctl")
+
+_GC_THRESHOLDS = (50_000, 20, 50)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,6 +38,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("real") is not None:
             item.add_marker(skip)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests stay until the end: the garbage collector need not walk them again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 @pytest.fixture(scope="session")

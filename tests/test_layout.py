@@ -10,8 +10,9 @@ Rules: ARCH-1, ARCH-2.
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -108,9 +109,8 @@ def room_fault(here: str, name: str) -> str | None:
     return None if top in allowed.libraries else f"{here} may not import {top}"
 
 
-def faults(source: str, here: str, package: str) -> list[str]:
+def faults(tree: ast.Module, here: str, package: str) -> list[str]:
     """Everything wrong with a module's imports. `here` is its room, or its own name where it composes."""
-    tree = ast.parse(source)
     found = []
     for name in imports(tree, package):
         if here in ROOMS and (fault := room_fault(here, name)) is not None:
@@ -131,40 +131,48 @@ def faults(source: str, here: str, package: str) -> list[str]:
     return found
 
 
-def modules() -> list[Path]:
-    return sorted(ROOT.rglob("*.py"))
+@cache
+def modules(top: str = "aioctl") -> dict[Path, ast.Module]:
+    """Every module of a package, by its path below the repository."""
+    folder = ROOT.parent
+    found = sorted((folder / top).rglob("*.py"))
+    return {path.relative_to(folder): ast.parse(path.read_text(encoding="utf-8")) for path in found}
 
 
-def name_of(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
+def all_faults(of: Iterable[tuple[Path, list[str]]]) -> dict[str, list[str]]:
+    return {path.as_posix(): faults for path, faults in of if faults}
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_imports_point_one_way(path: Path) -> None:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    package = ".".join(["aioctl", *parts[:-1]])
-    assert faults(path.read_text(encoding="utf-8"), parts[0], package) == []
+def test_imports_point_one_way() -> None:
+    def of(path: Path, tree: ast.Module) -> list[str]:
+        top, *parts = path.with_suffix("").parts
+        return faults(tree, parts[0], ".".join([top, *parts[:-1]]))
+
+    assert len(modules()) > 100
+    assert all_faults((path, of(path, tree)) for path, tree in modules().items()) == {}
 
 
 BESIDE = {"aioctl": set[str](), "testbed": {"aioctl"}, "bench": {"aioctl", "testbed"}}
 """What stands beside the program, and what of it each may import; the tests may import all."""
 
 
-def beside_faults(source: str, top: str, package: str) -> list[str]:
+def beside_faults(tree: ast.Module, top: str, package: str) -> list[str]:
     """Imports of a package beside the program that the table does not allow."""
     others = {*BESIDE, "tests"} - BESIDE[top] - {top}
-    found = sorted({name.partition(".")[0] for name in imports(ast.parse(source), package)} & others)
+    found = sorted({name.partition(".")[0] for name in imports(tree, package)} & others)
     return [f"{top} may not import {name}" for name in found]
 
 
-def sources_beside() -> list[Path]:
-    return sorted(path for top in BESIDE for path in (ROOT.parent / top).rglob("*.py"))
-
-
-@pytest.mark.parametrize("path", sources_beside(), ids=lambda path: path.relative_to(ROOT.parent).as_posix())
-def test_test_bed_and_bench_lean_on_the_program_only(path: Path) -> None:
-    parts = path.relative_to(ROOT.parent).parts
-    assert beside_faults(path.read_text(encoding="utf-8"), parts[0], ".".join(parts[:-1])) == []
+@pytest.mark.parametrize("top", BESIDE)
+def test_test_bed_and_bench_lean_on_the_program_only(top: str) -> None:
+    found = modules(top)
+    assert found
+    assert (
+        all_faults(
+            (path, beside_faults(tree, top, ".".join(path.parts[:-1]))) for path, tree in found.items()
+        )
+        == {}
+    )
 
 
 @pytest.mark.parametrize(
@@ -177,7 +185,7 @@ def test_test_bed_and_bench_lean_on_the_program_only(path: Path) -> None:
     ],
 )
 def test_the_walk_sees_a_wrong_arrow_beside_the_program(top: str, source: str, fault: str) -> None:
-    assert beside_faults(source, top, top) == [fault]
+    assert beside_faults(ast.parse(source), top, top) == [fault]
 
 
 def test_every_package_has_a_row_in_the_table() -> None:
@@ -220,7 +228,7 @@ def test_the_table_has_no_circle() -> None:
     ],
 )  # fmt: skip
 def test_the_walk_sees_a_wrong_import(here: str, source: str, fault: str) -> None:
-    assert faults(source, here, f"aioctl.{here}") == [fault]
+    assert faults(ast.parse(source), here, f"aioctl.{here}") == [fault]
 
 
 @pytest.mark.parametrize(
@@ -238,7 +246,7 @@ def test_the_walk_sees_a_wrong_import(here: str, source: str, fault: str) -> Non
     ],
 )
 def test_the_walk_passes_what_is_allowed(here: str, source: str) -> None:
-    assert faults(source, here, f"aioctl.{here}") == []
+    assert faults(ast.parse(source), here, f"aioctl.{here}") == []
 
 
 def declared_names(tree: ast.Module) -> set[str]:
@@ -254,24 +262,27 @@ def declared_names(tree: ast.Module) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_every_public_name_exists(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def exported(tree: ast.Module) -> list[str]:
+    """What a module lists in `__all__`."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__all__"]:
-            listed = ast.literal_eval(node.value)
-            assert len(listed) == len(set(listed))
-            assert set(listed) <= declared_names(tree)
+            return list(ast.literal_eval(node.value))
+    return []
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("engine/[!_]*.py")), ids=name_of)
+def test_every_public_name_exists_and_is_listed_once() -> None:
+    listing = {path: (exported(tree), tree) for path, tree in modules().items()}
+    assert sum(bool(names) for names, _ in listing.values()) > 5
+    twice = {path for path, (names, _) in listing.items() if len(names) != len(set(names))}
+    missing = {path for path, (names, tree) in listing.items() if not set(names) <= declared_names(tree)}
+    assert (twice, missing) == (set(), set())
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("engine/[!_]*.py")), ids=lambda path: path.name)
 def test_the_engine_says_what_is_public(path: Path) -> None:
     """The engine's modules are a small library: each lists exactly the classes and functions it does not underscore."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    listed: set[str] = set()
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__all__"]:
-            listed = set(ast.literal_eval(node.value))
+    tree = modules()[path.relative_to(ROOT.parent)]
+    listed = set(exported(tree))
     defined = {
         node.name
         for node in tree.body

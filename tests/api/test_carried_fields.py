@@ -6,12 +6,10 @@ Rules: CONV-8.
 import copy
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-import yaml
 
 from aioctl.api import conversion_carried
 from aioctl.api.carried_fields import SPEC, SPEC_FIELDS, STATUS, STATUS_FIELDS, Branch, Rows, check_of
@@ -20,18 +18,16 @@ from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
 from aioctl.api.opening import MOST_ANNOTATIONS
 from aioctl.api.schema_checks import Check, fits
 from aioctl.api.v1alpha1 import down
-from testbed.real_world import CRDS
+from testbed.shipped_files import OURS, crd
 from tests.api.test_carrier_checks import annotated, judged, problem
 
-FILES = sorted(Path(CRDS).glob("serving.kserve.io_llminferenceservice*.yaml"))
 POOL = "spec.router.scheduler.pool.spec"
 MAPPED = {f"{POOL}.endpointPickerRef", f"{POOL}.selector.matchLabels", f"{POOL}.targetPorts"}
 """Mapped to fields of the older pool by CONV-2."""
 
 
-def schemas(file: Path) -> dict[str, Any]:
-    crd = yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
-    return {v["name"]: v["schema"]["openAPIV3Schema"] for v in crd["spec"]["versions"]}
+def schemas(plural: str) -> dict[str, Any]:
+    return {v["name"]: v["schema"]["openAPIV3Schema"] for v in crd(plural)["spec"]["versions"]}
 
 
 def hub_only(hub: Any, spoke: Any, path: str = "") -> Iterator[str]:
@@ -56,9 +52,9 @@ def is_carried(path: str) -> bool:
     return inner in at.parts if isinstance(at, Rows) else check_of(rest, tree) is not None
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_every_field_that_only_the_hub_has_is_carried(file: Path) -> None:
-    versions = schemas(file)
+@pytest.mark.parametrize("plural", OURS)
+def test_every_field_that_only_the_hub_has_is_carried(plural: str) -> None:
+    versions = schemas(plural)
     found = set(hub_only(versions["v1alpha2"], versions["v1alpha1"]))
     assert found >= MAPPED | {
         "spec.kvCacheOffloading",
@@ -164,9 +160,9 @@ def good(schema: Any) -> Any:
     return next(value for value, fine in samples(schema) if fine)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_the_checks_say_what_the_schema_says(file: Path) -> None:
-    hub = schemas(file)["v1alpha2"]["properties"]
+@pytest.mark.parametrize("plural", OURS)
+def test_the_checks_say_what_the_schema_says(plural: str) -> None:
+    hub = schemas(plural)["v1alpha2"]["properties"]
     seen = 0
     for part, tree in (("spec", SPEC), ("status", STATUS)):
         for path, check in fields(tree):

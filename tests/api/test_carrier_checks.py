@@ -1,18 +1,16 @@
 """What admission says to carrier annotations that their field would refuse, and that the bounds are the schema's."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from aioctl.api import carrier_checks, validation
 from aioctl.api.admission import review_admission
 from aioctl.api.carrier_checks import LORA_CRITICALITIES, TARGET_PORTS, UPSTREAM_CRITICALITY
 from aioctl.api.names import CRITICALITY
 from aioctl.api.schema_checks import fits
-from testbed.real_world import CRDS
+from testbed.shipped_files import OURS, crd
 
 TWO = '[{"number":8000},{"number":8001}]'
 
@@ -116,9 +114,9 @@ def test_an_object_being_deleted_is_not_judged() -> None:
     assert validation.validate(leaving) == []
 
 
-@pytest.mark.parametrize("file", sorted(Path(CRDS).glob("serving.kserve.io_llminferenceservice*.yaml")))
-def test_the_bounds_are_those_of_the_crd(file: Path) -> None:
-    versions = {v["name"]: v for v in yaml.load(file.read_text(), yaml.CSafeLoader)["spec"]["versions"]}
+@pytest.mark.parametrize("plural", OURS)
+def test_the_bounds_are_those_of_the_crd(plural: str) -> None:
+    versions = {v["name"]: v for v in crd(plural)["spec"]["versions"]}
     spec = versions["v1alpha2"]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     pool = spec["router"]["properties"]["scheduler"]["properties"]["pool"]["properties"]["spec"]
     ports = pool["properties"]["targetPorts"]

@@ -24,7 +24,6 @@ from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 
 import anyio
-import yaml
 
 from aioctl.api import kinds
 from aioctl.api.admission import review_admission
@@ -42,7 +41,8 @@ from aioctl.sim.hooks import conversion_patch, mutating_configuration, validatin
 from aioctl.sim.reads import KEPT_LISTS
 from testbed.real.build import Assets
 from testbed.real.kubectl import prepared
-from testbed.real_world import CRDS, Webhooks
+from testbed.real_world import Webhooks
+from testbed.shipped_files import OURS, crd
 
 PATIENCE = 20.0
 MERGE = "application/merge-patch+json"
@@ -318,9 +318,9 @@ def real(assets: Assets, folder: Path) -> Iterator[Server]:
         tls = ssl.create_default_context(cafile=str(cluster.ca_file))
         server = Server("real", cluster.server, hooks, cluster.kubeconfig, tls, cluster.token, cluster.etcd)
         clause = conversion_patch(webhooks.url, webhooks.bundle)["spec"]
-        for path in sorted(CRDS.glob("serving.*.yaml")):
-            crd = yaml.load(path.read_text(), yaml.CSafeLoader)
-            made = server("POST", kinds.CRD.path(), {**crd, "spec": {**crd["spec"], **clause}})
+        for plural in OURS:
+            ours = crd(plural)
+            made = server("POST", kinds.CRD.path(), {**ours, "spec": {**ours["spec"], **clause}})
             assert made.status == 201, made.body
         for configuration in validating_configurations(webhooks.url, webhooks.bundle):
             assert server("POST", kinds.VALIDATING_WEBHOOK.path(), configuration).status == 201

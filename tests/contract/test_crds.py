@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from aioctl.api import v1alpha1
 from aioctl.api.kinds import CONFIG, CONFIG_V1ALPHA1, CRD, SERVICE, SERVICE_V1ALPHA1, Kind
@@ -22,10 +21,10 @@ from testbed.real.api import Answer, Api
 from testbed.real.build import Assets
 from testbed.real.cluster import RealCluster
 from testbed.real.kubectl import Kubectl
+from testbed.shipped_files import CRDS, crd
 from tests.contract.bad_objects import BAD, DROP, Bad, changed, valid
 
 pytestmark = pytest.mark.real
-DEPLOYED = Path(__file__).parents[2] / "deploy" / "crds"
 NAMES = ("llminferenceservices", "llminferenceserviceconfigs")
 KINDS = {(kind.kind, kind.version): kind for kind in (SERVICE, SERVICE_V1ALPHA1, CONFIG, CONFIG_V1ALPHA1)}
 
@@ -35,9 +34,8 @@ def api(own_real_cluster: RealCluster, own_kubectl: Kubectl) -> Api:
     """The cluster with our CRDs, conversion off."""
     documents = []
     for name in NAMES:
-        crd = yaml.load((DEPLOYED / f"serving.kserve.io_{name}.yaml").read_text(), yaml.CSafeLoader)
-        crd["spec"]["conversion"] = {"strategy": "None"}
-        documents.append(json.dumps(crd))
+        ours = crd(name)
+        documents.append(json.dumps({**ours, "spec": {**ours["spec"], "conversion": {"strategy": "None"}}}))
     assert own_kubectl.install_crds(documents="\n---\n".join(documents)).warnings == ""
     return Api(own_real_cluster)
 
@@ -68,7 +66,7 @@ def test_the_committed_crds_are_what_the_command_makes(
 ) -> None:
     crds_command.main(schemas.arguments(real_assets, own_real_cluster, tmp_path), standalone_mode=False)
     made = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    committed = {path.name: path.read_text() for path in DEPLOYED.glob("serving.kserve.io_*.yaml")}
+    committed = {path.name: path.read_text() for path in CRDS.glob("serving.kserve.io_*.yaml")}
     assert made.keys() == committed.keys()
     for name, text in made.items():
         assert text == committed[name], f"{name}: run `python -m testbed.real.schemas deploy/crds`"

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import anyio
 import pytest
 
-from aioctl import shipped
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import Object, name_of
@@ -21,6 +20,7 @@ from aioctl.engine.turnstile import Turnstile
 from aioctl.plan.model import Facts, Outcome, Policy
 from aioctl.plan.trial import Rejected
 from aioctl.sim import seed
+from testbed.shipped_files import presets
 from testbed.world import NAMESPACE, plain_service
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -48,7 +48,7 @@ def planted(body: str) -> Sequence[str]:
 
 
 def facts() -> Facts:
-    objects = [*seed.world(), *shipped.objects(shipped.presets_folder())]
+    objects = [*seed.world(), *presets()]
     found: dict[ObjectRef, Object] = {}
     for obj in objects:
         for kind in (kinds.CONFIG_MAP, kinds.GATEWAY, kinds.GATEWAY_CLASS, kinds.CONFIG):

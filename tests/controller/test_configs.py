@@ -5,7 +5,6 @@ from typing import Any
 import anyio
 import msgspec
 
-from aioctl import shipped
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.api.names import CONFIG_FINALIZER
@@ -15,6 +14,7 @@ from aioctl.controller.service_state import ServiceStates
 from aioctl.controller.triggers import keys_for
 from aioctl.kube.cached import Cached
 from aioctl.sim import seed
+from testbed.shipped_files import presets
 from testbed.virtual_time import run_virtual
 from testbed.world import NAMESPACE, World, condition, furnished, plain_service
 
@@ -117,7 +117,7 @@ def test_the_status_of_a_preset_is_written_seldom_and_counts_all() -> None:
             )
 
     # Every preset is used by each of the 20 services: at once, and again when some seconds have passed.
-    assert run_virtual(scene) <= 3 * len(list(shipped.objects(shipped.presets_folder())))
+    assert run_virtual(scene) <= 3 * len(presets())
 
 
 def _cached(spec: dict[str, Any], version: int, **rest: Any) -> Cached:

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 import anyio
 import msgspec
 
-from aioctl import shipped
 from aioctl.api import kinds, names
 from aioctl.api.objects import dig, name_of
 from aioctl.kube.errors import KubeError
 from aioctl.sim import fleet, seed
 from aioctl.sim.facts import custom_kinds
+from testbed.shipped_files import presets
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, World, condition, world
 
@@ -104,7 +104,7 @@ async def test_each_thing_that_was_missing_is_named_and_noticed_when_it_comes() 
         missing = 'LLMInferenceServiceConfig "kserve-config-llm-scheduler" not found in namespaces'
         await stage.until(says(stage, "PresetsCombined", "False", missing), seconds=NOTICED)
 
-        for preset in shipped.objects(shipped.presets_folder()):
+        for preset in presets():
             await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
         await stage.until(exists(stage, kinds.DEPLOYMENT, f"{NAME}-kserve"), seconds=NOTICED)
         await stage.until(
@@ -133,7 +133,7 @@ async def test_our_crds_may_come_last() -> None:
             await stage.cluster.create(obj)
         await anyio.sleep(NOTICED)
         await install(stage, *OURS)
-        for preset in shipped.objects(shipped.presets_folder()):
+        for preset in presets():
             await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
         await stage.user.create(kinds.SERVICE, NAMESPACE, SERVICE)
         await stage.until(exists(stage, kinds.HTTP_ROUTE, names.route_name(NAME)), seconds=NOTICED)
@@ -146,7 +146,7 @@ async def test_our_crds_may_go_and_come_back() -> None:
         for obj in seed.world():
             await stage.cluster.create(obj)
         for turn in range(2):
-            for preset in shipped.objects(shipped.presets_folder()):
+            for preset in presets():
                 await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
             await stage.user.create(kinds.SERVICE, NAMESPACE, SERVICE)
             await stage.until(says(stage, "PresetsCombined", "True"), seconds=NOTICED)

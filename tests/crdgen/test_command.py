@@ -78,7 +78,7 @@ def run(folder: Path, *more: str, **replaced: str) -> Result:
 
 
 def made(folder: Path, plural: str) -> Any:
-    return yaml.safe_load((folder / "out" / f"serving.kserve.io_{plural}.yaml").read_text())
+    return yaml.load((folder / "out" / f"serving.kserve.io_{plural}.yaml").read_text(), yaml.CSafeLoader)
 
 
 def test_both_files_are_written(tmp_path: Path) -> None:

@@ -5,24 +5,18 @@ Rules: SCHEMA-1.
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from testbed import shared_data
+from testbed.shipped_files import crd as ours
 from tests.deploy.crd_differences import DIFFERENCES, Difference
 
-CRDS = Path(__file__).parents[2] / "deploy" / "crds"
 KINDS = ("llminferenceservices", "llminferenceserviceconfigs")
 Found = tuple[str, str]
 """Path and keyword."""
-
-
-@cache
-def ours(plural: str) -> Any:
-    return yaml.load((CRDS / f"serving.kserve.io_{plural}.yaml").read_text(), yaml.CSafeLoader)
 
 
 @cache
@@ -104,7 +98,10 @@ def test_the_conversion_clause_differs_in_the_service_only(plural: str) -> None:
     path = shared_data.ROOT / "crds" / "kserve" / f"conversion-patch_{plural}.yaml"
     if not path.is_file():
         pytest.skip(f"KServe's conversion patches are not here: shared/data/crds/kserve/{path.name}")
-    mine, other = ours(plural)["spec"]["conversion"], yaml.safe_load(path.read_text())["spec"]["conversion"]
+    mine, other = (
+        ours(plural)["spec"]["conversion"],
+        yaml.load(path.read_text(), yaml.CSafeLoader)["spec"]["conversion"],
+    )
     assert mine["strategy"] == other["strategy"] == "Webhook"
     assert mine["webhook"]["conversionReviewVersions"] == other["webhook"]["conversionReviewVersions"]
     assert mine["webhook"]["clientConfig"] == {

@@ -5,17 +5,15 @@ Rules: SCHEMA-7.
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from aioctl.golang.gotypes import SPEC, GoType, Shape
 from aioctl.golang.roundtrip import round_trip
 from testbed import shared_data
+from testbed.shipped_files import crd
 
-CRDS = Path(__file__).parents[2] / "deploy" / "crds"
 KINDS = {
     "LLMInferenceService": "llminferenceservices",
     "LLMInferenceServiceConfig": "llminferenceserviceconfigs",
@@ -24,8 +22,7 @@ KINDS = {
 
 @cache
 def schema(plural: str) -> Any:
-    document = yaml.load((CRDS / f"serving.kserve.io_{plural}.yaml").read_text(), yaml.CSafeLoader)
-    (stored,) = (entry for entry in document["spec"]["versions"] if entry["storage"])
+    (stored,) = (entry for entry in crd(plural)["spec"]["versions"] if entry["storage"])
     return stored["schema"]["openAPIV3Schema"]["properties"]["spec"]
 
 

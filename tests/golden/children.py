@@ -6,11 +6,11 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aioctl import shipped
 from aioctl.plan.model import Policy
 from aioctl.plan.offline import render
 from aioctl.yaml_text import as_yaml
 from testbed.shared_data import ROOT, documents
+from testbed.shipped_files import presets
 
 FOLDER = Path(__file__).parent / "children"
 PATTERN = "samples/**/*.yaml"
@@ -29,7 +29,7 @@ def rendered(sample: str) -> str:
     """The children of the services in a sample as YAML. Raises AssertionError when a part of them cannot be planned."""
     (given,) = documents(f"samples/**/{sample}.yaml").values()
     objects = [obj for obj in given if obj]
-    around = [*shipped.objects(shipped.presets_folder()), *objects]
+    around = [*presets(), *objects]
     parts = []
     for service in (obj for obj in objects if obj["kind"] == "LLMInferenceService"):
         made = render(service, around, policy=_POLICY, now=_NOW)

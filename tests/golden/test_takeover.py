@@ -3,6 +3,7 @@
 import anyio
 import pytest
 
+from testbed.shared_data import ROOT, listed
 from testbed.virtual_time import run_virtual
 from tests.golden.cases import NAMES, PLACE, WHY_ABSENT, Case, case
 from tests.golden.compare import changes
@@ -12,7 +13,9 @@ from tests.golden.simulated import scene
 
 REFUSED = frozenset({"bad-scheme"})
 """Services that only an earlier validator let in: they cannot be put where ours judges."""
-SETTLED = [name for name in NAMES if case(name).objects and name not in REFUSED]
+SETTLED = [
+    name for name in NAMES if listed(ROOT / "golden" / f"{name}.yaml", "objects") and name not in REFUSED
+]
 REPLACED = {
     "upd-drop-prefill": [
         "apps/v1/deployments/svc-kserve-prefill",

@@ -22,6 +22,8 @@ CALLS = frozenset({"compile", "match", "fullmatch", "search", "sub", "subn", "sp
 _FOREIGN = "\x01"
 _CANDIDATES = "aZ0_ -+./:,;@%\t\n\"'`{}()[]=!<>&#~^$*?\\|\u00e9\u2028"
 _MOST_LETTERS = 10
+_SAYS_RE = re.compile(r"\b(?:import|from|,)\s+re\b")
+"""What a file says that imports the module; the others need no parsing."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,10 @@ def uses() -> list[Use]:
 
 
 def _in_file(file: Path) -> Iterator[Use]:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    text = file.read_text(encoding="utf-8")
+    if not _SAYS_RE.search(text):
+        return
+    tree = ast.parse(text)
     module = ".".join(("aioctl", *file.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
     names = {
         id(node.value): target.id

@@ -2,13 +2,11 @@
 
 import re
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from testbed.real_world import CRDS
+from testbed.shipped_files import OURS, crd
 from tests.growth import patterns
 from tests.growth.measure import Hangs, not_for_ever, seconds
 from tests.growth.patterns import Use
@@ -82,8 +80,8 @@ def crd_patterns() -> set[str]:
             for value in tree:
                 walk(value)
 
-    for file in sorted(Path(CRDS).glob("*.yaml")):
-        walk(yaml.safe_load(file.read_text(encoding="utf-8")))
+    for plural in OURS:
+        walk(crd(plural))
     return found
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import anyio
 
-from aioctl import shipped
 from aioctl.api import kinds
 from aioctl.app import observers_of
 from aioctl.controller.controller import Controller
@@ -29,6 +28,7 @@ from aioctl.sim.players.gateway import GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
 from aioctl.sim.records import Record
 from aioctl.sim.resources import Resource
+from testbed.shipped_files import presets
 from testbed.world import NAMESPACE, POLICY, World, world
 
 SVC = "svc"
@@ -122,7 +122,7 @@ async def stage(*, played: bool = True) -> AsyncIterator[Stage]:
     async with world() as w, anyio.create_task_group() as group:
         for obj in seed.world():
             await w.cluster.create(obj)
-        for preset in shipped.objects(shipped.presets_folder()):
+        for preset in presets():
             metadata = {**preset["metadata"], "namespace": seed.SYSTEM_NAMESPACE}
             await w.cluster.create({**preset, "metadata": metadata})
         client, stamp = player_client(w.cluster), w.cluster.core.clock.stamp

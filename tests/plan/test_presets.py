@@ -23,6 +23,7 @@ from aioctl.plan.presets import chosen, name_of, pin_of, pins
 from aioctl.plan.templates import render, root
 from aioctl.sim.schema import Schema
 from testbed.shared_data import documents
+from testbed.shipped_files import crd, presets
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "presets"
 CONFIG = GlobalConfig("kserve", ingress_gateway_name="gateway", ingress_gateway_namespace="gateways")
@@ -33,8 +34,7 @@ PIPELINE = {f"{PREFIX}{role}worker-pipeline-parallel" for role in ("", "decode-"
 @cache
 def ours() -> dict[str, dict[str, Any]]:
     """Our preset objects by name."""
-    objects = (yaml.safe_load(path.read_text()) for path in FOLDER.glob("config-*.yaml"))
-    return {config["metadata"]["name"]: config for config in objects}
+    return {config["metadata"]["name"]: config for config in presets()}
 
 
 @cache
@@ -72,7 +72,7 @@ def test_the_manifests_are_what_the_program_writes() -> None:
 
 def test_all_names_are_there_and_listed() -> None:
     assert set(ours()) == WELL_KNOWN_CONFIGS | PIPELINE
-    listed = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())["resources"]
+    listed = yaml.load((FOLDER / "kustomization.yaml").read_text(), yaml.CSafeLoader)["resources"]
     assert listed == sorted(path.name for path in FOLDER.glob("config-*.yaml"))
 
 
@@ -146,10 +146,7 @@ def test_the_schema_adds_nothing_to_a_shipped_preset(name: str) -> None:
 
 @cache
 def _schema() -> Schema:
-    file = Path(__file__).parents[2] / "deploy" / "crds" / "serving.kserve.io_llminferenceserviceconfigs.yaml"
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    crd = yaml.load(file.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506  a safe loader either way
-    (stored,) = (each for each in crd["spec"]["versions"] if each["storage"])
+    (stored,) = (each for each in crd("llminferenceserviceconfigs")["spec"]["versions"] if each["storage"])
     return Schema(stored["schema"]["openAPIV3Schema"])
 
 

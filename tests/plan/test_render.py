@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from aioctl.plan.model import PlanError, Policy
 from aioctl.plan.offline import Rendering, render
 from testbed.shared_data import documents
+from testbed.shipped_files import presets
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "presets"
-PRESETS = [yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("config-*.yaml"))]
+PRESETS = presets()
 
 
 def service(**spec: Any) -> dict[str, Any]:

@@ -38,7 +38,7 @@ WORKLOAD = {"group": "", "kind": "Service", "name": "svc-kserve-workload-svc", "
 
 def default_route(**metadata: Any) -> dict[str, Any]:
     """What the shipped preset makes of a service."""
-    return rendered(yaml.safe_load(FILE.read_text(encoding="utf-8")), **metadata)
+    return rendered(yaml.load(FILE.read_text(encoding="utf-8"), yaml.CSafeLoader), **metadata)
 
 
 def rendered(config: Any, **metadata: Any) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import anyio
 import anyio.abc
 import pytest
 
-from aioctl import shipped
 from aioctl.api import kinds
 from aioctl.controller.controller import Controller
 from aioctl.controller.knobs import Knobs
@@ -24,6 +23,7 @@ from aioctl.sim.api import SimCluster
 from aioctl.sim.faults import Match
 from aioctl.sim.records import Record
 from aioctl.sim.resources import Resource
+from testbed.shipped_files import presets
 from testbed.virtual_time import run_virtual
 from testbed.world import World, world
 from tests.scenarios.scene import GLOBAL_GATEWAY, Scene, condition
@@ -118,7 +118,7 @@ async def furnish(made: World) -> None:
     """What an administrator installs: ConfigMap, gateway class, gateway, presets; and the gateway has an address."""
     for obj in (*seed.world(namespaces=[NAMESPACE]), plain_class()):
         await made.cluster.create(obj)
-    for preset in shipped.objects(shipped.presets_folder()):
+    for preset in presets():
         await made.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
     await made.user.patch(kinds.GATEWAY, *GLOBAL_GATEWAY, {"status": GATEWAY_STATUS}, subresource="status")
 

@@ -3,11 +3,9 @@
 import copy
 import functools
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from aioctl.sim.crds import resource_of
 from aioctl.sim.facts import custom_kinds
@@ -15,10 +13,10 @@ from aioctl.sim.resources import GroupVersion
 from aioctl.sim.schema import Schema
 from aioctl.sim.webhooks import LocalWebhooks
 from testbed.shared_data import documents
+from testbed.shipped_files import OURS, crd
 from testbed.virtual_time import virtual_time
 from tests.sim.driver import Driver, Object, cluster, relabel
 
-OURS = Path(__file__).parents[2] / "deploy" / "crds"
 ALLOCATED = {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"}
 """Left out of the recordings, because it differs in every run."""
 
@@ -111,7 +109,7 @@ def real_crds() -> dict[str, Object]:
         **documents("crds/other/*.yaml"),
         **documents("upstream/crds/other/keda.yaml"),
         **documents("upstream/crds/kserve/serving.kserve.io_localmodel*.yaml"),
-        **{path.stem: [yaml.load(path.read_text(), yaml.CSafeLoader)] for path in OURS.glob("serving*.yaml")},
+        **{plural: [crd(plural)] for plural in OURS},
     }
     return {crd["metadata"]["name"]: crd for group in files.values() for crd in group if crd}
 

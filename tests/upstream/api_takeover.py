@@ -12,7 +12,6 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-import yaml
 
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
@@ -21,10 +20,10 @@ from aioctl.kube.client import Client
 from aioctl.kube.errors import ApiError
 from aioctl.sim.hooks import conversion_patch
 from aioctl.upkeep.storage_migration import migrate_storage
-from testbed import real_world
 from testbed.real.kubectl import Kubectl
 from testbed.real_world import Webhooks
 from testbed.shared_data import documents
+from testbed.shipped_files import OURS, crd
 from tests.golden.cases import Object
 from tests.upstream.cases import UpstreamCase, address_of
 
@@ -62,8 +61,7 @@ class Takeover:
 
     async def apply_ours(self) -> None:
         """Our CRDs as shipped, converted by the program."""
-        files = sorted(real_world.CRDS.glob("serving.*.yaml"))
-        await self._apply([yaml.load(path.read_text(), yaml.CSafeLoader) for path in files], convert=True)
+        await self._apply([crd(plural) for plural in OURS], convert=True)
 
     async def _apply(self, crds: Sequence[Object], *, convert: bool) -> None:
         conversion = conversion_patch(self.webhooks.url, self.webhooks.bundle)["spec"]["conversion"]

@@ -11,6 +11,7 @@ from aioctl.kube.errors import AlreadyExists, ApiError
 from aioctl.plan.workload.pod_form import template_digest
 from aioctl.reviews import Reviews
 from aioctl.sim.memory import MemoryWire
+from testbed.shared_data import UPSTREAM, listed
 from testbed.virtual_time import run_virtual
 from testbed.world import World
 from tests.golden.cases import Object
@@ -31,7 +32,7 @@ def is_model_server(path: str) -> bool:
 
 
 def runs_models(name: str) -> bool:
-    return any(is_model_server(path) for path in case(name).objects)
+    return any(map(is_model_server, listed(UPSTREAM / "golden" / f"{name}.yaml", "objects")))
 
 
 TAKEN = [name for name in NAMES if runs_models(name)]
