@@ -33,8 +33,8 @@ R = TypeVar("R")
 
 REAL_PATIENCE = 5.0
 """Real seconds that a loop without timers waits for a thread or a socket."""
-REAL_LIMIT = 60.0
-"""Real seconds a virtual run may take; beyond it, something polls for what never comes."""
+CPU_LIMIT = 60.0
+"""Seconds of CPU a virtual run may take, on however busy a machine; beyond it, something polls for what never comes."""
 
 
 class Deadlock(AssertionError):
@@ -53,9 +53,9 @@ class _JumpingSelector(selectors.DefaultSelector):
         if timeout is None:
             return self._wait_for_the_outside()
         self.loop.advance(timeout)
-        if time.monotonic() > self.loop.real_deadline:
+        if time.process_time() > self.loop.cpu_deadline:
             raise Deadlock(
-                f"{REAL_LIMIT:g} real seconds are over at virtual time {self.loop.time():g}: does a task poll"
+                f"{CPU_LIMIT:g} seconds of CPU are over at virtual time {self.loop.time():g}: does a task poll"
                 f" for something that never comes?{self.loop.waiting()}"
             )
         return events
@@ -78,7 +78,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         selector = _JumpingSelector()
         selector.loop = self
         self._virtual_now = 0.0
-        self.real_deadline = time.monotonic() + REAL_LIMIT
+        self.cpu_deadline = time.process_time() + CPU_LIMIT
         super().__init__(selector)
 
     def time(self) -> float:
