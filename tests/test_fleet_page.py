@@ -23,12 +23,12 @@ from aioctl.kube.wire import Request, Response
 from aioctl.local_page import LocalPage
 from aioctl.metrics.figures import Figures
 from aioctl.serving.board import Board
+from aioctl.sim.memory import MemoryWire
 from aioctl.tools import fleet as fleets
 from aioctl.tools import page
 from aioctl.tools.access import Access
 from aioctl.tools.page import Standings
 from aioctl.tools.session import Session
-from testbed.memory import MemoryWire
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, POLICY, World, plain_service
 from tests.tools.small_fleet import ROUTED, connection, fleet, looks, ready

@@ -13,7 +13,7 @@ from aioctl.controller.live_reads import FRESH_ABSENT, FRESH_PRESENT, MOST_BYTES
 from aioctl.controller.observe import CacheObservation
 from aioctl.kube.client import Client
 from aioctl.plan.model import Absent, Present, Read, Unknown
-from aioctl.sim.players.client import InProcessClient
+from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import GatewayPlayer
 from testbed.scripted_wire import ScriptedWire
 from testbed.virtual_time import VirtualClock, run_virtual, virtual_time
@@ -82,7 +82,7 @@ async def controlled() -> AsyncIterator[World]:
     """A cluster with a gateway that answers, and the controller on it."""
     async with furnished() as stage, anyio.create_task_group() as group:
         stamp = stage.cluster.core.clock.stamp
-        group.start_soon(GatewayPlayer(InProcessClient(stage.cluster), stamp=stamp).run)
+        group.start_soon(GatewayPlayer(player_client(stage.cluster), stamp=stamp).run)
         async with stage.running(stage.controller(knobs=Knobs(status_settle=0.05))):
             yield stage
         group.cancel_scope.cancel()

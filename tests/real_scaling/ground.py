@@ -12,16 +12,17 @@ import anyio
 import yaml
 
 from aioctl.api import kinds
-from aioctl.api.objects import dig
+from aioctl.api.objects import dig, key_of
 from aioctl.kube.client import Client
 from aioctl.kube.errors import NotFound
 from aioctl.sim import seed
+from aioctl.sim.players.following import listed, patch_status
 from testbed import real_world
 from testbed.real.build import Assets
 from testbed.real.cluster import RealCluster
 from testbed.real.controllers import controller_manager
 from testbed.real.kubectl import Kubectl, prepared
-from testbed.real_players import ClusterPlayerClient, stamp
+from testbed.real_players import stamp
 from testbed.real_world import Webhooks
 from tests.real_scaling.metrics import ExternalMetrics, serving
 from tests.scenarios.scene import SVC, Scene
@@ -198,15 +199,13 @@ def _world(namespaces: list[str]) -> list[dict[str, Any]]:
 
 async def _pods_are_ready(client: Client) -> None:
     """What a node would do: every pod is ready at once. Endless."""
-    players = ClusterPlayerClient(client)
     while True:
-        found = await players.list(kinds.POD)
+        found = await listed(client, kinds.POD)
         for pod in found[0] if found else ():
             if dig(pod, "status", "phase") == "Pending":
                 ready = {"type": "Ready", "status": "True", "lastTransitionTime": stamp()}
                 status = {"phase": "Running", "conditions": [ready], "startTime": stamp()}
-                meta = pod["metadata"]
-                await players.patch_status(kinds.POD, meta["namespace"], meta["name"], status)
+                await patch_status(client, kinds.POD, key_of(pod), status)
         await anyio.sleep(0.2)
 
 

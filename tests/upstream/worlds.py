@@ -15,16 +15,14 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-import yaml
-
 from aioctl.api import kinds
 from aioctl.plan.model import Policy, Strategy
 from aioctl.sim import seed
 from aioctl.sim.crds import resource_of
 from aioctl.sim.facts import ABSENT_BY_DEFAULT, custom_kinds
 from aioctl.sim.resources import Resource
-from testbed.real_world import CRDS
 from testbed.shared_data import documents
+from testbed.shipped_files import OURS, crd
 from tests.golden.cases import Object
 from tests.upstream.cases import MODEL_CACHE, SCALED_OBJECT, presets
 
@@ -108,8 +106,8 @@ def real_resources() -> Mapping[str, Resource]:
 
 def _ours() -> dict[str, Resource]:
     made = {}
-    for path in sorted(CRDS.glob("serving.*.yaml")):
-        published = resource_of(yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader))
+    for plural in OURS:
+        published = resource_of(crd(plural))
         known = custom_kinds()[published.title]
         full = {version.at: version.full for version in published.versions}
         versions = tuple(replace(version, full=full[version.at]) for version in known.versions)

@@ -58,11 +58,11 @@ async def follow(client: Client, kind: Kind, known: dict[ObjectKey, Object]) -> 
     """All changes of a kind from its beginning; keeps `known` up to date before each one. Endless."""
     while True:
         try:
-            listed = await _listed(client, kind)
-            objects, since = listed if listed is not None else ([], "")
+            found = await listed(client, kind)
+            objects, since = found if found is not None else ([], "")
             for event in _differences(objects, known):
                 yield event
-            if listed is None:
+            if found is None:
                 await anyio.sleep(ABSENT_SECONDS)
                 continue
             async with client.watch(kind, resource_version=since, server_timeout=WATCH_SECONDS) as changes:
@@ -77,7 +77,7 @@ async def follow(client: Client, kind: Kind, known: dict[ObjectKey, Object]) -> 
         await anyio.sleep(RETRY_SECONDS)
 
 
-async def _listed(client: Client, kind: Kind) -> tuple[list[Object], str] | None:
+async def listed(client: Client, kind: Kind) -> tuple[list[Object], str] | None:
     """All objects of all namespaces and the revision to watch from; None while the kind is not served. Raises KubeError."""
     found: list[Object] = []
     version = ""
