@@ -25,7 +25,7 @@ from aioctl.plan.children import build, ensure, remove
 from aioctl.plan.evidence import Support
 from aioctl.plan.migration import Decision, Reason, Refusal
 from aioctl.plan.migration_facts import Decided, facts_of, heard_by, unprobed
-from aioctl.plan.model import Absent, Context, Present, Probe, Unknown, Write
+from aioctl.plan.model import Context, Present, Probe, Strategy, Unknown, Write
 from aioctl.plan.route_defaults import defaulted
 from aioctl.plan.routing import Mode, mode, owns_pools, parent_gateways, route_spec
 
@@ -46,12 +46,8 @@ def probe(ctx: Context, decided: Decided) -> Iterator[Write]:
 
 
 def seconds_until(ctx: Context, decision: Decision) -> float | None:
-    """Seconds until the gateways are asked, or have had their time to answer before there is a route; None when neither is
-    waited for."""
+    """Seconds until the gateways are asked; None when they are not going to be, or were."""
     wait = _wait(ctx, lambda: decision)
-    if not wait and not decision.locked and _route_is_absent(ctx) and comes_first(ctx):
-        pool = _pool(ctx)
-        wait = _left(ctx, pool) if pool is not None else None
     return wait.total_seconds() if wait else None
 
 
@@ -66,7 +62,7 @@ def _wait(ctx: Context, decided: Decided) -> timedelta | None:
     if decision.locked or decision.reason in (Reason.PAUSED, Reason.STRATEGY_HOLD):
         return None
     facts = unprobed(ctx)
-    if facts.v1_by is not Support.UNKNOWN or _is_asked(ctx):
+    if facts.v1_by is not Support.UNKNOWN or (isinstance(read, Present) and _is_asked(ctx)):
         return None
     if facts.v1alpha2_refused is not Refusal.NONE:
         return timedelta(0)
@@ -88,18 +84,12 @@ def _left_to_the_silent(ctx: Context) -> timedelta | None:
 
 def comes_first(ctx: Context) -> bool:
     """True while the managed route, which does not exist yet, is not made because gateways are asked: they are known to refuse
-    v1alpha2, and v1 is not known to be served. Not for longer than gateways are given to answer."""
+    v1alpha2, and v1 is not known to be served. Who says nothing to the question would say nothing of the route."""
     if ctx.policy.probe is Probe.OFF or not owns_pools(ctx):
         return False
-    pool = _pool(ctx)
     facts = facts_of(ctx)
-    asked = facts.v1_by is Support.UNKNOWN and facts.v1alpha2_refused is Refusal.ALL
-    return asked and pool is not None and _left(ctx, pool) != timedelta(0)
-
-
-def _route_is_absent(ctx: Context) -> bool:
-    read = ctx.obs.get(HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
-    return mode(ctx) is Mode.MANAGED and isinstance(read, Absent)
+    held = facts.paused or facts.strategy is Strategy.HOLD
+    return facts.v1_by is Support.UNKNOWN and facts.v1alpha2_refused is Refusal.ALL and not held
 
 
 def _left(ctx: Context, since: Object) -> timedelta | None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from aioctl.api import names
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import Object, generation_of, mapping, namespace_of, sequence, text
-from aioctl.plan import auth, backends
+from aioctl.plan import auth, backends, probe
 from aioctl.plan.gateways import READY, Judgement, managed_route, referenced_routes, route_key
 from aioctl.plan.migration_facts import has_lock
 from aioctl.plan.model import Context, Observation, Present, Unanswered
@@ -96,6 +96,9 @@ def _managed(ctx: Context) -> list[str]:
         with suppress(Unanswered):
             pools = " and ".join(awaited_pools(ctx))
             awaited = f"InferencePool {pools}" if pools else awaited
+            if not pools and probe.comes_first(ctx):
+                asked = ObjectKey(ctx.namespace, names.probe_name(ctx.name))
+                awaited = f"ResolvedRefs on HTTPRoute {asked}, which asks the gateways whether they serve v1 InferencePools"
         return [_entry(key, [f"it does not exist yet; awaited: {awaited}"])]
     found = [*backends.problems(ctx, route), *_findings(ctx, route)]
     return [_entry(key, found)] if found else []

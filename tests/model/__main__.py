@@ -9,6 +9,7 @@ import argparse
 import logging
 import sys
 from collections import Counter
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import structlog
@@ -16,9 +17,16 @@ import structlog
 from testbed.virtual_time import run_virtual
 from tests.model.explore import Report, explore
 from tests.model.orders import ILL, MIXED, WELL, told
+from tests.model.played import explore_played
+from tests.model.played_profiles import PLAYED
 from tests.model.profiles import PROFILES
 from tests.model.storm import weather
 
+EXPLORERS: Mapping[str, Callable[..., Report]] = {
+    **{name: partial(explore, rules) for name, rules in PROFILES.items()},
+    **{name: partial(explore_played, rules) for name, rules in PLAYED.items()},
+}
+"""By the name of the profile; called with the limits."""
 FLEET = 100
 """Services in one simulated cluster."""
 
@@ -28,7 +36,7 @@ def main() -> int:
         prog="python -m tests.model", description="Model checker of the pool migration."
     )
     parser.add_argument(
-        "profiles", nargs="*", metavar="profile", help=f"of {', '.join(PROFILES)}; default: all"
+        "profiles", nargs="*", metavar="profile", help=f"of {', '.join(EXPLORERS)}; default: all"
     )
     parser.add_argument(
         "--states", type=int, default=100_000, help="at most so many in each profile; 0: no limit"
@@ -46,15 +54,15 @@ def main() -> int:
         return _storms(given.storms)
     if given.orders:
         return _orders(given.orders)
-    chosen = given.profiles or list(PROFILES)
-    unknown = [name for name in chosen if name not in PROFILES]
+    chosen = given.profiles or list(EXPLORERS)
+    unknown = [name for name in chosen if name not in EXPLORERS]
     if unknown:
-        parser.error(f"unknown profile {', '.join(unknown)}; there are {', '.join(PROFILES)}")
+        parser.error(f"unknown profile {', '.join(unknown)}; there are {', '.join(EXPLORERS)}")
     reports = []
     left = given.seconds
     for index, name in enumerate(chosen):
         seconds = left / (len(chosen) - index) if given.seconds else 0.0
-        report = explore(PROFILES[name], most_states=given.states, most_seconds=seconds)
+        report = EXPLORERS[name](most_states=given.states, most_seconds=seconds)
         reports.append(report)
         left -= report.seconds
         _say(f"{name}: {report}")

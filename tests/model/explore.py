@@ -6,13 +6,16 @@ broken law comes with the shortest story that leads to it.
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 from tests.model.cluster import Cluster
 from tests.model.laws import at_rest, broken, broken_on_the_way
 from tests.model.moves import Rules, controller, environment
 from tests.model.state import Answer, State
+
+S = TypeVar("S", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Violation:
     """A broken law, the state it is broken in, and how to get there."""
 
     law: str
-    state: State
+    state: Any
     story: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -66,6 +69,23 @@ def roots(rules: Rules, cluster: Cluster) -> dict[State, str]:
     }
 
 
+class System(Protocol[S]):
+    """What is explored: where it starts, what may happen, and which laws a state breaks."""
+
+    def roots(self) -> Mapping[S, str]:
+        """Each with what led there, in words."""
+        ...
+
+    def moves(self, state: S) -> Iterator[tuple[str, S]]: ...
+
+    def broken(self, state: S) -> Iterator[str]: ...
+
+    @property
+    def planned(self) -> int:
+        """How many different situations were planned."""
+        ...
+
+
 def explore(
     rules: Rules,
     cluster: Cluster | None = None,
@@ -74,12 +94,21 @@ def explore(
     most_seconds: float = 0.0,
     laws: frozenset[str] | None = None,
 ) -> Report:
-    """Explores; limits of 0 are none. `laws`: only these count as broken."""
-    cluster = cluster or Cluster(rules.gateways)
+    """Explores the first model; limits of 0 are none. `laws`: only these count as broken."""
+    system = _Migration(rules, cluster or Cluster(rules.gateways))
+    return search(system, most_states=most_states, most_seconds=most_seconds, laws=laws)
+
+
+def search(
+    system: System[S],
+    *,
+    most_states: int = 0,
+    most_seconds: float = 0.0,
+    laws: frozenset[str] | None = None,
+) -> Report:
+    """Explores a system; limits of 0 are none. `laws`: only these count as broken."""
     started = time.perf_counter()
-    came_from: dict[State, tuple[State | None, str]] = {
-        state: (None, told) for state, told in roots(rules, cluster).items()
-    }
+    came_from: dict[S, tuple[S | None, str]] = {state: (None, told) for state, told in system.roots().items()}
     waiting = deque(came_from)
     transitions = states = 0
     violation = None
@@ -90,31 +119,44 @@ def explore(
             break
         state = waiting.popleft()
         states += 1
-        law = next((law for law in _broken(state, cluster) if laws is None or law in laws), None)
+        law = next((law for law in system.broken(state) if laws is None or law in laws), None)
         if law is not None:
             violation = Violation(law, state, tuple(_story(came_from, state)))
-        for move, reached in _moves(state, rules, cluster):
+        for move, reached in system.moves(state):
             transitions += 1
             if reached not in came_from:
                 came_from[reached] = state, move
                 waiting.append(reached)
     seconds = time.perf_counter() - started
-    return Report(states, transitions, cluster.planned, len(waiting), seconds, violation)
+    return Report(states, transitions, system.planned, len(waiting), seconds, violation)
 
 
-def _broken(state: State, cluster: Cluster) -> Iterator[str]:
-    if not state.pending:
-        yield from broken(state, cluster)
-    for _, reached in controller(state, cluster):
-        yield from broken_on_the_way(state, reached)
+@dataclass(frozen=True)
+class _Migration:
+    """The first model as a system."""
+
+    rules: Rules
+    cluster: Cluster
+
+    def roots(self) -> Mapping[State, str]:
+        return roots(self.rules, self.cluster)
+
+    def moves(self, state: State) -> Iterator[tuple[str, State]]:
+        yield from controller(state, self.cluster)
+        yield from environment(state, self.rules)
+
+    def broken(self, state: State) -> Iterator[str]:
+        if not state.pending:
+            yield from broken(state, self.cluster)
+        for _, reached in controller(state, self.cluster):
+            yield from broken_on_the_way(state, reached)
+
+    @property
+    def planned(self) -> int:
+        return self.cluster.planned
 
 
-def _moves(state: State, rules: Rules, cluster: Cluster) -> Iterator[tuple[str, State]]:
-    yield from controller(state, cluster)
-    yield from environment(state, rules)
-
-
-def _story(came_from: dict[State, tuple[State | None, str]], state: State | None) -> list[str]:
+def _story(came_from: Mapping[S, tuple[S | None, str]], state: S | None) -> list[str]:
     story: list[str] = []
     while state is not None:
         state, step = came_from[state]

@@ -1,14 +1,13 @@
 """What routes of other services say of a gateway, and what a new service makes of it (MIG-12)."""
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectKey, ObjectRef
-from aioctl.plan import probe
+from aioctl.plan import probe, route_readiness
 from aioctl.plan.evidence import words_of
 from aioctl.plan.hearsay import ASKS, BOTH, Word
 from aioctl.plan.migration_facts import migration_of
@@ -186,34 +185,30 @@ def refusing(**policy: Any) -> RouterWorld:
     return world
 
 
-def stamp(world: RouterWorld) -> None:
-    world.objects[V1]["metadata"]["creationTimestamp"] = world.now.isoformat()
-
-
 def test_a_service_asks_before_it_shows_v1alpha2_to_a_gateway_that_refuses_it() -> None:
     world = new(others_route(ON_OLD, INVALID_KIND))
     world.reconcile()
-    stamp(world)
-    world.now -= timedelta(minutes=1)
-    world.reconcile()
     assert ROUTE not in world.objects
     assert QUESTION in world.objects
-    assert probe.seconds_until(world.ctx, migration_of(world.ctx)) == probe.PATIENCE.total_seconds()
+    verdict = route_readiness.judge(world.ctx)
+    assert "awaited: ResolvedRefs on HTTPRoute ns/svc-aioctl-probe" in verdict.message
     world.objects[QUESTION]["status"] = {"parents": [parent(*GATEWAY, accepted())]}
-    world.now -= timedelta(minutes=1)
     world.reconcile()
     assert [ref["group"] for ref in world.refs()] == [POOL_GROUP_V1]
     assert world.a == "v1"
     assert QUESTION not in world.objects
 
 
-def test_it_does_not_wait_for_an_answer_for_ever_and_not_at_all_where_nobody_may_be_asked() -> None:
-    world = new(others_route(ON_OLD, INVALID_KIND))
-    world.reconcile()
-    stamp(world)
-    world.reconcile()  # a minute later
-    assert [ref["group"] for ref in world.refs()] == [POOL_GROUP_V1ALPHA2]
+def test_nobody_is_waited_for_where_nobody_may_be_asked_or_a_hold_keeps_traffic_where_it_is() -> None:
     assert ROUTE in refusing(probe=Probe.OFF).objects
+    assert ROUTE in refusing(strategy=Strategy.HOLD).objects
+
+
+def test_a_no_to_the_question_ends_the_wait() -> None:
+    world = refusing()
+    world.objects[QUESTION]["status"] = {"parents": [parent(*GATEWAY, INVALID_KIND)]}
+    world.reconcile()
+    assert [ref["group"] for ref in world.refs()] == [POOL_GROUP_V1ALPHA2]
 
 
 # -- one service asks

@@ -52,14 +52,18 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
     "v1alpha2-only": Behaviour(frozenset({POOL_GROUP_V1ALPHA2}), frozenset({POOL_GROUP_V1ALPHA2})),
     "accepts-both-routes-v1alpha2": Behaviour(_BOTH, frozenset({POOL_GROUP_V1ALPHA2})),
     "silent": Behaviour(frozenset(), _BOTH),
+    "istio-1.27": Behaviour(takes_back=False),
     "istio": Behaviour(
         frozenset({POOL_GROUP_V1}), frozenset({POOL_GROUP_V1}), minds_idle=False, takes_back=False
     ),
     "istio-disabled": Behaviour(frozenset(), frozenset(), takes_back=False),
     "istio-agentgateway": Behaviour(frozenset({POOL_GROUP_V1}), _BOTH, takes_back=False),
     "envoy-gateway-plain": Behaviour(frozenset(), frozenset(), takes_back=False),
+    "envoy-gateway-ai-v1": Behaviour(
+        frozenset({POOL_GROUP_V1}), frozenset({POOL_GROUP_V1}), takes_back=False
+    ),
 }
-"""By name. Those from `istio` on are of real gateway controllers, as measured (they say nothing of a pool that no route names:
+"""By name. Those from `istio-1.27` on are of real gateway controllers, as measured (they say nothing of a pool that no route names:
 `accepts_unreferenced` False). `accepts-both-routes-v1alpha2` is the liar of MIG-3: v1 pools accepted, routes InvalidKind."""
 
 
@@ -141,7 +145,7 @@ class GatewayPlayer:
         for pool in self._named.pop(key, ()):
             self._naming.get(pool, {}).pop(key, None)
         if event.type != "DELETED":
-            self._named[key] = list(self._pools_of(event.object))
+            self._named[key] = list(pools_of(event.object))
             for pool in self._named[key]:
                 self._naming.setdefault(pool, {})[key] = None
 
@@ -160,7 +164,7 @@ class GatewayPlayer:
         key = key_of(event.object)
         yield kind, key
         if kind is HTTP_ROUTE:
-            yield from self._pools_of(event.object)
+            yield from pools_of(event.object)
         elif kind in {POOL_V1, POOL_V1ALPHA2}:
             for route in self._naming.get((kind, key), ()):
                 yield HTTP_ROUTE, route
@@ -191,16 +195,6 @@ class GatewayPlayer:
                 found.append(self._global)
                 found += [gateway for gateway in self._known[GATEWAY] if gateway.namespace == key.namespace]
         return [gateway for gateway in dict.fromkeys(found) if gateway in self._known[GATEWAY]]
-
-    @staticmethod
-    def _pools_of(route: Object, *, idle: bool = True) -> Iterable[_Job]:
-        for rule in sequence(route, "spec", "rules"):
-            for ref in sequence(rule, "backendRefs"):
-                if not idle and ref.get("weight") == 0:
-                    continue
-                kind = _POOL_OF_GROUP.get(str(ref.get("group") or ""))
-                if kind is not None and ref.get("kind") == "InferencePool":
-                    yield kind, ObjectKey(ref.get("namespace") or namespace_of(route), str(ref.get("name")))
 
     # -- answers
 
@@ -287,18 +281,39 @@ class GatewayPlayer:
         return {"controllerName": script.controller, "parentRef": parent, "conditions": [accepted, resolved]}
 
     def _resolved(self, route: Object, behaviour: Behaviour, stamp: str) -> Object:
-        carrying = set(self._pools_of(route, idle=False))
-        for kind, pool in self._pools_of(route):
-            counts = behaviour.minds_idle or (kind, pool) in carrying
-            if kind.group not in behaviour.routes and not counts:
+        reason, message = resolution(route, behaviour, lambda kind, key: key in self._known[kind])
+        status = "True" if reason == "ResolvedRefs" else "False"
+        return _condition("ResolvedRefs", status, reason, route, stamp, message)
+
+
+def resolution(
+    route: Object, behaviour: Behaviour, exists: Callable[[Kind, ObjectKey], bool]
+) -> tuple[str, str]:
+    """Reason and message of ResolvedRefs on a route; True where the reason is the type's own."""
+    carrying = set(pools_of(route, idle=False))
+    for kind, pool in pools_of(route):
+        counts = behaviour.minds_idle or (kind, pool) in carrying
+        if kind.group not in behaviour.routes and not counts:
+            continue
+        if kind.group not in behaviour.routes:
+            return (
+                "InvalidKind",
+                f'referencing unsupported backendRef: group "{kind.group}" kind "InferencePool"',
+            )
+        if not exists(kind, pool):
+            return "BackendNotFound", f"backend({pool}) not found"
+    return "ResolvedRefs", ""
+
+
+def pools_of(route: Object, *, idle: bool = True) -> Iterable[_Job]:
+    """The InferencePools that a route refers to; `idle`: those of weight zero as well."""
+    for rule in sequence(route, "spec", "rules"):
+        for ref in sequence(rule, "backendRefs"):
+            if not idle and ref.get("weight") == 0:
                 continue
-            if kind.group not in behaviour.routes:
-                message = f'referencing unsupported backendRef: group "{kind.group}" kind "InferencePool"'
-                return _condition("ResolvedRefs", "False", "InvalidKind", route, stamp, message)
-            if pool not in self._known[kind]:
-                message = f"backend({pool}) not found"
-                return _condition("ResolvedRefs", "False", "BackendNotFound", route, stamp, message)
-        return _condition("ResolvedRefs", "True", "ResolvedRefs", route, stamp)
+            kind = _POOL_OF_GROUP.get(str(ref.get("group") or ""))
+            if kind is not None and ref.get("kind") == "InferencePool":
+                yield kind, ObjectKey(ref.get("namespace") or namespace_of(route), str(ref.get("name")))
 
 
 def _condition(kind: str, status: str, reason: str, obj: Object, stamp: str, message: str = "") -> Object:

@@ -1,0 +1,37 @@
+"""Laws of the migration on gateways that behave as real ones do; `python -m tests.model auto` and others go further.
+
+Rules: MIG-3, MIG-4, MIG-7, MIG-8, MIG-12, GROUP-5, ROUTE-6.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from aioctl.sim.players.gateway import BEHAVIOURS
+from tests.model.played import explore_played
+from tests.model.played_laws import LAWS
+from tests.model.played_mutants import MUTANTS, PlayedMutant
+from tests.model.played_profiles import ALL, PLAYED
+
+STATES = 40
+"""For each profile, with a third of the behaviours it begins with; they begin at nothing and where all has come to rest."""
+
+
+@pytest.mark.parametrize("name", PLAYED)
+def test_no_law_is_broken_in_the_first_states_of_a_profile(name: str) -> None:
+    rules = PLAYED[name]
+    report = explore_played(replace(rules, begins=rules.begins[1::3]), most_states=STATES)
+    assert report.violation is None, str(report.violation)
+    assert report.states == STATES
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_controller_that_is_wrong_is_caught(mutant: PlayedMutant) -> None:
+    report = explore_played(mutant.rules, mutant.cluster(), most_states=400, laws=frozenset({mutant.law}))
+    assert report.violation is not None, f"not found in {report}"
+    assert report.violation.law == mutant.law
+
+
+def test_every_law_has_a_controller_that_breaks_it_and_every_behaviour_is_played() -> None:
+    assert {mutant.law for mutant in MUTANTS} == set(LAWS)
+    assert set(ALL) | {"accepts-both-routes-v1alpha2"} == set(BEHAVIOURS)
