@@ -5,7 +5,7 @@ VENV := .venv
 unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-real laws bench lint types fmt lock clean
+.PHONY: demo test test-real laws ship-check bench lint types fmt lock clean
 .DEFAULT_GOAL := test
 
 $(VENV)/.locked: requirements.lock pyproject.toml
@@ -28,6 +28,13 @@ test-real: $(VENV)/.locked
 laws: $(VENV)/.locked # as many states of the migration as two minutes allow, and 100,000 mutated conversions
 	$(BIN)/python -m tests.model --seconds 120
 	$(BIN)/python -m bench convert --parts losses
+
+ship-check: $(VENV)/.locked # what ships, judged by programs of others; says what it cannot have here, and why
+	$(BIN)/python -m testbed.real.build
+	$(BIN)/python -m testbed.tools
+	$(BIN)/python -m release licences
+	$(BIN)/python -m pytest -q -m ship --real --ship tests/ship
+	@$(BIN)/python -m release unchecked
 
 bench: $(VENV)/.locked # for a machine that does nothing else: half an hour
 	$(BIN)/python -m testbed.real.build

@@ -1,5 +1,7 @@
 """The real API server for whatever test asks for it (marker `real`, option `--real`); everything else runs without.
 
+Tests with the marker `ship` need programs of others beside it, and run with `--ship`.
+
 `real_cluster` is shared by the whole run: use namespaces and names of your own, leave nothing cluster-wide behind.
 `own_real_cluster` is the module's alone: for tests that install webhooks, CRDs of ours or RBAC. Both hold other people's CRDs
 and cost about five seconds.
@@ -27,17 +29,22 @@ _GC_THRESHOLDS = (50_000, 20, 50)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--real", action="store_true", help="run the tests that need a real kube-apiserver, too")
+    parser.addoption(
+        "--ship", action="store_true", help="run those that judge what ships, too; give --real as well"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--real"):
-        return
-    skip = pytest.mark.skip(
-        reason="takes a real kube-apiserver or real time: run `make test-real`, or pytest with --real"
-    )
-    for item in items:
-        if item.get_closest_marker("real") is not None:
-            item.add_marker(skip)
+    reasons = {
+        "real": "takes a real kube-apiserver or real time: run `make test-real`, or pytest with --real",
+        "ship": "takes programs of others: run `make ship-check`, or pytest with --real --ship",
+    }
+    for mark, reason in reasons.items():
+        if config.getoption(f"--{mark}"):
+            continue
+        for item in items:
+            if item.get_closest_marker(mark) is not None:
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_collection_finish() -> None:

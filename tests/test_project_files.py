@@ -1,7 +1,6 @@
 """What stands around the program on GitHub: the CI workflow, issue forms, and the pages a stranger looks for."""
 
 import re
-import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -9,6 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+
+from testbed import tools
+from testbed.real.build import NotAvailable
 
 REPOSITORY = Path(__file__).parent.parent
 GITHUB = REPOSITORY / ".github"
@@ -52,10 +54,11 @@ def test_a_workflow_reads_only_and_knows_no_secret(path: Path) -> None:
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_actionlint_finds_nothing(path: Path) -> None:
     """It needs `actionlint`, from its Go module github.com/rhysd/actionlint."""
-    actionlint = shutil.which("actionlint")
-    if actionlint is None:
-        pytest.skip("actionlint is not installed")
-    done = subprocess.run([actionlint, str(path)], capture_output=True, text=True, check=False)
+    try:
+        actionlint = tools.find("actionlint")
+    except NotAvailable as error:
+        pytest.skip(str(error))
+    done = subprocess.run([str(actionlint), str(path)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 from testbed.real.build import Assets
 from testbed.real.cluster import RealCluster, running
 
-SERVED_DEADLINE = 30.0
+SERVED_DEADLINE = 120.0
 
 
 class Applied(NamedTuple):
