@@ -83,12 +83,19 @@ def parse_version(raw: str) -> Version:
 
 def version_of(annotations: Mapping[str, Any], pod: Mapping[str, Any]) -> Version | None:
     """The picker's version, by its annotation, else by its image's tag; None where neither tells."""
+    with suppress(PlanError):
+        if raw := text(annotations, VERSION):
+            return parse_version(raw)
     main = _container(pod, "main")
-    _, _, tag = (text(main, "image") if main is not None else "").partition("@")[0].rpartition(":")
-    for raw in (text(annotations, VERSION), tag):
-        with suppress(PlanError):
-            if raw:
-                return parse_version(raw)
+    return image_version(text(main, "image")) if main is not None else None
+
+
+def image_version(image: str) -> Version | None:
+    """The version that an image's tag names; None where it names none."""
+    tag = image.partition("@")[0].rpartition(":")[2]
+    with suppress(PlanError):
+        if tag:
+            return parse_version(tag)
     return None
 
 

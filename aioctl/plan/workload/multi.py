@@ -16,9 +16,9 @@ from aioctl.api.objects import FieldError, Object, integer, mapping, present, se
 from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, ensure, has_left_over, is_ours, remove
 from aioctl.plan.deployment import with_foreign
-from aioctl.plan.model import Context, PlanError, Verb, Write, need
+from aioctl.plan.model import Context, PlanError, Present, Verb, Write, need
 from aioctl.plan.rbac import account_subject, binding, ensure_binding
-from aioctl.plan.workload import accounts, naming, pods
+from aioctl.plan.workload import accounts, naming, pods, sidecar
 from aioctl.plan.workload.accounts import Account
 from aioctl.plan.workload.contents import fill, notices
 from aioctl.plan.workload.forms import Forms
@@ -168,8 +168,16 @@ def _pod(ctx: Context, side: pods.Side, field: str, used: Account, title: str) -
     pod["serviceAccountName"] = used.name
     if not side.prefill:
         pods.tell_pool(ctx, pod)
+        sidecar.tell_generation(ctx, pod, _running(ctx))
     fill(ctx, pod, side, used.obj, whose=title)
     return pod
+
+
+def _running(ctx: Context) -> Iterator[Mapping[str, Any]]:
+    """The pod specs of the main set as they are now."""
+    read = ctx.obs.get(kinds.LEADER_WORKER_SET, ctx.namespace, workload_name(ctx, MAIN_GROUP))
+    if isinstance(read, Present):
+        yield from (mapping(read.obj, *path, "spec") for path in (_LEADER, _WORKER))
 
 
 def _ensure_set(ctx: Context, side: pods.Side, group: Group, forms: Forms) -> Iterator[Write]:
@@ -198,7 +206,7 @@ def _ensure_set(ctx: Context, side: pods.Side, group: Group, forms: Forms) -> It
     ):
         yield replace(
             write,
-            warnings=notices(ctx, side, group.worker, group.leader),
+            warnings=(*notices(ctx, side, group.worker, group.leader), *sidecar.notices(ctx, group.pods)),
             rolls=keeper.rolls and write.verb is not Verb.CREATE,
         )
     yield from retire(ctx, _children(side))

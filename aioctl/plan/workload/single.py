@@ -4,16 +4,17 @@ Only what is wanted is built. Whatever is wrong with the main pod, its account i
 Deployment's step; the account's step then leaves things alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import is_stopped
-from aioctl.api.objects import FieldError, Object
+from aioctl.api.objects import FieldError, Object, mapping
 from aioctl.plan.children import under
 from aioctl.plan.deployment import ensure_deployment, rolling_update
-from aioctl.plan.model import Context, PlanError, Verb, Write
-from aioctl.plan.workload import accounts, pods
+from aioctl.plan.model import Context, PlanError, Present, Verb, Write
+from aioctl.plan.workload import accounts, pods, sidecar
 from aioctl.plan.workload.accounts import Account, is_left_in_pods
 from aioctl.plan.workload.contents import fill, notices
 from aioctl.plan.workload.forms import Forms
@@ -45,11 +46,19 @@ def build_main(ctx: Context) -> Built:
         used: Object | None = account.obj
         pod["serviceAccountName"] = account.name
         pods.tell_pool(ctx, pod)
+        sidecar.tell_generation(ctx, pod, _running(ctx))
     else:
         used = pods.existing_account(ctx, side.account_name("template"), "single node main")
     if side.has_template:
         fill(ctx, pod, side, used, whose="main deployment")
     return Built(pod, account, used)
+
+
+def _running(ctx: Context) -> Iterator[Mapping[str, Any]]:
+    """The pod spec of the main Deployment as it is now."""
+    read = ctx.obs.get(kinds.DEPLOYMENT, ctx.namespace, workload_name(ctx, MAIN))
+    if isinstance(read, Present):
+        yield mapping(read.obj, "spec", "template", "spec")
 
 
 def build_prefill(ctx: Context) -> Built:
@@ -131,7 +140,7 @@ def _deploy(
     ):
         yield replace(
             write,
-            warnings=notices(ctx, side, built.pod),
+            warnings=(*notices(ctx, side, built.pod), *sidecar.notices(ctx, (built.pod,))),
             rolls=keeper.rolls and write.verb is not Verb.CREATE,
         )
 
