@@ -5,7 +5,7 @@ VENV := .venv
 unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-real laws ship-check bench lint types fmt lock clean
+.PHONY: demo test test-real test-page laws ship-check bench lint types fmt lock clean
 .DEFAULT_GOAL := test
 
 $(VENV)/.locked: requirements.lock pyproject.toml
@@ -24,6 +24,9 @@ test: $(VENV)/.locked # one process a core; files stay whole, as their fixtures 
 test-real: $(VENV)/.locked
 	$(BIN)/python -m testbed.real.build
 	$(BIN)/python -m pytest -q -m real --real
+
+test-page: $(VENV)/.locked # the operators' page in a headless Chromium, if there is one; screenshots go to dist/screenshots
+	$(BIN)/python -m pytest -q -m browser --browser tests/page
 
 laws: $(VENV)/.locked # as many states of the migration as two minutes allow, and 100,000 mutated conversions
 	$(BIN)/python -m tests.model --seconds 120

@@ -19,10 +19,11 @@ from typing import Any
 import aiohttp
 import anyio
 
-ANSWER = 30.0
+ANSWER = 60.0
 """Seconds for one answer of the browser, on a machine that does other things as well."""
 _OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars",
+    "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows", "--disable-background-timer-throttling",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
     "--disable-features=Translate,MediaRouter,OptimizationHints", "--remote-debugging-port=0", "about:blank",
 )  # fmt: skip
@@ -83,8 +84,9 @@ class Tab:
     async def run(self, script: str) -> Any:
         """The value of an expression of the page; a promise is waited for. Raises BrowserError with the page's own error."""
         said = await self.call(
-            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True
-        )
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True,
+            allowUnsafeEvalBlockedByCSP=False,
+        )  # fmt: skip
         if "exceptionDetails" in said:
             raise BrowserError(str(said["exceptionDetails"]["exception"].get("description")))
         return said["result"].get("value")
@@ -127,6 +129,9 @@ class Tab:
 
     async def screenshot(self, path: Path, *, whole: bool = False) -> None:
         """Writes a PNG; `whole`: of all of the page, not only of the window."""
+        await self.call(
+            "Page.bringToFront"
+        )  # a page in the background draws nothing, and is waited for in vain
         found = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         await anyio.Path(path.parent).mkdir(parents=True, exist_ok=True)
         await anyio.Path(path).write_bytes(base64.b64decode(found["data"]))

@@ -52,6 +52,12 @@ function shape(name) {
   return el('span', {class: 'shape'}, drawn);
 }
 
+// What nobody sees, and what turns the direction of the words after it, is shown by its number.
+const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+const visible = value => typeof value !== 'string' ? value
+  : value.replace(/\s*[\r\n\t]\s*/g, ' ').replace(UNSEEN, found => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`);
+const parse = text => JSON.parse(text, (name, value) => visible(value));
+
 const known = state => STATES.includes(state) ? state : 'Unknown';
 const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -176,17 +182,19 @@ function chosen() {
   return keyed.map(entry => entry[2]);
 }
 
+const clip = (...children) => el('div', {class: 'clip'}, ...children);
+
 function fill(line, row) {
   const state = known(row.state);
   const [stateCell, name, ready, reason, since, split, replicas, gateways, todo] = line.cells;
   stateCell.style.setProperty('--c', `var(--${state})`);
   stateCell.replaceChildren(shape(state), ` ${row.state}`);
-  name.replaceChildren(el('a', {href: `#${encodeURI(keyOf(row))}`},
-    el('span', {class: 'ns'}, `${row.namespace}/`), row.name));
+  name.replaceChildren(clip(el('a', {href: `#${encodeURI(keyOf(row))}`},
+    el('span', {class: 'ns'}, `${row.namespace}/`), row.name)));
   const [readyShape, readyWord, mood] = row.ready === 'True' ? ['good', 'Ready', 'good']
     : row.ready === 'False' ? ['bad', 'Not ready', 'bad'] : ['Unknown', 'Unknown', 'dim'];
   ready.replaceChildren(el('span', {class: mood}, shape(readyShape), ` ${readyWord}`));
-  reason.replaceChildren(row.reason);
+  reason.replaceChildren(clip(row.reason));
   since.dataset.since = row.since || '';
   since.replaceChildren(age(row.since));
   if (row.traffic) {
@@ -196,9 +204,9 @@ function fill(line, row) {
   } else split.replaceChildren('–');
   replicas.replaceChildren(`${row.readyReplicas}/${row.wantedReplicas}`, el('span', {class: 'line'}, ' replicas'));
   replicas.classList.toggle('bad', row.readyReplicas < row.wantedReplicas);
-  gateways.replaceChildren(row.gateways.join(', ') || '–');
-  if (row.problem) todo.replaceChildren(el('span', {class: 'bad'}, shape('act'), ' '), el('span', {class: 'act'}, row.problem));
-  else todo.replaceChildren(el('span', {class: 'dim'}, row.ready === 'True' ? '' : row.notReady));
+  gateways.replaceChildren(clip(row.gateways.join(', ') || '–'));
+  if (row.problem) todo.replaceChildren(clip(el('span', {class: 'bad'}, shape('act'), ' '), row.problem));
+  else todo.replaceChildren(...(row.ready === 'True' || !row.notReady ? [] : [clip(el('span', {class: 'dim'}, row.notReady))]));
 }
 
 const lines = new Map();      // key -> [tr, the row it shows]
@@ -313,7 +321,7 @@ async function ask() {
   try {
     const answer = await fetch(`service/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`);
     if (key !== opened || turn !== asked) return;
-    if (answer.ok) { show(await answer.json()); return; }
+    if (answer.ok) { show(parse(await answer.text())); return; }
     problem = (await answer.text()).trim();
   } catch { problem = 'this page cannot reach its server'; }
   if (key === opened && turn === asked) $('detail-body').replaceChildren(el('p', {class: 'bad'}, problem));
@@ -347,7 +355,7 @@ const CHARTS = [
   ['Conversion calls', 'latency of conversion webhook calls', [['conversion_p99', 'p99', seconds], ['conversion_p50', 'p50', seconds]], [['conversion_rate', '/s', plain]]],
   ['Admission calls', 'latency of admission webhook calls', [['admission_p99', 'p99', seconds], ['admission_p50', 'p50', seconds]], [['admission_rate', '/s', plain]]],
   ['In flight', 'conversion calls being answered, and calls that wait', [['conversions_in_flight', 'answered', plain], ['calls_waiting', 'waiting', plain]], []],
-  ['Work queue', 'services that wait for a worker', [['queue_depth', 'ready', plain]], [['reconcile_rate', 'reconciles/s', plain], ['error_rate', 'errors/s', plain]]],
+  ['Work queue', 'services that wait for a worker', [['queue_depth', 'ready', plain]], [['reconcile_rate', 'done/s', plain], ['error_rate', 'failed/s', plain]]],
   ['Loop lag', 'how late a timer of the event loop fires', [['loop_lag_p99', 'p99', seconds], ['loop_lag_p50', 'p50', seconds]], []],
 ];
 let charts = [];
@@ -378,7 +386,7 @@ function hatch(state) {
 }
 
 const axis = extra => ({stroke: () => colour('--muted'), grid: {stroke: () => colour('--line'), width: 1}, ticks: {show: false}, font: '11px system-ui, sans-serif', ...extra});
-const clocks = axis({size: 20, gap: 2, values: (u, splits) => splits.map(at => new Date(at * 1000).toLocaleTimeString([], {hour12: false, hour: '2-digit', minute: '2-digit', ...(u.scales.x.max - u.scales.x.min < 600 ? {second: '2-digit'} : {})}))});
+const clocks = axis({size: 24, gap: 5, values: (u, splits) => splits.map(at => new Date(at * 1000).toLocaleTimeString([], {hour12: false, hour: '2-digit', minute: '2-digit', ...(u.scales.x.max - u.scales.x.min < 600 ? {second: '2-digit'} : {})}))});
 
 function makeCharts() {
   const ranges = document.querySelector('#states .ranges');
@@ -445,7 +453,7 @@ function statesChart(place) {
     scales: {x: {time: true}, y: {range: (u, low, high) => [0, Math.max(1, high)]}},
     axes: [clocks, axis({size: 34, gap: 3, space: 26, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000]})],
     series: [{}, ...stacked().map(state => ({
-      stroke: () => colour(`--${state}`), width: 1, points: {show: false}, paths: uPlot.paths.stepped({align: -1}),
+      label: state, stroke: () => colour(`--${state}`), width: 1, points: {show: false}, paths: uPlot.paths.stepped({align: -1}),
       fill: () => patterns[state] || (patterns[state] = hatch(state)),
     }))],
   }, [[0], ...STATES.map(() => [null])], place.box);
@@ -469,7 +477,7 @@ function sayStates(values, at) {
   values.replaceChildren(when, ...parts.flatMap(([state, count]) => {
     const icon = shape(state);
     icon.style.color = `var(--${state})`;
-    return [icon, ' ', el('b', {}, String(count)), ` ${state}   `];
+    return [el('span', {class: 'part'}, icon, ' ', el('b', {}, String(count)), ` ${state}`)];
   }));
   return `Services by state over time. Now ${parts.map(([state, count]) => `${count} ${state}`).join(', ') || 'none'}.`;
 }
@@ -531,6 +539,7 @@ function sayAbout() {
   for (const text of about.notes || []) notices.push(el('p', {}, shape('act'), ' ', text));
   $('notices').replaceChildren(...notices);
   $('services').hidden = $('fleet').hidden = role === 'follower';
+  document.body.classList.toggle('follower', role === 'follower');
 }
 
 function sayLive(state, text) {
@@ -570,23 +579,34 @@ const told = {
   sample(news) { add(news); drawCharts(); },
 };
 
+let stream = null;
+
 function connect() {
-  const stream = new EventSource('events');
+  if (stream) stream.close();
+  const mine = stream = new EventSource('events');
   for (const [name, act] of Object.entries(told)) {
-    stream.addEventListener(name, event => { heard = Date.now(); act(JSON.parse(event.data)); checkLive(); });
+    stream.addEventListener(name, event => { heard = Date.now(); act(parse(event.data)); checkLive(); });
   }
   stream.onerror = () => {
     checkLive();
-    if (stream.readyState === EventSource.CLOSED) { stream.close(); poll(); setTimeout(connect, 5000); }
+    if (mine === stream && stream.readyState === EventSource.CLOSED) { poll(); setTimeout(() => { if (mine === stream) connect(); }, 5000); }
   };
 }
+
+// A page that nobody sees gives its stream back: a browser has six for a server, and the server few for all.
+let unseen = 0;
+document.addEventListener('visibilitychange', () => {
+  clearTimeout(unseen);
+  if (document.hidden) unseen = setTimeout(() => { stream.close(); stream = null; }, 60000);
+  else if (!stream) connect();
+});
 
 // Where no stream is to be had, all of it is asked for now and then.
 async function poll() {
   try {
     const answer = await fetch('fleet');
     if (!answer.ok) throw new Error((await answer.text()).trim());
-    const found = await answer.json();
+    const found = parse(await answer.text());
     told.begin(found);
     take(found.services);
     draw();
