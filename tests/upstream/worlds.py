@@ -116,14 +116,20 @@ def _ours() -> dict[str, Resource]:
 
 
 def _of_others() -> dict[str, Resource]:
-    found = [
+    return {crd["metadata"]["name"]: resource_of(crd) for crd in crds_of_others()}
+
+
+@cache
+def crds_of_others() -> tuple[Object, ...]:
+    """The CRDs that the recordings were made with, but for KServe's two."""
+    folders = ("gateway-api/*", "gie/*", "other/*", "kserve/serving.kserve.io_localmodelcaches")
+    return tuple(
         crd
-        for folder in ("gateway-api/*", "gie/*", "other/*")
+        for folder in folders
         for file in documents(f"upstream/crds/{folder}.yaml").values()
         for crd in file
         if crd and crd["kind"] == kinds.CRD.kind
-    ]
-    return {crd["metadata"]["name"]: resource_of(crd) for crd in found}
+    )
 
 
 def policy(world: str) -> Policy:
