@@ -21,10 +21,10 @@ from aioctl.controller.controller import Controller
 from aioctl.controller.knobs import Knobs
 from aioctl.kube.wire import Request, Response
 from aioctl.plan.model import Policy
-from aioctl.sim.players.client import InProcessClient
+from aioctl.sim.memory import MemoryWire
+from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
-from testbed.memory import MemoryWire
 from testbed.virtual_time import run_virtual
 from testbed.world import NAMESPACE, POLICY, World, furnished
 
@@ -202,7 +202,7 @@ def play(scenario: Scenario, crash: Crash | None = None) -> End:
 async def _ground(scenario: Scenario) -> AsyncIterator[World]:
     async with furnished() as world, anyio.create_task_group() as group:
         stamp = world.cluster.core.clock.stamp
-        client = InProcessClient(world.cluster)
+        client = player_client(world.cluster)
         group.start_soon(GatewayPlayer(client, stamp=stamp, default=scenario.gateway).run)
         group.start_soon(WorkloadPlayer(client, delay=1.0, stamp=stamp).run)
         yield world

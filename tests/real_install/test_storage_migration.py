@@ -17,6 +17,12 @@ RATE = 10
 """Objects per second, so that there is a middle in which to be killed."""
 BAD_SERVICE, BAD_CONFIG = "bad-service", "bad-config"
 BOTH = (kinds.SERVICE, kinds.CONFIG)
+ADMISSION = (
+    (kinds.MUTATING_WEBHOOK, "llminferenceservice.serving.kserve.io"),
+    (kinds.VALIDATING_WEBHOOK, "llminferenceservice.serving.kserve.io"),
+    (kinds.VALIDATING_WEBHOOK, "llminferenceserviceconfig.serving.kserve.io"),
+)
+"""What no object passes while no replica runs."""
 
 
 def set_storage(installation: Installation, version: str) -> None:
@@ -56,12 +62,9 @@ def config(name: str, spec: dict[str, Any]) -> dict[str, Any]:
 def old_objects(installation: Installation) -> Installation:
     """Many services and a config stored in v1alpha1 before there were webhooks, one of each kind as none accepts today."""
     installation.run(0)
-    hooks = [
-        installation.get(kinds.VALIDATING_WEBHOOK, "", f"{kind.kind.lower()}.serving.kserve.io")
-        for kind in BOTH
-    ]
-    for hook in hooks:
-        installation.admin("DELETE", kinds.VALIDATING_WEBHOOK.path("", hook["metadata"]["name"]))
+    hooks = [(kind, installation.get(kind, "", name)) for kind, name in ADMISSION]
+    for kind, hook in hooks:
+        installation.admin("DELETE", kind.path("", hook["metadata"]["name"]))
     set_storage(installation, "v1alpha1")
     bad = services.service(BAD_SERVICE, {"model": {"uri": "oci://image:tag"}}, version=kinds.V1ALPHA1)
     objects = [
@@ -77,9 +80,8 @@ def old_objects(installation: Installation) -> Installation:
         _store(installation, kind, obj)
     assert len(left(installation, kinds.SERVICE)) == COUNT + 1
     assert left(installation, kinds.CONFIG) >= {"c", BAD_CONFIG}
-    for hook in hooks:
-        metadata = {"name": hook["metadata"]["name"]}
-        installation.create(kinds.VALIDATING_WEBHOOK, "", {**hook, "metadata": metadata})
+    for kind, hook in hooks:
+        installation.create(kind, "", {**hook, "metadata": {"name": hook["metadata"]["name"]}})
     set_storage(installation, "v1alpha2")
     return installation
 
