@@ -183,3 +183,23 @@ def test_one_crd_alone_leaves_no_reference_to_the_other_generation() -> None:
         assert {ref["group"] for ref in world.refs()} == {present.group}
         assert (world.a == "v1") is (present is kinds.POOL_V1)
         assert QUESTION not in world.objects
+
+
+@pytest.mark.parametrize("strategy", [Strategy.AUTO, Strategy.SWAP, Strategy.WEIGHTED])
+def test_the_move_changes_nothing_in_the_status_but_conditions_and_the_lock(strategy: Strategy) -> None:
+    """Who reads where a service is reached sees the same before, during and after it."""
+    world = started(replace(OPEN, strategy=strategy))
+    world.accept_route()
+    world.reconcile()
+    before = world.service["status"]
+    assert before["addresses"]
+    assert before["router"]["scheduler"]["inferencePool"]["group"] == kinds.POOL_GROUP_V1
+    world.pool_status(V1, accepted())
+    world.reconcile()
+    assert world.a == "v1"
+    world.accept_route()
+    world.reconcile()
+    after = world.service["status"]
+    changes = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    assert changes <= {"conditions", "annotations"}
+    assert after["annotations"][names.MIGRATED] == "v1"

@@ -7,13 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from aioctl.api import kinds, names
-from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
+from aioctl.api.encoding import to_json
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind
 from aioctl.api.objects import dig, sequence
 from aioctl.controller.knobs import Knobs
 from aioctl.plan.model import Policy, Strategy
+from aioctl.sim.facts import ABSENT_BY_DEFAULT
 from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
@@ -27,9 +30,11 @@ PATIENCE = 200.0
 
 
 @asynccontextmanager
-async def played(behaviour: str, strategy: Strategy) -> AsyncIterator[tuple[World, GatewayPlayer]]:
+async def played(
+    behaviour: str, strategy: Strategy, *, patience: float = PATIENCE, **options: Any
+) -> AsyncIterator[tuple[World, GatewayPlayer]]:
     """A service on a gateway of that behaviour, everything settled."""
-    async with furnished() as stage, anyio.create_task_group() as group:
+    async with furnished(**options) as stage, anyio.create_task_group() as group:
         # One time for both: the question is put by the age of the route, which the API server stamped.
         stage.clock = VirtualClock(stage.cluster.core.clock.now() - timedelta(seconds=anyio.current_time()))
         stamp = stage.cluster.core.clock.stamp
@@ -42,7 +47,7 @@ async def played(behaviour: str, strategy: Strategy) -> AsyncIterator[tuple[Worl
         async with stage.running(stage.controller(policy=policy, knobs=Knobs())):
             router: dict[str, Any] = {"route": {}, "gateway": {}, "scheduler": {}}
             await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service(router=router))
-            await anyio.sleep(PATIENCE)
+            await anyio.sleep(patience)
             yield stage, gateways
         group.cancel_scope.cancel()
 
@@ -173,6 +178,73 @@ def test_a_gateway_that_says_nothing_on_pools_is_believed_by_its_route(
             assert await is_ready(stage)
 
     run()
+
+
+CRD_SETS: dict[str, tuple[set[str], set[str]]] = {
+    "v1alpha2 alone": ({kinds.POOL_V1.resource}, {POOL_GROUP_V1}),
+    "v1 alone": ({kinds.POOL_V1ALPHA2.resource, kinds.MODEL.resource}, {POOL_GROUP_V1ALPHA2}),
+    "both": (set(), set()),
+}
+"""By name: the CRDs that are not there, and the groups of which nothing may be anywhere."""
+
+
+@pytest.mark.parametrize("crds", CRD_SETS)
+def test_nothing_names_a_generation_that_the_cluster_does_not_have(crds: str) -> None:
+    absent, forbidden = CRD_SETS[crds]
+
+    @virtual_time
+    async def run() -> None:
+        async with played("both", Strategy.AUTO, absent=ABSENT_BY_DEFAULT | absent, patience=5.0) as (
+            stage,
+            _,
+        ):
+            began = await _version(stage)
+            for strategy in Strategy:
+                service = another(strategy.value, annotations={names.MIGRATION_STRATEGY: strategy.value})
+                service["spec"]["prefill"] = {}
+                await stage.user.create(kinds.SERVICE, NAMESPACE, service)
+            await anyio.sleep(100)
+            for strategy in Strategy:
+                assert (
+                    condition(await stage.find(kinds.SERVICE, strategy.value), "HTTPRoutesReady")[0] == "True"
+                )
+                route = await stage.find(kinds.HTTP_ROUTE, f"{strategy.value}-kserve-route")
+                locked = dig(route, "metadata", "annotations", names.MIGRATED) == "v1"
+                assert locked is (crds == "v1 alone" or (crds == "both" and strategy is not Strategy.HOLD))
+            written = [*await _history(stage, began), *await _everything(stage, kinds.DEPLOYMENT)]
+            sidecars = [text for text in written if "--pool-group" in text]
+            assert len(sidecars) == len(Strategy)
+            assert not [
+                text for text in written for group in forbidden if f'"{group}"' in text or f"={group}" in text
+            ]
+
+    run()
+
+
+async def _version(stage: World) -> str:
+    async for page in stage.user.list_pages(kinds.HTTP_ROUTE, namespace=NAMESPACE):
+        return page.resource_version
+    raise AssertionError("no page")
+
+
+async def _history(stage: World, since: str) -> list[str]:
+    """Every version of every HTTPRoute, probes too, as text."""
+    found: list[str] = []
+    with anyio.move_on_after(1.0):
+        async with stage.user.watch(kinds.HTTP_ROUTE, namespace=NAMESPACE, resource_version=since) as events:
+            async for event in events:
+                found += [to_json(dig(msgspec.json.decode(event.object), "spec")).decode()]
+    assert found
+    return found
+
+
+async def _everything(stage: World, kind: Kind) -> list[str]:
+    """The objects of a kind as text."""
+    return [
+        to_json(dig(msgspec.json.decode(item), "spec")).decode()
+        async for page in stage.user.list_pages(kind, namespace=NAMESPACE)
+        for item in page.items
+    ]
 
 
 async def _probe_of(stage: World, name: str) -> Any:
