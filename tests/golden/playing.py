@@ -105,12 +105,16 @@ class Stage:
         last, quiet = None, 0
         with anyio.move_on_after(self._patience):
             while quiet < QUIET_CHECKS:
-                now = await self.versions(), await self._events()
+                now = await self.mark()
                 quiet = quiet + 1 if now == last else 0
                 last = now
                 await anyio.sleep(self._pause)
             return
         raise AssertionError(f"something still writes after {self._patience:g} s")
+
+    async def mark(self) -> object:
+        """Something that is the same as long as nothing is written."""
+        return await self.versions(), await self._events()
 
     async def versions(self) -> dict[str, str]:
         """`<plural>[.<group>] <namespace>/<name>` -> uid and version of everything that matters here."""

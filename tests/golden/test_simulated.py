@@ -1,10 +1,17 @@
-"""Every recorded case, played whole on the simulated cluster: same objects, refusals, status and events, or a reason why not."""
+"""Every recorded case, played whole on the simulated cluster: same objects, refusals, status and events, or a reason why not.
 
+A second controller then changes nothing.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import anyio
 import pytest
 
 from testbed.virtual_time import run_virtual
 from tests.golden.cases import NAMES, WHY_ABSENT, Case, case
-from tests.golden.compare import State, differences, recorded_state
+from tests.golden.compare import State, changes, differences, recorded_state
 from tests.golden.differences import CASES, EVERYWHERE, outdated, unexpected
 from tests.golden.simulated import scene
 
@@ -20,11 +27,16 @@ def found() -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recorded_case_ends_as_recorded(name: str, found: dict[str, dict[str, str]]) -> None:
     played = case(name)
-    lines = differences(run_virtual(play, played), recorded_state(played), played.namespace)
+    lines = differences(simulated(name).state, recorded_state(played), played.namespace)
     found[name] = lines
     unexplained = unexpected(name, lines)
     assert not unexplained, "\n".join(f"{line}: {lines[line]}" for line in unexplained)
     assert not outdated(CASES.get(name, ()), lines)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_second_controller_writes_nothing(name: str) -> None:
+    assert simulated(name).changed == []
 
 
 def test_every_general_difference_still_occurs(found: dict[str, dict[str, str]]) -> None:
@@ -37,6 +49,25 @@ def test_the_list_of_differences_names_cases_that_exist() -> None:
     assert set(CASES) <= set(NAMES)
 
 
-async def play(played: Case) -> State:
+@dataclass(frozen=True)
+class Ended:
+    """How a case ended."""
+
+    state: State
+    changed: list[str]
+    """What a second process wrote where the first had come to rest."""
+
+
+@cache
+def simulated(name: str) -> Ended:
+    return run_virtual(play_twice, case(name))
+
+
+async def play_twice(played: Case) -> Ended:
     async with scene() as fresh:
-        return await fresh.play(played)
+        state = await fresh.play(played)
+        before = await fresh.stage.versions()
+        async with fresh.played(), fresh.controlled():
+            await fresh.stage.rest()
+            await anyio.sleep(60.0)
+        return Ended(state, changes(before, await fresh.stage.versions()))

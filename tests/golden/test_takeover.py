@@ -1,6 +1,5 @@
 """After the Go controller: ours takes over what stands there, and restarts no model server."""
 
-import anyio
 import pytest
 
 from testbed.shared_data import ROOT, listed
@@ -62,11 +61,6 @@ def test_every_general_write_of_a_takeover_still_occurs(found: dict[str, list[st
     assert not outdated(TAKEOVER_EVERYWHERE, [line for lines in found.values() for line in lines])
 
 
-@pytest.mark.parametrize("name", SETTLED)
-def test_a_second_controller_of_our_own_writes_nothing(name: str) -> None:
-    assert run_virtual(run_twice, case(name)) == []
-
-
 async def take_over(taken: Case) -> tuple[list[str], list[str]]:
     """What the controller writes, and the workloads whose pod templates change."""
     async with scene() as fresh:
@@ -80,14 +74,3 @@ async def take_over(taken: Case) -> tuple[list[str], list[str]]:
             await stage.rest()
         after = await stage.state(taken)
         return changes(before, await stage.versions()), restarted(state, after)
-
-
-async def run_twice(taken: Case) -> list[str]:
-    """What a second process writes where the first has come to rest."""
-    async with scene() as fresh:
-        await fresh.play(taken)
-        before = await fresh.stage.versions()
-        async with fresh.played(), fresh.controlled():
-            await fresh.stage.rest()
-            await anyio.sleep(60.0)
-        return changes(before, await fresh.stage.versions())

@@ -13,6 +13,7 @@ from aioctl.sim.players.following import player_client
 from testbed.virtual_time import run_virtual
 from testbed.world import World, world
 from tests.golden.compare import State
+from tests.golden.simulated import Writes
 from tests.upstream import players, worlds
 from tests.upstream.cases import UpstreamCase
 from tests.upstream.playing import Stage
@@ -33,7 +34,7 @@ def play(case: UpstreamCase) -> State:
 async def _play(case: UpstreamCase) -> State:
     async with scene(case) as found:
         stage = Stage.on(MemoryWire(found.cluster, agent="kubectl/test"), case)
-        writes = Writes(found)
+        writes = Rest(found.cluster)
         controller = found.controller(policy=worlds.policy(case.world), knobs=KNOBS)
         async with played(found, case), found.running(controller):
             found.hooks.reviews = Reviews(
@@ -83,23 +84,15 @@ async def played(found: World, case: UpstreamCase) -> AsyncIterator[None]:
         group.cancel_scope.cancel()
 
 
-class Writes:
-    """Counts what is written in a cluster; an event that is told again does not count."""
-
-    def __init__(self, found: World) -> None:
-        self._count = 0
-        found.cluster.observers.append(self._observe)
-
-    def _observe(self, resource: object, _record: object, kind: str) -> None:
-        if getattr(resource, "plural", "") != "events" or kind == "ADDED":
-            self._count += 1
+class Rest(Writes):
+    """Knows when a cluster is at rest."""
 
     async def rest(self) -> None:
         """Until nothing was written for a while. Raises AssertionError when that never happens."""
         with anyio.move_on_after(PATIENCE):
             before = -1
-            while before != self._count:
-                before = self._count
+            while before != self.count:
+                before = self.count
                 await anyio.sleep(QUIET)
             return
         raise AssertionError(f"something still writes after {PATIENCE:g} s")

@@ -19,7 +19,7 @@ from tests.golden.inherit import adopted, give_service, with_pair
 from tests.upstream import worlds
 from tests.upstream.cases import NAMES, RECORDED, WHY_ABSENT, UpstreamCase, address_of, case, kind_of
 from tests.upstream.playing import Stage
-from tests.upstream.simulated import KNOBS, Writes, played, scene
+from tests.upstream.simulated import KNOBS, Rest, played, scene
 
 pytestmark = pytest.mark.skipif(not NAMES, reason=WHY_ABSENT)
 
@@ -64,7 +64,7 @@ async def take_over(taken: UpstreamCase) -> tuple[Found, Found]:
         stage = Stage.on(MemoryWire(found.cluster, agent="kubectl/test"), taken)
         await inherit(found, stage)
         before = Found((await stage.state()).objects)
-        writes = Writes(found)
+        writes = Rest(found.cluster)
         async with played(found, taken):
             await writes.rest()
             async with controlled(found, taken):
