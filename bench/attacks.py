@@ -16,6 +16,8 @@ import anyio.to_thread
 from anyio.abc import SocketStream
 from anyio.streams.tls import TLSStream
 
+from aioctl.api.review import CONVERT
+
 _HOST: Final = "127.0.0.1"
 _IDLE: Final = 3000
 """More connections than the server has room for."""
@@ -116,13 +118,13 @@ def _head(path: str, size: int) -> bytes:
 
 async def announced(target: Target) -> None:
     """300 announced bodies of 1 MiB of which one byte comes, to /convert and to a mutation."""
-    paths = itertools.cycle(("/convert", "/mutate-serving-kserve-io-v1alpha2-llminferenceservice"))
+    paths = itertools.cycle((CONVERT, "/mutate-serving-kserve-io-v1alpha2-llminferenceservice"))
     await _held(300, lambda: _over_tls(target.webhook, _head(next(paths), _MIB) + b"x"))
 
 
 async def stalled(target: Target) -> None:
     """100 bodies of 1 MiB that stop before their last byte."""
-    said = _head("/convert", _MIB) + b"x" * (_MIB - 1)
+    said = _head(CONVERT, _MIB) + b"x" * (_MIB - 1)
     await _held(100, lambda: _over_tls(target.webhook, said))
 
 
@@ -132,7 +134,7 @@ async def numbers(target: Target) -> None:
         b'{"kind":"ConversionReview","apiVersion":"apiextensions.k8s.io/v1","request":{"uid":"u",'
         b'"desiredAPIVersion":"serving.kserve.io/v1alpha2","objects":[' + b"1," * (50 * _MIB) + b"1]}}"
     )
-    said = _head("/convert", len(body)) + body
+    said = _head(CONVERT, len(body)) + body
     while True:
         with suppress(*_BROKEN):
             async with await _over_tls(target.webhook, said) as stream:

@@ -16,7 +16,7 @@ from aioctl.api.conversion import convert_object
 from aioctl.api.kinds import Kind
 from aioctl.api.mutation import review_mutation
 from aioctl.api.objects import dig
-from aioctl.api.review import read_conversion, success
+from aioctl.api.review import CONVERT, read_conversion, success
 from aioctl.app import ADMISSION_PATHS, MUTATION_PATHS, observers_of
 from aioctl.controller.controller import Controller
 from aioctl.controller.knobs import Knobs
@@ -53,7 +53,7 @@ class Hooks:
     """What they know of the cluster; without it no config is rendered, and no cache of models chosen."""
 
     def by_path(self) -> LocalWebhooks:
-        handlers: dict[str, Callable[[bytes], Awaitable[bytes]]] = {"/convert": convert}
+        handlers: dict[str, Callable[[bytes], Awaitable[bytes]]] = {CONVERT: convert}
         for path, (version, kind) in ADMISSION_PATHS.items():
             handlers[path] = partial(self._admit, version=version, kind=kind)
         for path, version in MUTATION_PATHS.items():

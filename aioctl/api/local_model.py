@@ -7,13 +7,12 @@ on objects.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 from aioctl.api.objects import (
     Object,
     annotations_of,
     labels_of,
-    mapping,
     name_of,
     namespace_of,
     sequence,
@@ -82,18 +81,6 @@ def mark_of(service: Object) -> Mark:
     return Mark(
         {key: labels.get(key) for key in _LABELS}, {key: annotations.get(key) for key in _ANNOTATIONS}
     )
-
-
-def put_on(metadata: Mapping[str, Any], noted: Mark) -> dict[str, Any]:
-    """The metadata with the mark on it. Maps that become empty go."""
-    found = dict(metadata)
-    for field, wanted in (("labels", noted.labels), ("annotations", noted.annotations)):
-        kept = {key: value for key, value in mapping(metadata, field).items() if key not in wanted}
-        kept |= {key: value for key, value in wanted.items() if value is not None}
-        found.pop(field, None)
-        if kept:
-            found[field] = kept
-    return found
 
 
 def cached_uri(service: Object, uri: str) -> str | None:

@@ -1,6 +1,6 @@
 """Single reads of objects that nobody watches: users' Secrets, ServiceAccounts and ConfigMaps, and name clashes.
 
-A plan that needs one answers "unknown" for it first; the reconciler fetches what was asked for and plans again. Answers
+A plan that needs one says "unknown" for it first; the reconciler fetches what was asked for and plans again. Answers
 are kept for a short while and shared between services, so a fleet that names one secret costs one read per period.
 """
 

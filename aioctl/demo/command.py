@@ -123,7 +123,7 @@ async def _scene(folder: Path, options: Options) -> AsyncIterator[Scene]:
 async def _follow(
     http: httpx.AsyncClient, scene: Scene, options: Options, console: Console, began: float
 ) -> Snapshot:
-    """Shows the metrics page until all are migrated or the time is over; answers the last reading."""
+    """Shows the metrics page until all are migrated or the time is over; returns the last reading."""
     last = Snapshot()
     shown = ""
     live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None

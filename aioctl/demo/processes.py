@@ -168,7 +168,7 @@ async def _created(client: Client, preset: Object) -> bool:
 
 
 def write_certificates(folder: Path) -> Path:
-    """A CA and a leaf for the webhook on localhost, as files, as cert-manager would mount them; answers their folder."""
+    """A CA and a leaf for the webhook on localhost, as files, as cert-manager would mount them; returns their folder."""
     place = folder / "webhook-certificates"
     place.mkdir()
     now = datetime.now(UTC)

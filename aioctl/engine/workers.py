@@ -5,7 +5,6 @@
     RequeueAfter(s)              forget the backoff, add after s              requeue_after
     RequeueAfter(s, quiet=True)  add after s; the backoff stays               requeue_after
     Failed(error)                add with backoff                             error
-    Terminal(error)              forget the backoff: only a change can help   terminal
     an exception, or too late    add with backoff                             error, and reported as unexpected
 
 The switch stands in `_settle` and nowhere else. A requeued key keeps the priority it was taken with.
@@ -37,7 +36,6 @@ __all__ = [
     "Result",
     "ResultLabel",
     "Run",
-    "Terminal",
     "run_workers",
 ]
 
@@ -69,14 +67,7 @@ class Failed:
     error: Exception
 
 
-@dataclass(frozen=True, slots=True)
-class Terminal:
-    """Trying again cannot help; the next change of the object will bring the key back."""
-
-    error: Exception
-
-
-Result = Done | RequeueAfter | Failed | Terminal
+Result = Done | RequeueAfter | Failed
 
 
 class ResultLabel(Enum):
@@ -85,7 +76,6 @@ class ResultLabel(Enum):
     SUCCESS = "success"
     REQUEUE_AFTER = "requeue_after"
     ERROR = "error"
-    TERMINAL = "terminal"
 
 
 class DeadlineExceeded(Exception):
@@ -253,9 +243,6 @@ class _Crew(Generic[K]):
             case Failed():
                 self._queue.add_rate_limited(key, priority=priority)
                 return ResultLabel.ERROR
-            case Terminal():
-                self._queue.forget(key)
-                return ResultLabel.TERMINAL
 
     def _enter(self, scope: anyio.CancelScope) -> None:
         if not self._runs:

@@ -152,7 +152,7 @@ class Client:
     async def create(
         self, kind: Kind, namespace: str, body: Mapping[str, Any], *, dry_run: bool = False
     ) -> dict[str, Any]:
-        """POSTs the object to its collection; answers it as stored. Raises AlreadyExists."""
+        """POSTs the object to its collection; returns it as stored. Raises AlreadyExists."""
         return await self._write("POST", kind.path(namespace), body, dry_run=dry_run)
 
     async def update(

@@ -112,7 +112,7 @@ async def _from_kubeconfig(paths: str, context: str) -> ClusterConfig:
 
         from aioctl.kube.kubeconfig import Loader  # noqa: PLC0415
 
-        # Not Configuration(): the class answers a shared default once one is set.
+        # Not Configuration(): the class returns a shared default once one is set.
         settings = Configuration(host="")
         loader = Loader(os.pathsep.join(files), context)
         await loader.load_and_set(settings)

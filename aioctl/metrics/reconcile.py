@@ -3,7 +3,7 @@
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from aioctl.engine.workers import Failed, ReconcileObserver, ResultLabel, Run, Terminal
+from aioctl.engine.workers import Failed, ReconcileObserver, ResultLabel, Run
 from aioctl.metrics.shared import CONTROLLER, WORK_BUCKETS
 
 log = structlog.get_logger(__name__)
@@ -46,7 +46,7 @@ class ReconcileMetrics(ReconcileObserver):
         self._results[run.outcome].inc()
         self._time.observe(run.seconds)
         fields = {"service": str(run.key), "result": run.outcome.value, "seconds": round(run.seconds, 4)}
-        if isinstance(run.result, Failed | Terminal):
+        if isinstance(run.result, Failed):
             self._errors.inc()
             log.warning(
                 "reconcile failed",

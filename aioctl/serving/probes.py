@@ -1,6 +1,6 @@
 """The probes: `/healthz` and `/readyz`, each over named checks, on a port of their own (PROBE-1).
 
-A check answers an empty text, or what is wrong. Readiness means that conversion works: the server's own port is called
+A check returns an empty text, or what is wrong. Readiness means that conversion works: the server's own port is called
 over TLS, as the API server would, and the certificate that it shows has not expired. It looks at neither caches nor
 leadership nor the API server, because listing our own kind may need this very webhook. Liveness looks at what only a restart can cure; which watches count is injected.
 """

@@ -41,7 +41,7 @@ class Converter:
     def __init__(
         self, caller: WebhookCaller, target_of: Callable[[str], HookTarget | None], stats: HookStats
     ) -> None:
-        """`target_of` answers where a resource's CRD says its webhook is (None: strategy None)."""
+        """`target_of` returns where a resource's CRD says its webhook is (None: strategy None)."""
         self._caller = caller
         self._target_of = target_of
         self._stats = stats

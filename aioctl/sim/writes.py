@@ -139,7 +139,7 @@ class Writer:
             raise forbidden(resource.title, resource.group, str(metadata.get("name", "")), why)
 
     async def _mutate(self, version: Version, obj: Object, attributes: Attributes) -> list[str]:
-        """Mutating admission, in place on `obj`: it sees the defaults of the request's version; answers its warnings."""
+        """Mutating admission, in place on `obj`: it sees the defaults of the request's version; returns its warnings."""
         if not self._core.admission.mutates(attributes):
             return []
         if version.schema is not None:
@@ -294,7 +294,7 @@ class Writer:
         *,
         is_dry_run: bool,
     ) -> list[str]:
-        """Everything between the wish and the write, in place on `new`; answers admission's warnings."""
+        """Everything between the wish and the write, in place on `new`; returns admission's warnings."""
         resource = collection.resource
         objectmeta.metadata_of(new)
         objectmeta.check_type(resource, new, version.at.api_version)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aioctl.api import local_model
-from aioctl.api.local_model import CACHE, CACHE_NAMESPACE, CLAIM, DISABLED, NO_MARK, NODE_GROUP, SOURCE
+from aioctl.api.local_model import CACHE, CACHE_NAMESPACE, CLAIM, DISABLED, NO_MARK, NODE_GROUP, SOURCE, Mark
 
 
 def service(uri: str = "hf://facebook/opt-125m", **annotations: str) -> dict[str, Any]:
@@ -82,25 +82,11 @@ def test_a_cache_without_node_groups_decides_nothing() -> None:
     assert local_model.mark(service(), [cache("opt", "hf://facebook/opt-125m")], active=True) is None
 
 
-def test_a_mark_is_put_on_beside_what_is_there() -> None:
-    metadata = {"name": "svc", "labels": {"a": "b", CACHE_NAMESPACE: "old"}}
-    mark = local_model.mark(service(), [OPT], active=True)
-    assert mark is not None
-    assert local_model.put_on(metadata, mark) == {
-        "name": "svc",
-        "labels": {"a": "b", CACHE: "opt"},
-        "annotations": {SOURCE: "hf://facebook/opt-125m", CLAIM: "opt-gpu-a"},
-    }
-    assert local_model.put_on({"labels": {CACHE: "x"}, "annotations": {CLAIM: "y"}}, NO_MARK) == {}
-
-
-def test_a_stored_mark_can_be_put_back() -> None:
+def test_a_stored_mark_is_read_with_what_it_lacks() -> None:
     stored = {"metadata": {"labels": {CACHE: "opt", "a": "b"}, "annotations": {CLAIM: "c"}}}
-    mark = local_model.mark_of(stored)
-    assert local_model.put_on({"labels": {CACHE_NAMESPACE: "x"}}, mark) == {
-        "labels": {CACHE: "opt"},
-        "annotations": {CLAIM: "c"},
-    }
+    assert local_model.mark_of(stored) == Mark(
+        {CACHE: "opt", CACHE_NAMESPACE: None}, {SOURCE: None, CLAIM: "c"}
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from aioctl.engine.workers import (
     Result,
     ResultLabel,
     Run,
-    Terminal,
     run_workers,
 )
 from testbed.virtual_time import VirtualClock, virtual_time
@@ -67,7 +66,6 @@ BOOM = ValueError("boom")
         (RequeueAfter(7), ResultLabel.REQUEUE_AFTER, 0, True),
         (RequeueAfter(7, quiet=True), ResultLabel.REQUEUE_AFTER, 3, True),
         (Failed(BOOM), ResultLabel.ERROR, 4, True),
-        (Terminal(BOOM), ResultLabel.TERMINAL, 0, False),
     ],
 )
 @virtual_time
