@@ -20,7 +20,7 @@ import os
 import pickle
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from enum import Enum, auto
@@ -32,7 +32,7 @@ from aioctl.controller.observe import Certificates, certificate_of, signer_probl
 from aioctl.controller.planner import Conclusion, conclude
 from aioctl.plan import order
 from aioctl.plan.hearsay import Heard
-from aioctl.plan.model import Certificate, Outcome, Plan, Policy, Read, Unknown
+from aioctl.plan.model import Certificate, Outcome, Plan, Policy, Read, Unknown, Versions, never_again
 from aioctl.plan.trial import DryRunResult
 
 LENGTH = 4
@@ -134,6 +134,15 @@ class _Asked:
     def heard(self, gateway: ObjectKey, apart_from: frozenset[ObjectKey]) -> Heard:
         heard: Heard = self._pipe.ask(Word.HEARD, gateway, apart_from)
         return heard
+
+    def revision(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Hashable:
+        return never_again()  # a child plans once, and remembers nothing
+
+    def revisions(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Versions | int:
+        return never_again()
+
+    def tried(self) -> Hashable:
+        return never_again()
 
     def certificate(self, secret: Object) -> Certificate | str:
         return certificate_of(secret, self._certificates)

@@ -6,7 +6,7 @@ is recorded as a demand, which the reconciler fetches before it plans again; so 
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -24,7 +24,17 @@ from aioctl.kube.cached import Cached
 from aioctl.kube.discovery import ServerVersion
 from aioctl.pki import pairs
 from aioctl.plan.hearsay import Heard
-from aioctl.plan.model import Absent, Certificate, Present, Read, Unknown
+from aioctl.plan.model import (
+    ABSENT,
+    Absent,
+    Certificate,
+    Present,
+    Read,
+    Unknown,
+    Versions,
+    never_again,
+    version_of,
+)
 from aioctl.plan.trial import DryRunResult
 
 _SHARED = (kinds.CONFIG, kinds.CONFIG_MAP, kinds.GATEWAY, kinds.GATEWAY_CLASS)
@@ -170,6 +180,39 @@ class CacheObservation:
     def heard(self, gateway: ObjectKey, apart_from: frozenset[ObjectKey]) -> Heard:
         self.reads.add(heard_of(gateway))
         return self._hearsay.heard(gateway, apart_from)
+
+    def revision(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Hashable:
+        ref = ObjectRef(kind, namespace if kind.namespaced else "", name)
+        self.reads.add(ref)
+        if kind.optional and self._presence(kind) is Served.NO:
+            return ABSENT
+        cached = self._caches.get(kind, ref.key)
+        if cached is not None:
+            return cached.uid, cached.resource_version
+        # Not in a cache: what `get` says then costs nothing more.
+        match self.get(kind, namespace, name, named_by_user=named_by_user):
+            case Present(obj):
+                return version_of(obj)
+            case Absent():
+                return ABSENT
+            case _:
+                return never_again()
+
+    def revisions(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Versions | int:
+        if kind.optional and self._presence(kind) is Served.NO:
+            return ()
+        if kind == kinds.SERVICE and names.ROUTING_GROUP in labels:
+            self.reads.add(members_of(namespace, labels[names.ROUTING_GROUP]))
+        if not self._caches.synced(kind):
+            return never_again()
+        found = self._caches.select(kind, namespace, labels)
+        return tuple((*item.key, (item.uid, item.resource_version)) for item in found)
+
+    def tried(self) -> Hashable:
+        if self._trials is None:
+            return never_again()
+        self.reads.add(CRD)
+        return self._trials.last(self._service) or never_again()
 
     def certificate(self, secret: Object) -> Certificate | str:
         return certificate_of(secret, self._certificates)

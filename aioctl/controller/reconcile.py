@@ -16,7 +16,7 @@ import structlog
 from aioctl.api import kinds, weight
 from aioctl.api.conditions import FALSE, TRUE
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef, Served
-from aioctl.api.objects import Object, generation_of, is_deleting, key_of, uid_of
+from aioctl.api.objects import Object, generation_of, is_deleting, key_of, resource_version_of, uid_of
 from aioctl.controller.apply import Applier, Recorder
 from aioctl.controller.caches import Caches
 from aioctl.controller.confinement import Confinement
@@ -26,17 +26,19 @@ from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.observe import CacheObservation, Decoded
 from aioctl.controller.planner import Conclusion, Planner, PlanTooExpensive
 from aioctl.controller.progress import ProgressObserver
-from aioctl.controller.service_state import ServiceStates
+from aioctl.controller.service_state import AtRest, ServiceStates
 from aioctl.controller.settling import StatusSettling
 from aioctl.controller.trials import Trials
 from aioctl.controller.waves import Waves
 from aioctl.engine.clock import Clock
 from aioctl.engine.workers import Done, Failed, RequeueAfter, Result
+from aioctl.kube.cached import Cached
 from aioctl.kube.discovery import ServerVersion
 from aioctl.kube.errors import KubeError, asked_to_wait
 from aioctl.kube.events import regarding
 from aioctl.kube.expectations import Expectations
 from aioctl.plan import status
+from aioctl.plan.memo import Memo, Remembering, Seen
 from aioctl.plan.migration import Decision, Reason
 from aioctl.plan.model import Outcome, Overlay, Plan, Step, Verb
 from aioctl.plan.route import MIGRATED_EVENT
@@ -73,6 +75,14 @@ class _Run:
     """What was looked at so far; grows with what is read through `view`."""
     demands: set[ObjectRef]
     """What would have to be read; grows like `reads`."""
+    planned: Seen | None
+    """What the plan was made of."""
+
+    @property
+    def had_nothing_to_do(self) -> bool:
+        """Nothing was written, nothing failed, and nothing that may fail was tried: the same again would come to the same."""
+        tried = any(write.best_effort for step in self.plan.steps for write in step.writes)
+        return not self.outcome.answers and self.outcome.failed is None and not tried
 
 
 @dataclass
@@ -107,9 +117,12 @@ class Reconciler:
 
     async def run(self, key: ObjectKey) -> Result:
         """Reconciles one service; errors are results, not exceptions. A confined one is handed to its own queue."""
-        service = self._known(key)
-        if service is None:
+        cached = self._known(key)
+        if cached is None:
             return self._end(key)
+        if not self.expectations.pending_for(key) and await self._is_at_rest(key, cached):
+            return Done()
+        service = weight.decode(cached.raw)
         if status.says_too_expensive(service):
             self.confinement.add(key)
         if self.confinement.holds(key):
@@ -121,9 +134,10 @@ class Reconciler:
 
     async def run_confined(self, key: ObjectKey) -> Result:
         """The same for a confined service, after all others, with a child process that plans; it is free once it settled."""
-        service = self._known(key)
-        if service is None:
+        cached = self._known(key)
+        if cached is None:
             return self._end(key)
+        service = weight.decode(cached.raw)
         if not self.confinement.holds(key):
             self.free(key)
             return Done()
@@ -141,7 +155,7 @@ class Reconciler:
             log.info("planned within its limits, no longer confined", service=str(key))
         return result
 
-    def _known(self, key: ObjectKey) -> Object | None:
+    def _known(self, key: ObjectKey) -> Cached | None:
         """The service as the cache has it; what is remembered of one of its name before it is dropped."""
         cached = self.caches.service(key)
         if cached is None:
@@ -150,9 +164,29 @@ class Reconciler:
             # Deleted and made anew before anybody looked: it inherits nothing.
             self._forget(key)
         self.states.of(key).uid = cached.uid
-        return weight.decode(cached.raw)
+        return cached
+
+    async def _is_at_rest(self, key: ObjectKey, cached: Cached) -> bool:
+        """Whether its last run had nothing to do and everything that it looked at is as it was: so has this one."""
+        state = self.states.of(key)
+        rest = state.at_rest
+        if rest is None or rest.version != cached.resource_version or self.confinement.holds(key):
+            return False
+        for _ in range(MOST_DEMANDS):
+            view = self._view(key)
+            now = Remembering(view, Memo(), self.clock.now())
+            if same := now.shows(rest.planned) and now.shows(rest.concluded):
+                return True
+            if not view.demands:
+                return same
+            await self.live.fetch(view.demands)
+            if state.at_rest is not rest:
+                return False
+        return False
 
     async def _reconcile(self, key: ObjectKey, service: Object, planner: Planner) -> Result:
+        state = self.states.of(key)
+        state.at_rest = None
         self.trials.begin(key)
         run = await self._converge(key, service, planner)
         if is_deleting(run.service):
@@ -162,7 +196,7 @@ class Reconciler:
             self.recorder.event(regarding(run.service), "Warning", "Error", note)
             if run.outcome.failed.warning is not None:
                 self.recorder.event(regarding(run.service), "Warning", *run.outcome.failed.warning)
-        concluded = await self._conclude(key, run, planner)
+        concluded, looked = await self._conclude(key, run, planner)
         self._warn(key, concluded.misfits)
         self._notify(key, run.service, concluded.notices)
         if concluded.held is not None:
@@ -181,26 +215,33 @@ class Reconciler:
         except KubeError as error:
             return _status_failure(error)
         waits = decision is not None and decision.reason is Reason.WAITS_FOR_BUDGET
-        return self._result(run, status_wait, concluded.again, self.waves.opens_in() if waits else None)
+        result = self._result(run, status_wait, concluded.again, self.waves.opens_in() if waits else None)
+        if isinstance(result, Done):
+            state.memo.rest()
+            # One that waits for its turn to move is woken by nothing that it could see.
+            if planner is self.planner and run.had_nothing_to_do and run.planned and looked and not waits:
+                state.at_rest = AtRest(resource_version_of(run.service), run.planned, looked)
+        return result
 
-    async def _conclude(self, key: ObjectKey, run: _Run, planner: Planner) -> Conclusion:
-        """The status of the run; what it speaks of and no plan has looked at is read first.
+    async def _conclude(self, key: ObjectKey, run: _Run, planner: Planner) -> tuple[Conclusion, Seen | None]:
+        """The status of the run, and what it was made of; what it speaks of and no plan has looked at is read first.
 
         A pool of somebody else behind a user's route is such an object, and so is the Service of a gateway when the plan failed early.
         """
+        looked: list[Seen] = []
         for _ in range(MOST_DEMANDS):
             run.demands.clear()
-            concluded = await planner.conclude(
-                run.plan,
-                run.outcome,
-                run.view,
-                self.clock.now(),
-                lambda: self.interests.record(key, run.reads),
-            )
+            view = Remembering(run.view, Memo(), self.clock.now())
+            read = partial(self._concluded, key, run, view, looked)
+            concluded = await planner.conclude(run.plan, run.outcome, view, self.clock.now(), read)
             if not run.demands:
                 break
             await self.live.fetch(run.demands)
-        return concluded
+        return concluded, looked[0] if looked else None
+
+    def _concluded(self, key: ObjectKey, run: _Run, view: Remembering, looked: list[Seen]) -> None:
+        self.interests.record(key, run.reads)
+        looked[:] = [view.seen()]
 
     async def _leave(self, run: _Run) -> Result:
         """Says what a service that is being deleted waits for, if it waits for others."""
@@ -237,7 +278,7 @@ class Reconciler:
         answers: dict[ObjectRef, Object | None] = {}
         reads: set[ObjectRef] = set()
         for _ in range(MOST_ROUNDS):
-            plan, view = await self._plan(key, service, planner, answers, reads)
+            plan, view, planned = await self._plan(key, service, planner, answers, reads)
             applied = await self.applier.run(plan)
             outcome = applied.outcome
             answers.update(outcome.answers)
@@ -258,6 +299,7 @@ class Reconciler:
             applied.conflict,
             view.reads,
             view.demands,
+            planned,
         )
 
     async def _plan(
@@ -267,23 +309,16 @@ class Reconciler:
         planner: Planner,
         answers: Mapping[ObjectRef, Object | None],
         reads: set[ObjectRef],
-    ) -> tuple[Plan, CacheObservation]:
+    ) -> tuple[Plan, CacheObservation, Seen | None]:
         """A plan on what is known; objects that have to be read first are read, then it is planned again."""
+        memo = self.states.of(key).memo
+        looked: list[Seen] = []
         for _ in range(MOST_DEMANDS):
-            view = CacheObservation(
-                key,
-                self.caches,
-                self.presence,
-                self.live,
-                self.decoded,
-                self.states.of(key).certificates,
-                self.trials,
-                self.version,
-                self.hearsay,
-            )
+            view = self._view(key)
+            obs = Remembering(Overlay(view, answers), memo, self.clock.now())
             # Before anything is awaited: a change from here on is news to this plan.
-            widen = partial(self._widen, key, view)
-            plan = await planner.plan(Overlay(view, answers), service, self.clock.now(), widen)
+            read = partial(self._looked, key, view, obs, looked)
+            plan = await planner.plan(obs, service, self.clock.now(), read)
             reads |= view.reads
             if not view.demands and view.trial is None:
                 break
@@ -291,12 +326,26 @@ class Reconciler:
             if view.trial is not None:
                 await self.trials.ask(key, view.trial)
         if moves(plan) and (turn := self.waves.admit(key)):
-            plan = await planner.plan(Overlay(view, answers), service, self.clock.now(), widen, turn)
+            plan = await planner.plan(obs, service, self.clock.now(), read, turn)
             reads |= view.reads
-        return plan, view
+        return plan, view, looked[0] if looked else None
 
-    def _widen(self, key: ObjectKey, view: CacheObservation) -> None:
+    def _view(self, key: ObjectKey) -> CacheObservation:
+        return CacheObservation(
+            key,
+            self.caches,
+            self.presence,
+            self.live,
+            self.decoded,
+            self.states.of(key).certificates,
+            self.trials,
+            self.version,
+            self.hearsay,
+        )
+
+    def _looked(self, key: ObjectKey, view: CacheObservation, obs: Remembering, looked: list[Seen]) -> None:
         self.interests.widen(key, view.reads)
+        looked[:] = [obs.seen()]
 
     async def _status(self, key: ObjectKey, run: _Run, concluded: Conclusion) -> float | None:
         """Writes the status when it differs and has settled; else the seconds until it is due, None when it is right."""

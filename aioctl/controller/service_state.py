@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.api.objects import Object
+from aioctl.plan.memo import Memo, Seen
 from aioctl.plan.model import Certificate
 from aioctl.plan.trial import DryRunResult
 
@@ -32,6 +33,16 @@ class Tried:
     digest: bytes
     verdict: DryRunResult
     until: float
+
+
+@dataclass(frozen=True, slots=True)
+class AtRest:
+    """What a run looked at that had nothing to do: it need not be looked at again as long as it is the same."""
+
+    version: str
+    """The service's resource version."""
+    planned: Seen
+    concluded: Seen
 
 
 @dataclass(slots=True)
@@ -60,6 +71,10 @@ class ServiceState:
     """`interests.py`: what its last plan looked at, each once; a set of as many takes 8 kB."""
     certificates: dict[ObjectKey, tuple[bytes, Certificate | str]] = field(default_factory=dict)
     """`observe.py`: its Secrets, parsed, with the text that was parsed."""
+    memo: Memo = field(default_factory=Memo)
+    """`reconcile.py`: the parts of its last plan that were settled."""
+    at_rest: AtRest | None = None
+    """`reconcile.py`: set while its last run had nothing to do."""
     tried: Tried | None = None
     """`trials.py`: what the API server says of its combined spec."""
 

@@ -53,9 +53,20 @@ class Trials:
 
     def trial(self, candidate: Object) -> Trial:
         """The question, with the CRD as it is now."""
+        return Trial(
+            candidate, blake2b(to_json(candidate) + self._schema().encode(), digest_size=16).digest()
+        )
+
+    def last(self, service: ObjectKey) -> tuple[bytes, str] | None:
+        """What the verdict that still holds was about, and the CRD of now; None where there is none."""
+        tried = self._states.of(service).tried
+        if tried is None or tried.until <= self._clock.monotonic():
+            return None
+        return tried.digest, self._schema()
+
+    def _schema(self) -> str:
         crd = self._caches.get(CRD.kind, CRD.key)
-        schema = f"{crd.uid}/{crd.generation}" if crd is not None else ""
-        return Trial(candidate, blake2b(to_json(candidate) + schema.encode(), digest_size=16).digest())
+        return f"{crd.uid}/{crd.generation}" if crd is not None else ""
 
     def known(self, service: ObjectKey, asked: Trial) -> DryRunResult | None:
         """What is kept and still holds."""

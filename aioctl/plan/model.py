@@ -8,17 +8,27 @@ A read is present, absent or unknown, three different things. Unknown means "do 
 the answer calls `need`, which raises `Unanswered`; the step is then left alone, never undone.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any, Protocol
+from itertools import count
+from typing import Any, Final, Protocol
 
 from aioctl.api import served_models
 from aioctl.api.defaulting import runs
+from aioctl.api.encoding import to_sorted_json
 from aioctl.api.kinds import SERVICE, Kind, ObjectKey, ObjectRef, Served
 from aioctl.api.names import CONFIG_PREFIX, has_our_labels
-from aioctl.api.objects import FieldError, Object, labels_of, name_of, namespace_of, uid_of
+from aioctl.api.objects import (
+    FieldError,
+    Object,
+    labels_of,
+    name_of,
+    namespace_of,
+    resource_version_of,
+    uid_of,
+)
 from aioctl.plan import trial
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.hearsay import NOTHING, Heard
@@ -109,6 +119,18 @@ class Observation(Protocol):
         """What managed HTTPRoutes, but those named, say of a gateway (MIG-12)."""
         ...
 
+    def revision(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Hashable:
+        """What is the same as long as `get` returns the same, without reading the object; `never_again()` for what is unknown."""
+        ...
+
+    def revisions(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> "Versions | int":
+        """The same for `select`: the objects' namespaces, names and versions, or `never_again()`."""
+        ...
+
+    def tried(self) -> Hashable:
+        """The same for `try_out`, as long as it is asked about the same candidate."""
+        ...
+
     def certificate(self, secret: Object) -> Certificate | str:
         """The stored pair (tls.crt, tls.key; key as PKCS#8), or why it cannot be used."""
         ...
@@ -116,6 +138,23 @@ class Observation(Protocol):
     def signer(self, secret: Object) -> str:
         """Empty when the CA secret can sign, else the reason in the words of CERT-2."""
         ...
+
+
+Versions = tuple[tuple[str, str, Hashable], ...]
+ABSENT: Final = "absent"
+"""The version of what is not there."""
+_NUMBERS = count()
+
+
+def never_again() -> int:
+    """A version that nothing else has had or will have: what is not known is not known to be the same."""
+    return next(_NUMBERS)
+
+
+def version_of(obj: Object) -> Hashable:
+    """The version of an object: what the API server calls so, or all that it says where it has none."""
+    version = resource_version_of(obj)
+    return (uid_of(obj), version) if version else to_sorted_json(obj)
 
 
 def need(read: Read) -> Object | None:
@@ -197,6 +236,22 @@ class Facts:
 
     def heard(self, gateway: ObjectKey, apart_from: frozenset[ObjectKey]) -> Heard:
         return NOTHING if self.hearsay is None else self.hearsay(gateway, apart_from)
+
+    def revision(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Hashable:
+        ref = ObjectRef(kind, namespace, name)
+        if ref in self.unknown:
+            return never_again()
+        found = self.objects.get(ref)
+        return ABSENT if found is None else version_of(found)
+
+    def revisions(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Versions | int:
+        found = self.select(kind, namespace, labels)
+        if isinstance(found, Unknown):
+            return never_again()
+        return tuple((namespace_of(obj), name_of(obj), version_of(obj)) for obj in found)
+
+    def tried(self) -> Hashable:
+        return id(self.admission)
 
     def certificate(self, secret: Object) -> Certificate | str:
         known = self.certificates.get(f"{namespace_of(secret)}/{name_of(secret)}")
@@ -387,20 +442,18 @@ class Overlay:
 
     def select(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Sequence[Object] | Unknown:
         below = self.below.select(kind, namespace, labels)
-        ours = {ref: obj for ref, obj in self.answers.items() if ref.kind == kind}
+        ours = self._ours(kind)
         if isinstance(below, Unknown) or not ours:
             return below
         merged = {(namespace_of(obj), name_of(obj)): obj for obj in below}
         for ref, obj in ours.items():
             merged.pop((ref.namespace, ref.name), None)
-            fits = (
-                obj is not None
-                and namespace in ("", ref.namespace)
-                and has_our_labels(labels_of(obj), labels)
-            )
-            if obj is not None and fits:
+            if obj is not None and _fits(ref, obj, namespace, labels):
                 merged[ref.namespace, ref.name] = obj
         return [merged[key] for key in sorted(merged)]
+
+    def _ours(self, kind: Kind) -> dict[ObjectRef, Object | None]:
+        return {ref: obj for ref, obj in self.answers.items() if ref.kind == kind}
 
     def others_run(self, namespace: str, name: str) -> bool | Unknown:
         return self.below.others_run(namespace, name)
@@ -422,11 +475,36 @@ class Overlay:
     def heard(self, gateway: ObjectKey, apart_from: frozenset[ObjectKey]) -> Heard:
         return self.below.heard(gateway, apart_from)
 
+    def revision(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Hashable:
+        if self.answers and (ref := ObjectRef(kind, namespace, name)) in self.answers:
+            found = self.answers[ref]
+            return ABSENT if found is None else version_of(found)
+        return self.below.revision(kind, namespace, name, named_by_user=named_by_user)
+
+    def revisions(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Versions | int:
+        below = self.below.revisions(kind, namespace, labels)
+        ours = self._ours(kind)
+        if isinstance(below, int) or not ours:
+            return below
+        merged = {(at, name): version for at, name, version in below}
+        for ref, obj in ours.items():
+            merged.pop((ref.namespace, ref.name), None)
+            if obj is not None and _fits(ref, obj, namespace, labels):
+                merged[ref.namespace, ref.name] = version_of(obj)
+        return tuple((*key, merged[key]) for key in sorted(merged))
+
+    def tried(self) -> Hashable:
+        return self.below.tried()
+
     def certificate(self, secret: Object) -> Certificate | str:
         return self.below.certificate(secret)
 
     def signer(self, secret: Object) -> str:
         return self.below.signer(secret)
+
+
+def _fits(ref: ObjectRef, obj: Object, namespace: str, labels: Mapping[str, str]) -> bool:
+    return namespace in ("", ref.namespace) and has_our_labels(labels_of(obj), labels)
 
 
 class Strategy(Enum):

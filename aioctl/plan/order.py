@@ -4,9 +4,9 @@ Each part is a module of its own; here they are asked in order, and the first th
 plan, as its successors may depend on it. Nothing is read or written here beyond what the builders ask of `obs`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
@@ -35,6 +35,7 @@ from aioctl.plan.combine import Combined, ConfigNotFound, combine
 from aioctl.plan.config import parse_config
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.left_overs import left_overs
+from aioctl.plan.memo import Remembering, is_settled, kept, kept_step, shared
 from aioctl.plan.mending import mend
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import (
@@ -50,12 +51,16 @@ from aioctl.plan.model import (
     Write,
     need,
     step,
+    version_of,
 )
 from aioctl.plan.workload import scaling
 
 
 def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Plan:
-    """The writes this service needs, in order, given what is known. Deciding twice on the same facts gives the same."""
+    """The writes this service needs, in order, given what is known. Deciding twice on the same facts gives the same.
+
+    Where `obs` is a `Remembering`, only those parts are decided whose reads changed since it was planned last.
+    """
     if is_deleting(service):
         present = has_finalizer(service, names.FINALIZER)
         return Plan(service, finalize.finalize(obs, service, policy) if present else ())
@@ -69,23 +74,53 @@ def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Pl
     if is_stopped(service):
         return _stopped(obs, service, policy, now, steps)
     try:
-        ready = _configure(obs, service, policy, steps)
+        configured = _begun(obs, service, policy)
     except Unanswered as unanswered:
         steps.append(Step(Part.CONFIG, unanswered=str(unanswered)))
         return Plan(service, tuple(steps))
-    if ready is None:
+    steps += configured.steps
+    if configured.ready is None:
         if steps[-1].part in (Part.CONFIG, Part.COMBINE):
             removal = left_overs(obs, service, policy, now, picker=_scheduler)
             steps[-1:] = [removal, steps[-1]] if removal else steps[-1:]
         # A configuration that cannot be read says nothing of what is applied.
         return Plan(service, tuple(steps), applied=() if steps[-1].part is Part.COMBINE else None)
-    config, combined = ready
-    if (refused := dry_run.problem(obs, combined)) is not None:
-        steps.append(refused)
+    config, combined = configured.ready
+    if configured.refused is not None:
+        steps.append(configured.refused)
         return Plan(service, tuple(steps), applied=combined.applied)
     ctx = Context(obs, combined.service, combined.spec, config, policy, now)
     collect(ctx, steps)
     return Plan(service, tuple(steps), ctx, applied=combined.applied)
+
+
+@dataclass(frozen=True, slots=True)
+class _Configured:
+    """What all parts are planned from, and the steps that it took."""
+
+    steps: tuple[Step, ...]
+    ready: tuple[GlobalConfig, Combined] | None
+    """None where the last step says what is wrong."""
+    refused: Step | None
+    """Says why the combined spec is not used."""
+
+    @property
+    def can_be_kept(self) -> bool:
+        return self.ready is not None and self.refused is None and is_settled(*self.steps)
+
+
+def _begun(obs: Observation, service: Object, policy: Policy) -> _Configured:
+    """What comes before the parts, from the memo where nothing of it changed."""
+
+    def configure() -> _Configured:
+        steps: list[Step] = []
+        ready = _configure(obs, service, policy, steps)
+        refused = dry_run.problem(obs, ready[1]) if ready is not None else None
+        return _Configured(tuple(steps), ready, refused)
+
+    if not isinstance(obs, Remembering):
+        return configure()
+    return obs.begin((version_of(service), policy), configure, lambda found: found.can_be_kept)
 
 
 def _stopped(obs: Observation, service: Object, policy: Policy, now: datetime, steps: list[Step]) -> Plan:
@@ -114,7 +149,7 @@ def collect(ctx: Context, steps: list[Step]) -> None:
             last.append(part)
             break
         steps.append(part)
-    steps += scaling.steps(ctx)
+    steps += kept(ctx, "scaling", lambda: tuple(scaling.steps(ctx)), lambda found: is_settled(*found))
     steps += last
 
 
@@ -146,34 +181,42 @@ def _configure(
 
 
 def _router_parts(ctx: Context) -> Iterator[Step]:
-    decided = cache(lambda: migration_of(ctx))
-    precondition = auth.precondition(ctx)
+    decided = shared(ctx, lambda: migration_of(ctx))
+    precondition = kept(ctx, "auth", lambda: auth.precondition(ctx), is_settled)
     if precondition is not None:
         yield precondition
-    yield references.validate(ctx)
-    yield step(Part.SCHEDULER, lambda: _scheduler(ctx), outer=NETWORKING + "failed to reconcile scheduler: ")
-    yield step(
+    yield kept_step(ctx, "references", lambda: references.validate(ctx))
+    yield _kept_part(
+        ctx, Part.SCHEDULER, lambda: _scheduler(ctx), outer=NETWORKING + "failed to reconcile scheduler: "
+    )
+    yield _kept_part(
+        ctx,
         Part.ROUTES,
         lambda: (*route.route(ctx, decided), *probe.probe(ctx, decided)),
         outer=NETWORKING + "failed to reconcile HTTP routes: ",
     )
-    # Asked here and said last: a later part may fail, and the status tells the addresses all the same.
-    undiscoverable = addresses.check(ctx)
-    yield step(
+    yield _kept_part(
+        ctx,
         Part.DESTINATION_RULES,
         lambda: destination_rules.destination_rules(ctx, decided),
         outer=NETWORKING + "failed to reconcile istio destination rules: ",
     )
-    unread = pool_status.check(ctx)
+    unread = kept(ctx, "pool status", lambda: pool_status.check(ctx), is_settled)
     if unread is not None:
         yield unread
-    yield step(
+    yield _kept_part(
+        ctx,
         Part.MONITORING,
         lambda: monitoring.monitoring(ctx),
         outer="failed to reconcile monitoring resources: ",
     )
+    undiscoverable = kept(ctx, "addresses", lambda: addresses.check(ctx), is_settled)
     if undiscoverable is not None:
         yield undiscoverable
+
+
+def _kept_part(ctx: Context, part: Part, build: Callable[[], Iterable[Write]], *, outer: str) -> Step:
+    return kept_step(ctx, part.value, lambda: step(part, build, outer=outer))
 
 
 def _scheduler(ctx: Context) -> Iterator[Write]:

@@ -23,6 +23,7 @@ from aioctl.golang.equality import derivative
 from aioctl.plan import silent_gateways
 from aioctl.plan.children import build, ensure, remove
 from aioctl.plan.evidence import Support
+from aioctl.plan.memo import left_until
 from aioctl.plan.migration import Decision, Reason, Refusal
 from aioctl.plan.migration_facts import Decided, facts_of, heard_by, unprobed
 from aioctl.plan.model import Context, Present, Probe, Strategy, Unknown, Write
@@ -98,7 +99,7 @@ def _left(ctx: Context, since: Object) -> timedelta | None:
         created = datetime.fromisoformat(text(since, "metadata", "creationTimestamp"))
     except ValueError:
         return None
-    return max(timedelta(0), created + PATIENCE - ctx.now)
+    return left_until(ctx, created + PATIENCE)
 
 
 def _is_asked(ctx: Context) -> bool:

@@ -17,6 +17,7 @@ from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import Object, dig, generation_of, sequence, text
 from aioctl.plan import gateways, picker, picker_readiness
 from aioctl.plan.evidence import references
+from aioctl.plan.memo import left_until
 from aioctl.plan.model import Context, Present, Unanswered
 from aioctl.plan.parents import Parent, parents_of
 from aioctl.plan.readiness import accepted_by, find_condition, holds
@@ -53,7 +54,7 @@ def wait(ctx: Context, pool: Object) -> timedelta | None:
         created = datetime.fromisoformat(text(pool, "metadata", "creationTimestamp"))
     except ValueError:
         return None
-    return max(timedelta(0), created + timedelta(seconds=ctx.policy.pool_status_grace) - ctx.now)
+    return left_until(ctx, created + timedelta(seconds=ctx.policy.pool_status_grace))
 
 
 def pools_of(ctx: Context) -> list[tuple[Kind, Object]]:

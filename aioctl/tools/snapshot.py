@@ -5,7 +5,7 @@ beyond that is fetched by name, and the plan made again. What may not be read is
 but for the services themselves.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from aioctl.kube.errors import Invalid, KubeError, NotFound, is_kind_missing
 from aioctl.plan import trial
 from aioctl.plan.evidence import listen
 from aioctl.plan.hearsay import Heard
-from aioctl.plan.model import Absent, Certificate, Present, Read, Unknown
+from aioctl.plan.model import Absent, Certificate, Present, Read, Unknown, Versions, never_again
 from aioctl.plan.trial import DryRunResult
 from aioctl.tools.access import Exit, ToolError
 from aioctl.tools.connect import Connection, explain, told
@@ -130,6 +130,15 @@ class Snapshot:
         if self._heard is None:
             self._heard = listen(obj for ref, obj in self.objects.items() if ref.kind == kinds.HTTP_ROUTE)
         return self._heard(gateway, apart_from)
+
+    def revision(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Hashable:
+        return never_again()  # one look, and nothing is remembered
+
+    def revisions(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Versions | int:
+        return never_again()
+
+    def tried(self) -> Hashable:
+        return never_again()
 
     def certificate(self, secret: Object) -> Certificate | str:
         """See `Observation.certificate`."""

@@ -6,12 +6,12 @@ built. Error prefixes are those of ERR-1, split so that conditions show inner + 
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache
 
 from aioctl.api import kinds, service_names
 from aioctl.api.defaulting import is_stopped
 from aioctl.api.kinds import Served
 from aioctl.api.objects import FieldError
+from aioctl.plan.memo import kept, kept_step, shared
 from aioctl.plan.model import Context, Part, PlanError, Step, Unanswered, Write, step
 from aioctl.plan.workload import certificate, managed_dra, multi, naming, pods, service, single
 from aioctl.plan.workload.forms import Forms
@@ -27,15 +27,17 @@ def steps(ctx: Context) -> Iterator[Step]:
     """Steps 1 to 10, each planned when it is asked for."""
     forms = Forms()
     # The first step that needs a pod builds it, and a second one finds it built.
-    group = cache(lambda: multi.build_main(ctx))
-    pod = cache(lambda: single.build_main(ctx))
-    prefill_group = cache(lambda: multi.build_prefill(ctx))
-    prefill_pod = cache(lambda: single.build_prefill(ctx))
+    group = shared(ctx, lambda: multi.build_main(ctx))
+    pod = shared(ctx, lambda: single.build_main(ctx))
+    prefill_group = shared(ctx, lambda: multi.build_prefill(ctx))
+    prefill_pod = shared(ctx, lambda: single.build_prefill(ctx))
     unfit = _name_problem(ctx)
     if unfit:
         # Told by the Service's own part, but first: its pods would cost and serve nobody (NAME-2).
         yield Step(Part.WORKLOAD_SERVICE, _WORKLOAD, error=unfit)
-    yield step(
+    yield _kept(
+        ctx,
+        "certificate",
         Part.CERTIFICATE,
         lambda: certificate.certificate(ctx),
         outer=_WORKLOAD + "failed to reconcile self-signed certificates secret: ",
@@ -44,9 +46,25 @@ def steps(ctx: Context) -> Iterator[Step]:
     if grouped:
         yield _devices(ctx, Part.MULTI_NODE, _MULTI)
     account = "failed to reconcile multi-node service account: "
-    yield step(Part.MULTI_NODE, lambda: multi.main_access(ctx, group), outer=_MULTI, inner=account)
-    yield step(Part.MULTI_NODE, lambda: multi.prefill_access(ctx), outer=_MULTI, inner=account)
-    yield step(
+    yield _kept(
+        ctx,
+        "group access",
+        Part.MULTI_NODE,
+        lambda: multi.main_access(ctx, group),
+        outer=_MULTI,
+        inner=account,
+    )
+    yield _kept(
+        ctx,
+        "prefill group access",
+        Part.MULTI_NODE,
+        lambda: multi.prefill_access(ctx),
+        outer=_MULTI,
+        inner=account,
+    )
+    yield _kept(
+        ctx,
+        "security binding",
         Part.MULTI_NODE,
         lambda: multi.security_binding(ctx),
         outer=_MULTI,
@@ -54,12 +72,20 @@ def steps(ctx: Context) -> Iterator[Step]:
     )
     # A Service that cannot be had is told before any GPU is asked for; pods that cannot be made need no Service.
     mains, prefills = (group, pod), (prefill_group, prefill_pod)
-    early = _can_be_built(ctx, pods.main_side(ctx), *mains) and _can_be_built(
-        ctx, pods.prefill_side(ctx), *prefills
+    early = kept(
+        ctx,
+        "can be built",
+        lambda: (
+            _can_be_built(ctx, pods.main_side(ctx), *mains)
+            and _can_be_built(ctx, pods.prefill_side(ctx), *prefills)
+        ),
+        bool,
     )
     if early:
         yield _service(ctx)
     yield _deployed(
+        ctx,
+        "group",
         forms,
         Part.MULTI_NODE,
         lambda: multi.main_set(ctx, group, forms),
@@ -67,6 +93,8 @@ def steps(ctx: Context) -> Iterator[Step]:
         inner="failed to reconcile multi-node main workload: ",
     )
     yield _deployed(
+        ctx,
+        "prefill group",
         forms,
         Part.MULTI_NODE,
         lambda: multi.prefill_set(ctx, prefill_group, forms),
@@ -75,13 +103,17 @@ def steps(ctx: Context) -> Iterator[Step]:
     )
     if not grouped:
         yield _devices(ctx, Part.SINGLE_NODE, _SINGLE)
-    yield step(
+    yield _kept(
+        ctx,
+        "access",
         Part.SINGLE_NODE,
         lambda: single.access(ctx, pod),
         outer=_SINGLE,
         inner="failed to reconcile service account: ",
     )
     yield _deployed(
+        ctx,
+        "deployment",
         forms,
         Part.SINGLE_NODE,
         lambda: single.main_deployment(ctx, pod, forms),
@@ -89,6 +121,8 @@ def steps(ctx: Context) -> Iterator[Step]:
         inner="failed to reconcile main workload: ",
     )
     yield _deployed(
+        ctx,
+        "prefill deployment",
         forms,
         Part.SINGLE_NODE,
         lambda: single.prefill_deployment(ctx, prefill_pod, forms),
@@ -99,12 +133,27 @@ def steps(ctx: Context) -> Iterator[Step]:
         yield _service(ctx)
 
 
-def _deployed(
-    forms: Forms, part: Part, build: Callable[[], Iterator[Write]], *, outer: str, inner: str
+def _kept(
+    ctx: Context, name: str, part: Part, build: Callable[[], Iterator[Write]], *, outer: str, inner: str = ""
 ) -> Step:
-    """The step, with what of its workload keeps its form."""
-    made = step(part, build, outer=outer, inner=inner)
-    return replace(made, held=forms.take())
+    """The step, from the memo under that name where nothing that it read has changed."""
+    return kept_step(ctx, name, lambda: step(part, build, outer=outer, inner=inner))
+
+
+def _deployed(
+    ctx: Context,
+    name: str,
+    forms: Forms,
+    part: Part,
+    build: Callable[[], Iterator[Write]],
+    *,
+    outer: str,
+    inner: str,
+) -> Step:
+    """The same of a workload, with what of it keeps its form."""
+    return kept_step(
+        ctx, name, lambda: replace(step(part, build, outer=outer, inner=inner), held=forms.take())
+    )
 
 
 def _grouped(ctx: Context) -> bool:
@@ -117,13 +166,14 @@ def _grouped(ctx: Context) -> bool:
 
 def _devices(ctx: Context, part: Part, outer: str) -> Step:
     """Before the pods that claim them; said of the part that runs these pods (DRA-1)."""
-    return step(
-        part, lambda: managed_dra.template(ctx), outer=outer, inner="failed to reconcile managed DRA: "
-    )
+    inner = "failed to reconcile managed DRA: "
+    return _kept(ctx, "devices", part, lambda: managed_dra.template(ctx), outer=outer, inner=inner)
 
 
 def _service(ctx: Context) -> Step:
-    return step(
+    return _kept(
+        ctx,
+        "service",
         Part.WORKLOAD_SERVICE,
         lambda: service.service(ctx),
         outer=_WORKLOAD + "failed to reconcile workload service: ",

@@ -17,6 +17,7 @@ from aioctl.api.objects import Object, annotations_of, labels_of, mapping, seque
 from aioctl.plan import picker
 from aioctl.plan.children import build, ensure, is_ours, remove, under
 from aioctl.plan.cluster_service import has_address
+from aioctl.plan.memo import passed
 from aioctl.plan.model import Context, PlanError, Present, Sign, Write, need, need_list
 from aioctl.plan.routing import picker_of
 
@@ -118,7 +119,7 @@ def _needs_new(ctx: Context, live: Object) -> bool:
     if not is_ours(ctx, live):
         return False
     known = ctx.obs.certificate(live)
-    if isinstance(known, str) or _expired(ctx, live) or known.not_after <= ctx.now:
+    if isinstance(known, str) or _expired(ctx, live) or passed(ctx, known.not_after):
         return True
     has = {_parse(address) for address in known.ip_addresses}
     missing = any(name not in known.dns_names for name in expected_names(ctx)) or any(
@@ -135,7 +136,7 @@ def _expired(ctx: Context, live: Object) -> bool:
         expiry = datetime.fromisoformat(next((found[key] for key in keys if key in found), ""))
     except ValueError:
         return False
-    return expiry.tzinfo is not None and expiry <= ctx.now
+    return expiry.tzinfo is not None and passed(ctx, expiry)
 
 
 def _services_have_addresses(ctx: Context) -> bool:
