@@ -1,10 +1,12 @@
 """`python -m release charts`: see `python -m release --help`."""
 
 import json
+from pathlib import Path
 
 import click
 
-from release import charts, sbom
+from aioctl import __version__
+from release import charts, publication, sbom
 
 
 @click.group()
@@ -29,6 +31,22 @@ def _licences() -> None:
     """Print each package that the program runs with, its version and its licence."""
     for name, version, licence in sbom.licences():
         click.echo(f"{name:<24}{version:<16}{licence}")
+
+
+@main.command("changes")
+def _changes() -> None:
+    """Print what the changelog says of this version."""
+    try:
+        click.echo(publication.changes(__version__, Path("CHANGELOG.md").read_text()), nl=False)
+    except publication.NoChangesError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command("plugin")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def _plugin(folder: Path) -> None:
+    """Write kubectl's plugin as an archive into a folder."""
+    click.echo(publication.plugin(folder))
 
 
 UNCHECKED = {

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from testbed.real.build import NotAvailable, cache_folder
+from testbed.real.build import NotAvailable, cache_folder, module_files
 
 
 class GoTool(NamedTuple):
@@ -29,6 +29,8 @@ GO_TOOLS = {
     ),
     "actionlint": GoTool("github.com/rhysd/actionlint/cmd/actionlint", "v1.7.12"),
 }
+KSERVE = ("v0.16.0", "v0.17.0", "v0.19.0", "v0.20.0")
+"""Releases whose CRDs are compared with ours. The module proxy does not have v0.18.0."""
 PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "chromium": "chromium"}
 """Program -> Debian's package that has it."""
 
@@ -67,6 +69,15 @@ def build(name: str) -> Path:
     return path
 
 
+def kserve_crds(version: str, *, build: bool = False) -> tuple[Path, ...]:
+    """The full CRDs of both kinds in a release of KServe. Raises NotAvailable."""
+    names = tuple(
+        f"config/crd/full/llmisvc/serving.kserve.io_{plural}.yaml"
+        for plural in ("llminferenceservices", "llminferenceserviceconfigs")
+    )
+    return module_files({f"github.com/kserve/kserve@{version}": names}, "kserve", build=build)
+
+
 def _place(name: str, tool: GoTool) -> Path:
     return cache_folder() / f"{name}-{tool.version}" / name
 
@@ -75,6 +86,11 @@ def main() -> int:
     for name in GO_TOOLS:
         try:
             print(f"{name}: {build(name)}")  # noqa: T201
+        except NotAvailable as error:
+            print(error)  # noqa: T201
+    for version in KSERVE:
+        try:
+            print(f"CRDs of KServe {version}: {kserve_crds(version, build=True)[0].parent}")  # noqa: T201
         except NotAvailable as error:
             print(error)  # noqa: T201
     for name in PACKAGES:

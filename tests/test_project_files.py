@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from release import publication
 from testbed import tools
 from testbed.real.build import NotAvailable
 
@@ -37,15 +38,23 @@ def test_ci_runs_what_must_hold_on_the_oldest_python() -> None:
     assert job["timeout-minutes"] > 0
 
 
+RIGHTS = {
+    "image": {"contents": "read", "packages": "write", "id-token": "write", "attestations": "write"},
+    "charts": {"contents": "read", "packages": "write", "id-token": "write"},
+    "release": {"contents": "write", "id-token": "write", "attestations": "write"},
+}
+"""Jobs that publish -> what their token may do; every other job reads only."""
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_a_workflow_reads_only_and_knows_no_secret(path: Path) -> None:
+def test_a_workflow_may_no_more_than_it_needs_and_knows_no_secret(path: Path) -> None:
     workflow = load(path)
     assert workflow["permissions"] == {"contents": "read"}
     # It would run a stranger's change with the rights of the repository.
     assert "pull_request_target" not in workflow["on"]
     assert "secrets." not in path.read_text()
-    for job in workflow["jobs"].values():
-        assert "permissions" not in job
+    for name, job in workflow["jobs"].items():
+        assert job.get("permissions", {}) == (RIGHTS.get(name, {}) if path.stem == "release" else {})
         for step in job["steps"]:
             assert ("uses" in step) != ("run" in step)
             assert re.fullmatch(r"[\w-]+/[\w-]+@\S+", step.get("uses", "a/b@c"))
@@ -89,3 +98,33 @@ def test_links_within_the_repository_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text()):
         if "://" not in target:
             assert (path.parent / target).exists(), target
+
+
+def test_a_release_publishes_only_what_was_checked() -> None:
+    workflow = load(GITHUB / "workflows" / "release.yaml")
+    assert set(workflow["on"]) == {"push"}
+    jobs = workflow["jobs"]
+    assert ".ci/run" in [step.get("run") for step in jobs["check"]["steps"]]
+    assert all("check" in job["needs"] for name, job in jobs.items() if name != "check")
+    text = (GITHUB / "workflows" / "release.yaml").read_text()
+    for wanted in (
+        "linux/amd64,linux/arm64",
+        "cosign sign ",
+        "provenance: mode=max",
+        "sbom: true",
+        "helm push",
+        "gh release",
+    ):
+        assert wanted in text
+
+
+def test_the_plugin_manifest_names_what_a_release_holds() -> None:
+    """It is krew-release-bot's template: what is in braces is filled in when a release is out."""
+    text = (REPOSITORY / ".krew.yaml").read_text()
+    filled = text.replace("{{ .TagName }}", "v1.2.3")
+    filled = re.sub(r'{{addURIAndSha "(.*?)" .TagName }}', rf'uri: \1\n    sha256: "{"0" * 64}"', filled)
+    manifest = yaml.safe_load(filled)
+    (platform,) = manifest["spec"]["platforms"]
+    assert platform["uri"].endswith(f"/v1.2.3/{publication.PLUGIN}.tar.gz")
+    assert platform["bin"] == publication.PLUGIN
+    assert manifest["metadata"]["name"] == "aioctl"

@@ -1,13 +1,18 @@
 """What a release is made of, from the lock file: which packages run, their bill of materials and their licences."""
 
 import json
+import os
+import subprocess
+import sys
+import tarfile
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aioctl import __version__
-from release import lock, sbom
+from release import lock, publication, sbom
 
 RUN = lock.needed(lock.read(), lock.wanted("run"))
 DEV = {
@@ -63,3 +68,36 @@ def test_the_same_lock_makes_the_same_bill(monkeypatch: pytest.MonkeyPatch) -> N
     assert made() == made()
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     assert made()["metadata"]["timestamp"] == "2023-11-14T22:13:20Z"
+
+
+def test_the_changes_of_a_version_are_its_section() -> None:
+    text = "# Changelog\n\n## Unreleased\n\n- new\n\n## 1.2.0 - 2026-01-01\n\n### Added\n\n- this\n\n## 1.1.0\n\n- that\n"
+    assert publication.changes("1.2.0", text) == "### Added\n\n- this\n"
+    assert publication.changes("1.1.0", text) == "- that\n"
+    with pytest.raises(publication.NoChangesError, match=r"no section `## 2\.0\.0`"):
+        publication.changes("2.0.0", text)
+
+
+def test_the_plugin_starts_the_release_of_its_own_version(tmp_path: Path) -> None:
+    """Installed already: nothing is fetched. The archive is the same bytes each time."""
+    archive = publication.plugin(tmp_path)
+    first = archive.read_bytes()
+    assert publication.plugin(tmp_path).read_bytes() == first
+    with tarfile.open(archive) as opened:
+        opened.extractall(tmp_path, filter="data")
+    folder = tmp_path / "cache" / "kubectl-aioctl" / __version__
+    (folder / "bin").mkdir(parents=True)
+    (folder / "ready").touch()
+    program = folder / "bin" / "kubectl-aioctl"
+    program.write_text('#!/bin/sh\necho "started with $*"\n')
+    program.chmod(0o755)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "kubectl-aioctl"), "status", "-A"], env=environment, capture_output=True, text=True, check=True
+    )  # fmt: skip
+    assert done.stdout == "started with status -A\n"
+    assert os.access(tmp_path / "kubectl-aioctl", os.X_OK)

@@ -115,8 +115,8 @@ def cache_folder() -> Path:
 
 def assets(*, build: bool) -> Assets:
     """The programs and CRDs; builds what is missing if asked to. Raises NotAvailable."""
-    crds = _files(CRD_SOURCES, "crds", build=build)
-    schemas = _files(SCHEMA_SOURCES, "schemas", build=build)
+    crds = module_files(CRD_SOURCES, "crds", build=build)
+    schemas = module_files(SCHEMA_SOURCES, "schemas", build=build)
     given = os.environ.get("KUBEBUILDER_ASSETS")
     if given:
         folder = Path(given)
@@ -143,12 +143,12 @@ def program(name: str, *, build: bool) -> Path:
 
 def stages(*, build: bool) -> tuple[Path, ...]:
     """The files that kwok reads. Raises NotAvailable."""
-    return _files(STAGE_SOURCES, "stages", build=build)
+    return module_files(STAGE_SOURCES, "stages", build=build)
 
 
 def webhooks(*, build: bool) -> tuple[Path, ...]:
     """The webhook configurations of LeaderWorkerSet's controller. Raises NotAvailable."""
-    return _files(WEBHOOK_SOURCES, "webhooks", build=build)
+    return module_files(WEBHOOK_SOURCES, "webhooks", build=build)
 
 
 def _optional(path: Path) -> Path | None:
@@ -176,7 +176,8 @@ def _build(name: str, folder: Path) -> None:
     unfinished.rename(folder / name)
 
 
-def _files(sources: Mapping[str, tuple[str, ...]], kind: str, *, build: bool) -> tuple[Path, ...]:
+def module_files(sources: Mapping[str, tuple[str, ...]], kind: str, *, build: bool) -> tuple[Path, ...]:
+    """Module -> files of it, each from the cache folder's part `kind`, fetched if asked to. Raises NotAvailable."""
     folder = cache_folder() / kind
     found: list[Path] = []
     for module, files in sources.items():
