@@ -32,7 +32,7 @@ from aioctl.api.objects import (
 )
 from aioctl.caching import LARGEST, MIB, BoundedCache
 from aioctl.golang.roundtrip import round_trip
-from aioctl.plan import picker_config, presets
+from aioctl.plan import alternatives, picker_config, presets
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.merge import MergeError, merge_written
 from aioctl.plan.model import Observation, PlanError, Policy, need
@@ -291,7 +291,8 @@ def _kept(inputs: _Inputs) -> tuple[dict[str, Any], bool]:
 
 def _made(inputs: _Inputs) -> tuple[dict[str, Any], bool]:
     """The combined spec, and whether a template in it may read what passes: then it holds for this service only."""
-    spec = _complete(_folded(inputs.configs, inputs.own), name_of(inputs.service))
+    merged = alternatives.settled(_folded(inputs.configs, inputs.own), inputs.sources)
+    spec = _complete(merged, name_of(inputs.service))
     return _rendered(spec, inputs)
 
 

@@ -1,0 +1,133 @@
+"""What excludes one another in a pod: handlers of a probe or hook, sources of a volume or of a variable (MERGE-5).
+
+A strategic merge keeps what the base had beside what the override says, so that a preset's `httpGet` and a service's `exec`
+would stand in one probe, which no API server takes. Of two such specs the later one's holds whole: its probe, not a mixture.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from aioctl.api.objects import dig
+from aioctl.plan.model import PlanError
+from aioctl.plan.provenance import Contribution
+
+Tree = Mapping[str, Any]
+_PODS: Final = (
+    ("template",),
+    ("worker",),
+    ("prefill", "template"),
+    ("prefill", "worker"),
+    ("router", "scheduler", "template"),
+    ("router", "scheduler", "tokenizer", "template"),
+)
+_HANDLERS: Final = frozenset({"exec", "grpc", "httpGet", "sleep", "tcpSocket"})
+_ORIGINS: Final = frozenset({"configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef"})
+_PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
+_HOOKS: Final = ("postStart", "preStop")
+
+
+def settled(spec: Tree, sources: Sequence[Contribution]) -> Tree:
+    """The merged spec with one of each; itself where nothing excludes anything. `sources`: weakest first.
+
+    Raises PlanError where one source alone says two.
+    """
+    for path in _PODS:
+        pod = dig(spec, *path)
+        if isinstance(pod, Mapping):
+            given = [(source.title, dig(source.spec, *path)) for source in reversed(sources)]
+            right = _Pod(".".join(("spec", *path)), given).settled(pod)
+            if right is not pod:
+                spec = _with(spec, path, right)
+    return spec
+
+
+class _Pod:
+    """One pod spec, and what each source says of it, strongest first."""
+
+    def __init__(self, path: str, given: Sequence[tuple[str, Any]]) -> None:
+        self._path = path
+        self._given = given
+
+    def settled(self, pod: Tree) -> Tree:
+        pod = self._each(pod, ("volumes",), (), self._volume)
+        for field in ("containers", "initContainers"):
+            pod = self._each(pod, (field,), (), self._container)
+        return pod
+
+    def _each(
+        self,
+        tree: Tree,
+        at: tuple[str, ...],
+        above: tuple[str, ...],
+        do: Callable[[Tree, tuple[str, ...]], Tree],
+    ) -> Tree:
+        """The tree with each named entry of one of its lists as `do` makes it; places are paths of fields and names."""
+        entries = dig(tree, *at)
+        if not isinstance(entries, (list, tuple)):
+            return tree
+        right = [
+            do(entry, (*above, *at, str(entry.get("name")))) if isinstance(entry, Mapping) else entry
+            for entry in entries
+        ]
+        same = all(new is old for new, old in zip(right, entries, strict=True))
+        return tree if same else _with(tree, at, right)
+
+    def _volume(self, volume: Tree, place: tuple[str, ...]) -> Tree:
+        return self._one(volume, place, volume.keys() - {"name"}, "sources")
+
+    def _container(self, container: Tree, place: tuple[str, ...]) -> Tree:
+        for at in (*((probe,) for probe in _PROBES), *(("lifecycle", hook) for hook in _HOOKS)):
+            found = dig(container, *at)
+            if isinstance(found, Mapping):
+                right = self._one(found, (*place, *at), found.keys() & _HANDLERS, "handlers")
+                container = container if right is found else _with(container, at, right)
+        return self._each(container, ("env",), place, self._variable)
+
+    def _variable(self, variable: Tree, place: tuple[str, ...]) -> Tree:
+        said = {key for key in ("value", "valueFrom") if variable.get(key)}
+        variable = self._one(variable, place, said, "values")
+        found = variable.get("valueFrom")
+        if isinstance(found, Mapping):
+            right = self._one(found, (*place, "valueFrom"), found.keys() & _ORIGINS, "sources")
+            variable = variable if right is found else {**variable, "valueFrom": right}
+        return variable
+
+    def _one(
+        self, merged: Tree, place: tuple[str, ...], said: "set[str] | frozenset[str]", what: str
+    ) -> Tree:
+        """What stands where `merged` says more than one of a kind: that of the strongest source which says any."""
+        if len(said) < 2:
+            return merged
+        for title, pod in self._given:
+            found = _found(pod, place)
+            own = sorted(found.keys() & said) if isinstance(found, Mapping) else []
+            if len(own) == 1:
+                return dict(found)
+            if own:
+                both = " and ".join(own)
+                raise PlanError(
+                    f"{self._shown(place)} has {len(own)} {what}: {both} of {title}; leave one of them"
+                )
+        return merged
+
+    def _shown(self, place: tuple[str, ...]) -> str:
+        return ".".join((self._path, *place))
+
+
+def _found(tree: Any, place: tuple[str, ...]) -> Any:
+    """What stands at a place; names of entries follow the fields of their lists."""
+    for part in place:
+        if isinstance(tree, (list, tuple)):
+            named: Iterator[Any] = (
+                entry for entry in tree if isinstance(entry, Mapping) and entry.get("name") == part
+            )
+            tree = next(named, None)
+        else:
+            tree = dig(tree, part)
+    return tree
+
+
+def _with(tree: Tree, path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """A copy with the value at the path, which is there already; the rest is shared."""
+    head, *rest = path
+    return {**tree, head: _with(tree[head], tuple(rest), value) if rest else value}
