@@ -298,11 +298,11 @@ class Application:
             turnstile=self.turnstile,
             clock=self.clock,
             leads=self.leads,
-            whoami=self._whoami,
+            whoami=self.whoami,
         )
         return shown, OperatorsPage(board, shown.detail)
 
-    def _whoami(self) -> dict[str, Any]:
+    def whoami(self) -> dict[str, Any]:
         """See `FleetPage`. Of a lease's holder the part that the pod is named in."""
         election = self._election
         holder = election.holder if election is not None else ""

@@ -84,3 +84,19 @@ async def test_a_stop_takes_no_longer_than_the_page_of_operations_says(drain: fl
     longest = sum(service.drain for service in application._services())
     await application.client.aclose()
     assert 2 * drain < longest <= 2 * drain + float(allowance)
+
+
+@pytest.mark.parametrize(
+    ("environment", "has_page"),
+    [({}, True), ({"AIOCTL_UI": "false"}, False), ({"AIOCTL_METRICS_PORT": "0"}, False)],
+    ids=["by default", "switched off", "without a metrics port"],
+)
+async def test_the_operators_page_runs_where_it_is_wanted(
+    environment: dict[str, str], has_page: bool
+) -> None:
+    application = Application(
+        load(environment)[0], ClusterConfig("http://127.0.0.1:1", None, NoCredentials())
+    )
+    names = [service.name for service in application._services()]
+    assert ("operators' page" in names) == has_page
+    await application.client.aclose()

@@ -3,6 +3,7 @@ real, and it is not asked.
 """
 
 import gc
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -118,6 +119,9 @@ async def test_only_the_holder_of_the_lease_reconciles_and_a_stop_hands_over(
         assert writes(stage, leader) > 0
         assert writes(stage, other) == 0
         assert ObjectKey(NAMESPACE, "one") in other.application.controller.caches.services()
+        told = {one.name: one.application.whoami() for one in (leader, other)}
+        assert (told[leader.name]["role"], told[other.name]["role"]) == ("leader", "follower")
+        assert told[other.name]["leader"] == socket.gethostname()
 
         leader.stop.set()
         await anyio.sleep(5)

@@ -123,6 +123,7 @@ def test_beyond_the_bound_those_that_are_not_ready_come_first() -> None:
     names = {labels[0] for labels in fleet.shown("llmisvc_condition_status")}
     assert names == {"c", "d"}
     assert fleet.without() == 3
+    assert sum(bool(one.parts) for one in fleet.series._known.values()) == 2
     fleet.put(kinds.SERVICE, service("c"))
     fleet.put(kinds.SERVICE, service("d"))
     assert {labels[0] for labels in fleet.shown("llmisvc_condition_status")} == {"e", "a"}

@@ -245,7 +245,7 @@ async def _all(client: Client, kind: Kind) -> AsyncIterator[dict[str, Any]]:
 
 
 async def _serve(console: Console, scene: Scene) -> None:
-    console.print(f"still up; interrupt to stop. The fleet is at [bold]{scene.page}[/]; look into it with:")
+    console.print(f"still up at [bold]{scene.page}[/]; interrupt to stop. Look into it with:", soft_wrap=True)
     console.print(f"  export KUBECONFIG={scene.kubeconfig}", highlight=False)
     console.print("  kubectl get llminferenceservices,httproutes,inferencepools -A", highlight=False)
     console.print(f"  curl {scene.metrics}", highlight=False)

@@ -44,13 +44,14 @@ _SLICE: Final = 64
 Versions = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Text:
     """The series of one service, a part for each family, and of which versions they tell."""
 
     versions: Versions
     ready: bool
-    parts: tuple[bytes, ...]
+    parts: tuple[bytes, ...] = ()
+    """Made when the service is shown first: beyond the bound nobody needs them."""
 
 
 class ServiceSeries:
@@ -87,53 +88,67 @@ class ServiceSeries:
 
     def _chosen(self, chosen: list[_Text]) -> Iterator[bytes]:
         """Fills `chosen` with the texts that are shown, the services that are not Ready first; yields nothing to show."""
-        keys = self._keys() if self._limit else []
         found: dict[ObjectKey, _Text] = {}
-        for key in keys:
+        for key in self._keys() if self._limit else []:
             text = self._text(key)
             if text is not None:
                 found[key] = text
             yield b""
         self._known = found
         shown = sorted(found, key=lambda key: (found[key].ready, key))[: self._limit]
-        chosen.extend(found[key] for key in sorted(shown))
+        for key in sorted(shown):
+            text = found[key]
+            if not text.parts:
+                text.parts = self._parts(key)
+                yield b""
+            chosen.append(text)
 
     def _text(self, key: ObjectKey) -> _Text | None:
-        """The text as kept, or made anew; None when the service has just gone or cannot be read."""
+        """What is known of it, or whether it is Ready now; None when the service has just gone or cannot be read."""
         assert self._caches is not None  # noqa: S101  keys come from them
         cached = self._caches.service(key)
         if cached is None:
             return None
-        workloads = [
+        versions = (cached.resource_version, *(one.resource_version for one in self._workloads(key)))
+        known = self._known.get(key)
+        if known is not None and known.versions == versions:
+            return known
+        try:
+            return _Text(versions, (READY, TRUE.lower()) in _conditions(weight.decode(cached.raw)))
+        except FieldError:
+            return None
+
+    def _parts(self, key: ObjectKey) -> tuple[bytes, ...]:
+        """Of a service that can be read; empty ones where it cannot after all, or has just gone."""
+        assert self._caches is not None  # noqa: S101  keys come from them
+        cached = self._caches.service(key)
+        if cached is None:
+            return (b"",) * len(FAMILIES)
+        service = weight.decode(cached.raw)
+        try:
+            info = _info(cached, service, [one.decode() for one in self._workloads(key)])
+            replicas = _replicas(key, service)
+        except FieldError:
+            return (b"",) * len(FAMILIES)
+        return tuple(map(_series, (_statuses(key, _conditions(service)), replicas, info)))
+
+    def _workloads(self, key: ObjectKey) -> list[Cached]:
+        assert self._caches is not None  # noqa: S101  keys come from them
+        return [
             workload
             for kind in _WORKLOADS
             for workload in self._caches.select(kind, key.namespace, {names.NAME: key.name})
             if workload.labels.get(names.COMPONENT, "").startswith("llminferenceservice-workload")
         ]
-        versions = (cached.resource_version, *(one.resource_version for one in workloads))
-        known = self._known.get(key)
-        if known is not None and known.versions == versions:
-            return known
-        try:
-            return _made(cached, workloads, versions)
-        except FieldError:
-            return None
 
 
-def _made(cached: Cached, workloads: list[Cached], versions: Versions) -> _Text:
-    service = weight.decode(cached.raw)
-    conditions = [
+def _conditions(service: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Type and status of each, the status in lower case. Raises FieldError."""
+    return [
         (str(entry.get("type", "")), str(entry.get("status", "")).lower())
         for entry in sequence(service, "status", "conditions")
         if isinstance(entry, Mapping)
     ]
-    families = (
-        _conditions(cached.key, conditions),
-        _replicas(cached.key, service),
-        _info(cached, service, [one.decode() for one in workloads]),
-    )
-    ready = (READY, TRUE.lower()) in conditions
-    return _Text(versions, ready, tuple(_series(family) for family in families))
 
 
 def _family(name: str) -> GaugeMetricFamily:
@@ -141,7 +156,7 @@ def _family(name: str) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, text, labels=labels)
 
 
-def _conditions(key: ObjectKey, conditions: list[tuple[str, str]]) -> Metric:
+def _statuses(key: ObjectKey, conditions: list[tuple[str, str]]) -> Metric:
     family = _family("llmisvc_condition_status")
     for type_, has in conditions:
         for status in STATUSES if has in STATUSES else ():

@@ -166,9 +166,15 @@ function order(name) {
   draw();
 }
 
+const spoken = new WeakMap(); // a row -> its words, for the filter
 function words(row) {
-  return [row.namespace, row.name, row.state, row.reason, row.ready === 'True' ? 'ready' : 'not ready', row.notReady,
-    row.problem, row.gateways.join(' '), row.strategy].join(' ').toLowerCase();
+  let found = spoken.get(row);
+  if (found === undefined) {
+    found = [row.namespace, row.name, row.state, row.reason, row.ready === 'True' ? 'ready' : 'not ready', row.notReady,
+      row.problem, row.gateways.join(' '), row.strategy].join(' ').toLowerCase();
+    spoken.set(row, found);
+  }
+  return found;
 }
 
 function chosen() {
@@ -253,6 +259,7 @@ function drawNow() {
   for (const key of [...lines.keys()]) if (!rows.has(key)) lines.delete(key);
   if (focused && lines.has(focused) && document.activeElement === document.body) lines.get(focused)[0].querySelector('a').focus();
   $('count').textContent = found.length === rows.size ? `${rows.size} services` : `${found.length} of ${rows.size} services`;
+  $('services').classList.toggle('calm', !found.some(row => row.problem || (row.ready !== 'True' && row.notReady)));
   $('more').hidden = found.length <= limit;
   $('more').textContent = `Show ${Math.min(SHOWN, found.length - limit)} more of ${found.length - limit}`;
   $('none').hidden = found.length > 0;
@@ -427,6 +434,7 @@ const first = () => {
   return found < 0 ? 0 : found;
 };
 
+const times = () => ({time: true, range: (u, low, high) => high - low < 20 ? [high - 20, high] : [low, high]});
 const cursor = () => ({sync: {key: 'all', setSeries: false}, points: {show: false}, drag: {x: false, y: false}, y: false});
 const hovering = () => ({setCursor: [u => { pointed = u.cursor.idx === null || u.cursor.idx === undefined || u.cursor.left < 0 ? null : u.cursor.idx; sayAll(); }]});
 let pointed = null;           // the sample below the pointer, counted from the first that is shown
@@ -438,7 +446,7 @@ function lineChart(place, drawn) {
   const [, , format] = drawn[0];
   return new uPlot({
     ...place, legend: {show: false}, cursor: cursor(), hooks: hovering(), padding: [8, 4, 7, 0],
-    scales: {x: {time: true}, y: {range: (u, low, high) => [0, high > 0 ? high * 1.1 : 1]}},
+    scales: {x: times(), y: {range: (u, low, high) => [0, high > 0 ? high * 1.1 : 1]}},
     axes: [axis({show: false}), axis({size: 44, gap: 3, space: 22, values: (u, splits) => splits.map(value => value === 0 ? '0' : format(value))})],
     series: [{}, ...drawn.map((one, number) => ({stroke: () => colour(number ? '--muted' : '--focus'), width: number ? 1 : 1.6, dash: number ? [4, 3] : undefined, points: {show: true, size: 4, filter: lonely}, spanGaps: false}))],
   }, [[0]].concat(drawn.map(() => [null])), place.box);
@@ -449,8 +457,8 @@ const stacked = () => [...STATES].reverse();
 function statesChart(place) {
   const patterns = {};
   return new uPlot({
-    ...place, legend: {show: false}, cursor: cursor(), hooks: hovering(), padding: [6, 4, 0, 0],
-    scales: {x: {time: true}, y: {range: (u, low, high) => [0, Math.max(1, high)]}},
+    ...place, legend: {show: false}, cursor: cursor(), hooks: hovering(), padding: [6, 22, 0, 0],
+    scales: {x: times(), y: {range: (u, low, high) => [0, Math.max(1, high)]}},
     axes: [clocks, axis({size: 34, gap: 3, space: 26, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000]})],
     series: [{}, ...stacked().map(state => ({
       label: state, stroke: () => colour(`--${state}`), width: 1, points: {show: false}, paths: uPlot.paths.stepped({align: -1}),
@@ -467,7 +475,9 @@ function statesColumns(from) {
     column(timeline.states, state, from).forEach((count, place) => { sums[place] += count || 0; told[place] ||= count !== null && count !== undefined; });
     stack[state] = sums.map((sum, place) => told[place] ? sum : null);
   }
-  return [timeline.t.slice(from), ...stacked().map(state => stack[state])];
+  const columns = [timeline.t.slice(from), ...stacked().map(state => stack[state])];
+  // One sample alone has no width.
+  return columns[0].length === 1 ? columns.map((values, number) => [number ? values[0] : values[0] - 1, values[0]]) : columns;
 }
 
 function sayStates(values, at) {
