@@ -1,0 +1,154 @@
+"""What each command says to what it cannot do: one clear sentence, and the exit code that docs/reference.md gives."""
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import structlog
+from click.testing import CliRunner, Result
+
+from aioctl.api import kinds
+from aioctl.cli import main
+from aioctl.kube.client import Client
+from aioctl.sim.api import SimCluster
+from aioctl.sim.errors import forbidden
+from aioctl.sim.faults import Match
+from aioctl.tools import connect
+from aioctl.tools.access import Access
+from aioctl.tools.connect import Connection
+from testbed.memory import MemoryWire
+
+READS = (("status",), ("explain",), ("diff", "-A"), ("status", "one"), ("explain", "one"), ("diff", "one"))
+WRITES = (
+    ("pause", "one"),
+    ("resume", "-A"),
+    ("strategy", "one", "swap"),
+    ("rollout", "-A"),
+    ("stop", "-l", "a=b"),
+    ("start", "one"),
+    ("unlock", "one"),
+    ("finish", "-A"),
+)
+OURS = (kinds.SERVICE.resource, kinds.CONFIG.resource)
+NO_CRD = (
+    "Error: the cluster does not serve llminferenceservices.serving.kserve.io v1alpha2: its CRDs are not installed, "
+    "or are those of an earlier KServe; `aioctl check --pre` says which\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_other_tests() -> Iterator[None]:
+    level = logging.getLogger("aioctl").level
+    yield
+    structlog.reset_defaults()
+    logging.getLogger("aioctl").setLevel(level)
+
+
+def cluster_for(monkeypatch: pytest.MonkeyPatch, *absent: str, faults: tuple[Match, ...] = ()) -> None:
+    """Each command connects to an empty cluster of its own."""
+
+    @asynccontextmanager
+    async def connected(access: Access) -> AsyncIterator[Connection]:
+        try:
+            async with SimCluster(absent=absent) as cluster:
+                for match in faults:
+                    no = forbidden(kinds.SERVICE.resource, kinds.SERVICE.group, "", "no")
+                    cluster.faults.fail(match, no, times=0)
+                client = Client(MemoryWire(cluster, agent="user"), patience=0.0)
+                yield Connection(
+                    client, "https://stage", "" if access.everywhere else access.namespace or "demo"
+                )
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group  # the cluster's own task group wraps it
+
+    monkeypatch.setattr(connect, "connected", connected)
+
+
+def run(*words: str) -> Result:
+    done = CliRunner().invoke(main, list(words))
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done
+
+
+@pytest.mark.parametrize("words", [*READS, *WRITES], ids=" ".join)
+def test_a_cluster_without_our_crds_is_one_sentence(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster_for(monkeypatch, *OURS)
+    done = run(*words)
+    assert (done.exit_code, done.stderr) == (3, NO_CRD)
+    assert done.stdout == ""
+
+
+def test_what_looks_at_the_installation_tells_that_it_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster_for(monkeypatch, *OURS)
+    done = run("check", "-o", "name")
+    assert done.exit_code == 1
+    assert "AIO-CRD-001" in done.stdout
+    assert "AIO-LEAD-001" in done.stdout
+    done = run("version")
+    assert done.exit_code == 0
+    assert "llminferenceservices.serving.kserve.io: not installed" in done.stdout
+    done = run("storage", "status")
+    assert done.exit_code == 3
+    assert "CRD llminferenceservices.serving.kserve.io is not installed" in done.stdout
+
+
+@pytest.mark.parametrize("words", READS[3:] + WRITES[:1] + WRITES[2:3] + WRITES[6:7], ids=" ".join)
+def test_an_unknown_service_is_one_sentence(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster_for(monkeypatch)
+    done = run(*words)
+    assert (done.exit_code, done.stderr) == (2, 'Error: no LLMInferenceService "one" in namespace demo\n')
+
+
+@pytest.mark.parametrize(
+    ("words", "verb"),
+    [(("status",), "list"), (("explain",), "list"), (("diff", "-A"), "list"), (("pause", "-A"), "list"),
+     (("pause", "one"), "get"), (("finish",), "list")],
+    ids=str,
+)  # fmt: skip
+def test_no_access_names_the_verb_and_the_resource(
+    words: tuple[str, ...], verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster_for(monkeypatch, faults=(Match(resource="llminferenceservices"),))
+    done = run(*words)
+    assert done.exit_code == 3
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"Error: no access: you may not {verb} llminferenceservices.serving.kserve.io")
+    assert f"`kubectl auth can-i {verb} llminferenceservices.serving.kserve.io`" in line
+
+
+TWO = """\
+apiVersion: v1
+kind: Config
+clusters:
+- {name: a, cluster: {server: "http://127.0.0.1:1"}}
+- {name: b, cluster: {server: "http://127.0.0.1:2"}}
+contexts:
+- {name: a, context: {cluster: a, user: u}}
+- {name: b, context: {cluster: b, user: u}}
+users: [{name: u, user: {}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("current", "words", "server"),
+    [("a", (), "127.0.0.1:1"), ("a", ("--context", "b"), "127.0.0.1:2"), ("b", (), "127.0.0.1:2")],
+)
+def test_of_two_contexts_the_one_that_is_meant_is_asked(
+    current: str, words: tuple[str, ...], server: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text(f"{TWO}current-context: {current}\n")
+    done = run("status", "--kubeconfig", str(tmp_path / "config"), *words)
+    assert done.exit_code == 3
+    assert f"cluster http://{server} cannot be reached" in done.stderr
+
+
+def test_of_two_contexts_without_a_current_one_none_is_guessed(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(TWO)
+    done = run("status", "--kubeconfig", str(tmp_path / "config"))
+    assert done.exit_code == 2
+    (line,) = done.stderr.splitlines()
+    assert "context" in line
