@@ -47,7 +47,7 @@ SERVICE: Final[Mapping[str, Code]] = {
             "planning the service ended a process at a limit of time or memory",
             "make the spec or the configs it names smaller; a change of either is tried at once",
         ),
-        4: ("Stopped", "the service carries serving.kserve.io/stop: true", "remove the annotation serving.kserve.io/stop to start it"),
+        4: ("Stopped", "the service carries serving.kserve.io/stop: true", "`aioctl start NAME`, or remove the annotation serving.kserve.io/stop"),
         5: ("ReconcileCertsError", "the service's TLS Secret could not be made or written", f"{_LOOK}; often a Secret of that name belongs to somebody else"),
         6: ("ReconcileSingleNodeWorkloadError", "a Deployment of the service could not be built or written", _LOOK),
         7: ("ReconcileMultiNodeWorkloadError", "a LeaderWorkerSet of the service could not be built or written", f"{_LOOK}; LeaderWorkerSet has to be installed"),
@@ -109,10 +109,10 @@ MIGRATION: Final[Mapping[Reason, Code]] = {
         9: (Reason.V1_POOL_MISSING, "the v1 InferencePool does not exist yet", "wait for the controller, which paces creations; if pool.ref names a pool of yours, create the v1 one"),
         10: (Reason.V1_POOL_NOT_READY, "a gateway of the route has not accepted the v1 InferencePool", "upgrade the gateway's controller or switch its support for the v1 Inference Extension on; until then traffic stays on v1alpha2"),
         11: (Reason.NOT_KNOWN, "a read failed, so nothing is changed", f"give access to what could not be read, or wait for the API server; {_WAIT}"),
-        12: (Reason.GATEWAY_REFUSES_V1, "a gateway refuses the v1 reference (ResolvedRefs InvalidKind)", "upgrade that gateway's controller, or annotate the service aioctl.dev/migration-strategy: swap"),
-        13: (Reason.MIXED_REFERENCES_REFUSED, "every gateway refuses a route that names both generations", "annotate the service aioctl.dev/migration-strategy: swap, or set AIOCTL_MIGRATION_STRATEGY=swap for all"),
-        14: (Reason.PAUSED, "the service carries aioctl.dev/migration: paused", "remove the annotation aioctl.dev/migration to go on"),
-        15: (Reason.STRATEGY_HOLD, "strategy hold keeps traffic on v1alpha2", "annotate the service aioctl.dev/migration-strategy: auto, weighted or swap to go on"),
+        12: (Reason.GATEWAY_REFUSES_V1, "a gateway refuses the v1 reference (ResolvedRefs InvalidKind)", "upgrade that gateway's controller, or `aioctl strategy NAME swap` (annotation aioctl.dev/migration-strategy)"),
+        13: (Reason.MIXED_REFERENCES_REFUSED, "every gateway refuses a route that names both generations", "`aioctl strategy NAME swap` (annotation aioctl.dev/migration-strategy), or set AIOCTL_MIGRATION_STRATEGY=swap for all"),
+        14: (Reason.PAUSED, "the service carries aioctl.dev/migration: paused", "`aioctl resume NAME` to go on, or remove the annotation aioctl.dev/migration"),
+        15: (Reason.STRATEGY_HOLD, "strategy hold keeps traffic on v1alpha2", "`aioctl strategy NAME auto` to go on, or weighted or swap (annotation aioctl.dev/migration-strategy)"),
         16: (Reason.GATEWAY_SERVES_V1, "every gateway of the route has resolved a reference to the v1 InferencePool", "nothing to do: the write that moves traffic is on its way"),
         17: (Reason.GATEWAY_SERVES_NO_POOL, "a gateway refuses the InferencePools of both generations, so every request fails", "switch its inference extension on, as the message says"),
         18: (Reason.WAITS_FOR_BUDGET, "other services are on the move, or the window for moves is closed", "nothing to do: it moves when its turn comes; AIOCTL_MIGRATION_BUDGET and AIOCTL_MIGRATION_WINDOW say how many and when"),
@@ -123,7 +123,7 @@ MIGRATION: Final[Mapping[Reason, Code]] = {
 BELOW: Final[Mapping[str, Code]] = {
     reason: Code(f"AIO-OBJ-{number:03}", reason, why, cure)
     for number, (reason, why, cure) in {
-        1: ("InvalidKind", "the gateway does not know the kind that the route refers to", "upgrade the gateway's controller or switch its Inference Extension on; or annotate the service aioctl.dev/migration-strategy: swap"),
+        1: ("InvalidKind", "the gateway does not know the kind that the route refers to", "upgrade the gateway's controller or switch its Inference Extension on; or `aioctl strategy NAME swap` (annotation aioctl.dev/migration-strategy)"),
         2: ("BackendNotFound", "the route names a pool or Service that is not there", "use the name that the message gives, or create the object"),
         3: ("RefNotPermitted", "the route refers into another namespace without permission", "create a ReferenceGrant in the namespace of the object"),
         4: ("NoMatchingParent", "no listener of the gateway fits the route's port or section", "correct the route's parentRef, or add the listener"),

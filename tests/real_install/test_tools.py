@@ -157,6 +157,8 @@ def test_storage_and_who_writes_v1alpha1(used: Installation, aioctl: Shell) -> N
     found = aioctl.json("storage", "status")
     assert found["done"] is True
     assert found["notKnown"] == []
+    stored = used.get(kinds.SERVICE_V1ALPHA1, TEAM, services.OLD)
+    assert found["writers"], stored["metadata"]
     (writer,) = found["writers"]
     assert (writer["example"], writer["objects"]) == (f"{TEAM}/{services.OLD}", 1)
     assert any(
@@ -232,8 +234,12 @@ def test_finish_and_undo(used: Installation, aioctl: Shell) -> None:
 
 
 def test_who_may_not_read_is_told_which_right_is_missing(used: Installation) -> None:
-    """The account that every namespace has may do nothing."""
-    nobody = Shell(used.kubectl.as_account(used.cluster, TEAM, "default").kubeconfig)
+    """An account that nobody has given anything."""
+    metadata = {"name": "nobody", "namespace": TEAM}
+    used.create(
+        kinds.SERVICE_ACCOUNT, TEAM, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+    )
+    nobody = Shell(used.kubectl.as_account(used.cluster, TEAM, "nobody").kubeconfig)
     said = nobody("status", *HOME, code=3)
     assert said.startswith(
         "Error: no access: you may not list llminferenceservices.serving.kserve.io in namespace team"

@@ -71,7 +71,7 @@ def test_what_is_well_is_told_too() -> None:
     (gateway,) = [line for line in lines(found, "GW") if line.startswith("Gateway")]
     assert gateway == (
         "Gateway kserve/kserve-ingress-gateway, class istio of istio.io/gateway-controller: v1 yes (HTTPRoute), "
-        "v1alpha2 yes (InferencePool status), both in one rule yes (HTTPRoute), "
+        "v1alpha2 yes (InferencePool status), both in one rule no (GatewayClass controller), "
         "writes pool status yes (InferencePool status)"
     )
     presets = lines(found, "PRE")

@@ -17,6 +17,7 @@ LEASE_SECONDS = 15
 def rights(facts: Survey) -> Iterator[Finding]:
     account = permissions.account_of(facts.all(kinds.DEPLOYMENT))
     if account is None:
+        yield fine("RBAC", "no controller was found, so nothing is known of what its account may do")
         return
     readable = facts.read(kinds.CLUSTER_ROLE_BINDING) and facts.read(kinds.CLUSTER_ROLE)
     bound = permissions.bound_roles(account, facts.all(kinds.CLUSTER_ROLE_BINDING))

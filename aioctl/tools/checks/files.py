@@ -61,7 +61,7 @@ def check_files(given: Sequence[Given], now: datetime) -> list[Finding]:
     if any(one.code for one in found):
         return found
     others = len(every) - len(ours)
-    more = f"; {others} of other kinds were only used to render them" if others else ""
+    more = f", rendered with {others} of other kinds" if others else ""
     return [title("FILE"), fine("FILE", f"{len(ours)} objects of our kinds{more}"), *found]
 
 

@@ -75,7 +75,7 @@ def hooks(facts: Survey) -> Iterator[Finding]:
         if problem and is_of_aioctl(hook):
             yield bad("AIO-HOOK-002", f"{role.kind} {name_of(configuration)}, {hook.get('name')}: {problem}")
     for run in facts.dry_runs:
-        what = f"create of a {run.kind.kind} {run.kind.version} as a dry run"
+        what = f"dry run: create {run.kind.kind} {run.kind.version}"
         if run.error:
             yield bad("AIO-HOOK-003", f"{what}: {run.error}")
         elif run.seconds > SLOW:
@@ -132,6 +132,7 @@ def _believed(facts: Survey, bundle: bytes, who: str) -> Iterator[Finding]:
 def _served(facts: Survey) -> Iterator[Finding]:
     served = facts.served
     if served is None:
+        yield fine("CERT", "the certificate that is served was not looked at: no Secret is known to have it")
         return
     where = f"Secret {served.secret}"
     parsed = read_certificate(served.chain)
