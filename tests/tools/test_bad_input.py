@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 from click.testing import CliRunner, Result
+from testbed.memory import MemoryWire
 
 from aioctl.api import kinds
 from aioctl.cli import main
@@ -18,7 +19,6 @@ from aioctl.sim.faults import Match
 from aioctl.tools import connect
 from aioctl.tools.access import Access
 from aioctl.tools.connect import Connection
-from testbed.memory import MemoryWire
 
 READS = (("status",), ("explain",), ("diff", "-A"), ("status", "one"), ("explain", "one"), ("diff", "one"))
 WRITES = (
