@@ -157,8 +157,9 @@ def test_storage_and_who_writes_v1alpha1(used: Installation, aioctl: Shell) -> N
     found = aioctl.json("storage", "status")
     assert found["done"] is True
     assert found["notKnown"] == []
-    stored = used.get(kinds.SERVICE_V1ALPHA1, TEAM, services.OLD)
-    assert found["writers"], stored["metadata"]
+    stored = used.get(kinds.SERVICE_V1ALPHA1, TEAM, services.OLD)["metadata"]
+    owners = [(one["manager"], one["apiVersion"]) for one in stored.get("managedFields", ())]
+    assert found["writers"], owners
     (writer,) = found["writers"]
     assert (writer["example"], writer["objects"]) == (f"{TEAM}/{services.OLD}", 1)
     assert any(

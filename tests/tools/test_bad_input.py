@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import structlog
 from click.testing import CliRunner, Result
-from testbed.memory import MemoryWire
 
 from aioctl.api import kinds
 from aioctl.cli import main
@@ -16,6 +15,7 @@ from aioctl.kube.client import Client
 from aioctl.sim.api import SimCluster
 from aioctl.sim.errors import forbidden
 from aioctl.sim.faults import Match
+from aioctl.sim.memory import MemoryWire
 from aioctl.tools import connect
 from aioctl.tools.access import Access
 from aioctl.tools.connect import Connection
