@@ -161,7 +161,7 @@ class Settings(BaseModel):
     )
     probe: Probe = Field(
         _POLICY.probe,
-        description="`status`: where it is not known whether a gateway serves v1, it is asked by an HTTPRoute without traffic; `off`: it is not",
+        description="`status`: where it is not known whether a gateway serves v1, it is asked by an HTTPRoute without traffic; `traffic`: its word counts once a request goes through it as well; `off`: it is not asked",
     )
     pool_status_grace: Seconds = Field(
         _POLICY.pool_status_grace,

@@ -32,7 +32,17 @@ from aioctl.controller.observe import Certificates, certificate_of, signer_probl
 from aioctl.controller.planner import Conclusion, conclude
 from aioctl.plan import order
 from aioctl.plan.hearsay import Heard
-from aioctl.plan.model import Certificate, Outcome, Plan, Policy, Read, Unknown, Versions, never_again
+from aioctl.plan.model import (
+    Certificate,
+    GatewayRequest,
+    Outcome,
+    Plan,
+    Policy,
+    Read,
+    Unknown,
+    Versions,
+    never_again,
+)
 from aioctl.plan.trial import DryRunResult
 
 LENGTH = 4
@@ -53,6 +63,7 @@ class Word(Enum):
     TRY_OUT = auto()
     SERVER_VERSION = auto()
     HEARD = auto()
+    REACHES = auto()
     DONE = auto()
     FAILED = auto()
     NO_MEMORY = auto()
@@ -143,6 +154,10 @@ class _Asked:
 
     def tried(self) -> Hashable:
         return never_again()
+
+    def reaches(self, request: GatewayRequest) -> bool | Unknown:
+        reached: bool | Unknown = self._pipe.ask(Word.REACHES, request)
+        return reached
 
     def certificate(self, secret: Object) -> Certificate | str:
         return certificate_of(secret, self._certificates)

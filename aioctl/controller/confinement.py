@@ -205,6 +205,8 @@ class ChildPlanner:
                         message = obs.server_version()
                     case Word.HEARD:
                         message = obs.heard(*fields)
+                    case Word.REACHES:
+                        message = obs.reaches(*fields)
                     case _:
                         raise TypeError(f"the child sent {word}")
                 read()

@@ -36,6 +36,7 @@ from aioctl.controller.reconcile import Reconciler
 from aioctl.controller.service_state import ServiceStates
 from aioctl.controller.settling import StatusSettling
 from aioctl.controller.signing import ServiceSigner
+from aioctl.controller.traffic import Send, Traffic
 from aioctl.controller.trials import Trials
 from aioctl.controller.triggers import keys_for
 from aioctl.controller.waves import Waves
@@ -50,6 +51,7 @@ from aioctl.kube.discovery import Discovery, DiscoveryObserver
 from aioctl.kube.events import EventRecorder, EventsObserver
 from aioctl.kube.expectations import Expectations
 from aioctl.kube.reflector import Reflector, ReflectorObserver
+from aioctl.kube.through_gateway import status_of
 from aioctl.pki import pairs
 from aioctl.plan.model import Policy
 
@@ -81,6 +83,8 @@ class Controller:
     service_key: pairs.KeyType = "ec"
     instance: str = ""
     marks: Marks = field(default_factory=Marks)
+    send: Send = status_of
+    """Sends a request through a gateway."""
     child: Callable[[], AbstractAsyncContextManager[Planner]] | None = None
     """Plans for a confined service; None: a child process for each run."""
     caches: Caches = field(init=False)
@@ -130,6 +134,7 @@ class Controller:
         self._interests = Interests(self.states, first=self._named.want, last=self._named.drop)
         self._confinement = Confinement(self.marks, self.caches, self._interests, self.clock)
         self._hearsay = Hearsay()
+        self._traffic = Traffic(self.send, self.clock, self._wake)
         self._live = live = LiveReads(self.client, self.clock)
         expectations = Expectations(self.caches.get, clock=self.clock)
         self._own_writes = OwnWrites(self._wake)
@@ -151,6 +156,7 @@ class Controller:
             version=self.discovery.version,
             live=live,
             hearsay=self._hearsay,
+            traffic=self._traffic,
             trials=Trials(self.client.with_patience(0), self.caches, self.clock, self.states),
             applier=applier,
             recorder=self.recorder,
@@ -215,6 +221,7 @@ class Controller:
         async with anyio.create_task_group() as group:
             group.start_soon(self._resync)
             group.start_soon(self._named.run)
+            group.start_soon(self._traffic.run)
             group.start_soon(self._work_confined, may_finish)
             group.start_soon(self._work_configs, may_finish)
             await run_workers(

@@ -19,6 +19,7 @@ from aioctl.controller.caches import Caches
 from aioctl.controller.hearsay import Hearsay, heard_of
 from aioctl.controller.interests import members_of
 from aioctl.controller.live_reads import LiveReads
+from aioctl.controller.traffic import Traffic
 from aioctl.controller.trials import CRD, Trial, Trials
 from aioctl.kube.cached import Cached
 from aioctl.kube.discovery import ServerVersion
@@ -28,6 +29,7 @@ from aioctl.plan.model import (
     ABSENT,
     Absent,
     Certificate,
+    GatewayRequest,
     Present,
     Read,
     Unknown,
@@ -81,11 +83,12 @@ class CacheObservation:
         trials: Trials | None = None,
         version: Callable[[], ServerVersion | None] = lambda: None,
         hearsay: Hearsay | None = None,
+        traffic: Traffic | None = None,
     ) -> None:
         """`certificates`: what earlier views of the service have parsed; this one adds to it.
 
         `trials`: what dry runs said; None: nobody is asked. `version`: of the API server. `hearsay`: what
-        routes of other services say.
+        routes of other services say. `traffic`: sends requests through gateways.
         """
         self._service = service
         self._trials = trials
@@ -96,6 +99,7 @@ class CacheObservation:
         self._certificates = {} if certificates is None else certificates
         self._version = version
         self._hearsay = hearsay or Hearsay()
+        self._traffic = traffic
         self._ours = _our_names(service.name)
         self._seen: dict[int, tuple[Cached, dict[str, Any]]] = {}
         self._told: dict[ObjectRef, Read] = {}
@@ -213,6 +217,10 @@ class CacheObservation:
             return never_again()
         self.reads.add(CRD)
         return self._trials.last(self._service) or never_again()
+
+    def reaches(self, request: GatewayRequest) -> bool | Unknown:
+        found = self._traffic.known(self._service, request) if self._traffic is not None else None
+        return Unknown(f"{request.url} was not asked yet") if found is None else found
 
     def certificate(self, secret: Object) -> Certificate | str:
         return certificate_of(secret, self._certificates)

@@ -28,6 +28,7 @@ from aioctl.controller.planner import Conclusion, Planner, PlanTooExpensive
 from aioctl.controller.progress import ProgressObserver
 from aioctl.controller.service_state import AtRest, ServiceStates
 from aioctl.controller.settling import StatusSettling
+from aioctl.controller.traffic import Traffic
 from aioctl.controller.trials import Trials
 from aioctl.controller.waves import Waves
 from aioctl.engine.clock import Clock
@@ -95,6 +96,7 @@ class Reconciler:
     live: LiveReads
     trials: Trials
     hearsay: Hearsay
+    traffic: Traffic
     applier: Applier
     recorder: Recorder
     expectations: Expectations
@@ -341,6 +343,7 @@ class Reconciler:
             self.trials,
             self.version,
             self.hearsay,
+            self.traffic,
         )
 
     def _looked(self, key: ObjectKey, view: CacheObservation, obs: Remembering, looked: list[Seen]) -> None:

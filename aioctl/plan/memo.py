@@ -18,6 +18,7 @@ from aioctl.plan.hearsay import Heard
 from aioctl.plan.model import (
     Certificate,
     Context,
+    GatewayRequest,
     Observation,
     Overlay,
     Read,
@@ -227,6 +228,10 @@ class Remembering:
     def heard(self, gateway: ObjectKey, apart_from: frozenset[ObjectKey]) -> Heard:
         self._note("heard", gateway, apart_from)
         return self.below.heard(gateway, apart_from)
+
+    def reaches(self, request: GatewayRequest) -> bool | Unknown:
+        self._note("reaches", request)
+        return self.below.reaches(request)
 
     def certificate(self, secret: Object) -> Certificate | str:
         return self.below.certificate(secret)  # says nothing that the Secret, which was read, does not

@@ -23,16 +23,24 @@ from aioctl.api.objects import (
     mapping,
     sequence,
 )
-from aioctl.plan import silent_gateways
+from aioctl.plan import gateway_requests, silent_gateways
 from aioctl.plan.children import is_ours
-from aioctl.plan.evidence import GatewayEvidence, Support, of_gateways, references, switch_of
+from aioctl.plan.evidence import (
+    Finding,
+    GatewayEvidence,
+    Source,
+    Support,
+    of_gateways,
+    references,
+    switch_of,
+)
 from aioctl.plan.finished import v1alpha2_served
 from aioctl.plan.forms import form_of
 from aioctl.plan.group_migration import of_the_group
 from aioctl.plan.groups import group_of, pools_of
 from aioctl.plan.hearsay import Heard
 from aioctl.plan.migration import Decision, MigrationFacts, PoolState, Refusal, decide
-from aioctl.plan.model import Absent, Context, Observation, Present, Strategy, Unanswered, Unknown
+from aioctl.plan.model import Absent, Context, Observation, Present, Probe, Strategy, Unanswered, Unknown
 from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import Readiness, accepts, find_condition, is_stale, v1_ready, v1alpha2_ready
 from aioctl.plan.routing import (
@@ -59,8 +67,8 @@ def migration_of(ctx: Context) -> Decision:
 
 def facts_of(ctx: Context) -> MigrationFacts:
     """The facts of one service."""
-    probe = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.probe_name(ctx.name))
-    return _facts(ctx, probe.obj if isinstance(probe, Present) else None)
+    read = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.probe_name(ctx.name))
+    return _facts(ctx, read.obj if isinstance(read, Present) else None)
 
 
 def unprobed(ctx: Context) -> MigrationFacts:
@@ -83,7 +91,12 @@ def heard_by(ctx: Context, wanted: Mapping[str, Any], *, probes: bool = True) ->
         ObjectKey(ctx.namespace, name) for name in (names.route_name(ctx.name), names.probe_name(ctx.name))
     )
     heard = {gateway: ctx.obs.heard(gateway, ours) for gateway in parent_gateways(wanted, ctx.namespace)}
-    return heard if probes else {gateway: replace(each, probes={}) for gateway, each in heard.items()}
+    # Where a request has to go through as well, the word on another's probe is not enough.
+    return (
+        heard
+        if probes and ctx.policy.probe is not Probe.TRAFFIC
+        else {gateway: replace(each, probes={}) for gateway, each in heard.items()}
+    )
 
 
 def _facts(ctx: Context, probe: Object | None, *, listens: bool = True) -> MigrationFacts:
@@ -98,6 +111,8 @@ def _facts(ctx: Context, probe: Object | None, *, listens: bool = True) -> Migra
     # Of a service that has moved nothing depends on what others say, and it need not be woken by it.
     heard = {} if route_locked or status_locked(ctx.service) else heard_by(ctx, wanted, probes=listens)
     evidence = _evidence(ctx, live, wanted, probe, heard)
+    if probe is not None and ctx.policy.probe is Probe.TRAFFIC:
+        evidence = tuple(_tried(ctx, probe, each) for each in evidence)
     return MigrationFacts(
         scheduler=has_scheduler(ctx.spec),
         external=bool(external_pool_name(ctx.spec)),
@@ -150,6 +165,14 @@ def _evidence(
         probe,
         heard,
     )
+
+
+def _tried(ctx: Context, probe: Object, found: GatewayEvidence) -> GatewayEvidence:
+    """Without what the gateway says of the probe, as long as no request goes through."""
+    said = found.v1.source is Source.PROBE and found.v1.support is Support.YES
+    if said and not gateway_requests.answers(ctx, probe, found.gateway):
+        return replace(found, v1=Finding())
+    return found
 
 
 def _of_all(found: Iterable[Support]) -> Support:

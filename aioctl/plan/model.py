@@ -78,6 +78,14 @@ class Certificate:
     not_after: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class GatewayRequest:
+    """A GET through a gateway: to that URL, with that Host."""
+
+    url: str
+    host: str
+
+
 class Observation(Protocol):
     """Everything a plan may know of the cluster. Synchronous: answers come from caches, never from the network."""
 
@@ -129,6 +137,10 @@ class Observation(Protocol):
 
     def tried(self) -> Hashable:
         """The same for `try_out`, as long as it is asked about the same candidate."""
+        ...
+
+    def reaches(self, request: GatewayRequest) -> bool | Unknown:
+        """Whether somebody behind the gateway answers (MIG-13)."""
         ...
 
     def certificate(self, secret: Object) -> Certificate | str:
@@ -189,6 +201,8 @@ class Facts:
     admission: Callable[[Object], DryRunResult] = trial.accept
     """What an API server would say of a service."""
     version: tuple[str, str] | None = None
+    reached: frozenset[GatewayRequest] = frozenset()
+    """Requests that are answered."""
     hearsay: Callable[[ObjectKey, frozenset[ObjectKey]], Heard] | None = None
     """What routes of other services say; None: there are no others."""
 
@@ -233,6 +247,9 @@ class Facts:
 
     def server_version(self) -> tuple[str, str] | None:
         return self.version
+
+    def reaches(self, request: GatewayRequest) -> bool | Unknown:
+        return request in self.reached
 
     def heard(self, gateway: ObjectKey, apart_from: frozenset[ObjectKey]) -> Heard:
         return NOTHING if self.hearsay is None else self.hearsay(gateway, apart_from)
@@ -472,6 +489,9 @@ class Overlay:
     def server_version(self) -> tuple[str, str] | None:
         return self.below.server_version()
 
+    def reaches(self, request: GatewayRequest) -> bool | Unknown:
+        return self.below.reaches(request)
+
     def heard(self, gateway: ObjectKey, apart_from: frozenset[ObjectKey]) -> Heard:
         return self.below.heard(gateway, apart_from)
 
@@ -529,6 +549,8 @@ class Probe(Enum):
 
     OFF = "off"
     STATUS = "status"
+    TRAFFIC = "traffic"
+    """Their word counts once a request goes through as well (MIG-13)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,16 @@ from aioctl.kube.errors import Invalid, KubeError, NotFound, is_kind_missing
 from aioctl.plan import trial
 from aioctl.plan.evidence import listen
 from aioctl.plan.hearsay import Heard
-from aioctl.plan.model import Absent, Certificate, Present, Read, Unknown, Versions, never_again
+from aioctl.plan.model import (
+    Absent,
+    Certificate,
+    GatewayRequest,
+    Present,
+    Read,
+    Unknown,
+    Versions,
+    never_again,
+)
 from aioctl.plan.trial import DryRunResult
 from aioctl.tools.access import Exit, ToolError
 from aioctl.tools.connect import Connection, explain, told
@@ -139,6 +148,10 @@ class Snapshot:
 
     def tried(self) -> Hashable:
         return never_again()
+
+    def reaches(self, request: GatewayRequest) -> bool | Unknown:
+        """See `Observation.reaches`; a command sends no requests."""
+        return Unknown(f"nobody asked {request.url}")
 
     def certificate(self, secret: Object) -> Certificate | str:
         """See `Observation.certificate`."""

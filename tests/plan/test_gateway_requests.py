@@ -1,0 +1,98 @@
+"""With `AIOCTL_PROBE=traffic` a gateway's word counts once a request goes through (MIG-13)."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from aioctl.api import kinds
+from aioctl.api.kinds import ObjectKey
+from aioctl.plan import gateway_requests
+from aioctl.plan.migration_facts import migration_of
+from aioctl.plan.model import Context, GatewayRequest, Probe, Strategy
+from tests.plan.router_world import GATEWAY, OPEN, RouterWorld, accepted, gateway
+from tests.plan.test_hearsay import ON_V1, others_route
+from tests.plan.test_probe import NO_OLD, QUESTION, say, started
+
+TRAFFIC = replace(OPEN, strategy=Strategy.AUTO, probe=Probe.TRAFFIC)
+PLACE = ObjectKey(*GATEWAY)
+
+
+def asked() -> RouterWorld:
+    """A gateway that refuses v1alpha2, and resolves v1 on the probe."""
+    world = started(TRAFFIC)
+    say(world, kinds_route(world), NO_OLD)
+    world.reconcile()
+    say(world, QUESTION, accepted())
+    return world
+
+
+def kinds_route(world: RouterWorld) -> Any:
+    return next(ref for ref in world.objects if ref.name == "svc-kserve-route")
+
+
+def seen(world: RouterWorld, *reached: str) -> Context:
+    host = world.objects[QUESTION]["spec"]["hostnames"][0]
+    facts = replace(world.ctx.obs, reached=frozenset(GatewayRequest(url, host) for url in reached))  # type: ignore[type-var]
+    return replace(world.ctx, obs=facts)
+
+
+def urls(world: RouterWorld) -> list[str]:
+    found = gateway_requests.requests(world.ctx, world.objects[QUESTION], PLACE)
+    return [each.url for each in found]
+
+
+def test_the_word_of_a_gateway_counts_once_a_request_goes_through() -> None:
+    world = asked()
+    assert urls(world) == ["http://203.0.113.1:80/v1/models"]
+    assert not migration_of(seen(world)).locked
+    assert migration_of(seen(world, *urls(world))).locked
+
+
+def test_every_address_has_to_answer() -> None:
+    world = asked()
+    world.put(kinds.GATEWAY, gateway(*GATEWAY, "203.0.113.1", "2001:db8::1"))
+    first, second = urls(world)
+    assert second == "http://[2001:db8::1]:80/v1/models"
+    assert not migration_of(seen(world, first)).locked
+    assert migration_of(seen(world, first, second)).locked
+
+
+@pytest.mark.parametrize(
+    ("listeners", "expected"),
+    [
+        ([{"protocol": "HTTPS", "port": 443}], ["https://203.0.113.1:443/v1/models"]),
+        (
+            [{"protocol": "TCP", "port": 9}, {"protocol": "HTTP", "port": 8080}],
+            ["http://203.0.113.1:8080/v1/models"],
+        ),
+        ([{"protocol": "TCP", "port": 9}], []),
+        ([], []),
+    ],
+)
+def test_requests_go_to_a_listener_that_speaks_http(listeners: list[Any], expected: list[str]) -> None:
+    world = asked()
+    world.put(kinds.GATEWAY, gateway(*GATEWAY, "203.0.113.1", listeners=listeners))
+    assert urls(world) == expected
+    assert not migration_of(seen(world)).locked
+
+
+def test_a_gateway_without_address_is_not_believed() -> None:
+    world = asked()
+    world.put(kinds.GATEWAY, gateway(*GATEWAY))
+    assert urls(world) == []
+    assert not migration_of(seen(world)).locked
+
+
+def test_the_word_on_the_probe_of_another_service_is_not_enough_but_its_traffic_is() -> None:
+    world = started(TRAFFIC)
+    world.put(kinds.HTTP_ROUTE, others_route(ON_V1, accepted(), asks=True))
+    assert not migration_of(world.ctx).locked
+    world.put(kinds.HTTP_ROUTE, others_route(ON_V1, accepted()))
+    assert migration_of(world.ctx).locked
+
+
+def test_without_traffic_mode_no_request_is_needed() -> None:
+    world = asked()
+    world.policy = replace(TRAFFIC, probe=Probe.STATUS)
+    assert migration_of(seen(world)).locked
