@@ -40,7 +40,7 @@ ROOMS = {
     "api": room("golang", "msgspec"),
     "plan": room("caching golang api"),
     "engine": room("", "anyio structlog"),
-    "kube": room("api engine", "aiohttp anyio kubernetes_asyncio msgspec structlog"),
+    "kube": room("api engine", "aiohttp anyio kubernetes_asyncio msgspec structlog tenacity"),
     "pki": room("caching", "cryptography"),
     "serving": room("api engine pki", "aiohttp anyio msgspec prometheus_client structlog"),
     "upkeep": room("api engine kube pki", "anyio msgspec structlog"),
