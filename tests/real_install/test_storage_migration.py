@@ -123,7 +123,7 @@ def test_what_admission_refuses_is_named_and_stops_nothing_else(old_objects: Ins
     until(lambda: left(old_objects, kinds.CONFIG) == {BAD_CONFIG}, "all configs but one are rewritten")
     for kind, name, reason in (
         (kinds.SERVICE, BAD_SERVICE, "invalid port"),
-        (kinds.CONFIG, BAD_CONFIG, "spec.baseRefs is not a permitted field"),
+        (kinds.CONFIG, BAD_CONFIG, "spec.baseRefs: Forbidden: baseRefs is not a permitted field"),
     ):
         (line, *_) = until_named(replica, name)
         assert line["crd"] == kind.resource
