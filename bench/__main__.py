@@ -12,6 +12,7 @@ SCENARIOS = {
     "crds": "how long the CRDs take to install on a real API server",
     "worst": "how long the heaviest objects hold the event loop, by field",
     "crash": "a controller killed at every write it makes, in a catalogue of scenarios",
+    "faults": "fleets created while misfortunes happen, alone and in pairs",
     "storm": "a fleet created at once, until all of it is migrated",
 }
 

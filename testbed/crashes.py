@@ -21,6 +21,7 @@ from aioctl.controller.controller import Controller
 from aioctl.controller.knobs import Knobs
 from aioctl.kube.wire import Request, Response
 from aioctl.plan.model import Policy
+from aioctl.sim.api import SimCluster
 from aioctl.sim.memory import MemoryWire
 from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import GatewayPlayer, GatewayScript
@@ -148,8 +149,23 @@ class _Process:
         return self._killed
 
 
+class CountingWire(MemoryWire):
+    """Counts what a controller tries to write, and what of it was taken."""
+
+    def __init__(self, cluster: SimCluster) -> None:
+        super().__init__(cluster, agent="aioctl/test")
+        self.tried = 0
+        self.taken = 0
+
+    async def send(self, request: Request, *, timeout: float) -> Response:  # noqa: ASYNC109
+        self.tried += _is_write(request)
+        response = await super().send(request, timeout=timeout)
+        self.taken += _is_write(request) and response.status < 300
+        return response
+
+
 class _MortalWire(MemoryWire):
-    """Counts writes and lets the process die at one. What a dead process still sends goes nowhere."""
+    """Lets the process die at a write. What a dead process still sends goes nowhere."""
 
     def __init__(self, process: _Process, world: World) -> None:
         super().__init__(world.cluster, agent="aioctl/test")
@@ -209,16 +225,21 @@ async def _ground(scenario: Scenario) -> AsyncIterator[World]:
         group.cancel_scope.cancel()
 
 
-async def rest(world: World) -> None:
-    """Until nobody has written for `QUIET` seconds. Raises AssertionError after `PATIENCE`."""
+async def rest(world: World) -> float:
+    """Until nobody has written for `QUIET` seconds; returns the (virtual) time of the last write, to the second.
+
+    Raises AssertionError after `PATIENCE`.
+    """
     store = world.cluster.store
-    with anyio.move_on_after(PATIENCE):
-        last = -1
-        while store.revision != last:
-            last = store.revision
-            await anyio.sleep(QUIET)
-        return
-    raise AssertionError(f"something still writes after {PATIENCE:g} virtual seconds")
+    began = last = anyio.current_time()
+    revision = store.revision
+    while (now := anyio.current_time()) - last < QUIET:
+        if now - began > PATIENCE:
+            raise AssertionError(f"something still writes after {PATIENCE:g} virtual seconds")
+        await anyio.sleep(1)
+        if store.revision != revision:
+            revision, last = store.revision, anyio.current_time()
+    return last
 
 
 def picture(world: World) -> dict[str, Any]:

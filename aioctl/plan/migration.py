@@ -101,6 +101,8 @@ class MigrationFacts:
     """Every gateway has resolved a v1 reference on a route, and not only accepted the pool."""
     picker_available: bool = False
     """The endpoint picker can be asked: what gateways say of a reference does not cover it."""
+    v1_awaited: bool = False
+    """A gateway that writes the status of pools may still be about to accept the v1 pool."""
     silent: bool = False
     """Nothing keeps the v1 pool from being ready but gateways that write no status of pools (`plan/silent_gateways.py`)."""
     refusers: str = ""
@@ -217,7 +219,7 @@ def _only_v1_is_served(facts: MigrationFacts) -> bool:
 
 def _shown_to_serve_v1(facts: MigrationFacts) -> bool:
     """A route that does not exist yet has no traffic that a missing picker could hurt."""
-    ready_to_move = facts.picker_available or not facts.route_exists
+    ready_to_move = not facts.route_exists or (facts.picker_available and not facts.v1_awaited)
     shown = facts.v1_by is Support.YES and facts.v1_shown
     return (facts.alone or facts.silent) and shown and ready_to_move
 
@@ -372,8 +374,8 @@ RULES: Final = (
         Reason.V1_POOL_MISSING,
     ),
     Rule(
-        "one reference at a time, or gateways that write no status of pools: every gateway resolves a v1 reference, and the endpoint "
-        "picker is available",
+        "one reference at a time, or gateways that write no status of pools: every gateway resolves a v1 reference, none is about to "
+        "accept the pool, and the endpoint picker is available",
         _shown_to_serve_v1,
         State.SHIFTING,
         Reason.GATEWAY_SERVES_V1,

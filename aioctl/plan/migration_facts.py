@@ -131,6 +131,7 @@ def _facts(ctx: Context, probe: Object | None, *, listens: bool = True) -> Migra
         else _v1alpha2_refused(ctx, live, evidence),
         v1_by=_of_all(each.v1.support for each in evidence),
         v1_shown=bool(evidence) and all(each.v1.shown for each in evidence),
+        v1_awaited=silent_gateways.is_awaited(ctx, (each.gateway for each in evidence)),
         picker_available=_picker_available(ctx),
         silent=_only_silence(ctx, evidence),
         refusers="; ".join(_refuser(each) for each in evidence if each.v1.support is Support.NO),

@@ -6,7 +6,7 @@ where the pool carries traffic, once it has had time to write a status and has w
 requests have a picker to go to. An entry that appears later ends the substitute; it undoes no lock.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
@@ -23,6 +23,8 @@ from aioctl.plan.parents import Parent, parents_of
 from aioctl.plan.readiness import accepted_by, find_condition, holds
 
 _SAID: Final = ("Accepted", "ResolvedRefs")
+_FIRST_WORD: Final = timedelta(seconds=5)
+"""Gateway controllers were measured to answer within one or two seconds."""
 _POOLS: Final = (kinds.POOL_V1, kinds.POOL_V1ALPHA2)
 
 
@@ -40,7 +42,32 @@ def seconds_until(ctx: Context) -> float | None:
         for gateway in gateways_of(ctx)
         if _in_effect(ctx, kind, pool, gateway)
     ]
+    v1 = dict(pools_of(ctx)).get(kinds.POOL_V1)
+    if v1 is not None:
+        waits += [left for gateway in gateways_of(ctx) if (left := _has_time(ctx, v1, gateway))]
     return min(waits).total_seconds() if waits else None
+
+
+def is_awaited(ctx: Context, gateways: Iterable[ObjectKey]) -> bool:
+    """True while one of them may still be about to accept the v1 pool (MIG-7).
+
+    What it does with other services' references is no word on this pool: requests that came before it would be lost.
+    """
+    v1 = dict(pools_of(ctx)).get(kinds.POOL_V1)
+    return v1 is not None and any(_has_time(ctx, v1, gateway) for gateway in gateways)
+
+
+def _has_time(ctx: Context, v1: Object, gateway: ObjectKey) -> timedelta | None:
+    """How long a word of the gateway on the v1 pool is waited for from now; None or zero: no longer.
+
+    One that has written the status of a pool of the service gets as long as gateways get for that; one that has not, a moment.
+    """
+    left = wait(ctx, v1)
+    if left is None or accepted_by(v1, kinds.POOL_V1, gateway):
+        return None
+    if is_silent(pools_of(ctx), gateway):
+        return max(timedelta(0), left - timedelta(seconds=ctx.policy.pool_status_grace) + _FIRST_WORD)
+    return left
 
 
 def is_silent(pools: list[tuple[Kind, Object]], gateway: ObjectKey) -> bool:

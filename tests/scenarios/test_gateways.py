@@ -203,7 +203,7 @@ def test_nothing_names_a_generation_that_the_cluster_does_not_have(crds: str) ->
                 service = another(strategy.value, annotations={names.MIGRATION_STRATEGY: strategy.value})
                 service["spec"]["prefill"] = {}
                 await stage.user.create(kinds.SERVICE, NAMESPACE, service)
-            await anyio.sleep(100)
+            await anyio.sleep(150)  # a gateway that writes statuses is waited for
             for strategy in Strategy:
                 assert (
                     condition(await stage.find(kinds.SERVICE, strategy.value), "HTTPRoutesReady")[0] == "True"
