@@ -26,7 +26,7 @@ from testbed.real.build import Assets
 from testbed.real.build import assets as find_assets
 
 TOKEN = "loopback-test-token"
-READY_DEADLINE = 60.0
+READY_DEADLINE = 180.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from testbed.real.build import program, stages, webhooks
 from testbed.real.cluster import RealCluster, free_port, start_process
 from testbed.real.kubectl import Kubectl
 
-READY_DEADLINE = 60.0
+READY_DEADLINE = 180.0
 NODES = 3
 EVERY_CONTROLLER = ("*",)
 UNVERIFIED = ssl._create_unverified_context()  # noqa: S323  a health page on loopback, by a certificate of its own making
@@ -40,9 +40,11 @@ def controller_manager(
         f"--service-account-private-key-file={cluster.folder / 'account.key'}",
         f"--root-ca-file={cluster.ca_file}",
         f"--controllers={','.join(controllers)}",
+        # Nodes that are played say nothing more once they are ready.
+        "--node-monitor-grace-period=1h",
         *options,
     ]
-    with _beside(cluster, "kube-controller-manager", command, f"https://127.0.0.1:{port}/healthz"):
+    with beside(cluster, "kube-controller-manager", command, f"https://127.0.0.1:{port}/healthz"):
         yield
 
 
@@ -54,7 +56,7 @@ def scheduler(cluster: RealCluster) -> Iterator[None]:
         str(program("kube-scheduler", build=False)),
         *_kubernetes_options(cluster, port, "scheduler"),
     ]
-    with _beside(cluster, "kube-scheduler", command, f"https://127.0.0.1:{port}/healthz"):
+    with beside(cluster, "kube-scheduler", command, f"https://127.0.0.1:{port}/healthz"):
         yield
 
 
@@ -78,7 +80,7 @@ def kwok(
         "--node-ip=10.243.0.1",
         "--cidr=10.244.0.0/17",
     ]
-    with _beside(cluster, "kwok", command, f"http://127.0.0.1:{port}/healthz"):
+    with beside(cluster, "kwok", command, f"http://127.0.0.1:{port}/healthz"):
         kubectl.apply(documents=yaml.safe_dump_all([_node(f"node-{number}") for number in range(NODES)]))
         yield
 
@@ -105,7 +107,7 @@ def leader_worker_sets(cluster: RealCluster, kubectl: Kubectl) -> Iterator[None]
         f"--kubeconfig={cluster.kubeconfig}",
         f"--config={folder / 'config.yaml'}",
     ]
-    with _beside(cluster, "lws", command, f"http://127.0.0.1:{health}/healthz"):
+    with beside(cluster, "lws", command, f"http://127.0.0.1:{health}/healthz"):
         bundle = base64.b64encode((certificates / "ca.crt").read_bytes()).decode()
         kubectl.apply(documents=_lws_webhooks(f"https://localhost:{webhook}", bundle))
         yield
@@ -131,8 +133,11 @@ def _lws_webhooks(url: str, bundle: str) -> str:
 
 
 @contextlib.contextmanager
-def _beside(cluster: RealCluster, name: str, command: list[str], health: str) -> Iterator[None]:
-    process = start_process(cluster.folder, name, command)
+def beside(
+    cluster: RealCluster, name: str, command: list[str], health: str, **environment: str
+) -> Iterator[None]:
+    """A process that is healthy by that page and has not ended by itself. Raises AssertionError with its log."""
+    process = start_process(cluster.folder, name, command, **environment)
     try:
         _wait_healthy(process, name, health, cluster.folder / f"{name}.log")
         yield
@@ -175,7 +180,14 @@ def _kubernetes_options(cluster: RealCluster, port: int, name: str) -> list[str]
 
 def _node(name: str) -> dict[str, Any]:
     labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
-    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "status": {}}
+    # kwok keeps what it finds here, and says ready.
+    room = {"cpu": "1k", "memory": "10Ti", "pods": "1k", "nvidia.com/gpu": "1k"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels},
+        "status": {"allocatable": room, "capacity": room},
+    }
 
 
 def _without(path: Path, labels: Mapping[str, str]) -> str:

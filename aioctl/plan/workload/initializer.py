@@ -31,7 +31,7 @@ from aioctl.plan.workload.credentials import attach_ca_bundle, attach_credential
 NAME = "storage-initializer"
 _DEFAULT_IMAGE = "kserve/storage-initializer:latest"
 _CONTAINER = go_type("core.Container").struct
-_HF_DEFAULTS = (
+_HF_DEFAULTS: tuple[tuple[str, str], ...] = (
     ("HF_HUB_ENABLE_HF_TRANSFER", "1"),
     ("HF_XET_HIGH_PERFORMANCE", "1"),
     ("HF_XET_NUM_CONCURRENT_RANGE_GETS", "8"),

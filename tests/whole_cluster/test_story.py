@@ -1,0 +1,218 @@
+"""One story on a whole cluster, from an empty one to an empty one: what an administrator and users do to aioctl in its life.
+
+Installed as shipped, run as the cluster's own Deployment; a client reads all services in both versions from the first
+replica to the last. The parts build on each other and run in order.
+"""
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aioctl.api import kinds, names
+from aioctl.api.objects import dig
+from aioctl.sim import fleet as fleets
+from aioctl.sim import seed
+from testbed.real.kubectl import KubectlError
+from tests.deploy.manifests import DEPLOY, NAMESPACE
+from tests.real_install.installation import MONITOR_CRDS
+from tests.whole_cluster.stage import (
+    ENDPOINT_SLICE,
+    NEXT_IMAGE,
+    REPLICA_SET,
+    Stage,
+    until,
+)
+from tests.whole_cluster.watcher import Watcher
+
+pytestmark = pytest.mark.whole
+TEAM, OTHER = "team", "other"
+SERVICES, OF_OTHER = 20, 6
+"""In all, and those of the namespace that goes."""
+SINGLE = "llm-0000"
+QUIET = 5.0
+"""Seconds for which nothing may come of it, where nothing shall."""
+ISTIO = [obj for obj in seed.world(namespaces=()) if obj["kind"] in ("GatewayClass", "Gateway")]
+
+
+def fleet() -> list[dict[str, Any]]:
+    """Services of every shape, half of them v1alpha1, in two namespaces."""
+    return [
+        *fleets.services(SERVICES - OF_OTHER, namespace=TEAM),
+        *fleets.services(OF_OTHER, seed=1, namespace=OTHER),
+    ]
+
+
+def test_installed_as_shipped_it_runs(stage: Stage) -> None:
+    stage.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(MONITOR_CRDS))
+    applied = stage.kubectl.apply(kustomize=DEPLOY / "base")
+    stage.kubectl.wait_until_served(applied)
+    stage.until_rolled_out()
+    # A replica is ready once it has written the bundle; the API server calls it by that a moment later.
+    until(lambda: is_applied(stage, DEPLOY / "presets"), "the presets are installed")
+    for namespace in (TEAM, OTHER):
+        stage.kubectl("create", "namespace", namespace)
+        stage.kubectl.apply(documents="\n---\n".join(json.dumps(obj) for obj in volume(namespace)))
+    stage.kubectl.apply(documents="\n---\n".join(json.dumps(obj) for obj in ISTIO))
+
+
+def test_twenty_services_of_every_shape_get_ready_and_migrate(stage: Stage, watcher: Watcher) -> None:
+    for service in fleet():
+        kind = kinds.SERVICE_V1ALPHA1 if service["apiVersion"] == kinds.V1ALPHA1 else kinds.SERVICE
+        stage.create(kind, service["metadata"]["namespace"], service)
+    stage.until_settled()
+    assert len(stage.services()) == SERVICES
+    pods = stage.items(kinds.POD, TEAM)
+    assert {dig(pod, "status", "phase") for pod in pods} == {"Running"}
+    owners = {owner["kind"] for pod in pods for owner in pod["metadata"]["ownerReferences"]}
+    assert owners == {"ReplicaSet", "StatefulSet"}, "Deployments, and LeaderWorkerSets"
+    # What clients reach: every service has endpoints, made by Kubernetes from the labels that we gave.
+    slices = {
+        dig(found, "metadata", "labels", "kubernetes.io/service-name"): len(found.get("endpoints") or ())
+        for found in stage.items(ENDPOINT_SLICE, TEAM)
+    }
+    for name in stage.services(TEAM):
+        assert slices[names.workload_service_name(name.partition("/")[2])] > 0, name
+    assert watcher.failures == []
+
+
+def test_scaled_by_its_spec(stage: Stage, watcher: Watcher) -> None:
+    for count in (3, 1):
+        stage.patch(kinds.SERVICE, TEAM, SINGLE, {"spec": {"replicas": count}})
+        until_pods(stage, SINGLE, count)
+        stage.until_settled()
+    assert watcher.failures == []
+
+
+def test_an_edit_is_one_rollout(stage: Stage, watcher: Watcher) -> None:
+    before, sets = stage.model_pods(), replica_sets(stage, SINGLE)
+    template = stage.get(kinds.SERVICE, TEAM, SINGLE)["spec"]["template"]
+    main = next(each for each in template["containers"] if each["name"] == "main")
+    main["env"] = [*main.get("env", ()), {"name": "EDITED", "value": "1"}]
+    stage.patch(kinds.SERVICE, TEAM, SINGLE, {"spec": {"template": template}})
+    until(lambda: not set(before.values()) & set(pods_of(stage, SINGLE).values()), "the pods are new ones")
+    stage.until_settled()
+    assert len(replica_sets(stage, SINGLE) - sets) == 1
+    others = {name: uid for name, uid in before.items() if name not in pods_named(before, SINGLE)}
+    assert others.items() <= stage.model_pods().items()
+    assert watcher.failures == []
+
+
+def test_another_version_with_another_default_replaces_no_pod(stage: Stage, watcher: Watcher) -> None:
+    before, ours = stage.model_pods(), {pod["metadata"]["uid"] for pod in stage.our_pods()}
+    stage.kubectl("set", "image", f"--namespace={NAMESPACE}", "deployment/aioctl", f"aioctl={NEXT_IMAGE}")
+    stage.until_rolled_out()
+    assert not ours & {pod["metadata"]["uid"] for pod in stage.our_pods()}
+
+    def held() -> bool:
+        said = [stage.condition(service, "PodFormCurrent")[1] for service in stage.services().values()]
+        return "HeldBack" in said
+
+    until(held, "the new version says what it holds back")
+    # An administrator's new image of the initializer is no reason either.
+    settings = stage.get(kinds.CONFIG_MAP, NAMESPACE, names.CONFIG_MAP_NAME)["data"]["storageInitializer"]
+    other = {**json.loads(settings), "image": "kserve/storage-initializer:next"}
+    stage.patch(
+        kinds.CONFIG_MAP,
+        NAMESPACE,
+        names.CONFIG_MAP_NAME,
+        {"data": {"storageInitializer": json.dumps(other)}},
+    )
+    time.sleep(QUIET)  # nothing may come of it
+    stage.until_settled()
+    assert stage.model_pods() == before
+    assert stage.node.ended == [0, 0], stage.node.tail()
+    assert watcher.failures == []
+
+
+def test_the_leader_is_deleted_and_another_one_leads(stage: Stage, watcher: Watcher) -> None:
+    before, leader = stage.model_pods(), stage.leader()
+    stage.kubectl("delete", "pod", leader, f"--namespace={NAMESPACE}", "--wait=false")
+    stage.patch(kinds.SERVICE, TEAM, SINGLE, {"spec": {"replicas": 2}})
+    until_pods(stage, SINGLE, 2)
+    stage.until_settled()
+    assert before.items() <= stage.model_pods().items()
+    stage.until_rolled_out()
+    assert stage.leader() != leader
+    assert watcher.failures == []
+
+
+def test_the_leader_is_killed_and_only_calls_of_its_own_are_cut(stage: Stage, watcher: Watcher) -> None:
+    """Nobody can take over a connection: until Kubernetes knows, the API server calls whoever is gone, and tries once."""
+    before, leader = stage.model_pods(), stage.leader()
+    address = next(dig(p, "status", "podIP") for p in stage.our_pods() if p["metadata"]["name"] == leader)
+    stage.node.kill(leader)
+    path = kinds.SERVICE.path(TEAM, SINGLE)
+
+    def is_written() -> bool:
+        answer = stage.admin("PATCH", path, {"spec": {"replicas": 3}})
+        assert answer.status == 200 or f"{address}:" in answer.message, answer.body
+        return answer.status == 200
+
+    until(is_written, "a write goes through")
+    until_pods(stage, SINGLE, 3)
+    stage.until_settled()
+    stage.until_rolled_out()
+    assert before.items() <= stage.model_pods().items()
+    assert [failure for failure in watcher.failures if f"{address}:" not in failure] == []
+    watcher.failures.clear()
+    reads = watcher.reads
+    until(lambda: watcher.reads > reads + 10, "conversions go on")
+    assert watcher.failures == []
+
+
+def volume(namespace: str) -> list[dict[str, Any]]:
+    """The claim that services of the fleet keep models in, and a volume for it: a pod without one is never scheduled."""
+    common = {"accessModes": ["ReadOnlyMany"], "storageClassName": ""}
+    claim = {"name": "models", "namespace": namespace}
+    room = {"storage": "1Gi"}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": f"models-{namespace}"},
+            "spec": {**common, "capacity": room, "claimRef": claim, "hostPath": {"path": "/models"}},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": claim,
+            "spec": {**common, "volumeName": f"models-{namespace}", "resources": {"requests": room}},
+        },
+    ]
+
+
+def is_applied(stage: Stage, folder: Path) -> bool:
+    try:
+        stage.kubectl.apply(kustomize=folder)
+    except KubectlError as error:
+        if "certificate signed by unknown authority" not in str(error):
+            raise
+        return False
+    return True
+
+
+def pods_named(pods: dict[str, str], service: str) -> dict[str, str]:
+    """Those of the Deployment of that service of the team, not of its picker."""
+    name = re.compile(rf"{TEAM}/{service}-kserve-[0-9a-f]+-\w+")
+    return {pod: uid for pod, uid in pods.items() if name.fullmatch(pod)}
+
+
+def pods_of(stage: Stage, service: str) -> dict[str, str]:
+    return pods_named(stage.model_pods(TEAM), service)
+
+
+def until_pods(stage: Stage, service: str, count: int) -> None:
+    until(lambda: len(pods_of(stage, service)) == count, f"{service} has {count} pods")
+
+
+def replica_sets(stage: Stage, service: str) -> set[str]:
+    """UIDs of those of the service's own Deployment."""
+    return {
+        found["metadata"]["uid"]
+        for found in stage.items(REPLICA_SET, TEAM)
+        if any(owner["name"] == f"{service}-kserve" for owner in found["metadata"].get("ownerReferences", ()))
+    }
