@@ -12,6 +12,9 @@ COPY deploy/base/cluster-role.yaml deploy/base/role.yaml ./deploy/base/
 # 1980, the earliest that an archive can say.
 ARG SOURCE_DATE_EPOCH=315532800
 ENV SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH
+# Extras of the package, such as otel.
+ARG EXTRAS=""
+ENV EXTRAS=$EXTRAS
 RUN release/image.sh /opt/aioctl
 
 FROM python:3.11.14-slim-bookworm

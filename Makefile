@@ -60,7 +60,7 @@ fmt: $(VENV)/.locked
 
 lock: # needs uv on the path; everything else needs only the result
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --group dev pyproject.toml -o requirements.lock --quiet
+	  --extra otel --group dev pyproject.toml -o requirements.lock --quiet
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

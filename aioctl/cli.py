@@ -1,5 +1,6 @@
 """The command line. Each command imports what it runs, so that `aioctl --help` is quick."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def run(kubeconfig: str) -> None:
     import anyio
     import structlog
 
-    from aioctl import app, logs
+    from aioctl import app, logs, tracing
     from aioctl.kube.config import ConfigError
     from aioctl.kube.lease import LeadershipLost
     from aioctl.serving.http_server import ListenError
@@ -48,6 +49,7 @@ def run(kubeconfig: str) -> None:
     for warning in warnings:
         log.warning("unknown setting", problem=warning)
     log.info("starting", version=__version__, namespace=settings.namespace, workers=settings.workers)
+    stop_traces = tracing.start(os.environ)
     try:
         anyio.run(lambda: app.run(settings, kubeconfig=kubeconfig))
     # From the first line on everything is a line of the log, in its format: who collects it reads nothing else.
@@ -60,6 +62,8 @@ def run(kubeconfig: str) -> None:
     except Exception as error:
         log.exception("failed, leaving so that the pod starts anew", error=str(error))
         sys.exit(1)
+    finally:
+        stop_traces()
     log.info("stopped")
 
 

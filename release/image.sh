@@ -1,6 +1,7 @@
 #!/bin/sh
 # What the image holds: an environment in TARGET with the wheel of this tree and the locked packages that it runs with, no
-# other. `release/image.sh /opt/aioctl` is the Dockerfile's only step; tests/ship performs it too. PYTHON is the interpreter.
+# other. `release/image.sh /opt/aioctl` is the Dockerfile's only step; tests/ship performs it too. PYTHON is the interpreter, EXTRAS
+# are extras of the package, such as otel.
 set -eu
 target=$1
 python=${PYTHON:-python3}
@@ -9,7 +10,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 "$python" "$here/release/lock.py" build > "$work/build.lock"
-"$python" "$here/release/lock.py" run > "$work/run.lock"
+# shellcheck disable=SC2086  a list of words
+"$python" "$here/release/lock.py" run ${EXTRAS:-} > "$work/run.lock"
 
 "$python" -m venv "$work/tools"
 "$work/tools/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check --require-hashes -r "$work/build.lock"

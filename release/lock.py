@@ -1,7 +1,7 @@
 """What the lock file says of each package, and which of them a purpose needs.
 
 Imports the standard library only: the image's first stage runs it before anything is installed.
-`python release/lock.py run` prints the part of the lock that the program runs with, hashes and all, `build` what builds it.
+`python release/lock.py run` prints the part of the lock that the program runs with, hashes and all, `build` what builds it; further words are extras.
 """
 
 import re
@@ -77,9 +77,10 @@ def extras() -> tuple[str, ...]:
     return tuple(project.get("optional-dependencies", {}))
 
 
-def main(purpose: str) -> None:
-    print("".join(package.text for package in needed(read(), wanted(purpose)).values()), end="")
+def main(*purposes: str) -> None:
+    names = set().union(*map(wanted, purposes))
+    print("".join(package.text for package in needed(read(), names).values()), end="")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

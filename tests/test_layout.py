@@ -64,6 +64,7 @@ ROOMS = {
 ONLY_IN = {
     "aiohttp.web": {"serving", "sim"},
     "kubernetes_asyncio": {"kube"},
+    "opentelemetry": {"tracing"},
     "prometheus_client": {"demo", "metrics", "serving"},
 }
 """Holds for the composing modules too (`metrics` fills the page, `serving` shows it, `demo` reads it over HTTP).

@@ -210,7 +210,7 @@ class Applier:
         if write.paced:
             self._pacer.created(owner)
         self._observer.written(write)
-        log.debug("written", verb=write.verb.value, kind=write.kind.kind, object=str(write.ref.key))
+        log.info("written", verb=write.verb.value, kind=write.kind.kind, object=str(write.ref.key))
         self._announce(plan, write)
 
     async def _answered(

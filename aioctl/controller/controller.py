@@ -4,8 +4,8 @@
 a cache becomes keys in the queue, but not the key of the service whose own reconcile wrote it.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from uuid import uuid4
@@ -43,6 +43,7 @@ from aioctl.controller.waves import Waves
 from aioctl.engine.clock import Clock
 from aioctl.engine.queue import LOW_PRIORITY, QueueObserver, WorkQueue
 from aioctl.engine.store import Delta
+from aioctl.engine.tracing import span
 from aioctl.engine.turnstile import Turnstile
 from aioctl.engine.workers import ReconcileObserver, Run, run_workers
 from aioctl.kube.cached import Cached
@@ -380,9 +381,26 @@ class _Runs(ReconcileObserver):
 
 
 def _config_log_context(key: ObjectKey) -> AbstractContextManager[object]:
-    return bound_contextvars(config=str(key), reconcile_id=str(uuid4()))
+    return _run_context("llminferenceserviceconfig", kinds.CONFIG, key, config=str(key))
 
 
 def _log_context(key: ObjectKey) -> AbstractContextManager[object]:
-    """Every line that is logged in one run says of which service, and in which run (controller-runtime's `reconcileID`)."""
-    return bound_contextvars(service=str(key), reconcile_id=str(uuid4()))
+    return _run_context("llminferenceservice", kinds.SERVICE, key, service=str(key))
+
+
+@contextmanager
+def _run_context(controller: str, kind: Kind, key: ObjectKey, **named: str) -> Iterator[None]:
+    """Around one run: a span, and what every line that is logged in it says, in the key names of controller-runtime."""
+    run = str(uuid4())
+    fields = {
+        "controller": controller,
+        "controllerGroup": kind.group,
+        "controllerKind": kind.kind,
+        "namespace": key.namespace,
+        "name": key.name,
+        "reconcileID": run,
+        **named,
+    }
+    attributes = {"k8s.namespace.name": key.namespace, "k8s.object.name": key.name, "reconcileID": run}
+    with bound_contextvars(**fields), span(f"reconcile {controller}", attributes=attributes):
+        yield

@@ -32,6 +32,7 @@ from aioctl.controller.traffic import Traffic
 from aioctl.controller.trials import Trials
 from aioctl.controller.waves import Waves
 from aioctl.engine.clock import Clock
+from aioctl.engine.tracing import span
 from aioctl.engine.workers import Done, Failed, RequeueAfter, Result
 from aioctl.kube.cached import Cached
 from aioctl.kube.discovery import ServerVersion
@@ -281,7 +282,8 @@ class Reconciler:
         reads: set[ObjectRef] = set()
         for _ in range(MOST_ROUNDS):
             plan, view, planned = await self._plan(key, service, planner, answers, reads)
-            applied = await self.applier.run(plan)
+            with span("apply", attributes={"aioctl.steps": len(plan.steps)}):
+                applied = await self.applier.run(plan)
             outcome = applied.outcome
             answers.update(outcome.answers)
             service = _latest(service, answers)
@@ -316,17 +318,21 @@ class Reconciler:
         memo = self.states.of(key).memo
         looked: list[Seen] = []
         for _ in range(MOST_DEMANDS):
-            view = self._view(key)
+            with span("observe"):
+                view = self._view(key)
             obs = Remembering(Overlay(view, answers), memo, self.clock.now())
             # Before anything is awaited: a change from here on is news to this plan.
             read = partial(self._looked, key, view, obs, looked)
-            plan = await planner.plan(obs, service, self.clock.now(), read)
+            with span("plan"):
+                plan = await planner.plan(obs, service, self.clock.now(), read)
             reads |= view.reads
             if not view.demands and view.trial is None:
                 break
-            await self.live.fetch(view.demands)
-            if view.trial is not None:
-                await self.trials.ask(key, view.trial)
+            # What the caches do not hold: the plan says what it needs.
+            with span("observe", attributes={"aioctl.demands": len(view.demands)}):
+                await self.live.fetch(view.demands)
+                if view.trial is not None:
+                    await self.trials.ask(key, view.trial)
         if moves(plan) and (turn := self.waves.admit(key)):
             plan = await planner.plan(obs, service, self.clock.now(), read, turn)
             reads |= view.reads

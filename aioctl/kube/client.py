@@ -26,6 +26,8 @@ from tenacity import (
 
 from aioctl.api.encoding import decode_deep
 from aioctl.api.kinds import Kind
+from aioctl.engine.tracing import Kind as SpanKind
+from aioctl.engine.tracing import span
 from aioctl.kube.errors import (
     ApiError,
     KubeError,
@@ -343,7 +345,10 @@ class Client:
         started = anyio.current_time()
         code = "<error>"
         try:
-            response = await self._wire.send(request, timeout=limit)
+            attributes = {"http.request.method": request.method, "url.path": request.path}
+            with span(request.method, SpanKind.CLIENT, attributes) as told:
+                response = await self._wire.send(request, timeout=limit)
+                told.set("http.response.status_code", response.status)
             code = str(response.status)
         finally:
             self._observer.request_done(request.method, code, anyio.current_time() - started)

@@ -17,6 +17,7 @@ from aiohttp import web
 from anyio.abc import TaskStatus
 from structlog.contextvars import bound_contextvars
 
+from aioctl.engine.tracing import Kind, span
 from aioctl.serving.body import BodyReading
 from aioctl.serving.connection import ConnectionObserver
 from aioctl.serving.http_server import HttpServer, TlsSource
@@ -178,8 +179,15 @@ class WebhookServer:
         status, size = 499, request.content_length or 0
         self._observer.call_started(request.path)
         try:
-            with bound_contextvars(path=request.path, uid="", object=""):
+            with (
+                bound_contextvars(path=request.path, uid="", object=""),
+                # The API server's own trace, where it has one (its --tracing-config-file).
+                span(
+                    f"POST {request.path}", Kind.SERVER, {"http.route": request.path}, request.headers
+                ) as told,
+            ):
                 response = await self._admitted(request, handler, started)
+                told.set("http.response.status_code", response.status)
             status = response.status
             return response
         finally:

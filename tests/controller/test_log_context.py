@@ -26,10 +26,10 @@ async def test_a_failed_write_is_logged_with_its_service_and_run() -> None:
     assert len(calls) == 4
     assert {line["service"] for line in calls} == {f"{NAMESPACE}/one", f"{NAMESPACE}/two"}
     assert all("the disk is full" in line["error"] for line in calls)
-    runs = {(line["service"], line["reconcile_id"]) for line in calls}
+    runs = {(line["service"], line["reconcileID"]) for line in calls}
     assert len({UUID(run) for _, run in runs}) == 4, "each run has an id of its own"
     failed = [line for line in lines if line["event"] == "reconcile failed"]
-    assert {(line["service"], line["reconcile_id"]) for line in failed} == runs
+    assert {(line["service"], line["reconcileID"]) for line in failed} == runs
     written = [line for line in lines if line["event"] == "written"]
     assert {"Deployment", "Service"} <= {line["kind"] for line in written}
-    assert all(line["service"] and UUID(line["reconcile_id"]) for line in written)
+    assert all(line["service"] and UUID(line["reconcileID"]) for line in written)

@@ -167,7 +167,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
 
 def test_the_watchdog_tells_service_run_and_stack_and_ends_the_process(story: Story) -> None:
     (told,) = held(story.first)
-    assert told["reconcile_id"]
+    assert told["reconcileID"]
     assert "re.match" in told["stack"]
     assert "Timeout (" in story.traces
     assert "stopped" not in [line["event"] for line in story.first]
