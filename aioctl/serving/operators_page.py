@@ -58,6 +58,7 @@ class OperatorsPage:
         patience: float = PATIENCE,
         heartbeat: float = HEARTBEAT,
     ) -> None:
+        self._document = document()
         self._board = board
         self._detail = detail
         self._hosts = hosts
@@ -81,8 +82,7 @@ class OperatorsPage:
         try:
             match request.path.removeprefix(ROOT).split("/"):
                 case [""]:
-                    shown = document()
-                    return await self._send(request, iter([shown.body]), shown.headers)
+                    return await self._send(request, iter([self._document.body]), self._document.headers)
                 case ["fleet"]:
                     return await self._send(request, self._board.document(), _JSON)
                 case ["service", namespace, name]:
