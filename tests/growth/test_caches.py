@@ -12,8 +12,7 @@ BY_ENTRIES = {
     "pki/pairs.py": "two signing pairs, each at most as large as any entry of ours",
     "plan/epp_defaults.py": "by the four shapes of a service",
     "plan/left_overs.py": "within one plan",
-    "plan/order.py": "within one plan",
-    "plan/workload/__init__.py": "within one plan",
+    "plan/memo.py": "within one plan",
     "sim/facts.py": "the embedded cluster's own tables",
 }
 
