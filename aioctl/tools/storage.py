@@ -14,10 +14,11 @@ import msgspec
 
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind, ObjectKey
-from aioctl.api.objects import FieldError, Object, dig, key_of, sequence
+from aioctl.api.objects import FieldError, Object, annotations_of, dig, key_of, sequence
 from aioctl.engine.clock import Clock
 from aioctl.engine.limits import TokenBucket
 from aioctl.kube.errors import KubeError, NotFound
+from aioctl.tools.checks.schemas import LAST_APPLIED
 from aioctl.tools.connect import Connection, explain
 from aioctl.tools.installation import versions
 from aioctl.tools.writing import Told
@@ -31,6 +32,7 @@ from aioctl.upkeep.storage_migration import (
 BOTH: Final = (kinds.SERVICE, kinds.CONFIG)
 OLD: Final = "v1alpha1"
 _decoder: Final = msgspec.json.Decoder(dict[str, Any])
+APPLY: Final = "kubectl apply"
 _SERIES: Final = re.compile(r"apiserver_(request_total|requested_deprecated_apis)\{([^}]*)\} ([0-9.e+]+)")
 _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 """Metrics of kube-apiserver: requests by verb, group, version and resource since that process started."""
@@ -121,9 +123,16 @@ async def _objects(connection: Connection, kind: Kind, unread: list[str]) -> lis
 
 
 def writers_of(kind: Kind, objects: Sequence[Object]) -> list[Writer]:
-    """Who wrote in v1alpha1, by metadata.managedFields: each manager with the objects whose last write of its was in v1alpha1."""
+    """Who wrote in v1alpha1: each manager of metadata.managedFields with the objects whose last write of its was in v1alpha1.
+
+    Beside it what client-side `kubectl apply` leaves, the object as it was given: the API server drops managedFields where
+    it cannot keep them up, and this annotation stays.
+    """
     found: dict[str, list[tuple[str, ObjectKey]]] = {}
     for obj in objects:
+        applied = annotations_of(obj).get(LAST_APPLIED)
+        if isinstance(applied, str) and f'"apiVersion":"{kinds.V1ALPHA1}"' in applied:
+            found.setdefault(APPLY, []).append(("", key_of(obj)))
         for entry in sequence(obj, "metadata", "managedFields"):
             if dig(entry, "apiVersion") == kinds.V1ALPHA1:
                 at = (str(dig(entry, "time") or ""), key_of(obj))

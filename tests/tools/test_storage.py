@@ -143,7 +143,7 @@ def entry(manager: str, time: str, version: str = kinds.V1ALPHA1) -> dict[str, A
 
 
 def test_a_writer_is_told_once_with_its_last_write() -> None:
-    objects = [
+    objects: list[dict[str, Any]] = [
         {"metadata": {"name": "a", "namespace": "n", "managedFields": [entry("ci", "2026-01-02T00:00:00Z")]}},
         {"metadata": {"name": "b", "namespace": "n", "managedFields": [entry("ci", "2026-01-01T00:00:00Z")]}},
         {"metadata": {"name": "c", "namespace": "n", "managedFields": [entry("ok", "", kinds.V1ALPHA2)]}},
@@ -151,6 +151,11 @@ def test_a_writer_is_told_once_with_its_last_write() -> None:
     last = "2026-01-02T00:00:00Z"
     writer = Writer("ci", kinds.SERVICE.resource, 2, last, ObjectKey("n", "a"))
     assert writers_of(kinds.SERVICE, objects) == [writer]
+    text = '{"apiVersion":"serving.kserve.io/v1alpha1","kind":"LLMInferenceService"}\n'
+    applied = {"kubectl.kubernetes.io/last-applied-configuration": text}
+    objects.append({"metadata": {"name": "d", "namespace": "n", "annotations": applied}})
+    by_hand = Writer("kubectl apply", kinds.SERVICE.resource, 1, "", ObjectKey("n", "d"))
+    assert writers_of(kinds.SERVICE, objects) == [writer, by_hand]
     assert clients(Status(writers=(writer,), requests=(Requests("x", "GET", 2),))) == [
         f"v1alpha1 is written by ci: {kinds.SERVICE.resource}, 2 objects such as n/a, last {last}",
         "v1alpha1 was asked for since this API server started: GET x 2 times",
