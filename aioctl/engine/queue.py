@@ -270,6 +270,9 @@ class WorkQueue(Generic[K]):
     def _take(self, key: K, entry: _Waiting) -> K:
         now = self._clock.monotonic()
         del self._waiting[key]
+        if not self._waiting:  # what else is in the heaps was superseded, and may be due in a year
+            self._ready.clear()
+            self._delayed.clear()
         self._ready_count -= 1
         self._running[key] = _Running(now, entry.priority)
         self._observer.got(max(0.0, now - entry.ready_at))

@@ -142,5 +142,5 @@ async def test_the_walk_finds_what_is_remembered_of_a_service_that_is_there() ->
             await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service("one"))
             await anyio.sleep(10)
             found = list(mentions(controller))
-    for place in ("states._by_key", "interests._readers", "progress._seen", "caches._by_kind"):
+    for place in ("states._by_key", "interests._readers", "progress._observers[]._seen", "caches._by_kind"):
         assert any(place in path for path in found), place

@@ -289,6 +289,17 @@ async def test_timers_and_heaps_do_not_grow_with_what_was_superseded() -> None:
     assert len(queue._ready) == 0
 
 
+@virtual_time
+async def test_a_delay_that_was_superseded_names_no_key_once_nothing_waits() -> None:
+    queue = make()
+    for key in ("a", "b"):
+        queue.add_after(key, 28_000_000)
+        queue.add(key)
+    assert await take_all(queue) == ["a", "b"]
+    assert queue._delayed == []
+    assert queue._ready == []
+
+
 class Recorder(QueueObserver):
     def __init__(self) -> None:
         self.calls: list[tuple[str, float]] = []
