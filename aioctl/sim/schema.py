@@ -40,6 +40,10 @@ UNCHECKED_RULES = Cause(
 )
 
 
+_HOLDERS = (dict, list)
+"""What has parts of its own: most values have none, and are passed by without a call."""
+
+
 class Schema:
     """One compiled schema node."""
 
@@ -225,6 +229,7 @@ def prune(source: Mapping[str, Any], value: Any, path: str = "", *, keeps: bool 
         return [
             gone
             for index, item in enumerate(value)
+            if isinstance(item, _HOLDERS)
             for gone in prune(items, item, f"{path}[{index}]", keeps=keeps)
         ]
     if not isinstance(value, dict):
@@ -232,14 +237,15 @@ def prune(source: Mapping[str, Any], value: Any, path: str = "", *, keeps: bool 
     properties, extra = source.get("properties") or {}, source.get("additionalProperties")
     own = {"apiVersion", "kind", "metadata"} if source.get("x-kubernetes-embedded-resource") else set()
     found = []
-    for name in list(value):
-        at = f"{path}.{name}" if path else name
-        child = properties.get(name, extra if isinstance(extra, Mapping) else None)
+    others = extra if isinstance(extra, Mapping) else None
+    for name, item in list(value.items()):
+        child = properties.get(name, others)
         if child is not None:
-            found += prune(child, value[name], at)
+            if isinstance(item, _HOLDERS):
+                found += prune(child, item, f"{path}.{name}" if path else name)
         elif not keeps and name not in own:
             del value[name]
-            found.append(at)
+            found.append(f"{path}.{name}" if path else name)
     return found
 
 
