@@ -2,7 +2,8 @@
 
 A fleet lives on the simulated cluster in this process, on virtual time. Timed is what a worker does without waiting:
 reading (and decoding) what the caches hold, planning, concluding the status; in CPU time, which is not other people's. `fresh` services have no children yet, so
-that every child is planned; `settled` ones have all of them, so that every child is compared.
+that every child is planned; `settled` ones have all of them, so that every child is compared; of others nothing is new since they
+were looked at last, as at a resync.
 """
 
 import argparse
@@ -57,6 +58,13 @@ def main(argv: list[str]) -> int:
         for state in ("fresh", "settled")
         for what, times in result[state].items()
     ]
+    new = result["nothing_new"]
+    rows.append(
+        (
+            "nothing new: look",
+            f"median {new['look']['median_ms']} ms, {new['of_a_whole_one']} of plan and status when settled",
+        )
+    )
     report.give("plan", result, options.json, rows)
     return 0
 
@@ -77,8 +85,17 @@ async def run(services: int, rounds: int) -> dict[str, Any]:
             await group.start(controller.work)
             await anyio.sleep(_SETTLED)
             settled = await _times(controller, rounds)
+            looks = await _looks(controller, rounds)
             group.cancel_scope.cancel()
-    return {"services": services, "rounds": rounds, "fresh": fresh, "settled": settled}
+    whole = settled["plan"]["median_ms"] + settled["status"]["median_ms"]
+    nothing_new = {"look": looks, "of_a_whole_one": round(looks["median_ms"] / whole, 3)}
+    return {
+        "services": services,
+        "rounds": rounds,
+        "fresh": fresh,
+        "settled": settled,
+        "nothing_new": nothing_new,
+    }
 
 
 async def _fill(stage: World, services: int) -> None:
@@ -109,6 +126,18 @@ async def _times(controller: Controller, rounds: int) -> dict[str, Any]:
             writes += sum(len(step.writes) for step in plan.steps)
     each = round(writes / len(planning), 1)
     return {"plan": _summary(planning, each), "status": _summary(concluding, 0)}
+
+
+async def _looks(controller: Controller, rounds: int) -> dict[str, float]:
+    """Times of whole runs of services of which nothing is new, as at a resync. The first run makes sure of that."""
+    looking: list[float] = []
+    for number in range(rounds + 1):
+        for key in controller.caches.services():
+            started = thread_time()
+            await controller.reconciler.run(key)
+            if number:
+                looking.append((thread_time() - started) * 1e3)
+    return _summary(looking, 0)
 
 
 async def _read_ahead(controller: Controller, live: LiveReads, decoded: Decoded) -> None:

@@ -22,6 +22,7 @@ from aioctl.controller.config_users import ConfigUsers
 from aioctl.controller.configs import ConfigReconciler
 from aioctl.controller.confinement import Confinement, confined_planner
 from aioctl.controller.hearsay import Hearsay, heard_of
+from aioctl.controller.idle_looks import IdleLookLimit, by_status_alone
 from aioctl.controller.interests import Interests
 from aioctl.controller.knobs import Knobs
 from aioctl.controller.live_reads import LiveReads
@@ -133,6 +134,7 @@ class Controller:
         self.states = ServiceStates()
         self._named = NamedWatches(self._named_reflector, self._named_changed, self._is_watched)
         self._interests = Interests(self.states, first=self._named.want, last=self._named.drop)
+        self._idle_looks = IdleLookLimit(self.states, self.clock)
         self._confinement = Confinement(self.marks, self.caches, self._interests, self.clock)
         self._hearsay = Hearsay()
         self._traffic = Traffic(self.send, self.clock, self._wake)
@@ -173,6 +175,7 @@ class Controller:
             confinement=self._confinement,
             confine=partial(self.confined_queue.add, priority=LOW_PRIORITY),
             free=self.queue.add,
+            idle_looks=self._idle_looks,
             waves=Waves(
                 self.knobs.budget,
                 self.knobs.window,
@@ -320,8 +323,9 @@ class Controller:
         if delta.new is not None:
             keys = self._own_writes.to_wake(ref, delta.new.resource_version, keys, priority)
         heard = (key for gateway in gateways for key in self._interests.readers(heard_of(gateway)))
+        by_status = kind != kinds.SERVICE and by_status_alone(delta.old, delta.new)
         for key in (*keys, *heard):
-            self._wake(key, priority)
+            self._wake(key, priority, after=self._idle_looks.wait(key) if by_status else 0.0)
 
     def _named_reflector(self, ref: ObjectRef, store: CacheStore) -> Reflector:
         return Reflector(
@@ -352,9 +356,12 @@ class Controller:
         for key in self._interests.readers(ref):
             self._wake(key, 0)
 
-    def _wake(self, key: ObjectKey, priority: int) -> None:
+    def _wake(self, key: ObjectKey, priority: int, *, after: float = 0.0) -> None:
         queue = self.confined_queue if self._confinement.holds(key) else self.queue
-        queue.add(key, priority=priority)
+        if after:
+            queue.add_after(key, after, priority=priority)
+        else:
+            queue.add(key, priority=priority)
 
     def _version_changed(self) -> None:
         """The API server was updated: news for those whose plan asked."""

@@ -21,6 +21,7 @@ from aioctl.controller.apply import Applier, Recorder
 from aioctl.controller.caches import Caches
 from aioctl.controller.confinement import Confinement
 from aioctl.controller.hearsay import Hearsay
+from aioctl.controller.idle_looks import IdleLookLimit
 from aioctl.controller.interests import Interests
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.observe import CacheObservation, Decoded
@@ -113,6 +114,7 @@ class Reconciler:
     confine: Callable[[ObjectKey], None]
     """Puts a service into the queue of the confined ones; `free` into that of the others."""
     free: Callable[[ObjectKey], None]
+    idle_looks: IdleLookLimit
     waves: Waves
     others_work: Callable[[], bool]
     """Services that are not confined are ready or run."""
@@ -224,6 +226,7 @@ class Reconciler:
             # One that waits for its turn to move is woken by nothing that it could see.
             if planner is self.planner and run.had_nothing_to_do and run.planned and looked and not waits:
                 state.at_rest = AtRest(resource_version_of(run.service), run.planned, looked)
+        self.idle_looks.looked(key, idle=state.at_rest is not None)
         return result
 
     async def _conclude(self, key: ObjectKey, run: _Run, planner: Planner) -> tuple[Conclusion, Seen | None]:

@@ -45,6 +45,14 @@ class AtRest:
     concluded: Seen
 
 
+@dataclass(frozen=True, slots=True)
+class IdleLooks:
+    """Looks in a row that found nothing to do, and when the last of them was."""
+
+    in_a_row: int
+    last: float
+
+
 @dataclass(slots=True)
 class ServiceState:
     """Times are of the clock's steady line, in seconds."""
@@ -75,6 +83,8 @@ class ServiceState:
     """`reconcile.py`: the parts of its last plan that were settled."""
     at_rest: AtRest | None = None
     """`reconcile.py`: set while its last run had nothing to do."""
+    idle: IdleLooks | None = None
+    """`idle_looks.py`: None after a look that had something to do."""
     tried: Tried | None = None
     """`trials.py`: what the API server says of its combined spec."""
 

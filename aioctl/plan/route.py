@@ -7,12 +7,15 @@ of somebody else is never touched; one of ours that lost its owner is adopted.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from hashlib import blake2b
+from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, external_pool_name
+from aioctl.api.encoding import to_json
 from aioctl.api.kinds import HTTP_ROUTE, Kind, Served
 from aioctl.api.objects import Object, annotations_of, labels_of, sequence, text
+from aioctl.caching import MIB, BoundedCache
 from aioctl.golang.equality import derivative, equal
 from aioctl.plan import probe
 from aioctl.plan.children import build, create, has_left_over, is_ours, onto, remove, under
@@ -194,8 +197,23 @@ def _same(ctx: Context, wanted: Object, live: Object, decision: Decision) -> boo
         return False
     if not derivative(annotations_of(wanted), annotations_of(live)) or _stray_lock(live, decision):
         return False
-    ours, theirs = defaulted(wanted["spec"]), defaulted(live.get("spec") or {})
-    return all(equal(ours.get(field), theirs.get(field)) for field in _IN_FULL) and derivative(ours, theirs)
+    return _same_spec(wanted["spec"], live.get("spec") or {})
+
+
+_SAME: Final[BoundedCache[bytes, bool]] = BoundedCache(MIB)
+"""By digest of both specs: the status of a route changes many times while its spec, 9 kB of rules, does not."""
+_KEY: Final = 128
+"""Bytes of an entry, about."""
+
+
+def _same_spec(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+    def compare() -> bool:
+        ours, theirs = defaulted(wanted), defaulted(live)
+        in_full = all(equal(ours.get(field), theirs.get(field)) for field in _IN_FULL)
+        return in_full and derivative(ours, theirs)
+
+    both = blake2b(to_json([wanted, live]), digest_size=16).digest()
+    return _SAME.get(both, compare, lambda _: _KEY)
 
 
 def _stray_lock(live: Object, decision: Decision) -> bool:
