@@ -20,13 +20,14 @@ from aioctl.api.kinds import Kind
 from aioctl.api.names import MIGRATED, route_name
 from aioctl.api.objects import annotations_of, dig
 from testbed.real import controllers
-from testbed.real.api import Answer, Api
+from testbed.real.api import Answer
 from testbed.real.build import Assets
 from testbed.real.cluster import RealCluster, running
 from testbed.real.kubectl import Kubectl, KubectlError
 from testbed.real.private_network import HOST
 from testbed.real.process_node import ProcessNode
 from tests.deploy.manifests import DEPLOY, NAMESPACE, container
+from tests.real_install.installation import Administrator
 
 ROOT = DEPLOY.parent
 PATIENCE = 240.0
@@ -86,7 +87,7 @@ class Stage:
         self.cluster = cluster
         self.kubectl = kubectl
         self.node = node
-        self.admin = Api(cluster)
+        self.admin = Administrator(cluster)
         self.before = self._settled_inventory()
 
     # -- objects

@@ -7,6 +7,7 @@ replica to the last. The parts build on each other and run in order.
 import json
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,25 @@ import pytest
 
 from aioctl.api import kinds, names
 from aioctl.api.objects import dig
+from aioctl.process import cluster_domain
 from aioctl.sim import fleet as fleets
 from aioctl.sim import seed
+from aioctl.upkeep.webhook_certificates import service_names
+from aioctl.upkeep.webhook_rotation import (
+    RotationPolicy,
+    RotationState,
+    RotationStep,
+    advance,
+    from_secret_data,
+    to_secret_data,
+)
 from testbed.real.kubectl import KubectlError
 from tests.deploy.manifests import DEPLOY, NAMESPACE
-from tests.real_install.installation import MONITOR_CRDS
+from tests.real_install.installation import CERTIFICATE, MONITOR_CRDS, WEBHOOK_SERVICE
 from tests.whole_cluster.stage import (
     ENDPOINT_SLICE,
     NEXT_IMAGE,
+    OVERLAP,
     REPLICA_SET,
     Stage,
     until,
@@ -164,6 +176,46 @@ def test_the_leader_is_killed_and_only_calls_of_its_own_are_cut(stage: Stage, wa
     assert watcher.failures == []
 
 
+def test_certificates_are_rotated_under_load(stage: Stage, watcher: Watcher) -> None:
+    """Its first step is written here, as a replica would once the time has come; all others are the replicas'."""
+    before = rotation(stage)
+    policy = RotationPolicy(
+        service_names(WEBHOOK_SERVICE, NAMESPACE, cluster_domain("cluster.local")), timedelta(seconds=OVERLAP)
+    )
+    data = to_secret_data(advance(before, RotationStep.BEGIN, datetime.now(UTC), policy))
+    stage.patch(kinds.SECRET, NAMESPACE, CERTIFICATE, {"data": data})
+
+    def over() -> bool:
+        now = rotation(stage)
+        return now.current.ca != before.current.ca and now.next is None and not now.previous_ca
+
+    until(over, "the rotation is over")
+    reads = watcher.reads
+    until(lambda: watcher.reads > reads + 10, "conversions go on")
+    assert watcher.failures == []
+
+
+def test_a_stopped_service_has_no_pods_and_comes_back(stage: Stage, watcher: Watcher) -> None:
+    stage.patch(kinds.SERVICE, TEAM, SINGLE, {"metadata": {"annotations": {names.STOP: "true"}}})
+    until_pods(stage, SINGLE, 0)
+    until(lambda: not replica_sets(stage, SINGLE), "what the garbage collector takes along is gone")
+    stage.patch(kinds.SERVICE, TEAM, SINGLE, {"metadata": {"annotations": {names.STOP: None}}})
+    until_pods(stage, SINGLE, 3)
+    stage.until_settled()
+    assert watcher.failures == []
+
+
+def test_a_namespace_with_services_can_be_deleted(stage: Stage, watcher: Watcher) -> None:
+    before = stage.model_pods(TEAM)
+    stage.kubectl("delete", "namespace", OTHER, "--timeout=120s")
+    assert stage.services(OTHER) == {}
+    bindings = stage.items(kinds.CLUSTER_ROLE_BINDING, labels="app.kubernetes.io/part-of=llminferenceservice")
+    assert not [found for found in bindings if any(s.get("namespace") == OTHER for s in found["subjects"])]
+    assert stage.model_pods(TEAM) == before
+    stage.until_settled()
+    assert watcher.failures == []
+
+
 def volume(namespace: str) -> list[dict[str, Any]]:
     """The claim that services of the fleet keep models in, and a volume for it: a pod without one is never scheduled."""
     common = {"accessModes": ["ReadOnlyMany"], "storageClassName": ""}
@@ -216,3 +268,10 @@ def replica_sets(stage: Stage, service: str) -> set[str]:
         for found in stage.items(REPLICA_SET, TEAM)
         if any(owner["name"] == f"{service}-kserve" for owner in found["metadata"].get("ownerReferences", ()))
     }
+
+
+def rotation(stage: Stage) -> RotationState:
+    """What the Secret of the webhooks holds."""
+    state = from_secret_data(stage.get(kinds.SECRET, NAMESPACE, CERTIFICATE)["data"])
+    assert not isinstance(state, str), state
+    return state
