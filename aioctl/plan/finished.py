@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import external_pool_name
 from aioctl.api.kinds import POOL_GROUP_V1ALPHA2, Served
-from aioctl.api.objects import Object, annotations_of, generation_of, mapping, sequence
+from aioctl.api.objects import Object, annotations_of, dig, generation_of, sequence
 from aioctl.plan.model import Context, Present
 from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import find_condition, holds
@@ -37,7 +37,7 @@ def is_finished(ctx: Context) -> bool:
         return False
     if ctx.config.old_pools_finished:
         return True
-    locked = mapping(ctx.service, "status", "annotations").get(names.MIGRATED) == "v1"
+    locked = dig(ctx.service, "status", "annotations", names.MIGRATED) == "v1"
     return is_marked(ctx.service) and locked
 
 

@@ -20,7 +20,6 @@ from aioctl.api.objects import (
     generation_of,
     is_deleting,
     labels_of,
-    mapping,
     sequence,
 )
 from aioctl.plan import gateway_requests, silent_gateways
@@ -223,8 +222,8 @@ def has_lock(route: Object) -> bool:
 
 
 def status_locked(service: Object) -> bool:
-    """The copy of the lock in the status."""
-    return mapping(service, "status", "annotations").get(names.MIGRATED) == LOCKED_VALUE
+    """The copy of the lock in the status; a stored status of the wrong type, which is replaced, holds none."""
+    return bool(dig(service, "status", "annotations", names.MIGRATED) == LOCKED_VALUE)
 
 
 def is_adoptable(ctx: Context, route: Object) -> bool:

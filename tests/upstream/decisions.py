@@ -60,6 +60,11 @@ EVERYWHERE: tuple[Reason, ...] = (
         f"{LLM} status.annotations :: {LOCK} != (nothing)",
     ),
     because(
+        "SIDE-1: a routing sidecar reads a generation that is served, and v1alpha2 is not; KServe passes it what the preset says",
+        "apps/v1/deployments/svc-kserve spec.template.spec.initContainers.0.command.*"
+        " :: '--pool-group=inference.networking.k8s.io' != '--pool-group=inference.networking.x-k8s.io'",
+    ),
+    because(
         "CONV-3: nothing is lost in v1alpha1: what it has fields for is there, the rest in an annotation",
         f"{OLD} status.router",
         f"{OLD} metadata.annotations.internal.serving.kserve.io/v1alpha2-status",
