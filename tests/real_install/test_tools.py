@@ -187,9 +187,16 @@ def test_the_verbs(used: Installation, aioctl: Shell) -> None:
     aioctl("stop", "single", *HOME)
     route = kinds.HTTP_ROUTE.path(TEAM, names.route_name("single"))
     until(lambda: used.admin("GET", route).status == 404, "the stopped service has no route")
+    # The status follows what was done.
+    until(lambda: _reason(used) == "Stopped", "the status says that it is stopped")
     assert "Stopped" in aioctl("explain", "single", *HOME)
     aioctl("start", "single", *HOME)
     services.until_ready(used, EVERYONE)
+
+
+def _reason(used: Installation) -> str:
+    conditions = dig(used.get(kinds.SERVICE, TEAM, "single"), "status", "conditions") or ()
+    return "".join(one.get("reason", "") for one in conditions if one["type"] == "Ready")
 
 
 def test_unlock_and_back(used: Installation, aioctl: Shell) -> None:
