@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
@@ -169,25 +170,38 @@ def plan_twice(played: UpstreamCase, mutant: Object) -> None:
             world.objects[key] = {**world.objects[key], "status": concluded.status}
 
 
-def main(count: int = 2000, seed: int = 0) -> int:
-    found: Counter[str] = Counter()
-    first: dict[str, str] = {}
-    accepted = 0
+@dataclass
+class Findings:
+    """What raised, how often, and the first mutant that it raised for; and how many were admitted."""
+
+    admitted: int = 0
+    times: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
+
+
+def look(count: int, seed: int) -> Findings:
+    """All mutants of a seed, each through everything."""
+    found = Findings()
     for played, mutant in mutants(count, seed):
         try:
-            accepted += admitted(mutant)
+            found.admitted += admitted(mutant)
             plan_twice(played, mutant)
         except Exception as error:  # noqa: BLE001  that is what is looked for
             at = traceback.extract_tb(error.__traceback__)[-1]
             title = (
                 f"{type(error).__name__}: {str(error)[:120]} at {at.filename.rpartition('/')[2]}:{at.lineno}"
             )
-            found[title] += 1
-            first.setdefault(title, f"{played.name}: {json.dumps(mutant['spec'])}")
-    print(f"{count} mutants, {accepted} admitted, {found.total()} findings")  # noqa: T201
-    for title, times in found.most_common():
-        print(f"{times:6} {title}\n       {first[title][:1500]}")  # noqa: T201
-    return 1 if found else 0
+            found.times[title] += 1
+            found.first.setdefault(title, f"{played.name}: {json.dumps(mutant['spec'])}")
+    return found
+
+
+def main(count: int = 2000, seed: int = 0) -> int:
+    found = look(count, seed)
+    print(f"{count} mutants, {found.admitted} admitted, {found.times.total()} findings")  # noqa: T201
+    for title, times in found.times.most_common():
+        print(f"{times:6} {title}\n       {found.first[title][:1500]}")  # noqa: T201
+    return 1 if found.times else 0
 
 
 if __name__ == "__main__":

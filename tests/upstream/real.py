@@ -35,6 +35,7 @@ from tests.upstream.cases import RECORDED, UpstreamCase, kind_of
 from tests.upstream.playing import Stage
 from tests.upstream.simulated import KNOBS, PLAYER_DELAY
 
+WORLDS = ("bare", "switch", "tls", "plain")
 SERVER_OPTIONS = {"tls": ("--feature-gates=ImageVolume=true",)}
 """What the API servers of the recordings were started with, by world."""
 AT_ONCE = 24

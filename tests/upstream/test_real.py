@@ -8,10 +8,9 @@ from testbed.real.cluster import running
 from tests.upstream.cases import NAMES, WHY_ABSENT, case
 from tests.upstream.decisions import REAL, undecided
 from tests.upstream.play import from_recording
-from tests.upstream.real import SERVER_OPTIONS, Played, play
+from tests.upstream.real import SERVER_OPTIONS, WORLDS, Played, play
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(not NAMES, reason=WHY_ABSENT)]
-WORLDS = ("plain", "tls", "bare", "switch")
 BY_WORLD = sorted(NAMES, key=lambda name: (WORLDS.index(case(name).world), name)) if NAMES else []
 
 

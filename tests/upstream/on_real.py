@@ -1,0 +1,54 @@
+"""`python -m tests.upstream.on_real [world...]`: plays the worlds (all without arguments) on real API servers, one after another.
+
+Prints when each is done, and what no decision covers; see `tests.upstream.show` for the embedded cluster.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import anyio
+
+from testbed.real.build import assets
+from testbed.real.cluster import running
+from tests.upstream.cases import NAMES, case
+from tests.upstream.decisions import REAL, undecided
+from tests.upstream.play import from_recording
+from tests.upstream.real import SERVER_OPTIONS, WORLDS, play
+from tests.upstream.show import quiet
+
+
+def main(asked: list[str]) -> int:
+    if not NAMES or set(asked) - set(WORLDS):
+        print(__doc__, file=sys.stderr)  # noqa: T201
+        return 1
+    quiet()
+    return max(_world(world) for world in asked or WORLDS)
+
+
+def _world(world: str) -> int:
+    """1 for a difference that is not decided, or a write of the second program; 0 for none."""
+    started = time.monotonic()
+    cases = [each for each in map(case, NAMES) if each.world == world]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(assets(build=False), audit=True, gogc=200, options=SERVER_OPTIONS.get(world, ())) as cluster,
+    ):
+        played = anyio.run(play, world, cases, cluster, Path(folder))
+    differ = 0
+    for each in cases:
+        found = undecided(each.name, from_recording(each, played.states[each.name]), others=REAL)
+        differ += bool(found)
+        for line, values in sorted(found.items()):
+            print(f"{each.name}: {line}: {values}")  # noqa: T201
+    again = played.changed + played.sent
+    for line in again:
+        print(f"{world}: the second program wrote: {line}")  # noqa: T201
+    took = time.monotonic() - started
+    print(f"{world}: {len(cases) - differ} of {len(cases)} cases agree, {took:.0f} s")  # noqa: T201
+    return int(bool(differ or again))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
