@@ -9,14 +9,16 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import msgspec
 
-from aioctl.api import kinds
+from aioctl.api import kinds, local_model
 from aioctl.api.kinds import Kind
+from aioctl.api.objects import labels_of
 from aioctl.kube.client import Client, Page, WatchEvent
 from aioctl.kube.config import load_config
 from aioctl.kube.errors import KubeError, NotFound
@@ -31,7 +33,7 @@ from testbed.real_players import stamp
 from testbed.real_world import Webhooks
 from tests.golden.compare import State, changes
 from tests.upstream import players, worlds
-from tests.upstream.cases import RECORDED, UpstreamCase, kind_of
+from tests.upstream.cases import MODEL_CACHE, RECORDED, UpstreamCase, kind_of
 from tests.upstream.playing import Stage
 from tests.upstream.simulated import KNOBS, PLAYER_DELAY
 
@@ -161,19 +163,29 @@ class _Scene:
         await real_world.install_admission(self.client, self.webhooks)
         # A webhook configuration takes effect a moment after it was written.
         await real_world.until(lambda: self._refuses(kinds.SERVICE, parallelism={"data": 2}))
+        for cache in (obj for obj in worlds.furniture(self.world) if obj["kind"] == MODEL_CACHE.kind):
+            await real_world.until(partial(self._marks, cache))
 
     async def _passes(self, kind: Kind, **spec: Any) -> bool:
+        return await self._tried(kind, **spec) is not None
+
+    async def _refuses(self, kind: Kind, **spec: Any) -> bool:
+        return await self._tried(kind, **spec) is None
+
+    async def _marks(self, cache: Object) -> bool:
+        """Whether admission knows the cache of models: it hears of one a moment after it was made."""
+        made = await self._tried(kinds.SERVICE, model={"uri": cache["spec"]["sourceModelUri"]})
+        return made is not None and local_model.CACHE in labels_of(made)
+
+    async def _tried(self, kind: Kind, **spec: Any) -> Object | None:
+        """What becomes of a service as a dry run; None where it is refused."""
         metadata = {"name": "probe", "namespace": "default"}
         probe = {"metadata": metadata, "spec": {"model": {"uri": "hf://a/b"}, **spec}}
         body = {"apiVersion": kind.api_version, "kind": kind.kind, **probe}
         try:
-            await self.client.create(kind, "default", body, dry_run=True)
+            return await self.client.create(kind, "default", body, dry_run=True)
         except KubeError:
-            return False
-        return True
-
-    async def _refuses(self, kind: Kind, **spec: Any) -> bool:
-        return not await self._passes(kind, **spec)
+            return None
 
     async def _each(self, do: Callable[[Stage], Awaitable[None]]) -> None:
         limit = anyio.CapacityLimiter(AT_ONCE)
