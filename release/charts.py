@@ -53,13 +53,10 @@ def schema_of(chart: Path) -> str:
 def with_settings(chart: Path) -> str:
     """The schema with one property for each environment variable of the program."""
     schema = json.loads(schema_of(chart))
-    variables = sorted(
-        (variable_of(name), field.description) for name, field in Settings.model_fields.items()
-    )
+    variables = sorted(map(variable_of, Settings.model_fields))
+    # What each means stands in docs/reference.md.
     schema["properties"]["settings"]["properties"] = {
-        variable: {"type": ["string", "number", "boolean"], "description": description}
-        for variable, description in variables
-        if variable not in OWN
+        variable: {"type": ["string", "number", "boolean"]} for variable in variables if variable not in OWN
     }
     return json.dumps(schema, indent=2) + "\n"
 

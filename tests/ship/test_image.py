@@ -133,6 +133,8 @@ async def test_it_runs_as_user_1000_on_a_read_only_root(made: Path, tmp_path: Pa
         for path in etc.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
         environment = {
+            # As container runtimes set it for a user that no file names.
+            "HOME": "/",
             "KUBECONFIG": "/etc/kubeconfig",
             "AIOCTL_CERT_DIR": "/etc/certificates",
             "AIOCTL_WEBHOOK_HOST": "127.0.0.1",
