@@ -5,7 +5,7 @@ import pytest
 
 from testbed.real.build import Assets
 from testbed.real.cluster import running
-from tests.upstream.cases import NAMES, WHY_ABSENT, case
+from tests.upstream.cases import NAMES, WHY_ABSENT, case, names_of
 from tests.upstream.decisions import REAL, undecided
 from tests.upstream.play import from_recording
 from tests.upstream.real import SERVER_OPTIONS, Played, play
@@ -13,7 +13,7 @@ from tests.upstream.real import SERVER_OPTIONS, Played, play
 pytestmark = [pytest.mark.real, pytest.mark.skipif(not NAMES, reason=WHY_ABSENT)]
 WORLDS = ("bare", "switch")
 """The others, of 14 and 198 cases, are played by command: `python -m tests.upstream.on_real tls plain`."""
-BY_WORLD = [name for world in WORLDS for name in NAMES if case(name).world == world]
+BY_WORLD = [name for world in WORLDS for name in names_of(world)]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def played(
     }
     found: dict[str, Played] = {}
     for world in WORLDS:
-        cases = [case(name) for name in BY_WORLD if name in wanted and case(name).world == world]
+        cases = [case(name) for name in names_of(world) if name in wanted]
         if cases:
             folder = tmp_path_factory.mktemp("webhook")
             with running(real_assets, audit=True, gogc=200, options=SERVER_OPTIONS.get(world, ())) as cluster:
