@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from aioctl.api import kinds, names
-from aioctl.api.objects import dig
+from aioctl.api.names import MIGRATED
+from aioctl.api.objects import annotations_of, dig
 from aioctl.process import cluster_domain
 from aioctl.sim import fleet as fleets
 from aioctl.sim import seed
@@ -35,6 +36,7 @@ from tests.whole_cluster.stage import (
     NEXT_IMAGE,
     OVERLAP,
     REPLICA_SET,
+    ROOT,
     Stage,
     until,
 )
@@ -216,6 +218,42 @@ def test_a_namespace_with_services_can_be_deleted(stage: Stage, watcher: Watcher
     assert watcher.failures == []
 
 
+def test_finish_removes_the_old_pools_and_nothing_else(stage: Stage, watcher: Watcher) -> None:
+    finish = "aioctl finish --all-namespaces --yes --soak 0"
+    with pytest.raises(AssertionError, match=r"x\s+no pod reads v1alpha2 pools"):
+        stage.shell(finish)
+    assert len(stage.items(kinds.POOL_V1ALPHA2)) >= len(stage.services())
+    # What the shipped presets tell the sidecars: the administrator takes it out, as advised, and their pods roll.
+    flag = f"--pool-group={kinds.POOL_GROUP_V1ALPHA2}"
+    without = f"kubectl kustomize deploy/presets | grep -v -e {flag}"
+    stage.shell(f"{without} | kubectl apply --server-side --force-conflicts -f -")
+    until(lambda: not pods_told(stage, flag), lambda: f"these have the flag: {pods_told(stage, flag)}")
+    stage.until_settled()
+    before = stage.model_pods()
+    stage.shell(finish)
+    assert stage.items(kinds.POOL_V1ALPHA2) == []
+    stage.until_settled()
+    routes = stage.items(kinds.HTTP_ROUTE)
+    assert {annotations_of(route).get(MIGRATED) for route in routes} == {"v1"}
+    assert kinds.POOL_GROUP_V1ALPHA2 not in json.dumps([route["spec"] for route in routes])
+    assert stage.model_pods() == before
+    assert watcher.failures == []
+
+
+def test_uninstalled_as_documented_nothing_is_left(stage: Stage, watcher: Watcher) -> None:
+    watcher.stop()
+    assert watcher.failures == []
+    assert watcher.changes > SERVICES
+    in_order, _ = ways_out()
+    stage.shell(in_order)
+    for namespace in (TEAM, "kserve"):
+        stage.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s")
+    stage.kubectl("delete", "-f", "-", "--ignore-not-found", stdin=json.dumps(MONITOR_CRDS))
+    stage.kubectl("delete", "gatewayclass", "istio")
+    stage.kubectl("delete", "persistentvolume", "--all")
+    until(lambda: not stage.left(), lambda: f"left: {sorted(stage.left())}")
+
+
 def volume(namespace: str) -> list[dict[str, Any]]:
     """The claim that services of the fleet keep models in, and a volume for it: a pod without one is never scheduled."""
     common = {"accessModes": ["ReadOnlyMany"], "storageClassName": ""}
@@ -257,6 +295,12 @@ def pods_of(stage: Stage, service: str) -> dict[str, str]:
     return pods_named(stage.model_pods(TEAM), service)
 
 
+def pods_told(stage: Stage, argument: str) -> list[str]:
+    """Names of the pods of services with that argument somewhere."""
+    found = [pod for pod in stage.items(kinds.POD) if argument in json.dumps(pod["spec"])]
+    return [pod["metadata"]["name"] for pod in found if pod["metadata"]["namespace"] != NAMESPACE]
+
+
 def until_pods(stage: Stage, service: str, count: int) -> None:
     until(lambda: len(pods_of(stage, service)) == count, f"{service} has {count} pods")
 
@@ -275,3 +319,10 @@ def rotation(stage: Stage) -> RotationState:
     state = from_secret_data(stage.get(kinds.SECRET, NAMESPACE, CERTIFICATE)["data"])
     assert not isinstance(state, str), state
     return state
+
+
+def ways_out() -> list[str]:
+    """The shell blocks of the section on uninstalling, in order."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    section = page.split("## Uninstalling", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
