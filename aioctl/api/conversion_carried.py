@@ -162,7 +162,7 @@ def _carried(value: Any, check: Check, path: str, cargo: _Cargo) -> bool:
         return False
     plain = _plain(value)
     if plain == "http" and path.endswith("appProtocol"):
-        return False  # The default: the API server drops it here, and adds it again in v1alpha2.
+        return True  # The default: no field of v1alpha1, and the API server adds it again in v1alpha2.
     return fits(check, plain) and cargo.take(path, plain)
 
 
