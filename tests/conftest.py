@@ -10,9 +10,12 @@ Properties run with the hypothesis profile `aioctl` below.
 """
 
 import gc
+import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from testbed.real.build import Assets, NotAvailable
@@ -23,6 +26,28 @@ from testbed.real.kubectl import Kubectl, prepared
 # The same examples on every machine, and no clock: a busy one must not fail a law.
 settings.register_profile("aioctl", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("aioctl")
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Commands set the log up for their process; the tests that follow shall not be held to their levels.
+
+    Loggers of modules are not kept as set up then: later tests capture them.
+    """
+    level, configure = logging.getLogger("aioctl").level, structlog.configure
+    used = False
+
+    def once(**how: Any) -> None:
+        nonlocal used
+        used = True
+        configure(**{**how, "cache_logger_on_first_use": False})
+
+    monkeypatch.setattr(structlog, "configure", once)
+    yield
+    if used:
+        structlog.reset_defaults()
+        logging.getLogger("aioctl").setLevel(level)
+
 
 _GC_THRESHOLDS = (50_000, 20, 50)
 

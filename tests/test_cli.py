@@ -1,15 +1,12 @@
 """What the commands say when they cannot do what was asked: one line that names the cause, no stack."""
 
-import logging
 import socket
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-import structlog
 import yaml
 from click.testing import CliRunner, Result
 
@@ -25,22 +22,6 @@ contexts: [{name: a, context: {cluster: a, user: a}}]
 users: [{name: a, user: {}}]
 current-context: a
 """
-
-
-@pytest.fixture(autouse=True)
-def _logs_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The commands set the log up for their process; the tests that follow shall not be held to their levels.
-
-    Loggers of modules are not kept as set up here: later tests capture them.
-    """
-    level = logging.getLogger("aioctl").level
-    configure = structlog.configure
-    monkeypatch.setattr(
-        structlog, "configure", lambda **how: configure(**{**how, "cache_logger_on_first_use": False})
-    )
-    yield
-    structlog.reset_defaults()
-    logging.getLogger("aioctl").setLevel(level)
 
 
 def log_lines(answer: Result) -> list[dict[str, Any]]:

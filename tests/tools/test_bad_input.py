@@ -1,12 +1,10 @@
 """What each command says to what it cannot do: one clear sentence, and the exit code that docs/reference.md gives."""
 
-import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import structlog
 from click.testing import CliRunner, Result
 
 from aioctl.api import kinds
@@ -36,14 +34,6 @@ NO_CRD = (
     "Error: the cluster does not serve llminferenceservices.serving.kserve.io v1alpha2: its CRDs are not installed, "
     "or are those of an earlier KServe; `aioctl check --pre` says which\n"
 )
-
-
-@pytest.fixture(autouse=True)
-def _logs_of_other_tests() -> Iterator[None]:
-    level = logging.getLogger("aioctl").level
-    yield
-    structlog.reset_defaults()
-    logging.getLogger("aioctl").setLevel(level)
 
 
 def cluster_for(monkeypatch: pytest.MonkeyPatch, *absent: str, faults: tuple[Match, ...] = ()) -> None:
