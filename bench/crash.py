@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import structlog
-
 from testbed.catalogue import catalogue
 from testbed.crashes import Crash, End, Mode, play, verdict
+from testbed.logs import silent
 
 _MOST_LINES = 12
 
@@ -53,7 +52,7 @@ def main(argv: list[str]) -> int:
     modes = [Mode(args.mode)] if args.mode else list(Mode)
     began = time.perf_counter()
     failed, plans, uncrashed = 0, 0, 0
-    with ProcessPoolExecutor(args.processes, initializer=_quiet) as pool:
+    with ProcessPoolExecutor(args.processes, initializer=silent) as pool:
         for name, writes, later in pool.map(_whole, names):
             uncrashed += bool(later)
             print(f"{name}: {writes} writes", *[f"  written at rest: {line}" for line in later], sep="\n")
@@ -74,10 +73,6 @@ def main(argv: list[str]) -> int:
 def _writes(made: int, only: int | None) -> Iterator[int]:
     """Those to die at."""
     yield from range(1, made + 1) if only is None else [only]
-
-
-def _quiet() -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
 
 
 def _whole(name: str) -> tuple[str, int, Sequence[str]]:

@@ -15,8 +15,7 @@ from functools import partial
 from itertools import combinations
 from pathlib import Path
 
-import structlog
-
+from testbed.logs import silent
 from testbed.misfortunes import MISFORTUNES, Report, play
 
 MOST_TAKEN, MOST_TRIED = 1.5, 8.0
@@ -41,7 +40,7 @@ def main(argv: list[str]) -> int:
     began = time.perf_counter()
     run = partial(_fleet, services=args.services, seed=args.seed)
     failed, recoveries = 0, []
-    with ProcessPoolExecutor(args.processes, initializer=_quiet) as pool:
+    with ProcessPoolExecutor(args.processes, initializer=silent) as pool:
         calm = pool.submit(run, ()).result()
         print(f"good day: {calm.taken} writes", flush=True)
         for which, report in zip(tries, pool.map(run, tries), strict=True):
@@ -89,7 +88,3 @@ def judge(report: Report, calm: Report) -> list[str]:
 
 def _fleet(which: Sequence[str], *, services: int, seed: int) -> Report:
     return play(which, services=services, seed=seed)
-
-
-def _quiet() -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))

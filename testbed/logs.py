@@ -1,5 +1,6 @@
 """The log as it would be rendered: `structlog.testing.capture_logs` leaves out what is bound to the context."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,3 +19,8 @@ def full_logs() -> Iterator[list[Any]]:
         yield capture.entries
     finally:
         structlog.configure(processors=before)
+
+
+def silent() -> None:
+    """For a process that plays many lives: only what is critical is logged."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

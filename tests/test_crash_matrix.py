@@ -9,6 +9,7 @@ from aioctl.api import kinds
 from aioctl.plan import order
 from aioctl.plan.model import Part, Plan, Present
 from bench import crash as command
+from testbed import crashes
 from testbed.catalogue import catalogue
 from testbed.crashes import Crash, End, Mode, play, verdict
 from testbed.world import NAMESPACE
@@ -59,6 +60,11 @@ def test_a_controller_that_believes_a_part_done_because_another_is_there_is_foun
     first, deployment = (verdict(PLAIN, whole, Crash(write, Mode.LOST)) for write in (1, 4))
     assert first == [], "before the Deployment is written nothing is lost"
     assert any(line.endswith("missing") for line in deployment), deployment
+
+
+def test_a_fleet_that_never_rests_is_found(monkeypatch: pytest.MonkeyPatch, whole: End) -> None:
+    monkeypatch.setattr(crashes, "PATIENCE", 5.0)
+    assert verdict(PLAIN, whole, Crash(1, Mode.LOST)) == ["never at rest within 5 virtual seconds"]
 
 
 def test_a_plan_that_fails_says_how_to_play_it_again() -> None:

@@ -10,38 +10,22 @@ from aioctl.sim.errors import conflict, invalid, plain_500
 from aioctl.sim.faults import Match
 from aioctl.sim.records import Record
 from aioctl.sim.resources import Resource
+from testbed.crashes import picture
 from testbed.virtual_time import virtual_time
-from tests.scenarios.ground import CONTROLLER, NAMESPACE, Stage, on_the_simulated_server, simulated, stage
+from tests.scenarios.ground import CONTROLLER, Stage, on_the_simulated_server, simulated, stage
 from tests.scenarios.scene import SVC
 
 CLIENT = CONTROLLER.client
 BROKEN = plain_500("etcdserver: request timed out")
-VOLATILE = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields")
-MADE_UP = ("secrets",)
-"""Kinds with content that no two runs share: that they are there is what counts."""
-
-
-def plain(value: Any) -> Any:
-    """Without what two runs never share: times, uids, versions."""
-    if isinstance(value, dict):
-        return {
-            key: plain(item) for key, item in value.items() if key not in (*VOLATILE, "lastTransitionTime")
-        }
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    return value
-
-
-def picture(made: Stage) -> dict[str, Any]:
-    """Everything in the scene's namespace, and what is cluster-wide of ours, comparable between runs."""
-    found: dict[str, Any] = {}
-    for title in made.cluster.store.collections:
-        for obj in made.cluster.peek_all(title):
-            meta = obj["metadata"]
-            is_ours = meta.get("namespace") == NAMESPACE or title == kinds.CLUSTER_ROLE_BINDING.resource
-            if is_ours and not title.startswith("events"):
-                found[f"{title}/{meta['name']}"] = None if title in MADE_UP else plain(obj)
-    return found
+VOLATILE = (
+    "uid",
+    "resourceVersion",
+    "creationTimestamp",
+    "generation",
+    "managedFields",
+    "lastTransitionTime",
+)
+"""What two runs never share."""
 
 
 @on_the_simulated_server
@@ -107,7 +91,7 @@ async def end_state(killed_at: kinds.Kind | None) -> dict[str, Any]:
         assert len(created) == len(set(created))
         notes = [note for _, _, note in await scene.events()]
         assert len(notes) == len(set(notes))
-        return picture(made)
+        return picture(made.world, apart_from=VOLATILE)
 
 
 @virtual_time
