@@ -3,8 +3,10 @@
 The alerts' expressions are judged by `promtool test rules` in tests/deploy/test_monitoring.py; here three fire for real.
 """
 
+import itertools
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import anyio
 import pytest
 
 from aioctl.api import kinds
+from aioctl.api.objects import name_of, namespace_of
 from aioctl.demo import processes
 from aioctl.settings import Settings
 from testbed.observed import Observed, fleet, observed, shipped_rules
@@ -72,6 +75,24 @@ async def _every_rule_is_loaded(demo: Observed) -> None:
     await eventually(evaluated, "every rule is evaluated without an error")
 
 
+@asynccontextmanager
+async def _passing_services(demo: Observed) -> AsyncIterator[None]:
+    """Services of both versions come and go: a fleet at rest has no rate of anything, and its quantiles are NaN for ever."""
+
+    async def come_and_go() -> None:
+        for number in itertools.count():
+            service = dict(fleet(2, 0)[number % 2])
+            service["metadata"] = {**service["metadata"], "name": f"passing-{number}"}
+            await demo.create([service])
+            await anyio.sleep(1.0)  # a scrape sees it
+            await demo.client.delete(kinds.SERVICE, namespace_of(service), name_of(service))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(come_and_go)
+        yield
+        tasks.cancel_scope.cancel()
+
+
 async def _the_dashboard_shows_data(demo: Observed) -> None:
     for panel in PANELS:
         if panel["title"] in QUIET:
@@ -100,7 +121,8 @@ async def test_metrics_alerts_and_dashboard_during_a_demo(tmp_path: Path) -> Non
             await eventually(migrated, "the fleet is migrated, as Prometheus sees it")
             await _metrics_are_those_of_the_reference(demo)
             await _every_rule_is_loaded(demo)
-            await _the_dashboard_shows_data(demo)
+            async with _passing_services(demo):
+                await _the_dashboard_shows_data(demo)
 
             # The demo's certificate is good for a day, and two services are held.
             async def warned() -> bool:
