@@ -1,31 +1,74 @@
-"""`python -m bench SCENARIO`, or `list`: each scenario is a module with `main(argv)`; its result is the exit code."""
+"""`python -m bench SCENARIO`, `list`, or one of the tools; the result is the exit code."""
 
 import sys
-from importlib import import_module
+import textwrap
+from collections.abc import Callable, Mapping
 
-SCENARIOS = {
-    "all": "every run behind docs/benchmarks.md, and its table",
-    "convert": "conversion: losses, pure speed, and the webhook server over TLS",
-    "memory": "what cached services cost in memory",
-    "plan": "how long one service's plan takes",
-    "strangers": "what attacks on the ports do to the calls of a client that behaves",
-    "crds": "how long the CRDs take to install on a real API server",
-    "worst": "how long the heaviest objects hold the event loop, by field",
-    "crash": "a controller killed at every write it makes, in a catalogue of scenarios",
-    "faults": "fleets created while misfortunes happen, alone and in pairs",
-    "storm": "a fleet created at once, until all of it is migrated",
+from bench import all as everything
+from bench import compare, running, sweep
+from bench.registry import SCENARIOS
+from bench.scenario import Scenario
+
+_TOOLS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
+    "all": (everything.main, "every run behind docs/benchmarks.md, and its tables"),
+    "sweep": (
+        sweep.main,
+        "a scenario under every combination of settings, as a table: workers=1,4 pool_stagger=0,0.1",
+    ),
+    "compare": (compare.main, "two records, A.json B.json: ratios, their spread, and medians"),
 }
+_WIDTH = 110
 
 
 def main(argv: list[str]) -> int:
-    asked = argv[:1] == ["list"]
-    if asked or not argv or argv[0] not in SCENARIOS:
-        for name, text in SCENARIOS.items():
-            print(f"  python -m bench {name:<9}  {text}", file=sys.stdout if asked else sys.stderr)
-        return 0 if asked else 2
-    scenario = import_module(f"bench.{argv[0]}")
-    code: int = scenario.main(argv[1:])
-    return code
+    name, *rest = argv or [""]
+    if name == "list":
+        print(listing(verbose="--names" not in rest))
+        return 0
+    if name in _TOOLS:
+        return _TOOLS[name][0](rest)
+    if name in SCENARIOS:
+        return running.execute(SCENARIOS[name], rest)
+    print(listing(verbose=False), file=sys.stderr)
+    return 2
+
+
+def listing(*, verbose: bool) -> str:
+    """Every scenario: what happens; and, if verbose, all that it says of itself."""
+    blocks = [
+        _block(scenario) if verbose else _line(scenario.name, scenario.what)
+        for scenario in SCENARIOS.values()
+    ]
+    tools = [_line(name, text) for name, (_, text) in _TOOLS.items()]
+    between = "\n\n" if verbose else "\n"
+    return f"{between.join(blocks)}\n\nTools:\n" + "\n".join(tools)
+
+
+def _line(name: str, text: str) -> str:
+    return f"  python -m bench {name:<13} {text}"
+
+
+def _block(scenario: Scenario) -> str:
+    parts = {
+        "measures": scenario.measures,
+        "judged by": scenario.judged_by,
+        "expects": "; ".join(scenario.expected()) or "nothing: it prints",
+        "seed": "nothing is drawn" if scenario.seed is None else str(scenario.seed),
+        "parameters": ", ".join(
+            f"{each.name}={each.default}"
+            for each in scenario.parameters
+            if each.default not in (None, False, ())
+        ),
+        "elsewhere": f"not with --kubeconfig: {scenario.not_elsewhere}"
+        if scenario.not_elsewhere
+        else "--kubeconfig",
+    }
+    lines = [
+        textwrap.fill(f"{name}: {text}", _WIDTH, initial_indent="      ", subsequent_indent="        ")
+        for name, text in parts.items()
+        if text
+    ]
+    return "\n".join([_line(scenario.name, scenario.what), *lines])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import figures, report
+from bench import figures, machine, report
+from bench.documents import between
 
 _ROOT = Path(__file__).resolve().parents[1]
 _BEGIN, _END = "<!-- figures: written by `python -m bench all` -->", "<!-- end of figures -->"
@@ -64,8 +65,8 @@ def main(argv: list[str]) -> int:
     results = _read(options.results)
     verdicts = figures.judge(results)
     written = f"{_circumstances(results)}\n\n{figures.markdown(verdicts)}"
-    options.document.write_text(_with_table(options.document.read_text("utf-8"), written), "utf-8")
-    report.give("figures", {}, None, [_row(verdict) for verdict in verdicts])
+    options.document.write_text(between(options.document.read_text("utf-8"), _BEGIN, _END, written), "utf-8")
+    report.give("figures", [_row(verdict) for verdict in verdicts])
     return 0 if all(verdict.good for verdict in verdicts) else 1
 
 
@@ -91,23 +92,10 @@ def _circumstances(results: Mapping[str, Any]) -> str:
     seen: dict[str, list[str]] = {}
     for name, result in results.items():
         about = result["machine"]
-        words = (
-            f"{about['cores']} cores of {about['cpu']}, {about['memory_gb']} GB, kernel {about['kernel']}, "
-            f"Python {about['python']}, {about['date']}"
-        )
-        seen.setdefault(words, []).append(f"{name} {about['load_average']:.1f}")
+        seen.setdefault(machine.words(about), []).append(f"{name} {about['load_average']:.1f}")
     return "\n".join(
         f"{words}; load average before each run: {', '.join(runs)}." for words, runs in seen.items()
     )
-
-
-def _with_table(document: str, table: str) -> str:
-    """Raises ValueError when the document has no place for it."""
-    head, begin, rest = document.partition(_BEGIN)
-    _, end, tail = rest.partition(_END)
-    if not begin or not end:
-        raise ValueError(f"the document lacks the lines {_BEGIN!r} and {_END!r}")
-    return f"{head}{_BEGIN}\n{table}\n{_END}{tail}"
 
 
 def _row(verdict: figures.Comparison) -> report.Row:

@@ -12,7 +12,7 @@ import argparse
 import random
 import resource
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 from time import perf_counter
@@ -22,13 +22,12 @@ import anyio
 import msgspec
 import yaml
 
-from aioctl import logs
 from aioctl.api import review
 from aioctl.api.conversion import convert_object, up
 from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
 from aioctl.api.v1alpha1 import down
-from aioctl.settings import LogFormat, LogLevel
 from bench import from_schema, machine, report, webhook
+from bench.scenario import Expectation, Parameter, Result, Scenario
 from bench.webhook import envelope
 
 Tree = dict[str, Any]
@@ -362,32 +361,37 @@ def _table(result: Tree) -> list[report.Row]:
     return rows
 
 
-def _arguments(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench convert", description=__doc__)
-    parser.add_argument("--parts", nargs="+", choices=_PARTS, default=_PARTS)
-    parser.add_argument(
-        "--mutate", type=int, default=100_000, metavar="N", help="conversions of mutated objects"
-    )
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--first-on-core", action="store_true", help="on a machine busy with other things (needs root)"
-    )
-    report.add_option(parser)
-    return parser.parse_args(argv)
-
-
-def main(argv: list[str]) -> int:
-    """Run the parts; the exit code is 1 when anything was lost."""
-    options = _arguments(argv)
-    logs.configure(LogLevel.ERROR, LogFormat.CONSOLE)
-    result: Tree = {"command": " ".join(["python -m bench convert", *argv]), "machine": machine.describe()}
+def run(options: argparse.Namespace) -> Result:
+    figures: Tree = {}
     if "losses" in options.parts:
-        result["losses"] = check_losses(options.mutate, options.seed)
+        figures["losses"] = check_losses(options.mutate, options.seed)
     if "functions" in options.parts:
-        result["functions"] = time_functions()
+        figures["functions"] = time_functions()
     if "server" in options.parts:
-        result["server"] = anyio.run(
+        figures["server"] = anyio.run(
             partial(webhook.measure, _sized_object(), _LISTS, first=options.first_on_core)
         )
-    report.give("convert", result, options.json, _table(result))
-    return 1 if result.get("losses", {}).get("losses") else 0
+    return Result(figures, _table(figures))
+
+
+def _lost(result: Mapping[str, Any]) -> float:
+    """None, where they were not looked for."""
+    return float(result["losses"]["losses"]) if "losses" in result else 0.0
+
+
+SCENARIO = Scenario(
+    name="convert",
+    what="conversion: losses there and back, pure speed, and one call after the other to an idle webhook over TLS",
+    measures="objects that did not come back equal; seconds of one object and of lists; what a small call waits beside a list.",
+    judged_by="the caller has no processor in common with the controller where there are two, and a second client's longest wait"
+    " bounds the loop's longest stretch from outside.",
+    run=run,
+    parameters=[
+        Parameter("parts", _PARTS, "what is done", choices=_PARTS),
+        Parameter("mutate", 100_000, "conversions of mutated objects"),
+        Parameter("first-on-core", False, "on a machine busy with other things (needs root)"),
+    ],
+    seed=1,
+    expectations=[Expectation("objects that were lost or differ", _lost, 0)],
+    not_elsewhere="it needs an idle controller of its own; list-convert and burst-convert run on any cluster",
+)

@@ -8,7 +8,7 @@ import argparse
 import time
 from pathlib import Path
 
-from bench import machine, report
+from bench.scenario import Parameter, Result, Scenario
 from testbed.real.build import assets
 from testbed.real.cluster import running
 from testbed.real.kubectl import Kubectl
@@ -16,29 +16,30 @@ from testbed.real.kubectl import Kubectl
 FOLDER = Path(__file__).parents[1] / "deploy" / "crds"
 
 
-def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench crds", description=__doc__)
-    parser.add_argument("--runs", type=int, default=3, help="fresh API servers")
-    report.add_option(parser)
-    options = parser.parse_args(argv)
+def run(options: argparse.Namespace) -> Result:
     files = sorted(FOLDER.glob("serving.kserve.io_*.yaml"))
     found = assets(build=False)
     seconds = []
-    for _ in range(options.runs):
+    for _ in range(options.servers):
         with running(found) as cluster:
             kubectl = Kubectl.of(found, cluster)
             began = time.perf_counter()
             kubectl.install_crds(*files)
             seconds.append(round(time.perf_counter() - began, 2))
     sizes = {path.name: path.stat().st_size for path in files}
-    result = {
-        "command": "python -m bench crds",
-        "machine": machine.describe(),
-        "seconds": seconds,
-        "bytes": sizes,
-    }
     rows = [("until both kinds are served", ", ".join(f"{each} s" for each in seconds))]
-    report.give(
-        "crds", result, options.json, [*rows, *((name, f"{size} bytes") for name, size in sizes.items())]
+    return Result(
+        {"seconds": seconds, "bytes": sizes},
+        [*rows, *((name, f"{size} bytes") for name, size in sizes.items())],
     )
-    return 0
+
+
+SCENARIO = Scenario(
+    name="crds",
+    what="both CRDs are applied to fresh API servers with kubectl, until their kinds are served",
+    measures="seconds of each, and the files' bytes.",
+    judged_by="several fresh servers; the spread between them is printed.",
+    run=run,
+    parameters=[Parameter("servers", 3, "fresh API servers")],
+    not_elsewhere="it installs CRDs, which a cluster with services must not lose and get anew",
+)

@@ -2,6 +2,8 @@
 
 import os
 import platform
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +29,14 @@ def describe() -> dict[str, Any]:
     }
 
 
+def words(about: Mapping[str, Any]) -> str:
+    """A description for people."""
+    return (
+        f"{about['cores']} cores of {about['cpu']}, {about['memory_gb']} GB, kernel {about['kernel']}, "
+        f"Python {about['python']}, {about['date']}"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Of one process: seconds of CPU since its start, megabytes resident now and at most."""
@@ -45,6 +55,15 @@ def usage(pid: int) -> Usage:
     kilobytes = {name: int(status[name].split()[0]) for name in ("VmRSS", "VmHWM")}
     cpu = (int(fields[11]) + int(fields[12])) / _TICKS
     return Usage(cpu, kilobytes["VmRSS"] / 1024, kilobytes["VmHWM"] / 1024)
+
+
+def children() -> list[int]:
+    """Processes that this one started, whichever of its threads it was, and that still run."""
+    found: list[int] = []
+    for thread in (_PROC / "self" / "task").iterdir():
+        with suppress(OSError):  # threads end
+            found += map(int, (thread / "children").read_text().split())
+    return found
 
 
 def put_first(pid: int, priority: int = 1) -> None:

@@ -6,69 +6,43 @@ caches its services and all their children.
 """
 
 import argparse
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 
-from aioctl import logs
 from aioctl.demo import processes, progress
-from aioctl.settings import LogFormat, LogLevel
-from bench import clusters, machine, report
-from bench.storm import create_fleet, until_still
-from bench.witness import Witness
+from bench import machine, report
+from bench.scenario import Expectation, Result, Scenario, Unit, at
+from bench.stage import parameters, stage, until_still
 
 _TIMEOUT = 900.0
+_SETTINGS = {
+    "AIOCTL_POOL_CREATE_RATE": "0",
+    "AIOCTL_POOL_STAGGER": "0",
+    "AIOCTL_SERVICE_SERIES": "500",  # as it ships: they are part of what a fleet costs
+}
 
 
-def arguments(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench memory", description=__doc__)
-    parser.add_argument("--services", type=int, default=1000)
-    report.add_option(parser)
-    return parser.parse_args(argv)
+def run(options: argparse.Namespace) -> Result:
+    figures = anyio.run(_run, options)
+    return Result(figures, _rows(figures))
 
 
-def main(argv: list[str]) -> int:
-    options = arguments(argv)
-    logs.configure(LogLevel.ERROR, LogFormat.CONSOLE)
-    about = {"command": " ".join(["python -m bench memory", *argv]), "machine": machine.describe()}
-    result = {**about, **anyio.run(run, options.services)}
-    report.give("memory", result, options.json, _rows(result))
-    return 0
-
-
-async def run(services: int) -> dict[str, Any]:
+async def _run(options: argparse.Namespace) -> dict[str, Any]:
     """The readings, in MB. Raises StageError, and TimeoutError when the fleet does not get ready."""
-    ports = processes.Ports.free()
-    with tempfile.TemporaryDirectory(prefix="aioctl-bench-") as name:
-        folder = Path(name)
-        certificates = processes.write_certificates(folder)
-        async with (
-            clusters.simulated(folder, ports, certificates, clusters.Players()) as place,
-            clusters.client_for(place.kubeconfig) as client,
-        ):
-            settings = {"AIOCTL_POOL_CREATE_RATE": "0", "AIOCTL_POOL_STAGGER": "0"}
-            async with processes.controller(folder, ports, certificates, place.kubeconfig, settings) as pid:
-                await processes.install_presets(client)
-                await until_still(place.counting)
-                idle = machine.usage(pid).rss
-                witness = Witness(services)
-                async with anyio.create_task_group() as group:
-                    group.start_soon(witness.run, client)
-                    with anyio.fail_after(_TIMEOUT):
-                        await create_fleet(client, witness, services)
-                        await witness.wait_migrated()
-                        await witness.wait_ready()
-                    group.cancel_scope.cancel()
-                await until_still(place.counting)
-                worked = machine.usage(pid)
-            async with processes.controller(folder, ports, certificates, place.kubeconfig, settings) as pid:
-                seen = await _until_all_seen(ports.metrics_page, services)
-                started = machine.usage(pid)
+    async with stage(options) as place:
+        async with place.controller(_SETTINGS) as pid:
+            await processes.install_presets(place.client)
+            await until_still(place.counting)
+            idle = machine.usage(pid).rss
+            await place.settled(options.services)
+            worked = machine.usage(pid)
+        async with place.controller(_SETTINGS, name="second") as pid:
+            seen = await _until_all_seen(place.ports.metrics_page, options.services)
+            started = machine.usage(pid)
     return {
-        "services": services,
+        "services": options.services,
         "idle_mb": round(idle, 1),
         "after_the_storm_mb": round(worked.rss, 1),
         "peak_mb": round(worked.peak_rss, 1),
@@ -106,3 +80,19 @@ def _rows(result: dict[str, Any]) -> list[report.Row]:
             f"{started} MB ({beyond['started_on_the_fleet']} more), {writes} writes",
         ),
     ]
+
+
+SCENARIO = Scenario(
+    name="memory",
+    what="what a fleet costs the controller in memory: idle, after the fleet came, and started anew on it",
+    measures="resident memory as the kernel counts it, and the writes of the second controller.",
+    judged_by="memory is read when the controller has not written for three seconds.",
+    run=run,
+    parameters=parameters(services=1000, timeout=_TIMEOUT),
+    seed=0,
+    expectations=[
+        Expectation("beyond idle, after the storm", at("beyond_idle_mb", "after_the_storm"), 150, Unit.MEGABYTES),
+        Expectation("beyond idle, started on the fleet", at("beyond_idle_mb", "started_on_the_fleet"), 150, Unit.MEGABYTES),
+        Expectation("writes of the second", at("writes_of_the_second"), 0),
+    ],
+)  # fmt: skip

@@ -12,7 +12,6 @@ from typing import Any
 
 import anyio
 
-from aioctl import logs
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
 from aioctl.controller.controller import Controller
@@ -20,12 +19,12 @@ from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.observe import CacheObservation, Decoded
 from aioctl.plan import order, status
 from aioctl.plan.model import Outcome, Overlay, Plan
-from aioctl.settings import LogFormat, LogLevel
 from aioctl.sim import fleet, seed
 from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import GatewayPlayer
 from aioctl.sim.players.workload import WorkloadPlayer
-from bench import machine, report
+from bench import machine
+from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, at, in_units
 from testbed.shipped_files import presets
 from testbed.virtual_time import run_virtual
 from testbed.world import World, world
@@ -34,45 +33,30 @@ _SETTLED = 30.0
 """Virtual seconds until every service of the fleet is at rest."""
 
 
-def arguments(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench plan", description=__doc__)
-    parser.add_argument("--services", type=int, default=30)
-    parser.add_argument("--rounds", type=int, default=20, help="how often each service is planned")
-    report.add_option(parser)
-    return parser.parse_args(argv)
-
-
-def main(argv: list[str]) -> int:
-    options = arguments(argv)
-    logs.configure(LogLevel.ERROR, LogFormat.CONSOLE)
-    result = {
-        "command": "python -m bench plan",
-        "machine": machine.describe(),
-        **run_virtual(run, options.services, options.rounds),
-    }
+def run(options: argparse.Namespace) -> Result:
+    figures = run_virtual(_run, options.services, options.rounds, options.seed)
     rows = [
         (
             f"{state}: {what}",
             f"median {times['median_ms']} ms, p99 {times['p99_ms']} ms, {times['writes']} writes",
         )
         for state in ("fresh", "settled")
-        for what, times in result[state].items()
+        for what, times in figures[state].items()
     ]
-    new = result["nothing_new"]
+    new = figures["nothing_new"]
     rows.append(
         (
             "nothing new: look",
             f"median {new['look']['median_ms']} ms, {new['of_a_whole_one']} of plan and status when settled",
         )
     )
-    report.give("plan", result, options.json, rows)
-    return 0
+    return Result(figures, rows)
 
 
-async def run(services: int, rounds: int) -> dict[str, Any]:
+async def _run(services: int, rounds: int, drawn: int) -> dict[str, Any]:
     """Times for fresh and settled services, in milliseconds."""
     async with world() as stage:
-        await _fill(stage, services)
+        await _fill(stage, services, drawn)
         controller = stage.controller()
         async with anyio.create_task_group() as group:
             await group.start(controller.watch)
@@ -98,12 +82,12 @@ async def run(services: int, rounds: int) -> dict[str, Any]:
     }
 
 
-async def _fill(stage: World, services: int) -> None:
+async def _fill(stage: World, services: int, drawn: int) -> None:
     for obj in seed.world():
         await stage.cluster.create(obj, client="user")
     for preset in presets():
         await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
-    await fleet.create(stage.user, fleet.services(services))
+    await fleet.create(stage.user, fleet.services(services, seed=drawn))
 
 
 async def _times(controller: Controller, rounds: int) -> dict[str, Any]:
@@ -171,3 +155,23 @@ def _summary(milliseconds: list[float], writes: float) -> dict[str, float]:
         "p99_ms": round(machine.quantile(milliseconds, 0.99), 3),
         "writes": writes,
     }
+
+
+SCENARIO = Scenario(
+    name="plan",
+    what="what a worker does without waiting: read, plan and conclude one service, fresh, settled, and with nothing new",
+    measures="CPU time of each plan, status and look.",
+    judged_by="CPU time of the thread only, so that other processes are not in it, beside a fixed work unit.",
+    run=run,
+    parameters=[
+        Parameter("services", 30, "how many there are"),
+        Parameter("rounds", 20, "how often each is planned"),
+    ],
+    seed=0,
+    expectations=[
+        Expectation("a look at what is not new, by plan and status of a settled one", at("nothing_new", "of_a_whole_one"), 0.1, Unit.TIMES),
+        Expectation("plan of one with all children", in_units(at("fresh", "plan", "median_ms"), scale=1e-3), 3, Unit.WORK_UNITS),
+        Expectation("plan of a settled one", in_units(at("settled", "plan", "median_ms"), scale=1e-3), 3, Unit.WORK_UNITS),
+    ],
+    not_elsewhere="it is timed within one process on the embedded cluster, in virtual time",
+)  # fmt: skip

@@ -1,6 +1,7 @@
-"""Clients that read in the old version, many at the same moment: each GET costs the webhook one conversion.
+"""Clients that read in the old version, many at the same moment: each GET costs the webhook one conversion, each list as many
+as there are services, in one review.
 
-`python -m bench.readers` is started by the storm as a process of its own, so that its work does not slow the witness. It
+`python -m bench.readers` is started by a scenario as a process of its own, so that its work does not slow the witness. It
 sends waves until its standard input ends, waits for the last one, and prints what it saw as one line of JSON.
 """
 
@@ -8,8 +9,11 @@ import argparse
 import itertools
 import json
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
@@ -17,14 +21,20 @@ import msgspec
 
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
+from aioctl.demo import processes
 from aioctl.kube.client import Client
 from aioctl.kube.config import load_config
 from aioctl.kube.errors import KubeError, NotFound
 from bench.machine import quantile
 
+if TYPE_CHECKING:
+    from bench.stage import Stage
+
 _PAUSE = 5.0
 """Seconds between two waves. The simulated API server makes the calls of a wave, and needs time for everything else, too."""
 _LOOK = 0.25
+_KEPT = 1000
+"""Latencies that go into the record, evenly taken of all."""
 
 
 @dataclass
@@ -36,6 +46,9 @@ class Readers:
     seconds: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     waves: int = 0
+    lists: bool = False
+    """Whole lists instead of single services."""
+    pause: float = _PAUSE
 
     async def run(self, end: anyio.Event) -> None:
         """Until `end` is set; a wave that has begun is seen through, so that no read is cut off."""
@@ -45,7 +58,7 @@ class Readers:
                 for key in itertools.islice(itertools.cycle(services), self.at_once if services else 0):
                     group.start_soon(self._read, key)
             self.waves += bool(services)
-            with anyio.move_on_after(_PAUSE if services else _LOOK):
+            with anyio.move_on_after(self.pause if services else _LOOK):
                 await end.wait()
 
     def summary(self) -> dict[str, object]:
@@ -54,6 +67,9 @@ class Readers:
             "waves": self.waves,
             "reads": len(self.seconds),
             "failures": len(self.failures),
+            "seconds": [
+                round(each, 4) for each in sorted(self.seconds)[:: max(1, len(self.seconds) // _KEPT)]
+            ],
             "examples": self.failures[:3],
             "p50_s": round(quantile(self.seconds, 0.5), 3),
             "p99_s": round(quantile(self.seconds, 0.99), 3),
@@ -71,18 +87,44 @@ class Readers:
     async def _read(self, key: ObjectKey) -> None:
         started = monotonic()
         try:
-            await self.client.get(kinds.SERVICE_V1ALPHA1, *key)
+            if self.lists:
+                await self._list()
+            else:
+                await self.client.get(kinds.SERVICE_V1ALPHA1, *key)
         except NotFound:
             return
         except KubeError as error:
             self.failures.append(str(error))
         self.seconds.append(monotonic() - started)
 
+    async def _list(self) -> None:
+        async for _ in self.client.list_pages(kinds.SERVICE_V1ALPHA1):
+            pass
 
-async def _main(kubeconfig: str, at_once: int) -> None:
-    config = await load_config(kubeconfig)
-    client = Client(config.wire(connections=at_once + 10, user_agent="bench-readers/1"))
-    readers = Readers(client, at_once)
+
+@asynccontextmanager
+async def waves(
+    place: "Stage", at_once: int, *, lists: bool = False, pause: float = _PAUSE
+) -> AsyncIterator[dict[str, Any]]:
+    """Reads go on while inside; what the readers saw is there afterwards. None at once: nothing happens."""
+    found: dict[str, Any] = {}
+    if not at_once:
+        yield found
+        return
+    command = [sys.executable, "-m", "bench.readers", "--kubeconfig", str(place.arena.kubeconfig)]
+    command += ["--at-once", str(at_once), "--pause", str(pause), *(["--lists"] if lists else [])]
+    async with processes.process("readers", command, place.folder) as child:
+        yield found
+        if child.stdin is not None:
+            await child.stdin.aclose()
+        said = b"".join([piece async for piece in child.stdout]) if child.stdout is not None else b"{}"
+    found |= json.loads(said)
+
+
+async def _main(options: argparse.Namespace) -> None:
+    config = await load_config(options.kubeconfig)
+    client = Client(config.wire(connections=options.at_once + 10, user_agent="bench-readers/1"))
+    readers = Readers(client, options.at_once, lists=options.lists, pause=options.pause)
     try:
         end = anyio.Event()
         async with anyio.create_task_group() as group:
@@ -99,8 +141,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.readers", description=__doc__)
     parser.add_argument("--kubeconfig", required=True)
     parser.add_argument("--at-once", type=int, required=True)
-    options = parser.parse_args()
-    anyio.run(_main, options.kubeconfig, options.at_once)
+    parser.add_argument("--lists", action="store_true")
+    parser.add_argument("--pause", type=float, default=_PAUSE)
+    anyio.run(_main, parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """How a scenario tells its result: a table for people on standard error, JSON for the record."""
 
-import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,50 @@ from rich.table import Table
 Row = tuple[str, str]
 
 
-def add_option(parser: argparse.ArgumentParser) -> None:
-    """`--json FILE`, the same for every scenario."""
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there as JSON")
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Lines over one axis. All lines have as many values as `x`; None is a gap."""
+
+    title: str
+    x: str
+    y: str
+    values: Sequence[float]
+    lines: Mapping[str, Sequence[float | None]]
+    is_log: bool = False
+    """Of the x axis."""
+
+    def as_json(self) -> dict[str, Any]:
+        lines = {name: list(values) for name, values in self.lines.items()}
+        return {
+            "title": self.title,
+            "x": self.x,
+            "y": self.y,
+            "values": list(self.values),
+            "lines": lines,
+            "log": self.is_log,
+        }
 
 
-def give(title: str, result: dict[str, Any], path: Path | None, rows: Sequence[Row]) -> None:
-    """Prints the table and writes the file, if one is wanted."""
+def quantiles(title: str, unit: str, samples: Mapping[str, Sequence[float]]) -> Plot:
+    """Distributions side by side: what share of the samples is at most so much."""
+    shares = [*range(0, 100, 2), 99, 99.9, 100]
+    lines = {
+        name: [round(ordered[min(len(ordered) - 1, int(share / 100 * len(ordered)))], 5) for share in shares]
+        for name, found in samples.items()
+        if (ordered := sorted(found))
+    }
+    return Plot(title, "% of all", unit, shares, lines)
+
+
+def give(title: str, rows: Sequence[Row]) -> None:
+    """Prints the table."""
     table = Table(title=title, show_header=False)
     for name, value in rows:
         table.add_row(name, value)
-    Console(width=140).print(table, highlight=False)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    Console(width=140, stderr=True).print(table, highlight=False)
+
+
+def write(record: Any, path: Path) -> None:
+    """The record as JSON. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

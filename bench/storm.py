@@ -6,210 +6,123 @@ outside: times by watching routes and services, calls and conversions by the API
 """
 
 import argparse
-import contextlib
-import json
-import os
-import sys
-import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Mapping
 from time import monotonic
 from typing import Any
 
 import anyio
 import httpx
 
-from aioctl import logs
 from aioctl.demo import processes
 from aioctl.histogram import quantile as histogram_quantile
 from aioctl.kube.client import Client
-from aioctl.settings import LogFormat, LogLevel
 from aioctl.sim import fleet
-from bench import clusters, machine, report
+from bench import machine, readers, report
 from bench.counts import WRITES, Counting, Counts, Series, metrics_page, summed_buckets, total
+from bench.report import Plot
+from bench.scenario import Expectation, Parameter, Result, Scenario, at
+from bench.stage import Stage, parameters, stage, until_still
 from bench.witness import Witness
 
-_STILL = 3.0
-"""Seconds without a call after which the storm is over: events are written behind the work."""
-_STILL_DEADLINE = 600.0
-"""Seconds: a thousand services make 19,000 events, and a hundred are written in a second."""
+
+def run(options: argparse.Namespace) -> Result:
+    return anyio.run(_run, options)
 
 
-def arguments(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench storm", description=__doc__)
-    parser.add_argument("--services", type=int, default=300)
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--kubeconfig", type=Path, help="an API server of yours, made for this")
-    where.add_argument("--real", action="store_true", help="start a kube-apiserver and an etcd for this run")
-    parser.add_argument("--stagger", type=float, help="AIOCTL_POOL_STAGGER (seconds)")
-    parser.add_argument("--rate", type=float, help="AIOCTL_POOL_CREATE_RATE (per second, 0: unlimited)")
-    parser.add_argument("--workers", type=int, help="AIOCTL_WORKERS")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any other variable")
-    parser.add_argument("--gateway-delay", type=float, default=1.0)
-    parser.add_argument("--workload-delay", type=float, default=1.0)
-    parser.add_argument(
-        "--one-core", action="store_true", help="one processor for the controller; the rest may use all"
-    )
-    parser.add_argument(
-        "--readers", type=int, default=0, metavar="N", help="reads in v1alpha1 at once, in waves"
-    )
-    parser.add_argument(
-        "--first-on-core",
-        action="store_true",
-        help="and goes before everything else there (needs root): for a machine that is busy with other things",
-    )
-    parser.add_argument("--quiet", type=float, default=0.0, help="seconds of watching afterwards for writes")
-    parser.add_argument("--timeout", type=float, default=300.0)
-    parser.add_argument("--profile", type=Path, metavar="FILE", help="run the controller under cProfile")
-    parser.add_argument("--keep-log", type=Path, metavar="FILE", help="copy the controller's log there")
-    report.add_option(parser)
-    return parser.parse_args(argv)
+async def _run(options: argparse.Namespace) -> Result:
+    async with stage(options) as place, place.controller() as pid:
+        await processes.install_presets(place.client)
+        await until_still(place.counting)
+        return await storm(place, pid, lambda client, witness: create_fleet(client, witness, options))
 
 
-def main(argv: list[str]) -> int:
-    """Exit code 1 when a service was not migrated, a conversion failed or the data plane lost a request."""
-    options = arguments(argv)
-    logs.configure(LogLevel.ERROR, LogFormat.CONSOLE)
-    about = {"command": " ".join(["python -m bench storm", *argv]), "machine": machine.describe()}
-    result = {**about, **anyio.run(run, options)}
-    report.give("storm", result, options.json, _table(result))
-    lost = result.get("data_plane", {}).get("lost_for_nothing", 0)
-    good = (
-        result["migrated"]["count"] == options.services and not result["conversions"]["failures"] and not lost
-    )
-    return 0 if good else 1
-
-
-async def run(options: argparse.Namespace) -> dict[str, Any]:
-    """One storm; the result is JSON. Raises StageError and NotAvailable when there is nothing to run it on."""
-    ports = processes.Ports.free()
-    core = max(os.sched_getaffinity(0)) if options.one_core else None
-    players = clusters.Players(options.gateway_delay, options.workload_delay)
-    with tempfile.TemporaryDirectory(prefix="aioctl-bench-") as name:
-        folder = Path(name)
-        certificates = processes.write_certificates(folder)
-        opened = _arena(options, folder, ports, certificates, players)
-        async with opened as place, clusters.client_for(place.kubeconfig) as client:
-            starting = processes.controller(
-                folder,
-                ports,
-                certificates,
-                place.kubeconfig,
-                _settings(options),
-                core=core,
-                interpreter=["-m", "cProfile", "-o", str(options.profile)] if options.profile else [],
-            )
-            async with starting as pid:
-                if options.first_on_core:
-                    machine.put_first(pid)
-                await processes.install_presets(client)
-                await until_still(place.counting)
-                result = await _storm(options, place, client, pid, ports.metrics_page, folder)
-        if options.keep_log:
-            options.keep_log.write_bytes((folder / "controller.log").read_bytes())
-    return result
-
-
-def _arena(
-    options: argparse.Namespace,
-    folder: Path,
-    ports: processes.Ports,
-    certificates: Path,
-    players: clusters.Players,
-) -> contextlib.AbstractAsyncContextManager[clusters.Arena]:
-    if options.real:
-        return clusters.real(folder, ports, certificates, players)
-    if options.kubeconfig:
-        return clusters.given(folder, ports, certificates, players, options.kubeconfig)
-    return clusters.simulated(folder, ports, certificates, players)
-
-
-def _settings(options: argparse.Namespace) -> dict[str, str]:
-    given = {
-        "AIOCTL_POOL_STAGGER": options.stagger,
-        "AIOCTL_POOL_CREATE_RATE": options.rate,
-        "AIOCTL_WORKERS": options.workers,
-    }
-    named = dict(item.split("=", 1) for item in options.set)
-    return {name: str(value) for name, value in given.items() if value is not None} | named
-
-
-async def _storm(
-    options: argparse.Namespace, place: clusters.Arena, client: Client, pid: int, page_url: str, folder: Path
-) -> dict[str, Any]:
+async def storm(place: Stage, pid: int, creating: "Creating") -> Result:
+    """One fleet, created as `creating` does it."""
+    options = place.options
     witness = Witness(options.services)
-    result: dict[str, Any] = {
-        "on": place.name,
-        "services": options.services,
-        "one_core": options.one_core,
-        "first_on_core": options.first_on_core,
-        "settings": _settings(options),
-    }
-    async with httpx.AsyncClient() as http, anyio.create_task_group() as group:
-        group.start_soon(witness.run, client)
-        counted, used, page = await _readings(place.counting, http, page_url, pid)
-        async with _readers(options, place, folder, result):
+    figures: dict[str, Any] = place.about()
+    url = place.ports.metrics_page
+    async with anyio.create_task_group() as group:
+        group.start_soon(witness.run, place.client)
+        counted, used, page = await _readings(place.counting, place.http, url, pid)
+        place.measuring.restart()
+        async with (
+            place.sampled(pid) as sampler,
+            readers.waves(place, getattr(options, "readers", 0)) as read,
+        ):
             began = monotonic()
-            group.start_soon(create_fleet, client, witness, options.services)
+            group.start_soon(creating, place.client, witness)
+            group.start_soon(
+                place.measuring.progress, "migrated", lambda: len(witness.migrated), options.services
+            )
             with anyio.move_on_after(options.timeout):
                 await witness.wait_migrated()
                 used_migrated = machine.usage(pid).cpu - used.cpu
                 await witness.wait_ready()
-        took = monotonic() - began
+            took = monotonic() - began
+        measured = place.measuring.summary(options.services, len(witness.ready))
         await until_still(place.counting)
-        counted_after, used_after, page_after = await _readings(place.counting, http, page_url, pid)
-        result["took_s"] = round(took, 2)
-        result["migrated"] = _times(witness, witness.migrated, began)
-        result["ready"] = _times(witness, witness.ready, began)
-        result |= _costs(options.services, counted_after - counted, page, page_after)
-        result["conversions"] |= await place.counting.conversion_seconds(counted_after - counted)
-        result["cpu_s"] = round(used_after.cpu - used.cpu, 2)
-        result["cpu_s_per_service"] = round((used_after.cpu - used.cpu) / options.services, 4)
+        counted_after, used_after, page_after = await _readings(place.counting, place.http, url, pid)
+        if read:
+            figures["readers"] = read
+        figures["took_s"] = round(took, 2)
+        figures["migrated"] = _times(witness, witness.migrated, began)
+        figures["ready"] = _times(witness, witness.ready, began)
+        figures["services_lost"] = options.services - len(witness.migrated)
+        figures |= _costs(options.services, counted_after - counted, page, page_after)
+        figures["conversions"] |= await place.counting.conversion_seconds(counted_after - counted)
+        figures["cpu_s"] = round(used_after.cpu - used.cpu, 2)
+        figures["cpu_s_per_service"] = round((used_after.cpu - used.cpu) / options.services, 4)
         if len(witness.migrated) == options.services:
-            result["cpu_s_until_migrated"] = round(used_migrated, 2)
-        result["memory_mb"] = {"before": round(used.rss, 1), "peak": round(used_after.peak_rss, 1)}
-        if place.simulated:
-            result["data_plane"] = await _data_plane(http, place.simulated)
-        if options.quiet:
-            await anyio.sleep(options.quiet)
-            quiet = (await place.counting.read()) - counted_after
-            result["quiet"] = {"seconds": options.quiet, "writes": quiet.writes, "calls": _top(quiet)}
+            figures["cpu_s_until_migrated"] = round(used_migrated, 2)
+        figures["memory_mb"] = {"before": round(used.rss, 1), "peak": round(used_after.peak_rss, 1)}
+        if place.arena.simulated:
+            figures["data_plane"] = await _data_plane(place.http, place.arena.simulated)
+        if quiet := getattr(options, "quiet", 0.0):
+            await anyio.sleep(quiet)
+            after = (await place.counting.read()) - counted_after
+            figures["quiet"] = {"seconds": quiet, "writes": after.writes, "calls": _top(after)}
         group.cancel_scope.cancel()
-    return result
+    plots = [*sampler.plots(), *_distributions(witness, page, page_after)]
+    return Result(figures, _table(figures), plots, measured | sampler.measuring())
 
 
-async def create_fleet(client: Client, witness: Witness, count: int) -> None:
+async def create_fleet(client: Client, witness: Witness, options: argparse.Namespace) -> None:
     """Creates services as fast as the API server takes them. Raises KubeError."""
-    await fleet.create(client, fleet.services(count), starting=witness.starts)
+    await fleet.create(client, fleet.services(options.services, seed=options.seed), starting=witness.starts)
 
 
-@asynccontextmanager
-async def _readers(
-    options: argparse.Namespace, place: clusters.Arena, folder: Path, result: dict[str, Any]
-) -> AsyncIterator[None]:
-    if not options.readers:
-        yield
-        return
-    command = [sys.executable, "-m", "bench.readers", "--kubeconfig", str(place.kubeconfig)]
-    async with processes.process("readers", [*command, "--at-once", str(options.readers)], folder) as child:
-        yield
-        if child.stdin is not None:
-            await child.stdin.aclose()
-        said = b"".join([piece async for piece in child.stdout]) if child.stdout is not None else b"{}"
-    result["readers"] = json.loads(said)
+def _distributions(witness: Witness, before: Series, after: Series) -> list[Plot]:
+    """Latencies: of services as the witness saw them, of conversions as the webhook's histogram has them."""
+    seconds = {
+        "migrated": witness.seconds_to(witness.migrated),
+        "Ready": witness.seconds_to(witness.ready),
+    }
+    plots = [report.quantiles("From creation to", "seconds", seconds)]
+    took = summed_buckets(after, "aioctl_conversion_duration_seconds", before)
+    if took and took[-1][1]:
+        shares = [1, *range(5, 100, 5), 99, 99.9]
+        line = [round(histogram_quantile(share / 100, took) * 1e3, 3) for share in shares]
+        plots.append(
+            Plot("Conversions, by the webhook's clock", "% of all", "ms", shares, {"conversion": line})
+        )
+    return plots
 
 
-async def until_still(counting: Counting) -> None:
-    """Until the controller has not written for a while. Raises TimeoutError when it does not stop."""
-    with anyio.fail_after(_STILL_DEADLINE):
-        before = (await counting.read()).writes
-        while True:
-            await anyio.sleep(_STILL)
-            now = (await counting.read()).writes
-            if now == before:
-                return
-            before = now
+def _lost_for_nothing(result: Mapping[str, Any]) -> float:
+    """A real cluster has no data plane of ours that counts."""
+    return float(result.get("data_plane", {}).get("lost_for_nothing", 0))
+
+
+Creating = Callable[[Client, Witness], Coroutine[Any, Any, None]]
+
+FLEET = (
+    Expectation("services that did not migrate", at("services_lost"), 0),
+    Expectation("conversions that failed", at("conversions", "failures"), 0),
+    Expectation("requests that the data plane lost for nothing", _lost_for_nothing, 0),
+    Expectation("observations that the witness missed", at("measuring", "observations_missed"), 0),
+)
+"""What holds of every fleet, however it comes."""
 
 
 async def _readings(
@@ -293,7 +206,12 @@ def _table(result: dict[str, Any]) -> list[report.Row]:
         ("memory", f"{result['memory_mb']['before']} MB before, peak {result['memory_mb']['peak']} MB"),
     ]  # fmt: skip
     rows += [
-        (name.replace("_", " "), ", ".join(f"{key} {value}" for key, value in result[name].items()))
+        (
+            name.replace("_", " "),
+            ", ".join(
+                f"{key} {value}" for key, value in result[name].items() if key != "seconds" or name == "quiet"
+            ),
+        )
         for name in ("data_plane", "readers", "quiet")
         if name in result
     ]
@@ -307,3 +225,20 @@ def _spread(conversions: Mapping[str, Any]) -> str:
     if "max_in_flight" in conversions:
         parts.append(f"at most {conversions['max_in_flight']} in flight")
     return ", ".join(parts)
+
+
+SCENARIO = Scenario(
+    name="storm",
+    what="a fleet is created at once, until all of it is migrated and Ready",
+    measures="seconds from each creation to migrated and Ready, API calls, conversions and CPU per service, memory.",
+    judged_by="the client's own load and lateness, services that the witness did not see, looks at the controller that failed.",
+    run=run,
+    parameters=[
+        *parameters(services=300),
+        Parameter("readers", 0, "reads in v1alpha1 at once, in waves"),
+        Parameter("quiet", 0.0, "seconds of watching afterwards for writes"),
+    ],
+    seed=0,
+    expectations=FLEET,
+    has_versus=True,
+)

@@ -7,7 +7,7 @@ and over a fresh one, and waits for its answer at most as long as an API server 
 import argparse
 import multiprocessing
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,12 +18,12 @@ import anyio
 import anyio.to_thread
 
 from aioctl.demo import processes
-from bench import attacks, clusters, machine, report
+from bench import attacks, clusters, machine
+from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, in_units
 from bench.webhook import Caller, envelope
 
 Tree = dict[str, Any]
 
-_BOUND_MS = 1000.0
 _PAUSE = 0.01
 """Seconds between two calls."""
 _WARM = 1.0
@@ -31,22 +31,10 @@ _WARM = 1.0
 _REVIEW = b'{"apiVersion":"serving.kserve.io/v1alpha1","kind":"LLMInferenceService","metadata":{"name":"a","namespace":"b"}}'
 
 
-def arguments(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench strangers", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=attacks.ATTACKS, default=list(attacks.ATTACKS))
-    parser.add_argument("--seconds", type=float, default=8.0, help="how long each attack is measured")
-    report.add_option(parser)
-    return parser.parse_args(argv)
-
-
-def main(argv: list[str]) -> int:
-    """Exit code 1 when a call failed or the 99th percentile is beyond a second."""
-    options = arguments(argv)
+def run(options: argparse.Namespace) -> Result:
     figures: Tree = anyio.run(_measured, tuple(options.only), options.seconds)
-    result = {"command": "python -m bench strangers", "machine": machine.describe(), "attacks": figures}
     rows = [(_title(name), _summary(each)) for name, each in figures.items()]
-    report.give("strangers", result, options.json, rows)
-    return int(any(each["failed"] or each["p99_ms"] > _BOUND_MS for each in figures.values()))
+    return Result({"attacks": figures}, rows)
 
 
 def _title(name: str) -> str:
@@ -133,3 +121,26 @@ def _calls(pid: int, port: int, ca: Path, seconds: float) -> Tree:
         "max_ms": round(max(took, default=0.0) * 1e3, 1),
         "peak_memory_mb": round(machine.usage(pid).peak_rss, 1),
     }
+
+
+def over_all(what: str) -> Callable[[Mapping[str, Any]], float]:
+    """The worst of it beside any attack."""
+    return lambda result: max(float(each[what]) for each in result["attacks"].values())
+
+
+SCENARIO = Scenario(
+    name="strangers",
+    what="what attacks on the ports do to the calls of a client that behaves, and what they cost in memory",
+    measures="latency and failures of small reviews beside each attack, over kept and fresh connections; peak memory.",
+    judged_by="the same calls without an attack come first; the attack is a process of its own, the client has one call at a time.",
+    run=run,
+    parameters=[
+        Parameter("only", tuple(attacks.ATTACKS), "these attacks", choices=tuple(attacks.ATTACKS)),
+        Parameter("seconds", 8.0, "how long each attack is measured"),
+    ],
+    expectations=[
+        Expectation("calls that failed", over_all("failed"), 0),
+        Expectation("p99 of the calls", in_units(over_all("p99_ms"), scale=1e-3), 1000, Unit.WORK_UNITS),
+    ],
+    not_elsewhere="it attacks the ports of a controller that it started itself",
+)

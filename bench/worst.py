@@ -12,6 +12,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from time import monotonic
 
 from aioctl import logs
@@ -33,7 +34,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench worst", description=__doc__)
     parser.add_argument("--only", default="", help="regular expression on `version kind field: shape`")
     parser.add_argument("--all", action="store_true", help="every field, not one of each kind of work")
-    report.add_option(parser)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the record there")
     return parser.parse_args(argv)
 
 
@@ -60,7 +61,9 @@ def main(argv: list[str]) -> int:
     heaviest = sorted(fields.items(), key=lambda entry: -max(entry[1].values()))[:_SHOWN]
     rows = [(name, ", ".join(f"{work} {held} ms" for work, held in each.items())) for name, each in heaviest]
     total = f"{len(fields)} fields and shapes in {seconds} s"
-    report.give("worst", result, options.json, [*rows, (total, str(dict(longest)))])
+    report.give("worst", [*rows, (total, str(dict(longest)))])
+    if options.json:
+        report.write(result, options.json)
     return 0
 
 

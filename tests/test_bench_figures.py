@@ -33,7 +33,7 @@ def test_runs_that_gave_nothing_leave_their_figures_missed() -> None:
 
 def test_figures_that_compare_two_runs_need_both() -> None:
     def storm(seconds: float, cpu: float) -> dict[str, Any]:
-        return {"migrated": {"all_s": seconds}, "cpu_s_per_service": cpu}
+        return {"migrated": {"all_s": seconds}, "cpu_s_per_service": cpu, "reference": {"unit_s": 0.001}}
 
     results = {
         "stagger-0": storm(10, 0),
@@ -43,7 +43,7 @@ def test_figures_that_compare_two_runs_need_both() -> None:
     }
     found = {verdict.figure.what: verdict for verdict in figures.judge(results)}
     longer = found["300 services: longer for a stagger of 100 ms"]
-    assert longer.value == pytest.approx(2.6)
+    assert longer.value == pytest.approx(2600)
     assert not longer.good
     growth = found["CPU per service, 1,000 against 100 services"]
     assert growth.value == pytest.approx(19)
@@ -65,3 +65,15 @@ def test_the_table_in_the_document_is_replaced_and_nothing_else(tmp_path: Path) 
     assert written.partition("<!-- end")[2] == text.partition("<!-- end")[2]
     assert everything.main(options) == 1
     assert document.read_text("utf-8") == written
+
+
+def test_a_paced_fleet_is_judged_by_what_it_took_beyond_its_pacing() -> None:
+    """120 pools at 20 a second and the gateway's second are the same on any machine."""
+    result = {
+        "services": 60,
+        "settings": {},
+        "migrated": {"count": 60, "all_s": 9.0},
+        "reference": {"unit_s": 0.002},
+    }
+    found = {verdict.figure.what: verdict for verdict in figures.judge({"real": result})}
+    assert found["the same: until all are migrated, beyond the pacing"].value == pytest.approx(1000)

@@ -86,9 +86,11 @@ async def controller(
     *,
     core: int | None = None,
     interpreter: Sequence[str] = (),
+    command: Sequence[str] = (),
 ) -> AsyncIterator[int]:
     """`aioctl run`, ready; yields its process id. `settings` are further environment variables, `core` is the only
-    processor it may use, `interpreter` are options of Python (a profiler). Raises StageError."""
+    processor it may use, `interpreter` are options of Python (a profiler), `command` another controller instead, which gets
+    the same variables. Raises StageError."""
     environment = {
         "KUBECONFIG": str(kubeconfig),
         # The demo's gateway takes both generations in one rule, so its story is the one of weights.
@@ -105,8 +107,8 @@ async def controller(
         "LLMISVC_AUTH_DISABLED": "true",
         **(settings or {}),
     }
-    command = [sys.executable, *interpreter, "-m", "aioctl", "run"]
-    async with process("controller", command, folder, environment, core=core) as running:
+    ours = [sys.executable, *interpreter, "-m", "aioctl", "run"]
+    async with process("controller", command or ours, folder, environment, core=core) as running:
         await _ready(f"http://127.0.0.1:{ports.health}/readyz", running, folder)
         yield running.pid
 

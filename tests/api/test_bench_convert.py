@@ -7,9 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from aioctl import logs
 from aioctl.api.conversion import convert_object
-from bench import convert
+from bench import convert, running, scenario
 
 
 def test_mutated_objects_lose_nothing() -> None:
@@ -46,11 +45,12 @@ def test_the_report_is_json_with_every_figure_of_the_functions(
 ) -> None:
     monkeypatch.setattr(convert, "_LISTS", (20,))
     # It would bind every logger of this process to a stream that is closed after this test.
-    monkeypatch.setattr(logs, "configure", lambda *_: None)
+    monkeypatch.setattr(scenario, "quiet_logs", lambda: None)
     file = tmp_path / "result.json"
-    assert convert.main(["--mutate", "20", "--parts", "losses", "functions", "--json", str(file)]) == 0
+    given = ["--mutate", "20", "--parts", "losses", "functions", "--json", str(file)]
+    assert running.execute(convert.SCENARIO, given) == 0
     written = json.loads(file.read_text())
     assert written["losses"]["losses"] == 0
     assert written["functions"]["one_object"]["up"]["bytes"] >= 10_000
     assert written["functions"]["reviews"][0]["objects"] == 20
-    assert "losses 0" in capsys.readouterr().out
+    assert "losses 0" in capsys.readouterr().err

@@ -1,0 +1,50 @@
+"""All scenarios of the bench, in the order in which `python -m bench list` shows them."""
+
+from collections.abc import Mapping
+
+from bench import convert, crash, crds, faults, memory, plan, storm, strangers, worst
+from bench.scenario import Scenario
+
+_PROCESSES = "it lives in this process on the embedded cluster, in virtual time"
+
+_ALL = (
+    storm.SCENARIO,
+    Scenario(
+        name="crash",
+        what="a controller is killed at every write it makes, in a catalogue of scenarios",
+        measures="plans whose end differs from that of the life in which nobody died.",
+        judged_by="every scenario is lived through once without a death, and ten virtual minutes at rest bring no write.",
+        command=crash.main,
+        said=["plans that ended otherwise ≤ 0"],
+        not_elsewhere=_PROCESSES,
+    ),
+    Scenario(
+        name="faults",
+        what="fleets are created while misfortunes happen for a minute, alone and in pairs",
+        measures="services lost or moved back, requests lost for nothing, writes by those of a good day, virtual seconds to rest.",
+        judged_by="a good day comes first, and everything is counted against it.",
+        command=faults.main,
+        seed=0,
+        said=[
+            "services lost, moved back, requests lost for nothing ≤ 0",
+            f"writes tried ≤ {faults.MOST_TRIED:g} x, taken ≤ {faults.MOST_TAKEN:g} x those of a good day",
+        ],
+        not_elsewhere=_PROCESSES,
+    ),
+    memory.SCENARIO,
+    plan.SCENARIO,
+    convert.SCENARIO,
+    strangers.SCENARIO,
+    Scenario(
+        name="worst",
+        what="the heaviest objects, one for each kind of work of the CRDs' schemas: how long do they hold the event loop?",
+        measures="CPU time of the longest stretch between two awaits, by field and kind of work.",
+        judged_by="CPU time only, and the least of three where it is long.",
+        command=worst.main,
+        said=["nothing: it prints (tests/test_worst_cases.py judges a part, by the reference load)"],
+        not_elsewhere=_PROCESSES,
+    ),
+    crds.SCENARIO,
+)
+
+SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
