@@ -249,7 +249,7 @@ class Settings(BaseModel):
 
     auth_disabled: Bool = Field(
         _POLICY.auth_disabled,
-        description="treat every service as if annotation enable-auth were `false`",
+        description="treat every service as if annotation enable-auth were `false`; `false` where Kuadrant protects the routes, as on OpenShift",
     )
     monitoring_disabled: Bool = Field(
         _POLICY.monitoring_disabled,

@@ -104,7 +104,6 @@ async def controller(
         "AIOCTL_CERT_DIR": str(certificates),
         "AIOCTL_STATE_DIR": str(folder / "state"),
         "AIOCTL_LEADER_ELECTION": "false",
-        "LLMISVC_AUTH_DISABLED": "true",
         **(settings or {}),
     }
     ours = [sys.executable, *interpreter, "-m", "aioctl", "run"]

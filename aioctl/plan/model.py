@@ -560,7 +560,8 @@ class Policy:
     system_namespace: str = "kserve"
     cluster_domain: str = "cluster.local"
     wildcard_hostname: str = "inference"
-    auth_disabled: bool = False
+    auth_disabled: bool = True
+    """Authentication is asked for where a distribution brings what checks it: off unless somebody turns it on (AUTH-1)."""
     monitoring_disabled: bool = False
     scc_disabled: bool = False
     strategy: Strategy = Strategy.WEIGHTED

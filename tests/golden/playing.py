@@ -24,7 +24,7 @@ from tests.golden.cases import LABELLED, OTHERS, RECORDED, Case, Object, kind_at
 from tests.golden.compare import State
 
 SIGNER = ObjectRef(kinds.SECRET, "openshift-service-ca", "signing-key")
-POLICY = Policy(signer=SIGNER)
+POLICY = Policy(auth_disabled=False, signer=SIGNER)
 """As in the recordings: a signer, and authentication not switched off for all."""
 MATCH_POLICY = "Equivalent"
 """Of the recordings' validating webhooks."""

@@ -544,7 +544,7 @@ def test_what_cannot_be_read_now_does_not_keep_the_status_from_being_concluded()
 
 
 def test_an_authpolicy_crd_that_came_is_not_missed_while_a_reference_is() -> None:
-    world = RouterWorld(policy=Policy())
+    world = RouterWorld(policy=Policy(auth_disabled=False))
     world.unserved |= {kinds.AUTH_POLICY}
     world.reconcile()
     assert "AuthPolicy CRD is not available" in world.condition("HTTPRoutesReady")["message"]

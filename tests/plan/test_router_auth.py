@@ -30,7 +30,7 @@ AUTH_MISSING = (
 
 def test_scenario_37_without_authpolicy_there_is_no_managed_route() -> None:
     world = RouterWorld().migrated()
-    world.policy = Policy()
+    world.policy = Policy(auth_disabled=False)
     world.unserved |= {kinds.AUTH_POLICY}
     world.reconcile()
     assert ROUTE not in world.objects
@@ -43,14 +43,16 @@ def test_scenario_37_without_authpolicy_there_is_no_managed_route() -> None:
 
 
 def test_without_authpolicy_a_service_without_managed_route_is_left_in_peace() -> None:
-    world = RouterWorld({"scheduler": SCHEDULER}, policy=Policy(), unserved=frozenset({kinds.AUTH_POLICY}))
+    world = RouterWorld(
+        {"scheduler": SCHEDULER}, policy=Policy(auth_disabled=False), unserved=frozenset({kinds.AUTH_POLICY})
+    )
     world.reconcile()
     assert world.error == ""
 
 
 def test_a_delete_that_fails_in_the_auth_check_is_named_after_the_reason() -> None:
     world = RouterWorld().migrated()
-    world.policy = Policy()
+    world.policy = Policy(auth_disabled=False)
     world.unserved |= {kinds.AUTH_POLICY}
     plan = world.plan()
     assert plan.steps[-1].part is Part.AUTH
@@ -63,7 +65,7 @@ def test_a_delete_that_fails_in_the_auth_check_is_named_after_the_reason() -> No
 
 @pytest.mark.parametrize("managed", [True, False])
 def test_scenario_38_a_route_without_enforced_policy_is_not_ready(*, managed: bool) -> None:
-    world = RouterWorld(copy.deepcopy(MANAGED if managed else REFERENCED), policy=Policy())
+    world = RouterWorld(copy.deepcopy(MANAGED if managed else REFERENCED), policy=Policy(auth_disabled=False))
     world.put(kinds.HTTP_ROUTE, user_route(*accepted()))
     world.reconcile()
     if managed:
@@ -81,7 +83,7 @@ def test_scenario_38_a_route_without_enforced_policy_is_not_ready(*, managed: bo
 def test_scenario_38_the_policy_controller_says_whether_authentication_is_enforced(
     state: str, ready: str
 ) -> None:
-    world = RouterWorld(policy=Policy())
+    world = RouterWorld(policy=Policy(auth_disabled=False))
     world.reconcile()
     policy = [condition("kuadrant.io/AuthPolicyAffected", state)]
     world.route_status(
@@ -93,7 +95,7 @@ def test_scenario_38_the_policy_controller_says_whether_authentication_is_enforc
 
 @pytest.mark.parametrize("value", ["false", "FALSE", "False"])
 def test_scenario_39_the_annotation_switches_authentication_off_in_any_case(value: str) -> None:
-    world = RouterWorld(policy=Policy(), unserved=frozenset({kinds.AUTH_POLICY}))
+    world = RouterWorld(policy=Policy(auth_disabled=False), unserved=frozenset({kinds.AUTH_POLICY}))
     world.annotate(names.ENABLE_AUTH, value)
     world.reconcile()
     world.accept_route()
@@ -105,12 +107,12 @@ def test_scenario_40_a_failed_discovery_deletes_nothing_and_makes_no_route() -> 
     world = RouterWorld().migrated()
     world.accept_route()
     world.reconcile()
-    world.policy = Policy()
+    world.policy = Policy(auth_disabled=False)
     world.unsure |= {kinds.AUTH_POLICY}
     before = copy.deepcopy(world.service["status"])
     assert world.reconcile() == []
     assert world.retry
     assert status.status_equal(world.service["status"], before)
-    fresh = RouterWorld(policy=Policy(), unsure=frozenset({kinds.AUTH_POLICY}))
+    fresh = RouterWorld(policy=Policy(auth_disabled=False), unsure=frozenset({kinds.AUTH_POLICY}))
     fresh.reconcile()
     assert ROUTE not in fresh.objects

@@ -323,7 +323,7 @@ def test_the_answers_to_our_own_writes_are_seen() -> None:
 
 def test_the_policy_in_force_decides_about_authentication() -> None:
     world, plan = settled(MAIN)
-    made = status.conclude(plan, Outcome(), world.facts, Policy(), world.now)
+    made = status.conclude(plan, Outcome(), world.facts, Policy(auth_disabled=False), world.now)
     assert "Authentication is not enforced" in by_type(made)["HTTPRoutesReady"]["message"]
 
 

@@ -29,7 +29,7 @@ from testbed.world import World, world
 from tests.scenarios.scene import GLOBAL_GATEWAY, Scene, condition
 
 NAMESPACE = "demo"
-POLICY = Policy()
+POLICY = Policy(auth_disabled=False)
 """Authentication is on, as KServe has it; scenarios switch it off for their service."""
 GATEWAY_STATUS = {
     "conditions": [condition("Programmed")],

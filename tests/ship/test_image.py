@@ -141,7 +141,6 @@ async def test_it_runs_as_user_1000_on_a_read_only_root(made: Path, tmp_path: Pa
             "AIOCTL_WEBHOOK_PORT": str(ports.webhook),
             "AIOCTL_METRICS_PORT": str(ports.metrics),
             "AIOCTL_HEALTH_PORT": str(ports.health),
-            "LLMISVC_AUTH_DISABLED": "true",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
         }
