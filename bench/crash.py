@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from bench import machine
 from testbed.catalogue import catalogue
 from testbed.crashes import Crash, End, Mode, play, verdict
 from testbed.logs import silent
@@ -63,9 +64,16 @@ def main(argv: list[str]) -> int:
                 if tried.wrong:
                     print(_line(tried), flush=True)
     seconds = time.perf_counter() - began
-    print(f"{plans} plans of {len(names)} scenarios in {seconds:.0f} s: {failed} failed")
+    cpu = machine.children_cpu()
+    print(f"{plans} plans of {len(names)} scenarios in {seconds:.0f} s, {cpu:.0f} s of CPU: {failed} failed")
     if args.json:
-        result = {"scenarios": len(names), "plans": plans, "failed": failed, "seconds": round(seconds, 1)}
+        result = {
+            "scenarios": len(names),
+            "plans": plans,
+            "failed": failed,
+            "seconds": round(seconds, 1),
+            "cpu": round(cpu, 1),
+        }
         args.json.write_text(json.dumps(result, indent=1) + "\n")
     return 1 if failed or uncrashed else 0
 

@@ -15,6 +15,8 @@ from functools import partial
 from itertools import combinations
 from pathlib import Path
 
+from bench import machine
+from testbed.crashes import said
 from testbed.logs import silent
 from testbed.misfortunes import MISFORTUNES, Report, play
 
@@ -42,28 +44,36 @@ def main(argv: list[str]) -> int:
     failed, recoveries = 0, []
     with ProcessPoolExecutor(args.processes, initializer=silent) as pool:
         calm = pool.submit(run, ()).result()
+        if calm.broke:
+            print(f"a good day broke off: {calm.broke}")
+            return 1
         print(f"good day: {calm.taken} writes", flush=True)
         for which, report in zip(tries, pool.map(run, tries), strict=True):
             wrong = judge(report, calm)
             failed += bool(wrong)
-            recoveries.append(report.recovery)
             name = " + ".join(which)
             tried, taken = report.tried / calm.tried, report.taken / calm.taken
-            print(
-                f"{name}: {tried:.2f} of the writes tried, {taken:.2f} taken, at rest after {report.recovery:.0f} s",
-                flush=True,
-            )
+            if report.broke:
+                print(f"{name}: broke off", flush=True)
+            else:
+                recoveries.append(report.recovery)
+                print(
+                    f"{name}: {tried:.2f} of the writes tried, {taken:.2f} taken,"
+                    f" at rest after {report.recovery:.0f} s",
+                    flush=True,
+                )
             if wrong:
                 arguments = " ".join(f"--only {name!r}" for name in which)
                 replay = f"python -m bench faults --services {args.services} --seed {args.seed} {arguments}"
                 print(f"  FAILED {replay}", *[f"    {line}" for line in wrong], sep="\n", flush=True)
     seconds = time.perf_counter() - began
     print(
-        f"{len(tries)} fleets of {args.services} in {seconds:.0f} s: {failed} failed; recovery"
-        f" {statistics.median(recoveries):.0f} s in the median, {max(recoveries):.0f} s at most"
+        f"{len(tries)} fleets of {args.services} in {seconds:.0f} s, {machine.children_cpu():.0f} s of CPU: {failed} failed;"
+        f" recovery {statistics.median(recoveries):.0f} s in the median, {max(recoveries):.0f} s at most"
     )
     if args.json:
         result = {
+            "cpu": round(machine.children_cpu(), 1),
             "fleets": len(tries),
             "failed": failed,
             "seconds": round(seconds, 1),
@@ -75,6 +85,8 @@ def main(argv: list[str]) -> int:
 
 def judge(report: Report, calm: Report) -> list[str]:
     """What is wrong with it."""
+    if report.broke:
+        return [f"broke off: {report.broke}"]
     wrong = [f"lost: {name}" for name in report.lost]
     wrong += [f"moved back: {move}" for move in report.moved_back]
     if report.requests:
@@ -87,4 +99,8 @@ def judge(report: Report, calm: Report) -> list[str]:
 
 
 def _fleet(which: Sequence[str], *, services: int, seed: int) -> Report:
-    return play(which, services=services, seed=seed)
+    """Its report, also when it broke off: what is raised in a process of a pool does not always survive the way back."""
+    try:
+        return play(which, services=services, seed=seed)
+    except Exception as error:  # noqa: BLE001  any at all is a finding
+        return Report((), (), 0.0, 0, 0, 0.0, broke=said(error))

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -64,6 +65,12 @@ def children() -> list[int]:
         with suppress(OSError):  # threads end
             found += map(int, (thread / "children").read_text().split())
     return found
+
+
+def children_cpu() -> float:
+    """Seconds of CPU of all processes that this one started and that have ended: what a run costs on however busy a machine."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def put_first(pid: int, priority: int = 1) -> None:

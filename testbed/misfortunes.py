@@ -1,13 +1,15 @@
 """A catalogue of what goes wrong between a controller and its API server, and a fleet that is created while it does.
 
-`play` creates services on the embedded cluster in virtual time, lets the misfortunes happen from the first second on for a
-minute, and waits until nothing is written any more. The controller must lose no service, move none back, lose no request
-that it need not lose, and write little more than on a good day.
+`play` creates services on the embedded cluster in virtual time, half of them at once and the others one after the other,
+while the misfortunes happen for a minute, and waits until nothing is written any more. The controller must lose no service,
+move none back, lose no request that it need not lose, and write little more than on a good day.
 """
 
+import itertools
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -15,6 +17,7 @@ import anyio
 from aioctl.api import kinds, names
 from aioctl.api.objects import Object, dig, key_of, namespace_of
 from aioctl.controller.knobs import Knobs
+from aioctl.kube.errors import AlreadyExists, KubeError
 from aioctl.plan.model import Strategy
 from aioctl.sim import fleet
 from aioctl.sim.dataplane import DataPlane
@@ -29,8 +32,16 @@ from testbed.world import POLICY, World, condition, furnished
 
 OURS = "aioctl/"
 LASTS = 60.0
-"""Virtual seconds of misfortune; the fleet is created in the first of them."""
+"""Virtual seconds of misfortune."""
+_ARRIVALS = 40.0
+"""Virtual seconds in which the second half of a fleet is created, so that whatever happens meets services at every stage."""
 _EVERY = 5.0
+_FOR_EVER = 3600.0
+"""Virtual seconds; longer than any client waits."""
+_WATCHED = (
+    kinds.SERVICE, kinds.HTTP_ROUTE, kinds.POOL_V1, kinds.POOL_V1ALPHA2, kinds.DEPLOYMENT, kinds.CORE_SERVICE, kinds.GATEWAY,
+)  # fmt: skip
+"""Kinds whose order matters to a migration."""
 
 Misfortune = Callable[[World], Coroutine[Any, Any, None]]
 """Runs while the fleet is created; cancelled after `LASTS` seconds, when every fault of the cluster is taken away."""
@@ -40,7 +51,7 @@ Misfortune = Callable[[World], Coroutine[Any, Any, None]]
 class Report:
     """How a fleet fared. `lost`, `moved_back`: services; `requests`: those that were lost for nothing; `recovery`: virtual seconds
     from the end of the misfortune to the last write; `tried`, `taken`: writes by the controller, and those that took effect and were
-    answered."""
+    answered; `broke`: why there is nothing to report."""
 
     lost: Sequence[str]
     moved_back: Sequence[str]
@@ -48,6 +59,7 @@ class Report:
     tried: int
     taken: int
     recovery: float
+    broke: str = ""
 
 
 def _failing(error: StatusError, *, verb: str = "", share: int = 3) -> Misfortune:
@@ -101,9 +113,49 @@ async def _silent(world: World) -> None:
 
 
 async def _restarts(world: World) -> None:
+    """The first in the midst of the storm."""
     while True:
-        await anyio.sleep(2 * _EVERY)
+        await anyio.sleep(1.5)
         await world.cluster.restart(down_for=_EVERY)
+        await anyio.sleep(2 * _EVERY)
+
+
+async def _half_open(world: World) -> None:
+    """Every connection dies and only the API server knows. What is sent on it is lost for three seconds; the watches that are
+    open are silent for good, as a client learns only by its own deadline."""
+    faults = world.cluster.faults
+    while True:
+        faults.abandon_watches(Match(client=OURS))
+        hanging = faults.slow(Match(client=OURS), _FOR_EVER)
+        await anyio.sleep(3.0)
+        faults.remove(hanging)
+        await anyio.sleep(4 * _EVERY)
+
+
+async def _store_stops(world: World) -> None:
+    """The store hangs for 20 seconds, for everybody; what was asked of it then happens after all. Once in the midst of the
+    storm, and once until the misfortune ends."""
+    for pause in (1.5, LASTS - 41.5):
+        await anyio.sleep(pause)
+        world.cluster.faults.halt_store()
+        await anyio.sleep(20.0)
+        world.cluster.faults.resume_store()
+
+
+async def _reordering(world: World) -> None:
+    """Each kind's changes come late, and each time another kind's are the latest: what was written first is seen last."""
+    for shift in itertools.count():
+        for place, kind in enumerate(_WATCHED):
+            lag = (place + 3 * shift) % len(_WATCHED)
+            world.cluster.faults.lag_watches(Match(resource=kind.resource, client=OURS), float(lag))
+        await anyio.sleep(_EVERY)
+
+
+async def _clock_jumps(world: World) -> None:
+    """The controller's wall clock is a day ahead, right, an hour behind, and so on; its monotonic clock runs on."""
+    for hours in itertools.cycle((24, 0, -1, 0, 1, -24)):
+        world.clock.off_by = timedelta(hours=hours)
+        await anyio.sleep(_EVERY)
 
 
 def _undiscoverable(world: World) -> None:
@@ -130,6 +182,8 @@ MISFORTUNES: Mapping[str, Misfortune] = {
     "silence": _silent,
     "lagging watches": _once(lambda world: world.cluster.faults.lag_watches(Match(client=OURS), 3.0)),
     "stale lists": _every(_EVERY, lambda world: world.cluster.freeze_reads(kinds.HTTP_ROUTE.resource, Match(client=OURS))),
+    "duplicates": _once(lambda world: world.cluster.faults.repeat_watches(Match(client=OURS))),
+    "reordering": _reordering,
     "409": _failing(conflict("objects", "", "it"), verb="update"),
     "429": _failing(too_many_requests(2)),
     "500": _failing(plain_500("etcdserver: request timed out")),
@@ -139,7 +193,10 @@ MISFORTUNES: Mapping[str, Misfortune] = {
     "lost answers": _every(0.2, lambda world: world.cluster.faults.lose(Match(client=OURS), "after", first=3, times=1)),
     "no discovery": _once(_undiscoverable),
     "writes that hang": _once(lambda world: world.cluster.faults.slow(Match(verb="create", client=OURS), 20.0, times=40)),
+    "half-open connections": _half_open,
+    "store stops": _store_stops,
     "API server restarts": _restarts,
+    "clock jumps": _clock_jumps,
 }  # fmt: skip
 """By name. Each lasts `LASTS` seconds."""
 
@@ -163,10 +220,12 @@ async def _live(which: Sequence[Misfortune], services: int, dice: random.Random)
                 for misfortune in which:
                     trouble.start_soon(misfortune, world)
                 wanted = fleet.services(services)
-                for service in wanted:
-                    await world.user.create(fleet.kind_of(service), namespace_of(service), service)
-                    await anyio.sleep(dice.random() / services)
-                await anyio.sleep(LASTS)
+                began = anyio.current_time()
+                for number, service in enumerate(wanted):
+                    await _created(world, service)
+                    apart = 1.0 if number < services // 2 else _ARRIVALS * 2
+                    await anyio.sleep(apart * 2 * dice.random() / services)
+                await anyio.sleep_until(began + LASTS)
                 trouble.cancel_scope.cancel()
             _clear(world)
             healed = anyio.current_time()
@@ -178,11 +237,29 @@ async def _live(which: Sequence[Misfortune], services: int, dice: random.Random)
     )
 
 
+async def _created(world: World, service: Object) -> None:
+    """By a user who tries again until it is there."""
+    while True:
+        try:
+            await world.user.create(fleet.kind_of(service), namespace_of(service), service)
+        except AlreadyExists:
+            return  # an answer was lost
+        except KubeError:
+            await anyio.sleep(1.0)
+        else:
+            return
+
+
 def _clear(world: World) -> None:
     faults = world.cluster.faults
     faults.rules.clear()
     faults.heal(OURS)
-    faults.lag_watches(Match(client=OURS), 0.0)
+    for match in list(faults.lags):
+        faults.lag_watches(match, 0.0)
+    for match in list(faults.repeated):
+        faults.repeat_watches(match, on=False)
+    faults.resume_store()
+    world.clock.off_by = timedelta()
     world.cluster.thaw_reads(kinds.HTTP_ROUTE.resource)
 
 

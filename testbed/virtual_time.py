@@ -103,12 +103,14 @@ class VirtualClock:
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._start = start
+        self.off_by = timedelta()
+        """How wrong the wall clock is; to be set by whoever lets it jump."""
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
 
     def now(self) -> datetime:
-        return self._start + timedelta(seconds=self.monotonic())
+        return self._start + timedelta(seconds=self.monotonic()) + self.off_by
 
 
 def advance(seconds: float) -> None:

@@ -1,9 +1,12 @@
 """Fleets that are created while something goes wrong; `python -m bench faults` has larger ones, and every pair."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
+from aioctl.kube.errors import TransportError
+from bench import faults as command
 from bench.faults import judge
 from testbed.misfortunes import MISFORTUNES, Report, play
 
@@ -36,3 +39,12 @@ def test_what_is_wrong_is_said(calm: Report) -> None:
         f"{9 * calm.tried} writes tried, {calm.tried} on a good day",
         f"{2 * calm.taken} writes taken, {calm.taken} on a good day",
     ]
+
+
+def test_a_fleet_that_breaks_off_is_told_and_fails(monkeypatch: pytest.MonkeyPatch, calm: Report) -> None:
+    def broken(*_: Any, **__: Any) -> Report:
+        raise BaseExceptionGroup("of tasks", [TransportError("connection refused", maybe_sent=False)])
+
+    monkeypatch.setattr(command, "play", broken)
+    report = command._fleet(["409"], services=1, seed=0)
+    assert judge(report, calm) == ["broke off: TransportError: connection refused"]

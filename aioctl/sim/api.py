@@ -7,6 +7,7 @@ port, tests call `handle` directly, players use the same door.
 
 import random
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ from aioctl.sim.admission import Admission, warning_header
 from aioctl.sim.collector import Collector
 from aioctl.sim.conversion import Converter
 from aioctl.sim.core import CRDS, Core, WallClock
+from aioctl.sim.detached import detached
 from aioctl.sim.errors import NoSuchPath, StatusError, internal, method_not_allowed, too_large
 from aioctl.sim.facts import ABSENT_BY_DEFAULT, built_ins, custom_kinds
 from aioctl.sim.faults import Call, ConnectionLost, Faults, Match, StaleReads
@@ -139,6 +141,11 @@ class SimCluster:
         tasks.cancel_scope.cancel()
         return await tasks.__aexit__(kind, error, trace)
 
+    def _running(self) -> anyio.abc.TaskGroup:
+        if self._tasks is None:
+            raise RuntimeError("a cluster serves only while it is entered")
+        return self._tasks
+
     def _follow(self, collection: Collection) -> None:
         if self._tasks is not None:
             for view in collection.views.values():
@@ -211,7 +218,9 @@ class SimCluster:
             await self.faults.before(call)
             if len(request.body) > MAX_BODY:
                 raise too_large(MAX_BODY)
-            reply = await self._dispatch(collection, version, target, request, call)
+            work = partial(self._dispatch, collection, version, target, request, call)
+            halted = None if call.verb == "watch" else self.faults.halted
+            reply = await (work() if halted is None else detached(self._running(), halted, work))
             status = reply.status
         except StatusError as error:
             status = error.code
@@ -342,8 +351,10 @@ class SimCluster:
         for collection in self.store.collections.values():
             collection.begin_anew()
         self._reader.expire_pages()
-        await anyio.sleep(down_for)
-        self.faults.is_down = False
+        try:
+            await anyio.sleep(down_for)
+        finally:
+            self.faults.is_down = False
 
 
 def _verb(request: SimRequest, target: Target) -> str:

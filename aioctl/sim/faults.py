@@ -1,4 +1,5 @@
-"""Scripts of misfortune: errors, latency, lost answers, partitions, cut and late watches, stale reads, restarts, crashes.
+"""Scripts of misfortune: errors, latency, lost answers, partitions, half-open connections, watches that are cut, late or
+repeat themselves, stale reads, a store that hangs, restarts, crashes.
 
 A fault has a matcher and a count; the cluster asks `Faults` at its edges and never decides itself. Everything is off until
 a test or the bench adds it, and every fault can be taken away again.
@@ -104,6 +105,9 @@ class Faults:
     partitions: set[str] = field(default_factory=set)
     lags: dict[Match, float] = field(default_factory=dict)
     stale: dict[str, StaleReads] = field(default_factory=dict)
+    repeated: set[Match] = field(default_factory=set)
+    halted: anyio.Event | None = None
+    """While the store hangs; set when it goes on."""
     is_down: bool = False
     watchers: Callable[[Match], list[Watcher]] = field(default=lambda _match: [])
     """Set by the cluster: open watches that fit."""
@@ -148,6 +152,31 @@ class Faults:
         for watcher in self.watchers(match):
             watcher.delay = seconds
 
+    def repeat_watches(self, match: Match, *, on: bool = True) -> None:
+        """Matching watches, open and new ones, say every line twice, as one does that begins again a little before its end."""
+        (self.repeated.add if on else self.repeated.discard)(match)
+        for watcher in self.watchers(match):
+            watcher.repeats = on
+
+    def abandon_watches(self, match: Match) -> int:
+        """Matching watches stay open and never say anything again, as on a connection of which only one side knows that it
+        has ended; how many."""
+        found = self.watchers(match)
+        for watcher in found:
+            watcher.abandon()
+        return len(found)
+
+    def halt_store(self) -> None:
+        """What reads or writes objects hangs, and takes effect afterwards though its client may have given up; open watches
+        are silent, discovery goes on."""
+        self.halted = self.halted or anyio.Event()
+
+    def resume_store(self) -> None:
+        """Ends it; what hangs goes on."""
+        if self.halted is not None:
+            self.halted.set()
+        self.halted = None
+
     def cut_watches(self, match: Match | None = None) -> int:
         """Ends matching watches as a server does that closes them; how many."""
         cut = self.watchers(match or Match())
@@ -157,6 +186,9 @@ class Faults:
 
     def lag_of(self, call: Call) -> float:
         return max((seconds for match, seconds in self.lags.items() if match.fits(call)), default=0.0)
+
+    def is_repeated(self, call: Call) -> bool:
+        return any(match.fits(call) for match in self.repeated)
 
     def crash_after(
         self, writes: int, callback: Callable[[], object], *, client: str = "", loses_answer: bool = True

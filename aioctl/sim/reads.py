@@ -269,7 +269,7 @@ class Reader:
         view = collection.views[version.at]
         await view.ready()
         watcher = Watcher(selection.event_for, partial=wants_metadata_only(request))
-        watcher.delay = self._faults.lag_of(call)
+        watcher.delay, watcher.repeats = self._faults.lag_of(call), self._faults.is_repeated(call)
         since = _revision(request.argument("resourceVersion"))
         starts_with_all = request.flag("sendInitialEvents") or (
             since == 0 and request.argument("sendInitialEvents") != "false"

@@ -34,6 +34,9 @@ class Watcher:
         """Seconds that every change is held back: cache lag by script."""
         self.is_stalled = False
         """Nothing gets through, the stream stays open: a partition by script."""
+        self.repeats = False
+        """Every line is said twice."""
+        self._is_abandoned = False
 
     def offer(self, change: Change) -> None:
         """Takes a change of the view; called by the view only."""
@@ -45,7 +48,9 @@ class Watcher:
 
     def push(self, line: bytes) -> None:
         due = anyio.current_time() + self.delay if self.delay else 0.0
-        self._lines.append((due, line))
+        if self._lines:
+            due = max(due, self._lines[-1][0])  # a stream keeps its order when its lag shrinks
+        self._lines += [(due, line)] * (2 if self.repeats else 1)
         if len(self._lines) > self.LIMIT:
             self.close()
         self._news.set()
@@ -56,8 +61,13 @@ class Watcher:
         self._news.set()
 
     def stall(self, *, on: bool) -> None:
-        self.is_stalled = on
+        self.is_stalled = on or self._is_abandoned
         self._news.set()
+
+    def abandon(self) -> None:
+        """Stalls it for good."""
+        self._is_abandoned = True
+        self.stall(on=True)
 
     @property
     def is_drained(self) -> bool:

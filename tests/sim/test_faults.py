@@ -80,6 +80,63 @@ async def test_a_late_watch_sees_everything_later() -> None:
 
 
 @virtual_time
+async def test_a_watch_whose_lag_shrinks_keeps_its_order() -> None:
+    async with cluster() as api:
+        with_lag = Match(resource="configmaps")
+        api.cluster.faults.lag_watches(with_lag, 5.0)
+        async with api.watch(MAPS, resourceVersion=str(api.cluster.store.revision)) as events:
+            await api("POST", MAPS, config_map("first"))
+            api.cluster.faults.lag_watches(with_lag, 0.0)
+            await api("POST", MAPS, config_map("second"))
+            assert await events.silent(4.9)
+            seen = [(await events.next())["object"]["metadata"]["name"] for _ in range(2)]
+            assert seen == ["first", "second"]
+
+
+@virtual_time
+async def test_a_watch_that_repeats_itself_says_every_line_twice() -> None:
+    async with cluster() as api:
+        api.cluster.faults.repeat_watches(Match(resource="configmaps"))
+        async with api.watch(MAPS, resourceVersion=str(api.cluster.store.revision)) as events:
+            await api("POST", MAPS, config_map("m"))
+            assert await events.types(2) == ["ADDED", "ADDED"]
+            api.cluster.faults.repeat_watches(Match(resource="configmaps"), on=False)
+            await api("DELETE", f"{MAPS}/m")
+            assert await events.types(1) == ["DELETED"]
+            assert await events.silent()
+
+
+@virtual_time
+async def test_an_abandoned_watch_stays_silent_whatever_heals() -> None:
+    async with cluster() as api:
+        since = str(api.cluster.store.revision)
+        async with api.watch(MAPS, resourceVersion=since) as dead:
+            assert api.cluster.faults.abandon_watches(Match(client="aioctl")) == 1
+            api.cluster.faults.heal("aioctl")
+            await api("POST", MAPS, config_map("m"))
+            assert await dead.silent(100)
+            async with api.watch(MAPS, resourceVersion=since) as new:
+                assert (await new.next())["type"] == "ADDED"
+
+
+@virtual_time
+async def test_what_a_hanging_store_was_asked_for_happens_though_nobody_waits() -> None:
+    async with cluster() as api:
+        faults = api.cluster.faults
+        async with api.watch(MAPS, resourceVersion=str(api.cluster.store.revision)) as events:
+            faults.halt_store()
+            with anyio.move_on_after(5) as gave_up:
+                await api("POST", MAPS, config_map("m"))
+            assert gave_up.cancelled_caught
+            assert (await api.get("/apis")).status == 200
+            assert await events.silent(10)
+            faults.resume_store()
+            assert (await events.next())["type"] == "ADDED"
+        assert (await api.get(f"{MAPS}/m")).status == 200
+        assert (await api.get(f"{MAPS}/other")).status == 404
+
+
+@virtual_time
 async def test_stale_reads_show_the_past_until_thawed() -> None:
     async with cluster() as api:
         api.cluster.freeze_reads("configmaps", Match(client="aioctl"))
