@@ -7,7 +7,6 @@ demo lasts a minute; expressions stay as they are. Labels are those that the shi
 import contextlib
 import json
 import re
-import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import yaml
 from aioctl.api import kinds
 from aioctl.api.objects import Object, namespace_of
 from aioctl.demo import processes
+from aioctl.demo.ports import free_port
 from aioctl.kube.client import Client
 from aioctl.kube.config import load_config
 from aioctl.sim.fleet import services as demo_services
@@ -118,8 +118,7 @@ async def observed(folder: Path, prometheus: Path, *, gateway_delay: float = 1.0
 
 @asynccontextmanager
 async def _prometheus(folder: Path, program: Path, ports: processes.Ports) -> AsyncIterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     target = {"targets": [f"127.0.0.1:{ports.metrics}"], "labels": LABELS}
     configuration = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},

@@ -7,10 +7,9 @@ knows what is done with them.
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +23,7 @@ from aioctl import shipped
 from aioctl.api import kinds
 from aioctl.api.names import CONFIG_MAP_NAME
 from aioctl.api.objects import Object
+from aioctl.demo.ports import free_port
 from aioctl.kube.client import Client
 from aioctl.kube.errors import AlreadyExists, ApiError
 from aioctl.pki import pairs
@@ -48,7 +48,7 @@ class Ports:
 
     @classmethod
     def free(cls) -> "Ports":
-        return cls(*_free_ports(3))
+        return cls(free_port(), free_port(), free_port())
 
     @property
     def webhook_url(self) -> str:
@@ -205,14 +205,6 @@ async def _ready(url: str, running: anyio.abc.Process, folder: Path) -> None:
                         return
                 await anyio.sleep(0.1)
     raise StageError(f"the controller did not get ready:\n{tail(folder / 'controller.log')}")
-
-
-def _free_ports(count: int) -> Iterator[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        yield from [one.getsockname()[1] for one in sockets]
 
 
 def tail(log: Path) -> str:

@@ -8,7 +8,6 @@ The flags are the smallest set that serves RBAC, webhooks and CRDs.
 import contextlib
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -22,6 +21,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from aioctl.demo.ports import free_port
 from testbed.real.build import Assets
 from testbed.real.build import assets as find_assets
 
@@ -171,14 +171,6 @@ clusters: [{{name: real, cluster: {{server: "{server}", certificate-authority: "
 users: [{{name: admin, user: {{token: "{TOKEN}"}}}}]
 contexts: [{{name: real, context: {{cluster: real, user: admin}}}}]
 """
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def main() -> None:

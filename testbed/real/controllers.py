@@ -17,9 +17,10 @@ from typing import Any
 
 import yaml
 
+from aioctl.demo.ports import free_port
 from aioctl.demo.processes import write_certificates
 from testbed.real.build import program, stages, webhooks
-from testbed.real.cluster import RealCluster, free_port, start_process
+from testbed.real.cluster import RealCluster, start_process
 from testbed.real.kubectl import Kubectl
 
 READY_DEADLINE = 180.0

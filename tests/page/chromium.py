@@ -148,19 +148,17 @@ async def tab(find: Callable[[], str | None] = executable) -> AsyncIterator[Tab]
         running = await anyio.open_process(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             port = await _port(Path(folder) / "DevToolsActivePort")
-            async with aiohttp.ClientSession() as http:
-                async with http.get(f"http://127.0.0.1:{port}/json/list") as answer:
-                    (page,) = [one for one in await answer.json() if one["type"] == "page"]
-                async with (
-                    http.ws_connect(page["webSocketDebuggerUrl"], max_msg_size=0) as socket,
-                    anyio.create_task_group() as group,
-                ):
-                    made = Tab(socket)
-                    group.start_soon(made.listen)
-                    for domain in ("Page", "Runtime", "Log"):
-                        await made.call(f"{domain}.enable")
-                    yield made
-                    group.cancel_scope.cancel()
+            async with (
+                aiohttp.ClientSession() as http,
+                http.ws_connect(await _first_page(http, port), max_msg_size=0) as socket,
+                anyio.create_task_group() as group,
+            ):
+                made = Tab(socket)
+                group.start_soon(made.listen)
+                for domain in ("Page", "Runtime", "Log"):
+                    await made.call(f"{domain}.enable")
+                yield made
+                group.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
                 with contextlib.suppress(ProcessLookupError):
@@ -170,6 +168,19 @@ async def tab(find: Callable[[], str | None] = executable) -> AsyncIterator[Tab]
                 with contextlib.suppress(ProcessLookupError):
                     running.kill()
                 await running.aclose()
+
+
+async def _first_page(http: aiohttp.ClientSession, port: int) -> str:
+    """The address of its one page; the browser may listen before it has opened that."""
+    with anyio.move_on_after(ANSWER):
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with http.get(f"http://127.0.0.1:{port}/json/list") as answer:
+                    for one in await answer.json():
+                        if one["type"] == "page":
+                            return str(one["webSocketDebuggerUrl"])
+            await anyio.sleep(0.05)
+    raise BrowserError("chromium did not open a page")
 
 
 async def _port(said: Path) -> int:

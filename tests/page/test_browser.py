@@ -16,6 +16,9 @@ import anyio
 import pytest
 from aiohttp import ClientSession
 
+from aioctl.api import kinds
+from aioctl.api.names import MIGRATION_STRATEGY
+from aioctl.api.objects import Object, name_of, namespace_of
 from aioctl.demo import processes
 from aioctl.kube.client import Client
 from aioctl.kube.config import load_config
@@ -252,12 +255,15 @@ async def test_where_no_stream_is_to_be_had_the_page_asks_now_and_then_and_says_
 
 
 async def test_a_migration_is_watched_from_first_to_last() -> None:
-    """On the demo's cluster and controller: every service comes, waits, moves and is Ready, without a reload."""
+    """On the demo's cluster and controller: every service comes, waits, moves and is Ready, without a reload.
+
+    Each keeps its traffic back until the page has shown that of all, so that no state can pass unseen on a busy machine.
+    """
     with tempfile.TemporaryDirectory(prefix="aioctl-page-") as name:
         folder = Path(name)
         ports = processes.Ports.free()
         certificates = processes.write_certificates(folder)
-        played = ["--scenario", "demo", "--gateway-delay", "3"]
+        played = ["--scenario", "demo", "--gateway-delay", "1"]
         async with (
             processes.cluster(folder, ports, certificates, played),
             processes.controller(folder, ports, certificates, folder / "kubeconfig"),
@@ -269,14 +275,18 @@ async def test_a_migration_is_watched_from_first_to_last() -> None:
                 "document.querySelector('#none')?.innerText.startsWith('There are no LLMInferenceServices')"
             )
             await page.run(WATCH)
-            await _create(folder / "kubeconfig")
-            all_moved = f"[...document.querySelectorAll('#rows tr')].filter(row => row.innerText.includes('Migrated') && row.querySelector('td.ready').innerText.trim() === 'Ready').length === {SERVICES}"  # fmt: skip
-            await page.until(all_moved, seconds=120)
+            async with _administrator(folder / "kubeconfig") as client:
+                made = await _create_held(client)
+                await page.until(_all_are("Held"), seconds=120)
+                for service in made:
+                    patch = {"metadata": {"annotations": {MIGRATION_STRATEGY: None}}}
+                    await client.patch(kinds.SERVICE, namespace_of(service), name_of(service), patch)
+            await page.until(_all_are("Migrated"), seconds=120)
             seen = await page.run("window.seen")
             assert len(seen) == SERVICES
             for states in seen.values():
                 assert states[-1] == "Migrated"
-                assert set(states) & {"NoRoute", "Initial", "Unknown"}
+                assert "Held" in states
             await page.until("document.querySelector('#states .values').innerText.includes('6 Migrated')")
             await page.run("document.querySelector('td.name a').click()")
             await page.until("!!document.querySelector('.tree')")
@@ -309,10 +319,30 @@ WATCH = """
 """Notes every state that each row shows, in order."""
 
 
-async def _create(kubeconfig: Path) -> None:
+def _all_are(state: str) -> str:
+    """A script: whether the rows of all services show the state, and that they are Ready."""
+    return (
+        f"[...document.querySelectorAll('#rows tr')].filter(row => row.querySelector('td.state').innerText.includes('{state}')"
+        f" && row.querySelector('td.ready').innerText.trim() === 'Ready').length === {SERVICES}"
+    )
+
+
+@asynccontextmanager
+async def _administrator(kubeconfig: Path) -> AsyncIterator[Client]:
     client = Client((await load_config(str(kubeconfig))).wire())
     try:
-        await processes.install_presets(client)
-        await fleet.create(client, fleet.services(SERVICES))
+        yield client
     finally:
         await client.aclose()
+
+
+async def _create_held(client: Client) -> list[Object]:
+    """The presets, and services whose traffic stays where it is."""
+    await processes.install_presets(client)
+    held: list[Object] = []
+    for service in fleet.services(SERVICES):
+        metadata = service["metadata"]
+        annotations = {**metadata.get("annotations", {}), MIGRATION_STRATEGY: "hold"}
+        held.append({**service, "metadata": {**metadata, "annotations": annotations}})
+    await fleet.create(client, held)
+    return held

@@ -39,13 +39,14 @@ TEAM = "team"
 WEBHOOK_SERVICE = "aioctl-webhook"
 CERTIFICATE = "aioctl-webhook-cert"
 SERVER_NAME = f"{WEBHOOK_SERVICE}.{NAMESPACE}.svc"
-OVERLAP = timedelta(seconds=4)
-LEASE_DURATION = 8.0
+OVERLAP = timedelta(seconds=8)
+LEASE_DURATION = 12.0
 PRE_STOP = 0.5
+"""Seconds between out of the Service and the end, where nobody counts the calls that are lost."""
 SETTINGS = {
     "AIOCTL_CERT_OVERLAP": f"{OVERLAP.total_seconds():g}",
     "AIOCTL_LEASE_DURATION": f"{LEASE_DURATION:g}",
-    "AIOCTL_RENEW_DEADLINE": "6",
+    "AIOCTL_RENEW_DEADLINE": "10",
     "AIOCTL_STATUS_SETTLE": "0.05",
     "AIOCTL_POOL_STAGGER": "0",
 }
@@ -183,10 +184,10 @@ class Installation:
         found = [replica for replica in self.replicas if replica.leads]
         return found[0] if len(found) == 1 else None
 
-    def stop(self, replica: Replica) -> None:
+    def stop(self, replica: Replica, *, pause: float = PRE_STOP) -> None:
         """As a rollout does, with a shorter preStop pause: the API server's view of the endpoints is quick."""
         self.disconnect(replica)
-        time.sleep(PRE_STOP)
+        time.sleep(pause)
         assert replica.terminate() == 0, replica.tail()
 
     def kill(self, replica: Replica) -> None:

@@ -13,8 +13,8 @@ from tests.real_install.replica import PATIENCE, Replica, until
 
 pytestmark = pytest.mark.real
 COUNT = 40
-RATE = 10
-"""Objects per second, so that there is a middle in which to be killed."""
+RATE = 2
+"""Objects per second, so that there is a middle in which to be killed: of 20 seconds, on a machine that is busy too."""
 BAD_SERVICE, BAD_CONFIG = "bad-service", "bad-config"
 BOTH = (kinds.SERVICE, kinds.CONFIG)
 ADMISSION = (

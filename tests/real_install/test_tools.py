@@ -85,9 +85,22 @@ def codes(found: Any) -> list[str]:
     return [f"{one['code']} {one['found']}" for one in found["items"] if one["code"]]
 
 
-def test_check_finds_nothing_on_a_healthy_installation(aioctl: Shell) -> None:
-    found = aioctl.json("check", *HOME)
-    assert codes(found) == []
+def without_findings(used: Installation) -> Any:
+    """The report of `check`, if it finds nothing but slow webhooks at most; None if those are all. Raises AssertionError."""
+    done = CliRunner().invoke(
+        main, ["check", *HOME, "-o", "json"], env={"KUBECONFIG": str(used.kubectl.kubeconfig)}
+    )
+    report = json.loads(done.output)
+    if slow := [line for line in codes(report) if line.startswith("AIO-HOOK-004")]:
+        assert codes(report) == slow
+        return None
+    assert (done.exit_code, codes(report)) == (0, [])
+    return report
+
+
+def test_check_finds_nothing_on_a_healthy_installation(used: Installation, aioctl: Shell) -> None:
+    # A dry run that a busy machine answers slowly is worth a warning, and none of the installation's faults.
+    found = until(lambda: without_findings(used), "check finds nothing")
     lines = [one["found"] for one in found["items"]]
     assert sum("is that of this release" in line for line in lines) >= 11, lines
     assert any("compared with the shipped roles, by SubjectAccessReview" in line for line in lines)

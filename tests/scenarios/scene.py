@@ -61,13 +61,15 @@ def pool_ref(group: str, name: str, **more: Any) -> dict[str, Any]:
 @dataclass
 class Scene:
     """`window` is how long nothing may be written before the scene counts as at rest, `patience` how long a claim may
-    take; both in seconds (virtual on the simulated server)."""
+    take; both in seconds (virtual on the simulated server). `busy` says whether the controller has work in the namespace:
+    where time is real, nothing being written may only mean that it has not come to it."""
 
     user: Client
     namespace: str
     window: float
     patience: float
     pool: str = field(default=names.default_pool_name(SVC))
+    busy: Callable[[str], bool] = lambda namespace: False
 
     # -- the user
 
@@ -289,7 +291,7 @@ class Scene:
             while True:
                 await anyio.sleep(self.window)
                 now = await self.versions()
-                if now == before:
+                if now == before and not self.busy(self.namespace):
                     return now
                 before = now
 
