@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from aioctl import __version__
-from release import charts, publication, sbom
+from release import charts, publication, sbom, schemas
 
 
 @click.group()
@@ -18,6 +18,7 @@ def main() -> None:
 def _charts() -> None:
     """Write what follows from the version, the schemas and the settings in deploy/."""
     charts.write()
+    schemas.write()
 
 
 @main.command("sbom")

@@ -37,6 +37,7 @@ ROOMS = {
     "histogram": room(),
     "yaml_text": room("golang", "yaml"),
     "golang": room("caching", "msgspec yaml"),
+    "cel": room(),
     "api": room("golang", "msgspec"),
     "plan": room("caching golang api"),
     "engine": room("", "anyio structlog"),
@@ -48,12 +49,13 @@ ROOMS = {
     "metrics": room(
         "api histogram plan engine kube pki serving upkeep controller", "prometheus_client structlog"
     ),
-    "sim": room("golang api kube", "aiohttp anyio cryptography msgspec structlog yaml"),
+    "sim": room("golang cel api kube", "aiohttp anyio cryptography msgspec structlog yaml"),
     "demo": room("api histogram kube pki sim shipped", "anyio httpx prometheus_client rich"),
     "crdgen": room("api", "click yaml"),
     "tools": room(
-        # `upkeep`: `aioctl storage migrate` runs the controller's own migration.
-        "golang api plan engine kube pki upkeep controller crdgen shipped yaml_text",
+        # `upkeep`: `aioctl storage migrate` runs the controller's own migration. `sim`: `aioctl check -f` judges files by
+        # the simulated API server's schemas.
+        "golang cel api plan engine kube pki upkeep controller crdgen shipped sim yaml_text",
         "anyio click msgspec yaml",
     ),
     "shipped": room("yaml_text"),
@@ -71,7 +73,7 @@ ONLY_IN = {
 
 Names cover their submodules, and `aiohttp.web` also its `web_*` siblings."""
 
-PURE = {"golang", "api", "plan"}
+PURE = {"golang", "cel", "api", "plan"}
 IMPURE_MODULES = {
     "asyncio", "contextvars", "logging", "multiprocessing", "os", "random", "secrets", "select", "selectors", "signal",
     "socket", "subprocess", "threading", "time",

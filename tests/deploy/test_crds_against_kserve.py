@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from release import schemas
 from testbed import shared_data
 from testbed.shipped_files import crd as ours
 from tests.deploy.crd_differences import DIFFERENCES, Difference
@@ -123,3 +124,10 @@ def test_the_comparison_sees_each_kind_of_difference() -> None:
         (".b", "field"),
         (".c", "missing"),
     }
+
+
+def test_the_schemas_that_check_reads_are_made_of_ours() -> None:
+    """`aioctl check -f` judges files by them, without a cluster."""
+    assert schemas.FILE.read_text() == schemas.made([ours(plural) for plural in schemas.PLURALS]), (
+        "run `python -m release charts`"
+    )

@@ -18,7 +18,7 @@ from aiohttp import ClientSession
 
 from aioctl.api import kinds
 from aioctl.api.names import MIGRATION_STRATEGY
-from aioctl.api.objects import Object, name_of, namespace_of
+from aioctl.api.objects import name_of, namespace_of
 from aioctl.demo import processes
 from aioctl.kube.client import Client
 from aioctl.kube.config import load_config
@@ -336,10 +336,10 @@ async def _administrator(kubeconfig: Path) -> AsyncIterator[Client]:
         await client.aclose()
 
 
-async def _create_held(client: Client) -> list[Object]:
+async def _create_held(client: Client) -> list[dict[str, Any]]:
     """The presets, and services whose traffic stays where it is."""
     await processes.install_presets(client)
-    held: list[Object] = []
+    held: list[dict[str, Any]] = []
     for service in fleet.services(SERVICES):
         metadata = service["metadata"]
         annotations = {**metadata.get("annotations", {}), MIGRATION_STRATEGY: "hold"}

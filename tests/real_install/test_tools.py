@@ -15,11 +15,13 @@ from click.testing import CliRunner
 from aioctl.api import kinds, names
 from aioctl.api.objects import annotations_of, dig
 from aioctl.cli import main
+from aioctl.tools.checks.declared import causes
 from testbed.real.build import Assets
 from tests.deploy.manifests import ACCOUNT, DEPLOY, NAMESPACE
 from tests.real_install import services
 from tests.real_install.installation import TEAM, Installation, host_address, installed, players
 from tests.real_install.replica import until
+from tests.tools.bad_files import BAD, service
 
 pytestmark = pytest.mark.real
 EVERYONE = ("single", services.OLD)
@@ -164,6 +166,18 @@ def test_diff_of_a_file_tells_whose_fields_restart_what(aioctl: Shell) -> None:
     checked = aioctl("check", "-f", "-", text=yaml.safe_dump(edited))
     assert checked.endswith("0 failed, 0 warnings\n")
     assert "kind: Deployment" in aioctl("render", "-f", "-", text=yaml.safe_dump(edited))
+
+
+@pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
+def test_check_of_a_file_says_of_a_schema_what_the_api_server_says(used: Installation, version: str) -> None:
+    kind = kinds.SERVICE if version == "v1alpha2" else kinds.SERVICE_V1ALPHA1
+    for what in BAD:
+        obj = service(what, version)
+        answer = used.admin("POST", kind.path(TEAM), obj, dryRun="All")
+        said = {
+            f"{one['field']}: {one['message']}" for one in answer.body.get("details", {}).get("causes", ())
+        }
+        assert {cause.text for cause in causes(obj)} == said, (what, answer.body)
 
 
 def test_storage_and_who_writes_v1alpha1(used: Installation, aioctl: Shell) -> None:

@@ -45,9 +45,10 @@ def test_nothing_is_found_in_good_files() -> None:
 
 PLANTED: dict[str, dict[str, Any]] = {
     "AIO-FILE-001": service(modle={}),
-    "AIO-FILE-002": service(replicas=1, scaling={"minReplicas": 1, "maxReplicas": 2, "wva": {"hpa": {}}}),
+    "AIO-FILE-002": service(model={"uri": "oci://image:tag", "name": "m"}),
     "AIO-FILE-003": service(baseRefs=[{"name": "nobody"}]),
     "AIO-FILE-004": {**service(), "apiVersion": "serving.kserve.io/v1beta1"},
+    "AIO-FILE-006": service(replicas=1, scaling={"minReplicas": 1, "maxReplicas": 2, "wva": {"hpa": {}}}),
     "AIO-FILE-005": {**service(), "apiVersion": "serving.kserve.io/v1alpha1"},
 }
 
@@ -62,6 +63,19 @@ def test_a_planted_defect_is_found_by_its_code(code: str) -> None:
 
 def test_every_code_of_files_has_its_defect() -> None:
     assert set(PLANTED) == {code for code in CHECK if code.startswith("AIO-FILE")}
+
+
+def test_a_name_that_the_api_server_refuses_is_found() -> None:
+    for metadata, said in (
+        ({"name": "Not_A_Name"}, "metadata.name: Invalid value"),
+        ({"name": "one", "labels": {"a": "b c"}}, "metadata.labels: Invalid value"),
+        ({"name": "one", "labels": {"a": 1}}, "labels"),
+        ({}, "metadata.name: Required value"),
+    ):
+        (found,) = of_files({**service(), "metadata": metadata})
+        assert found.code is CHECK["AIO-FILE-006"]
+        assert said in found.found
+    assert "AIO-FILE-006" not in codes(of_files({**service(), "metadata": {"generateName": "one-"}}))
 
 
 def test_a_config_has_to_render_and_to_be_admitted() -> None:

@@ -89,6 +89,7 @@ CHECK: Final[Mapping[str, Code]] = {
         ("AIO-FILE-002", "an object that admission refuses", "it cannot be applied", "correct the field that the message names"),
         ("AIO-FILE-003", "a service that cannot be rendered", "it would not become Ready", "do what the message says; `aioctl render -f FILE` shows how far it comes"),
         ("AIO-FILE-004", "an object of another API version of our kinds", "no CRD serves it", "use serving.kserve.io/v1alpha2 or v1alpha1"),
+        ("AIO-FILE-006", "a value that the CRD's schema refuses: its type, its bounds, something twice in a list, a validation rule", "it cannot be applied", "correct the field that the message names"),
         ("AIO-FILE-005", "something that has no effect, or is deprecated", "admission would warn of it", "do what the message says, or leave it"),
     )
 }  # fmt: skip

@@ -18,6 +18,7 @@ from aioctl.plan.config_check import check_config
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.model import PlanError, Policy
 from aioctl.plan.offline import render
+from aioctl.tools.checks.declared import problems
 from aioctl.tools.checks.finding import Finding, bad, fine, title, warn
 from aioctl.tools.checks.presets import settings_of
 
@@ -82,6 +83,10 @@ def _of(one: Given, around: Sequence[Object], settings: GlobalConfig, now: datet
         return
     for path in dropped_fields(one.obj):
         yield bad("AIO-FILE-001", f"{one}: {path}")
+    if refused := problems(one.obj):
+        # The API server asks the webhooks only of what the schema lets through.
+        yield from (bad("AIO-FILE-006", f"{one}: {said}") for said in refused)
+        return
     verdict, problem = admitted(one.obj, settings)
     if problem:
         yield bad("AIO-FILE-002", f"{one}: {problem}")
