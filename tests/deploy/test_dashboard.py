@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.deploy.manifests import DEPLOY
-from tests.deploy.test_monitoring import problems
+from tests.deploy.test_monitoring import RUNBOOKS, anchors, problems
 
 DASHBOARD = json.loads((DEPLOY / "dashboard" / "aioctl.json").read_text())
 PANELS = DASHBOARD["panels"]
@@ -29,6 +29,9 @@ SHOWN = {
     "aioctl_event_loop_lag_seconds_bucket": "loop lag",
     "process_resident_memory_bytes": "memory",
     "aioctl_certificate_expiry_timestamp_seconds": "certificate days left",
+    "llmisvc_condition_status": "single services that are not Ready",
+    "llmisvc_workload_replicas_ready": "ready replicas by component",
+    "kserve_llminferenceservice_info": "services by accelerator",
 }
 """What an operator looks for first, by the metric that has it."""
 
@@ -81,6 +84,14 @@ def test_the_data_source_is_picked_by_the_reader() -> None:
 def test_everything_an_operator_looks_for_is_shown() -> None:
     text = "\n".join(expressions())
     assert [what for metric, what in SHOWN.items() if not re.search(rf"\b{metric}\b", text)] == []
+
+
+def test_it_leads_to_the_operators_page() -> None:
+    """For one service with its reasons Prometheus is the wrong place."""
+    assert "/ui/" in DASHBOARD["description"]
+    (link,) = DASHBOARD["links"]
+    page, _, anchor = link["url"].removeprefix(RUNBOOKS).partition("#")
+    assert anchor in anchors(DEPLOY.parent / page)
 
 
 def test_panels_have_ids_of_their_own_and_do_not_overlap() -> None:

@@ -15,6 +15,7 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from aioctl.metrics.page import Metrics
+from aioctl.metrics.services import FAMILIES
 from tests.deploy.alert_cases import CASES
 from tests.deploy.manifests import BASE, DEPLOY, NAMESPACE, documents, find
 
@@ -25,10 +26,10 @@ ALERTS = [rule for group in RULE["spec"]["groups"] for rule in group["rules"]]
 NAMES = [rule["alert"] for rule in ALERTS]
 REPOSITORY = DEPLOY.parent
 RUNBOOKS = "https://github.com/aioctl/aioctl/blob/main/"
-SCRAPED: Final = {"job", "namespace", "pod"}
-"""Labels that Prometheus adds for the ServiceMonitor."""
+SCRAPED: Final = {"job", "namespace", "pod", "exported_namespace"}
+"""Labels that Prometheus adds for the ServiceMonitor; the last is what a series itself calls its namespace."""
 _OURS = "aioctl_"
-_METRIC = r"(?:aioctl|certwatcher|controller_runtime|leader_election|process|rest_client|workqueue)_\w+"
+_METRIC = r"(?:aioctl|certwatcher|controller_runtime|kserve|llmisvc(?!_name)|leader_election|process|rest_client|workqueue)_\w+"
 
 
 @cache
@@ -50,6 +51,7 @@ def series() -> dict[str, set[str]]:
     for name in ("process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"):
         found[name] = set()
     found["workqueue_longest_running_processor_seconds"] = {"name"}
+    found |= {name: set(labels) for name, (_, labels) in FAMILIES.items()}
     return found
 
 

@@ -27,6 +27,7 @@ SERVICES, HELD = 12, 2
 PATIENCE = 120.0
 QUIET = {
     "Connections that came to nothing": "nobody but the API server calls",
+    "Services that are not Ready": "those of the demo are, but for a moment",
     "Watches that ended": "the API server ends no watch within a minute",
 }
 """Panels that may show nothing in a demo, with the reason."""
