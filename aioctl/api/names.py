@@ -88,6 +88,8 @@ ROLE = "llm-d.ai/role"
 
 WORKLOAD_COMPONENT = "llminferenceservice-workload"
 ROUTER_COMPONENT = "llminferenceservice-router"
+PROBE_COMPONENT = "llminferenceservice-router-probe"
+"""Whoever selects the routes of a service by its labels gets those that carry traffic."""
 SCHEDULER_COMPONENT = "llminferenceservice-router-scheduler"
 
 CONFIG_MAP_NAME = "inferenceservice-config"

@@ -6,17 +6,19 @@ judged is therefore each name that would be made, never the service's own.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 
 from aioctl.api import names, user_names
-from aioctl.api.objects import Object, name_of, present, text
+from aioctl.api.objects import FieldError, Object, name_of, present, text
+from aioctl.api.pod_reading import Finding
 
 LONGEST: Final = 63
 """Characters that the value of a label holds (validation.LabelValueMaxLength of k8s.io/apimachinery)."""
 PICKER: Final = ("spec", "router", "scheduler", "pool", "spec", "endpointPickerRef", "name")
 LONGEST_SET: Final = 50
-"""Characters of a LeaderWorkerSet's name: its pods carry label `controller-revision-hash`, which is the name of their
-StatefulSet (`<set>-<group>`), `-` and up to ten digits (kubernetes/kubernetes#64023)."""
+"""Characters of a LeaderWorkerSet's name with which pods can be made: they carry label `controller-revision-hash`, which is the
+name of their StatefulSet (`<set>-<group>`), `-` and up to ten digits (kubernetes/kubernetes#64023)."""
 
 
 class SetName(Protocol):
@@ -31,6 +33,7 @@ class _Made(NamedTuple):
     kind: str
     name: str
     longest: int = LONGEST
+    field: str = "metadata.name"
 
 
 def problem(service: Object, set_name: SetName | None = None) -> str:
@@ -49,9 +52,26 @@ def problem(service: Object, set_name: SetName | None = None) -> str:
         would = f'its {made.kind} would be named "{made.name}"'
         if not is_service_name(made.name):
             return f"{would}, which the API server refuses: {_cure(made.longest)}"
-        if made.longest != LONGEST and len(made.name) > LONGEST_SET:
-            return f"{would}, and the labels of its pods hold {LONGEST_SET} characters of that: {_cure(made.longest)}"
     return ""
+
+
+def podless_sets(service: Object, set_name: SetName | None = None) -> Iterator[Finding]:
+    """LeaderWorkerSets that the API server takes and no pod can be made of, as KServe makes them all the same.
+
+    `service` and `set_name` as in `problem`. None of a worker of the wrong type: others name that.
+    """
+    with suppress(FieldError):
+        yield from _podless(service, set_name)
+
+
+def _podless(service: Object, set_name: SetName | None) -> Iterator[Finding]:
+    for made in _sets(service, name_of(service), set_name):
+        if len(made.name) > LONGEST_SET and is_service_name(made.name):
+            yield Finding(
+                made.field,
+                f'the LeaderWorkerSet is named "{made.name}", and the labels of its pods hold {LONGEST_SET} characters '
+                f"of that, so none is made: {_cure(made.longest)}",
+            )
 
 
 def _cure(longest: int = LONGEST) -> str:
@@ -86,12 +106,16 @@ def _service_names(service: Object, name: str, set_name: SetName | None) -> Iter
             yield _Made("endpoint picker's Service", picker)
         if present(service, *scheduler, "tokenizer"):
             yield _Made("tokenizer's Service", names.tokenizer_name(name))
+    yield from _sets(service, name, set_name)
+
+
+def _sets(service: Object, name: str, set_name: SetName | None) -> Iterator[_Made]:
     if present(service, "spec", "worker"):
-        yield _set(name, set_name, prefill=False)
+        yield _set(name, set_name, "spec.worker", prefill=False)
     if present(service, "spec", "prefill") and present(service, "spec", "prefill", "worker"):
-        yield _set(name, set_name, prefill=True)
+        yield _set(name, set_name, "spec.prefill.worker", prefill=True)
 
 
-def _set(name: str, set_name: SetName | None, *, prefill: bool) -> _Made:
+def _set(name: str, set_name: SetName | None, field: str, *, prefill: bool) -> _Made:
     made = set_name(prefill=prefill) if set_name else names.set_name(name, prefill=prefill)
-    return _Made("LeaderWorkerSet", made, LONGEST_SET - len(names.set_name("", prefill=prefill)))
+    return _Made("LeaderWorkerSet", made, LONGEST_SET - len(names.set_name("", prefill=prefill)), field)

@@ -7,7 +7,7 @@ a preset may bring the worker, or the flag, that is missing.
 from collections.abc import Iterator
 from typing import Final
 
-from aioctl.api import idle_fields, model_uri
+from aioctl.api import idle_fields, model_uri, service_names
 from aioctl.api.objects import Object, dig
 from aioctl.api.pod_reading import (
     INITIALIZER,
@@ -40,7 +40,7 @@ _TOKENS: Final = {
 
 def warnings(service: Object) -> list[str]:
     """Of a service in v1alpha2 as it is written."""
-    parts = (_tokens, _unnamed, _lonely, idle_fields.as_written)
+    parts = (_tokens, _unnamed, _lonely, service_names.podless_sets, idle_fields.as_written)
     return [str(finding) for part in parts for finding in part(service)]
 
 

@@ -14,7 +14,17 @@ from aioctl.api import without_effect
 from aioctl.api.objects import FieldError, Object, key_of
 from aioctl.controller.marks import Marks
 from aioctl.engine.turnstile import Turnstile
-from aioctl.plan import collisions, groups, order, probe, routing, scheduler, silent_gateways, status
+from aioctl.plan import (
+    collisions,
+    groups,
+    order,
+    probe,
+    routing,
+    scheduler,
+    silent_gateways,
+    status,
+    workload,
+)
 from aioctl.plan.migration import Decision
 from aioctl.plan.model import Observation, Outcome, Plan, Policy, Unanswered
 from aioctl.plan.reach import progress_of
@@ -139,6 +149,8 @@ def _notices(plan: Plan, obs: Observation) -> tuple[tuple[str, str], ...]:
         found += collisions.notices(ctx)
     combined = {**ctx.service, "spec": ctx.spec}
     found += [(without_effect.REASON, text) for text in without_effect.of_combined(combined)]
+    with suppress(FieldError, Unanswered):
+        found += [(without_effect.REASON, text) for text in workload.notices(ctx)]
     return tuple(found)
 
 

@@ -18,16 +18,21 @@ LONGEST: Final = 32 * 1024
 
 def read(text: str) -> Tree | None:
     """The configuration as an object of its own; None for what Go's unstructured reader refuses: no map, or one without kind."""
+    found = _map(text)
+    if found is None or not isinstance(found.get("kind"), str) or not found["kind"]:
+        return None
+    version = found.get("apiVersion")
+    return None if isinstance(version, str) and version.count("/") > 1 else found
+
+
+def _map(text: str) -> Tree | None:
     if len(text) > LONGEST:
         return None
     try:
         found = goyaml.load(text)
     except goyaml.NotYaml:
         return None
-    if not isinstance(found, dict) or not isinstance(found.get("kind"), str) or not found["kind"]:
-        return None
-    version = found.get("apiVersion")
-    return None if isinstance(version, str) and version.count("/") > 1 else found
+    return found if isinstance(found, dict) else None
 
 
 @keeping(MIB)
@@ -49,8 +54,8 @@ def write(config: Tree) -> str:
 
 @keeping(MIB)
 def plugin_types(text: str) -> frozenset[str]:
-    """The types of the plugins that the text lists; empty where it cannot be read."""
-    config = read(text)
+    """The types of the plugins that the text lists; empty where it is no map. Unlike a rewriting this asks for no kind (EPP-6)."""
+    config = _map(text)
     return frozenset() if config is None else frozenset(plugin["type"] for plugin in plugins(config, str))
 
 

@@ -129,7 +129,7 @@ def _route(ctx: Context, name: str) -> dict[str, Any]:
         ctx,
         HTTP_ROUTE,
         name,
-        labels={**names.labels(ctx.name, names.ROUTER_COMPONENT), **_LABEL},
+        labels={**names.labels(ctx.name, names.PROBE_COMPONENT), **_LABEL},
         spec={
             "parentRefs": list(sequence(route_spec(ctx), "parentRefs")),
             "hostnames": [f"{key}.aioctl-probe.invalid"],

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aioctl.api import service_names, validation
+from aioctl.api import service_names, validation, without_effect
 
 CURE = "call it by lower case letters, digits and '-' only, beginning with a letter, {} characters at most"
 DOT_BEHIND = "a" * 20 + "." + "b" * 40
@@ -77,9 +77,6 @@ def test_names_that_can_be_borne_are_admitted(name: str, spec: dict[str, Any]) -
         ),
         (DOT_BEHIND, WORKER, f'its LeaderWorkerSet would be named "{DOT_BEHIND[:21]}', 40),
         ("a" * 12 + "." + "b" * 35, {"prefill": WORKER}, "its LeaderWorkerSet would be named", 32),
-        ("a" * 41, WORKER, f'its LeaderWorkerSet would be named "{"a" * 41}-kserve-mn", and the labels', 40),
-        ("a" * 63, WORKER, "and the labels of its pods hold 50 characters of that", 40),
-        ("a" * 33, {"prefill": WORKER}, "and the labels of its pods hold 50 characters of that", 32),
         (DOT_IN_PICKER, {"router": {"scheduler": {}}}, "its endpoint picker's Service would be named", 63),
         (DOT_IN_PICKER, with_picker(""), "its endpoint picker's Service would be named", 63),
         (
@@ -114,9 +111,26 @@ def test_one_that_is_stored_can_be_edited_and_deleted() -> None:
     assert validation.validate(leaving) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "spec", "longest"),
+    [("a" * 41, WORKER, 40), ("a" * 63, WORKER, 40), ("a" * 33, {"prefill": WORKER}, 32)],
+)
+def test_a_set_that_can_have_no_pods_is_admitted_as_kserve_does_and_warned_of(
+    name: str, spec: dict[str, Any], longest: int
+) -> None:
+    written = service(name, model={"uri": "hf://o/m"}, **spec)
+    assert validation.validate(written) == []
+    (said,) = [each for each in without_effect.warnings(written) if "LeaderWorkerSet" in each]
+    at = "spec.prefill.worker" if "prefill" in spec else "spec.worker"
+    assert said.startswith(f'{at} has no effect: the LeaderWorkerSet is named "{name[:8]}')
+    assert said.endswith(CURE.format(longest))
+    assert list(service_names.podless_sets(service(name[:longest], **spec))) == []
+    assert list(service_names.podless_sets(written, lambda *, prefill: "earlier-name")) == []
+
+
 def test_an_edit_that_asks_for_one_name_too_many_is_refused() -> None:
     """The single-node form of the name works, the LeaderWorkerSet's would not."""
-    name = "a" * 33
+    name = "a" * 12 + "." + "b" * 35
     prefill = {"parallelism": {"pipeline": 2}}
     fields = [
         p.field for p in validation.validate(service(name, prefill={**prefill, "worker": {}}), service(name))

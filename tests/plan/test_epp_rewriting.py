@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aioctl.golang import goyaml
-from aioctl.plan import epp_config
+from aioctl.plan import epp_config, presets
 from aioctl.plan.epp_rewriting import Picker, rewrite, version_of
 from aioctl.plan.model import PlanError
 
@@ -425,3 +425,14 @@ def test_the_version_is_that_of_the_annotation_or_of_the_images_tag(
 ) -> None:
     pod = {"containers": [{"name": "side", "image": "x:v9.9.9"}, {"name": "main", "image": image}]}
     assert version_of({"app.kubernetes.io/version": annotation} if annotation else {}, pod) == version
+
+
+def test_plugins_are_seen_in_a_text_without_kind_that_nothing_rewrites() -> None:
+    text = '{"plugins":[{"type":"predicted-latency-producer"},{"type":"latency-scorer"}]}'
+    assert epp_config.plugin_types(text) == {"predicted-latency-producer", "latency-scorer"}
+    spec = {
+        "router": {"scheduler": {"config": {"inline": {"plugins": [{"type": "predicted-latency-producer"}]}}}}
+    }
+    assert "scheduler-latency-predictor" in presets.chosen(spec)
+    pod = pod_of(text)
+    assert rewritten(pod, "0.10.0", URL) == pod

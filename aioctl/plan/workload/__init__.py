@@ -200,15 +200,25 @@ def _name_problem(ctx: Context) -> str:
     """Which name no Service can have, so that nothing can be served. A field of the wrong type is for the step that reads it."""
     if is_stopped(ctx.service):
         return ""
-
-    def set_name(*, prefill: bool) -> str:
-        return naming.workload_name(ctx, naming.group(multi_node=True, prefill=prefill))
-
     try:
         combined = {**ctx.service, "spec": ctx.spec}
-        if problem := service_names.problem(combined, set_name):
+        if problem := service_names.problem(combined, _set_name(ctx)):
             return f"metadata.name: {problem}"
         problem = service_names.picker_problem(combined)
         return f"{'.'.join(service_names.PICKER)}: {problem}" if problem else ""
     except (FieldError, Unanswered):
         return ""
+
+
+def notices(ctx: Context) -> Iterator[str]:
+    """What the service's name keeps from having pods, although its objects are made. Raises Unanswered."""
+    if not is_stopped(ctx.service):
+        combined = {**ctx.service, "spec": ctx.spec}
+        yield from map(str, service_names.podless_sets(combined, _set_name(ctx)))
+
+
+def _set_name(ctx: Context) -> service_names.SetName:
+    def set_name(*, prefill: bool) -> str:
+        return naming.workload_name(ctx, naming.group(multi_node=True, prefill=prefill))
+
+    return set_name
