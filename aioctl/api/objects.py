@@ -7,6 +7,7 @@ objects exist when an older CRD let them in.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from aioctl.api.kinds import V1ALPHA2, ObjectKey
@@ -135,6 +136,15 @@ def labels_of(obj: Object) -> Mapping[str, str]:
 
 def annotations_of(obj: Object) -> Mapping[str, str]:
     return mapping(obj, "metadata", "annotations")
+
+
+def age_of(obj: Object, now: datetime) -> float:
+    """Seconds since the API server created it, by its clock, which counts whole ones; 0 where that is not known."""
+    try:
+        created = datetime.fromisoformat(text(obj, "metadata", "creationTimestamp"))
+    except ValueError:
+        return 0.0
+    return max(0.0, (now - created).total_seconds())
 
 
 def is_deleting(obj: Object) -> bool:

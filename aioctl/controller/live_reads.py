@@ -1,7 +1,8 @@
 """Single reads of objects that nobody watches: users' Secrets, ServiceAccounts and ConfigMaps, and name clashes.
 
 A plan that needs one says "unknown" for it first; the reconciler fetches what was asked for and plans again. Answers
-are kept for a short while and shared between services, so a fleet that names one secret costs one read per period.
+are kept for a short while and shared between services, so a fleet that names one secret costs one read per period. Whoever
+changes a service may have changed what it names just before: its next run takes no answer that is older than the change.
 """
 
 import re
@@ -30,6 +31,7 @@ _NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:@-]+")
 @dataclass(frozen=True, slots=True)
 class _Answer:
     read: Read
+    asked: float
     until: float
     bytes: int
 
@@ -44,10 +46,10 @@ class LiveReads:
         self._bytes = 0
         self._sweep_at = 0.0
 
-    def get(self, ref: ObjectRef) -> Read | None:
-        """The fresh answer, or None when the object has to be fetched."""
+    def get(self, ref: ObjectRef, since: float = 0.0) -> Read | None:
+        """The fresh answer, or None when the object has to be fetched. `since`: when it may have been asked for, at the earliest."""
         answer = self._answers.get(ref)
-        if answer is None or answer.until <= self._clock.monotonic():
+        if answer is None or answer.asked < since or answer.until <= self._clock.monotonic():
             return None
         return answer.read
 
@@ -64,11 +66,12 @@ class LiveReads:
         """Reads each object; a failed read is kept as unknown with the API server's text."""
         asked = sorted(refs, key=str)
         for ref in asked:
-            self.remember(ref, await self._read(ref))
+            now = self._clock.monotonic()
+            self.remember(ref, await self._read(ref), now)
         self._lighten(frozenset(asked))
 
-    def remember(self, ref: ObjectRef, read: Read) -> None:
-        """Keeps an answer that came another way, such as the object in whose way a create ran."""
+    def remember(self, ref: ObjectRef, read: Read, asked: float | None = None) -> None:
+        """Keeps an answer, also one that came another way, such as the object in whose way a create ran. `asked`: when; now if None."""
         now = self._clock.monotonic()
         if len(self._answers) >= _MOST or now >= self._sweep_at:
             self._expire(now)
@@ -76,7 +79,7 @@ class LiveReads:
         seconds = FRESH_PRESENT if isinstance(read, Present) else FRESH_ABSENT
         self.forget(ref)
         size = len(msgspec.json.encode(read.obj)) if isinstance(read, Present) else 0
-        self._answers[ref] = _Answer(read, now + seconds, size)
+        self._answers[ref] = _Answer(read, now if asked is None else asked, now + seconds, size)
         self._bytes += size
 
     def forget(self, ref: ObjectRef) -> None:

@@ -84,11 +84,13 @@ class CacheObservation:
         version: Callable[[], ServerVersion | None] = lambda: None,
         hearsay: Hearsay | None = None,
         traffic: Traffic | None = None,
+        since: float = 0.0,
     ) -> None:
         """`certificates`: what earlier views of the service have parsed; this one adds to it.
 
         `trials`: what dry runs said; None: nobody is asked. `version`: of the API server. `hearsay`: what
-        routes of other services say. `traffic`: sends requests through gateways.
+        routes of other services say. `traffic`: sends requests through gateways. `since`: no
+        answer of `live` that was asked for earlier is of use.
         """
         self._service = service
         self._trials = trials
@@ -100,6 +102,7 @@ class CacheObservation:
         self._version = version
         self._hearsay = hearsay or Hearsay()
         self._traffic = traffic
+        self._since = since
         self._ours = _our_names(service.name)
         self._seen: dict[int, tuple[Cached, dict[str, Any]]] = {}
         self._told: dict[ObjectRef, Read] = {}
@@ -124,7 +127,7 @@ class CacheObservation:
                 )
             return Present(self._made(cached, cached.decode))
         # What one reconcile was told once stays so to its end, though the answer may be too old for the next.
-        answer = self._told.get(ref) or self._live.get(ref)
+        answer = self._told.get(ref) or self._live.get(ref, self._since)
         if answer is not None:
             self._told[ref] = answer
             return answer

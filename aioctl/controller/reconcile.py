@@ -16,7 +16,17 @@ import structlog
 from aioctl.api import kinds, weight
 from aioctl.api.conditions import FALSE, TRUE
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef, Served
-from aioctl.api.objects import Object, generation_of, is_deleting, key_of, resource_version_of, uid_of
+from aioctl.api.objects import (
+    Object,
+    age_of,
+    annotations_of,
+    generation_of,
+    is_deleting,
+    key_of,
+    labels_of,
+    resource_version_of,
+    uid_of,
+)
 from aioctl.controller.apply import Applier, Recorder
 from aioctl.controller.caches import Caches
 from aioctl.controller.confinement import Confinement
@@ -27,7 +37,7 @@ from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.observe import CacheObservation, Decoded
 from aioctl.controller.planner import Conclusion, Planner, PlanTooExpensive
 from aioctl.controller.progress import ProgressObserver
-from aioctl.controller.service_state import AtRest, ServiceStates
+from aioctl.controller.service_state import AtRest, ServiceState, ServiceStates
 from aioctl.controller.settling import StatusSettling
 from aioctl.controller.traffic import Traffic
 from aioctl.controller.trials import Trials
@@ -189,9 +199,20 @@ class Reconciler:
                 return False
         return False
 
+    def _heed(self, state: ServiceState, service: Object) -> None:
+        """Notes when somebody changed the service: what it names may have been changed just before."""
+        marks = {**labels_of(service), **annotations_of(service)}
+        wish = (generation_of(service), hash(frozenset(marks.items())))
+        if wish == state.wish:
+            return
+        # At a start all services are new to us, and one answer serves all that nobody has touched since.
+        age = age_of(service, self.clock.now()) if state.wish is None else 0.0
+        state.wish, state.wished = wish, self.clock.monotonic() - age
+
     async def _reconcile(self, key: ObjectKey, service: Object, planner: Planner) -> Result:
         state = self.states.of(key)
         state.at_rest = None
+        self._heed(state, service)
         self.trials.begin(key)
         run = await self._converge(key, service, planner)
         if is_deleting(run.service):
@@ -353,6 +374,7 @@ class Reconciler:
             self.version,
             self.hearsay,
             self.traffic,
+            self.states.of(key).wished,
         )
 
     def _looked(self, key: ObjectKey, view: CacheObservation, obs: Remembering, looked: list[Seen]) -> None:

@@ -59,6 +59,10 @@ class ServiceState:
 
     uid: str = ""
     """`reconcile.py`: the service that all the rest is about; another one of the same name inherits nothing."""
+    wish: tuple[int, int] | None = None
+    """`reconcile.py`: generation, and digest of labels and annotations, as the last run found them."""
+    wished: float = 0.0
+    """`reconcile.py`: when these last changed."""
     problem: str = ""
     """`reconcile.py`: what of its migration was told by an event."""
     readiness: str = ""

@@ -23,7 +23,7 @@ async def create_account(stage: World, name: str, *secrets: str) -> dict[str, An
     return await stage.user.create(kinds.SERVICE_ACCOUNT, NAMESPACE, account)
 
 
-def service(account: str) -> dict[str, Any]:
+def service(account: str, **more: Any) -> dict[str, Any]:
     return {
         "apiVersion": kinds.V1ALPHA2,
         "kind": kinds.SERVICE.kind,
@@ -31,6 +31,7 @@ def service(account: str) -> dict[str, Any]:
         "spec": {
             "model": {"uri": "hf://facebook/opt-125m"},
             "template": {"serviceAccountName": account, "containers": [{"name": "main"}]},
+            **more,
         },
     }
 
@@ -41,6 +42,32 @@ async def until_deployed(stage: World, account: str) -> None:
         return bool(dig(deployment, "spec", "template", "spec", "serviceAccountName") == account)
 
     await stage.until(is_deployed)
+
+
+@virtual_time
+async def test_whoever_changes_account_and_service_gets_what_the_account_says_now() -> None:
+    """The answer about the account that was read before is kept for others, not for this service."""
+    async with furnished() as stage:
+        account = await create_account(stage, "mine")
+        async with stage.running(stage.controller()):
+            await stage.user.create(
+                kinds.SERVICE, NAMESPACE, service("mine", router={"scheduler": {}, "route": {}})
+            )
+            await until_deployed(stage, "mine")
+            marked = {
+                **account,
+                "metadata": {**account["metadata"], "annotations": {"eks.amazonaws.com/role-arn": "new"}},
+            }
+            await stage.user.update(kinds.SERVICE_ACCOUNT, marked)
+            await stage.user.patch(
+                kinds.SERVICE, NAMESPACE, "one", {"metadata": {"annotations": {"trigger": "1"}}}
+            )
+
+            async def is_copied() -> bool:
+                copy = await stage.find(kinds.SERVICE_ACCOUNT, "one-epp-sa")
+                return bool(dig(copy, "metadata", "annotations", "eks.amazonaws.com/role-arn") == "new")
+
+            await stage.until(is_copied)
 
 
 @virtual_time
