@@ -95,23 +95,39 @@ class _Pod:
     def _one(
         self, merged: Tree, place: tuple[str, ...], said: "set[str] | frozenset[str]", what: str
     ) -> Tree:
-        """What stands where `merged` says more than one of a kind: that of the strongest source which says any."""
+        """What stands where `merged` says more than one of a kind: that of the strongest source which says another one than
+        stood there, with what stronger ones say of the same laid over it."""
         if len(said) < 2:
             return merged
-        for title, pod in self._given:
+        standing: Tree = {}
+        held: frozenset[str] = frozenset()
+        title = ""
+        for source, pod in reversed(self._given):
             found = _found(pod, place)
-            own = sorted(found.keys() & said) if isinstance(found, Mapping) else []
-            if len(own) == 1:
-                return dict(found)
+            if not isinstance(found, Mapping):
+                continue
+            own = frozenset(said & found.keys())
+            standing = found if own - held or (own and held - own) else _laid_over(standing, found)
             if own:
-                both = " and ".join(own)
-                raise PlanError(
-                    f"{self._shown(place)} has {len(own)} {what}: {both} of {title}; leave one of them"
-                )
-        return merged
+                held, title = own, source
+        if len(held) > 1:
+            both = " and ".join(sorted(held))
+            raise PlanError(
+                f"{self._shown(place)} has {len(held)} {what}: {both} of {title}; leave one of them"
+            )
+        return dict(standing)
 
     def _shown(self, place: tuple[str, ...]) -> str:
         return ".".join((self._path, *place))
+
+
+def _laid_over(base: Tree, more: Tree) -> dict[str, Any]:
+    """Objects field by field; lists and the rest whole, as what alternates has no lists that merge."""
+    both = {**base, **more}
+    for name in base.keys() & more.keys():
+        if isinstance(base[name], Mapping) and isinstance(more[name], Mapping):
+            both[name] = _laid_over(base[name], more[name])
+    return both
 
 
 def _found(tree: Any, place: tuple[str, ...]) -> Any:

@@ -70,6 +70,42 @@ def test_only_what_conflicts_is_replaced() -> None:
     assert merged(base, over)["template"] == main(image="a", livenessProbe=EXEC, readinessProbe=GET)
 
 
+POST = {"httpGet": {"path": "/other", "port": 8000}}
+LAID_OVER = {
+    "the rest of a probe": (
+        [main(livenessProbe=GET), main(livenessProbe=EXEC), main(livenessProbe={"periodSeconds": 9})],
+        main(livenessProbe={**EXEC, "periodSeconds": 9}),
+    ),
+    "a part of the handler": (
+        [
+            main(livenessProbe=EXEC),
+            main(livenessProbe=GET),
+            main(livenessProbe={"httpGet": {"path": "/other"}}),
+        ],
+        main(livenessProbe={**GET, **POST}),
+    ),
+    "a part of the volume": (
+        [
+            volume(emptyDir={}),
+            volume(configMap={"name": "m", "defaultMode": 1}),
+            volume(configMap={"defaultMode": 2}),
+        ],
+        volume(configMap={"name": "m", "defaultMode": 2}),
+    ),
+    "a part of the variable": (
+        [env(value="a"), env(valueFrom=SECRET), env(valueFrom={"secretKeyRef": {"optional": True}})],
+        env(valueFrom={"secretKeyRef": {"name": "s", "key": "k", "optional": True}}),
+    ),
+    "back to the first": ([main(livenessProbe=each) for each in (GET, EXEC, POST)], main(livenessProbe=POST)),
+}
+
+
+@pytest.mark.parametrize("what", LAID_OVER)
+def test_what_a_still_later_one_says_of_it_is_laid_over_it(what: str) -> None:
+    specs, expected = LAID_OVER[what]
+    assert merged(*({"template": pod} for pod in specs))["template"] == expected
+
+
 @pytest.mark.parametrize(
     ("pod", "said"),
     [

@@ -1,4 +1,5 @@
-"""`python -m tests.upstream.on_real [world...]`: plays the worlds (all without arguments) on real API servers, one after another.
+"""`python -m tests.upstream.on_real [world|case...]`: plays worlds on real API servers, one after another; all of them without
+arguments, and of a world whose cases are named only those.
 
 Prints when each is done, and what no decision covers; see `tests.upstream.show` for the embedded cluster.
 """
@@ -12,7 +13,7 @@ import anyio
 
 from testbed.real.build import assets
 from testbed.real.cluster import running
-from tests.upstream.cases import NAMES, case
+from tests.upstream.cases import NAMES, case, names_of
 from tests.upstream.decisions import REAL, undecided
 from tests.upstream.play import from_recording
 from tests.upstream.real import SERVER_OPTIONS, WORLDS, play
@@ -20,17 +21,20 @@ from tests.upstream.show import quiet
 
 
 def main(asked: list[str]) -> int:
-    if not NAMES or set(asked) - set(WORLDS):
+    if not NAMES or set(asked) - {*WORLDS, *NAMES}:
         print(__doc__, file=sys.stderr)  # noqa: T201
         return 1
     quiet()
-    return max(_world(world) for world in asked or WORLDS)
+    chosen = {
+        world: [name for name in names_of(world) if not asked or {world, name} & {*asked}] for world in WORLDS
+    }
+    return max(_world(world, names) for world, names in chosen.items() if names)
 
 
-def _world(world: str) -> int:
+def _world(world: str, names: list[str]) -> int:
     """1 for a difference that is not decided, or a write of the second program; 0 for none."""
     started = time.monotonic()
-    cases = [each for each in map(case, NAMES) if each.world == world]
+    cases = [case(name) for name in names]
     with (
         tempfile.TemporaryDirectory() as folder,
         running(assets(build=False), audit=True, gogc=200, options=SERVER_OPTIONS.get(world, ())) as cluster,

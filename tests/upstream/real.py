@@ -45,7 +45,8 @@ AT_ONCE = 24
 PAUSE = 1.0
 QUIET_LOOKS = 5
 """So many looks at versions in a row without a difference are rest: longer than the longest known wait."""
-PATIENCE = 200.0
+LOOKS = 200
+"""So many looks at most: on a busy machine each takes longer, as does what is looked at."""
 _WRITES = ("create", "update", "patch", "delete")
 _VERSIONED = tuple(
     kind for kind in (*RECORDED, kinds.GATEWAY) if kind not in (kinds.SERVICE_V1ALPHA1, kinds.CONFIG_V1ALPHA1)
@@ -199,17 +200,18 @@ class _Scene:
                 group.start_soon(one, stage)
 
     async def _rest(self) -> None:
-        """Until nothing was written for a while. Raises AssertionError when that never happens."""
-        last: object = None
+        """Until nothing was written for a while. Raises AssertionError when that never happens, which names what is written."""
+        last: frozenset[str] = frozenset()
         quiet = 0
-        with anyio.move_on_after(PATIENCE):
-            while quiet < QUIET_LOOKS:
-                await anyio.sleep(PAUSE)
-                now = await self._versions(), await self._events()
-                quiet = quiet + 1 if now == last else 0
-                last = now
-            return
-        raise AssertionError(f"something still writes after {PATIENCE:g} s")
+        for _ in range(LOOKS):
+            await anyio.sleep(PAUSE)
+            now = frozenset(f"{at} {version}" for at, version in (await self._versions()).items())
+            now |= await self._events()
+            moved, last = now ^ last, now
+            quiet = 0 if moved else quiet + 1
+            if quiet == QUIET_LOOKS:
+                return
+        raise AssertionError(f"something still writes after {LOOKS} looks: {sorted(moved)[:20]}")
 
     async def _versions(self) -> dict[str, str]:
         """`<plural>[.<group>] <namespace>/<name>` -> uid and version of everything that matters here."""
@@ -220,9 +222,11 @@ class _Scene:
                 found[at] = f"{metadata['uid']}/{metadata['resourceVersion']}"
         return found
 
-    async def _events(self) -> set[str]:
+    async def _events(self) -> frozenset[str]:
         """Only whether they exist: the old ones are counted on and on."""
-        return {metadata["uid"] for metadata in await self._metadata(CORE_EVENT)}
+        return frozenset(
+            f"{metadata['namespace']}/{metadata['name']}" for metadata in await self._metadata(CORE_EVENT)
+        )
 
     async def _metadata(self, kind: Kind) -> list[Object]:
         try:
