@@ -37,14 +37,23 @@ _SHOWN = 10
     type=click.FloatRange(1, 3600),
     help="Seconds that the controller has for one service.",
 )
+@click.option(
+    "--restart-sidecars",
+    is_flag=True,
+    help="Restart model servers whose routing sidecar reads v1alpha2 pools, one service after another.",
+)
 @reads_cluster()
-def finish(access: Access, soak: str, timeout: float, *, yes: bool, undo: bool) -> None:
+def finish(
+    access: Access, soak: str, timeout: float, *, yes: bool, undo: bool, restart_sidecars: bool
+) -> None:
     """Remove the v1alpha2 InferencePools once all services are migrated: of a namespace, or with -A of the cluster."""
     import anyio
 
     span = _span(soak)
     quiet()
-    sys.exit(anyio.run(lambda: _run(access, span, timeout, yes=yes, undo=undo)))
+    sys.exit(
+        anyio.run(lambda: _run(access, span, timeout, yes=yes, undo=undo, restart_sidecars=restart_sidecars))
+    )
 
 
 def _span(text: str) -> timedelta:
@@ -54,7 +63,9 @@ def _span(text: str) -> timedelta:
     return timedelta(seconds=int(found[1]) * _UNITS.get(found[2], 0))
 
 
-async def _run(access: Access, soak: timedelta, patience: float, *, yes: bool, undo: bool) -> int:
+async def _run(
+    access: Access, soak: timedelta, patience: float, *, yes: bool, undo: bool, restart_sidecars: bool
+) -> int:
     from aioctl.api.kinds import ObjectKey
     from aioctl.app import policy_of
     from aioctl.engine.clock import SYSTEM_CLOCK
@@ -69,7 +80,7 @@ async def _run(access: Access, soak: timedelta, patience: float, *, yes: bool, u
         opened = Session(connection, access, policy_of(settings))
         # Without leader election there is no lease to look at, and nobody but the operator to know who reconciles.
         lease = ObjectKey(settings.namespace, settings.lease_name) if settings.leader_election else None
-        options = steps.Options(soak, settings.pool_create_rate, patience, lease)
+        options = steps.Options(soak, settings.pool_create_rate, patience, lease, restart_sidecars)
         if undo:
             if not yes:
                 click.echo(
@@ -114,8 +125,10 @@ def _would(found: "Picture", options: "Options", *, everywhere: bool) -> str:
     services = f"{count} {'service' if count == 1 else 'services'}"
     mark = ", then mark ConfigMap inferenceservice-config" if everywhere else ""
     rate = f" {options.rate:g} a second at most" if options.rate else ""
+    restarted = len(found.reading & {one.key for one in found.todo})
+    restarts = f", with a restart of what reads it in {restarted} of them" if restarted else ""
     return (
-        f"would take {services} off v1alpha2, one after another{rate}{mark}; nothing was done, --yes does it"
+        f"would take {services} off v1alpha2, one after another{rate}{restarts}{mark}; nothing was done, --yes does it"
         if count or everywhere
         else "nothing is left to do"
     )

@@ -4,6 +4,9 @@ The mark is the annotation `aioctl.dev/v1alpha2-pools: finished`: on a service, 
 held in both places, or on ConfigMap `inferenceservice-config`, for every service there is and will be. From then on v1alpha2 counts as not
 served for the service's own pools: routes name v1 alone, nothing of v1alpha2 is made, and ours is deleted once no route of
 the service needs it. Without the mark the pools come back; the lock stays.
+
+Before that, `leaving` on a service takes its processes off v1alpha2 while the pool is still there: the picker and the routing sidecars
+are told v1, which restarts them.
 """
 
 from collections.abc import Iterator
@@ -17,6 +20,7 @@ from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import find_condition, holds
 
 FINISHED = "finished"
+LEAVING = "leaving"
 
 
 def is_marked(obj: Object) -> bool:
@@ -31,14 +35,28 @@ def v1alpha2_served(ctx: Context) -> Served:
     return ctx.obs.served(kinds.POOL_V1ALPHA2)
 
 
+def v1alpha2_read(ctx: Context) -> Served:
+    """Whether the service's processes may be told to read v1alpha2 pools."""
+    return Served.NO if is_leaving(ctx) else v1alpha2_served(ctx)
+
+
+def is_leaving(ctx: Context) -> bool:
+    """Its processes are taken off v1alpha2, as its traffic is."""
+    asked = annotations_of(ctx.service).get(names.OLD_POOLS) == LEAVING
+    return asked and _is_locked(ctx) and not external_pool_name(ctx.spec)
+
+
 def is_finished(ctx: Context) -> bool:
     """The mark counts for this service."""
     if external_pool_name(ctx.spec):
         return False
     if ctx.config.old_pools_finished:
         return True
-    locked = dig(ctx.service, "status", "annotations", names.MIGRATED) == "v1"
-    return is_marked(ctx.service) and locked
+    return is_marked(ctx.service) and _is_locked(ctx)
+
+
+def _is_locked(ctx: Context) -> bool:
+    return bool(dig(ctx.service, "status", "annotations", names.MIGRATED) == "v1")
 
 
 def may_go(ctx: Context, pool: str) -> bool:

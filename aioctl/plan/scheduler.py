@@ -19,7 +19,7 @@ from aioctl.plan.cluster_service import ensure_service
 from aioctl.plan.deployment import ensure_deployment
 from aioctl.plan.epp_rewriting import Picker
 from aioctl.plan.epp_rules import MODEL_AT, PRECISE_SCORER
-from aioctl.plan.finished import v1alpha2_served
+from aioctl.plan.finished import v1alpha2_read
 from aioctl.plan.model import Context, Observation, PlanError, Write, need, need_list
 from aioctl.plan.picker import deployment_name, is_wanted, tokenizer_address, tokenizer_is_wanted
 from aioctl.plan.pod_defaults import canonical
@@ -150,7 +150,7 @@ def _pod(ctx: Context, live: Object | None) -> dict[str, Any]:
     with_leader_election(pod, integer({"spec": ctx.spec}, *_SCHEDULER, "replicas"))
     with_config(pod, ctx.spec, running)
     _trace(ctx, pod)
-    may_be = {kinds.POOL_V1: ctx.obs.served(kinds.POOL_V1), kinds.POOL_V1ALPHA2: v1alpha2_served(ctx)}
+    may_be = {kinds.POOL_V1: ctx.obs.served(kinds.POOL_V1), kinds.POOL_V1ALPHA2: v1alpha2_read(ctx)}
     served = [kind for kind, served in may_be.items() if served is not Served.NO]
     if len(served) == 1:
         with_served_group(pod, served[0].group)

@@ -176,8 +176,11 @@ def with_served_group(pod: dict[str, Any], served: str) -> None:
     """
     other = POOL_GROUP_V1 if served == POOL_GROUP_V1ALPHA2 else POOL_GROUP_V1ALPHA2
     main = _main(pod)
-    if main is not None and sequence(main, "args"):
-        main["args"] = list(_regrouped(sequence(main, "args"), other, served))
+    if main is None:
+        return
+    for field in ("command", "args"):
+        if sequence(main, field):
+            main[field] = list(_regrouped(sequence(main, field), other, served))
 
 
 def _regrouped(args: Sequence[Any], other: str, served: str) -> Iterator[Any]:

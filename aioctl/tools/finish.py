@@ -12,16 +12,18 @@ from typing import Any, Final
 import anyio
 import msgspec
 
+from aioctl.api import conditions as c
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import external_pool_name
 from aioctl.api.kinds import Kind, ObjectKey
-from aioctl.api.objects import Object, dig, key_of
+from aioctl.api.objects import Object, annotations_of, dig, key_of
 from aioctl.kube.errors import KubeError, NotFound
-from aioctl.plan.finished import is_marked
+from aioctl.plan.finished import FINISHED, LEAVING, is_marked
+from aioctl.plan.readiness import find_condition
 from aioctl.tools import writing
 from aioctl.tools.access import ToolError
-from aioctl.tools.connect import Connection, explain
-from aioctl.tools.finishing import Around, Check, checks, strangers, unresolved
+from aioctl.tools.connect import Connection, explain, told
+from aioctl.tools.finishing import Around, Check, checks, is_reading, service_of, strangers, unresolved
 from aioctl.tools.look import Look
 from aioctl.tools.session import Session
 from aioctl.tools.writing import Told
@@ -48,6 +50,8 @@ class Options:
     timeout: float
     lease: ObjectKey | None
     """None where the controller runs without leader election."""
+    restart_sidecars: bool = False
+    """Model servers whose routing sidecar reads v1alpha2 pools are restarted, one service after another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Picture:
     """Services whose v1alpha2 pool is still there, or is not marked to go."""
     strangers: Sequence[str]
     config_map: Object | None
+    reading: frozenset[ObjectKey] = frozenset()
+    """Services with processes that were told to read v1alpha2 pools."""
 
     @property
     def allowed(self) -> bool:
@@ -107,6 +113,7 @@ async def picture(opened: Session, options: Options) -> Picture:
             if key_of(one).name in UPSTREAM and dig(one, "spec", "replicas") != 0
         ],
         unread=unread,
+        restarts=options.restart_sidecars,
     )
     pools = await listed(kinds.POOL_V1ALPHA2, here)
     held = {key_of(pool) for pool in pools}
@@ -114,7 +121,8 @@ async def picture(opened: Session, options: Options) -> Picture:
     judged = checks(seen, around, options.soak, now)
     todo = [one for one in seen if _is_open(one, held)]
     config_map = await got(kinds.CONFIG_MAP, ObjectKey(system, names.CONFIG_MAP_NAME))
-    return Picture(judged, seen, todo, strangers(seen, pools), config_map)
+    reading = frozenset(service_of(pod) for pod in around.pods if is_reading(pod))
+    return Picture(judged, seen, todo, strangers(seen, pools), config_map, reading)
 
 
 def _is_open(one: Look, held: set[ObjectKey]) -> bool:
@@ -137,9 +145,9 @@ async def remove(opened: Session, found: Picture, options: Options) -> AsyncIter
     for number, one in enumerate(found.todo):
         if number and options.rate:
             await anyio.sleep(1 / options.rate)
-        told = await _finish_one(connection, one, options)
-        yield told
-        if told.failed:
+        done = await _finish_one(connection, one, options, reads=one.key in found.reading)
+        yield done
+        if done.failed:
             return
     if connection.namespace:
         return
@@ -149,19 +157,21 @@ async def remove(opened: Session, found: Picture, options: Options) -> AsyncIter
         key = ObjectKey(opened.policy.system_namespace, names.CONFIG_MAP_NAME)
         yield Told(key, "is not marked: the conditions do not hold any more; run it again", failed=True)
     elif again.config_map is not None and not is_marked(again.config_map):
-        yield await writing.mark(connection, kinds.CONFIG_MAP, key_of(again.config_map), on=True)
+        yield await writing.mark(connection, kinds.CONFIG_MAP, key_of(again.config_map), FINISHED)
 
 
-async def _finish_one(connection: Connection, one: Look, options: Options) -> Told:
+async def _finish_one(connection: Connection, one: Look, options: Options, *, reads: bool) -> Told:
     service = await _now(connection, kinds.SERVICE, one.key)
     if service is None:
         return Told(one.key, "is gone")
     if not is_marked(service):
         if reason := _not_any_more(service):
             return Told(one.key, f"{reason}; nothing was changed", failed=True)
-        told = await writing.mark(connection, kinds.SERVICE, one.key, on=True)
-        if told.failed:
-            return told
+        if reads and (left := await _leave(connection, one.key, options)).failed:
+            return left
+        marked = await writing.mark(connection, kinds.SERVICE, one.key, FINISHED)
+        if marked.failed:
+            return marked
     with anyio.move_on_after(options.timeout):
         while True:
             if await _now(connection, kinds.POOL_V1ALPHA2, _pool(one.key)) is None:
@@ -177,6 +187,39 @@ async def _finish_one(connection: Connection, one: Look, options: Options) -> To
         f"its v1alpha2 pool is still there after {options.timeout:g} s; does the controller run?",
         failed=True,
     )
+
+
+async def _leave(connection: Connection, key: ObjectKey, options: Options) -> Told:
+    """Takes the service's processes off v1alpha2 and waits until none reads it and the service is ready again."""
+    marked = await writing.mark(connection, kinds.SERVICE, key, LEAVING)
+    if marked.failed:
+        return marked
+    why = ""
+    with anyio.move_on_after(options.timeout):
+        while why := await _not_left(connection, key):  # noqa: ASYNC110  a cluster tells nobody when it has come true
+            await anyio.sleep(POLL)
+    if why:
+        return Told(
+            key,
+            f"{why} after {options.timeout:g} s; nothing was removed: run it again, with more time by --timeout",
+            failed=True,
+        )
+    return Told(key, "its processes read v1")
+
+
+async def _not_left(connection: Connection, key: ObjectKey) -> str:
+    """What is awaited of a service that leaves v1alpha2; empty when nothing is."""
+    labels = f"{names.PART_OF}={names.PART_OF_VALUE},{names.NAME}={key.name}"
+    with told("list", kinds.POD, key.namespace, connection.server):
+        async for page in connection.client.list_pages(kinds.POD, namespace=key.namespace, labels=labels):
+            for raw in page.items:
+                if is_reading(pod := _decoder.decode(raw)):
+                    return f"Pod {key_of(pod)} still reads the v1alpha2 pool"
+    service = await _now(connection, kinds.SERVICE, key)
+    found = find_condition(dig(service, "status", "conditions") or (), c.READY) if service else None
+    if service and (found is None or found.get("status") != c.TRUE):
+        return f"is not Ready ({dig(found, 'reason')})"
+    return ""
 
 
 def _not_any_more(service: Object) -> str:
@@ -196,10 +239,10 @@ async def undo(opened: Session) -> AsyncIterator[Told]:
     if config_map is not None and is_marked(config_map):
         if connection.namespace:
             raise ToolError(f"ConfigMap {key} is marked, which holds for every namespace: undo it with -A")
-        yield await writing.mark(connection, kinds.CONFIG_MAP, key, on=False)
+        yield await writing.mark(connection, kinds.CONFIG_MAP, key, None)
     for service in await writing.every(connection):
-        if is_marked(service):
-            yield await writing.mark(connection, kinds.SERVICE, key_of(service), on=False)
+        if names.OLD_POOLS in annotations_of(service):
+            yield await writing.mark(connection, kinds.SERVICE, key_of(service), None)
 
 
 async def _now(connection: Connection, kind: Kind, key: ObjectKey) -> Object | None:

@@ -18,6 +18,7 @@ from aioctl.api.objects import (
     dig,
     generation_of,
     key_of,
+    labels_of,
     name_of,
     namespace_of,
     sequence,
@@ -28,6 +29,8 @@ from aioctl.plan.migration_facts import LOCK_KEYS, facts_of
 from aioctl.plan.model import Present
 from aioctl.plan.readiness import find_condition, is_stale
 from aioctl.plan.routing import Mode, has_scheduler, mode
+from aioctl.plan.workload.pods import SIDECAR
+from aioctl.plan.workload.sidecar import can_read_v1
 from aioctl.tools.look import Look
 
 _SIDECAR: Final = re.compile(r"(?:routing-sidecar|disagg-sidecar):v?0\.([5-9])\.")
@@ -61,6 +64,8 @@ class Around:
     """Workloads of KServe's own controller that run, as `namespace/name`."""
     unread: Sequence[str]
     """What could not be read, in sentences: nothing is concluded from its absence."""
+    restarts: bool = False
+    """Model servers may be restarted for their routing sidecars."""
 
 
 def checks(seen: Sequence[Look], around: Around, soak: timedelta, now: datetime) -> list[Check]:
@@ -72,7 +77,7 @@ def checks(seen: Sequence[Look], around: Around, soak: timedelta, now: datetime)
         Check(f"locked for at least {_span(soak)}", tuple(_each(ours, lambda one: _soaking(one, soak, now)))),
         Check("the v1 pool is ready for every gateway", tuple(_each(ours, _not_ready))),
         Check("no other HTTPRoute names a v1alpha2 pool", tuple(_foreign_routes(ours, around.routes))),
-        Check("no pod reads v1alpha2 pools", tuple(_reading_pods(around.pods))),
+        Check("no pod reads v1alpha2 pools", tuple(_reading_pods(ours, around))),
         Check("no InferenceModel, objective or rewrite hangs on v1alpha2", tuple(_hanging(ours, around))),
         Check("no pool.ref names a pool that exists as v1alpha2 only", tuple(_each(seen, _old_external))),
         Check("nobody else holds the v1alpha2 pools", tuple(_each(ours, _held))),
@@ -155,26 +160,72 @@ def _foreign_routes(ours: Sequence[Look], routes: Sequence[Object]) -> Iterator[
                     yield f"HTTPRoute {key_of(route)} refers to {ref.get('name')}, weight {ref.get('weight', 1)}"
 
 
-def _reading_pods(pods: Sequence[Object]) -> Iterator[str]:
-    for pod in pods:
-        for field in ("initContainers", "containers"):
-            for container in sequence(pod, "spec", field):
-                said = _reads(container)
-                if said:
-                    yield f"Pod {key_of(pod)}, container {container.get('name')}: {said}"
+def _reading_pods(ours: Sequence[Look], around: Around) -> Iterator[str]:
+    """Pickers are not in the way: they are told v1 before the pool goes. Sidecars neither where model servers may be restarted."""
+    services = {one.key for one in ours}
+    restarted: set[ObjectKey] = set()
+    for pod in around.pods:
+        service = service_of(pod)
+        for container in _containers(pod):
+            title = f"Pod {key_of(pod)}, container {container.get('name')}"
+            if flag := _old_group(container):
+                told_v1 = service in services and _can_be_told(pod, container)
+                if told_v1 and _is_picker(pod):
+                    continue
+                if not told_v1:
+                    yield f"{title}: {flag} is {POOL_GROUP_V1ALPHA2}; take it out of the template, and let the pods roll"
+                elif not around.restarts and service not in restarted:
+                    restarted.add(service)
+                    yield (
+                        f"{service}: {title} reads the v1alpha2 pool; `aioctl finish --restart-sidecars -n {service.namespace}` "
+                        "restarts the model servers of one service after another and tells them v1"
+                    )
+            elif _is_guarded_by_v1alpha2(container):
+                yield f"{title}: {container.get('image')} allows pods by the v1alpha2 pool; use 0.10 or newer"
 
 
-def _reads(container: Mapping[str, Any]) -> str:
+def is_reading(pod: Object) -> bool:
+    """Some process of it was told to read v1alpha2 pools."""
+    return any(map(_old_group, _containers(pod)))
+
+
+def service_of(pod: Object) -> ObjectKey:
+    """The service that a pod of ours is of, by its labels."""
+    return ObjectKey(namespace_of(pod), labels_of(pod).get(names.NAME, ""))
+
+
+def _containers(pod: Object) -> Iterator[Mapping[str, Any]]:
+    for field in ("initContainers", "containers"):
+        yield from sequence(pod, "spec", field)
+
+
+def _is_picker(pod: Object) -> bool:
+    return labels_of(pod).get(names.COMPONENT) == names.SCHEDULER_COMPONENT
+
+
+def _can_be_told(pod: Object, container: Mapping[str, Any]) -> bool:
+    """The controller writes that flag, and the process can read what it is told then."""
+    if container.get("name") == SIDECAR:
+        return can_read_v1(container)
+    return _is_picker(pod) and container.get("name") == "main"
+
+
+def _old_group(container: Mapping[str, Any]) -> str:
+    """The flag that names v1alpha2; empty without one. Given twice, the last one counts."""
     words = [str(word) for field in ("command", "args") for word in container.get(field) or ()]
+    found = ""
     for place, word in enumerate(words):
         flag, equals, value = word.partition("=")
         following = words[place + 1] if place + 1 < len(words) else ""
-        if flag in _GROUP_FLAGS and (value if equals else following) == POOL_GROUP_V1ALPHA2:
-            return f"{flag} is {POOL_GROUP_V1ALPHA2}; take it out of the template, and let the pods roll"
+        if flag in _GROUP_FLAGS:
+            found = flag if (value if equals else following) == POOL_GROUP_V1ALPHA2 else ""
+    return found
+
+
+def _is_guarded_by_v1alpha2(container: Mapping[str, Any]) -> bool:
+    words = (str(word) for field in ("command", "args") for word in container.get(field) or ())
     guarded = any(word.startswith("--enable-ssrf-protection") for word in words)
-    if guarded and _SIDECAR.search(str(container.get("image"))):
-        return f"{container.get('image')} allows pods by the v1alpha2 pool; use 0.10 or newer"
-    return ""
+    return guarded and bool(_SIDECAR.search(str(container.get("image"))))
 
 
 def _hanging(ours: Sequence[Look], around: Around) -> Iterator[str]:

@@ -10,7 +10,7 @@ from aioctl.api import kinds, names, weight
 from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import Object, annotations_of, key_of
 from aioctl.kube.errors import ApiError, Invalid, KubeError, NotFound, is_kind_missing
-from aioctl.plan.finished import FINISHED
+from aioctl.plan.finished import FINISHED, LEAVING
 from aioctl.plan.migration_facts import LOCK_KEYS, evidence_of, facts_of, has_lock
 from aioctl.tools.access import Access, Exit, ToolError
 from aioctl.tools.connect import Connection, explain, told
@@ -205,9 +205,9 @@ async def every(connection: Connection) -> list[Object]:
     return [service async for service in _listed(connection, "")]
 
 
-async def mark(connection: Connection, kind: Kind, key: ObjectKey, *, on: bool) -> Told:
-    """Sets or removes the mark that v1alpha2 InferencePools are done with. Raises ToolError when nobody answers."""
-    body = annotated(names.OLD_POOLS, FINISHED if on else None)
+async def mark(connection: Connection, kind: Kind, key: ObjectKey, value: str | None) -> Told:
+    """Sets what is to become of v1alpha2 InferencePools (`plan/finished.py`); None takes it off. Raises ToolError when nobody answers."""
+    body = annotated(names.OLD_POOLS, value)
     try:
         await connection.client.patch(kind, *key, body)
     except ApiError as error:
@@ -215,6 +215,8 @@ async def mark(connection: Connection, kind: Kind, key: ObjectKey, *, on: bool) 
     except KubeError as error:
         raise ToolError(explain(error, "patch", kind, key.namespace, connection.server)) from error
     where = f"ConfigMap {key}: " if kind == kinds.CONFIG_MAP else ""
-    if on:
+    if value == LEAVING:
+        return Told(key, "marked: its processes are told v1")
+    if value == FINISHED:
         return Told(key, f"{where}marked: new services start on v1, without a v1alpha2 pool")
     return Told(key, f"{where}no longer marked: v1alpha2 pools come back, the lock stays")

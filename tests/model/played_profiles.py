@@ -42,6 +42,12 @@ PLAYED: Final[Mapping[str, PlayedRules]] = {
     ),
     "auto-two-services": replace(_EACH, services=2, meddling=False),
     "auto-group": replace(_EACH, services=2, grouped=True, meddling=False),
+    "auto-group-upgrades": replace(
+        _EACH, services=2, grouped=True, meddling=False, upgrades=("istio", "istio-1.27", "istio-disabled")
+    ),
+    "auto-group-meddling": replace(_EACH, services=2, grouped=True),
+    "auto-group-pairs": replace(_PAIRS, services=2, grouped=True),
+    "auto-group-crd-goes": replace(_EACH, services=2, grouped=True, meddling=False, crd_goes=True),
     "auto-crd-goes": replace(_EACH, crd_goes=True),
     "auto-v1-crd-alone": replace(_EACH, old_crd=False),
     "auto-old-crd-alone": replace(_EACH, v1_crd=False),

@@ -591,13 +591,14 @@ V1_GROUP, X_GROUP = kinds.POOL_GROUP_V1, kinds.POOL_GROUP_V1ALPHA2
         ([7, None], V1_GROUP, [7, None]),
     ],
 )
+@pytest.mark.parametrize("field", ["command", "args"])
 def test_the_pickers_pool_group_becomes_the_one_that_is_served_and_is_never_added(
-    given: list[Any], served: str, wanted: list[Any]
+    field: str, given: list[Any], served: str, wanted: list[Any]
 ) -> None:
-    pod = {"containers": [{"name": "main", "args": list(given)}, {"name": "other", "args": list(given)}]}
+    pod = {"containers": [{"name": "main", field: list(given)}, {"name": "other", field: list(given)}]}
     with_served_group(pod, served)
-    assert pod["containers"][0]["args"] == wanted
-    assert pod["containers"][1]["args"] == given
+    assert pod["containers"][0][field] == wanted
+    assert pod["containers"][1][field] == given
     bare: dict[str, Any] = {"containers": [{"name": "main"}]}
     with_served_group(bare, served)
     assert bare == {"containers": [{"name": "main"}]}

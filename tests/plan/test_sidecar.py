@@ -36,14 +36,18 @@ def play(at: World, given: dict[str, Any]) -> tuple[list[Any], set[str]]:
     """Plans and applies the workload; the flag as it runs then, and the reasons of what was warned of."""
     writes = [write for each in steps(at.context(given)) for write in each.writes]
     at.apply(writes)
+    return running(at), {reason for write in writes for reason, _ in write.warnings}
+
+
+def running(at: World) -> list[Any]:
+    """The flags of the sidecar in the live template."""
     live = next(
         obj for ref, obj in at.objects.items() if ref.kind == kinds.DEPLOYMENT and ref.name == DEPLOYMENT
     )
     (sidecar,) = [
         each for each in live["spec"]["template"]["spec"]["initContainers"] if each["name"] == SIDECAR
     ]
-    warned = {reason for write in writes for reason, _ in write.warnings}
-    return sidecar.get("command") or sidecar.get("args") or [], warned
+    return sidecar.get("command") or sidecar.get("args") or []
 
 
 @pytest.mark.parametrize(
@@ -106,6 +110,43 @@ def test_what_runs_is_kept_where_its_release_can_read_it() -> None:
     assert play(at, back)[0] == ["pd", f"--pool-group={V1}"]
     older = spec("v0.9.0", ["pd", f"--pool-group={X}"], image="main:3")
     assert play(at, older)[0] == ["pd", f"--pool-group={X}"]
+
+
+def test_a_preset_that_says_v1_now_is_followed_where_the_release_can_read_it() -> None:
+    at = world()
+    play(at, spec("v0.10.0", ["pd", f"--pool-group={X}"]))
+    assert play(at, spec("v0.10.0", ["pd", f"--pool-group={V1}"]))[0] == ["pd", f"--pool-group={V1}"]
+    at = world()
+    play(at, spec("v0.9.0", ["pd", f"--pool-group={X}"]))
+    assert play(at, spec("v0.9.0", ["pd", f"--pool-group={V1}"]))[0] == ["pd", f"--pool-group={X}"]
+
+
+@pytest.mark.parametrize(
+    ("tag", "locked", "told"), [("v0.10.0", True, V1), ("v0.10.0", False, X), ("v0.9.1", True, X)]
+)
+def test_a_service_that_leaves_v1alpha2_is_restarted_with_v1_where_its_sidecar_can_read_it(
+    tag: str, told: str, *, locked: bool
+) -> None:
+    at = world()
+    given = spec(tag, ["pd", f"--pool-group={X}"])
+    play(at, given)
+    annotations = {names.OLD_POOLS: "leaving"}
+    metadata = {
+        "name": "svc",
+        "namespace": "ns",
+        "uid": "uid-ns-svc",
+        "resourceVersion": "1",
+        "annotations": annotations,
+    }
+    leaving = {
+        "apiVersion": "serving.kserve.io/v1alpha2",
+        "kind": "LLMInferenceService",
+        "metadata": metadata,
+        "spec": {},
+        "status": {"annotations": {names.MIGRATED: "v1"} if locked else {}},
+    }
+    at.apply([write for each in steps(at.context(given, of=leaving)) for write in each.writes])
+    assert running(at) == ["pd", f"--pool-group={told}"]
 
 
 def test_the_move_of_traffic_changes_no_pod() -> None:

@@ -287,6 +287,94 @@ async def test_one_that_does_not_come_to_its_end_stops_the_rest() -> None:
         assert names.OLD_POOLS not in annotations_of(two)
 
 
+SIDECAR_IMAGE = "ghcr.io/llm-d/llm-d-routing-sidecar:v0.10.0"
+OLD_FLAG, NEW_FLAG = (f"--pool-group={group}" for group in (kinds.POOL_GROUP_V1ALPHA2, kinds.POOL_GROUP_V1))
+
+
+async def disaggregated(stage: World) -> None:
+    """Service `one` gets a prefill side and a routing sidecar that reads the v1alpha2 pool."""
+    sidecar = {"name": "llm-d-routing-sidecar", "image": SIDECAR_IMAGE, "args": [OLD_FLAG]}
+    main = {"name": "main", "image": "vllm:1"}
+    spec = {
+        "template": {"containers": [main], "initContainers": [sidecar]},
+        "prefill": {"template": {"containers": [main]}},
+    }
+    await stage.user.patch(kinds.SERVICE, NAMESPACE, "one", {"spec": spec})
+
+
+async def template_flags(stage: World) -> list[str]:
+    found = await stage.find(kinds.DEPLOYMENT, "one-kserve")
+    assert found is not None
+    sidecars = sequence(found, "spec", "template", "spec", "initContainers")
+    return [flag for each in sidecars for flag in each.get("args") or ()]
+
+
+def pod(name: str, *, component: str, container: str, field: str) -> Any:
+    labels = {names.PART_OF: names.PART_OF_VALUE, names.NAME: "one", names.COMPONENT: component}
+    process = {"name": container, "image": SIDECAR_IMAGE, "args": [OLD_FLAG]}
+    return create(kinds.POD, {"metadata": {"name": name, "labels": labels}, "spec": {field: [process]}})
+
+
+@virtual_time
+async def test_model_servers_whose_sidecar_reads_v1alpha2_are_restarted_where_that_is_asked_for() -> None:
+    async with fleet() as stage:
+        await settled(stage, *SERVICES)
+        await disaggregated(stage)
+
+        async def runs(flag: str) -> None:
+            async def does() -> bool:
+                return flag in await template_flags(stage)
+
+            await stage.until(does)
+
+        await runs(OLD_FLAG)
+        await pod(
+            "server",
+            component=names.WORKLOAD_COMPONENT,
+            container="llm-d-routing-sidecar",
+            field="initContainers",
+        )(stage)
+        refused = await finish.picture(session(stage), OPTIONS)
+        (said,) = against(refused)
+        assert said.startswith("demo/one: Pod demo/server")
+        assert "`aioctl finish --restart-sidecars -n demo`" in said
+
+        allowed = Options(timedelta(0), 20.0, 60.0, LEASE, restart_sidecars=True)
+        # Nobody replaces the pod: nothing is removed, and the next run goes on from there.
+        found = await finish.picture(session(stage), allowed)
+        assert found.allowed
+        assert found.reading == {ObjectKey(NAMESPACE, "one")}
+        (told,) = [one async for one in finish.remove(session(stage), found, allowed)]
+        assert told.failed
+        assert "Pod demo/server still reads the v1alpha2 pool after 60 s" in told.said
+        assert await old_pools(stage) == set(SERVICES)
+        await runs(NEW_FLAG)
+
+        await stage.user.delete(kinds.POD, NAMESPACE, "server")
+        done_now = await done(session(stage), allowed)
+        assert not any(one.failed for one in done_now)
+        assert await old_pools(stage) == set()
+        assert NEW_FLAG in await template_flags(stage)
+
+
+@virtual_time
+async def test_a_picker_that_reads_v1alpha2_is_told_v1_before_the_pool_goes() -> None:
+    async with fleet() as stage:
+        await settled(stage, *SERVICES)
+        await pod("picker", component=names.SCHEDULER_COMPONENT, container="main", field="containers")(stage)
+        found = await finish.picture(session(stage), Options(timedelta(0), 20.0, 5.0, LEASE))
+        assert found.allowed
+        (told,) = [
+            one async for one in finish.remove(session(stage), found, Options(timedelta(0), 20.0, 5.0, LEASE))
+        ]
+        assert told.failed
+        assert await old_pools(stage) == set(SERVICES)
+        assert [one async for one in finish.undo(session(stage))]
+        service = await stage.find(kinds.SERVICE, "one")
+        assert service is not None
+        assert names.OLD_POOLS not in annotations_of(service)
+
+
 @virtual_time
 async def test_the_mark_of_the_cluster_is_not_undone_for_a_namespace() -> None:
     async with fleet() as stage:

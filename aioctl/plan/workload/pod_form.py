@@ -30,6 +30,7 @@ from aioctl.api import conditions as c
 from aioctl.api import names
 from aioctl.api.encoding import to_sorted_json
 from aioctl.api.objects import Object, annotations_of, dig, generation_of, mapping
+from aioctl.plan.finished import is_leaving
 from aioctl.plan.model import Context, PodForm
 
 WORKLOADS_BEHIND: Final = "aioctl.dev/workloads-behind"
@@ -145,10 +146,11 @@ def settled_by_another(service: Object) -> bool:
 
 
 def wants_current(ctx: Context) -> bool:
-    """What the service says, else what the operator says."""
+    """What the service says, else what the operator says; also while `aioctl finish` takes its processes off v1alpha2."""
     said = annotations_of(ctx.service).get(names.POD_FORM, "")
     known = {form.value for form in PodForm}
-    return (PodForm(said) if said in known else ctx.policy.pod_form) is PodForm.CURRENT
+    wanted = PodForm(said) if said in known else ctx.policy.pod_form
+    return wanted is PodForm.CURRENT or is_leaving(ctx)
 
 
 def inputs_digest(

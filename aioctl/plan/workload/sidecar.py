@@ -10,7 +10,8 @@ what it is told must be served, and its release must be able to read it:
 | later | works | exits |
 
 Both pools of a service select the same pods, so nothing follows the lock: a pod template that is made, or changed for another reason,
-names what fits then, and running model servers keep what they have (FORM-1).
+names what fits then, and running model servers keep what they have (FORM-1), unless its presets or its user say v1 now, or
+`aioctl finish` takes the service's processes off v1alpha2 (docs/decisions/0020-what-sidecars-are-told.md).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import Any, Final
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Served
 from aioctl.api.objects import sequence, text
 from aioctl.plan.epp_rewriting import image_version
-from aioctl.plan.finished import v1alpha2_served
+from aioctl.plan.finished import is_leaving, v1alpha2_served
 from aioctl.plan.model import Context
 from aioctl.plan.workload.pods import SIDECAR, Pod
 
@@ -61,9 +62,16 @@ def _fitting(ctx: Context, sidecar: Mapping[str, Any], told: str, running: str) 
     if v1alpha2_served(ctx) is Served.NO:
         return POOL_GROUP_V1
     readable = _readable(sidecar)
+    if POOL_GROUP_V1 in readable and (told == POOL_GROUP_V1 or is_leaving(ctx)):
+        return POOL_GROUP_V1
     if running in readable:
         return running
     return told if told in readable else next(iter(readable))
+
+
+def can_read_v1(sidecar: Mapping[str, Any]) -> bool:
+    """True for a release that can, and for one that is not known."""
+    return POOL_GROUP_V1 in _readable(sidecar)
 
 
 def _readable(sidecar: Mapping[str, Any]) -> frozenset[str]:
