@@ -32,7 +32,7 @@ from aioctl.api.objects import (
 )
 from aioctl.caching import LARGEST, MIB, BoundedCache
 from aioctl.golang.roundtrip import round_trip
-from aioctl.plan import alternatives, picker_config, presets
+from aioctl.plan import alternatives, picker_config, presets, scheduler_config
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.merge import MergeError, merge_written
 from aioctl.plan.model import Observation, PlanError, Policy, need
@@ -82,12 +82,13 @@ def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Pol
     for contribution in base_refs:
         resolved = merge_written(resolved, contribution.spec)
     service, own = _with_model_name(service, own, text(resolved, "model", "name"))
-    chosen = [
-        lookup.find(
-            presets.name_of(preset, service, policy), "Preset", pin=presets.pin_of(preset, service, policy)
-        )
-        for preset in presets.chosen(resolved, _seen(obs, resolved, service, policy))
-    ]
+    chosen: list[Contribution] = []
+    for preset in presets.chosen(resolved, _seen(obs, resolved, service, policy)):
+        try:
+            chosen.append(lookup.preset(preset, service, policy))
+        except ConfigNotFound:
+            if preset != presets.TOKENIZER or not _brings_tokenizer(chosen, base_refs, own):
+                raise
     configs = [*chosen, *base_refs]
     inputs = _Inputs(service, own, tuple(configs), config)
     spec, passes = _kept(inputs)
@@ -182,9 +183,21 @@ class _Lookup:
             f'LLMInferenceServiceConfig "{name}" not found in namespaces [{self.namespace} {self.system}]{pinned}'
         )
 
+    def preset(self, preset: str, service: Object, policy: Policy) -> Contribution:
+        """The preset by the last part of its name; raises as `find` does."""
+        name = presets.name_of(preset, service, policy)
+        return self.find(name, "Preset", pin=presets.pin_of(preset, service, policy))
+
     def applied(self, config: Contribution) -> Mapping[str, str]:
         name, namespace, source = self.found[config.title]
         return {"name": name, "namespace": namespace, "source": source}
+
+
+def _brings_tokenizer(chosen: Sequence[Contribution], base_refs: Sequence[Contribution], own: Tree) -> bool:
+    """Whether the picker that is put together of these has its tokenizer beside it, so that the fleet's presets know no other."""
+    specs = [*(each.spec for each in (*chosen, *base_refs)), own]
+    asked = any(present({"spec": spec}, "spec", "router", "scheduler", "tokenizer") for spec in specs)
+    return not asked and any(scheduler_config.brings_tokenizer(spec) for spec in specs)
 
 
 def _contribution(config: Object, title: str) -> Contribution:

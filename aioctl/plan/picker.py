@@ -4,7 +4,7 @@ from aioctl.api import names
 from aioctl.api.defaulting import external_pool_name, is_stopped
 from aioctl.api.objects import present
 from aioctl.plan.model import Context
-from aioctl.plan.scheduler_config import needs_tokenizer
+from aioctl.plan.scheduler_config import brings_tokenizer, needs_tokenizer
 
 _TEMPLATE = ("spec", "router", "scheduler", "template")
 
@@ -21,7 +21,7 @@ def deployment_name(service: str) -> str:
 
 def tokenizer_is_wanted(ctx: Context) -> bool:
     """Whether this service runs a tokenizer; it needs no template of a picker."""
-    return _may_run(ctx) and needs_tokenizer(ctx.spec)
+    return _may_run(ctx) and needs_tokenizer(ctx.spec) and not brings_tokenizer(ctx.spec)
 
 
 def tokenizer_address(ctx: Context) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
 from aioctl.api.objects import dig, mapping, present, sequence, text
+from aioctl.api.pod_reading import named
 from aioctl.caching import MIB, keeping
 from aioctl.golang import gojson
 from aioctl.plan import epp_config, epp_defaults, epp_rules
@@ -28,6 +29,8 @@ _FLAGS: Final = TEXT_FLAGS | _spellings("file")
 _SCHEDULER = ("spec", "router", "scheduler")
 _CONFIG = (*_SCHEDULER, "config")
 _TEMPLATE = (*_SCHEDULER, "template")
+TOKENIZER: Final = "tokenizer"
+"""The container of the picker's pod that stands in for a tokenizer of its own."""
 _CALLERS: Final = frozenset({epp_rules.TOKEN_PRODUCER, epp_rules.PRECISE_SCORER})
 _LEADER = "ha-enable-leader-election"
 _TRACING = "tracing"
@@ -60,6 +63,15 @@ def needs_tokenizer(spec: Mapping[str, Any]) -> bool:
     if present({"spec": spec}, *_SCHEDULER, "tokenizer"):
         return True
     return not epp_config.plugin_types(visible_text(spec)).isdisjoint(_CALLERS)
+
+
+def brings_tokenizer(spec: Mapping[str, Any]) -> bool:
+    """Whether the picker's own pod holds the tokenizer and no other is asked for, as with KServe's presets up to v0.20 (TOK-1)."""
+    template = mapping({"spec": spec}, *_TEMPLATE)
+    return (
+        not present({"spec": spec}, *_SCHEDULER, "tokenizer")
+        and named(template, "containers", TOKENIZER) is not None
+    )
 
 
 def wanted_shape(spec: Mapping[str, Any]) -> Shape:

@@ -541,3 +541,25 @@ def test_a_model_name_that_would_leave_its_quotes_in_a_script_is_refused(name: s
         combined({"model": {"uri": "hf://o/m", "name": name}}, {})
     with pytest.raises(FieldError, match=r"^spec\.model\.name: "):
         combined({"baseRefs": refs("a")}, {"ns/a": {"model": {"uri": "hf://o/m", "name": name}}})
+
+
+BESIDE = {"router": {"scheduler": {"template": {"containers": [{"name": "main"}, {"name": "tokenizer"}]}}}}
+PRECISE = {"config": {"inline": {"plugins": [{"type": "precise-prefix-cache-scorer"}]}}}
+
+
+def test_a_fleet_whose_picker_has_its_tokenizer_beside_it_needs_no_preset_for_one() -> None:
+    """KServe's presets up to v0.20 (TOK-1)."""
+    old = {f"kserve/{PREFIX}scheduler": BESIDE}
+    made = combined({"router": {"scheduler": PRECISE}}, old)
+    assert "tokenizer" not in made.spec["router"]["scheduler"]
+    assert not any("tokenizer" in config["name"] for config in made.applied)
+    for asked, configs in (({**PRECISE, "tokenizer": {}}, old), (PRECISE, {})):
+        with pytest.raises(ConfigNotFound, match="tokenizer"):
+            combined({"router": {"scheduler": asked}}, configs)
+
+
+def test_one_that_has_the_preset_gets_the_tokenizer_of_today() -> None:
+    today = {"router": {"scheduler": {"tokenizer": {"template": {"containers": [{"name": "main"}]}}}}}
+    configs = {f"kserve/{PREFIX}scheduler": BESIDE, f"kserve/{PREFIX}tokenizer": today}
+    made = combined({"router": {"scheduler": PRECISE}}, configs)
+    assert made.spec["router"]["scheduler"]["tokenizer"]["template"]["containers"][0]["name"] == "main"
