@@ -13,6 +13,7 @@ BY_ENTRIES = {
     "plan/epp_defaults.py": "by the four shapes of a service",
     "plan/left_overs.py": "within one plan",
     "plan/memo.py": "within one plan",
+    "tools/checks/declared.py": "four schemas, in a command",
     "sim/facts.py": "the embedded cluster's own tables",
 }
 
