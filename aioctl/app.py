@@ -36,6 +36,7 @@ from aioctl.fleet_page import FleetPage
 from aioctl.kube.client import Client
 from aioctl.kube.config import ClusterConfig, load_config
 from aioctl.kube.events import FLUSH
+from aioctl.kube.fence import FencedWire
 from aioctl.kube.lease import LeaderElection, LeadershipLost, new_identity
 from aioctl.metrics.figures import Figures
 from aioctl.metrics.page import Metrics
@@ -187,12 +188,14 @@ class Application:
         self._started = round(clock.now().timestamp(), 1)
         limiter = TokenBucket(settings.api_rate, settings.api_burst, clock)
         wire = config.wire()
-        client = partial(Client, wire, observer=self.metrics.client, call_timeout=settings.api_timeout)
-        self.client = client(limiter=limiter)
-        # Leadership, certificates and events must not wait behind a storm of reconciles.
-        self.side_client = client()
-        events_client = client(limiter=TokenBucket(EVENT_RATE, EVENT_RATE, clock))
-        self._review_client = client(limiter=TokenBucket(REVIEW_RATE, REVIEW_RATE, clock))
+        client = partial(Client, observer=self.metrics.client, call_timeout=settings.api_timeout)
+        fenced = FencedWire(wire, self.leads)  # for what only the leader writes
+        self.client = client(fenced, limiter=limiter)
+        self._upkeep_client = client(fenced)
+        # Leadership, certificates and events must not wait behind a storm of reconciles, nor for leadership.
+        self.side_client = client(wire)
+        events_client = client(wire, limiter=TokenBucket(EVENT_RATE, EVENT_RATE, clock))
+        self._review_client = client(wire, limiter=TokenBucket(REVIEW_RATE, REVIEW_RATE, clock))
         self.controller = Controller(
             client=self.client,
             events_client=events_client,
@@ -364,7 +367,7 @@ class Application:
     async def _work(self, leads: Callable[[], bool]) -> None:
         """What only the leader does."""
         async with anyio.create_task_group() as group:
-            group.start_soon(delete_former_autoscalers, self.side_client)
+            group.start_soon(delete_former_autoscalers, self._upkeep_client)
             if self.settings.storage_migration:
                 group.start_soon(self._migrate_storage)
             await self.controller.work(may_finish=leads)
@@ -372,7 +375,7 @@ class Application:
     async def _migrate_storage(self) -> None:
         pace = TokenBucket(self.settings.storage_migration_rate, 1, self.clock)
         await migrate_storage(
-            self.side_client,
+            self._upkeep_client,
             (kinds.SERVICE, kinds.CONFIG),
             pace=pace,
             observer=self.metrics.storage_migration,

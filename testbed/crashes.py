@@ -7,7 +7,7 @@ nothing is written.
 """
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -35,6 +35,7 @@ PATIENCE = 900.0
 AFTERWARDS = 600.0
 """Virtual seconds in which nothing may be written once a fleet is at rest."""
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_CHANGES_NOTHING = ("/events", "/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/")
 _VOLATILE = frozenset(
     {
         "uid",
@@ -183,10 +184,14 @@ class _MortalWire(MemoryWire):
         return response
 
 
+def is_write(method: str, path: str, query: Iterable[tuple[str, str]]) -> bool:
+    """Whether the state of the cluster is another afterwards: dry runs, events and questions about access change nothing."""
+    is_tried = any(name == "dryRun" for name, _ in query)
+    return method in _WRITES and not is_tried and not any(word in path for word in _CHANGES_NOTHING)
+
+
 def _is_write(request: Request) -> bool:
-    """Whether the state of the cluster is another afterwards: dry runs and events change nothing."""
-    is_tried = any(name == "dryRun" for name, _ in request.query)
-    return request.method in _WRITES and not is_tried and "/events" not in request.path
+    return is_write(request.method, request.path, request.query)
 
 
 def play(scenario: Scenario, crash: Crash | None = None) -> End:
@@ -246,15 +251,16 @@ def picture(world: World, *, apart_from: Collection[str] = _VOLATILE) -> dict[st
         for obj in world.cluster.peek_all(title):
             meta = obj["metadata"]
             if meta.get("namespace") == NAMESPACE or title == kinds.CLUSTER_ROLE_BINDING.resource:
-                found[f"{title}/{meta['name']}"] = None if title in _MADE_UP else _plain(obj, apart_from)
+                found[f"{title}/{meta['name']}"] = None if title in _MADE_UP else plain(obj, apart_from)
     return found
 
 
-def _plain(value: Any, apart_from: Collection[str]) -> Any:
+def plain(value: Any, apart_from: Collection[str] = _VOLATILE) -> Any:
+    """An object without fields that no two runs share."""
     if isinstance(value, dict):
-        return {key: _plain(item, apart_from) for key, item in value.items() if key not in apart_from}
+        return {key: plain(item, apart_from) for key, item in value.items() if key not in apart_from}
     if isinstance(value, list):
-        return [_plain(item, apart_from) for item in value]
+        return [plain(item, apart_from) for item in value]
     return value
 
 

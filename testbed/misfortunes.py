@@ -227,7 +227,7 @@ async def _live(which: Sequence[Misfortune], services: int, dice: random.Random)
                     await anyio.sleep(apart * 2 * dice.random() / services)
                 await anyio.sleep_until(began + LASTS)
                 trouble.cancel_scope.cancel()
-            _clear(world)
+            clear(world)
             healed = anyio.current_time()
             last = await rest(world)
         lost = [str(key_of(service)) for service in wanted if not await _is_done(world, service)]
@@ -250,7 +250,8 @@ async def _created(world: World, service: Object) -> None:
             return
 
 
-def _clear(world: World) -> None:
+def clear(world: World) -> None:
+    """Takes every misfortune away."""
     faults = world.cluster.faults
     faults.rules.clear()
     faults.heal(OURS)

@@ -120,6 +120,13 @@ def advance(seconds: float) -> None:
     loop.advance(seconds)
 
 
+def allow_cpu(seconds: float) -> None:
+    """Of a long run: so many seconds of CPU beside `CPU_LIMIT`."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    loop.cpu_deadline += seconds
+
+
 def run_virtual(fn: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs) -> R:
     """Runs the coroutine function on a fresh virtual-time loop and returns its result."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:

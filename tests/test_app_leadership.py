@@ -3,13 +3,14 @@ real, and it is not asked.
 """
 
 import gc
+import math
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import pytest
@@ -20,15 +21,43 @@ from aioctl.app import Application
 from aioctl.kube.config import ClusterConfig
 from aioctl.kube.http import NoCredentials
 from aioctl.kube.lease import LeadershipLost
+from aioctl.kube.wire import Request, Response
 from aioctl.settings import Settings
+from aioctl.sim.api import SimCluster
 from aioctl.sim.memory import MemoryWire
-from testbed.virtual_time import virtual_time
+from testbed.virtual_time import advance, virtual_time
 from testbed.world import NAMESPACE, World, furnished, plain_service
 
 NAMES = ("aioctl/a", "aioctl/b")
 """User agents of the two."""
 BESIDE = {"leases", "events"}
 """What is written without leading, or about it."""
+
+
+class StoppableWire(MemoryWire):
+    """At a write of its choice everything stands still for that long: as for a process that the kernel has stopped."""
+
+    still: ClassVar[tuple[str, int, float]] = ("", 0, 0.0)
+    """Whose wire, the write counted from 1, and for how many seconds."""
+    went_on: ClassVar[float] = math.inf
+    late: ClassVar[list[str]] = []
+    """What was sent by that process after it went on."""
+
+    def __init__(self, cluster: SimCluster, *, agent: str) -> None:
+        super().__init__(cluster, agent=agent)
+        self._name = agent
+        self._writes = 0
+
+    async def send(self, request: Request, *, timeout: float) -> Response:  # noqa: ASYNC109
+        of, write, seconds = StoppableWire.still
+        if self._name == of and request.method != "GET" and not any(word in request.path for word in BESIDE):
+            self._writes += 1
+            if self._writes == write:
+                advance(seconds)
+                StoppableWire.went_on = anyio.current_time()
+            elif anyio.current_time() >= StoppableWire.went_on:
+                StoppableWire.late.append(f"{request.method} {request.path}")
+        return await super().send(request, timeout=timeout)
 
 
 @dataclass
@@ -82,8 +111,8 @@ async def two_replicas(
     settings = Settings.model_validate(given)
     async with furnished() as stage, anyio.create_task_group() as group:
 
-        def wire(config: ClusterConfig) -> MemoryWire:
-            return MemoryWire(stage.cluster, agent=config.source)
+        def wire(config: ClusterConfig) -> StoppableWire:
+            return StoppableWire(stage.cluster, agent=config.source)
 
         monkeypatch.setattr(ClusterConfig, "wire", wire)
         config = partial(ClusterConfig, "memory", None, NoCredentials())
@@ -150,3 +179,27 @@ async def test_a_holder_that_is_cut_off_ends_before_the_other_begins(
         assert leader.ended
         assert isinstance(leader.error, LeadershipLost)
         assert other.leads
+
+
+@pytest.mark.parametrize("write", [1, 6, 15])
+def test_a_holder_that_was_stopped_for_longer_than_its_lease_writes_nothing_when_it_goes_on(
+    write: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its workers are ready to go on at the same moment as its lease finds itself lost (LEASE-2)."""
+
+    @virtual_time
+    async def run() -> None:
+        async with two_replicas(tmp_path, monkeypatch) as (stage, leader, _):
+            settings = leader.application.settings
+            late: list[str] = []
+            monkeypatch.setattr(StoppableWire, "late", late)
+            monkeypatch.setattr(StoppableWire, "went_on", math.inf)
+            monkeypatch.setattr(StoppableWire, "still", (leader.name, write, settings.lease_duration + 1))
+            for number in range(6):
+                await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service(f"s{number}"))
+            await anyio.sleep(30)
+            assert StoppableWire.went_on < math.inf
+            assert late == []
+            assert isinstance(leader.error, LeadershipLost)
+
+    run()

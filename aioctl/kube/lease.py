@@ -111,8 +111,8 @@ class LeaderElection:
 
     @property
     def leads(self) -> bool:
-        """True while the work may run."""
-        return self._leads
+        """True while the work may run. By the clock, too: a process that was stopped is asked before its renewal wakes."""
+        return self._leads and self._clock.monotonic() < self._renewed_at + self._renew_deadline
 
     @property
     def holder(self) -> str:
