@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> Result:
 async def _run(services: int, rounds: int, drawn: int) -> dict[str, Any]:
     """Times for fresh and settled services, in milliseconds."""
     async with world() as stage:
-        await _fill(stage, services, drawn)
+        await fill(stage, services, drawn)
         controller = stage.controller()
         async with anyio.create_task_group() as group:
             await group.start(controller.watch)
@@ -82,7 +82,8 @@ async def _run(services: int, rounds: int, drawn: int) -> dict[str, Any]:
     }
 
 
-async def _fill(stage: World, services: int, drawn: int) -> None:
+async def fill(stage: World, services: int, drawn: int) -> None:
+    """The demo's world, the shipped presets and a fleet."""
     for obj in seed.world():
         await stage.cluster.create(obj, client="user")
     for preset in presets():

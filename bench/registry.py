@@ -2,13 +2,39 @@
 
 from collections.abc import Mapping
 
-from bench import convert, crash, crds, faults, memory, plan, storm, strangers, worst
+from bench import (
+    churn,
+    convert,
+    crash,
+    crds,
+    faults,
+    memory,
+    plan,
+    reading,
+    restart,
+    rotation,
+    scale,
+    storm,
+    strangers,
+    takeover,
+    wave,
+    worst,
+)
 from bench.scenario import Scenario
 
 _PROCESSES = "it lives in this process on the embedded cluster, in virtual time"
 
 _ALL = (
     storm.SCENARIO,
+    wave.SCENARIO,
+    restart.SCENARIO,
+    churn.STEADY,
+    churn.FLAP,
+    reading.LISTS,
+    reading.BURST,
+    rotation.SCENARIO,
+    takeover.SCENARIO,
+    scale.SCENARIO,
     Scenario(
         name="crash",
         what="a controller is killed at every write it makes, in a catalogue of scenarios",

@@ -33,11 +33,12 @@ async def _run(options: argparse.Namespace) -> Result:
     async with stage(options) as place, place.controller() as pid:
         await processes.install_presets(place.client)
         await until_still(place.counting)
-        return await storm(place, pid, lambda client, witness: create_fleet(client, witness, options))
+        result, _ = await storm(place, pid, lambda client, witness: create_fleet(client, witness, options))
+        return result
 
 
-async def storm(place: Stage, pid: int, creating: "Creating") -> Result:
-    """One fleet, created as `creating` does it."""
+async def storm(place: Stage, pid: int, creating: "Creating") -> tuple[Result, Witness]:
+    """One fleet, created as `creating` does it, and the witness who saw it."""
     options = place.options
     witness = Witness(options.services)
     figures: dict[str, Any] = place.about()
@@ -61,7 +62,7 @@ async def storm(place: Stage, pid: int, creating: "Creating") -> Result:
                 await witness.wait_ready()
             took = monotonic() - began
         measured = place.measuring.summary(options.services, len(witness.ready))
-        await until_still(place.counting)
+        await until_still(place.counting, options.services)
         counted_after, used_after, page_after = await _readings(place.counting, place.http, url, pid)
         if read:
             figures["readers"] = read
@@ -84,7 +85,7 @@ async def storm(place: Stage, pid: int, creating: "Creating") -> Result:
             figures["quiet"] = {"seconds": quiet, "writes": after.writes, "calls": _top(after)}
         group.cancel_scope.cancel()
     plots = [*sampler.plots(), *_distributions(witness, page, page_after)]
-    return Result(figures, _table(figures), plots, measured | sampler.measuring())
+    return Result(figures, _table(figures), plots, measured | sampler.measuring()), witness
 
 
 async def create_fleet(client: Client, witness: Witness, options: argparse.Namespace) -> None:

@@ -42,7 +42,11 @@ class Witness:
         self.created[key_of(service)] = monotonic()
 
     async def wait_migrated(self) -> None:
-        while len(self.migrated) < self.wanted:
+        await self.wait_for(self.wanted)
+
+    async def wait_for(self, count: int) -> None:
+        """Until so many are migrated."""
+        while len(self.migrated) < count:
             await self._news.wait()
 
     async def wait_ready(self) -> None:

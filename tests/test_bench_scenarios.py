@@ -18,6 +18,13 @@ def named(each: Scenario) -> str:
     return each.name
 
 
+def test_nothing_that_was_promised_is_missing() -> None:
+    assert {
+        "storm", "wave", "restart", "steady", "flap", "list-convert", "burst-convert", "rotation",
+        "crash", "faults", "scale", "takeover", "memory", "plan", "convert", "strangers", "worst", "crds",
+    } <= set(SCENARIOS)  # fmt: skip
+
+
 @pytest.mark.parametrize("each", WHOLE, ids=named)
 def test_a_scenario_says_what_it_does_expects_and_how_its_measuring_is_judged(each: Scenario) -> None:
     assert len(each.what.split()) > 5

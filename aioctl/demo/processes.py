@@ -168,17 +168,26 @@ async def _created(client: Client, preset: Object) -> bool:
     return True
 
 
-def write_certificates(folder: Path) -> Path:
+def write_certificates(folder: Path, ca: pairs.Pair | None = None) -> Path:
     """A CA and a leaf for the webhook on localhost, as files, as cert-manager would mount them; returns their folder."""
     place = folder / "webhook-certificates"
     place.mkdir()
-    now = datetime.now(UTC)
-    ca = pairs.create_ca("aioctl demo", now=now, lifetime=timedelta(days=1))
-    leaf = pairs.issue_leaf(ca, ["localhost"], now=now, lifetime=timedelta(days=1))
+    ca = ca or create_ca()
     (place / "ca.crt").write_bytes(ca.crt)
+    write_leaf(place, ca)
+    return place
+
+
+def create_ca() -> pairs.Pair:
+    """Good for a day."""
+    return pairs.create_ca("aioctl demo", now=datetime.now(UTC), lifetime=timedelta(days=1))
+
+
+def write_leaf(place: Path, ca: pairs.Pair) -> None:
+    """A new leaf over the one that is there: two files, one after the other, as no mount would do it at once either."""
+    leaf = pairs.issue_leaf(ca, ["localhost"], now=datetime.now(UTC), lifetime=timedelta(days=1))
     (place / "tls.crt").write_bytes(leaf.crt)
     (place / "tls.key").write_bytes(leaf.key)
-    return place
 
 
 async def _first_line(running: anyio.abc.Process, folder: Path) -> str:

@@ -34,7 +34,7 @@ from aioctl.sim.stats import Stats
 from aioctl.sim.store import Collection, Store
 from aioctl.sim.views import Watcher
 from aioctl.sim.webhooks import HookTarget, LocalWebhooks, WebhookCaller
-from aioctl.sim.writes import Writer, Written
+from aioctl.sim.writes import Writer, Written, is_dry_run
 
 Observer = Callable[[Resource, Record, str], None]
 _VERB_OF = {"POST": "create", "PUT": "update", "PATCH": "patch"}
@@ -229,7 +229,8 @@ class SimCluster:
             status = 0
             raise
         finally:
-            self.stats.count(call.verb, call.resource or target.plural, call.client, status)
+            title = call.resource or target.plural
+            self.stats.count(call.verb, title, call.client, status, is_dry_run=is_dry_run(request))
         return reply
 
     async def _handle_other(self, request: SimRequest) -> SimReply:

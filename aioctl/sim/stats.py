@@ -66,8 +66,13 @@ class Stats:
     watches: int = 0
     """Watch streams open now."""
 
-    def count(self, verb: str, resource: str, client: str, status: int) -> None:
+    dry_runs: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Those of the calls that only ask what would be, by verb, resource and client."""
+
+    def count(self, verb: str, resource: str, client: str, status: int, *, is_dry_run: bool = False) -> None:
         self.calls[verb, resource, client, status] += 1
+        if is_dry_run:
+            self.dry_runs[verb, resource, client] += 1
 
     def verbs(self, *, client: str = "", resource: str = "") -> Counter[str]:
         """Calls by verb, of clients whose user agent starts with `client` and of one resource (empty: all)."""
@@ -85,6 +90,7 @@ class Stats:
         """Starts counting anew; what is in flight stays counted as such."""
         self.calls.clear()
         self.effects.clear()
+        self.dry_runs.clear()
         for name in ("conversion", "admission"):
             fresh = HookStats()
             fresh.in_flight = fresh.max_in_flight = getattr(self, name).in_flight
@@ -96,8 +102,13 @@ class Stats:
             {"verb": verb, "resource": resource, "client": client, "status": status, "count": count}
             for (verb, resource, client, status), count in sorted(self.calls.items())
         ]
+        dry_runs = [
+            {"verb": verb, "resource": resource, "client": client, "count": count}
+            for (verb, resource, client), count in sorted(self.dry_runs.items())
+        ]
         return {
             "calls": calls,
+            "dry_runs": dry_runs,
             "conversion": self.conversion.as_json(),
             "admission": self.admission.as_json(),
             "watches": self.watches,

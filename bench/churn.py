@@ -1,0 +1,202 @@
+"""Two scenarios on a settled fleet whose world does not rest.
+
+`python -m bench steady`: children change over and over in what says nothing (an annotation of somebody else). Nothing may be
+written, and each change should cost next to nothing.
+`python -m bench flap`: workloads become unavailable and available again, without end. The status may follow as it settles;
+nothing else may be written, and traffic stays where it is.
+"""
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import anyio
+
+from aioctl.api import kinds
+from aioctl.api.kinds import ObjectKey
+from aioctl.api.objects import dig, key_of, sequence
+from aioctl.kube.client import Client
+from aioctl.sim.players.following import Object, listed, patch_status
+from bench import machine
+from bench.counts import WRITES, Counts, metrics_page, total
+from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, at, in_units
+from bench.stage import Stage, parameters, stage, until_still
+
+_OF_STATUS = "llminferenceservices.serving.kserve.io/status"
+_TICK = "bench.aioctl.dev/tick"
+
+
+class Change:
+    """Changes on a schedule; `late` ones began more than their own interval late, `done` were taken by the API server."""
+
+    def __init__(self, place: Stage, per_second: float) -> None:
+        self.client = place.client
+        self.interval = 1 / per_second
+        self.done = 0
+        self.late = 0
+
+    async def go_on(self, objects: Sequence[Object], count: int) -> None:
+        """In turns over the objects. Raises KubeError in a group."""
+        began = monotonic()
+        async with anyio.create_task_group() as group:
+            for number in range(count):
+                await anyio.sleep(max(0.0, began + number * self.interval - monotonic()))
+                self.late += monotonic() > began + (number + 1) * self.interval
+                turn, index = divmod(number, len(objects))
+                group.start_soon(self._one, objects[index], turn)
+
+    async def _one(self, obj: Object, turn: int) -> None:
+        await self.change(obj, turn)
+        self.done += 1
+
+    async def change(self, obj: Object, turn: int) -> None:
+        raise NotImplementedError
+
+
+class Tick(Change):
+    """An annotation that nobody reads."""
+
+    async def change(self, obj: Object, turn: int) -> None:
+        body = {"metadata": {"annotations": {_TICK: str(turn)}}}
+        await self.client.patch(kinds.DEPLOYMENT, *key_of(obj), body)
+
+
+class Flap(Change):
+    """Unavailable in even turns, available in odd ones."""
+
+    async def change(self, obj: Object, turn: int) -> None:
+        status = obj["status"]
+        up = bool(turn % 2)
+        conditions = [
+            {**each, "status": str(up)} if each.get("type") == "Available" else each
+            for each in sequence(obj, "status", "conditions")
+        ]
+        ready = status.get("replicas", 0) if up else 0
+        body = {"readyReplicas": ready, "availableReplicas": ready, "conditions": conditions}
+        await patch_status(self.client, kinds.DEPLOYMENT, key_of(obj), body)
+
+
+def run(kind: type[Change], options: argparse.Namespace) -> Result:
+    return anyio.run(_run, kind, options)
+
+
+async def _run(kind: type[Change], options: argparse.Namespace) -> Result:
+    async with stage(options) as place, place.controller() as pid:
+        await place.settled(options.services)
+        objects = await _workloads(place.client)
+        changing = kind(place, options.per_second)
+        # An even number of turns: what flaps is available at the end.
+        turns = max(1, round(options.seconds * options.per_second / len(objects) / 2))
+        count = 2 * turns * len(objects)
+        before, used = await place.counting.read(), machine.usage(pid).cpu
+        page = await metrics_page(place.http, place.ports.metrics_page)
+        place.measuring.restart()
+        async with anyio.create_task_group() as group, place.sampled(pid) as sampler:
+            group.start_soon(place.measuring.progress, kind.__name__.lower(), lambda: changing.done, count)
+            with anyio.fail_after(options.timeout):
+                await changing.go_on(objects, count)
+            measured = place.measuring.summary(count, changing.done)
+            group.cancel_scope.cancel()
+        await until_still(place.counting)
+        used = machine.usage(pid).cpu - used
+        after = await metrics_page(place.http, place.ports.metrics_page)
+        counted = await place.counting.read() - before
+        reconciles = total(after, _RECONCILES) - total(page, _RECONCILES)
+        figures = place.about() | _costs(counted, used, reconciles, changing.done)
+        figures["not_ready"] = await _not_ready(place.client)
+    measured |= {"changes_late": changing.late} | sampler.measuring()
+    return Result(figures, _rows(figures), sampler.plots(), measured)
+
+
+_RECONCILES = "controller_runtime_reconcile_total"
+
+
+def _costs(counted: Counts, used: float, reconciles: float, changes: int) -> dict[str, Any]:
+    writes = {
+        f"{verb} {resource}": count
+        for (verb, resource), count in sorted(counted.calls.items())
+        if verb in WRITES and resource != "events"
+    }
+    of_status = sum(count for name, count in writes.items() if name.endswith(_OF_STATUS))
+    return {
+        "changes": changes,
+        "cpu_s": round(used, 3),
+        "cpu_ms_per_change": round(used / changes * 1e3, 4),
+        "reconciles_per_change": round(reconciles / changes, 4),
+        "writes_of_status_per_change": round(of_status / changes, 4),
+        "writes_beside": sum(writes.values()) - of_status,
+        "writes": writes,
+    }
+
+
+async def _workloads(client: Client) -> list[Object]:
+    """Deployments that are available. Raises LookupError without any."""
+    found = await listed(client, kinds.DEPLOYMENT)
+    objects = [each for each in found[0] if dig(each, "status", "conditions")] if found else []
+    if not objects:
+        raise LookupError("no service of the fleet has a Deployment that is available")
+    return objects
+
+
+async def _not_ready(client: Client) -> int:
+    found = await listed(client, kinds.SERVICE)
+    ready: set[ObjectKey] = set()
+    services = found[0] if found else []
+    for service in services:
+        for each in sequence(service, "status", "conditions"):
+            if (each.get("type"), each.get("status")) == ("Ready", "True"):
+                ready.add(key_of(service))
+    return len(services) - len(ready)
+
+
+def _rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("services", f"{figures['services']} on {figures['on']}"),
+        ("changes", f"{figures['changes']}"),
+        ("CPU", f"{figures['cpu_ms_per_change']} ms a change, {figures['cpu_s']} s in all"),
+        ("reconciles", f"{figures['reconciles_per_change']} a change"),
+        ("writes of status", f"{figures['writes_of_status_per_change']} a change"),
+        ("writes", ", ".join(f"{name} {count}" for name, count in figures["writes"].items()) or "none"),
+    ]
+
+
+_PARAMETERS = (
+    Parameter("per-second", 20.0, "changes in a second, over all workloads"),
+    Parameter("seconds", 20.0, "for so long; then everything is as before"),
+)
+_JUDGED = "changes that began late or that the API server refused, and the client's own load; rest is three seconds without a write."
+
+STEADY = Scenario(
+    name="steady",
+    what="children of a settled fleet change over and over in what says nothing: watch events without news",
+    measures="CPU and reconciles for each change, and writes, of which there should be none.",
+    judged_by=_JUDGED,
+    run=partial(run, Tick),
+    parameters=[*parameters(services=60), *_PARAMETERS],
+    seed=0,
+    expectations=[
+        Expectation("writes of a status", at("writes_of_status_per_change"), 0),
+        Expectation("other writes", at("writes_beside"), 0),
+        Expectation("CPU of a change", in_units(at("cpu_ms_per_change"), scale=1e-3), 10, Unit.WORK_UNITS),
+        Expectation("changes that were not taken", at("measuring", "observations_missed"), 0),
+    ],
+    has_versus=True,
+)
+FLAP = Scenario(
+    name="flap",
+    what="workloads of a settled fleet become unavailable and available again, without end",
+    measures="writes of status, CPU and reconciles for each change; writes of anything else, of which there should be none.",
+    judged_by=_JUDGED,
+    run=partial(run, Flap),
+    parameters=[*parameters(services=60), *_PARAMETERS],
+    seed=0,
+    expectations=[
+        Expectation("writes of a status for each change", at("writes_of_status_per_change"), 1.1, Unit.TIMES),
+        Expectation("other writes", at("writes_beside"), 0),
+        Expectation("services not Ready at the end", at("not_ready"), 0),
+        Expectation("changes that were not taken", at("measuring", "observations_missed"), 0),
+    ],
+    has_versus=True,
+)

@@ -1,0 +1,74 @@
+"""What counts as a write: neither a renewal of a lease nor a call that only asks what would be."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import pytest
+import respx
+
+from aioctl.kube.client import Client
+from bench.counts import DRY_RUN, AuditCounting, Counts, SimCounting
+
+URL = "http://cluster.test"
+SERVICES = "llminferenceservices.serving.kserve.io"
+
+
+def test_leases_are_renewed_without_end() -> None:
+    counts = Counts(
+        Counter(
+            {("update", "leases.coordination.k8s.io"): 9, ("create", "secrets"): 2, ("get", "secrets"): 5}
+        )
+    )
+    assert counts.writes == 2
+
+
+@respx.mock
+async def test_the_embedded_cluster_tells_dry_runs_apart() -> None:
+    def row(client: str, count: int) -> dict[str, Any]:
+        return {"verb": "create", "resource": SERVICES, "client": client, "count": count}
+
+    stats = {
+        "calls": [{**row("aioctl/1", 5), "status": 201}, {**row("kubectl/1", 3), "status": 201}],
+        "dry_runs": [row("aioctl/1", 4), row("kubectl/1", 1)],
+        "conversion": {"calls": 7, "failures": 0},
+    }
+    respx.get(f"{URL}/sim/stats").mock(httpx.Response(200, json=stats))
+    found = await SimCounting(URL).read()
+    assert found.calls == {("create", SERVICES): 1, (DRY_RUN, SERVICES): 4}
+    assert found.writes == 1
+    assert found.conversions == 7
+
+
+class Metrics:
+    """An API server's metrics page without a conversion."""
+
+    async def get_raw(self, path: str, *, accept: str) -> bytes:
+        return b""
+
+
+async def test_the_audit_log_tells_dry_runs_apart(tmp_path: Path) -> None:
+    def line(uri: str, agent: str = "aioctl/1") -> str:
+        target = {"resource": "secrets"}
+        entry = {
+            "verb": "create",
+            "stage": "ResponseComplete",
+            "userAgent": agent,
+            "requestURI": uri,
+            "objectRef": target,
+        }
+        return json.dumps(entry) + "\n"
+
+    log = tmp_path / "audit.log"
+    log.write_text(
+        line("/a?dryRun=All") + line("/a?fieldManager=x") + line("/a", "kubectl/1") + "{half of a li"
+    )
+    found = await AuditCounting(cast("Client", Metrics()), log).read()
+    assert found.calls == {(DRY_RUN, "secrets"): 1, ("create", "secrets"): 1}
+
+
+@pytest.mark.parametrize(("verb", "writes"), [("patch", 1), ("watch", 0), (DRY_RUN, 0)])
+def test_only_what_changes_something_is_a_write(verb: str, writes: int) -> None:
+    assert Counts(Counter({(verb, "secrets"): 1})).writes == writes
