@@ -5,7 +5,7 @@ VENV := .venv
 unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-real test-page e2e laws ship-check bench lint types fmt lock clean
+.PHONY: demo test test-real test-page test-kserve e2e laws ship-check bench lint types fmt lock clean
 .DEFAULT_GOAL := test
 
 $(VENV)/.locked: requirements.lock pyproject.toml
@@ -27,6 +27,9 @@ test-real: $(VENV)/.locked
 
 test-page: $(VENV)/.locked # the operators' page in a headless Chromium, if there is one; screenshots go to dist/screenshots
 	$(BIN)/python -m pytest -q -m browser --browser tests/page
+
+test-kserve: $(VENV)/.locked # KServe's own suite of a release, from its Go module, against this controller; ten minutes
+	$(BIN)/python -m testbed.kserve_suite
 
 e2e: $(VENV)/.locked # the life of an installation on a whole cluster without containers
 	nice $(BIN)/python -m testbed.real.build whole

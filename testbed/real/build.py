@@ -188,7 +188,7 @@ def module_files(sources: Mapping[str, tuple[str, ...]], kind: str, *, build: bo
                 raise NotAvailable(
                     f"the {kind} of {module} are not in the cache; `make test-real` fetches them (needs Go)"
                 )
-            source = _download(module)
+            source = download(module)
             for file, copy in zip(files, copies, strict=True):
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source / file, copy)
@@ -196,7 +196,7 @@ def module_files(sources: Mapping[str, tuple[str, ...]], kind: str, *, build: bo
     return tuple(found)
 
 
-def _download(module: str) -> Path:
+def download(module: str) -> Path:
     done = subprocess.run(
         [_go(), "mod", "download", "-json", module], capture_output=True, text=True, check=False, cwd=HERE
     )
