@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import anyio
@@ -30,13 +31,17 @@ from aioctl.plan.model import Policy
 from aioctl.reviews import Reviews
 from aioctl.sim import seed
 from aioctl.sim.api import SimCluster
+from aioctl.sim.backup import Backup
+from aioctl.sim.facts import ABSENT_BY_DEFAULT
 from aioctl.sim.memory import MemoryWire
 from aioctl.sim.webhooks import LocalWebhooks
 from testbed.shipped_files import presets
-from testbed.virtual_time import VirtualClock
+from testbed.virtual_time import VirtualClock, run_virtual
 
 NAMESPACE = "demo"
 POLICY = Policy(auth_disabled=True)
+LONG_AGO = 1_577_836_800.0
+"""Seconds since the epoch (1 January 2020): before any moment that a test begins at."""
 
 
 async def convert(body: bytes) -> bytes:
@@ -156,14 +161,26 @@ async def world(**options: Any) -> AsyncIterator[World]:
 
 
 @asynccontextmanager
-async def furnished(**options: Any) -> AsyncIterator[World]:
+async def furnished(*, absent: frozenset[str] = ABSENT_BY_DEFAULT, **options: Any) -> AsyncIterator[World]:
     """A world with all that services need: the gateways and the settings of the demo, and the shipped presets."""
-    async with world(**options) as stage:
+    async with world(backup=_furniture(absent), **options) as stage:
+        yield stage
+
+
+@cache
+def _furniture(absent: frozenset[str]) -> Backup:
+    """Made on a loop and thread of its own, so that whoever comes first has no other times than those who follow."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(run_virtual, _furnish, absent).result()
+
+
+async def _furnish(absent: frozenset[str]) -> Backup:
+    async with world(absent=absent, start=LONG_AGO) as stage:
         for obj in seed.world():
             await stage.cluster.create(obj, client="user")
         for preset in presets():
             await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
-        yield stage
+        return Backup.of(stage.cluster.core)
 
 
 def plain_service(name: str = "one", **spec: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import msgspec
 from aioctl.api.review import CONVERT
 from aioctl.sim import crds, discovery
 from aioctl.sim.admission import Admission, warning_header
+from aioctl.sim.backup import Backup
 from aioctl.sim.collector import Collector
 from aioctl.sim.conversion import Converter
 from aioctl.sim.core import CRDS, Core, WallClock
@@ -65,10 +66,12 @@ class SimCluster:
         lists_from_cache: bool = True,
         seed: int = 0,
         start: float | None = None,
+        backup: Backup | None = None,
     ) -> None:
         """`webhooks` carries conversion and admission reviews (None: nobody listens). `absent` names CRDs that are not
         installed, such as `inferencepools.inference.networking.k8s.io`. `history` is how many changes a watch can look
-        back. `start` fixes wall time (seconds since the epoch); uids and names follow `seed`."""
+        back. `start` fixes wall time (seconds since the epoch); uids and names follow `seed`. With a `backup` the
+        cluster begins as that says, instead of with `absent` and `seed`."""
         self.stats = Stats()
         self.faults = Faults(watchers=self._watchers)
         self.store = Store(history=history)
@@ -84,7 +87,8 @@ class SimCluster:
         """Called whenever a watch has ended, whoever ended it."""
         self.documents: dict[str, Callable[[], Any]] = {"/sim/stats": self.stats.as_json}
         """JSON documents beside the API, by path; made when asked for."""
-        for resource in built_ins():
+        self._is_new = backup is None
+        for resource in built_ins() if backup is None else backup.resources():
             self.store.add(resource, self._translate_later(resource.title))
         mutating, validating = (
             self.store.collections[f"{role}webhookconfigurations.admissionregistration.k8s.io"]
@@ -94,6 +98,8 @@ class SimCluster:
         # Determinism, not secrecy: uids of tests repeat.
         generator = random.Random(seed)  # noqa: S311
         self.core = Core(self.store, self._converter, admission, WallClock(start), generator)
+        if backup is not None:
+            backup.restore(self.core)
         self._writer = Writer(self.core, self._written)
         self._collector = (
             Collector(self.core, self._writer, delay=garbage_delay) if garbage_collection else None
@@ -120,6 +126,11 @@ class SimCluster:
             self._follow(collection)
         if self._collector is not None:
             self._tasks.start_soon(self._collector.run)
+        if self._is_new:
+            await self._begin()
+        return self
+
+    async def _begin(self) -> None:
         for title, resource in custom_kinds().items():
             if title not in self._absent:
                 await self.install(resource)
@@ -128,7 +139,6 @@ class SimCluster:
                 {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}, client="sim"
             )
         self.stats.reset()
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

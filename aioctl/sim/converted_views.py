@@ -8,7 +8,7 @@ watches get 429; while it is stuck at a change that cannot be converted, it show
 
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import anyio
 
@@ -148,12 +148,13 @@ class ConvertedView(View):
             return
         if life != self._life:
             return
-        self.records = {record.key: record for record in translated}
-        self._sorted = None
-        self._history.clear()
-        self._compacted = revision
-        self._is_filled, self._error = True, None
-        self._seen(revision)
+        self.fill(translated, revision)
+
+    def fill(self, records: Iterable[Record], revision: int) -> None:
+        super().fill(records, revision)
+        self._is_used = self._is_filled = self._collects = True
+        self._error = None
+        self._progress.set()
 
     async def _step(self) -> None:
         entry = self._backlog[0]

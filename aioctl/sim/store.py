@@ -94,7 +94,7 @@ class Store:
         old = collection.records.get(key)
         if old is not None:
             self._unindex(collection, old)
-        self._index(collection, record)
+        self.index(collection, record)
         self._publish(collection, Change("MODIFIED" if old else "ADDED", record, old.labels if old else None))
         return record
 
@@ -116,7 +116,8 @@ class Store:
         for view in collection.views.values():
             view.follow(change)
 
-    def _index(self, collection: Collection, record: Record) -> None:
+    def index(self, collection: Collection, record: Record) -> None:
+        """Notes where the object is, and whom it names as owners."""
         self._uids[record.uid] = (collection, record.key)
         for owner in record.owners:
             self._dependents.setdefault(owner, {})[collection.resource.title, record.key] = None

@@ -7,7 +7,7 @@ The view of the stored version, which is here, is always there and costs nothing
 import bisect
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import anyio
 
@@ -126,6 +126,13 @@ class View:
     async def is_fresh(self, revision: int) -> bool:
         """Waits for a revision that was written; False when the view does not get there."""
         return self.revision >= revision
+
+    def fill(self, records: Iterable[Record], revision: int) -> None:
+        """All there is at a revision, and no history from before it."""
+        self.records = {record.key: record for record in records}
+        self._sorted = None
+        self.revision = revision
+        self.forget_history()
 
     def sorted_keys(self) -> list[Key]:
         """Keys in etcd's order."""

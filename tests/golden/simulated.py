@@ -1,6 +1,6 @@
 """A case on the simulated cluster: a fresh cluster, the controller and the players in one process, virtual time."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -11,11 +11,13 @@ from aioctl.api.objects import mapping
 from aioctl.controller.knobs import Knobs
 from aioctl.kube.client import Client
 from aioctl.sim.api import SimCluster
+from aioctl.sim.backup import Backup
 from aioctl.sim.hooks import admission_configurations
 from aioctl.sim.memory import MemoryWire
 from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
+from testbed.virtual_time import run_virtual
 from testbed.world import World, world
 from tests.golden.cases import Case
 from tests.golden.compare import State
@@ -25,6 +27,9 @@ from tests.golden.signer import rsa_authority
 PLAYER_DELAY = 0.3
 """Seconds after which the recordings' player answered."""
 KNOBS = Knobs(status_settle=0.05)
+START = 1_767_225_600.0
+"""Wall time of the clusters when a case begins, in seconds since the epoch."""
+AN_HOUR = 3600.0
 PAUSE = 1.0
 PATIENCE = 120.0
 
@@ -102,17 +107,26 @@ def as_of_then(state: State) -> State:
 
 
 @asynccontextmanager
-async def scene() -> AsyncIterator[Scene]:
-    """A cluster as the recordings found it. Nothing is garbage collected: they had no controller manager."""
-    async with world(garbage_collection=False, start=1_767_225_600.0) as made:
+async def scene(backup: Backup) -> AsyncIterator[Scene]:
+    """A cluster that begins as the recordings found theirs: see `furnished`. Nothing is garbage collected: they had no
+    controller manager."""
+    async with world(garbage_collection=False, start=START, backup=backup) as made:
+        yield Scene(made, CountedStage(made.cluster))
+
+
+@cache
+def furnished() -> Backup:
+    """A cluster in which a controller has come to rest before the first case, as the recorded one had."""
+    return run_virtual(_furnish, rsa_authority())
+
+
+async def _furnish(signer: Mapping[str, bytes]) -> Backup:
+    async with world(garbage_collection=False, start=START - AN_HOUR) as made:
         stage = CountedStage(made.cluster)
         hooks = admission_configurations("https://localhost", "", match_policy=MATCH_POLICY)
         for configuration in hooks:
             await made.cluster.create(configuration)
-        await stage.prepare(_signer())
-        yield Scene(made, stage)
-
-
-@cache
-def _signer() -> dict[str, bytes]:
-    return rsa_authority()
+        await stage.prepare(signer)
+        async with Scene(made, stage).controlled():
+            await stage.rest()
+        return Backup.of(made.cluster.core)

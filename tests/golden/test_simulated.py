@@ -9,11 +9,12 @@ from functools import cache
 import anyio
 import pytest
 
+from aioctl.sim.backup import Backup
 from testbed.virtual_time import run_virtual
 from tests.golden.cases import NAMES, WHY_ABSENT, Case, case
 from tests.golden.compare import State, changes, differences, recorded_state
 from tests.golden.differences import CASES, EVERYWHERE, outdated, unexpected
-from tests.golden.simulated import scene
+from tests.golden.simulated import furnished, scene
 
 pytestmark = pytest.mark.skipif(not NAMES, reason=WHY_ABSENT)
 
@@ -60,11 +61,11 @@ class Ended:
 
 @cache
 def simulated(name: str) -> Ended:
-    return run_virtual(play_twice, case(name))
+    return run_virtual(play_twice, case(name), furnished())
 
 
-async def play_twice(played: Case) -> Ended:
-    async with scene() as fresh:
+async def play_twice(played: Case, backup: Backup) -> Ended:
+    async with scene(backup) as fresh:
         state = await fresh.play(played)
         before = await fresh.stage.versions()
         async with fresh.played(), fresh.controlled():

@@ -2,13 +2,14 @@
 
 import pytest
 
+from aioctl.sim.backup import Backup
 from testbed.shared_data import ROOT, listed
 from testbed.virtual_time import run_virtual
 from tests.golden.cases import NAMES, PLACE, WHY_ABSENT, Case, case
 from tests.golden.compare import changes
 from tests.golden.differences import TAKEOVER, TAKEOVER_EVERYWHERE, outdated, unexplained
 from tests.golden.inherit import inherit, restarted
-from tests.golden.simulated import scene
+from tests.golden.simulated import furnished, scene
 
 REFUSED = frozenset({"bad-scheme"})
 """Services that only an earlier validator let in: they cannot be put where ours judges."""
@@ -41,7 +42,7 @@ def test_taking_over_a_recorded_case_writes_next_to_nothing(
     name: str, found: dict[str, list[str]], anew: dict[str, list[str]]
 ) -> None:
     taken = case(name)
-    written, anew[name] = run_virtual(take_over, taken)
+    written, anew[name] = run_virtual(take_over, taken, furnished())
     lines = [line.replace(taken.namespace, PLACE) for line in written]
     found[name] = lines
     assert not unexplained((*TAKEOVER_EVERYWHERE, *TAKEOVER.get(name, ())), lines)
@@ -61,9 +62,9 @@ def test_every_general_write_of_a_takeover_still_occurs(found: dict[str, list[st
     assert not outdated(TAKEOVER_EVERYWHERE, [line for lines in found.values() for line in lines])
 
 
-async def take_over(taken: Case) -> tuple[list[str], list[str]]:
+async def take_over(taken: Case, backup: Backup) -> tuple[list[str], list[str]]:
     """What the controller writes, and the workloads whose pod templates change."""
-    async with scene() as fresh:
+    async with scene(backup) as fresh:
         stage = fresh.stage
         await stage.open(taken)
         async with fresh.played():

@@ -7,6 +7,7 @@ from functools import cache
 import anyio
 import pytest
 
+from aioctl.sim.backup import Backup
 from testbed.real.build import Assets
 from testbed.real.cluster import running
 from testbed.virtual_time import run_virtual
@@ -14,7 +15,7 @@ from tests.golden.cases import NAMES, WHY_ABSENT
 from tests.golden.compare import State, changes, differences
 from tests.golden.real import Played
 from tests.golden.real import scene as real_scene
-from tests.golden.simulated import scene
+from tests.golden.simulated import furnished, scene
 from tests.golden.variants import variants
 
 CASES = variants()
@@ -28,15 +29,15 @@ pytestmark = pytest.mark.skipif(not NAMES, reason=WHY_ABSENT)
 def simulated(name: str) -> tuple[State, list[str]]:
     """How the case ends on the simulated cluster, and what a second controller changes then."""
 
-    async def play() -> tuple[State, list[str]]:
-        async with scene() as fresh:
+    async def play(backup: Backup) -> tuple[State, list[str]]:
+        async with scene(backup) as fresh:
             state = await fresh.play(CASES[name])
             before = await fresh.stage.versions()
             async with fresh.played(), fresh.controlled():
                 await fresh.stage.rest()
             return state, changes(before, await fresh.stage.versions())
 
-    return run_virtual(play)
+    return run_virtual(play, furnished())
 
 
 @pytest.mark.parametrize("name", CASES)

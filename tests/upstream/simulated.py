@@ -2,18 +2,21 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 
 import anyio
 
+from aioctl.controller.controller import Controller
 from aioctl.controller.knobs import Knobs
 from aioctl.reviews import Reviews
+from aioctl.sim.backup import Backup
 from aioctl.sim.hooks import admission_configurations
 from aioctl.sim.memory import MemoryWire
 from aioctl.sim.players.following import player_client
 from testbed.virtual_time import run_virtual
 from testbed.world import World, world
 from tests.golden.compare import State
-from tests.golden.simulated import Writes
+from tests.golden.simulated import AN_HOUR, START, Writes
 from tests.upstream import players, worlds
 from tests.upstream.cases import UpstreamCase
 from tests.upstream.playing import Stage
@@ -28,22 +31,16 @@ PATIENCE = 300.0
 
 def play(case: UpstreamCase) -> State:
     """The whole case, from the empty namespace to the state it ends in."""
-    return run_virtual(_play, case)
+    return run_virtual(_play, case, furnished(case.world))
 
 
-async def _play(case: UpstreamCase) -> State:
-    async with scene(case) as found:
+async def _play(case: UpstreamCase, backup: Backup) -> State:
+    async with scene(backup) as found:
         stage = Stage.on(MemoryWire(found.cluster, agent="kubectl/test"), case)
         writes = Rest(found.cluster)
         controller = found.controller(policy=worlds.policy(case.world), knobs=KNOBS)
         async with played(found, case), found.running(controller):
-            found.hooks.reviews = Reviews(
-                controller.caches,
-                controller.client,
-                namespace=controller.policy.system_namespace,
-                presence=controller.discovery.served,
-                prevents_deletion=worlds.prevents_deletion(case.world),
-            )
+            found.hooks.reviews = reviews(controller, case.world)
             await stage.open()
             await stage.give()
             await writes.rest()
@@ -57,18 +54,44 @@ async def _play(case: UpstreamCase) -> State:
         return await stage.state()
 
 
-@asynccontextmanager
-async def scene(case: UpstreamCase) -> AsyncIterator[World]:
-    """A cluster as the recordings found it. Nothing is garbage collected: they had no controller manager."""
-    absent = worlds.absent(case.world)
-    async with world(garbage_collection=False, start=1_767_225_600.0, absent=absent) as made:
+def reviews(controller: Controller, world: str) -> Reviews:
+    """What the webhooks know by the controller."""
+    return Reviews(
+        controller.caches,
+        controller.client,
+        namespace=controller.policy.system_namespace,
+        presence=controller.discovery.served,
+        prevents_deletion=worlds.prevents_deletion(world),
+    )
+
+
+@cache
+def furnished(name: str) -> Backup:
+    """A world in which a controller has come to rest before the first case, as the recorded one had."""
+    return run_virtual(_furnish, name)
+
+
+async def _furnish(name: str) -> Backup:
+    async with world(garbage_collection=False, start=START - AN_HOUR, absent=worlds.absent(name)) as made:
         for title, resource in worlds.real_resources().items():
             if title in made.cluster.store.collections:
                 made.cluster.store.collections[title].resource = resource
         for configuration in admission_configurations("https://localhost", "", match_policy="Exact"):
             await made.cluster.create(configuration)
-        for obj in worlds.furniture(case.world):
+        for obj in worlds.furniture(name):
             await made.cluster.create(obj, client="user")
+        writes = Rest(made.cluster)
+        controller = made.controller(policy=worlds.policy(name), knobs=KNOBS)
+        async with made.running(controller):
+            made.hooks.reviews = reviews(controller, name)
+            await writes.rest()
+        return Backup.of(made.cluster.core)
+
+
+@asynccontextmanager
+async def scene(backup: Backup) -> AsyncIterator[World]:
+    """A cluster as the recordings found it. Nothing is garbage collected: they had no controller manager."""
+    async with world(garbage_collection=False, start=START, backup=backup) as made:
         yield made
 
 

@@ -9,7 +9,7 @@ from aioctl.api import kinds
 from aioctl.api.objects import name_of, namespace_of
 from aioctl.kube.errors import AlreadyExists, ApiError
 from aioctl.plan.workload.pod_form import template_digest
-from aioctl.reviews import Reviews
+from aioctl.sim.backup import Backup
 from aioctl.sim.memory import MemoryWire
 from testbed.shared_data import UPSTREAM, listed
 from testbed.virtual_time import run_virtual
@@ -19,7 +19,7 @@ from tests.golden.inherit import adopted, give_service, with_pair
 from tests.upstream import worlds
 from tests.upstream.cases import NAMES, RECORDED, WHY_ABSENT, UpstreamCase, address_of, case, kind_of
 from tests.upstream.playing import Stage
-from tests.upstream.simulated import KNOBS, Rest, played, scene
+from tests.upstream.simulated import KNOBS, Rest, furnished, played, reviews, scene
 
 pytestmark = pytest.mark.skipif(not NAMES, reason=WHY_ABSENT)
 
@@ -40,7 +40,8 @@ TAKEN = [name for name in NAMES if runs_models(name)]
 
 @pytest.mark.parametrize("name", TAKEN)
 def test_taking_over_from_todays_kserve_restarts_no_model_server(name: str) -> None:
-    before, after = run_virtual(take_over, case(name))
+    taken = case(name)
+    before, after = run_virtual(take_over, taken, furnished(taken.world))
     assert before.templates, "the case has model servers"
     assert after.templates == before.templates
     assert after.pairs == before.pairs
@@ -58,9 +59,9 @@ class Found:
         }
 
 
-async def take_over(taken: UpstreamCase) -> tuple[Found, Found]:
+async def take_over(taken: UpstreamCase, backup: Backup) -> tuple[Found, Found]:
     """Before and after a controller of ours has come to rest there."""
-    async with scene(taken) as found:
+    async with scene(backup) as found:
         stage = Stage.on(MemoryWire(found.cluster, agent="kubectl/test"), taken)
         await inherit(found, stage)
         before = Found((await stage.state()).objects)
@@ -76,12 +77,7 @@ async def take_over(taken: UpstreamCase) -> tuple[Found, Found]:
 async def controlled(found: World, taken: UpstreamCase) -> AsyncIterator[None]:
     controller = found.controller(policy=worlds.policy(taken.world), knobs=KNOBS)
     async with found.running(controller):
-        found.hooks.reviews = Reviews(
-            controller.caches,
-            controller.client,
-            namespace=controller.policy.system_namespace,
-            prevents_deletion=worlds.prevents_deletion(taken.world),
-        )
+        found.hooks.reviews = reviews(controller, taken.world)
         yield
 
 
