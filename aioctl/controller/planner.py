@@ -25,8 +25,9 @@ from aioctl.plan import (
     status,
     workload,
 )
+from aioctl.plan.memo import concluded
 from aioctl.plan.migration import Decision
-from aioctl.plan.model import Observation, Outcome, Plan, Policy, Unanswered
+from aioctl.plan.model import Context, Observation, Outcome, Plan, Policy, Unanswered
 from aioctl.plan.reach import progress_of
 from aioctl.plan.workload import kv_cache
 
@@ -92,9 +93,9 @@ class LocalPlanner:
     ) -> Conclusion:
         async with self._turnstile.turn():
             with self._marks.planning(key_of(plan.service)):
-                concluded = conclude(plan, outcome, obs, self._policy, now)
+                conclusion = conclude(plan, outcome, obs, self._policy, now)
             read()
-        return concluded
+        return conclusion
 
 
 def conclude(plan: Plan, outcome: Outcome, obs: Observation, policy: Policy, now: datetime) -> Conclusion:
@@ -103,8 +104,8 @@ def conclude(plan: Plan, outcome: Outcome, obs: Observation, policy: Policy, now
     return Conclusion(
         status.conclude(plan, outcome, obs, policy, now, decision),
         decision,
-        _gateways(plan) if decision is not None else frozenset(),
-        _misfits(plan),
+        _gateways(plan, obs) if decision is not None else frozenset(),
+        _misfits(plan, obs),
         _held(plan, outcome),
         _notices(plan, obs),
         _again(plan, obs, decision),
@@ -122,11 +123,17 @@ def _again(plan: Plan, obs: Observation, decision: Decision | None) -> float | N
     return min((wait for wait in waits if wait is not None), default=None)
 
 
-def _gateways(plan: Plan) -> frozenset[str]:
-    if plan.context is None or routing.mode(plan.context) is not routing.Mode.MANAGED:
+def _gateways(plan: Plan, obs: Observation) -> frozenset[str]:
+    if plan.context is None:
         return frozenset()
-    parents = routing.parent_gateways(routing.route_spec(plan.context), plan.context.namespace)
-    return frozenset(str(gateway) for gateway in parents)
+    ctx = replace(plan.context, obs=obs)
+
+    def gateways() -> frozenset[str]:
+        if routing.mode(ctx) is not routing.Mode.MANAGED:
+            return frozenset()
+        return frozenset(map(str, routing.parent_gateways(routing.route_spec(ctx), ctx.namespace)))
+
+    return concluded(ctx, "gateways", gateways)
 
 
 def _held(plan: Plan, outcome: Outcome) -> int | None:
@@ -138,6 +145,10 @@ def _notices(plan: Plan, obs: Observation) -> tuple[tuple[str, str], ...]:
     if plan.context is None:
         return ()
     ctx = replace(plan.context, obs=obs)
+    return concluded(ctx, "notices", lambda: tuple(_noticed(ctx)))
+
+
+def _noticed(ctx: Context) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     with suppress(FieldError):
         found += scheduler.notices(ctx)
@@ -151,13 +162,14 @@ def _notices(plan: Plan, obs: Observation) -> tuple[tuple[str, str], ...]:
     found += [(without_effect.REASON, text) for text in without_effect.of_combined(combined)]
     with suppress(FieldError, Unanswered):
         found += [(without_effect.REASON, text) for text in workload.notices(ctx)]
-    return tuple(found)
+    return found
 
 
-def _misfits(plan: Plan) -> tuple[str, ...] | None:
+def _misfits(plan: Plan, obs: Observation) -> tuple[str, ...] | None:
     if plan.context is None:
         return None
+    ctx = replace(plan.context, obs=obs)
     try:
-        return scheduler.misfits(plan.context)
+        return concluded(ctx, "misfits", lambda: scheduler.misfits(ctx))
     except FieldError:
         return None  # the scheduler's own step names the field

@@ -51,7 +51,7 @@ from aioctl.kube.errors import KubeError, asked_to_wait
 from aioctl.kube.events import regarding
 from aioctl.kube.expectations import Expectations
 from aioctl.plan import status
-from aioctl.plan.memo import Memo, Remembering, Seen
+from aioctl.plan.memo import Remembering, Seen
 from aioctl.plan.migration import Decision, Reason
 from aioctl.plan.model import Outcome, Overlay, Plan, Step, Verb
 from aioctl.plan.route import MIGRATED_EVENT
@@ -90,12 +90,31 @@ class _Run:
     """What would have to be read; grows like `reads`."""
     planned: Seen | None
     """What the plan was made of."""
+    keeps: bool
+    """The memo is of this plan."""
 
     @property
     def had_nothing_to_do(self) -> bool:
         """Nothing was written, nothing failed, and nothing that may fail was tried: the same again would come to the same."""
         tried = any(write.best_effort for step in self.plan.steps for write in step.writes)
         return not self.outcome.answers and self.outcome.failed is None and not tried
+
+
+@dataclass(frozen=True, slots=True)
+class _Concluded:
+    """A run whose status may have to settle yet."""
+
+    run: _Run
+    conclusion: Conclusion
+    looked: Seen | None
+    """What the conclusion was made of; None where that was decided elsewhere."""
+    at: float
+    """On the clock's steady line."""
+
+    def again(self, now: float) -> float | None:
+        """Seconds until the service is to be looked at again though nothing has changed."""
+        wait = self.conclusion.again
+        return None if wait is None else max(0.0, wait - (now - self.at))
 
 
 @dataclass
@@ -135,8 +154,8 @@ class Reconciler:
         cached = self._known(key)
         if cached is None:
             return self._end(key)
-        if not self.expectations.pending_for(key) and await self._is_at_rest(key, cached):
-            return Done()
+        if not self.expectations.pending_for(key) and (rest := await self._at_rest(key, cached)):
+            return Done() if rest.run is None else await self._finish(key, rest.run)
         service = weight.decode(cached.raw)
         if status.says_too_expensive(service):
             self.confinement.add(key)
@@ -181,23 +200,23 @@ class Reconciler:
         self.states.of(key).uid = cached.uid
         return cached
 
-    async def _is_at_rest(self, key: ObjectKey, cached: Cached) -> bool:
-        """Whether its last run had nothing to do and everything that it looked at is as it was: so has this one."""
+    async def _at_rest(self, key: ObjectKey, cached: Cached) -> AtRest[_Concluded] | None:
+        """Its last run, if that had nothing to do and everything that it looked at is as it was: so has this one."""
         state = self.states.of(key)
         rest = state.at_rest
         if rest is None or rest.version != cached.resource_version or self.confinement.holds(key):
-            return False
+            return None
         for _ in range(MOST_DEMANDS):
             view = self._view(key)
-            now = Remembering(view, Memo(), self.clock.now())
-            if same := now.shows(rest.planned) and now.shows(rest.concluded):
-                return True
+            now = Remembering(view, state.memo, self.clock.now())
+            if now.shows(rest.planned) and now.shows(rest.concluded):
+                return rest
             if not view.demands:
-                return same
+                return None
             await self.live.fetch(view.demands)
             if state.at_rest is not rest:
-                return False
-        return False
+                return None
+        return None
 
     def _heed(self, state: ServiceState, service: Object) -> None:
         """Notes when somebody changed the service: what it names may have been changed just before."""
@@ -236,18 +255,33 @@ class Reconciler:
             self._tell(key, run.service, decision)
         else:
             self.waves.gone(key)
+        ours = planner is self.planner
+        return await self._finish(
+            key, _Concluded(run, concluded, looked if ours else None, self.clock.monotonic())
+        )
+
+    async def _finish(self, key: ObjectKey, ended: _Concluded) -> Result:
+        """Writes the status once it has settled, and remembers what need not be looked at again."""
+        state, run, concluded = self.states.of(key), ended.run, ended.conclusion
+        state.at_rest = None
         try:
             status_wait = await self._status(key, run, concluded)
         except KubeError as error:
             return _status_failure(error)
+        decision = concluded.decision
         waits = decision is not None and decision.reason is Reason.WAITS_FOR_BUDGET
-        result = self._result(run, status_wait, concluded.again, self.waves.opens_in() if waits else None)
-        if isinstance(result, Done):
+        result = self._result(
+            run, status_wait, ended.again(self.clock.monotonic()), self.waves.opens_in() if waits else None
+        )
+        done = isinstance(result, Done)
+        if done:
             state.memo.rest()
-            # One that waits for its turn to move is woken by nothing that it could see.
-            if planner is self.planner and run.had_nothing_to_do and run.planned and looked and not waits:
-                state.at_rest = AtRest(resource_version_of(run.service), run.planned, looked)
-        self.idle_looks.looked(key, idle=state.at_rest is not None)
+        # One that waits for its turn to move is woken by nothing that it could see.
+        same = run.had_nothing_to_do and not waits and (done or status_wait is not None)
+        if same and run.planned is not None and ended.looked is not None:
+            version = resource_version_of(run.service)
+            state.at_rest = AtRest(version, run.planned, ended.looked, None if done else ended)
+        self.idle_looks.looked(key, idle=done and state.at_rest is not None)
         return result
 
     async def _conclude(self, key: ObjectKey, run: _Run, planner: Planner) -> tuple[Conclusion, Seen | None]:
@@ -258,7 +292,7 @@ class Reconciler:
         looked: list[Seen] = []
         for _ in range(MOST_DEMANDS):
             run.demands.clear()
-            view = Remembering(run.view, Memo(), self.clock.now())
+            view = Remembering(run.view, self.states.of(key).memo, self.clock.now(), keeps=run.keeps)
             read = partial(self._concluded, key, run, view, looked)
             concluded = await planner.conclude(run.plan, run.outcome, view, self.clock.now(), read)
             if not run.demands:
@@ -305,7 +339,7 @@ class Reconciler:
         answers: dict[ObjectRef, Object | None] = {}
         reads: set[ObjectRef] = set()
         for _ in range(MOST_ROUNDS):
-            plan, view, planned = await self._plan(key, service, planner, answers, reads)
+            plan, view, planned, keeps = await self._plan(key, service, planner, answers, reads)
             with span("apply", attributes={"aioctl.steps": len(plan.steps)}):
                 applied = await self.applier.run(plan)
             outcome = applied.outcome
@@ -328,6 +362,7 @@ class Reconciler:
             view.reads,
             view.demands,
             planned,
+            keeps,
         )
 
     async def _plan(
@@ -337,7 +372,7 @@ class Reconciler:
         planner: Planner,
         answers: Mapping[ObjectRef, Object | None],
         reads: set[ObjectRef],
-    ) -> tuple[Plan, CacheObservation, Seen | None]:
+    ) -> tuple[Plan, CacheObservation, Seen | None, bool]:
         """A plan on what is known; objects that have to be read first are read, then it is planned again."""
         memo = self.states.of(key).memo
         looked: list[Seen] = []
@@ -360,7 +395,7 @@ class Reconciler:
         if moves(plan) and (turn := self.waves.admit(key)):
             plan = await planner.plan(obs, service, self.clock.now(), read, turn)
             reads |= view.reads
-        return plan, view, looked[0] if looked else None
+        return plan, view, looked[0] if looked else None, obs.keeps
 
     def _view(self, key: ObjectKey) -> CacheObservation:
         return CacheObservation(

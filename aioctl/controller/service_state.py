@@ -5,6 +5,7 @@ Each field belongs to the module that its comment names; nobody else reads or wr
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.api.objects import Object
@@ -35,14 +36,19 @@ class Tried:
     until: float
 
 
+Run = TypeVar("Run")
+
+
 @dataclass(frozen=True, slots=True)
-class AtRest:
-    """What a run looked at that had nothing to do: it need not be looked at again as long as it is the same."""
+class AtRest(Generic[Run]):
+    """What a run looked at that had nothing to do: nothing need be decided again as long as it is the same."""
 
     version: str
     """The service's resource version."""
     planned: Seen
     concluded: Seen
+    run: Run | None = None
+    """What it came to, kept for the moment that its status takes to settle; None once nothing is left to be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,7 @@ class ServiceState:
     """`observe.py`: its Secrets, parsed, with the text that was parsed."""
     memo: Memo = field(default_factory=Memo)
     """`reconcile.py`: the parts of its last plan that were settled."""
-    at_rest: AtRest | None = None
+    at_rest: AtRest[Any] | None = None
     """`reconcile.py`: set while its last run had nothing to do."""
     idle: IdleLooks | None = None
     """`idle_looks.py`: None after a look that had something to do."""

@@ -60,6 +60,8 @@ class Combined:
     """What was laid over each other, weakest first; the service is the last."""
     applied: tuple[Mapping[str, str], ...] = ()
     """The configs among them as status.appliedConfigs lists them: name, namespace, source."""
+    passes: bool = False
+    """A template read what passes in the service: another version of it may have another spec."""
 
 
 class ConfigNotFound(PlanError):
@@ -99,7 +101,8 @@ def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Pol
         if problem := user_names.model_problem(text(model, "spec", "model", "name")):
             raise FieldError("spec.model.name", problem)
     spec = picker_config.resolved(obs, spec, namespace_of(service), policy.system_namespace)
-    return Combined(spec, service, inputs.sources, tuple(lookup.applied(config) for config in configs))
+    applied = tuple(lookup.applied(config) for config in configs)
+    return Combined(spec, service, inputs.sources, applied, passes)
 
 
 def _seen(obs: Observation, spec: Tree, service: Object, policy: Policy) -> Tree:

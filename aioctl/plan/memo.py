@@ -9,10 +9,10 @@ answered. That a plan with a memo is the plan without one is a law, tested over 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final, TypeVar
 
-from aioctl.api.kinds import Kind, ObjectKey, Served
+from aioctl.api.kinds import Kind, ObjectKey, ObjectRef, Served
 from aioctl.api.objects import Object
 from aioctl.plan.hearsay import Heard
 from aioctl.plan.model import (
@@ -21,11 +21,13 @@ from aioctl.plan.model import (
     GatewayRequest,
     Observation,
     Overlay,
+    Present,
     Read,
     Step,
     Unknown,
     Versions,
     never_again,
+    version_of,
 )
 from aioctl.plan.trial import DryRunResult
 
@@ -34,13 +36,50 @@ Asked = tuple[Any, ...]
 """One question to an observation: the name of its method and the arguments, all hashable."""
 
 _PASSED: Final = "passed"
+MOST_QUESTIONS: Final = 1000
+"""A plan asks some hundred; more have gathered over a long time, and most of them nobody asks any more."""
+
+
+class Questions:
+    """The questions of one service, each once: everything else speaks of them by number, which is small and quick to compare."""
+
+    __slots__ = ("_asked", "_numbers")
+
+    def __init__(self) -> None:
+        self._asked: list[Asked] = []
+        self._numbers: dict[Asked, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._asked)
+
+    def __getitem__(self, number: int) -> Asked:
+        return self._asked[number]
+
+    def number(self, asked: Asked) -> int:
+        """The number of the question, which is a new one where it was not asked before."""
+        found = self._numbers.get(asked)
+        if found is None:
+            if len(self._numbers) != len(self._asked):
+                self._numbers = {known: number for number, known in enumerate(self._asked)}
+                return self.number(asked)
+            found = self._numbers[asked] = len(self._asked)
+            self._asked.append(asked)
+        return found
+
+    def rest(self) -> None:
+        """Lets go of what can be made again from the questions."""
+        self._numbers = {}
+
+
+Reads = tuple[int, ...]
+"""Numbers of questions."""
 
 
 @dataclass(slots=True)
 class Entry:
     """A result, what it was made of, and the stamp of that."""
 
-    reads: tuple[Asked, ...]
+    reads: Reads
     stamp: int
     value: Any
 
@@ -50,50 +89,83 @@ class Memo:
     """What is kept of one service between its plans."""
 
     basis: Hashable = None
-    """What every part may look at without asking: the service and the policy. Another basis voids everything."""
+    """What every part may look at without asking: what lasts of the service, and the policy. Another basis voids everything."""
+    version: Hashable = None
+    """The version of the service that the basis was made of last."""
     first: Entry | None = None
     """What comes before the parts, and is in all of them; its value goes when the service comes to rest."""
     parts: dict[str, Entry] = field(default_factory=dict)
+    questions: Questions = field(default_factory=Questions)
+    """All that results of here have asked."""
 
     def rest(self) -> None:
         """Lets go of what is large and can be made again: a combined spec takes 75 kB as a tree."""
+        self.questions.rest()
         if self.first is not None:
             self.first.value = None
+
+    def void(self) -> None:
+        """Forgets all results; what was asked by number until now means nothing any more."""
+        self.first = None
+        self.parts.clear()
+        self.questions = Questions()
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """Everything that was asked of an observation, and the stamp of what was said."""
 
-    asked: tuple[Asked, ...]
+    questions: Questions
+    asked: Reads
     stamp: int
 
 
 class Remembering:
     """An observation that knows what was asked of it, and by which part."""
 
-    def __init__(self, below: Observation, memo: Memo, now: datetime) -> None:
-        """`now`: the time of the plan, for what only time changes."""
+    def __init__(self, below: Observation, memo: Memo, now: datetime, *, keeps: bool = False) -> None:
+        """`now`: the time of the plan, for what only time changes. `keeps`: results are kept although nothing is begun here, as a
+        plan on the same memo just was."""
         self.below = below
-        self.asked: dict[Asked, None] = {}
-        """Everything that was asked, by whichever part, and what kept results had asked."""
         self._memo = memo
         self._now = now
-        self._asking = [self.asked]
-        self._versions: dict[Asked, Hashable] = {}
-        self._keeps = False
+        if len(memo.questions) > MOST_QUESTIONS:
+            memo.void()
+        self._start()
+        self.keeps = keeps and memo.first is not None
+        """Results of parts are kept."""
+
+    def _start(self) -> None:
+        self._questions = self._memo.questions
+        self._all: dict[int, None] = {}
+        # What was asked, by whichever part, and what kept results had asked.
+        self._asking = [self._all]
+        self._versions: dict[int, Hashable] = {}
+        self._said: dict[int, Any] = {}
+        self._once: dict[Hashable, tuple[Any, Reads]] = {}
 
     # Keeping
 
-    def begin(self, basis: Hashable, make: Callable[[], T], keep: Callable[[T], bool]) -> T:
+    def begin(
+        self,
+        version: Hashable,
+        basis: Callable[[], Hashable],
+        make: Callable[[], T],
+        keep: Callable[[T], bool],
+    ) -> T:
         """What comes before the parts, made, or as it was kept; from here on results of parts are kept.
 
-        `basis` is what is looked at without asking: while it is not the same as before, nothing is kept of before.
+        `basis` gives what is looked at without asking, and is not asked for the same `version`: while it is not the same as
+        before, nothing is kept of before.
         """
         memo = self._memo
-        if memo.basis != basis:
-            memo.basis, memo.first = basis, None
-            memo.parts.clear()
+        self._once.clear()
+        if memo.version != version:
+            memo.version, found = version, basis()
+            if memo.basis != found:
+                memo.basis = found
+                memo.void()
+                self._start()
         before = memo.first
         same = before is not None and self.stamp(before.reads) == before.stamp
         if before is not None and same and before.value is not None:
@@ -104,12 +176,12 @@ class Remembering:
             if not same:
                 memo.parts.clear()
             memo.first = Entry(reads, self.stamp(reads), kept) if keep(kept) else None
-        self._keeps = memo.first is not None
+        self.keeps = memo.first is not None
         return kept
 
     def kept(self, name: str, make: Callable[[], T], keep: Callable[[T], bool]) -> T:
         """The result of a part, made, or as it was kept under the name. What `keep` refuses is made each time."""
-        if not self._keeps:
+        if not self.keeps:
             return make()
         parts = self._memo.parts
         before = parts.get(name)
@@ -124,39 +196,37 @@ class Remembering:
             parts.pop(name, None)
         return value
 
-    def shared(self, make: Callable[[], T]) -> Callable[[], T]:
-        """`make`, called once; its reads are those of each part that asks for the result."""
-        found: list[tuple[T, tuple[Asked, ...]]] = []
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """What `make` returns, called once for the name; its reads are those of each part that asks. An error is not kept."""
+        found = self._once.get(name)
+        if found is None:
+            found = self._once[name] = self._made(make)
+        else:
+            self._ask(found[1])
+        value: T = found[0]
+        return value
 
-        def get() -> T:
-            if not found:
-                found.append(self._made(make))
-            else:
-                self._ask(found[0][1])
-            return found[0][0]
-
-        return get
-
-    def stamp(self, reads: Iterable[Asked]) -> int:
+    def stamp(self, reads: Reads) -> int:
         """A number that is the same as long as the same is read."""
-        return hash(tuple([self._version(asked) for asked in reads]))
+        known = self._versions
+        return hash(tuple([known[asked] if asked in known else self._version(asked) for asked in reads]))
 
     def seen(self) -> Seen:
         """Everything that was asked so far. To be taken before anything is awaited, as what is below may change then."""
-        asked = tuple(self.asked)
-        return Seen(asked, self.stamp(asked))
+        asked = tuple(self._all)
+        return Seen(self._questions, asked, self.stamp(asked))
 
     def shows(self, seen: Seen) -> bool:
         """Whether the same is to be seen now."""
-        return self.stamp(seen.asked) == seen.stamp
+        return seen.questions is self._questions and self.stamp(seen.asked) == seen.stamp
 
     def passed(self, moment: datetime) -> bool:
         """Whether the moment has come."""
         self._note(_PASSED, moment)
         return moment <= self._now
 
-    def _made(self, make: Callable[[], T]) -> tuple[T, tuple[Asked, ...]]:
-        reads: dict[Asked, None] = {}
+    def _made(self, make: Callable[[], T]) -> tuple[T, Reads]:
+        reads: dict[int, None] = {}
         self._asking.append(reads)
         try:
             value = make()
@@ -165,21 +235,23 @@ class Remembering:
             self._ask(reads)
         return value, tuple(reads)
 
-    def _ask(self, reads: Iterable[Asked]) -> None:
+    def _ask(self, reads: Iterable[int]) -> None:
         self._asking[-1].update(dict.fromkeys(reads))
 
-    def _note(self, *asked: Any) -> None:
-        self._asking[-1][asked] = None
+    def _note(self, *asked: Any) -> int:
+        number = self._questions.number(asked)
+        self._asking[-1][number] = None
+        return number
 
-    def _version(self, asked: Asked) -> Hashable:
-        found = self._versions.get(asked)
-        if found is None:
-            found = self._versions[asked] = self._look(*asked)
+    def _version(self, number: int) -> Hashable:
+        found = self._versions[number] = self._look(number, *self._questions[number])
         return found
 
-    def _look(self, name: str, *arguments: Any) -> Hashable:
+    def _look(self, number: int, name: str, *arguments: Any) -> Hashable:
         match name:
             case "get":
+                if isinstance(said := self._said.get(number), Present):
+                    return version_of(said.obj)
                 kind, namespace, wanted, by_user = arguments
                 return self.below.revision(kind, namespace, wanted, named_by_user=by_user)
             case "select":
@@ -190,48 +262,65 @@ class Remembering:
             case "passed":
                 return bool(arguments[0] <= self._now)
             case _:
-                found = getattr(self.below, name)(*arguments)
+                said = self._said
+                found = said[number] if number in said else getattr(self.below, name)(*arguments)
                 return never_again() if isinstance(found, Unknown) else (name, repr(found))
 
-    # An observation
+    # An observation: what is below is asked once, as it does not change while one plan is made
 
     def get(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Read:
-        self._note("get", kind, namespace, name, named_by_user)
-        return self.below.get(kind, namespace, name, named_by_user=named_by_user)
+        number = self._note("get", kind, namespace, name, named_by_user)
+        found: Read | None = self._said.get(number)
+        if found is None:
+            found = self._said[number] = self.below.get(kind, namespace, name, named_by_user=named_by_user)
+        return found
 
     def select(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Sequence[Object] | Unknown:
-        self._note("select", kind, namespace, tuple(sorted(labels.items())))
-        return self.below.select(kind, namespace, labels)
+        return self._told(
+            lambda: self.below.select(kind, namespace, labels),
+            "select",
+            kind,
+            namespace,
+            tuple(sorted(labels.items())),
+        )
 
     def others_run(self, namespace: str, name: str) -> bool | Unknown:
-        self._note("others_run", namespace, name)
-        return self.below.others_run(namespace, name)
+        return self._told(lambda: self.below.others_run(namespace, name), "others_run", namespace, name)
 
     def namesakes(
         self, namespace: str, name: str, group: str, models: frozenset[str]
     ) -> Sequence[str] | Unknown:
-        self._note("namesakes", namespace, name, group, models)
-        return self.below.namesakes(namespace, name, group, models)
+        return self._told(
+            lambda: self.below.namesakes(namespace, name, group, models),
+            "namesakes",
+            namespace,
+            name,
+            group,
+            models,
+        )
 
     def served(self, kind: Kind) -> Served:
-        self._note("served", kind)
-        return self.below.served(kind)
+        return self._told(lambda: self.below.served(kind), "served", kind)
 
     def try_out(self, candidate: Object) -> DryRunResult | Unknown:
         self._note("try_out")
         return self.below.try_out(candidate)
 
     def server_version(self) -> tuple[str, str] | None:
-        self._note("server_version")
-        return self.below.server_version()
+        return self._told(self.below.server_version, "server_version")
 
     def heard(self, gateway: ObjectKey, apart_from: frozenset[ObjectKey]) -> Heard:
-        self._note("heard", gateway, apart_from)
-        return self.below.heard(gateway, apart_from)
+        return self._told(lambda: self.below.heard(gateway, apart_from), "heard", gateway, apart_from)
 
     def reaches(self, request: GatewayRequest) -> bool | Unknown:
-        self._note("reaches", request)
-        return self.below.reaches(request)
+        return self._told(lambda: self.below.reaches(request), "reaches", request)
+
+    def _told(self, ask: Callable[[], T], *asked: Any) -> T:
+        number = self._note(*asked)
+        if number not in self._said:
+            self._said[number] = ask()
+        found: T = self._said[number]
+        return found
 
     def certificate(self, secret: Object) -> Certificate | str:
         return self.below.certificate(secret)  # says nothing that the Secret, which was read, does not
@@ -259,14 +348,34 @@ def kept(ctx: Context, name: str, make: Callable[[], T], keep: Callable[[T], boo
     return ctx.obs.kept(name, make, keep) if isinstance(ctx.obs, Remembering) else make()
 
 
+def concluded(ctx: Context, name: str, make: Callable[[], T]) -> T:
+    """What follows from the context for the status, as it was kept; nothing is to be written for it, so it always can be."""
+    return kept(ctx, f"status: {name}", make, lambda _: True)
+
+
 def kept_step(ctx: Context, name: str, make: Callable[[], Step]) -> Step:
     """A step, as it was kept as long as it is settled."""
     return kept(ctx, name, make, is_settled)
 
 
-def shared(ctx: Context, make: Callable[[], T]) -> Callable[[], T]:
-    """`make`, called at most once; see `Remembering.shared`."""
-    return ctx.obs.shared(make) if isinstance(ctx.obs, Remembering) else cache(make)
+def laid_over(obs: Observation, answers: Mapping[ObjectRef, Object | None]) -> Observation:
+    """The observation with the answers laid over it, unless they are already."""
+    if isinstance(obs, Remembering) and isinstance(obs.below, Overlay) and obs.below.answers is answers:
+        return obs
+    return Overlay(obs, answers)
+
+
+def once(ctx: Context, name: Hashable, make: Callable[[], T]) -> T:
+    """`make`, called once in one view of the cluster where the context's observation can keep that; see `Remembering.once`.
+
+    Only for what follows from the context, whichever part asks.
+    """
+    return ctx.obs.once(name, make) if isinstance(ctx.obs, Remembering) else make()
+
+
+def shared(ctx: Context, name: Hashable, make: Callable[[], T]) -> Callable[[], T]:
+    """`make`, called at most once for those who get what is returned; see `Remembering.once`."""
+    return partial(ctx.obs.once, name, make) if isinstance(ctx.obs, Remembering) else cache(make)
 
 
 def passed(ctx: Context, moment: datetime) -> bool:

@@ -38,6 +38,7 @@ from aioctl.plan.forms import form_of
 from aioctl.plan.group_migration import of_the_group
 from aioctl.plan.groups import group_of, pools_of
 from aioctl.plan.hearsay import Heard
+from aioctl.plan.memo import concluded, once
 from aioctl.plan.migration import Decision, MigrationFacts, PoolState, Refusal, decide
 from aioctl.plan.model import Absent, Context, Observation, Present, Probe, Strategy, Unanswered, Unknown
 from aioctl.plan.parents import parents_of
@@ -61,18 +62,30 @@ Decided = Callable[[], Decision]
 
 def migration_of(ctx: Context) -> Decision:
     """The state of the migration as the view in the context shows it."""
-    return decide(of_the_group(ctx, facts_of(ctx)))
+    return once(ctx, ("migration", ctx.policy.turn), lambda: decide(of_the_group(ctx, facts_of(ctx))))
 
 
 def facts_of(ctx: Context) -> MigrationFacts:
     """The facts of one service."""
-    read = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.probe_name(ctx.name))
-    return _facts(ctx, read.obj if isinstance(read, Present) else None)
+
+    def facts() -> MigrationFacts:
+        read = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.probe_name(ctx.name))
+        return _facts(ctx, read.obj if isinstance(read, Present) else None)
+
+    return once(ctx, ("facts", ctx.policy.turn), lambda: concluded(ctx, f"facts {ctx.policy.turn}", facts))
 
 
 def unprobed(ctx: Context) -> MigrationFacts:
     """The facts without what the gateways answer to our question, whichever service puts it."""
-    return _facts(ctx, None, listens=False)
+
+    def facts() -> MigrationFacts:
+        probe = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.probe_name(ctx.name))
+        answers = (each.probes for each in heard_by(ctx, route_spec(ctx)).values())
+        if not isinstance(probe, Present) and not any(answers):
+            return facts_of(ctx)  # nobody has answered
+        return _facts(ctx, None, listens=False)
+
+    return once(ctx, ("facts without answers", ctx.policy.turn), facts)
 
 
 def evidence_of(ctx: Context) -> tuple[GatewayEvidence, ...]:

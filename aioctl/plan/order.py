@@ -20,6 +20,7 @@ from aioctl.plan import (
     destination_rules,
     dry_run,
     finalize,
+    lasting,
     monitoring,
     pool_status,
     pools,
@@ -89,7 +90,7 @@ def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Pl
     if configured.refused is not None:
         steps.append(configured.refused)
         return Plan(service, tuple(steps), applied=combined.applied)
-    ctx = Context(obs, combined.service, combined.spec, config, policy, now)
+    ctx = Context(obs, lasting.part(combined.service), combined.spec, config, policy, now)
     collect(ctx, steps)
     return Plan(service, tuple(steps), ctx, applied=combined.applied)
 
@@ -106,7 +107,8 @@ class _Configured:
 
     @property
     def can_be_kept(self) -> bool:
-        return self.ready is not None and self.refused is None and is_settled(*self.steps)
+        lasts = self.ready is not None and not self.ready[1].passes
+        return lasts and self.refused is None and is_settled(*self.steps)
 
 
 def _begun(obs: Observation, service: Object, policy: Policy) -> _Configured:
@@ -120,7 +122,12 @@ def _begun(obs: Observation, service: Object, policy: Policy) -> _Configured:
 
     if not isinstance(obs, Remembering):
         return configure()
-    return obs.begin((version_of(service), policy), configure, lambda found: found.can_be_kept)
+    return obs.begin(
+        (version_of(service), policy),
+        lambda: (lasting.digest(service), policy),
+        configure,
+        lambda found: found.can_be_kept,
+    )
 
 
 def _stopped(obs: Observation, service: Object, policy: Policy, now: datetime, steps: list[Step]) -> Plan:
@@ -181,7 +188,7 @@ def _configure(
 
 
 def _router_parts(ctx: Context) -> Iterator[Step]:
-    decided = shared(ctx, lambda: migration_of(ctx))
+    decided = shared(ctx, "migration of the plan", lambda: migration_of(ctx))
     precondition = kept(ctx, "auth", lambda: auth.precondition(ctx), is_settled)
     if precondition is not None:
         yield precondition

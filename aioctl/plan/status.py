@@ -16,8 +16,9 @@ from aioctl.api.conditions import ConditionSet
 from aioctl.api.objects import FieldError, Object, generation_of, integer, sequence
 from aioctl.golang.equality import equal
 from aioctl.plan import migration_facts, presets
+from aioctl.plan.memo import laid_over
 from aioctl.plan.migration import Decision
-from aioctl.plan.model import Held, Observation, Outcome, Overlay, Part, Plan, Policy
+from aioctl.plan.model import Held, Observation, Outcome, Part, Plan, Policy
 from aioctl.plan.reach import WORKLOAD_PARTS, Progress, mark_failure, progress_of
 from aioctl.plan.status_builder import StatusBuilder
 from aioctl.plan.workload.pod_form import WORKLOADS_BEHIND, settled_by_another
@@ -56,7 +57,7 @@ def conclude(
     if plan.context is None:
         mark_failure(made, progress, outcome)
     else:
-        ctx = replace(plan.context, obs=Overlay(obs, outcome.answers), policy=policy)
+        ctx = replace(plan.context, obs=laid_over(obs, outcome.answers), policy=policy)
         StatusBuilder(ctx, outcome, progress, made, status, decision, held(plan, progress)).build(
             plan.combined
         )

@@ -7,6 +7,7 @@ anew whenever the router part was reached, also when a part before the judging f
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aioctl.api import conditions as c
@@ -31,6 +32,7 @@ from aioctl.plan.availability import mark_availability
 from aioctl.plan.children import is_ours
 from aioctl.plan.gateways import Judgement
 from aioctl.plan.group_migration import generation
+from aioctl.plan.memo import concluded
 from aioctl.plan.migration import Decision
 from aioctl.plan.migration_facts import LOCKED_VALUE, has_lock
 from aioctl.plan.model import (
@@ -239,7 +241,7 @@ class StatusBuilder:
     def _topology(self) -> None:
         """Gateways, routes, pool, picker and group."""
         with suppress(Unanswered, FieldError):
-            self._put("router", topology.router(self.ctx))
+            self._put("router", concluded(self.ctx, "router", lambda: topology.router(self.ctx)))
 
     def _group(self) -> None:
         """Whether the group that the service names is there, and whether each of its members takes its part (GROUP-4)."""
@@ -265,7 +267,8 @@ class StatusBuilder:
             self.status.pop("workloads", None)
         elif self.progress.stopped_at is None and not self.outcome.error:
             with suppress(Unanswered):
-                self._put("workloads", workload_topology.workloads(self.ctx))
+                workloads = concluded(self.ctx, "workloads", lambda: workload_topology.workloads(self.ctx))
+                self._put("workloads", workloads)
 
     def _clear_stopped(self) -> None:
         """The service was resumed: what is not judged anew this time must not go on saying that it is stopped."""
@@ -324,7 +327,7 @@ class StatusBuilder:
     def _addresses(self) -> bool:
         """Replaces url and addresses. Returns False, and the condition says why, when discovery failed."""
         try:
-            found = addresses.discover(self.ctx)
+            found = concluded(self.ctx, "addresses", lambda: addresses.discover(self.ctx))
         except Unanswered:
             return True
         except PlanError as error:
@@ -346,7 +349,7 @@ class StatusBuilder:
             # A part that fails now must not keep alive what an earlier evaluation said and is no longer so.
             outlived = self.progress.router_left and self.made.reason_of(type_)[0] in reasons
             if type_ in judged or outlived:
-                self._mark(type_, evaluate(self.ctx))
+                self._mark(type_, concluded(self.ctx, type_, partial(evaluate, self.ctx)))
 
     def _mark(self, type_: str, verdict: Judgement | None) -> None:
         if verdict is None:

@@ -16,9 +16,10 @@ from aioctl import shipped
 from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import Object, name_of
+from aioctl.controller.planner import conclude
 from aioctl.plan import order
 from aioctl.plan.memo import Memo, Remembering
-from aioctl.plan.model import Certificate, Facts, Overlay, Plan, Policy, Verb, Write
+from aioctl.plan.model import Certificate, Facts, Outcome, Overlay, Plan, Policy, Verb, Write
 from aioctl.plan.offline import facts
 from aioctl.sim import seed
 
@@ -95,6 +96,9 @@ class Story:
         assert partly.steps == wholly.steps
         assert partly.applied == wholly.applied
         assert (partly.context and partly.context.spec) == (wholly.context and wholly.context.spec)
+        again = Remembering(Overlay(self.seen(), {}), self.memo, self.now, keeps=view.keeps)
+        concluded = conclude(partly, Outcome(), again, POLICY, self.now)
+        assert concluded == conclude(wholly, Outcome(), self.seen(), POLICY, self.now)
         self.kept += sum(self.memo.parts.get(name) is entry for name, entry in before.items())
         return wholly
 
@@ -246,6 +250,25 @@ def test_what_is_large_goes_when_the_service_comes_to_rest_and_the_parts_stay(se
     assert settled.memo.first is not None
     assert settled.memo.first.value is None
     assert made_again(settled) == set()
+
+
+def test_a_status_that_changes_decides_nothing_anew_but_by_what_a_plan_sees_of_it(settled: Story) -> None:
+    metadata = settled.service["metadata"]
+    written = conclude(settled.look(), Outcome(), settled.seen(), POLICY, NOW).status
+    assert {"PresetsCombined", "RouterReady"} < {entry["type"] for entry in written["conditions"]}
+    settled.service = {**settled.service, "status": written}
+    settled.look()
+    others = [
+        entry if entry["type"] == "PresetsCombined" else {**entry, "status": "Unknown"}
+        for entry in written["conditions"]
+    ]
+    passing = {"resourceVersion": "6", "managedFields": [{"manager": "other"}]}
+    settled.service["metadata"] = {**metadata, **passing}
+    settled.service["status"] = {**written, "conditions": others}
+    assert made_again(settled) == set()
+    settled.service["metadata"] = {**metadata, "resourceVersion": "7"}
+    settled.service["status"] = {**written, "observedGeneration": 7}
+    assert made_again(settled) >= {"certificate", "routes"}
 
 
 def test_an_edit_of_the_service_decides_everything_anew(settled: Story) -> None:

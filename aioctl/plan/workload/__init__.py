@@ -27,10 +27,10 @@ def steps(ctx: Context) -> Iterator[Step]:
     """Steps 1 to 10, each planned when it is asked for."""
     forms = Forms()
     # The first step that needs a pod builds it, and a second one finds it built.
-    group = shared(ctx, lambda: multi.build_main(ctx))
-    pod = shared(ctx, lambda: single.build_main(ctx))
-    prefill_group = shared(ctx, lambda: multi.build_prefill(ctx))
-    prefill_pod = shared(ctx, lambda: single.build_prefill(ctx))
+    group = shared(ctx, "built group", lambda: multi.build_main(ctx))
+    pod = shared(ctx, "built pod", lambda: single.build_main(ctx))
+    prefill_group = shared(ctx, "built prefill group", lambda: multi.build_prefill(ctx))
+    prefill_pod = shared(ctx, "built prefill pod", lambda: single.build_prefill(ctx))
     unfit = _name_problem(ctx)
     if unfit:
         # Told by the Service's own part, but first: its pods would cost and serve nobody (NAME-2).
