@@ -133,9 +133,11 @@ async def given(
 
 
 @asynccontextmanager
-async def client_for(kubeconfig: Path) -> AsyncIterator[Client]:
+async def client_for(kubeconfig: Path, connections: int = 0) -> AsyncIterator[Client]:
+    """`connections`: at most so many; 0: as many as the program's own client has."""
     config = await load_config(str(kubeconfig))
-    client = Client(config.wire(user_agent=AGENT))
+    limit = {"connections": connections} if connections else {}
+    client = Client(config.wire(user_agent=AGENT, **limit))
     try:
         yield client
     finally:

@@ -9,7 +9,7 @@ import argparse
 import itertools
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
@@ -54,13 +54,17 @@ class Readers:
     async def run(self, end: anyio.Event) -> None:
         """Until `end` is set; a wave that has begun is seen through, so that no read is cut off."""
         while not end.is_set():
-            services = await self._services()
-            async with anyio.create_task_group() as group:
-                for key in itertools.islice(itertools.cycle(services), self.at_once if services else 0):
-                    group.start_soon(self._read, key)
-            self.waves += bool(services)
+            services = await services_of(self.client)
+            await self.wave(services)
             with anyio.move_on_after(self.pause if services else _LOOK):
                 await end.wait()
+
+    async def wave(self, services: Sequence[ObjectKey]) -> None:
+        """So many reads of these at once, and waits for all of them."""
+        async with anyio.create_task_group() as group:
+            for key in itertools.islice(itertools.cycle(services), self.at_once if services else 0):
+                group.start_soon(self._read, key)
+        self.waves += bool(services)
 
     def summary(self) -> dict[str, object]:
         return {
@@ -76,14 +80,6 @@ class Readers:
             "p99_s": round(quantile(self.seconds, 0.99), 3),
             "max_s": round(max(self.seconds, default=0.0), 3),
         }
-
-    async def _services(self) -> list[ObjectKey]:
-        found: list[ObjectKey] = []
-        async for page in self.client.list_pages(kinds.SERVICE, metadata_only=True):
-            for raw in page.items:
-                metadata = msgspec.json.decode(raw)["metadata"]
-                found.append(ObjectKey(metadata["namespace"], metadata["name"]))
-        return found
 
     async def _read(self, key: ObjectKey) -> None:
         started = monotonic()
@@ -110,6 +106,16 @@ class Readers:
         newest = [page async for page in self.client.list_pages(kinds.SERVICE, metadata_only=True, limit=1)]
         exact = (("resourceVersion", newest[0].resource_version), ("resourceVersionMatch", "Exact"))
         await self.client.get_raw(kinds.SERVICE_V1ALPHA1.path(), query=exact)
+
+
+async def services_of(client: Client) -> list[ObjectKey]:
+    """All there are. Raises KubeError."""
+    found: list[ObjectKey] = []
+    async for page in client.list_pages(kinds.SERVICE, metadata_only=True):
+        for raw in page.items:
+            metadata = msgspec.json.decode(raw)["metadata"]
+            found.append(ObjectKey(metadata["namespace"], metadata["name"]))
+    return found
 
 
 @asynccontextmanager

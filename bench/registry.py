@@ -17,6 +17,7 @@ from bench import (
     storm,
     strangers,
     takeover,
+    update,
     wave,
     worst,
 )
@@ -27,6 +28,7 @@ _PROCESSES = "it lives in this process on the embedded cluster, in virtual time"
 _ALL = (
     storm.SCENARIO,
     wave.SCENARIO,
+    update.SCENARIO,
     restart.SCENARIO,
     churn.STEADY,
     churn.FLAP,

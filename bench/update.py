@@ -1,0 +1,218 @@
+"""`python -m bench update`: every service of a settled fleet is patched once; what does all that follows cost?
+
+Three rounds on one fleet and one controller: each service's `replicas` patched, a flood of reads in `v1alpha1` of which each is a
+conversion, and both at the same moment. A round of patches is over when every workload has its new replicas and every status has
+observed the new generation. CPU is that of the controller's process, until it has nothing more to write.
+"""
+
+import argparse
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import anyio
+
+from aioctl.api import kinds
+from aioctl.api.kinds import Kind, ObjectKey
+from aioctl.api.objects import Object, controller_of, dig, integer, name_of, namespace_of
+from aioctl.kube.client import Client
+from aioctl.sim.players.following import follow
+from bench import clusters, machine, report
+from bench.counts import Counts
+from bench.readers import Readers, services_of
+from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, at
+from bench.stage import Stage, parameters, stage, until_still
+
+_WORKLOADS = (kinds.DEPLOYMENT, kinds.LEADER_WORKER_SET)
+_FIRST = 11
+"""Replicas of the first round: more than any service of the fleet has."""
+
+
+@dataclass
+class Updates:
+    """Watches services and workloads for what becomes of patches."""
+
+    client: Client
+    wanted: dict[ObjectKey, int] = field(default_factory=dict)
+    """The replicas that each service was patched to."""
+    patched: dict[ObjectKey, int] = field(default_factory=dict)
+    """The generation that the patch made."""
+    seconds: list[float] = field(default_factory=list)
+    """From each patch to its end."""
+
+    def __post_init__(self) -> None:
+        self._services: dict[ObjectKey, Object] = {}
+        self._scaled: dict[ObjectKey, set[int]] = {}
+        self._news = anyio.Event()
+
+    async def follow(self) -> None:
+        """Endless."""
+        async with anyio.create_task_group() as group:
+            for kind in (kinds.SERVICE, *_WORKLOADS):
+                group.start_soon(self._follow, kind)
+
+    async def patch(self, services: list[ObjectKey], replicas: int) -> None:
+        """Patches all at once, and waits until it is done for each. Raises KubeError."""
+        self.seconds.clear()
+        self.patched.clear()
+        self.wanted = dict.fromkeys(services, replicas)
+        async with anyio.create_task_group() as group:
+            for key in services:
+                group.start_soon(self._patch, key)
+
+    async def _patch(self, key: ObjectKey) -> None:
+        began = monotonic()
+        found = await self.client.patch(kinds.SERVICE, *key, {"spec": {"replicas": self.wanted[key]}})
+        self.patched[key] = integer(found, "metadata", "generation") or 0
+        while not self._is_done(key):
+            await self._news.wait()
+        self.seconds.append(monotonic() - began)
+
+    def _is_done(self, key: ObjectKey) -> bool:
+        observed = integer(self._services.get(key), "status", "observedGeneration") or 0
+        return observed >= self.patched[key] and self.wanted[key] in self._scaled.get(key, ())
+
+    async def _follow(self, kind: Kind) -> None:
+        async for event in follow(self.client, kind, {}):
+            obj = event.object
+            if kind == kinds.SERVICE:
+                self._services[ObjectKey(namespace_of(obj), name_of(obj))] = obj
+            elif owner := dig(controller_of(obj), "name"):
+                replicas = integer(obj, "spec", "replicas")
+                if replicas is not None:
+                    self._scaled.setdefault(ObjectKey(namespace_of(obj), owner), set()).add(replicas)
+            self._news.set()
+            self._news = anyio.Event()
+
+
+def run(options: argparse.Namespace) -> Result:
+    return anyio.run(_run, options)
+
+
+async def _run(options: argparse.Namespace) -> Result:
+    async with stage(options) as place, place.controller() as pid:
+        await place.settled(options.services)
+        services = await services_of(place.client)
+        updates = Updates(place.client)
+        replicas = iter(range(_FIRST, _FIRST + options.rounds * 2 + 1))
+
+        async def patches() -> None:
+            await updates.patch(services, next(replicas))
+
+        async def flood(readers: Readers) -> None:
+            await readers.wave(services)
+
+        async def both(readers: Readers) -> None:
+            async with anyio.create_task_group() as group:
+                group.start_soon(patches)
+                group.start_soon(flood, readers)
+
+        rounds: dict[str, list[dict[str, Any]]] = {"updates": [], "conversions": [], "both": []}
+        latencies: dict[str, list[float]] = {"alone": [], "beside conversions": []}
+        failures = 0
+        place.measuring.restart()
+        async with anyio.create_task_group() as group:
+            group.start_soon(updates.follow)
+            await patches()  # what the first patch of a fleet makes warm is not what this is about
+            await until_still(place.counting)
+            for _ in range(options.rounds):
+                for name, work in (("updates", lambda _: patches()), ("conversions", flood), ("both", both)):
+                    async with clusters.client_for(place.arena.kubeconfig, options.conversions + 10) as many:
+                        readers = Readers(many, options.conversions)
+                        rounds[name].append(await _timed(place, pid, partial(work, readers)))
+                    failures += len(readers.failures)
+                    if name != "conversions":
+                        latencies["alone" if name == "updates" else "beside conversions"] += updates.seconds
+            group.cancel_scope.cancel()
+        measured = place.measuring.summary(options.services, options.services)
+        about = place.about()
+    figures = {
+        **about,
+        "conversions": options.conversions,
+        "conversions_failed": failures,
+        "rounds": rounds,
+        **_summary(rounds, options.services),
+    }
+    return Result(
+        figures, _rows(figures), [report.quantiles("From patch to end", "seconds", latencies)], measured
+    )
+
+
+async def _timed(place: Stage, pid: int, work: Callable[[], Awaitable[None]]) -> dict[str, Any]:
+    """Seconds until the work is done, and the controller's CPU, writes and conversions until it rests."""
+    counted, used, began = await place.counting.read(), machine.usage(pid).cpu, monotonic()
+    with anyio.fail_after(place.options.timeout):
+        await work()
+    took = monotonic() - began
+    await until_still(place.counting)
+    spent: Counts = (await place.counting.read()) - counted
+    return {
+        "seconds": round(took, 3),
+        "cpu_s": round(machine.usage(pid).cpu - used, 2),
+        "writes": spent.writes - spent.events,
+        "conversions": spent.conversions,
+    }
+
+
+def _summary(rounds: Mapping[str, list[dict[str, Any]]], services: int) -> dict[str, Any]:
+    """Medians of the rounds. `beside`: both at once, by the sum of both alone."""
+
+    def median(name: str, figure: str) -> float:
+        return machine.quantile([each[figure] for each in rounds[name]], 0.5)
+
+    def beside(figure: str) -> float | None:
+        alone = median("updates", figure) + median("conversions", figure)
+        return round(median("both", figure) / alone, 2) if alone else None
+
+    return {
+        "cpu_s_per_service": round(median("updates", "cpu_s") / services, 4),
+        "writes_per_service": round(median("updates", "writes") / services, 2),
+        "beside": {"cpu": beside("cpu_s"), "seconds": beside("seconds")},
+    }
+
+
+def _rows(figures: Mapping[str, Any]) -> list[report.Row]:
+    rows = [
+        (
+            name,
+            "; ".join(
+                f"{each['seconds']:.2f} s, {each['cpu_s']:.2f} s of CPU, {each['writes']} writes, {each['conversions']} conversions"
+                for each in rounds
+            ),
+        )
+        for name, rounds in figures["rounds"].items()
+    ]
+    beside = figures["beside"]
+    return [
+        ("services", f"{figures['services']} on {figures['on']}"),
+        *rows,
+        (
+            "CPU per update",
+            f"{figures['cpu_s_per_service'] * 1e3:.1f} ms, {figures['writes_per_service']} writes",
+        ),
+        ("both at once by both alone", f"CPU {beside['cpu']}, seconds {beside['seconds']}"),
+    ]
+
+
+SCENARIO = Scenario(
+    name="update",
+    what="the replicas of every service of a settled fleet are patched once: alone, and beside a flood of conversions",
+    measures="CPU of the controller for all that follows from a patch, seconds to the last of it, and both with a flood by both without.",
+    judged_by="the client's own load and lateness; a first round that does not count; each round ends when nothing is written any more.",
+    run=run,
+    parameters=[
+        *parameters(services=40),
+        Parameter("conversions", 700, "reads in v1alpha1 at once"),
+        Parameter("rounds", 3, "how often each is done, in turns"),
+    ],
+    seed=0,
+    expectations=[
+        Expectation(
+            "updates and conversions at once, CPU by both alone", at("beside", "cpu"), 1.34, Unit.TIMES
+        ),
+        Expectation("conversions that failed", at("conversions_failed"), 0),
+    ],
+    has_versus=True,
+)
