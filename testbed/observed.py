@@ -7,7 +7,7 @@ demo lasts a minute; expressions stay as they are. Labels are those that the shi
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +66,14 @@ class Observed:
     async def firing(self) -> set[str]:
         """Names of the alerts that fire."""
         return {item["metric"]["alertname"] for item in await self.query('ALERTS{alertstate="firing"}')}
+
+    def without(self, alert: str) -> Callable[[], Coroutine[Any, Any, bool]]:
+        """A claim: the alert does not fire. It may for a moment where a scrape on a busy machine came too late."""
+
+        async def claim() -> bool:
+            return alert not in await self.firing()
+
+        return claim
 
     async def create(self, services: Iterable[Object]) -> None:
         for service in services:
