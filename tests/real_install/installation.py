@@ -15,7 +15,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from http.client import TOO_MANY_REQUESTS
+from http.client import CREATED, TOO_MANY_REQUESTS
 from pathlib import Path
 from typing import Any
 
@@ -169,14 +169,36 @@ class Installation:
         self.replicas.remove(replica)
 
     def run(self, count: int) -> list[Replica]:
-        """Exactly so many replicas, ready and with one leader among them, whatever was before."""
+        """Exactly so many replicas, ready and with one leader among them, whatever was before; the API server reaches them."""
         while len(self.replicas) > count:
             self.stop(self.replicas[-1])
         for replica in [self.start() for _ in range(count - len(self.replicas))]:
             self.connect(replica)
         if count:
             until(lambda: self.leader, "one of the replicas leads")
+            until(
+                self._is_served,
+                "the API server calls the webhooks, by their Service's name and the new CA bundles",
+            )
         return list(self.replicas)
+
+    def _is_served(self) -> bool:
+        """Whether an object of each kind in each version passes admission and conversion, as a dry run.
+
+        A replica is ready when it serves; that the bundle is in place, and that the API server has seen it, comes after.
+        """
+        for kind in (kinds.SERVICE, kinds.SERVICE_V1ALPHA1, kinds.CONFIG, kinds.CONFIG_V1ALPHA1):
+            body = {
+                "apiVersion": kind.api_version,
+                "kind": kind.kind,
+                "metadata": {"name": "tried"},
+                "spec": {},
+            }
+            if kind.kind == kinds.SERVICE.kind:
+                body["spec"] = {"model": {"uri": "hf://facebook/opt-125m"}}
+            if self.admin("POST", kind.path(TEAM), body, dryRun="All").status != CREATED:
+                return False
+        return True
 
     @property
     def leader(self) -> Replica | None:
