@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import httpx
@@ -30,7 +30,7 @@ from aioctl.demo import processes
 from aioctl.demo.progress import ProgressError, Snapshot, read
 from aioctl.kube.client import Client
 from aioctl.kube.config import load_config
-from aioctl.sim import fleet
+from aioctl.sim import fleet, seed
 
 POLL = 0.25
 SETTLE = 5.0
@@ -107,6 +107,10 @@ async def _show(options: Options) -> int:
     return code
 
 
+LEADING: Final = {"AIOCTL_LEADER_ELECTION": "true", "AIOCTL_NAMESPACE": seed.SYSTEM_NAMESPACE}
+"""So that `aioctl check` and `aioctl finish` find who leads, as on a cluster."""
+
+
 @asynccontextmanager
 async def _scene(folder: Path, options: Options) -> AsyncIterator[Scene]:
     ports = processes.Ports.free()
@@ -115,7 +119,7 @@ async def _scene(folder: Path, options: Options) -> AsyncIterator[Scene]:
     played = ["--scenario", "demo", "--gateway-delay", str(options.gateway_delay)]
     async with (
         processes.cluster(folder, ports, certificates, played) as address,
-        processes.controller(folder, ports, certificates, kubeconfig),
+        processes.controller(folder, ports, certificates, kubeconfig, LEADING),
     ):
         yield Scene(folder, kubeconfig, ports.metrics_page, ports.operators_page, address)
 

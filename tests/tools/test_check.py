@@ -405,7 +405,7 @@ SEEN: dict[str, Callable[[], Survey]] = {
     "AIO-RBAC-002": lambda: changed(
         kinds.CLUSTER_ROLE, "aioctl", lambda obj: obj.update(rules=less(obj["rules"]))
     ),
-    "AIO-LEAD-001": lambda: without(kinds.DEPLOYMENT, "aioctl"),
+    "AIO-LEAD-001": lambda: replace(without(kinds.DEPLOYMENT, "aioctl"), leases=[]),
     "AIO-LEAD-002": lambda: changed(
         kinds.DEPLOYMENT, "aioctl", lambda obj: obj["status"].update(readyReplicas=0)
     ),
@@ -448,6 +448,15 @@ def test_every_code_has_its_defect() -> None:
     assert set(PLANTED) | set(SEEN) == of_installations
     assert len(of_installations) >= 30
     assert {code.split("-")[1] for code in CHECK} == set(GROUPS)
+
+
+def test_a_controller_outside_of_the_cluster_is_worth_a_warning() -> None:
+    """Its Deployment is not to be found, but it holds the lease: as `aioctl run` with a kubeconfig, and the demo."""
+    found = [one for one in check(without(kinds.DEPLOYMENT, "aioctl")) if one.group == "LEAD"]
+    assert [(one.grade, one.code and one.code.code) for one in found if one.code] == [
+        (Grade.WARNING, "AIO-LEAD-001")
+    ]
+    assert any(" leads, lease " in one.found for one in found)
 
 
 # Permissions.

@@ -6,7 +6,7 @@ from datetime import datetime
 from aioctl.api import kinds
 from aioctl.api.objects import dig, key_of, namespace_of
 from aioctl.tools.checks import permissions
-from aioctl.tools.checks.finding import Finding, bad, fine
+from aioctl.tools.checks.finding import Finding, bad, fine, warn
 from aioctl.tools.checks.survey import Survey
 from aioctl.tools.look import age
 
@@ -40,15 +40,19 @@ def leader(facts: Survey) -> Iterator[Finding]:
     if not facts.read(kinds.DEPLOYMENT):
         return
     controller = permissions.controller_of(facts.all(kinds.DEPLOYMENT))
+    holder = dig(facts.lease, "spec", "holderIdentity")
     if controller is None:
-        yield bad("AIO-LEAD-001", f"no Deployment has the label {'='.join(permissions.LABEL)}")
-        return
-    if not dig(controller, "status", "readyReplicas"):
+        found = f"no Deployment has the label {'='.join(permissions.LABEL)}"
+        if not (holder and is_held(facts.lease, facts.now)):
+            yield bad("AIO-LEAD-001", found)
+            return
+        # As `aioctl run` with a kubeconfig does, and the demo.
+        yield warn("AIO-LEAD-001", f"{found}, though one leads: a controller runs outside of the cluster")
+    elif not dig(controller, "status", "readyReplicas"):
         yield bad(
             "AIO-LEAD-002",
             f"Deployment {key_of(controller)}: 0 of {dig(controller, 'spec', 'replicas')} replicas are ready",
         )
-    holder = dig(facts.lease, "spec", "holderIdentity")
     if not holder:
         if kinds.LEASE.resource not in facts.unread:
             why = "has no holder" if facts.lease else "does not exist"
