@@ -162,6 +162,8 @@ async def test_everything_is_to_be_had_by_keyboard() -> None:
         await page.key("ArrowDown")
         await page.key("j")
         assert await page.run("document.activeElement.innerText") == "team-1/llm-0049"
+        # A cell cuts off what is outside of it.
+        assert await page.run("getComputedStyle(document.activeElement).outlineOffset") == "-2px"
         await page.key("Enter")
         await page.until("document.querySelector('.tree')?.checkVisibility()")
         assert await page.run("document.activeElement.id") == "detail-name"
