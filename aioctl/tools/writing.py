@@ -214,7 +214,8 @@ async def mark(connection: Connection, kind: Kind, key: ObjectKey, value: str | 
         return Told(key, explain(error, "patch", kind, key.namespace, connection.server), failed=True)
     except KubeError as error:
         raise ToolError(explain(error, "patch", kind, key.namespace, connection.server)) from error
-    where = f"ConfigMap {key}: " if kind == kinds.CONFIG_MAP else ""
+    # Its key goes before it, as a service's would.
+    where = "the ConfigMap is " if kind == kinds.CONFIG_MAP else ""
     if value == LEAVING:
         return Told(key, "marked: its processes are told v1")
     if value == FINISHED:

@@ -453,7 +453,7 @@ def test_every_code_has_its_defect() -> None:
 def test_a_controller_outside_of_the_cluster_is_worth_a_warning() -> None:
     """Its Deployment is not to be found, but it holds the lease: as `aioctl run` with a kubeconfig, and the demo."""
     found = [one for one in check(without(kinds.DEPLOYMENT, "aioctl")) if one.group == "LEAD"]
-    assert [(one.grade, one.code and one.code.code) for one in found if one.code] == [
+    assert [(one.grade, one.code.code) for one in found if one.code is not None] == [
         (Grade.WARNING, "AIO-LEAD-001")
     ]
     assert any(" leads, lease " in one.found for one in found)
