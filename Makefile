@@ -46,7 +46,7 @@ ship-check: $(VENV)/.locked # what ships, judged by programs of others; says wha
 	$(BIN)/python -m pytest -q -m ship --real --ship tests/ship
 	@$(BIN)/python -m release unchecked
 
-bench: $(VENV)/.locked # for a machine that does nothing else: half an hour
+bench: $(VENV)/.locked # for a machine that does nothing else: three quarters of an hour
 	$(BIN)/python -m testbed.real.build
 	$(BIN)/python -m bench all
 

@@ -11,6 +11,8 @@ from typing import Any
 from aioctl.settings import Settings
 from bench.scenario import Unit
 
+_MANY = 1000
+"""Work units in which a rate is counted."""
 _PLAYERS_DELAY = 1.0
 """Seconds until the gateway answers, as `bench.stage` has it."""
 
@@ -20,7 +22,8 @@ Results = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`run` names where it is measured; `bound` is an upper one unless `at_least`."""
+    """`run` names where it is measured; `bound` is an upper one unless `at_least`. What is judged in work units is measured in
+    seconds, or per second."""
 
     what: str
     run: str
@@ -29,19 +32,52 @@ class Figure:
     unit: Unit = Unit.COUNT
     at_least: bool = False
 
+    @property
+    def is_time(self) -> bool:
+        return self.unit in (Unit.WORK_UNITS, Unit.PER_WORK_UNIT)
+
+    def judged(self, results: Results) -> float:
+        """The number that keeps to the bound or does not. Raises KeyError, IndexError, ZeroDivisionError without a result."""
+        measured = self.measure(results)
+        if not self.is_time:
+            return measured
+        seconds = float(results[self.run]["reference"]["unit_s"])
+        return measured / seconds if self.unit is Unit.WORK_UNITS else measured * seconds * _MANY
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`value` is None when the run gave none."""
+    """`value` is None when the run gave none, `measured` (in seconds where the figure is a time) too."""
 
     figure: Figure
     value: float | None
+    measured: float | None = None
 
     @property
     def good(self) -> bool:
         if self.value is None:
             return False
         return self.value >= self.figure.bound if self.figure.at_least else self.value <= self.figure.bound
+
+    @property
+    def shown(self) -> str:
+        """For people; of times the absolute figure stands beside, which is not judged."""
+        if self.value is None:
+            why = "no work unit in that run" if self.measured is not None else "no result"
+        else:
+            why = f"{_rounded(self.value)} {self.figure.unit}".strip()
+        return (
+            f"{why} ({_time(self.measured, self.figure.unit)})"
+            if self.figure.is_time and self.measured is not None
+            else why
+        )
+
+    @property
+    def verdict(self) -> str:
+        """A time of a run beside which no unit was measured cannot be judged; neither can what was not measured. None is good."""
+        if self.value is None:
+            return "not measured" if self.measured is None else "not judged"
+        return "met" if self.good else "**missed**"
 
 
 def _at(run: str, *path: str | int) -> Callable[[Results], float]:
@@ -54,16 +90,14 @@ def _at(run: str, *path: str | int) -> Callable[[Results], float]:
     return measure
 
 
-def _units(
-    measure: Callable[[Results], float], run: str, *, scale: float = 1.0
-) -> Callable[[Results], float]:
-    """Seconds (milliseconds with a scale of 1e-3) by the work unit of that run."""
-    return lambda results: measure(results) * scale / float(results[run]["reference"]["unit_s"])
+def _milliseconds(measure: Callable[[Results], float]) -> Callable[[Results], float]:
+    """As seconds."""
+    return lambda results: measure(results) * 1e-3
 
 
 def _beyond_pacing(run: str, what: str) -> Callable[[Results], float]:
-    """What a fleet took longer, in work units, than the pacing of its pools and the players' delay alone: those are the same
-    on any machine."""
+    """Seconds that a fleet took longer than the pacing of its pools and the players' delay alone: those are the same on any
+    machine."""
 
     def measure(results: Results) -> float:
         result = results[run]
@@ -73,7 +107,7 @@ def _beyond_pacing(run: str, what: str) -> Callable[[Results], float]:
             )
         )
         paced = 2 * int(result["services"]) / rate + _PLAYERS_DELAY
-        return (float(result[what]["all_s"]) - paced) / float(result["reference"]["unit_s"])
+        return float(result[what]["all_s"]) - paced
 
     return measure
 
@@ -83,10 +117,9 @@ def _missing(run: str, what: str) -> Callable[[Results], float]:
     return lambda results: results[run]["services"] - results[run][what]["count"]
 
 
-def _rate(results: Results) -> float:
-    """Services in the time of a thousand work units."""
+def _per_second(results: Results) -> float:
     run = results["real-unpaced"]
-    return float(run["migrated"]["count"] / run["migrated"]["all_s"] * 1000 * run["reference"]["unit_s"])
+    return float(run["migrated"]["count"] / run["migrated"]["all_s"])
 
 
 def _longer(results: Results) -> float:
@@ -117,14 +150,14 @@ FIGURES: tuple[Figure, ...] = (
     Figure(
         "conversions p99, as the API server sees them",
         "real",
-        _units(_at("real", "conversions", "p99"), "real"),
+        _at("real", "conversions", "p99"),
         50,
         Unit.WORK_UNITS,
     ),
     Figure(
         "conversions p99, as the webhook sees them",
         "real",
-        _units(_at("real", "conversions", "webhook_p99_s"), "real"),
+        _at("real", "conversions", "webhook_p99_s"),
         50,
         Unit.WORK_UNITS,
     ),
@@ -134,9 +167,9 @@ FIGURES: tuple[Figure, ...] = (
         "API calls per service, without events", "real", _at("real", "calls_per_service", "without_events"), 26
     ),
     Figure("API calls per service, with events", "real", _at("real", "calls_per_service", "with_events"), 40),
-    Figure("CPU per service", "real", _units(_at("real", "cpu_s_per_service"), "real"), 120, Unit.WORK_UNITS),
+    Figure("CPU per service", "real", _at("real", "cpu_s_per_service"), 120, Unit.WORK_UNITS),
     Figure("writes in the quiet minute after", "real", _at("real", "quiet", "writes"), 0),
-    Figure("services migrated without pacing", "real-unpaced", _rate, 4, Unit.PER_WORK_UNIT, at_least=True),
+    Figure("services migrated without pacing", "real-unpaced", _per_second, 4, Unit.PER_WORK_UNIT, at_least=True),
     Figure(
         "300 services, 700 readers at once: conversions in flight",
         "burst",
@@ -146,16 +179,16 @@ FIGURES: tuple[Figure, ...] = (
     ),
     Figure("the same: conversions that failed", "burst", _at("burst", "conversions", "failures"), 0),
     Figure("the same: reads that failed", "burst", _at("burst", "readers", "failures"), 0),
-    Figure("the same: slowest conversion, as the API server sees it", "burst", _units(_at("burst", "conversions", "max"), "burst"), 2000, Unit.WORK_UNITS),
+    Figure("the same: slowest conversion, as the API server sees it", "burst", _at("burst", "conversions", "max"), 2000, Unit.WORK_UNITS),
     Figure(
         "the same: conversions p99, as the webhook sees them",
         "burst",
-        _units(_at("burst", "conversions", "webhook_p99_s"), "burst"),
+        _at("burst", "conversions", "webhook_p99_s"),
         2000,
         Unit.WORK_UNITS,
     ),
     Figure("the same: not migrated", "burst", _missing("burst", "migrated"), 0),
-    Figure("300 services: longer for a stagger of 100 ms", "stagger-100", _units(_longer, "stagger-100"), 2500, Unit.WORK_UNITS),
+    Figure("300 services: longer for a stagger of 100 ms", "stagger-100", _longer, 2500, Unit.WORK_UNITS),
     Figure(
         "CPU per service, 1,000 against 100 services", "scale-1000", _growth("cpu_s_per_service"), 20, Unit.MORE
     ),
@@ -167,8 +200,8 @@ FIGURES: tuple[Figure, ...] = (
         Unit.MORE,
     ),
     Figure("requests that the data plane lost for nothing, all storms", "burst", _lost, 0),
-    Figure("plan of one service with all children, median", "plan", _units(_at("plan", "fresh", "plan", "median_ms"), "plan", scale=1e-3), 3, Unit.WORK_UNITS),
-    Figure("plan of a settled service, median", "plan", _units(_at("plan", "settled", "plan", "median_ms"), "plan", scale=1e-3), 3, Unit.WORK_UNITS),
+    Figure("plan of one service with all children, median", "plan", _milliseconds(_at("plan", "fresh", "plan", "median_ms")), 3, Unit.WORK_UNITS),
+    Figure("plan of a settled service, median", "plan", _milliseconds(_at("plan", "settled", "plan", "median_ms")), 3, Unit.WORK_UNITS),
     Figure(
         "memory of 1,000 cached services beyond idle, after their storm",
         "memory",
@@ -185,25 +218,25 @@ FIGURES: tuple[Figure, ...] = (
     ),
     Figure("what that one writes", "memory", _at("memory", "writes_of_the_second"), 0),
     Figure("losses in 100,000 conversions", "convert", _at("convert", "losses", "losses"), 0),
-    Figure("conversion of one object over TLS, p99", "convert", _units(_at("convert", "server", "one_object", "p99_ms"), "convert", scale=1e-3), 10, Unit.WORK_UNITS),
+    Figure("conversion of one object over TLS, p99", "convert", _milliseconds(_at("convert", "server", "one_object", "p99_ms")), 10, Unit.WORK_UNITS),
     Figure(
         "list of 1,500 objects of 10 kB, slowest of 3",
         "convert",
-        _units(_at("convert", "server", "lists", 0, "slowest_ms"), "convert", scale=1e-3),
+        _milliseconds(_at("convert", "server", "lists", 0, "slowest_ms")),
         300,
         Unit.WORK_UNITS,
     ),
     Figure(
         "list of 10,000 objects of 10 kB, slowest of 3",
         "convert",
-        _units(_at("convert", "server", "lists", 1, "slowest_ms"), "convert", scale=1e-3),
+        _milliseconds(_at("convert", "server", "lists", 1, "slowest_ms")),
         2000,
         Unit.WORK_UNITS,
     ),
     Figure(
         "longest wait of a small call beside the latter",
         "convert",
-        _units(_at("convert", "server", "lists", 1, "small_call_beside_max_ms"), "convert", scale=1e-3),
+        _milliseconds(_at("convert", "server", "lists", 1, "small_call_beside_max_ms")),
         150,
         Unit.WORK_UNITS,
     ),
@@ -215,19 +248,48 @@ FIGURES: tuple[Figure, ...] = (
         Unit.TIMES,
     ),
     Figure("beside any attack of strangers: calls that failed", "strangers", _worst("failed"), 0),
-    Figure("the same: p99 of a client that behaves", "strangers", _units(_worst("p99_ms"), "strangers", scale=1e-3), 1000, Unit.WORK_UNITS),
+    Figure("the same: p99 of a client that behaves", "strangers", _milliseconds(_worst("p99_ms")), 1000, Unit.WORK_UNITS),
     Figure("the same: peak memory of the controller", "strangers", _worst("peak_memory_mb"), 512, Unit.MEGABYTES),
 )  # fmt: skip
 
 
 def judge(results: Results) -> list[Comparison]:
     """Every figure, in the order of the list."""
-    return [Comparison(figure, _value(figure, results)) for figure in FIGURES]
+    return [
+        Comparison(figure, _found(figure.judged, results), _found(figure.measure, results))
+        for figure in FIGURES
+    ]
 
 
-def _value(figure: Figure, results: Results) -> float | None:
+def expected(results: Results, runs: Iterable[str]) -> list[Comparison]:
+    """What the scenarios of these runs expected, as their records say; of a run without a record that it has none."""
+    found: list[Comparison] = []
+    for run in runs:
+        for each in results.get(run, {}).get("expectations", [_NOTHING]):
+            figure = Figure(
+                f"{run}: {each['what']}",
+                run,
+                lambda _: 0.0,
+                each["bound"],
+                Unit(each["unit"]),
+                each["at_least"],
+            )
+            found.append(Comparison(figure, each["value"]))
+    return found
+
+
+_NOTHING: Mapping[str, Any] = {
+    "what": "all that it expects",
+    "bound": 0,
+    "unit": "",
+    "at_least": False,
+    "value": None,
+}
+
+
+def _found(measure: Callable[[Results], float], results: Results) -> float | None:
     try:
-        return figure.measure(results)
+        return measure(results)
     except (KeyError, IndexError, ZeroDivisionError):
         return None
 
@@ -238,12 +300,15 @@ def markdown(verdicts: Iterable[Comparison]) -> str:
     for verdict in verdicts:
         figure = verdict.figure
         bound = f"{'≥' if figure.at_least else '≤'} {figure.bound:g} {figure.unit}".strip()
-        measured = "no result" if verdict.value is None else f"{_shown(verdict.value)} {figure.unit}".strip()
-        lines.append(
-            f"| {figure.what} | {figure.run} | {bound} | {measured} | {'met' if verdict.good else '**missed**'} |"
-        )
+        lines.append(f"| {figure.what} | {figure.run} | {bound} | {verdict.shown} | {verdict.verdict} |")
     return "\n".join(lines)
 
 
-def _shown(value: float) -> str:
+def _rounded(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def _time(measured: float, unit: Unit) -> str:
+    if unit is Unit.PER_WORK_UNIT:
+        return f"{_rounded(measured)} a second"
+    return f"{_rounded(measured)} s" if abs(measured) >= 1 else f"{_rounded(measured * 1e3)} ms"

@@ -1,17 +1,45 @@
 """The figures of the bench: judged against their bounds, and shown where people read them."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench import all as everything
-from bench import figures
+from bench import figures, scenario
 from bench.figures import Comparison, Figure
+from bench.registry import SCENARIOS
 
 
 def test_every_figure_belongs_to_a_run() -> None:
-    assert {figure.run for figure in figures.FIGURES} == set(everything.RUNS) - {"stagger-0", "scale-100"}
+    judged = {figure.run for figure in figures.FIGURES} | set(everything.JUDGED_BY_THEMSELVES)
+    assert judged == set(everything.RUNS) - {"stagger-0", "scale-100"}
+
+
+def test_every_run_is_a_scenario_with_options_that_it_has() -> None:
+    for words in map(shlex.split, everything.RUNS.values()):
+        scenario.parser_of(SCENARIOS[words[0]]).parse_args(words[1:])
+
+
+def test_what_scenarios_expect_stands_in_the_table_too() -> None:
+    one = {"what": "lost", "bound": 0, "unit": "", "at_least": False, "value": 2, "met": False}
+    found = figures.expected({"wave": {"expectations": [one]}}, ["wave", "flap"])
+    assert figures.markdown(found).splitlines()[2:] == [
+        "| wave: lost | wave | ≤ 0 | 2 | **missed** |",
+        "| flap: all that it expects | flap | ≤ 0 | no result | not measured |",
+    ]
+
+
+def test_a_time_stands_beside_its_judgement_and_is_not_judged_without_a_work_unit() -> None:
+    times = {"fresh": {"plan": {"median_ms": 1.5}}, "settled": {"plan": {"median_ms": 9.0}}}
+    measured = {"plan": {**times, "reference": {"unit_s": 0.001}}}
+    fresh, settled = [each for each in figures.judge(measured) if each.figure.run == "plan"]
+    assert (fresh.shown, fresh.verdict) == ("1.5 units (1.5 ms)", "met")
+    assert (settled.shown, settled.verdict) == ("9 units (9 ms)", "**missed**")
+    fresh, _ = [each for each in figures.judge({"plan": times}) if each.figure.run == "plan"]
+    assert (fresh.shown, fresh.verdict) == ("no work unit in that run (1.5 ms)", "not judged")
+    assert not fresh.good
 
 
 @pytest.mark.parametrize(
@@ -60,7 +88,7 @@ def test_the_table_in_the_document_is_replaced_and_nothing_else(tmp_path: Path) 
     options = ["--judge-only", "--results", str(tmp_path), "--document", str(document)]
     assert everything.main(options) == 1
     written = document.read_text("utf-8")
-    assert written.count("no result") == len(figures.FIGURES)
+    assert written.count("no result") == len(figures.FIGURES) + len(everything.JUDGED_BY_THEMSELVES)
     assert written.partition("<!-- figures")[0] == text.partition("<!-- figures")[0]
     assert written.partition("<!-- end")[2] == text.partition("<!-- end")[2]
     assert everything.main(options) == 1
