@@ -35,9 +35,10 @@ e2e: $(VENV)/.locked # the life of an installation on a whole cluster without co
 	nice $(BIN)/python -m testbed.real.build whole
 	$(BIN)/python -m testbed.real.private_network $(BIN)/python -m pytest -q -m whole --whole tests/whole_cluster
 
-laws: $(VENV)/.locked # as many states of the migration as two minutes allow, and 100,000 mutated conversions
+laws: $(VENV)/.locked # as many states of the migration as two minutes allow, 100,000 mutated conversions, five virtual minutes of all at once
 	$(BIN)/python -m tests.model --seconds 120
 	$(BIN)/python -m bench convert --parts losses
+	$(BIN)/python -m bench soak --minutes 5
 
 ship-check: $(VENV)/.locked # what ships, judged by programs of others; says what it cannot have here, and why
 	$(BIN)/python -m testbed.real.build

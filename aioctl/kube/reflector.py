@@ -184,7 +184,12 @@ class Reflector:
                     seen[found.key] = known
 
     async def _watch_until_stale(self) -> None:
-        """Watches again and again; returns when only a new list helps. Raises NotFound when the kind is gone."""
+        """Watches again and again; returns when only a new list helps. Raises NotFound when the kind is gone.
+
+        Between a list and a 410 there is one pause: a watch that comes back after its own and finds its version forgotten is
+        followed by a list at once.
+        """
+        paused = False
         while True:
             opened = self._clock.monotonic()
             why = "end"
@@ -201,8 +206,9 @@ class Reflector:
             self._observer.watch_ended(self.kind, why)
             if self._clock.monotonic() - opened >= STABLE:
                 self._backoff.forget(self.kind)
-            else:
+            elif not (why == "gone" and paused):
                 await self._pause(self._backoff.next(self.kind))
+                paused = True
             if why == "gone":
                 return
 

@@ -142,6 +142,26 @@ async def test_410_on_opening_the_watch_lists_again_too() -> None:
 
 
 @virtual_time
+async def test_a_watch_that_paused_and_then_finds_its_version_forgotten_lists_without_another_pause() -> None:
+    """Watches that end all the time have long pauses; a 410 behind one must not double what the cache is late."""
+    scene = Scene()
+    scene.list_answer(listing(version=5), listing(pool("a", 7), version=8))
+    scene.stream().end()
+    scene.stream(status=410, body=EXPIRED)
+    scene.stream()
+    watched: list[float] = []
+    listed: list[float] = []
+    async with scene.running():
+        while len(listed) < 2:  # virtual time
+            await anyio.sleep(0.01)
+            now = anyio.current_time()
+            watched += [now] * (len(scene.versions_watched()) - len(watched))
+            listed += [now] * (len(scene.seen.lists) - len(listed))
+    assert watched[1] - watched[0] > 0.1, "the pause behind the watch that ended"
+    assert listed[1] - watched[1] < 0.05, "none behind the 410"
+
+
+@virtual_time
 async def test_410_between_two_pages_asks_for_all_in_one_answer() -> None:
     scene = Scene(page=1)
     scene.list_answer(
