@@ -5,6 +5,7 @@ asked about again, whatever else wakes the service. A refusal is asked about aga
 service's next run.
 """
 
+import re
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
@@ -12,14 +13,14 @@ from typing import Final
 from aioctl.api import kinds
 from aioctl.api.encoding import to_json
 from aioctl.api.kinds import ObjectKey, ObjectRef
-from aioctl.api.objects import Object
+from aioctl.api.objects import Object, mapping, text
 from aioctl.controller.caches import Caches
 from aioctl.controller.service_state import ServiceStates, Tried
 from aioctl.engine.clock import Clock
 from aioctl.kube.client import Client
 from aioctl.kube.errors import ApiError, Forbidden, KubeError, asked_to_wait
 from aioctl.plan import trial
-from aioctl.plan.dry_run import RECHECK
+from aioctl.plan.dry_run import GENERATED, RECHECK
 from aioctl.plan.trial import Accepted, DryRunResult, Rejected, Unavailable
 
 CRD: Final = ObjectRef(kinds.CRD, "", kinds.SERVICE.resource)
@@ -79,9 +80,6 @@ class Trials:
         """Asks the API server; what comes of it is known from then on."""
         verdict = await self._ask(asked.candidate)
         state = self._states.of(service)
-        before = state.tried.verdict if state.tried is not None else None
-        if isinstance(before, Rejected) and isinstance(verdict, Rejected) and before.detail == verdict.detail:
-            verdict = before  # the error names what was generated, which would be news each time
         until = self._clock.monotonic() + RECHECK if isinstance(verdict, Rejected) else float("inf")
         state.tried = Tried(asked.digest, verdict, until)
 
@@ -92,10 +90,21 @@ class Trials:
         except ApiError as error:
             if isinstance(error, Forbidden) and _MAY_NOT_ASK in error.message:
                 return trial.in_process(candidate)
-            detail = trial.detail(error.message, error.details)
+            message = _settled(error.message, candidate)
+            detail = _settled(trial.detail(error.message, error.details), candidate)
             if error.reason == "Invalid" or (error.status == 422 and not error.reason):
-                return Rejected(error.message, detail)
-            return Unavailable(error.message, detail, asked_to_wait(error) or 0.0)
+                return Rejected(message, detail)
+            return Unavailable(message, detail, asked_to_wait(error) or 0.0)
         except KubeError as error:
             return Unavailable(str(error), str(error))
         return Accepted()
+
+
+def _settled(said: str, candidate: Object) -> str:
+    """What was said, under one name: the generated one would be news to the status every hour and in every new process."""
+    prefix = text(mapping(candidate, "metadata"), "generateName")
+    if not prefix:
+        return said
+    return re.sub(
+        f"{re.escape(prefix)}[a-z0-9]{{{len(GENERATED)}}}(?![a-z0-9])", f"{prefix}{GENERATED}", said
+    )

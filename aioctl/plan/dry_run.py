@@ -33,8 +33,8 @@ RECHECK: Final = 3600.0
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _LEFT_OUT: Final = frozenset({LAST_APPLIED, *CARRIERS})
 _SUFFIX: Final = "-validation-"
-_GENERATED: Final = "xxxxx"
-"""As long as what the API server appends to `generateName`."""
+GENERATED: Final = "xxxxx"
+"""As long as what the API server appends to `generateName`, and what messages name in its place."""
 _ROUTE: Final = ("router", "route", "http", "spec")
 _INLINE: Final = ("router", "scheduler", "config", "inline")
 
@@ -104,7 +104,7 @@ def _prefix(service: Object, spec: Mapping[str, Any]) -> str:
     judged when it was made.
     """
     wanted = names.child(name_of(service), _SUFFIX)
-    longest = wanted[: service_names.LONGEST - len(_GENERATED)] + _GENERATED
+    longest = wanted[: service_names.LONGEST - len(GENERATED)] + GENERATED
     would_be = {"metadata": {"name": longest}, "spec": spec}
     return _SUFFIX.removeprefix("-") if service_names.problem(would_be) else wanted
 

@@ -100,17 +100,20 @@ def test_who_may_not_create_services_asks_its_own_rules() -> None:
 @virtual_time
 async def test_a_refusal_that_says_the_same_again_keeps_its_words() -> None:
     wire, clock = ScriptedWire(), VirtualClock()
-    for name in ("abcde", "fghij"):
+    for name in ("abcde", "fghij", "kl8no"):
         body = status(422, "Invalid", f'"one-validation-{name}" is invalid', CAUSE)
         wire.answer("POST", POST, status=422, body=body)
-    trials = Trials(Client(wire), Caches(()), clock, ServiceStates())
-    question = trials.trial(CANDIDATE)
-    await trials.ask(KEY, question)
-    first = trials.known(KEY, question)
+    first = Trials(Client(wire), Caches(()), clock, ServiceStates())
+    question = first.trial(CANDIDATE)
+    await first.ask(KEY, question)
+    said = first.known(KEY, question)
     await anyio.sleep(RECHECK + 1)
-    assert trials.known(KEY, question) is None, "it is asked again after an hour"
-    await trials.ask(KEY, question)
-    assert trials.known(KEY, question) == first, "the generated name would be news to the status every hour"
+    assert first.known(KEY, question) is None, "it is asked again after an hour"
+    await first.ask(KEY, question)
+    assert first.known(KEY, question) == said, "the generated name would be news to the status every hour"
+    restarted = Trials(Client(wire), Caches(()), clock, ServiceStates())
+    await restarted.ask(KEY, question)
+    assert restarted.known(KEY, question) == said, "and in every new process"
 
 
 @virtual_time
