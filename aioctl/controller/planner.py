@@ -29,7 +29,6 @@ from aioctl.plan.memo import concluded
 from aioctl.plan.migration import Decision
 from aioctl.plan.model import Context, Observation, Outcome, Plan, Policy, Unanswered
 from aioctl.plan.reach import progress_of
-from aioctl.plan.workload import kv_cache
 
 
 class PlanTooExpensive(Exception):
@@ -152,8 +151,6 @@ def _noticed(ctx: Context) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     with suppress(FieldError):
         found += scheduler.notices(ctx)
-    with suppress(FieldError):
-        found += kv_cache.notices(ctx)
     with suppress(FieldError, Unanswered):
         found += groups.notices(ctx, groups.group_of(ctx))
     with suppress(FieldError):

@@ -216,6 +216,7 @@ _FOLDS: BoundedCache[tuple[bytes, ...], Tree] = BoundedCache(2 * MIB)
 _KEPT: BoundedCache[Hashable, tuple[bytes, bool]] = BoundedCache(16 * MIB)
 """Each result is 15 kB of JSON, packed 4: a storm's services come round again before it is over. As a tree it would take 75 kB."""
 
+_KV_CACHE: Final = "kvCacheOffloading"
 _KEY: Final = 1024
 """Bytes of a key of `_KEPT`, about."""
 
@@ -352,13 +353,30 @@ def _complete(spec: Tree, service_name: str) -> Tree:
     return spec
 
 
+def _as_seen(service: Object, merged: Tree) -> Object:
+    """The service as templates see it: as it is stored, but with the KV cache of the merged spec, whose volumes it gets (TPL-3)."""
+    spec = _with_cache(mapping(service, "spec"), merged)
+    prefill = mapping(spec, "prefill")
+    seen = _with_cache(prefill, mapping({"spec": merged}, "spec", "prefill"))
+    if seen is not prefill:
+        spec = {**spec, "prefill": seen}
+    return {**service, "spec": spec}
+
+
+def _with_cache(workload: Tree, merged: Tree) -> Tree:
+    found = merged.get(_KV_CACHE)
+    return workload if found is None else {**workload, _KV_CACHE: found}
+
+
 def _rendered(spec: Tree, inputs: _Inputs) -> tuple[dict[str, Any], bool]:
     """Templates replaced, in the service's metadata too (only errors matter there), then the default references."""
     service = inputs.service
     given = {"metadata": mapping(service, "metadata"), "spec": spec}
     rendered = render(
         given,
-        root(service, inputs.config, text(spec, "router", "scheduler", "pool", "ref", "name")),
+        root(
+            _as_seen(service, spec), inputs.config, text(spec, "router", "scheduler", "pool", "ref", "name")
+        ),
         source=lambda path: _written_by(owner_of(path, inputs.sources), _title(service)),
     )
     passes = any(name in text for text in rendered.templates for name in _PASSING_NAMES)

@@ -1,6 +1,6 @@
 """Templates as KServe has them: what `.` is, the functions beside Go's own, and errors in the words of a plan.
 
-The root is the service as stored and the global configuration (CFG-1, TPL-3).
+The root is the service as stored, with the KV cache of its merged spec, and the global configuration (CFG-1, TPL-3).
 """
 
 import json

@@ -164,6 +164,36 @@ def test_templates_see_the_service_as_stored() -> None:
     assert result.spec["template"]["hostname"] == "no"
 
 
+TWO_SIDES = ("kserve/kserve-config-llm-prefill-template", "kserve/kserve-config-llm-decode-template")
+FLAG = "{{ kvTransferConfig .Spec.KVCacheOffloading }}{{ if .Spec.Prefill }}/{{ kvTransferConfig .Spec.Prefill.KVCacheOffloading }}{{ end }}"
+
+
+@pytest.mark.parametrize(
+    ("own", "base", "main", "prefill"),
+    [
+        ({}, {"kvCacheOffloading": {"cpu": "1Ki"}}, '"cpu_bytes_to_use\\":1024', None),
+        ({}, {"prefill": {"kvCacheOffloading": {"cpu": "2Ki"}}}, None, '"cpu_bytes_to_use\\":2048'),
+        (
+            {"kvCacheOffloading": {"cpu": "3Ki"}},
+            {"kvCacheOffloading": {"cpu": "1Ki", "evictionPolicy": "arc"}},
+            '"cpu_bytes_to_use\\":3072,\\"eviction_policy\\":\\"arc\\"',
+            None,
+        ),
+        ({"prefill": {"replicas": 1}}, {"prefill": {"kvCacheOffloading": {"cpu": "4Ki"}}}, None, ":4096"),
+        ({}, {}, None, None),
+    ],
+)
+def test_templates_see_the_kv_cache_of_the_configs_too(
+    own: dict[str, Any], base: dict[str, Any], main: str | None, prefill: str | None
+) -> None:
+    template = {"template": {"containers": [{"name": "main", "args": [FLAG]}]}}
+    configs = {"ns/base": {**base, **template}, **{preset: {} for preset in TWO_SIDES}}
+    result = combined({**own, "baseRefs": refs("base")}, configs)
+    flags = result.spec["template"]["containers"][0].get("args", [""])[0].partition("/")
+    for flag, wanted in ((flags[0], main), (flags[2], prefill)):
+        assert wanted in flag if wanted else flag == ""
+
+
 def test_the_pool_selector_and_the_scheduler_account_are_completed() -> None:
     scheduler = combined({"router": {"scheduler": {}}}).spec["router"]["scheduler"]
     assert scheduler["pool"]["spec"]["selector"]["matchLabels"] == {

@@ -5,9 +5,7 @@ from typing import Any
 import pytest
 
 from aioctl.api.objects import FieldError
-from aioctl.plan.model import Context
-from aioctl.plan.workload.kv_cache import attach_tiers, notices
-from testbed.plan_world import World, service
+from aioctl.plan.workload.kv_cache import attach_tiers
 
 CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "7Gi"}}}
 
@@ -84,18 +82,3 @@ def test_a_tier_of_the_wrong_type_is_named() -> None:
     with pytest.raises(FieldError) as caught:
         attach_tiers(pod(), tiers("x"), at="spec.prefill")
     assert "spec.prefill.kvCacheOffloading.secondary[0].fileSystem" in str(caught.value)
-
-
-def test_offloading_that_no_template_sees_is_told() -> None:
-    one, both = tiers({"emptyDir": {"size": "5Gi"}}), tiers()
-    combined = {**one, "prefill": both}
-    assert notices(context({}, {})) == ()
-    assert notices(context(combined, combined)) == ()
-    (told,) = notices(context(combined, one))
-    assert told[0] == "TemplateFieldFromBaseRef"
-    assert told[1].startswith("spec.prefill.kvCacheOffloading comes from a config only: ")
-    assert len(notices(context(combined, {}))) == 2
-
-
-def context(combined: dict[str, Any], own: dict[str, Any]) -> Context:
-    return World().context(combined, of={**service(), "spec": own})

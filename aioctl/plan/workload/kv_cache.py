@@ -9,26 +9,10 @@ from typing import Any
 
 from aioctl.api.objects import mapping, present, sequence, text, within
 from aioctl.golang import quantity
-from aioctl.plan.model import Context
 from aioctl.plan.workload.containers import MAIN, Item, append, mount, named
 
 _STORAGE = "ephemeral-storage"
 _FIELD = "kvCacheOffloading"
-
-
-def notices(ctx: Context) -> tuple[tuple[str, str], ...]:
-    """(reason, message) for offloading that volumes are mounted for, but that no template sees (TPL-3)."""
-    return tuple(
-        (
-            "TemplateFieldFromBaseRef",
-            (
-                f"{'.'.join(path)} comes from a config only: templates see the service as it is stored, so the flags of presets "
-                "leave it out; write it into the LLMInferenceService, too"
-            ),
-        )
-        for path in (("spec", _FIELD), ("spec", "prefill", _FIELD))
-        if present({"spec": ctx.spec}, *path) and not present(ctx.service, *path)
-    )
 
 
 def attach_tiers(pod: Item, workload: Mapping[str, Any], *, at: str = "spec") -> None:
