@@ -228,4 +228,9 @@ def _title(request: Request) -> str:
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+    """By name in small letters; one that comes more than once, as warnings do, has all its values (RFC 9110, 5.3)."""
+    found: dict[str, str] = {}
+    for name, value in headers.items():
+        key = name.lower()
+        found[key] = f"{found[key]}, {value}" if key in found else value
+    return found

@@ -50,6 +50,18 @@ async def wire_to(server: str, **options: object) -> AsyncIterator[HttpWire]:
         await wire.aclose()
 
 
+async def test_a_header_that_comes_more_than_once_keeps_all_its_values() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        response = web.Response(text="{}")
+        for warning in ('299 - "one"', '299 - "two"'):
+            response.headers.add("Warning", warning)
+        return response
+
+    async with serve(handler) as server, wire_to(server) as wire:
+        response = await wire.send(Request("GET", "/x"), timeout=5.0)
+    assert response.headers["warning"] == '299 - "one", 299 - "two"'
+
+
 class Tokens:
     """Credentials from a list; renewing takes the next."""
 
