@@ -6,21 +6,24 @@ workloads; `real_players.py` does.
 
 import base64
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import anyio
 
 from aioctl.api import kinds
-from aioctl.api.kinds import Kind
+from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.app import Application
+from aioctl.controller.hearsay import Hearsay
 from aioctl.demo import processes
 from aioctl.kube.client import Client
 from aioctl.kube.config import load_config
 from aioctl.kube.errors import AlreadyExists, KubeError, NotFound
+from aioctl.plan.hearsay import Heard, gather
 from aioctl.settings import Settings
 from aioctl.sim import seed
 from aioctl.sim.hooks import admission_configurations, conversion_patch
@@ -100,6 +103,22 @@ async def running(settings: Settings, kubeconfig: Path) -> AsyncIterator[Applica
             yield application
         finally:
             stop.set()
+
+
+@contextlib.contextmanager
+def each_namespace_alone() -> Iterator[None]:
+    """Of a gateway that all name and that a test plays in many ways, each namespace hears only what its own routes say."""
+
+    def heard(self: Hearsay, gateway: ObjectKey, apart_from: frozenset[ObjectKey]) -> Heard:
+        here = {key.namespace for key in apart_from}
+        return gather(
+            lambda word: [key for key in self._routes.get(word, ()) if key.namespace in here],
+            gateway,
+            apart_from,
+        )
+
+    with patch.object(Hearsay, "heard", heard):
+        yield
 
 
 async def create(client: Client, *objects: Mapping[str, Any]) -> None:

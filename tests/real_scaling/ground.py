@@ -1,9 +1,10 @@
-"""Scaling on a real API server with the real HorizontalPodAutoscaler, Deployment and ReplicaSet controllers.
+"""Scaling on a real API server with the real HorizontalPodAutoscaler, Deployment, ReplicaSet and LeaderWorkerSet controllers.
 
 No node exists: pods are said to be ready here. KEDA's operator is played by the scenarios, on its real CRD. Each scenario has a
 namespace of its own; all run at once, but for the one that begins without KEDA's CRD, which comes first.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,20 +21,26 @@ from aioctl.sim.players.following import listed, patch_status
 from testbed import real_world
 from testbed.real.build import Assets
 from testbed.real.cluster import RealCluster
-from testbed.real.controllers import controller_manager
+from testbed.real.controllers import controller_manager, leader_worker_sets
 from testbed.real.kubectl import Kubectl, prepared
 from testbed.real_players import stamp
 from testbed.real_world import Webhooks
 from tests.real_scaling.metrics import ExternalMetrics, serving
 from tests.scenarios.scene import SVC, Scene
 
-CONTROLLERS = ("deployment-controller", "replicaset-controller", "horizontal-pod-autoscaler-controller")
+CONTROLLERS = (
+    "deployment-controller",
+    "replicaset-controller",
+    "statefulset-controller",
+    "horizontal-pod-autoscaler-controller",
+)
 QUICK = (
     "--horizontal-pod-autoscaler-sync-period=1s",
     "--horizontal-pod-autoscaler-downscale-stabilization=1s",
 )
 PROMETHEUS = "autoscaling-wva-controller-config"
 HPA, SCALED_OBJECT, TARGET = f"{SVC}-kserve-hpa", f"{SVC}-kserve-keda", f"{SVC}-kserve"
+GROUPS = f"{SVC}-kserve-mn"
 KEDAS_HPA = f"keda-hpa-{SCALED_OBJECT}"
 
 
@@ -55,14 +62,16 @@ class Ground(Scene):
         else:
             self.metrics.values[self.namespace, name] = value
 
-    async def replicas(self, name: str = TARGET) -> int:
-        """What the Deployment asks for now."""
-        found: int = (await self.user.get(kinds.DEPLOYMENT, self.namespace, name))["spec"]["replicas"]
+    async def replicas(self, name: str = TARGET, kind: kinds.Kind = kinds.DEPLOYMENT) -> int:
+        """What the workload asks for now."""
+        found: int = (await self.user.get(kind, self.namespace, name))["spec"]["replicas"]
         return found
 
-    async def until_replicas(self, count: int, name: str = TARGET) -> None:
+    async def until_replicas(
+        self, count: int, name: str = TARGET, kind: kinds.Kind = kinds.DEPLOYMENT
+    ) -> None:
         async def claim() -> bool:
-            return await self.replicas(name) == count
+            return await self.replicas(name, kind) == count
 
         await self.until(claim)
 
@@ -141,10 +150,17 @@ Body = Callable[[Ground], Awaitable[None]]
 
 
 async def play(
-    assets: Assets, first: Mapping[str, Body], then: Mapping[str, Body], folder: Path
+    assets: Assets, first: Mapping[str, Body], then: Mapping[str, Body], folder: Path, *, groups: bool
 ) -> Mapping[str, Exception | None]:
-    """How each scenario ended: None, or what it raised. Those of `first` run before those of `then`. Raises NotAvailable."""
-    with prepared(assets) as cluster, controller_manager(cluster, controllers=CONTROLLERS, options=QUICK):
+    """How each scenario ended: None, or what it raised. Those of `first` run before those of `then`. Raises NotAvailable.
+
+    `groups`: with LeaderWorkerSet's own controller.
+    """
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(prepared(assets))
+        stack.enter_context(controller_manager(cluster, controllers=CONTROLLERS, options=QUICK))
+        if groups:
+            stack.enter_context(leader_worker_sets(cluster, Kubectl.of(assets, cluster)))
         webhooks = Webhooks.in_folder(folder)
         with serving(webhooks.certificates) as metrics:
             return await _play(assets, cluster, webhooks, metrics, (first, then))

@@ -5,6 +5,7 @@ every switch between the forms; and that replicas belong to whoever scales. Rule
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import anyio
@@ -14,6 +15,7 @@ from aioctl.api import kinds
 from aioctl.api.objects import dig
 from testbed.real.build import Assets, NotAvailable, program
 from tests.real_scaling.ground import (
+    GROUPS,
     HPA,
     KEDAS_HPA,
     SCALED_OBJECT,
@@ -29,6 +31,8 @@ pytestmark = pytest.mark.real
 
 FIRST: dict[str, Body] = {}
 THEN: dict[str, Body] = {}
+WITH_GROUPS: set[str] = set()
+"""Those that need LeaderWorkerSet's own controller."""
 BY_HPA: dict[str, Any] = {"minReplicas": 2, "maxReplicas": 4, "wva": {"variantCost": "10.0", "hpa": {}}}
 BY_KEDA: dict[str, Any] = {"minReplicas": 2, "maxReplicas": 4, "wva": {"keda": {"pollingInterval": 5}}}
 TRIGGERS = [{"type": "cron", "metadata": {"timezone": "UTC", "start": "0 6 * * *", "end": "0 20 * * *", "desiredReplicas": "3"}}]  # fmt: skip
@@ -55,18 +59,35 @@ def outcomes(
     except NotAvailable as error:
         pytest.skip(str(error))
     wanted = {getattr(item, "originalname", "") for item in request.session.items}
+    groups = bool(wanted & WITH_GROUPS) and available("lws")
+    if not groups:
+        wanted -= WITH_GROUPS
     first, then = ({name: body for name, body in each.items() if name in wanted} for each in (FIRST, THEN))
-    return anyio.run(play, real_assets, first, then, tmp_path_factory.mktemp("webhook"))
+    folder = tmp_path_factory.mktemp("webhook")
+    return anyio.run(partial(play, real_assets, first, then, folder, groups=groups))
 
 
-def scenario(bodies: dict[str, Body]) -> Callable[[Body], Callable[..., None]]:
-    """Makes a test of a scenario."""
+def available(name: str) -> bool:
+    """Whether the program was built."""
+    try:
+        program(name, build=False)
+    except NotAvailable:
+        return False
+    return True
+
+
+def scenario(bodies: dict[str, Body], *, groups: bool = False) -> Callable[[Body], Callable[..., None]]:
+    """Makes a test of a scenario; with `groups` it is skipped where there is no controller of LeaderWorkerSets."""
 
     def made(body: Body) -> Callable[..., None]:
         name = getattr(body, "__name__", "")
         bodies[name] = body
+        if groups:
+            WITH_GROUPS.add(name)
 
         def test(outcomes: Mapping[str, Exception | None]) -> None:
+            if name not in outcomes:
+                pytest.skip("no controller of LeaderWorkerSets: python -m testbed.real.build whole")
             error = outcomes[name]
             if error is not None:
                 raise error
@@ -258,6 +279,40 @@ async def test_each_side_has_a_scaler_of_its_own(ground: Ground) -> None:
     await ground.until_condition("PrefillScalingReady", "True")
     await ground.until_condition("Ready", "True")
     assert await ground.replicas() == 1
+
+
+@scenario(THEN, groups=True)
+async def test_groups_of_pods_are_scaled_as_one(ground: Ground) -> None:
+    ground.metric(1)
+    await ground.create(
+        None, worker=TEMPLATE, parallelism={"data": 2, "dataLocal": 1, "tensor": 1}, scaling=BY_HPA
+    )
+    # The controller of the groups tells the autoscaler by its scale subresource which pods to count: the leaders.
+    await ground.until_hpa("AbleToScale", "True", *FOUND)
+    await ground.until_replicas(2, GROUPS, kinds.LEADER_WORKER_SET)
+    await ground.until_hpa("ScalingActive", "True", "ValidMetricFound")
+    await ground.until_condition("ScalingReady", "True")
+    await ground.until_condition("WorkerWorkloadReady", "True")
+    await ground.until_condition("Ready", "True")
+    ground.metric(2)
+    await ground.until_replicas(4, GROUPS, kinds.LEADER_WORKER_SET)
+    await ground.touch("once more")
+    await ground.rest()
+    assert await ground.replicas(GROUPS, kinds.LEADER_WORKER_SET) == 4, (
+        "a reconcile leaves what the autoscaler wrote"
+    )
+    other = {"containers": [{"name": "main", "image": OTHER_IMAGE}]}
+    await ground.edit(kinds.SERVICE, SVC, lambda service: service["spec"].update(worker=other))
+
+    async def rolled() -> bool:
+        found = await ground.user.get(kinds.LEADER_WORKER_SET, ground.namespace, GROUPS)
+        return OTHER_IMAGE in str(dig(found, "spec", "leaderWorkerTemplate", "workerTemplate"))
+
+    await ground.until(rolled)
+    assert await ground.replicas(GROUPS, kinds.LEADER_WORKER_SET) == 4, "nor does another image set them back"
+    await ground.scaling(replicas=1)
+    await ground.until_gone(kinds.AUTOSCALER, HPA)
+    await ground.until_replicas(1, GROUPS, kinds.LEADER_WORKER_SET)
 
 
 @scenario(THEN)

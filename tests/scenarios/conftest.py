@@ -8,10 +8,7 @@ import anyio
 import pytest
 
 from aioctl.api import kinds
-from aioctl.api.kinds import ObjectKey
 from aioctl.controller.controller import Controller
-from aioctl.controller.hearsay import Hearsay
-from aioctl.plan.hearsay import Heard, gather
 from aioctl.sim import seed
 from testbed import real_world
 from testbed.real.build import Assets
@@ -24,14 +21,6 @@ AT_ONCE = 14
 """Scenarios played together: two cores carry the API server, the program and the players of the scenarios."""
 PATIENCE = 120.0
 """Seconds for a claim that comes true within one or two on a machine with nothing else to do."""
-
-
-def heard_in_the_namespace(self: Hearsay, gateway: ObjectKey, apart_from: frozenset[ObjectKey]) -> Heard:
-    """Scenarios play a gateway by hand that all of them name: each hears of it only what its own routes say, as on a cluster alone."""
-    here = {key.namespace for key in apart_from}
-    return gather(
-        lambda word: [key for key in self._routes.get(word, ()) if key.namespace in here], gateway, apart_from
-    )
 
 
 def has_work(controller: Controller, namespace: str) -> bool:
@@ -51,8 +40,7 @@ def played_on_the_real_server(
     """How each selected scenario ended: None, or what it raised."""
     wanted = {getattr(item, "originalname", "") for item in request.session.items}
     bodies = {name: body for name, body in BOTH.items() if name in wanted}
-    with prepared(real_assets) as cluster, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Hearsay, "heard", heard_in_the_namespace)
+    with prepared(real_assets) as cluster, real_world.each_namespace_alone():
         return anyio.run(_play_all, bodies, cluster.kubeconfig, tmp_path_factory.mktemp("webhook"))
 
 

@@ -430,7 +430,22 @@ EMBEDDED: Mapping[str, tuple[Reason, ...]] = {
 }
 """Of one case, and only on the embedded cluster."""
 
-REAL: tuple[Reason, ...] = ()
+REAL: tuple[Reason, ...] = (
+    because(
+        "EVENT-1: what is over before a busy program looks again is not told: the players mend it within a third of a second",
+        "event theirs Warning LLMInferenceServiceNotReady: *",
+    ),
+    because(
+        "EVENT-1: what a busy program hears together it writes once",
+        "event theirs Normal Updated: Updated v1.HTTPRoute <ns>/*-kserve-route",
+    ),
+    because(
+        "FORM-1: what an API server without image volumes leaves of pods is remembered with what was sent",
+        "apps/v1/deployments/svc-kserve metadata.annotations :: {'aioctl.dev/sent': *",
+        "apps/v1/deployments/svc-kserve metadata.annotations.aioctl.dev/sent",
+        "event ours Normal Updated: Updated v1.Deployment <ns>/svc-kserve",
+    ),
+)
 """Of any case, and only on a real API server."""
 
 __all__ = ["CASES", "EMBEDDED", "EVERYWHERE", "LLM", "REAL", "undecided", "unused"]

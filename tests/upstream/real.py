@@ -68,12 +68,14 @@ async def play(world: str, cases: Sequence[UpstreamCase], cluster: RealCluster, 
     """All cases from the empty namespace to the state they end in; `folder` takes the webhook's certificate."""
     webhooks = Webhooks.in_folder(folder)
     async with real_world.client_for(cluster.kubeconfig, agent="kubectl/test") as client:
-        await _install_crds(client, webhooks, world)
-        return await _Scene(world, tuple(cases), client, cluster, webhooks).play()
+        await install_crds(client, webhooks, world)
+        return await Scene(world, tuple(cases), client, cluster, webhooks).play()
 
 
 @dataclass
-class _Scene:
+class Scene:
+    """One API server, and the cases of a world on it."""
+
     world: str
     cases: tuple[UpstreamCase, ...]
     client: Client
@@ -87,29 +89,29 @@ class _Scene:
         async def look(stage: Stage) -> None:
             played.states[stage.case.name] = await stage.state()
 
-        async with self._controlled(), self._answered(), self._staged():
-            await self._prepare()
-            await self._each(Stage.open)
-            await self._each(Stage.give)
-            await self._rest()
+        async with self.controlled(), self.answered(), self.staged():
+            await self.prepare()
+            await self.each(Stage.open)
+            await self.each(Stage.give)
+            await self.rest()
             if any(stage.case.later() for stage in self.stages):
-                await self._each(Stage.follow)
-                await self._rest()
+                await self.each(Stage.follow)
+                await self.rest()
             if any(stage.case.given.get("afterwards") for stage in self.stages):
-                await self._each(Stage.end)
-                await self._rest()
+                await self.each(Stage.end)
+                await self.rest()
             # The program converts what is read here, so it still has to run.
-            await self._each(look)
-            before, seen = await self._versions(), len(self._audited())
-        async with self._controlled():
-            await self._rest()
+            await self.each(look)
+            before, seen = await self._versions(), len(self.audited())
+        async with self.controlled():
+            await self.rest()
             after = await self._versions()
         played.changed.extend(changes(before, after))
-        played.sent.extend(_writes(self._audited()[seen:]))
+        played.sent.extend(writes(self.audited()[seen:]))
         return played
 
     @asynccontextmanager
-    async def _controlled(self) -> AsyncIterator[None]:
+    async def controlled(self, **more: Any) -> AsyncIterator[None]:
         """The whole program runs while the block runs, with what the recorded program's environment said."""
         policy = worlds.policy(self.world)
         settings = self.webhooks.settings(
@@ -122,12 +124,16 @@ class _Scene:
             versioned_config=policy.pins_configs,
             prevent_config_deletion=worlds.prevents_deletion(self.world),
             migration_strategy=Strategy.AUTO,
+            # The recorded program never takes a gateway's silence for an answer.
+            pool_status_grace=3600.0,
+            **more,
         )
-        async with real_world.running(settings, self.cluster.kubeconfig):
-            yield
+        with real_world.each_namespace_alone():
+            async with real_world.running(settings, self.cluster.kubeconfig):
+                yield
 
     @asynccontextmanager
-    async def _answered(self) -> AsyncIterator[None]:
+    async def answered(self) -> AsyncIterator[None]:
         """Gateways, workloads and autoscalers answer while the block runs, each namespace in the moods of its case."""
         moods = {case.namespace: case.moods for case in self.cases}
         config = await load_config(str(self.cluster.kubeconfig))
@@ -146,7 +152,7 @@ class _Scene:
             group.cancel_scope.cancel()
 
     @asynccontextmanager
-    async def _staged(self) -> AsyncIterator[None]:
+    async def staged(self) -> AsyncIterator[None]:
         """A client of its own for each case, as warnings are heard by who asks."""
         config = await load_config(str(self.cluster.kubeconfig))
         async with AsyncExitStack() as stack:
@@ -156,7 +162,7 @@ class _Scene:
                 self.stages.append(stage)
             yield
 
-    async def _prepare(self) -> None:
+    async def prepare(self) -> None:
         """Once the program serves its webhooks: what the recordings found, and admission."""
         await real_world.until(lambda: self._passes(kinds.SERVICE_V1ALPHA1))
         for obj in worlds.furniture(self.world):
@@ -188,7 +194,7 @@ class _Scene:
         except KubeError:
             return None
 
-    async def _each(self, do: Callable[[Stage], Awaitable[None]]) -> None:
+    async def each(self, do: Callable[[Stage], Awaitable[None]]) -> None:
         limit = anyio.CapacityLimiter(AT_ONCE)
 
         async def one(stage: Stage) -> None:
@@ -199,7 +205,7 @@ class _Scene:
             for stage in self.stages:
                 group.start_soon(one, stage)
 
-    async def _rest(self) -> None:
+    async def rest(self) -> None:
         """Until nothing was written for a while. Raises AssertionError when that never happens, which names what is written."""
         last: frozenset[str] = frozenset()
         quiet = 0
@@ -238,7 +244,7 @@ class _Scene:
         except NotFound:
             return []
 
-    def _audited(self) -> list[str]:
+    def audited(self) -> list[str]:
         return self.cluster.audit_log.read_text(encoding="utf-8").splitlines()
 
 
@@ -273,7 +279,7 @@ class _InMood(Client):
             yield (change async for change in changes if self._sees(change.object))
 
 
-def _writes(audited: Sequence[str]) -> list[str]:
+def writes(audited: Sequence[str]) -> list[str]:
     """What the program wrote, from the API server's own log; what was only tried is no write."""
     return [
         f"{entry['verb']} {entry['requestURI']}"
@@ -285,7 +291,7 @@ def _writes(audited: Sequence[str]) -> list[str]:
     ]
 
 
-async def _install_crds(client: Client, webhooks: Webhooks, world: str) -> None:
+async def install_crds(client: Client, webhooks: Webhooks, world: str) -> None:
     """Ours, converted by the program, and those of others that the recordings were made with."""
     await real_world.install_crds(client, webhooks)
     absent = worlds.absent(world)

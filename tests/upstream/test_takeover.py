@@ -63,7 +63,7 @@ async def take_over(taken: UpstreamCase, backup: Backup) -> tuple[Found, Found]:
     """Before and after a controller of ours has come to rest there."""
     async with scene(backup) as found:
         stage = Stage.on(MemoryWire(found.cluster, agent="kubectl/test"), taken)
-        await inherit(found, stage)
+        await inherit(stage)
         before = Found((await stage.state()).objects)
         writes = Rest(found.cluster)
         async with played(found, taken):
@@ -81,7 +81,7 @@ async def controlled(found: World, taken: UpstreamCase) -> AsyncIterator[None]:
         yield
 
 
-async def inherit(found: World, stage: Stage) -> None:
+async def inherit(stage: Stage) -> None:
     """What the case began with, as it was changed later, and what KServe had made of it."""
     await stage.open()
     if stage.case.world == "switch":
