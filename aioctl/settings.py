@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from aioctl.api import body_limits
 from aioctl.api.names import WELL_KNOWN_SUFFIXES
 from aioctl.api.user_names import LABEL, SUBDOMAIN
 from aioctl.controller.knobs import Knobs
@@ -201,7 +202,7 @@ class Settings(BaseModel):
         _KNOBS.resync, description="how often every service is looked at again although nothing changed"
     )
     conversion_body_limit: Annotated[int, Field(ge=1 << 20, le=1 << 31)] = Field(
-        256 << 20, description="largest conversion review in bytes; larger ones get 413"
+        body_limits.CONVERSION, description="largest conversion review in bytes; larger ones get 413"
     )
     storage_migration: Bool = Field(True, description="rewrite stored objects of old versions (leader only)")
     storage_migration_rate: Annotated[float, Field(gt=0, le=1000)] = Field(

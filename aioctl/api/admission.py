@@ -11,16 +11,13 @@ from typing import Any
 
 import msgspec
 
-from aioctl.api import admission_warnings, validation, weight
+from aioctl.api import admission_warnings, body_limits, validation, weight
 from aioctl.api.config_admission import CONFIG_RULES, ConfigRules, judge_config, judge_deletion
 from aioctl.api.decoding import Undecodable
 from aioctl.api.encoding import decode_deep
 from aioctl.api.kinds import CONFIG, GROUP, SERVICE
 from aioctl.api.objects import FieldError, is_deleting, name_of, text
 from aioctl.api.verdict import Verdict, error_status
-
-MAX_BODY = 7 * 1024 * 1024
-"""Bytes; a body of this size or more is refused (the limit of Go's webhook server)."""
 
 _KIND = "AdmissionReview"
 _V1 = "admission.k8s.io/v1"
@@ -83,8 +80,8 @@ def read_admission(body: bytes, content_type: str) -> AdmissionRequest:
     """Read a review. Raises AdmissionRefused with code 400 or 413 when it cannot be used."""
     if not body:
         raise AdmissionRefused(400, "request body is empty")
-    if len(body) >= MAX_BODY:
-        raise AdmissionRefused(413, f"request entity is too large; limit is {MAX_BODY} bytes")
+    if len(body) >= body_limits.ADMISSION:
+        raise AdmissionRefused(413, f"request entity is too large; limit is {body_limits.ADMISSION} bytes")
     if content_type != "application/json":
         raise AdmissionRefused(400, f"contentType={content_type}, expected application/json")
     try:

@@ -12,14 +12,12 @@ import msgspec
 import structlog
 from structlog.contextvars import bind_contextvars
 
+from aioctl.api import body_limits
 from aioctl.api.admission import crashed
-from aioctl.serving.limits import KIB, MIB
+from aioctl.serving.limits import KIB
 from aioctl.serving.webhook import Answer, Call, Turns
 
 log = structlog.get_logger(__name__)
-
-BODY_BOUND: Final = 7 * MIB
-"""Bodies of this size and more are refused (ADM-2)."""
 
 _AT_ONCE: Final = 256 * KIB
 """Up to here a review is named for the log and judged within one turn; reading a name out of 6 MB takes 20 ms."""
@@ -71,7 +69,7 @@ class AdmissionHandler:
 
     @property
     def body_limit(self) -> int:
-        return BODY_BOUND - 1
+        return body_limits.ADMISSION - 1
 
     @property
     def line(self) -> str:
@@ -80,7 +78,7 @@ class AdmissionHandler:
     def too_large(self, size: int) -> Answer:
         status = {
             "metadata": {},
-            "message": f"request entity is too large; limit is {BODY_BOUND} bytes",
+            "message": f"request entity is too large; limit is {body_limits.ADMISSION} bytes",
             "code": int(HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
         }
         review = {

@@ -19,15 +19,13 @@ import msgspec
 import structlog
 from structlog.contextvars import bind_contextvars
 
+from aioctl.api import body_limits
 from aioctl.api.conversion import VERSIONS, ConversionFailed, convert_object
 from aioctl.api.review import BadReview, ConversionRequest, failure, read_conversion, success
-from aioctl.serving.limits import KIB, MIB
+from aioctl.serving.limits import KIB
 from aioctl.serving.line import Refused
 from aioctl.serving.splitting import BadObjects, Splitter
 from aioctl.serving.webhook import Answer, Call, Turns
-
-BODY_LIMIT: Final = 256 * MIB
-"""Two and a half times the largest list that Kubernetes' own bar for conversion webhooks speaks of (KEP-95)."""
 
 _SLICE: Final = 0.0004
 """Seconds of work per turn, the last object not counted."""
@@ -69,7 +67,7 @@ class ConversionHandler:
         self,
         turnstile: Turns,
         *,
-        body_limit: int = BODY_LIMIT,
+        body_limit: int = body_limits.CONVERSION,
         observer: ConversionObserver | None = None,
         convert: Convert = _convert,
     ) -> None:

@@ -15,6 +15,7 @@ import anyio
 import anyio.abc
 import msgspec
 
+from aioctl.api import body_limits
 from aioctl.api.review import CONVERT
 from aioctl.sim import crds, discovery
 from aioctl.sim.admission import Admission, warning_header
@@ -39,8 +40,6 @@ from aioctl.sim.writes import Writer, Written, is_dry_run
 
 Observer = Callable[[Resource, Record, str], None]
 _VERB_OF = {"POST": "create", "PUT": "update", "PATCH": "patch"}
-MAX_BODY = 3 << 20
-"""Bytes of a request; the limit of kube-apiserver."""
 DEFAULT_WEBHOOK = {
     "service": {
         "namespace": "kserve",
@@ -226,8 +225,8 @@ class SimCluster:
             collection, version = self.core.find(target.at, target.plural)
             call = Call(call.verb, _title(collection, target), call.namespace, call.name, call.client)
             await self.faults.before(call)
-            if len(request.body) > MAX_BODY:
-                raise too_large(MAX_BODY)
+            if len(request.body) > body_limits.API_REQUEST:
+                raise too_large(body_limits.API_REQUEST)
             work = partial(self._dispatch, collection, version, target, request, call)
             halted = None if call.verb == "watch" else self.faults.halted
             reply = await (work() if halted is None else detached(self._running(), halted, work))

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 import yaml
 from aiohttp import web
 
+from aioctl.api import body_limits
 from aioctl.sim.api import SimCluster
 from aioctl.sim.faults import ConnectionLost
 from aioctl.sim.requests import SimRequest
@@ -22,7 +23,6 @@ BACKLOG = 4096
 """Connections that may wait to be accepted; aiohttp's 128 drops a burst (WEB-2)."""
 IDLE_SECONDS = 3600.0
 """A kept connection is never closed under a client that is about to use it."""
-MAX_BODY = 64 * 2**20
 
 
 class _Closes(Protocol):
@@ -80,7 +80,9 @@ async def _close(stream: _Closes) -> None:
 
 def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
     loop = asyncio.get_running_loop()
-    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY)
+    return web.BaseRequest(
+        message, payload, protocol, writer, task, loop, client_max_size=body_limits.EMBEDDED
+    )
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioctl.api import admission
+from aioctl.api import admission, body_limits
 from aioctl.api.config_admission import CONFIG_RULES, ConfigRules
 from aioctl.api.kinds import GROUP, ObjectKey
 from aioctl.api.verdict import ApiErrorStatus
@@ -86,7 +86,7 @@ def test_a_violation_is_denied_with_the_structured_status() -> None:
     [
         (b"", "application/json", 400, "request body is empty"),
         (
-            b"x" * admission.MAX_BODY,
+            b"x" * body_limits.ADMISSION,
             "application/json",
             413,
             "request entity is too large; limit is 7340032 bytes",

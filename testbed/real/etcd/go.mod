@@ -1,4 +1,4 @@
-module aioctl.dev/tests/real/etcd
+module aioctl.dev/testbed/real/etcd
 
 go 1.24.0
 

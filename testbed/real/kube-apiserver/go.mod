@@ -1,4 +1,4 @@
-module aioctl.dev/tests/real/kube-apiserver
+module aioctl.dev/testbed/real/kube-apiserver
 
 go 1.24.0
 

@@ -1,4 +1,4 @@
-module aioctl.dev/tests/real/kwok
+module aioctl.dev/testbed/real/kwok
 
 go 1.26.0
 

@@ -1,4 +1,4 @@
-module aioctl.dev/tests/real/lws
+module aioctl.dev/testbed/real/lws
 
 go 1.24.0
 
