@@ -5,7 +5,7 @@ VENV := .venv
 unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-real test-page test-kserve e2e laws ship-check bench lint types fmt lock clean
+.PHONY: demo test test-thorough test-real test-page test-kserve e2e laws ship-check bench lint types fmt lock clean
 .DEFAULT_GOAL := test
 
 $(VENV)/.locked: requirements.lock pyproject.toml
@@ -20,6 +20,9 @@ demo: $(VENV)/.locked
 
 test: $(VENV)/.locked # one process a core; files stay whole, as their fixtures are costly
 	$(BIN)/python -m pytest -q -n auto --dist loadfile
+
+test-thorough: $(VENV)/.locked # what `make test` plays a sample of
+	$(BIN)/python -m pytest -q -n auto --dist loadfile -m thorough --thorough
 
 test-real: $(VENV)/.locked
 	$(BIN)/python -m testbed.real.build

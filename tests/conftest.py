@@ -57,6 +57,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--ship", action="store_true", help="run those that judge what ships, too; give --real as well"
     )
+    parser.addoption(
+        "--thorough", action="store_true", help="run what repeats much (make test-thorough), too"
+    )
     parser.addoption("--whole", action="store_true", help="run the story on a whole cluster (make e2e)")
     parser.addoption(
         "--browser", action="store_true", help="run the tests that need a headless Chromium, too"
@@ -67,6 +70,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     reasons = {
         "real": "takes a real kube-apiserver or real time: run `make test-real`, or pytest with --real",
         "ship": "takes programs of others: run `make ship-check`, or pytest with --real --ship",
+        "thorough": "repeats much: run `make test-thorough`, or pytest with --thorough",
         "whole": "takes a whole cluster: run `make e2e`",
         "browser": "takes a headless Chromium: run `make test-page`, or pytest with --browser",
     }

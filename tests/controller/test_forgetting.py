@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import msgspec
+import pytest
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectKey, ObjectRef
@@ -17,9 +18,9 @@ from aioctl.sim.memory import MemoryWire
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, World, furnished, plain_service
 
-FLEET = 300
+FLEET = 160
 """On the embedded cluster, with everything that a life has: 12 ms each."""
-MANY = 5000
+MANY = [pytest.param(5_000, marks=pytest.mark.thorough), 500]
 """Through the caches alone, with the one plan and the one status that a service needs to be remembered: 2 ms each."""
 AT_ONCE = 140
 OURS = (
@@ -114,14 +115,15 @@ def as_watched(number: int) -> Cached:
     return Cached.from_raw(msgspec.json.encode(obj), kinds.SERVICE)
 
 
+@pytest.mark.parametrize("many", MANY)
 @virtual_time
-async def test_five_thousand_services_leave_nothing() -> None:
+async def test_thousands_of_services_leave_nothing(many: int) -> None:
     """A hundred at a time, each known and planned before it goes; nothing is left once the last retries are over."""
     async with furnished() as stage:
         controller = stage.controller(wire=Yes(stage.cluster))
         async with stage.running(controller):
             store = services_of(controller)
-            for start in range(0, MANY, 100):
+            for start in range(0, many, 100):
                 came = [as_watched(number) for number in range(start, start + 100)]
                 for service in came:
                     store.put(service.key, service)

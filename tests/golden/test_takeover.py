@@ -1,8 +1,11 @@
 """After the Go controller: ours takes over what stands there, and restarts no model server."""
 
+from functools import cache
+
 import pytest
 
 from aioctl.sim.backup import Backup
+from testbed.sampling import sampled
 from testbed.shared_data import ROOT, listed
 from testbed.virtual_time import run_virtual
 from tests.golden.cases import NAMES, PLACE, WHY_ABSENT, Case, case
@@ -26,40 +29,33 @@ REPLACED = {
 pytestmark = pytest.mark.skipif(not NAMES, reason=WHY_ABSENT)
 
 
-@pytest.fixture(scope="module")
-def found() -> dict[str, list[str]]:
-    return {}
+SAMPLE = pytest.mark.parametrize("name", sampled(SETTLED, every=3))
 
 
-@pytest.fixture(scope="module")
-def anew() -> dict[str, list[str]]:
-    """The workloads of each case that were made anew."""
-    return {}
-
-
-@pytest.mark.parametrize("name", SETTLED)
-def test_taking_over_a_recorded_case_writes_next_to_nothing(
-    name: str, found: dict[str, list[str]], anew: dict[str, list[str]]
-) -> None:
+@cache
+def taken_over(name: str) -> tuple[list[str], list[str]]:
+    """What is written of a case, and its workloads that were made anew."""
     taken = case(name)
-    written, anew[name] = run_virtual(take_over, taken, furnished())
-    lines = [line.replace(taken.namespace, PLACE) for line in written]
-    found[name] = lines
+    written, anew = run_virtual(take_over, taken, furnished())
+    return [line.replace(taken.namespace, PLACE) for line in written], anew
+
+
+@SAMPLE
+def test_taking_over_a_recorded_case_writes_next_to_nothing(name: str) -> None:
+    lines, _ = taken_over(name)
     assert not unexplained((*TAKEOVER_EVERYWHERE, *TAKEOVER.get(name, ())), lines)
     assert not outdated(TAKEOVER.get(name, ()), lines)
 
 
-@pytest.mark.parametrize("name", SETTLED)
-def test_taking_over_a_recorded_case_restarts_no_model_server(name: str, anew: dict[str, list[str]]) -> None:
-    if name not in anew:
-        pytest.skip("the case was not run")
-    assert anew[name] == REPLACED.get(name, [])
+@SAMPLE
+def test_taking_over_a_recorded_case_restarts_no_model_server(name: str) -> None:
+    _, anew = taken_over(name)
+    assert anew == REPLACED.get(name, [])
 
 
-def test_every_general_write_of_a_takeover_still_occurs(found: dict[str, list[str]]) -> None:
-    if found.keys() != set(SETTLED):
-        pytest.skip("only some of the cases were run")
-    assert not outdated(TAKEOVER_EVERYWHERE, [line for lines in found.values() for line in lines])
+@pytest.mark.thorough
+def test_every_general_write_of_a_takeover_still_occurs() -> None:
+    assert not outdated(TAKEOVER_EVERYWHERE, [line for name in SETTLED for line in taken_over(name)[0]])
 
 
 async def take_over(taken: Case, backup: Backup) -> tuple[list[str], list[str]]:

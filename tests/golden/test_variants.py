@@ -10,6 +10,7 @@ import pytest
 from aioctl.sim.backup import Backup
 from testbed.real.build import Assets
 from testbed.real.cluster import running
+from testbed.sampling import sampled
 from testbed.virtual_time import run_virtual
 from tests.golden.cases import NAMES, WHY_ABSENT
 from tests.golden.compare import State, changes, differences
@@ -40,7 +41,7 @@ def simulated(name: str) -> tuple[State, list[str]]:
     return run_virtual(play, furnished())
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", sampled(CASES, every=3))
 def test_a_case_comes_to_rest_and_a_second_controller_changes_nothing(name: str) -> None:
     _, changed = simulated(name)
     assert changed == []

@@ -4,6 +4,7 @@ Quadratic work takes four times as long for twice the input. What is measured is
 work stays a hundred times below and quadratic work exceeds many times, and the best of several runs.
 """
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -15,14 +16,15 @@ HANGS_AFTER = 30.0
 """Seconds; a cubic or exponential matcher would never come back."""
 
 
-def seconds(call: Callable[[], object], *, enough: float) -> float:
-    """Processor seconds of one call: the least of some runs, or the first that takes no more than `enough`."""
+def seconds(call: Callable[[], object], *, enough: float, hopeless: float = math.inf) -> float:
+    """Processor seconds of one call: the least of some runs, or the first that takes no more than `enough`, or
+    at least `hopeless`."""
     best = float("inf")
     for _ in range(RUNS):
         start = time.thread_time()
         call()
         best = min(best, time.thread_time() - start)
-        if best <= enough:
+        if best <= enough or best >= hopeless:
             break
     return best
 

@@ -21,6 +21,8 @@ from tests.model.cluster_on_virtual_time import SVC, Stage, agent, events_agent,
 REST = 20.0
 """Virtual seconds after which nothing is left to do: gateways answer after one."""
 MOST_LIVES = 60
+STEPS = pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.thorough), 4])
+"""Behind every write, and behind every so many-th."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,9 @@ def whole() -> End:
     return end
 
 
-def test_after_a_crash_behind_any_write_the_next_process_ends_the_same(whole: End) -> None:
-    for number in range(1, whole.writes + 1):
+@STEPS
+def test_after_a_crash_behind_any_write_the_next_process_ends_the_same(whole: End, step: int) -> None:
+    for number in range(1, whole.writes + 1, step):
         end = run_virtual(_history, number, 2)
         _assert_same(end, whole, f"after write {number}")
         # Fewer where the next process finds the pools ready before it makes the route, which then starts on v1.
@@ -109,8 +112,9 @@ def test_a_process_that_finds_everything_done_writes_nothing(whole: End) -> None
     _assert_same(end, whole, "two lives in peace")
 
 
-def test_a_write_whose_answer_is_lost_is_found_done(whole: End) -> None:
-    for number in range(1, whole.writes + 1):
+@STEPS
+def test_a_write_whose_answer_is_lost_is_found_done(whole: End, step: int) -> None:
+    for number in range(1, whole.writes + 1, step):
         end = run_virtual(_lost_answer, number)
         more = end.events - whole.events
         assert all(message.startswith("Reconciliation failed: ") for message in more)

@@ -10,8 +10,8 @@ from tests.model.laws import LAWS
 from tests.model.mutants import MUTANTS, Mutant
 from tests.model.profiles import PROFILES
 
-STATES = 500
-"""For each profile; `python -m tests.model` goes on to a fixed point."""
+STATES = 150
+"""For each profile; `make laws` goes on for two minutes, `python -m tests.model` to a fixed point."""
 
 
 @pytest.mark.parametrize("name", PROFILES)

@@ -11,6 +11,7 @@ from aioctl.kube.errors import AlreadyExists, ApiError
 from aioctl.plan.workload.pod_form import template_digest
 from aioctl.sim.backup import Backup
 from aioctl.sim.memory import MemoryWire
+from testbed.sampling import sampled
 from testbed.shared_data import UPSTREAM, listed
 from testbed.virtual_time import run_virtual
 from testbed.world import World
@@ -38,7 +39,7 @@ def runs_models(name: str) -> bool:
 TAKEN = [name for name in NAMES if runs_models(name)]
 
 
-@pytest.mark.parametrize("name", TAKEN)
+@pytest.mark.parametrize("name", sampled(TAKEN, every=4))
 def test_taking_over_from_todays_kserve_restarts_no_model_server(name: str) -> None:
     taken = case(name)
     before, after = run_virtual(take_over, taken, furnished(taken.world))
