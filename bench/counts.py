@@ -3,7 +3,7 @@ log and metrics. The controller's own view (queue, loop lag, latency of conversi
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +19,7 @@ DRY_RUN = "dry-run"
 """The verb under which a write stands that only asks what would be."""
 _LEASES = "leases"
 _AGENT = "aioctl/"
+_OTHERS = ("bench", "sim", "user", "kube-", "kubectl", "etcd")
 _TIMEOUT = 30.0
 _CONVERSIONS = "apiserver_crd_conversion_webhook_duration_seconds"
 
@@ -66,8 +67,20 @@ class Counts:
         return dict(sorted(found.items()))
 
 
+def ours(agent: str) -> bool:
+    """Whether a client is our controller, by its user agent."""
+    return agent.startswith(_AGENT)
+
+
+def any_controller(agent: str) -> bool:
+    """Whether it is a controller, whatever it calls itself: nobody of those who are there beside one."""
+    return bool(agent) and not agent.startswith(_OTHERS)
+
+
 class Counting(Protocol):
-    """A source of counts."""
+    """A source of counts. `belongs` tells by the user agent whose calls are counted."""
+
+    belongs: Callable[[str], bool]
 
     async def read(self) -> Counts: ...
 
@@ -82,15 +95,16 @@ class SimCounting:
 
     def __init__(self, server: str) -> None:
         self._url = f"{server}/sim/stats"
+        self.belongs: Callable[[str], bool] = ours
 
     async def read(self) -> Counts:
         stats = await self._get()
         calls: Counter[Call] = Counter()
         for row in stats["calls"]:
-            if row["client"].startswith(_AGENT):
+            if self.belongs(row["client"]):
                 calls[row["verb"], row["resource"]] += row["count"]
         for row in stats["dry_runs"]:
-            if row["client"].startswith(_AGENT):
+            if self.belongs(row["client"]):
                 calls[row["verb"], row["resource"]] -= row["count"]
                 calls[DRY_RUN, row["resource"]] += row["count"]
         return Counts(calls, stats["conversion"]["calls"], stats["conversion"]["failures"])
@@ -110,6 +124,7 @@ class AuditCounting:
 
     def __init__(self, client: Client, log: Path | None) -> None:
         """`log` is None where it cannot be read; then no calls are counted."""
+        self.belongs: Callable[[str], bool] = ours
         self._client = client
         self._log = log
         self._offset = 0
@@ -136,7 +151,7 @@ class AuditCounting:
                     break  # still being written
                 self._offset += len(line)
                 entry = json.loads(line)
-                if not entry.get("userAgent", "").startswith(_AGENT):
+                if not self.belongs(entry.get("userAgent", "")):
                     continue
                 target = entry.get("objectRef") or {}
                 resource = "/".join(

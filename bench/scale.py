@@ -185,8 +185,15 @@ def _rows(sizes: Sequence[Tree], virtual: Sequence[Tree]) -> list[report.Row]:
 
 
 def _by_first(name: str) -> Any:
-    """The dearest size by the first one; 1 when there is one size only."""
-    return lambda result: max(each[name] for each in result["sizes"]) / result["sizes"][0][name]
+    """The dearest size by the first one, of processes or of virtual time; 1 where there is one only, or none that counts it."""
+
+    def measure(result: Mapping[str, Any]) -> float:
+        whole = [
+            [each[name] for each in some if name in each] for some in (result["sizes"], result["virtual"])
+        ]
+        return float(max((max(found) / found[0] for found in whole if found), default=1.0))
+
+    return measure
 
 
 def _sum(name: str) -> Any:

@@ -51,7 +51,7 @@ class Parameter:
         elif isinstance(self.default, tuple):
             kind = type(self.default[0]) if self.default else self.kind
             parser.add_argument(
-                option, nargs="+", type=kind, default=self.default, choices=self.choices, help=self.text
+                option, nargs="*", type=kind, default=self.default, choices=self.choices, help=self.text
             )
         else:
             kind = self.kind if self.default is None else type(self.default)
@@ -85,7 +85,7 @@ class Expectation:
         """None when the result has no such number: that is a missed expectation."""
         try:
             return float(self.measure(result))
-        except (KeyError, IndexError, TypeError, ZeroDivisionError):
+        except (LookupError, TypeError, ValueError, ZeroDivisionError):
             return None
 
     def met(self, value: Number) -> bool:

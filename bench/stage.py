@@ -19,7 +19,7 @@ from aioctl.kube.client import Client
 from aioctl.pki.pairs import Pair
 from aioctl.sim import fleet
 from bench import clusters, machine
-from bench.counts import Counting
+from bench.counts import Counting, any_controller
 from bench.sampling import Measuring, Sampler
 from bench.scenario import Parameter
 from bench.witness import Witness
@@ -166,6 +166,8 @@ async def stage(
             clusters.client_for(arena.kubeconfig) as client,
             httpx.AsyncClient() as http,
         ):
+            if options.controller_command:
+                arena.counting.belongs = any_controller
             made = Stage(options, folder, ports, certificates, arena, client, http)
             async with made.measuring.working():
                 yield made

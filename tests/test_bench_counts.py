@@ -10,6 +10,7 @@ import pytest
 import respx
 
 from aioctl.kube.client import Client
+from bench import counts
 from bench.counts import DRY_RUN, AuditCounting, Counts, SimCounting
 
 URL = "http://cluster.test"
@@ -17,12 +18,12 @@ SERVICES = "llminferenceservices.serving.kserve.io"
 
 
 def test_leases_are_renewed_without_end() -> None:
-    counts = Counts(
+    counted = Counts(
         Counter(
             {("update", "leases.coordination.k8s.io"): 9, ("create", "secrets"): 2, ("get", "secrets"): 5}
         )
     )
-    assert counts.writes == 2
+    assert counted.writes == 2
 
 
 @respx.mock
@@ -67,6 +68,24 @@ async def test_the_audit_log_tells_dry_runs_apart(tmp_path: Path) -> None:
     )
     found = await AuditCounting(cast("Client", Metrics()), log).read()
     assert found.calls == {(DRY_RUN, "secrets"): 1, ("create", "secrets"): 1}
+
+
+@pytest.mark.parametrize(
+    ("agent", "of_ours", "of_any"),
+    [
+        ("aioctl/1.0", True, True),
+        ("manager/v0.0.0 (linux/amd64) kubernetes/$Format", False, True),
+        ("bench/1", False, False),
+        ("bench-readers/1", False, False),
+        ("sim-player/1", False, False),
+        ("kube-apiserver/v1.34.1", False, False),
+        ("", False, False),
+    ],
+)
+def test_calls_of_another_controller_are_known_by_whose_they_are_not(
+    agent: str, of_ours: bool, of_any: bool
+) -> None:
+    assert (counts.ours(agent), counts.any_controller(agent)) == (of_ours, of_any)
 
 
 @pytest.mark.parametrize(("verb", "writes"), [("patch", 1), ("watch", 0), (DRY_RUN, 0)])
