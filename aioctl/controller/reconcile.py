@@ -95,9 +95,18 @@ class _Run:
 
     @property
     def had_nothing_to_do(self) -> bool:
-        """Nothing was written, nothing failed, and nothing that may fail was tried: the same again would come to the same."""
+        """Nothing was written, failed, or waits for its turn, and nothing that may fail was tried: the same again would come to the
+        same."""
+        outcome = self.outcome
         tried = any(write.best_effort for step in self.plan.steps for write in step.writes)
-        return not self.outcome.answers and self.outcome.failed is None and not tried
+        waits = outcome.deferred is not None or outcome.roll is not None or outcome.retry or self.conflict
+        return (
+            not outcome.answers
+            and outcome.failed is None
+            and outcome.blocked is None
+            and not waits
+            and not tried
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,17 +38,18 @@ async def readiness(stage: World) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("gateway", "workload", "writes"),
+    ("gateway", "workload", "pools", "writes"),
     [
-        pytest.param(0.2, 0.2, 1, id="quick"),
-        pytest.param(1.0, 1.0, 1, id="as-usual"),
-        pytest.param(1.0, 60.0, 2, id="the-model-loads-for-a-minute"),
-        pytest.param(30.0, 1.0, 2, id="the-gateway-is-slow"),
+        pytest.param(0.2, 0.2, 20.0, 1, id="quick"),
+        pytest.param(1.0, 1.0, 20.0, 1, id="as-usual"),
+        pytest.param(1.0, 1.0, 3.0, 1, id="pools-wait-for-their-turn"),
+        pytest.param(1.0, 60.0, 20.0, 2, id="the-model-loads-for-a-minute"),
+        pytest.param(30.0, 1.0, 20.0, 2, id="the-gateway-is-slow"),
     ],
 )
 @virtual_time
 async def test_a_status_is_written_once_where_all_comes_within_a_second_and_else_once_more(
-    gateway: float, workload: float, writes: int
+    gateway: float, workload: float, pools: float, writes: int
 ) -> None:
     async with furnished() as stage, anyio.create_task_group() as group:
         stamp = stage.cluster.core.clock.stamp
@@ -56,13 +57,13 @@ async def test_a_status_is_written_once_where_all_comes_within_a_second_and_else
         script = GatewayScript(delay=gateway)
         group.start_soon(GatewayPlayer(players, stamp=stamp, default=script).run)
         group.start_soon(WorkloadPlayer(players, delay=workload, stamp=stamp).run)
-        async with stage.running(stage.controller(knobs=Knobs())):
+        async with stage.running(stage.controller(knobs=Knobs(pool_create_rate=pools))):
             await fleet.create(stage.user, FLEET)
             if writes > 1:
                 await anyio.sleep(FIRST_WORD)
                 assert "" not in await readiness(stage), "a long wait must not hide what is known"
                 assert "True" not in await readiness(stage)
-            await stage.until(lambda: is_ready(stage), seconds=300.0)
+            await stage.until(lambda: is_ready(stage), seconds=10.0 if writes == 1 else 100.0)
             await anyio.sleep(30.0)
             assert status_writes(stage) == writes * len(FLEET)
         group.cancel_scope.cancel()
