@@ -203,6 +203,7 @@ MISFORTUNES: Mapping[str, Misfortune] = {
 
 def play(which: Sequence[str], *, services: int, seed: int = 0) -> Report:
     """The fleet under these misfortunes at once; none: a good day."""
+    random.seed(seed)  # clients draw the length of their pauses
     return run_virtual(lambda: _live([MISFORTUNES[name] for name in which], services, random.Random(seed)))  # noqa: S311  moments, no secrets
 
 

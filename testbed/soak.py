@@ -51,6 +51,7 @@ class Report:
 
 def play(seconds: float, *, seed: int, services: int = 12) -> Report:
     """So many virtual seconds of it with at most so many services at a time, and the calm after it."""
+    random.seed(seed)  # clients draw the length of their pauses
     return run_virtual(lambda: _live(seconds, seed, services))
 
 

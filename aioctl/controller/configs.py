@@ -15,6 +15,7 @@ from aioctl.api.objects import FieldError, Object, is_deleting, resource_version
 from aioctl.controller.apply import Recorder
 from aioctl.controller.caches import Caches
 from aioctl.controller.config_users import ConfigUsers
+from aioctl.controller.conflicts import FIRST_RETRY, conflict_wait
 from aioctl.engine.clock import Clock
 from aioctl.engine.workers import Done, Failed, RequeueAfter, Result
 from aioctl.kube.client import Client
@@ -28,8 +29,6 @@ PAUSE = 5.0
 """Seconds between two writes of a config's status: eleven well-known configs make some two writes a second at most."""
 LOOK_AGAIN = 30.0
 """Seconds until a namespace is looked at again, whose services go while their config waits for them."""
-RETRY = 0.05
-"""Seconds until the caches are looked at again after somebody else's write came first."""
 
 
 @dataclass
@@ -43,11 +42,14 @@ class ConfigReconciler:
     clock: Clock
     decode: Callable[[bytes], Object]
     _written: dict[ObjectKey, float] = field(default_factory=dict)
+    _conflicts: dict[ObjectKey, int] = field(default_factory=dict)
+    """In a row."""
 
     async def run(self, key: ObjectKey) -> Result:
         cached = self.caches.get(kinds.CONFIG, key)
         if cached is None:
             self._written.pop(key, None)
+            self._conflicts.pop(key, None)
             return Done()
         try:
             config = self.decode(cached.raw)
@@ -65,11 +67,13 @@ class ConfigReconciler:
             # It is gone, or the CRD is an older one without a status.
             return Done()
         except Conflict:
-            return RequeueAfter(RETRY, quiet=True)
+            self._conflicts[key] = conflicts = self._conflicts.get(key, 0) + 1
+            return RequeueAfter(conflict_wait(conflicts), quiet=True)
         except KubeError as error:
             if wait := asked_to_wait(error):
                 return RequeueAfter(wait, quiet=True)
             return Failed(error)
+        self._conflicts.pop(key, None)
         # Nobody watches namespaces.
         return RequeueAfter(LOOK_AGAIN, quiet=True) if goes and users and isinstance(result, Done) else result
 
@@ -90,7 +94,7 @@ class ConfigReconciler:
             return Done()
         due = self._written.get(key, -PAUSE) + PAUSE - self.clock.monotonic()
         # The last moments are not worth a wait, which floating point may make one of nothing.
-        if due >= RETRY and not is_deleting(config):
+        if due >= FIRST_RETRY and not is_deleting(config):
             return RequeueAfter(due, quiet=True)
         await self.client.update(kinds.CONFIG, {**config, "status": wanted.status}, subresource="status")
         self._written[key] = self.clock.monotonic()

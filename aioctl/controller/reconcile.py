@@ -30,6 +30,7 @@ from aioctl.api.objects import (
 from aioctl.controller.apply import Applier, Recorder
 from aioctl.controller.caches import Caches
 from aioctl.controller.confinement import Confinement
+from aioctl.controller.conflicts import conflict_wait
 from aioctl.controller.hearsay import Hearsay
 from aioctl.controller.idle_looks import IdleLookLimit
 from aioctl.controller.interests import Interests
@@ -65,10 +66,7 @@ our own writes wakes nobody."""
 MOST_DEMANDS = 5
 """Each round of single reads can uncover the next (an account names secrets), and one tries the spec out; no chain is longer."""
 EXPECTATION_RETRY = 0.05
-"""Seconds until it is looked again whether the caches show our own writes, or the one that ours conflicted with; a watch
-delivers within milliseconds."""
-LONGEST_CONFLICT_RETRY = 10.0
-"""Seconds between two tries of a write that goes on conflicting: the watch lags, and will wake the service when it shows why."""
+"""Seconds until it is looked again whether the caches show our own writes; a watch delivers within milliseconds."""
 
 
 class ReconcileError(Exception):
@@ -501,7 +499,7 @@ class Reconciler:
         state = self.states.of(key_of(run.service))
         if run.conflict:
             state.conflicts += 1
-            return RequeueAfter(_conflict_wait(state.conflicts), quiet=True)
+            return RequeueAfter(conflict_wait(state.conflicts), quiet=True)
         state.conflicts = 0
         if outcome.retry:
             return Failed(ReconcileError(outcome.error))
@@ -529,10 +527,6 @@ class Reconciler:
 
 def _failure(step: Step, error: str) -> str:
     return f"{step.outer}{step.inner}{error}"
-
-
-def _conflict_wait(conflicts: int) -> float:
-    return min(EXPECTATION_RETRY * 2.0 ** min(conflicts - 1, 16), LONGEST_CONFLICT_RETRY)
 
 
 def _status_failure(error: KubeError) -> Result:

@@ -14,6 +14,7 @@ from aioctl.controller.service_state import ServiceStates
 from aioctl.controller.triggers import keys_for
 from aioctl.kube.cached import Cached
 from aioctl.sim import seed
+from aioctl.sim.faults import Match
 from testbed.shipped_files import presets
 from testbed.virtual_time import run_virtual
 from testbed.world import NAMESPACE, World, condition, furnished, plain_service
@@ -118,6 +119,34 @@ def test_the_status_of_a_preset_is_written_seldom_and_counts_all() -> None:
 
     # Every preset is used by each of the 20 services: at once, and again when some seconds have passed.
     assert run_virtual(scene) <= 3 * len(presets())
+
+
+def test_a_config_that_goes_on_conflicting_is_tried_seldom() -> None:
+    """Its watch lags behind somebody's write: nothing can be done about it before that arrives (CFG-5)."""
+
+    async def scene() -> int:
+        async with furnished() as stage, stage.running(stage.controller()):
+            await stage.until(lambda: _says(stage, PRESET, "NotInUse", 0, seed.SYSTEM_NAMESPACE))
+            stage.cluster.faults.lag_watches(Match(resource=kinds.CONFIG.resource, client="aioctl/"), 20.0)
+            mark = {"metadata": {"labels": {"by": "somebody"}}}
+            await stage.user.patch(kinds.CONFIG, seed.SYSTEM_NAMESPACE, PRESET, mark)
+            before = _tries(stage)
+            await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service("one"))
+            await anyio.sleep(15.0)
+            tried = _tries(stage) - before
+            await stage.until(lambda: _says(stage, PRESET, "InUse", 1, seed.SYSTEM_NAMESPACE))
+            return tried
+
+    assert 1 < run_virtual(scene) < 30
+
+
+def _tries(stage: World) -> int:
+    """Writes of the preset that conflicted."""
+    return sum(
+        count
+        for (_, resource, client, status), count in stage.cluster.stats.calls.items()
+        if resource.startswith(kinds.CONFIG.plural) and client.startswith("aioctl/") and status == 409
+    )
 
 
 def _cached(spec: dict[str, Any], version: int, **rest: Any) -> Cached:

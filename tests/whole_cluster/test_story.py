@@ -244,6 +244,7 @@ def test_uninstalled_as_documented_nothing_is_left(stage: Stage, watcher: Watche
     watcher.stop()
     assert watcher.failures == []
     assert watcher.changes > SERVICES
+    assert all(count > SERVICES for count in watcher.read_in.values()), watcher.read_in
     in_order, _ = ways_out()
     stage.shell(in_order)
     for namespace in (TEAM, "kserve"):

@@ -28,6 +28,8 @@ class Watcher:
 
     def __init__(self, cluster: RealCluster) -> None:
         self.reads = 0
+        self.read_in = dict.fromkeys((kind.version for kind in VERSIONS), 0)
+        """Lists with at least one service, by version."""
         self.changes = 0
         """Events of the watches."""
         self.failures: list[str] = []
@@ -83,6 +85,7 @@ class Watcher:
                     assert status == http.client.OK, body[:500]
                     self._check(kind, [json.loads(body)])
             self.reads += 1
+            self.read_in[kind.version] += bool(found["items"])
 
     def _watch(self, connection: http.client.HTTPSConnection, kind: Kind) -> None:
         """One watch, from now on, for as long as the API server keeps it."""
@@ -100,7 +103,7 @@ class Watcher:
 
     def _check(self, kind: Kind, items: list[dict[str, Any]]) -> None:
         for item in items:
-            assert item.get("apiVersion", kind.api_version) == kind.api_version, item
+            assert item.get("apiVersion") == kind.api_version, item
 
     def _get(self, connection: http.client.HTTPSConnection, path: str) -> bytes:
         status, body = self._ask(connection, path)
