@@ -19,7 +19,7 @@ TRIES: Final = 3
 HOLDS: Final = 24 * 3600.0
 """Seconds for which an answer counts."""
 AGAIN: Final = 600.0
-"""Seconds after which a request that nobody answered is sent again, when somebody asks."""
+"""Seconds after which a request that nobody answered is sent again, if its services still ask then: they are woken for that."""
 _MOST: Final = 10_000
 _FAILS: Final = 500
 
@@ -35,6 +35,8 @@ class Traffic:
         self._wake = wake
         self._known: dict[GatewayRequest, tuple[bool, float]] = {}
         self._wanted: defaultdict[GatewayRequest, set[ObjectKey]] = defaultdict(set)
+        self._again: dict[GatewayRequest, frozenset[ObjectKey]] = {}
+        """Who is woken when what came of a request does not count any more: of those that were not answered."""
         self._news = anyio.Event()
 
     def known(self, service: ObjectKey, request: GatewayRequest) -> bool | None:
@@ -49,14 +51,34 @@ class Traffic:
     async def run(self) -> None:
         """Endless."""
         while True:
-            await self._news.wait()
+            with anyio.move_on_after(self._until_again()):
+                await self._news.wait()
             self._news = anyio.Event()
+            self._ask_again()
             while self._wanted:
                 request = next(iter(self._wanted))
                 passed = await self._passes(request)
                 self._remember(request, passed)
-                for service in self._wanted.pop(request):
+                services = frozenset(self._wanted.pop(request))
+                if not passed:
+                    self._again[request] = services
+                for service in services:
                     self._wake(service, 0)
+
+    def _until_again(self) -> float | None:
+        """Seconds until the first of the requests that were not answered may be sent again; None without any."""
+        if not self._again:
+            return None
+        return max(0.0, min(map(self._until, self._again)) - self._clock.monotonic())
+
+    def _ask_again(self) -> None:
+        for request in [each for each in self._again if self._until(each) <= self._clock.monotonic()]:
+            for service in self._again.pop(request):
+                self._wake(service, 0)
+
+    def _until(self, request: GatewayRequest) -> float:
+        found = self._known.get(request)
+        return found[1] if found is not None else 0.0
 
     def _remember(self, request: GatewayRequest, passed: bool) -> None:  # noqa: FBT001  one fact, no switch
         if len(self._known) >= _MOST:

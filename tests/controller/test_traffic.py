@@ -90,6 +90,25 @@ def test_what_came_of_it_counts_for_a_while(status: int, holds: float) -> None:
     run()
 
 
+def test_who_was_not_answered_is_woken_to_ask_again_and_nobody_else() -> None:
+    @virtual_time
+    async def run() -> None:
+        async def then(traffic: Traffic, woken: list[ObjectKey]) -> None:
+            traffic.known(ONE, REQUEST)
+            await anyio.sleep(AGAIN)
+            assert woken == [ONE]
+            await anyio.sleep(TRIES + 1)
+            assert woken == [ONE, ONE]
+            assert traffic.known(ONE, REQUEST) is None
+            # Answered now, and by nobody asked for again.
+            await anyio.sleep(HOLDS)
+            assert woken == [ONE, ONE, ONE]
+
+        await played(Gateway(503, 503, 503, 200), then)
+
+    run()
+
+
 async def test_a_request_names_the_host_and_follows_nothing() -> None:
     asked = []
 

@@ -15,7 +15,8 @@ from aioctl.api.encoding import to_json
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind
 from aioctl.api.objects import dig, sequence
 from aioctl.controller.knobs import Knobs
-from aioctl.plan.model import Policy, Strategy
+from aioctl.controller.traffic import AGAIN, TRIES, Send
+from aioctl.plan.model import Policy, Probe, Strategy
 from aioctl.sim.facts import ABSENT_BY_DEFAULT
 from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
@@ -31,9 +32,14 @@ PATIENCE = 200.0
 
 @asynccontextmanager
 async def played(
-    behaviour: str, strategy: Strategy, *, patience: float = PATIENCE, **options: Any
+    behaviour: str,
+    strategy: Strategy,
+    *,
+    patience: float = PATIENCE,
+    send: Send | None = None,
+    **options: Any,
 ) -> AsyncIterator[tuple[World, GatewayPlayer]]:
-    """A service on a gateway of that behaviour, everything settled."""
+    """A service on a gateway of that behaviour, everything settled. `send`: gateways are asked with requests, which it answers."""
     async with furnished(**options) as stage, anyio.create_task_group() as group:
         # One time for both: the question is put by the age of the route, which the API server stamped.
         stage.clock = VirtualClock(stage.cluster.core.clock.now() - timedelta(seconds=anyio.current_time()))
@@ -43,8 +49,11 @@ async def played(
         gateways = GatewayPlayer(client, stamp=stamp, default=script, accepts_unreferenced=False)
         group.start_soon(gateways.run)
         group.start_soon(WorkloadPlayer(client, delay=1.0, stamp=stamp).run)
-        policy = Policy(auth_disabled=True, strategy=strategy)
-        async with stage.running(stage.controller(policy=policy, knobs=Knobs())):
+        probe = Probe.STATUS if send is None else Probe.TRAFFIC
+        policy = Policy(auth_disabled=True, strategy=strategy, probe=probe)
+        parts: dict[str, Any] = {} if send is None else {"send": send}
+        controller = stage.controller(policy=policy, knobs=Knobs(), **parts)
+        async with stage.running(controller):
             router: dict[str, Any] = {"route": {}, "gateway": {}, "scheduler": {}}
             await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service(router=router))
             await anyio.sleep(patience)
@@ -108,6 +117,34 @@ def test_a_gateway_upgraded_under_an_unmigrated_service_is_a_non_event(strategy:
             assert await is_ready(stage)
             old = await stage.find(kinds.POOL_V1ALPHA2, "one-inference-pool")
             assert sequence(old, "status", "parent"), "what the old version said still stands"
+
+    run()
+
+
+def test_with_requests_a_gateway_that_resolves_v1_and_does_not_serve_it_gets_no_traffic_until_it_does() -> (
+    None
+):
+    """It writes no status of pools, so nothing but its routes and requests is known of it."""
+    served, asked = False, list[tuple[str, str]]()
+
+    async def send(url: str, host: str) -> int:
+        asked.append((url, host))
+        await anyio.sleep(0.1)
+        return 404 if served else 503
+
+    @virtual_time
+    async def run() -> None:
+        nonlocal served
+        async with played("silent", Strategy.AUTO, send=send) as (stage, _):
+            assert await carried(stage) == ({POOL_GROUP_V1ALPHA2}, False)
+            probe = await stage.find(kinds.HTTP_ROUTE, PROBE)
+            (host,) = sequence(probe, "spec", "hostnames")
+            assert asked == [("http://10.9.9.9:80/v1/models", host)] * TRIES
+            served = True
+            await anyio.sleep(AGAIN + 30)
+            assert await carried(stage) == ({POOL_GROUP_V1}, True)
+            assert await stage.find(kinds.HTTP_ROUTE, PROBE) is None
+            assert len(asked) == TRIES + 1
 
     run()
 
