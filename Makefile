@@ -5,7 +5,7 @@ VENV := .venv
 unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-thorough test-real test-page test-kserve e2e laws ship-check bench lint types fmt lock clean
+.PHONY: demo test test-thorough test-real test-gateways test-page test-kserve e2e laws ship-check bench lint types fmt lock clean
 .DEFAULT_GOAL := test
 
 $(VENV)/.locked: requirements.lock pyproject.toml
@@ -27,6 +27,10 @@ test-thorough: $(VENV)/.locked # what `make test` plays a sample of
 test-real: $(VENV)/.locked
 	$(BIN)/python -m testbed.real.build
 	$(BIN)/python -m pytest -q -m real --real
+
+test-gateways: $(VENV)/.locked # services on real istiod; cold, building it takes ten minutes of two cores
+	nice $(BIN)/python -m testbed.real.build gateways
+	$(BIN)/python -m testbed.real.private_network $(BIN)/python -m pytest -q -m gateways --gateways tests/real_gateways
 
 test-page: $(VENV)/.locked # the operators' page in a headless Chromium, if there is one; screenshots go to dist/screenshots
 	$(BIN)/python -m pytest -q -m browser --browser tests/page

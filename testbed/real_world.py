@@ -29,7 +29,7 @@ from aioctl.sim import seed
 from aioctl.sim.hooks import admission_configurations, conversion_patch
 from testbed.shipped_files import OURS, crd, presets
 
-SERVED_WITHIN = 30.0
+SERVED_WITHIN = 120.0
 KINDS: Mapping[str, Kind] = {
     kind.kind: kind
     for kind in (

@@ -60,6 +60,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--thorough", action="store_true", help="run what repeats much (make test-thorough), too"
     )
+    parser.addoption(
+        "--gateways",
+        action="store_true",
+        help="run the tests on real gateway controllers (make test-gateways)",
+    )
     parser.addoption("--whole", action="store_true", help="run the story on a whole cluster (make e2e)")
     parser.addoption(
         "--browser", action="store_true", help="run the tests that need a headless Chromium, too"
@@ -71,6 +76,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         "real": "takes a real kube-apiserver or real time: run `make test-real`, or pytest with --real",
         "ship": "takes programs of others: run `make ship-check`, or pytest with --real --ship",
         "thorough": "repeats much: run `make test-thorough`, or pytest with --thorough",
+        "gateways": "takes real gateway controllers: run `make test-gateways`",
         "whole": "takes a whole cluster: run `make e2e`",
         "browser": "takes a headless Chromium: run `make test-page`, or pytest with --browser",
     }

@@ -38,6 +38,7 @@ def _kubernetes(name: str) -> GoProgram:
     return GoProgram("kube-apiserver", f"k8s.io/kubernetes/cmd/{name}", ldflags=_KUBERNETES_FLAGS)
 
 
+ISTIOD = "v0.0.0-20260827124520-eed52ebb66ad"
 GO_PROGRAMS = {
     "etcd": GoProgram("etcd", "go.etcd.io/etcd/server/v3"),
     "kube-apiserver": _kubernetes("kube-apiserver"),
@@ -46,11 +47,14 @@ GO_PROGRAMS = {
     "kube-scheduler": _kubernetes("kube-scheduler"),
     "kwok": GoProgram("kwok", "sigs.k8s.io/kwok/cmd/kwok", "kwok-v0.8.0"),
     "lws": GoProgram("lws", "sigs.k8s.io/lws/cmd", "lws-v0.6.2"),
+    "istiod": GoProgram("istiod", "istio.io/istio/pilot/cmd/pilot-discovery", f"istiod-{ISTIOD}"),
 }
 API_SERVER = ("etcd", "kube-apiserver", "kubectl")
 """What every test on a real server needs."""
 TEST_REAL = (*API_SERVER, "kube-controller-manager")
 """What `make test-real` needs: scaling is tested with the real HorizontalPodAutoscaler controller."""
+GATEWAYS = ("istiod",)
+"""What `make test-gateways` needs beside the API server."""
 WHOLE_CLUSTER = ("kube-controller-manager", "kube-scheduler", "kwok", "lws")
 """What makes a cluster without containers of it."""
 CRD_SOURCES = {
@@ -81,6 +85,24 @@ SCHEMA_SOURCES = {
     "github.com/kedacore/keda/v2@v2.18.0": ("config/crd/bases/keda.sh_scaledobjects.yaml",),
 }
 """Read when our own CRDs are generated; KEDA's is installed where a test is about KEDA, the rest never."""
+GATEWAY_CRD_SOURCES = {
+    "sigs.k8s.io/gateway-api@v1.6.0": tuple(
+        f"config/crd/standard/gateway.networking.k8s.io_{plural}.yaml"
+        for plural in (
+            "backendtlspolicies",
+            "gatewayclasses",
+            "gateways",
+            "grpcroutes",
+            "httproutes",
+            "listenersets",
+            "referencegrants",
+            "tcproutes",
+            "tlsroutes",
+            "udproutes",
+        )
+    ),
+}
+"""What istiod watches: it waits for what it does not find."""
 WEBHOOK_SOURCES = {"sigs.k8s.io/lws@v0.6.2": ("config/webhook/manifests.yaml",)}
 """What LeaderWorkerSet's controller does at admission: without it pods do not know their place in a group."""
 STAGE_SOURCES = {
@@ -135,7 +157,7 @@ def program(name: str, *, build: bool) -> Path:
     folder = cache_folder() / GO_PROGRAMS[name].folder
     if not (folder / name).is_file():
         if not build:
-            target = "test-real" if name in TEST_REAL else "e2e"
+            target = "test-real" if name in TEST_REAL else "test-gateways" if name in GATEWAYS else "e2e"
             raise NotAvailable(f"no {name} in the cache; `make {target}` builds it (needs Go)")
         _build(name, folder)
     return folder / name
@@ -144,6 +166,11 @@ def program(name: str, *, build: bool) -> Path:
 def stages(*, build: bool) -> tuple[Path, ...]:
     """The files that kwok reads. Raises NotAvailable."""
     return module_files(STAGE_SOURCES, "stages", build=build)
+
+
+def gateway_crds(*, build: bool) -> tuple[Path, ...]:
+    """The CRDs that gateway controllers want, Gateway API's in the version that they want. Raises NotAvailable."""
+    return module_files(GATEWAY_CRD_SOURCES, "gateway-crds", build=build)
 
 
 def webhooks(*, build: bool) -> tuple[Path, ...]:
@@ -206,15 +233,25 @@ def download(module: str) -> Path:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Builds what `make test-real` needs; with `whole`, all of a cluster without containers."""
+    """Builds what `make test-real` needs; with `whole`, all of a cluster without containers; with `gateways`, those.
+
+    With `--only-cached` nothing is built: it succeeds where all of it is there.
+    """
+    build = "--only-cached" not in arguments
+    wanted = {
+        *TEST_REAL,
+        *(WHOLE_CLUSTER if "whole" in arguments else ()),
+        *(GATEWAYS if "gateways" in arguments else ()),
+    }
     try:
-        found = assets(build=True)
-        wanted = {*TEST_REAL, *(WHOLE_CLUSTER if "whole" in arguments else ())}
+        found = assets(build=build)
         for name in sorted(wanted - set(API_SERVER)):
-            program(name, build=True)
+            program(name, build=build)
         if "whole" in arguments:
-            stages(build=True)
-            webhooks(build=True)
+            stages(build=build)
+            webhooks(build=build)
+        if "gateways" in arguments:
+            gateway_crds(build=build)
     except NotAvailable as error:
         print(f"no real cluster here: {error}", file=sys.stderr)  # noqa: T201
         return 1
