@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from aioctl.api import kinds, names
-from aioctl.api.kinds import HTTP_ROUTE, POOL_GROUP_V1, POOL_V1, ObjectKey
+from aioctl.api.kinds import HTTP_ROUTE, POOL_GROUP_V1, POOL_V1, ObjectKey, Served
 from aioctl.api.objects import Object, sequence, text
 from aioctl.golang.equality import derivative
 from aioctl.plan import silent_gateways
@@ -85,8 +85,9 @@ def _left_to_the_silent(ctx: Context) -> timedelta | None:
 
 def comes_first(ctx: Context) -> bool:
     """True while the managed route, which does not exist yet, is not made because gateways are asked: they are known to refuse
-    v1alpha2, and v1 is not known to be served. Who says nothing to the question would say nothing of the route."""
-    if ctx.policy.probe is Probe.OFF or not owns_pools(ctx):
+    v1alpha2, and v1 is not known to be served. Who says nothing to the question would say nothing of the route. Where the cluster
+    has no v1 InferencePools there is nothing to ask."""
+    if ctx.policy.probe is Probe.OFF or not owns_pools(ctx) or ctx.obs.served(POOL_V1) is Served.NO:
         return False
     facts = facts_of(ctx)
     held = facts.paused or facts.strategy is Strategy.HOLD

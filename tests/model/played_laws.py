@@ -37,11 +37,12 @@ ONE_WAY: Final = "never back after the lock"
 TOGETHER: Final = "lock and traffic always together"
 ABSENT: Final = "nothing of a generation that the cluster does not have"
 ONE_GROUP: Final = "all pools of a group's route are of one generation"
+MADE: Final = "every service has a route in the end"
 REST: Final = "the controller comes to rest, and all with it"
 NO_DELETE: Final = "nothing but the probe is deleted"
 NO_CHURN: Final = "a status concluded from itself is the same"
 LAWS: Final = (
-    REFUSED, EVIDENCE, SERVED, READY, END, ONE_WAY, TOGETHER, ABSENT, ONE_GROUP, REST, NO_DELETE, NO_CHURN,
+    REFUSED, EVIDENCE, SERVED, READY, END, ONE_WAY, TOGETHER, ABSENT, ONE_GROUP, MADE, REST, NO_DELETE, NO_CHURN,
 )  # fmt: skip
 
 _MOST_ROUNDS: Final = 12
@@ -115,6 +116,8 @@ class PlayedLaws:
         if end is None:
             yield REST
             return
+        if any(service.route is None for service in end.services):
+            yield MADE
         if self._rules.strategy is not Strategy.AUTO or not self._rules.probes or not self._rules.v1_crd:
             return
         serve = [BEHAVIOURS[each].routes for each in state.behaviours]

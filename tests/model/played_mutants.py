@@ -54,6 +54,15 @@ def _is_ours(write: Write) -> bool:
     return write.kind == HTTP_ROUTE and write.verb is not Verb.DELETE and write.name.endswith("-kserve-route")
 
 
+def _makes_no_routes(facts: Facts, service: Object, policy: Policy, now: Any) -> Plan:
+    plan = order.plan(facts, service, policy, now)
+    steps = (
+        replace(each, writes=tuple(write for write in each.writes if not _is_ours(write)))
+        for each in plan.steps
+    )
+    return replace(plan, steps=tuple(steps))
+
+
 def _changing(change: Callable[[dict[str, Any]], None]) -> Planner:
     """The real planner, its managed routes tampered with."""
 
@@ -173,6 +182,7 @@ MUTANTS = (
     PlayedMutant(
         "mixes generations in a group", laws.ONE_GROUP, _on("auto-group", "v1alpha2-only"), _changing(_mixes)
     ),
+    PlayedMutant("makes no routes", laws.MADE, _on("auto", "istio"), _makes_no_routes),
     PlayedMutant("is never content", laws.REST, _on("auto", "both"), _adding(_never_content)),
     PlayedMutant("tidies up", laws.NO_DELETE, _on("auto", "both"), _adding(_tidies)),
     PlayedMutant("counts in the status", laws.NO_CHURN, _on("auto", "both"), conclude=_counts),

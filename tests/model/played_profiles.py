@@ -51,6 +51,7 @@ PLAYED: Final[Mapping[str, PlayedRules]] = {
     "auto-crd-goes": replace(_EACH, crd_goes=True),
     "auto-v1-crd-alone": replace(_EACH, old_crd=False),
     "auto-old-crd-alone": replace(_EACH, v1_crd=False),
+    "auto-two-old-crd-alone": replace(_EACH, v1_crd=False, services=2, meddling=False),
     "swap-played": replace(_EACH, strategy=Strategy.SWAP, upgrades=MEASURED),
     "weighted-played": replace(_EACH, strategy=Strategy.WEIGHTED, upgrades=MEASURED),
 }

@@ -204,6 +204,14 @@ def test_nobody_is_waited_for_where_nobody_may_be_asked_or_a_hold_keeps_traffic_
     assert ROUTE in refusing(strategy=Strategy.HOLD).objects
 
 
+def test_nobody_is_waited_for_where_there_is_no_v1_pool_to_ask_about() -> None:
+    world = new(others_route(ON_OLD, INVALID_KIND))
+    world.unserved = world.unserved | {kinds.POOL_V1}
+    world.reconcile()
+    assert QUESTION not in world.objects
+    assert [ref["group"] for ref in world.refs()] == [POOL_GROUP_V1ALPHA2]
+
+
 def test_a_no_to_the_question_ends_the_wait() -> None:
     world = refusing()
     world.objects[QUESTION]["status"] = {"parents": [parent(*GATEWAY, INVALID_KIND)]}
