@@ -29,7 +29,7 @@ DEPLOY = Path(__file__).parent.parent / "deploy"
 LABELS: Final = {"namespace": "kserve", "pod": "aioctl-0"}
 FASTER: Final = 300
 """A wait of 15 min is one of 3 s."""
-START_DEADLINE: Final = 60.0
+START_DEADLINE: Final = 180.0
 SETTINGS: Final = {
     "AIOCTL_LEADER_ELECTION": "true",
     "AIOCTL_NAMESPACE": "kserve",

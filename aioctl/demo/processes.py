@@ -29,7 +29,7 @@ from aioctl.kube.errors import AlreadyExists, ApiError
 from aioctl.pki import pairs
 from aioctl.sim import seed
 
-START_DEADLINE = 60.0
+START_DEADLINE = 180.0
 """Seconds until a process has said that it is ready; on a busy machine the start alone takes long."""
 STOP_DEADLINE = 10.0
 

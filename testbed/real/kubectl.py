@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 from testbed.real.build import Assets
 from testbed.real.cluster import RealCluster, running
 
-SERVED_DEADLINE = 120.0
+SERVED_DEADLINE = 300.0
 
 
 class Applied(NamedTuple):
@@ -44,7 +44,7 @@ class Kubectl:
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """The ended process, whatever its result."""
         command = [str(self.program), f"--kubeconfig={self.kubeconfig}", *arguments]
-        return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=120)
+        return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=300)
 
     def __call__(self, *arguments: str, stdin: str = "") -> str:
         """What it prints. Raises KubectlError."""

@@ -19,7 +19,7 @@ from typing import Any
 import aiohttp
 import anyio
 
-ANSWER = 60.0
+ANSWER = 180.0
 """Seconds for one answer of the browser, on a machine that does other things as well."""
 _OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars",

@@ -279,11 +279,11 @@ async def test_a_migration_is_watched_from_first_to_last() -> None:
             await page.run(WATCH)
             async with _administrator(folder / "kubeconfig") as client:
                 made = await _create_held(client)
-                await page.until(_all_are("Held"), seconds=120)
+                await page.until(_all_are("Held"))
                 for service in made:
                     patch = {"metadata": {"annotations": {MIGRATION_STRATEGY: None}}}
                     await client.patch(kinds.SERVICE, namespace_of(service), name_of(service), patch)
-            await page.until(_all_are("Migrated"), seconds=120)
+            await page.until(_all_are("Migrated"))
             seen = await page.run("window.seen")
             assert len(seen) == SERVICES
             for states in seen.values():

@@ -242,7 +242,7 @@ class Installation:
         request = urllib.request.Request(  # noqa: S310  ours
             f"{self.cluster.etcd}/v3/kv/range", data=json.dumps(asked).encode(), method="POST"
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             found = [json.loads(base64.b64decode(item["value"])) for item in json.load(answer).get("kvs", ())]
         return {obj["metadata"]["name"]: obj for obj in found}
 
@@ -296,4 +296,4 @@ def players(cluster: RealCluster, folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE)

@@ -134,7 +134,7 @@ class Replica:
     def metrics(self, name: str, **labels: str) -> list[Series]:
         """The series of that name with these labels."""
         page = f"http://127.0.0.1:{self.ports.metrics}/metrics"
-        with urllib.request.urlopen(page, timeout=10) as answer:
+        with urllib.request.urlopen(page, timeout=60) as answer:
             text = answer.read().decode()
         found = []
         for match in filter(None, map(_SERIES.match, text.splitlines())):
@@ -157,7 +157,7 @@ class Replica:
 
         context = ssl.create_default_context(cadata=bundle.decode())
         with (
-            socket.create_connection((self.host, self.ports.webhook), timeout=10) as plain,
+            socket.create_connection((self.host, self.ports.webhook), timeout=60) as plain,
             context.wrap_socket(plain, server_hostname=server_name) as connection,
         ):
             found = connection.getpeercert(binary_form=True)

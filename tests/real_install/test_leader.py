@@ -14,7 +14,7 @@ from aioctl.api import kinds
 from tests.deploy.manifests import NAMESPACE, container
 from tests.real_install import services
 from tests.real_install.installation import LEASE_DURATION, TEAM, Installation
-from tests.real_install.replica import Replica, until
+from tests.real_install.replica import PATIENCE, Replica, until
 
 pytestmark = pytest.mark.real
 WRITES = {"create", "update", "patch"}
@@ -110,7 +110,7 @@ def test_a_stopped_leader_is_followed_within_two_seconds(
 
         found.append(hand_over(installation, f"after-stop-{len(found)}", stop)[0])
         (leader,) = stopped
-        assert leader.process.wait(timeout=30) == 0, leader.tail()
+        assert leader.process.wait(timeout=PATIENCE) == 0, leader.tail()
         assert leader.said("lease released")
     record_testsuite_property("seconds from SIGTERM to the first write", found)
     assert min(found) <= AFTER_STOP, found

@@ -23,7 +23,7 @@ from testbed.real.relay import Relay
 from tests.deploy.manifests import ACCOUNT, DEPLOY, NAMESPACE
 from tests.real_install import services
 from tests.real_install.installation import Installation, players
-from tests.real_install.replica import Replica, until
+from tests.real_install.replica import PATIENCE, Replica, until
 
 pytestmark = pytest.mark.real
 TEAM = "two-writers"
@@ -76,7 +76,7 @@ def story(installation: Installation) -> Iterator[Story]:
         until(lambda: not _unready(installation), f"all are ready: {_unready(installation)}")
         sent = len(relay.writes)
         leader.process.send_signal(signal.SIGCONT)
-        code = leader.process.wait(timeout=60)
+        code = leader.process.wait(timeout=PATIENCE)
         made = Story(late=relay.writes[sent:], said=leader.tail(), code=code)
         made.before, made.after = (_writes(installation, token) for token in tokens)
         yield made

@@ -24,7 +24,7 @@ from tests.ship.conftest import program
 
 pytestmark = pytest.mark.ship
 SERVICES, HELD = 12, 2
-PATIENCE = 120.0
+PATIENCE = 300.0
 QUIET = {
     "Connections that came to nothing": "nobody but the API server calls",
     "Services that are not Ready": "those of the demo are, but for a moment",
