@@ -3,6 +3,7 @@
 No kubelet runs, so a replica is a process with the shipped account (tests/real_install); the tests follow one another.
 """
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,7 @@ OTHERS = (
     Kind("cert-manager.io", "v1", "Issuer", "issuers"),
 )
 """Kinds of others that value sets ask for, without their schemas."""
+SECRET_LIMIT, ROOM = 1 << 20, 0.8
 TEMPLATE, SCHEDULER = "kserve-config-llm-template", "kserve-config-llm-scheduler"
 
 
@@ -135,6 +137,20 @@ def test_the_api_server_takes_every_value_set_as_rendered(installation: ByHelm, 
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == len(objects)
+
+
+def test_a_release_fits_into_its_secret_with_room_to_grow(installation: ByHelm) -> None:
+    """Helm keeps a release - chart and manifest, gzip in base64 - in one Secret, and a Secret has 1 MiB at most.
+
+    The CRDs have 0.7 of it, rendered as JSON; as YAML they had 0.87.
+    """
+    found = installation.kubectl.read("secrets", "-n", NAMESPACE, "--field-selector=type=helm.sh/release.v1")
+    sizes = {
+        secret["metadata"]["name"]: sum(len(base64.b64decode(value)) for value in secret["data"].values())
+        for secret in found["items"]
+    }
+    assert {"sh.helm.release.v1.aioctl.v1", "sh.helm.release.v1.aioctl-crds.v1"} <= sizes.keys()
+    assert max(sizes.values()) < ROOM * SECRET_LIMIT, sizes
 
 
 def test_what_is_installed_works(installation: ByHelm) -> None:
