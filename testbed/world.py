@@ -40,6 +40,8 @@ from testbed.virtual_time import VirtualClock, run_virtual
 
 NAMESPACE = "demo"
 POLICY = Policy(auth_disabled=True)
+SETTLED = 10.0
+"""(Virtual) seconds after which a controller has nothing left to do in a cluster without services."""
 LONG_AGO = 1_577_836_800.0
 """Seconds since the epoch (1 January 2020): before any moment that a test begins at."""
 
@@ -162,7 +164,8 @@ async def world(**options: Any) -> AsyncIterator[World]:
 
 @asynccontextmanager
 async def furnished(*, absent: frozenset[str] = ABSENT_BY_DEFAULT, **options: Any) -> AsyncIterator[World]:
-    """A world with all that services need: the gateways and the settings of the demo, and the shipped presets."""
+    """A world with all that services need: the gateways and the settings of the demo, and the shipped presets, which a
+    controller has put its finalizers on."""
     async with world(backup=_furniture(absent), **options) as stage:
         yield stage
 
@@ -180,6 +183,8 @@ async def _furnish(absent: frozenset[str]) -> Backup:
             await stage.cluster.create(obj, client="user")
         for preset in presets():
             await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
+        async with stage.running(stage.controller()):
+            await anyio.sleep(SETTLED)
         return Backup.of(stage.cluster.core)
 
 

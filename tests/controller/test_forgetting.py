@@ -18,7 +18,7 @@ from aioctl.sim.memory import MemoryWire
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, World, furnished, plain_service
 
-FLEET = 160
+FLEETS = [pytest.param(300, marks=pytest.mark.thorough), 60]
 """On the embedded cluster, with everything that a life has: 12 ms each."""
 MANY = [pytest.param(5_000, marks=pytest.mark.thorough), 500]
 """Through the caches alone, with the one plan and the one status that a service needs to be remembered: 2 ms each."""
@@ -72,8 +72,9 @@ async def come_and_go(stage: World, names: list[str], **spec: Any) -> None:
         assert await stage.find(kinds.SERVICE, name) is None
 
 
+@pytest.mark.parametrize("fleet", FLEETS)
 @virtual_time
-async def test_a_fleet_that_came_and_went_leaves_nothing() -> None:
+async def test_a_fleet_that_came_and_went_leaves_nothing(fleet: int) -> None:
     """Most of it with a spec that cannot be combined, which costs the embedded cluster few writes; a part with everything."""
     async with furnished() as stage:
         controller = stage.controller()
@@ -82,8 +83,8 @@ async def test_a_fleet_that_came_and_went_leaves_nothing() -> None:
             names = [f"svc-{number}" for number in range(20)]
             await come_and_go(stage, names, router=router)
             assert not list(mentions(controller))
-            for start in range(20, FLEET, AT_ONCE):
-                few = [f"svc-{number}" for number in range(start, min(start + AT_ONCE, FLEET))]
+            for start in range(20, fleet, AT_ONCE):
+                few = [f"svc-{number}" for number in range(start, min(start + AT_ONCE, fleet))]
                 await come_and_go(stage, few, baseRefs=[{"name": "absent"}])
             assert len(controller.states) == 0
             assert not list(mentions(controller))

@@ -21,7 +21,7 @@ from tests.model.cluster_on_virtual_time import SVC, Stage, agent, events_agent,
 REST = 20.0
 """Virtual seconds after which nothing is left to do: gateways answer after one."""
 MOST_LIVES = 60
-STEPS = pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.thorough), 4])
+STEPS = pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.thorough), 11])
 """Behind every write, and behind every so many-th."""
 
 
