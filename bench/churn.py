@@ -20,11 +20,10 @@ from aioctl.api.objects import dig, key_of, sequence
 from aioctl.kube.client import Client
 from aioctl.sim.players.following import Object, listed, patch_status
 from bench import machine
-from bench.counts import WRITES, Counts, metrics_page, total
+from bench.counts import STATUS, WRITES, Counts, metrics_page, total
 from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, at, in_units
 from bench.stage import Stage, parameters, stage, until_still
 
-_OF_STATUS = "llminferenceservices.serving.kserve.io/status"
 _TICK = "bench.aioctl.dev/tick"
 
 
@@ -119,7 +118,7 @@ def _costs(counted: Counts, used: float, reconciles: float, changes: int) -> dic
         for (verb, resource), count in sorted(counted.calls.items())
         if verb in WRITES and resource != "events"
     }
-    of_status = sum(count for name, count in writes.items() if name.endswith(_OF_STATUS))
+    of_status = sum(count for name, count in writes.items() if name.endswith(STATUS))
     return {
         "changes": changes,
         "cpu_s": round(used, 3),

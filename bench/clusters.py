@@ -129,7 +129,7 @@ async def given(
             await _ensure(client, _WORLD_KINDS[obj["kind"]], obj)
         play = [sys.executable, "-m", "testbed.real_players", "--kubeconfig", str(kubeconfig)]
         async with processes.process("players", [*play, *players.options()], folder):
-            yield Arena("a given API server", kubeconfig, AuditCounting(client, None))
+            yield Arena("a given API server", kubeconfig, AuditCounting(client, None, ports.metrics_page))
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from aioctl.histogram import quantile
 from aioctl.kube.client import Client
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+STATUS = "llminferenceservices.serving.kserve.io/status"
 DRY_RUN = "dry-run"
 """The verb under which a write stands that only asks what would be."""
 _LEASES = "leases"
@@ -122,17 +123,21 @@ class SimCounting:
 class AuditCounting:
     """The audit log of a kube-apiserver, and the histogram it keeps of conversions."""
 
-    def __init__(self, client: Client, log: Path | None) -> None:
-        """`log` is None where it cannot be read; then no calls are counted."""
+    def __init__(self, client: Client, log: Path | None, page: str = "") -> None:
+        """`log` is None where it cannot be read; then the controller's own metrics `page` tells of its writes, and nothing of
+        its reads."""
         self.belongs: Callable[[str], bool] = ours
         self._client = client
         self._log = log
+        self._page = page
         self._offset = 0
         self._calls: Counter[Call] = Counter()
 
     async def read(self) -> Counts:
         if self._log is not None:
             self._read_on(self._log)
+        elif self._page:
+            self._calls = await self._told()
         page = await self._metrics()
         counts = page[f"{_CONVERSIONS}_count"]
         failed = sum(value for labels, value in counts if labels.get("succeeded") == "false")
@@ -162,6 +167,15 @@ class AuditCounting:
                     asks_only = entry["verb"] in WRITES and "dryRun=" in entry.get("requestURI", "")
                     self._calls[DRY_RUN if asks_only else entry["verb"], resource] += 1
 
+    async def _told(self) -> Counter[Call]:
+        """Its writes by its own page; none while there is no controller. What it updated beyond them are statuses."""
+        async with httpx.AsyncClient() as http:
+            try:
+                page = await metrics_page(http, self._page)
+            except httpx.TransportError:
+                return Counter()
+        return told_writes(page)
+
     async def _metrics(self) -> "Series":
         return parse((await self._client.get_raw("/metrics", accept="text/plain")).decode())
 
@@ -177,6 +191,21 @@ def parse(text: str) -> Series:
         for sample in family.samples:
             values[sample.name].append((sample.labels, sample.value))
     return values
+
+
+def told_writes(page: Series) -> Counter[Call]:
+    """A controller's writes by verb and kind, and its updates of statuses, which are all others that the API server took."""
+    told: Counter[Call] = Counter()
+    for labels, value in page.get("aioctl_writes_total", ()):
+        told[labels["verb"], labels["kind"]] += int(value)
+    updates = sum(count for (verb, _), count in told.items() if verb == "update")
+    taken = sum(
+        value
+        for labels, value in page.get("rest_client_requests_total", ())
+        if labels["method"] == "PUT" and labels["code"].startswith("2")
+    )
+    told["update", STATUS] += int(taken) - updates
+    return told
 
 
 def total(page: Series, name: str) -> float:

@@ -139,4 +139,5 @@ def _run(scenario: str, combination: Combination) -> list[Mapping[str, Any]]:
 def _circumstances(options: argparse.Namespace) -> str:
     words = shlex.join(["python", "-m", "bench", "sweep", *options.settings, "--scenario", options.scenario])
     runs = f", medians of {options.repeats} runs" if options.repeats > 1 else ""
-    return f"`{words}`{runs} on {machine.words(machine.describe())}:"
+    about = machine.describe()
+    return f"`{words}`{runs} on {machine.words(about)}, load average {about['load_average']:.1f} at the end:"

@@ -88,6 +88,29 @@ def test_calls_of_another_controller_are_known_by_whose_they_are_not(
     assert (counts.ours(agent), counts.any_controller(agent)) == (of_ours, of_any)
 
 
+PAGE = """
+aioctl_writes_total{verb="create",kind="Deployment"} 3.0
+aioctl_writes_total{verb="update",kind="HTTPRoute"} 2.0
+rest_client_requests_total{method="PUT",code="200"} 7.0
+rest_client_requests_total{method="PUT",code="409"} 4.0
+rest_client_requests_total{method="GET",code="200"} 9.0
+"""
+
+
+@respx.mock
+async def test_without_an_audit_log_the_controller_s_own_page_tells_of_its_writes() -> None:
+    counting = AuditCounting(cast("Client", Metrics()), None, f"{URL}/metrics")
+    page = respx.get(f"{URL}/metrics").mock(httpx.Response(200, text=PAGE))
+    found = await counting.read()
+    assert found.calls == {
+        ("create", "Deployment"): 3,
+        ("update", "HTTPRoute"): 2,
+        ("update", counts.STATUS): 5,
+    }
+    page.mock(side_effect=httpx.ConnectError("nobody there"))
+    assert (await counting.read()).writes == 0
+
+
 @pytest.mark.parametrize(("verb", "writes"), [("patch", 1), ("watch", 0), (DRY_RUN, 0)])
 def test_only_what_changes_something_is_a_write(verb: str, writes: int) -> None:
     assert Counts(Counter({(verb, "secrets"): 1})).writes == writes
