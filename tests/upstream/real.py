@@ -45,7 +45,7 @@ AT_ONCE = 24
 PAUSE = 1.0
 QUIET_LOOKS = 5
 """So many looks at versions in a row without a difference are rest: longer than the longest known wait."""
-LOOKS = 200
+LOOKS = 400
 """So many looks at most: on a busy machine each takes longer, as does what is looked at."""
 _WRITES = ("create", "update", "patch", "delete")
 _VERSIONED = tuple(

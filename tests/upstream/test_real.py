@@ -11,8 +11,8 @@ from tests.upstream.play import from_recording
 from tests.upstream.real import SERVER_OPTIONS, Played, play
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(not NAMES, reason=WHY_ABSENT)]
-WORLDS = ("bare", "switch")
-"""The others, of 14 and 198 cases, are played by command: `python -m tests.upstream.on_real tls plain`."""
+WORLDS = ("bare", "switch", "tls")
+"""The other, of 198 cases, is played by command: `python -m tests.upstream.on_real plain`."""
 BY_WORLD = [name for world in WORLDS for name in names_of(world)]
 
 
