@@ -25,6 +25,8 @@ from aioctl.plan.trial import Accepted, DryRunResult, Rejected, Unavailable
 
 CRD: Final = ObjectRef(kinds.CRD, "", kinds.SERVICE.resource)
 """Its schema is part of every verdict."""
+_MADE_UP: Final = re.compile(rf"[a-z0-9]{{{len(GENERATED)}}}(?![a-z0-9])")
+"""What the API server adds to a `generateName`."""
 _MAY_NOT_ASK: Final = f'cannot create resource "{kinds.SERVICE.plural}"'
 """What the API server's authorizer says, unlike quotas and webhooks, which are 403 as well."""
 
@@ -105,6 +107,7 @@ def _settled(said: str, candidate: Object) -> str:
     prefix = text(mapping(candidate, "metadata"), "generateName")
     if not prefix:
         return said
-    return re.sub(
-        f"{re.escape(prefix)}[a-z0-9]{{{len(GENERATED)}}}(?![a-z0-9])", f"{prefix}{GENERATED}", said
+    before, *names = said.split(prefix)
+    return prefix.join(
+        [before, *(GENERATED + name[len(GENERATED) :] if _MADE_UP.match(name) else name for name in names)]
     )

@@ -36,7 +36,7 @@ from aioctl.sim.stats import Stats
 from aioctl.sim.store import Collection, Store
 from aioctl.sim.views import Watcher
 from aioctl.sim.webhooks import HookTarget, LocalWebhooks, WebhookCaller
-from aioctl.sim.writes import Writer, Written, is_dry_run
+from aioctl.sim.writes import Writer, Written
 
 Observer = Callable[[Resource, Record, str], None]
 _VERB_OF = {"POST": "create", "PUT": "update", "PATCH": "patch"}
@@ -239,7 +239,9 @@ class SimCluster:
             raise
         finally:
             title = call.resource or target.plural
-            self.stats.count(call.verb, title, call.client, status, is_dry_run=is_dry_run(request))
+            self.stats.count(
+                call.verb, title, call.client, status, is_dry_run=bool(request.argument("dryRun"))
+            )
         return reply
 
     async def _handle_other(self, request: SimRequest) -> SimReply:

@@ -10,6 +10,7 @@ import pytest
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind
+from aioctl.plan import workload
 from aioctl.plan.model import Verb
 from testbed.plan_world import HF, MAIN, World, service
 from tests.plan.workload_world import SIDECAR, rollouts, run
@@ -184,10 +185,10 @@ def test_a_set_under_an_earlier_name_is_judged_by_that_name() -> None:
     of = service(LONGEST)
     world = World()
     spec = {"model": HF["model"], "worker": MAIN}
-    failed = run(world, spec, of=of)
-    assert failed is not None
-    assert "metadata.name: its LeaderWorkerSet would be named" in failed.error
+    ctx = world.context(spec, of=of)
+    assert [notice.partition(" has no effect: ")[0] for notice in workload.notices(ctx)] == ["spec.worker"]
     world.put(kinds.LEADER_WORKER_SET, names.safe(LONGEST, "-kserve-mn"), owner=of, spec={"replicas": 2})
+    assert list(workload.notices(world.context(spec, of=of))) == []
     assert run(world, spec, of=of) is None
     assert [write.name for write in world.writes if write.kind is kinds.LEADER_WORKER_SET] == [
         names.safe(LONGEST, "-kserve-mn")
