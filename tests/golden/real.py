@@ -46,6 +46,7 @@ SETTINGS: Mapping[str, Any] = {
     "api_rate": 0.0,
     "pool_create_rate": 0.0,
     "storage_migration": False,
+    "auth_disabled": False,  # as where the cases were recorded
 }
 PAUSE = 0.7
 PATIENCE = 120.0

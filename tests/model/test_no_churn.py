@@ -11,17 +11,18 @@ from tests.model.orders import ILL, MIXED, WELL, Fact, told
 from tests.model.retelling import Teller
 
 FACTS = pytest.mark.parametrize("facts", [WELL, ILL, MIXED], ids=["well", "ill", "mixed"])
-ORDERS = 1_000
+ORDERS = pytest.mark.parametrize("orders", [200, pytest.param(1_000, marks=pytest.mark.thorough)])
 FLEET = 15
 """Orders told to real controllers; `python -m tests.model --orders 1000` tells more."""
 
 
+@ORDERS
 @FACTS
-def test_a_thousand_orders_of_the_same_facts_end_in_one_status(facts: Sequence[Fact]) -> None:
+def test_all_orders_of_the_same_facts_end_in_one_status(facts: Sequence[Fact], orders: int) -> None:
     teller = Teller(facts)
     # Determinism, not secrecy.
     generator = random.Random(6)  # noqa: S311
-    ends = Counter(teller.tell(generator) for _ in range(ORDERS))
+    ends = Counter(teller.tell(generator) for _ in range(orders))
     assert len(ends) == 1, ends
 
 
