@@ -14,7 +14,7 @@ from testbed import real_world
 from testbed.real.build import Assets
 from testbed.real.kubectl import prepared
 from testbed.real_world import Webhooks
-from tests.scenarios.ground import BOTH, GATEWAY_STATUS, ScenarioBody, plain_class
+from tests.scenarios.ground import BOTH, GATEWAY_STATUS, POLICY, ScenarioBody, plain_class
 from tests.scenarios.scene import GLOBAL_GATEWAY, Scene
 
 AT_ONCE = 14
@@ -56,7 +56,7 @@ async def _play_all(
         await real_world.create(client, *seed.world(namespaces=[*namespaces.values()]), plain_class())
         gateway = {"status": GATEWAY_STATUS}
         await client.patch(kinds.GATEWAY, *GLOBAL_GATEWAY, gateway, subresource="status")
-        settings = webhooks.settings(status_settle=0.05, workers=8)
+        settings = webhooks.settings(status_settle=0.05, workers=8, auth_disabled=POLICY.auth_disabled)
         async with real_world.running(settings, kubeconfig) as application:
             busy = partial(has_work, application.controller)
             await real_world.install_presets(client)
