@@ -64,6 +64,8 @@ class Replica:
     ) -> None:
         self.name = name
         self.host = host
+        self.stopped = False
+        """Somebody held the whole process for longer than its lease: it says so as it should."""
         self.ports = Ports.free()
         self.log_file = folder / f"{name}.log"
         given = {

@@ -72,6 +72,7 @@ def story(installation: Installation) -> Iterator[Story]:
         for number in range(SERVICES):
             _create(installation, f"s{number}")
         assert relay.happened.wait(timeout=180), "the leader came to the write at which it is stopped"
+        leader.stopped = True
         until(lambda: _leads(other), "the other leads")
         until(lambda: not _unready(installation), f"all are ready: {_unready(installation)}")
         sent = len(relay.writes)
