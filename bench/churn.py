@@ -7,6 +7,7 @@ nothing else may be written, and traffic stays where it is.
 """
 
 import argparse
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from time import monotonic
@@ -27,7 +28,7 @@ from bench.stage import Stage, parameters, stage, until_still
 _TICK = "bench.aioctl.dev/tick"
 
 
-class Change:
+class Change(ABC):
     """Changes on a schedule; `late` ones began more than their own interval late, `done` were taken by the API server."""
 
     def __init__(self, place: Stage, per_second: float) -> None:
@@ -50,8 +51,9 @@ class Change:
         await self.change(obj, turn)
         self.done += 1
 
+    @abstractmethod
     async def change(self, obj: Object, turn: int) -> None:
-        raise NotImplementedError
+        """Changes one object; `turn` counts how often it was changed before."""
 
 
 class Tick(Change):

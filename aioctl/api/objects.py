@@ -138,13 +138,18 @@ def annotations_of(obj: Object) -> Mapping[str, str]:
     return mapping(obj, "metadata", "annotations")
 
 
-def age_of(obj: Object, now: datetime) -> float:
-    """Seconds since the API server created it, by its clock, which counts whole ones; 0 where that is not known."""
+def created_at(obj: Object) -> datetime | None:
+    """When the API server created it, by its clock, which counts whole seconds; None where that is not known."""
     try:
-        created = datetime.fromisoformat(text(obj, "metadata", "creationTimestamp"))
+        return datetime.fromisoformat(text(obj, "metadata", "creationTimestamp"))
     except ValueError:
-        return 0.0
-    return max(0.0, (now - created).total_seconds())
+        return None
+
+
+def age_of(obj: Object, now: datetime) -> float:
+    """Seconds since it was created; 0 where that is not known."""
+    created = created_at(obj)
+    return 0.0 if created is None else max(0.0, (now - created).total_seconds())
 
 
 def is_deleting(obj: Object) -> bool:

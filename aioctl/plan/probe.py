@@ -13,12 +13,12 @@ has a route, and its route is made once that is answered.
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import HTTP_ROUTE, POOL_GROUP_V1, POOL_V1, ObjectKey, Served
-from aioctl.api.objects import Object, sequence, text
+from aioctl.api.objects import Object, created_at, sequence
 from aioctl.golang.equality import derivative
 from aioctl.plan import silent_gateways
 from aioctl.plan.children import build, ensure, remove
@@ -96,11 +96,8 @@ def comes_first(ctx: Context) -> bool:
 
 def _left(ctx: Context, since: Object) -> timedelta | None:
     """How much of PATIENCE is left since the object was made; None where that is not known."""
-    try:
-        created = datetime.fromisoformat(text(since, "metadata", "creationTimestamp"))
-    except ValueError:
-        return None
-    return left_until(ctx, created + PATIENCE)
+    created = created_at(since)
+    return None if created is None else left_until(ctx, created + PATIENCE)
 
 
 def _is_asked(ctx: Context) -> bool:

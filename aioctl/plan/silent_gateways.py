@@ -8,13 +8,13 @@ requests have a picker to go to. An entry that appears later ends the substitute
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from aioctl.api import kinds
 from aioctl.api.defaulting import effective_pool_name
 from aioctl.api.kinds import Kind, ObjectKey
-from aioctl.api.objects import Object, dig, generation_of, sequence, text
+from aioctl.api.objects import Object, created_at, dig, generation_of, sequence, text
 from aioctl.plan import gateways, picker, picker_readiness
 from aioctl.plan.evidence import references
 from aioctl.plan.memo import left_until
@@ -77,9 +77,8 @@ def is_silent(pools: list[tuple[Kind, Object]], gateway: ObjectKey) -> bool:
 
 def wait(ctx: Context, pool: Object) -> timedelta | None:
     """How much of the time that gateways have to write a pool's status is left; None where its age is not known."""
-    try:
-        created = datetime.fromisoformat(text(pool, "metadata", "creationTimestamp"))
-    except ValueError:
+    created = created_at(pool)
+    if created is None:
         return None
     return left_until(ctx, created + timedelta(seconds=ctx.policy.pool_status_grace))
 
