@@ -10,7 +10,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import structlog
@@ -64,23 +64,23 @@ from aioctl.upkeep.webhook_certificates import WebhookCertificates
 
 log = structlog.get_logger(__name__)
 
-ADMISSION_PATHS = {
+ADMISSION_PATHS: Final = {
     f"/validate-serving-kserve-io-{version}-{kind.lower()}": (version, kind)
     for version in ("v1alpha1", "v1alpha2")
     for kind in (kinds.SERVICE.kind, kinds.CONFIG.kind)
 }
 """Path -> version and kind (ADM-1)."""
-MUTATION_PATHS = {
+MUTATION_PATHS: Final = {
     f"/mutate-serving-kserve-io-{version}-{kinds.SERVICE.kind.lower()}": version
     for version in ("v1alpha1", "v1alpha2")
 }
 """Path -> version; named as upstream names its mutating webhooks (MUT-1)."""
-WATCH_SILENCE = 600.0
+WATCH_SILENCE: Final = 600.0
 """Seconds without any news after which liveness fails: ten times the bookmarks' period."""
-EVENT_RATE = 100.0
+EVENT_RATE: Final = 100.0
 """Events per second: they have a limit of their own, so that they never stand in the way of the work."""
 
-REVIEW_RATE = 20.0
+REVIEW_RATE: Final = 20.0
 """Reviews of callers of the metrics port per second: strangers must not make us a burden to the API server."""
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum, auto
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aioctl.tools.checks.survey import Installed
     from aioctl.tools.connect import Connection
 
-_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
+_COLOURS: Final = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
 class Scope(Enum):
@@ -167,4 +167,4 @@ def _line(one: "Finding") -> str:
     return f"{mark}{one.code.code}  {one.found}\n        cure: {one.code.cure}\n        page: {one.code.page}"
 
 
-COMMANDS: tuple[click.Command, ...] = (check,)
+COMMANDS: Final[tuple[click.Command, ...]] = (check,)

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,7 +14,7 @@ from aioctl.tools.output import Output, listing
 if TYPE_CHECKING:
     from aioctl.tools.diff import Report
 
-_DIFF = "diff"
+_DIFF: Final = "diff"
 
 
 @click.command("diff")
@@ -75,4 +75,4 @@ def _shown(found: "list[Report]", output: str) -> str:
     return f"{shown}{summary(found)}\n" if output in (Output.TABLE.value, Output.WIDE.value) else shown
 
 
-COMMANDS: tuple[click.Command, ...] = (diff,)
+COMMANDS: Final[tuple[click.Command, ...]] = (diff,)

@@ -3,7 +3,7 @@
 import re
 import sys
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from aioctl.tools.finish import Options, Picture
     from aioctl.tools.writing import Told
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_SHOWN = 10
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SHOWN: Final = 10
 """Services that a condition names; of more their number is told."""
 
 
@@ -145,4 +145,4 @@ async def _tell(told: "AsyncIterator[Told]", nothing: str) -> int:
     return Exit.ACT if failed else Exit.FINE
 
 
-COMMANDS: tuple[click.Command, ...] = (finish,)
+COMMANDS: Final[tuple[click.Command, ...]] = (finish,)

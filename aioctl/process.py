@@ -3,12 +3,13 @@
 import gc
 import signal
 from pathlib import Path
+from typing import Final
 
 import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-RESOLV_CONF = Path("/etc/resolv.conf")
+RESOLV_CONF: Final = Path("/etc/resolv.conf")
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import (
     BaseModel,
@@ -33,10 +33,10 @@ from aioctl.controller.knobs import Knobs
 from aioctl.plan.model import PodForm, Policy, Probe, Strategy
 from aioctl.plan.waves import parse_budget, parse_window
 
-PREFIX = "AIOCTL_"
+PREFIX: Final = "AIOCTL_"
 _KNOBS, _POLICY = Knobs(), Policy()  # the homes of the defaults of what they hold
-STATE_DIR = "/tmp/aioctl"  # noqa: S108  in it only a folder that belongs to this user is used
-KSERVE_CERT_DIR = "/tmp/k8s-webhook-server/serving-certs"  # noqa: S108  KServe's mount point, ENV-1
+STATE_DIR: Final = "/tmp/aioctl"  # noqa: S108  in it only a folder that belongs to this user is used
+KSERVE_CERT_DIR: Final = "/tmp/k8s-webhook-server/serving-certs"  # noqa: S108  KServe's mount point, ENV-1
 
 
 class SettingsError(ValueError):
@@ -88,7 +88,7 @@ Bool = Annotated[bool, BeforeValidator(_boolean)]
 GoBool = Annotated[bool, BeforeValidator(_go_boolean)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
-_RENEWAL_SPREAD = 1.2
+_RENEWAL_SPREAD: Final = 1.2
 """Candidates and holders look up to a fifth later than `retry_period` (see `kube/lease.py`)."""
 
 
@@ -399,7 +399,7 @@ class Settings(BaseModel):
         return self
 
 
-_KSERVE_NAMES = {
+_KSERVE_NAMES: Final = {
     "auth_disabled": "LLMISVC_AUTH_DISABLED",
     "monitoring_disabled": "LLMISVC_MONITORING_DISABLED",
     "scc_disabled": "LLMISVC_SCC_DISABLED",
@@ -413,7 +413,7 @@ _KSERVE_NAMES = {
     "cluster_domain": "CLUSTER_DOMAIN",
 }
 """Fields that keep KServe's variable (ENV-1, AUTH-1, URL-1, PRESET-1)."""
-_OTHER_VARIABLES = {
+_OTHER_VARIABLES: Final = {
     "namespace": "POD_NAMESPACE",
     "versioned_config": "LLM_INFERENCE_SERVICE_VERSIONED_CONFIG_PREFIX",
 }

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from aioctl.yaml_text import documents
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE: Final = Path(__file__).parent
 
 
 def presets_folder() -> Path:

@@ -1,7 +1,7 @@
 """`aioctl storage` on the command line: what is stored in which version, who still uses v1alpha1, and the migration."""
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -132,4 +132,4 @@ def clients(found: "Status") -> list[str]:
     return lines or ["nobody was seen to use v1alpha1"]
 
 
-COMMANDS: tuple[click.Command, ...] = (storage,)
+COMMANDS: Final[tuple[click.Command, ...]] = (storage,)

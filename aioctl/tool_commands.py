@@ -4,7 +4,7 @@ Each imports what it runs, so that `aioctl --help` is quick.
 """
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from aioctl.tools.session import Session
     from aioctl.tools.snapshot import Snapshot
 
-_COLOURS = {"Migrated": "green", "Held": "red", "Unknown": "red", "ok": "green", "x": "red"}
-WATCH_INTERVAL = 2.0
+_COLOURS: Final = {"Migrated": "green", "Held": "red", "Unknown": "red", "ok": "green", "x": "red"}
+WATCH_INTERVAL: Final = 2.0
 """Seconds between two looks of `--watch`, at least."""
 
 
@@ -242,4 +242,4 @@ def completion(shell: str) -> None:
     click.echo(made(root.command, {}, "aioctl", "_AIOCTL_COMPLETE").source())
 
 
-COMMANDS = (status, explain, version, completion)
+COMMANDS: Final = (status, explain, version, completion)

@@ -1,5 +1,7 @@
 """`aioctl ui` on the command line."""
 
+from typing import Final
+
 import click
 
 from aioctl.tool_commands import quiet, session_in
@@ -45,4 +47,4 @@ async def _serve(access: Access, port: int, opens: bool) -> None:  # noqa: FBT00
         await LocalPage(await session_in(connection, access), port=port).run(started)
 
 
-COMMANDS = (ui,)
+COMMANDS: Final = (ui,)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _dry_run = click.option(
     "--dry-run", is_flag=True, help="Ask the API server, with admission, but change nothing."
 )
-_HELP = {
+_HELP: Final = {
     "pause": "Keep traffic where it is, whatever becomes of the pools, until `resume`.",
     "resume": "Take a pause back: the migration goes on.",
     "stop": "Take away what runs for the services; their specs and presets stay.",
@@ -125,4 +125,4 @@ async def _unlocked(access: Access, named: tuple[str, ...], *, yes: bool) -> int
         return await _tell(each())
 
 
-COMMANDS: tuple[click.Command, ...] = (*(_plain(verb) for verb in PLAIN), _strategy, _rollout, _unlock)
+COMMANDS: Final[tuple[click.Command, ...]] = (*(_plain(verb) for verb in PLAIN), _strategy, _rollout, _unlock)

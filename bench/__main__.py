@@ -3,13 +3,14 @@
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from bench import all as everything
 from bench import compare, running, sweep
 from bench.registry import SCENARIOS
 from bench.scenario import Scenario
 
-_TOOLS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
+_TOOLS: Final[Mapping[str, tuple[Callable[[list[str]], int], str]]] = {
     "all": (everything.main, "every run behind docs/benchmarks.md, and its tables"),
     "sweep": (
         sweep.main,
@@ -17,7 +18,7 @@ _TOOLS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     ),
     "compare": (compare.main, "two records, A.json B.json: ratios, their spread, and medians"),
 }
-_WIDTH = 110
+_WIDTH: Final = 110
 
 
 def main(argv: list[str]) -> int:

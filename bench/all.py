@@ -12,16 +12,16 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from bench import figures, machine, report
 from bench.documents import between
 
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT: Final = Path(__file__).resolve().parents[1]
 _BEGIN, _END = "<!-- figures: written by `python -m bench all` -->", "<!-- end of figures -->"
 
-_UNPACED = "--rate 0 --stagger 0"
-RUNS: Mapping[str, str] = {
+_UNPACED: Final = "--rate 0 --stagger 0"
+RUNS: Final[Mapping[str, str]] = {
     "plan": "plan",
     "convert": "convert",
     "real": "storm --real --services 60 --one-core --quiet 60",
@@ -44,11 +44,11 @@ RUNS: Mapping[str, str] = {
     "takeover": "takeover",
 }
 """By name: what comes after `python -m bench`."""
-JUDGED_BY_THEMSELVES = (
+JUDGED_BY_THEMSELVES: Final = (
     "wave", "update", "restart", "steady", "flap", "list-convert", "burst-convert", "rotation", "takeover",
 )  # fmt: skip
 """Runs whose figures are what their scenario expects."""
-_STORMS = ("storm", "convert")
+_STORMS: Final = ("storm", "convert")
 """Scenarios that know --first-on-core."""
 
 

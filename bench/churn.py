@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -25,7 +25,7 @@ from bench.counts import STATUS, WRITES, Counts, metrics_page, total
 from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, at, in_units
 from bench.stage import Stage, parameters, stage, until_still
 
-_TICK = "bench.aioctl.dev/tick"
+_TICK: Final = "bench.aioctl.dev/tick"
 
 
 class Change(ABC):
@@ -111,7 +111,7 @@ async def _run(kind: type[Change], options: argparse.Namespace) -> Result:
     return Result(figures, _rows(figures), sampler.plots(), measured)
 
 
-_RECONCILES = "controller_runtime_reconcile_total"
+_RECONCILES: Final = "controller_runtime_reconcile_total"
 
 
 def _costs(counted: Counts, used: float, reconciles: float, changes: int) -> dict[str, Any]:
@@ -163,13 +163,13 @@ def _rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-_PARAMETERS = (
+_PARAMETERS: Final = (
     Parameter("per-second", 20.0, "changes in a second, over all workloads"),
     Parameter("seconds", 20.0, "for so long; then everything is as before"),
 )
-_JUDGED = "changes that began late or that the API server refused, and the client's own load; rest is three seconds without a write."
+_JUDGED: Final = "changes that began late or that the API server refused, and the client's own load; rest is three seconds without a write."
 
-STEADY = Scenario(
+STEADY: Final = Scenario(
     name="steady",
     what="children of a settled fleet change over and over in what says nothing: watch events without news",
     measures="CPU and reconciles for each change, and writes, of which there should be none.",
@@ -185,7 +185,7 @@ STEADY = Scenario(
     ],
     has_versus=True,
 )
-FLAP = Scenario(
+FLAP: Final = Scenario(
     name="flap",
     what="workloads of a settled fleet become unavailable and available again, without end",
     measures="writes of status, CPU and reconciles for each change; writes of anything else, of which there should be none.",

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import yaml
@@ -27,12 +27,12 @@ from aioctl.sim import seed
 from aioctl.sim.hooks import admission_configurations, conversion_patch
 from bench.counts import AuditCounting, Counting, SimCounting
 
-AGENT = "bench/1"
-CRD = Kind(
+AGENT: Final = "bench/1"
+CRD: Final = Kind(
     "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
 )
-NAMESPACE = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
-_WORLD_KINDS = {
+NAMESPACE: Final = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
+_WORLD_KINDS: Final = {
     kind.kind: kind
     for kind in (
         NAMESPACE,
@@ -44,8 +44,8 @@ _WORLD_KINDS = {
         kinds.MUTATING_WEBHOOK,
     )
 }
-_OUR_CRDS = Path(__file__).resolve().parents[1] / "deploy" / "crds"
-_SERVED_DEADLINE = 30.0
+_OUR_CRDS: Final = Path(__file__).resolve().parents[1] / "deploy" / "crds"
+_SERVED_DEADLINE: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -27,10 +27,12 @@ from bench import report
 
 Record = Mapping[str, Any]
 
-_NOT_COMPARED = frozenset({"machine", "plots", "measuring", "expectations", "settings", "seed", "seconds"})
-_TIME = re.compile(r"(^|_)(s|ms|us|seconds|p50|p99|max)($|_)")
+_NOT_COMPARED: Final = frozenset(
+    {"machine", "plots", "measuring", "expectations", "settings", "seed", "seconds"}
+)
+_TIME: Final = re.compile(r"(^|_)(s|ms|us|seconds|p50|p99|max)($|_)")
 """Names of figures that are times: those of conversions have no unit in theirs."""
-_COUNTED_AT_ONCE = frozenset({"max_in_flight"})
+_COUNTED_AT_ONCE: Final = frozenset({"max_in_flight"})
 
 
 @dataclass(frozen=True, slots=True)

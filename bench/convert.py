@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import msgspec
@@ -31,8 +31,8 @@ from bench.scenario import Expectation, Parameter, Result, Scenario
 from bench.webhook import envelope
 
 Tree = dict[str, Any]
-_LEVELS = ("Critical", "Standard", "Sheddable")
-_SCALARS: tuple[Any, ...] = (
+_LEVELS: Final = ("Critical", "Standard", "Sheddable")
+_SCALARS: Final[tuple[Any, ...]] = (
     0,
     1,
     -3,
@@ -50,13 +50,13 @@ _SCALARS: tuple[Any, ...] = (
     {"k": None},
 )
 # Below these keys only the generators of this file choose, so that objects stay valid in their version.
-_GUARDED = frozenset({"apiVersion", "kind", "metadata", "model", "lora", "adapters", "pool"})
-_OBJECT_SIZE = 10_000
-_LISTS = (1_500, 10_000)
-_PARTS = ("losses", "functions", "server")
-_FROM_SCHEMA = 10
+_GUARDED: Final = frozenset({"apiVersion", "kind", "metadata", "model", "lora", "adapters", "pool"})
+_OBJECT_SIZE: Final = 10_000
+_LISTS: Final = (1_500, 10_000)
+_PARTS: Final = ("losses", "functions", "server")
+_FROM_SCHEMA: Final = 10
 """Every so many objects one is made from the CRD: those are ten times as large."""
-_CRDS = Path(__file__).resolve().parents[1] / "deploy" / "crds"
+_CRDS: Final = Path(__file__).resolve().parents[1] / "deploy" / "crds"
 
 
 def _container(rng: random.Random, name: str, variables: int) -> Tree:
@@ -379,7 +379,7 @@ def _lost(result: Mapping[str, Any]) -> float:
     return float(result["losses"]["losses"]) if "losses" in result else 0.0
 
 
-SCENARIO = Scenario(
+SCENARIO: Final = Scenario(
     name="convert",
     what="conversion: losses there and back, pure speed, and one call after the other to an idle webhook over TLS",
     measures="objects that did not come back equal; seconds of one object and of lists; what a small call waits beside a list.",

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,15 +14,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from aioctl.histogram import quantile
 from aioctl.kube.client import Client
 
-WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
-STATUS = "llminferenceservices.serving.kserve.io/status"
-DRY_RUN = "dry-run"
+WRITES: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+STATUS: Final = "llminferenceservices.serving.kserve.io/status"
+DRY_RUN: Final = "dry-run"
 """The verb under which a write stands that only asks what would be."""
-_LEASES = "leases"
-_AGENT = "aioctl/"
-_OTHERS = ("bench", "sim", "user", "kube-", "kubectl", "etcd")
-_TIMEOUT = 30.0
-_CONVERSIONS = "apiserver_crd_conversion_webhook_duration_seconds"
+_LEASES: Final = "leases"
+_AGENT: Final = "aioctl/"
+_OTHERS: Final = ("bench", "sim", "user", "kube-", "kubectl", "etcd")
+_TIMEOUT: Final = 30.0
+_CONVERSIONS: Final = "apiserver_crd_conversion_webhook_duration_seconds"
 
 Call = tuple[str, str]
 """Verb and resource, `<plural>` or `<plural>/<subresource>`."""

@@ -14,13 +14,14 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from bench import machine
 from testbed.catalogue import catalogue
 from testbed.crashes import Crash, End, Mode, play, verdict
 from testbed.logs import silent
 
-_MOST_LINES = 12
+_MOST_LINES: Final = 12
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,14 @@ The clock runs from the first byte of `kubectl apply --server-side` until both k
 import argparse
 import time
 from pathlib import Path
+from typing import Final
 
 from bench.scenario import Parameter, Result, Scenario
 from testbed.real.build import assets
 from testbed.real.cluster import running
 from testbed.real.kubectl import Kubectl
 
-FOLDER = Path(__file__).parents[1] / "deploy" / "crds"
+FOLDER: Final = Path(__file__).parents[1] / "deploy" / "crds"
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace) -> Result:
     )
 
 
-SCENARIO = Scenario(
+SCENARIO: Final = Scenario(
     name="crds",
     what="both CRDs are applied to fresh API servers with kubectl, until their kinds are served",
     measures="seconds of each, and the files' bytes.",

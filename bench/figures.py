@@ -6,14 +6,14 @@ sizes and ratios: a time is divided by the work unit that was measured beside it
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aioctl.settings import Settings
 from bench.scenario import Unit
 
-_MANY = 1000
+_MANY: Final = 1000
 """Work units in which a rate is counted."""
-_PLAYERS_DELAY = 1.0
+_PLAYERS_DELAY: Final = 1.0
 """Seconds until the gateway answers, as `bench.stage` has it."""
 
 Results = Mapping[str, Mapping[str, Any]]
@@ -142,7 +142,7 @@ def _lost(results: Results) -> float:
     return float(sum(results[run]["data_plane"]["lost_for_nothing"] for run in storms))
 
 
-FIGURES: tuple[Figure, ...] = (
+FIGURES: Final[tuple[Figure, ...]] = (
     Figure("60 services on a real API server: not migrated", "real", _missing("real", "migrated"), 0),
     Figure("the same: not Ready", "real", _missing("real", "ready"), 0),
     Figure("the same: until all are migrated, beyond the pacing", "real", _beyond_pacing("real", "migrated"), 13_000, Unit.WORK_UNITS),
@@ -278,7 +278,7 @@ def expected(results: Results, runs: Iterable[str]) -> list[Comparison]:
     return found
 
 
-_NOTHING: Mapping[str, Any] = {
+_NOTHING: Final[Mapping[str, Any]] = {
     "what": "all that it expects",
     "bound": 0,
     "unit": "",

@@ -8,11 +8,12 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Final
 
 from testbed.growth import ROUND, grown, play
 from testbed.logs import silent
 
-HOURS = 48.0
+HOURS: Final = 48.0
 
 
 def main(argv: list[str]) -> int:

@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-_PROC = Path("/proc")
-_TICKS = os.sysconf("SC_CLK_TCK")
+_PROC: Final = Path("/proc")
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 def describe() -> dict[str, Any]:

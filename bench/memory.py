@@ -6,7 +6,7 @@ caches its services and all their children.
 """
 
 import argparse
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import httpx
@@ -16,8 +16,8 @@ from bench import machine, report
 from bench.scenario import Expectation, Result, Scenario, Unit, at
 from bench.stage import parameters, stage, until_still
 
-_TIMEOUT = 900.0
-_SETTINGS = {
+_TIMEOUT: Final = 900.0
+_SETTINGS: Final = {
     "AIOCTL_POOL_CREATE_RATE": "0",
     "AIOCTL_POOL_STAGGER": "0",
     "AIOCTL_SERVICE_SERIES": "500",  # as it ships: they are part of what a fleet costs
@@ -82,7 +82,7 @@ def _rows(result: dict[str, Any]) -> list[report.Row]:
     ]
 
 
-SCENARIO = Scenario(
+SCENARIO: Final = Scenario(
     name="memory",
     what="what a fleet costs the controller in memory: idle, after the fleet came, and started anew on it",
     measures="resident memory as the kernel counts it, and the writes of the second controller.",

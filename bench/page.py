@@ -4,12 +4,12 @@ import html
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from bench import compare, machine
 
-_HERE = Path(__file__).parent / "report_page"
-_UPLOT = Path(__file__).resolve().parents[1] / "aioctl" / "serving" / "page"
+_HERE: Final = Path(__file__).parent / "report_page"
+_UPLOT: Final = Path(__file__).resolve().parents[1] / "aioctl" / "serving" / "page"
 """The operators' page ships it already, with its licence."""
 
 

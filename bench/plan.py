@@ -8,7 +8,7 @@ were looked at last, as at a resync.
 
 import argparse
 from time import thread_time
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -29,7 +29,7 @@ from testbed.shipped_files import presets
 from testbed.virtual_time import run_virtual
 from testbed.world import World, world
 
-_SETTLED = 30.0
+_SETTLED: Final = 30.0
 """Virtual seconds until every service of the fleet is at rest."""
 
 
@@ -158,7 +158,7 @@ def _summary(milliseconds: list[float], writes: float) -> dict[str, float]:
     }
 
 
-SCENARIO = Scenario(
+SCENARIO: Final = Scenario(
     name="plan",
     what="what a worker does without waiting: read, plan and conclude one service, fresh, settled, and with nothing new",
     measures="CPU time of each plan, status and look.",

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import anyio.to_thread
@@ -30,11 +30,11 @@ from bench.machine import quantile
 if TYPE_CHECKING:
     from bench.stage import Stage
 
-_PAUSE = 5.0
+_PAUSE: Final = 5.0
 """Seconds between two waves. The simulated API server makes the calls of a wave, and needs time for everything else, too."""
-_LOOK = 0.25
-_TRIES = 9
-_KEPT = 1000
+_LOOK: Final = 0.25
+_TRIES: Final = 9
+_KEPT: Final = 1000
 """Latencies that go into the record, evenly taken of all."""
 
 

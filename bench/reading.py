@@ -6,7 +6,7 @@
 
 import argparse
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -16,7 +16,7 @@ from bench.counts import metrics_page, summed_buckets, total
 from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, at, in_units
 from bench.stage import Stage, parameters, stage
 
-_DURATION = "aioctl_conversion_duration_seconds"
+_DURATION: Final = "aioctl_conversion_duration_seconds"
 
 
 def run(options: argparse.Namespace, *, lists: bool) -> Result:
@@ -63,7 +63,7 @@ async def _run(options: argparse.Namespace, *, lists: bool) -> Result:
     return Result(figures, _rows(place, figures), plots, measured | sampler.measuring())
 
 
-_OBJECTS = "aioctl_conversion_review_objects_sum"
+_OBJECTS: Final = "aioctl_conversion_review_objects_sum"
 
 
 def _rows(place: Stage, figures: dict[str, Any]) -> list[report.Row]:
@@ -80,16 +80,16 @@ def _rows(place: Stage, figures: dict[str, Any]) -> list[report.Row]:
     ]  # fmt: skip
 
 
-_EXPECTED = (
+_EXPECTED: Final = (
     Expectation("reads that failed", at("reads", "failures"), 0),
     Expectation("conversions that failed", at("conversions", "failures"), 0),
     Expectation("reads of a wave that did not end", at("measuring", "observations_missed"), 0),
     Expectation("CPU of an object", in_units(at("cpu_ms_per_object"), scale=1e-3), 10, Unit.WORK_UNITS),
     Expectation("p99 of the event loop's lag", in_units(at("loop_lag_p99_s")), 500, Unit.WORK_UNITS),
 )
-_JUDGED = "the readers are a process of their own, whose load is shown; reads that did not end; waves that were seen through."
+_JUDGED: Final = "the readers are a process of their own, whose load is shown; reads that did not end; waves that were seen through."
 
-BURST = Scenario(
+BURST: Final = Scenario(
     name="burst-convert",
     what="hundreds of clients read one service each in the old version at the same moment, in waves",
     measures="seconds of each read and each conversion, CPU of an object, conversions in flight, loop lag, memory.",
@@ -105,7 +105,7 @@ BURST = Scenario(
     expectations=_EXPECTED,
     has_versus=True,
 )
-LISTS = Scenario(
+LISTS: Final = Scenario(
     name="list-convert",
     what="clients list all stored services in the old version at the same moment, in waves",
     measures="seconds of each list and each conversion, CPU of an object, loop lag, memory.",

@@ -15,19 +15,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import thread_time
-from typing import Any
+from typing import Any, Final
 
 from bench.machine import quantile
 
-_PAUSE = 0.2
-_FEWEST = 5
+_PAUSE: Final = 0.2
+_FEWEST: Final = 5
 """Units of any run, however short."""
-_ROUND_TRIPS = 3
-_OBJECT = {
+_ROUND_TRIPS: Final = 3
+_OBJECT: Final = {
     f"key-{number}": {"name": f"value-{number}", "number": number * 1.5, "list": [*range(8)]}
     for number in range(60)
 }
-_BUFFER = bytes(range(256)) * 1024
+_BUFFER: Final = bytes(range(256)) * 1024
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """All scenarios of the bench, in the order in which `python -m bench list` shows them."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from bench import (
     churn,
@@ -25,9 +26,9 @@ from bench import (
 )
 from bench.scenario import Scenario
 
-_PROCESSES = "it lives in this process on the embedded cluster, in virtual time"
+_PROCESSES: Final = "it lives in this process on the embedded cluster, in virtual time"
 
-_ALL = (
+_ALL: Final = (
     storm.SCENARIO,
     wave.SCENARIO,
     update.SCENARIO,
@@ -99,4 +100,4 @@ _ALL = (
     crds.SCENARIO,
 )
 
-SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
+SCENARIOS: Final[Mapping[str, Scenario]] = {scenario.name: scenario for scenario in _ALL}

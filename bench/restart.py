@@ -7,7 +7,7 @@ that it can happen while there is no controller.
 
 import argparse
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -66,7 +66,7 @@ async def _run(options: argparse.Namespace) -> Result:
         )
 
 
-_OF_THE_MISSING = 6
+_OF_THE_MISSING: Final = 6
 """Writes for a Deployment that came again: itself, its service's status as it falls and rises, and what starting costs (the
 Configs' status)."""
 
@@ -110,7 +110,7 @@ def _told(place: Stage, found: dict[str, Any], plots: Any, measuring: dict[str, 
     return Result(place.about() | found, rows, plots, measuring)
 
 
-SCENARIO = Scenario(
+SCENARIO: Final = Scenario(
     name="restart",
     what="a controller starts on a fleet that is there: from the process's start to the first write that was needed",
     measures="seconds to ready and to the write of the one child that is missing, CPU, memory, all writes.",

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter, sleep
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
@@ -24,8 +24,8 @@ from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, at
 from bench.stage import Stage, parameters, stage
 from bench.webhook import Caller, envelope
 
-_REVIEW = b'{"apiVersion":"serving.kserve.io/v1alpha1","kind":"LLMInferenceService","metadata":{"name":"a","namespace":"b"}}'
-_PAUSE = 0.02
+_REVIEW: Final = b'{"apiVersion":"serving.kserve.io/v1alpha1","kind":"LLMInferenceService","metadata":{"name":"a","namespace":"b"}}'
+_PAUSE: Final = 0.02
 """Seconds between two calls."""
 
 
@@ -135,7 +135,7 @@ def _fresh_calls(place: Stage) -> Iterator[Calls]:
         thread.join()
 
 
-SCENARIO = Scenario(
+SCENARIO: Final = Scenario(
     name="rotation",
     what="the webhook's certificate is replaced over and over while clients call, over fresh and over kept connections",
     measures="calls and conversions that failed; seconds until a new leaf is served; latency of calls over fresh connections.",

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import httpx
@@ -19,11 +19,11 @@ from bench import machine
 from bench.counts import Series, metrics_page, summed_buckets, total
 from bench.report import Plot
 
-_TICK = 0.5
-_OWN_TICK = 0.05
-_SATURATED = 0.8
+_TICK: Final = 0.5
+_OWN_TICK: Final = 0.05
+_SATURATED: Final = 0.8
 """Share of a core beyond which one thread of Python is the bottleneck."""
-_CHILDREN = {
+_CHILDREN: Final = {
     "aioctl.sim": "embedded cluster",
     "testbed.real_players": "players",
     "bench.readers": "readers",

@@ -11,7 +11,7 @@ import math
 import resource
 from collections.abc import Mapping, Sequence
 from time import process_time
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -32,7 +32,7 @@ from bench.storm import create_fleet, storm
 from testbed.virtual_time import VirtualTimeLoop, run_virtual
 from testbed.world import world
 
-_HISTORY = 5_000
+_HISTORY: Final = 5_000
 """Changes that a watch can look back: all that a watch in the same process needs, and a tenth of what a fleet would fill."""
 _VIRTUAL_LOOK, _VIRTUAL_PATIENCE = 20.0, 20
 """Virtual seconds between two looks, and looks without news after which the rest counts as lost."""
@@ -200,7 +200,7 @@ def _sum(name: str) -> Any:
     return lambda result: sum(each.get(name, 0) for each in (*result["sizes"], *result["virtual"]))
 
 
-SCENARIO = Scenario(
+SCENARIO: Final = Scenario(
     name="scale",
     what="fleets of 100, 1,000 and 10,000 services, each created at once without pacing: what does each service cost?",
     measures="CPU, API calls, conversions and memory for each service, against the number of services.",

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from aioctl import logs
 from aioctl.settings import LogFormat, LogLevel
@@ -156,21 +156,21 @@ class Scenario:
         return [*bounds, *self.said]
 
 
-_RECORD = (
+_RECORD: Final = (
     Parameter("runs", 1, "so many runs, with a second controller in turns"),
     Parameter("json", None, "write the record there"),
     Parameter("html", None, "write a page with plots there, which needs nothing else"),
 )
-_VERSUS = Parameter(
+_VERSUS: Final = Parameter(
     "versus",
     None,
     "a second controller, run in turns with ours on clusters of its own: a shell command that takes KUBECONFIG and the"
     " webhook's variables (AIOCTL_WEBHOOK_PORT, AIOCTL_CERT_DIR, AIOCTL_HEALTH_PORT, AIOCTL_METRICS_PORT)",
 )
-_KUBECONFIG = Parameter(
+_KUBECONFIG: Final = Parameter(
     "kubeconfig", None, "an API server of yours, made for this, whose webhooks reach this host"
 )
-_SEED = "of everything that is drawn"
+_SEED: Final = "of everything that is drawn"
 
 
 def parser_of(scenario: Scenario) -> argparse.ArgumentParser:

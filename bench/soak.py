@@ -8,12 +8,13 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Final
 
 from testbed.logs import silent
 from testbed.soak import play
 
 MINUTES, SERVICES = 5.0, 12
-_MOST_LINES = 20
+_MOST_LINES: Final = 20
 
 
 def main(argv: list[str]) -> int:

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import httpx
@@ -24,9 +24,9 @@ from bench.sampling import Measuring, Sampler
 from bench.scenario import Parameter
 from bench.witness import Witness
 
-_STILL = 3.0
+_STILL: Final = 3.0
 """Seconds without a call after which the storm is over: events are written behind the work."""
-_STILL_DEADLINE = 600.0
+_STILL_DEADLINE: Final = 600.0
 """Seconds for a thousand services: they make 19,000 events, and a hundred are written in a second."""
 
 

@@ -8,7 +8,7 @@ outside: times by watching routes and services, calls and conversions by the API
 import argparse
 from collections.abc import Callable, Coroutine, Mapping
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import httpx
@@ -117,7 +117,7 @@ def _lost_for_nothing(result: Mapping[str, Any]) -> float:
 
 Creating = Callable[[Client, Witness], Coroutine[Any, Any, None]]
 
-FLEET = (
+FLEET: Final = (
     Expectation("services that did not migrate", at("services_lost"), 0),
     Expectation("conversions that failed", at("conversions", "failures"), 0),
     Expectation("requests that the data plane lost for nothing", _lost_for_nothing, 0),
@@ -228,7 +228,7 @@ def _spread(conversions: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-SCENARIO = Scenario(
+SCENARIO: Final = Scenario(
     name="storm",
     what="a fleet is created at once, until all of it is migrated and Ready",
     measures="seconds from each creation to migrated and Ready, API calls, conversions and CPU per service, memory.",

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from time import perf_counter, sleep
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
@@ -24,11 +24,11 @@ from bench.webhook import Caller, envelope
 
 Tree = dict[str, Any]
 
-_PAUSE = 0.01
+_PAUSE: Final = 0.01
 """Seconds between two calls."""
-_WARM = 1.0
+_WARM: Final = 1.0
 """Seconds that an attack gets to fill what it can."""
-_REVIEW = b'{"apiVersion":"serving.kserve.io/v1alpha1","kind":"LLMInferenceService","metadata":{"name":"a","namespace":"b"}}'
+_REVIEW: Final = b'{"apiVersion":"serving.kserve.io/v1alpha1","kind":"LLMInferenceService","metadata":{"name":"a","namespace":"b"}}'
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -128,7 +128,7 @@ def over_all(what: str) -> Callable[[Mapping[str, Any]], float]:
     return lambda result: max(float(each[what]) for each in result["attacks"].values())
 
 
-SCENARIO = Scenario(
+SCENARIO: Final = Scenario(
     name="strangers",
     what="what attacks on the ports do to the calls of a client that behaves, and what they cost in memory",
     measures="latency and failures of small reviews beside each attack, over kept and fresh connections; peak memory.",

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 from aioctl.settings import Settings, variable_of
 from bench import compare, machine, report
@@ -21,7 +21,7 @@ from bench.documents import between
 
 BEGIN, END = "<!-- sweep: written by `python -m bench sweep` -->", "<!-- end of sweep -->"
 Combination = tuple[tuple[str, str], ...]
-COLUMNS: tuple[tuple[str, str], ...] = (
+COLUMNS: Final[tuple[tuple[str, str], ...]] = (
     ("all migrated", "migrated all_s"),
     ("creation to migrated, p99", "migrated p99_s"),
     ("CPU per service", "cpu_s_per_service"),

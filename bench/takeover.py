@@ -9,7 +9,7 @@ import os
 import signal
 from contextlib import AsyncExitStack
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -89,10 +89,10 @@ async def _killed(place: Stage, leader: int, survivor: int) -> Result:
     return Result(figures, rows, sampler.plots(), measured | sampler.measuring())
 
 
-_SEEN_LATE = 2.0
+_SEEN_LATE: Final = 2.0
 """Seconds."""
 
-SCENARIO = Scenario(
+SCENARIO: Final = Scenario(
     name="takeover",
     what="of two replicas the leader is killed while a fleet is being created: the other one takes over",
     measures="seconds from the death to the next service that is migrated, and to all of them; failed conversions.",

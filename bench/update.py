@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -25,8 +25,8 @@ from bench.readers import Readers, services_of
 from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, at
 from bench.stage import Stage, parameters, stage, until_still
 
-_WORKLOADS = (kinds.DEPLOYMENT, kinds.LEADER_WORKER_SET)
-_FIRST = 11
+_WORKLOADS: Final = (kinds.DEPLOYMENT, kinds.LEADER_WORKER_SET)
+_FIRST: Final = 11
 """Replicas of the first round: more than any service of the fleet has."""
 
 
@@ -196,7 +196,7 @@ def _rows(figures: Mapping[str, Any]) -> list[report.Row]:
     ]
 
 
-SCENARIO = Scenario(
+SCENARIO: Final = Scenario(
     name="update",
     what="the replicas of every service of a settled fleet are patched once: alone, and beside a flood of conversions",
     measures="CPU of the controller for all that follows from a patch, seconds to the last of it, and both with a flood by both without.",

@@ -2,7 +2,7 @@
 
 import argparse
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -16,7 +16,7 @@ from bench.stage import parameters, stage, until_still
 from bench.storm import FLEET, storm
 from bench.witness import Witness
 
-_QUARTER = 4
+_QUARTER: Final = 4
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -82,7 +82,7 @@ def _quarters(witness: Witness, services: list[dict[str, Any]]) -> dict[str, Any
     }
 
 
-SCENARIO = Scenario(
+SCENARIO: Final = Scenario(
     name="wave",
     what="services come at a steady rate, until all are migrated: does the controller keep up?",
     measures="seconds from creation to migrated, of the first and of the last quarter; the costs of a storm.",

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter, sleep
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import anyio
 import anyio.to_thread
@@ -28,13 +28,13 @@ from bench import clusters, machine
 
 Tree = dict[str, Any]
 
-_ROUNDS = 3_000
+_ROUNDS: Final = 3_000
 """Calls with one object; their 99th percentile rests on the slowest thirty."""
-_REPEATS = 3
+_REPEATS: Final = 3
 """Each list so often, for the slowest of them counts."""
-_PAUSE = 0.005
+_PAUSE: Final = 0.005
 """Seconds between two small calls beside a list."""
-_TIMEOUT = 30.0
+_TIMEOUT: Final = 30.0
 """Seconds: an API server gives up then."""
 
 

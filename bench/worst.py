@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
+from typing import Final
 
 from aioctl import logs
 from aioctl.settings import LogFormat, LogLevel
@@ -21,13 +22,13 @@ from bench import machine, report
 from testbed.worst_cases import LARGEST, Case, cases, distinct
 from testbed.worst_holds import of_object
 
-_SIZES = (250 * 1000, LARGEST - 64 * 1024)
-_KINDS = ("LLMInferenceService", "LLMInferenceServiceConfig")
-_VERSIONS = ("v1alpha1", "v1alpha2")
-_SHOWN = 20
-_LOOKED_AT = 40.0
+_SIZES: Final = (250 * 1000, LARGEST - 64 * 1024)
+_KINDS: Final = ("LLMInferenceService", "LLMInferenceServiceConfig")
+_VERSIONS: Final = ("v1alpha1", "v1alpha2")
+_SHOWN: Final = 20
+_LOOKED_AT: Final = 40.0
 """Milliseconds from which a case is played again."""
-_TRIES = 3
+_TRIES: Final = 3
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:

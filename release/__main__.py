@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -50,7 +51,7 @@ def _plugin(folder: Path) -> None:
     click.echo(publication.plugin(folder))
 
 
-UNCHECKED = {
+UNCHECKED: Final = {
     "the image itself": "needs a container builder: the Dockerfile's step is performed on the file system instead",
     "arm64": "needs such a machine: that every locked package has a file for it is checked instead",
     "signatures and provenance": "need GitHub's identity token: the workflow is checked by actionlint",

@@ -9,18 +9,18 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from aioctl import __version__
 from aioctl.settings import Settings, variable_of
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-CHARTS = REPOSITORY / "deploy" / "charts"
+REPOSITORY: Final = Path(__file__).resolve().parent.parent
+CHARTS: Final = REPOSITORY / "deploy" / "charts"
 CONTROLLER, CRDS = CHARTS / "aioctl", CHARTS / "aioctl-crds"
-PRESETS = CONTROLLER / "charts" / "presets"
-OWN = {"AIOCTL_CERT_MODE", "AIOCTL_CERT_SECRET", "AIOCTL_METRICS_AUTH", "AIOCTL_NAMESPACE"}
+PRESETS: Final = CONTROLLER / "charts" / "presets"
+OWN: Final = {"AIOCTL_CERT_MODE", "AIOCTL_CERT_SECRET", "AIOCTL_METRICS_AUTH", "AIOCTL_NAMESPACE"}
 """Variables that follow from other values, or from the pod's namespace."""
 BEGIN, END = "<!-- values -->", "<!-- end values -->"
 

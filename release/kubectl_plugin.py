@@ -10,8 +10,9 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from typing import Final
 
-VERSION = "@VERSION@"
+VERSION: Final = "@VERSION@"
 
 
 def main() -> int:

@@ -9,11 +9,11 @@ import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-LOCK = REPOSITORY / "requirements.lock"
-_NAME = re.compile(r"[A-Za-z0-9._-]+")
+REPOSITORY: Final = Path(__file__).resolve().parent.parent
+LOCK: Final = REPOSITORY / "requirements.lock"
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class Package(NamedTuple):

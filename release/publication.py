@@ -11,7 +11,7 @@ from aioctl import __version__
 from release.lock import REPOSITORY
 
 PLUGIN: Final = "kubectl-aioctl"
-_SECTION = re.compile(r"^## (\S+).*\n", re.MULTILINE)
+_SECTION: Final = re.compile(r"^## (\S+).*\n", re.MULTILINE)
 
 
 class NoChangesError(Exception):

@@ -7,23 +7,23 @@ equal nodes are written once and named by their number; a node's parts come befo
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-FILE = REPOSITORY / "aioctl" / "tools" / "checks" / "schemas.json"
-PLURALS = ("llminferenceserviceconfigs", "llminferenceservices")
-KEPT = {
+REPOSITORY: Final = Path(__file__).resolve().parent.parent
+FILE: Final = REPOSITORY / "aioctl" / "tools" / "checks" / "schemas.json"
+PLURALS: Final = ("llminferenceserviceconfigs", "llminferenceservices")
+KEPT: Final = {
     "type", "nullable", "default", "required", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems",
     "maxItems", "minProperties", "maxProperties", "x-kubernetes-int-or-string", "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys", "x-kubernetes-validations",
 }  # fmt: skip
-LEFT_OUT = {
+LEFT_OUT: Final = {
     "description", "format", "x-kubernetes-map-type", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource",
 }  # fmt: skip
 """For people, for server-side apply, or for pruning, which `check -f` judges by the fields that the program knows."""
-INT_OR_STRING = [{"type": "integer"}, {"type": "string"}]
+INT_OR_STRING: Final = [{"type": "integer"}, {"type": "string"}]
 
 
 class UnknownKeywordError(ValueError):

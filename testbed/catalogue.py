@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind
@@ -14,13 +14,13 @@ from testbed.crashes import Scenario, Step
 from testbed.world import NAMESPACE, POLICY, World, plain_service
 
 Object = dict[str, Any]
-_CONFIGS = r".*/llminferenceserviceconfigs/"
-_TRAFFIC = r".*/(httproutes|inferencepools|llminferenceservices|deployments)\b"
+_CONFIGS: Final = r".*/llminferenceserviceconfigs/"
+_TRAFFIC: Final = r".*/(httproutes|inferencepools|llminferenceservices|deployments)\b"
 """What a strategy makes differently from another one."""
-ROUTER: Mapping[str, Any] = {"gateway": {}, "route": {}, "scheduler": {}}
-_MAIN = {"containers": [{"name": "main", "image": "vllm:1"}]}
-_OURS = "aioctl/"
-_GROUPED = "g"
+ROUTER: Final[Mapping[str, Any]] = {"gateway": {}, "route": {}, "scheduler": {}}
+_MAIN: Final = {"containers": [{"name": "main", "image": "vllm:1"}]}
+_OURS: Final = "aioctl/"
+_GROUPED: Final = "g"
 
 
 def _create(*objects: tuple[Kind, Object]) -> Step:
@@ -75,10 +75,10 @@ def _member(name: str, weight: int) -> Object:
     return made
 
 
-_POOL_SPEC = {"selector": {"matchLabels": {"app": "mine"}}, "targetPorts": [{"number": 8000}]}
-_PICKER = {"endpointPickerRef": {"name": "mine-epp", "port": {"number": 9002}}}
-_SCALING = {"minReplicas": 1, "maxReplicas": 3, "wva": {"variantCost": "10.0", "hpa": {}}}
-SHAPES: Mapping[str, tuple[Step, ...]] = {
+_POOL_SPEC: Final = {"selector": {"matchLabels": {"app": "mine"}}, "targetPorts": [{"number": 8000}]}
+_PICKER: Final = {"endpointPickerRef": {"name": "mine-epp", "port": {"number": 9002}}}
+_SCALING: Final = {"minReplicas": 1, "maxReplicas": 3, "wva": {"variantCost": "10.0", "hpa": {}}}
+SHAPES: Final[Mapping[str, tuple[Step, ...]]] = {
     "plain": (_nothing, _service(plain_service())),
     "routed": (_nothing, _service(plain_service(router={"gateway": {}, "route": {}}))),
     "scheduled": (_nothing, _service(plain_service(router=ROUTER))),
@@ -118,7 +118,7 @@ SHAPES: Mapping[str, tuple[Step, ...]] = {
 """What users ask for, and nothing goes wrong."""
 
 
-CHANGES: Mapping[str, Sequence[Step]] = {
+CHANGES: Final[Mapping[str, Sequence[Step]]] = {
     "deleted": (_delete(kinds.SERVICE, "one"),),
     "stopped": (_patch(stop="true"), _patch(stop=None)),
     "model changed": (_patch({"model": {"uri": "hf://facebook/opt-350m"}}),),
@@ -145,8 +145,8 @@ def _conflicts(faults: Faults) -> None:
         )
 
 
-_CREATES = Match(verb="create", client=_OURS)
-FAULTS: Mapping[str, Callable[[Faults], object]] = {
+_CREATES: Final = Match(verb="create", client=_OURS)
+FAULTS: Final[Mapping[str, Callable[[Faults], object]]] = {
     "conflicts": _conflicts,
     "failing writes": lambda faults: faults.fail(
         _CREATES, plain_500("etcdserver: timed out"), first=3, times=3

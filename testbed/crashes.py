@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -28,15 +28,15 @@ from aioctl.sim.players.workload import WorkloadPlayer
 from testbed.virtual_time import run_virtual
 from testbed.world import NAMESPACE, POLICY, World, furnished
 
-RESTART = 1.0
-QUIET = 150.0
+RESTART: Final = 1.0
+QUIET: Final = 150.0
 """Virtual seconds without a write by anybody, after which a fleet is at rest; more than any wait of players and controller."""
-PATIENCE = 900.0
-AFTERWARDS = 600.0
+PATIENCE: Final = 900.0
+AFTERWARDS: Final = 600.0
 """Virtual seconds in which nothing may be written once a fleet is at rest."""
-_WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_CHANGES_NOTHING = ("/events", "/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/")
-_VOLATILE = frozenset(
+_WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_CHANGES_NOTHING: Final = ("/events", "/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/")
+_VOLATILE: Final = frozenset(
     {
         "uid",
         "resourceVersion",
@@ -50,7 +50,7 @@ _VOLATILE = frozenset(
         "clusterIPs",
     }
 )
-_MADE_UP = frozenset({kinds.SECRET.resource})
+_MADE_UP: Final = frozenset({kinds.SECRET.resource})
 """Kinds with content that no two runs share: that they are there is what counts."""
 
 

@@ -4,15 +4,15 @@ Both pool generations stand in the two inference rules, v1 first, with all the w
 past the endpoint picker on purpose. The migration (plan/migration.py) moves the weights later.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import names
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
 from aioctl.plan.routing import GATEWAY_API_GROUP
 
-PORT = 8000
-_NO_LIMIT = "0s"
-_INFERENCE_PATHS = ("/v1/completions", "/v1/chat/completions")
+PORT: Final = 8000
+_NO_LIMIT: Final = "0s"
+_INFERENCE_PATHS: Final = ("/v1/completions", "/v1/chat/completions")
 
 
 def _rule(path: str, rewritten: str, backends: list[dict[str, Any]]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import tracemalloc
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -27,17 +27,17 @@ from aioctl.sim.players.workload import WorkloadPlayer
 from testbed.virtual_time import allow_cpu, run_virtual
 from testbed.world import NAMESPACE, World, furnished
 
-ROUND = 600.0
+ROUND: Final = 600.0
 """Virtual seconds of a round: longer than any look, wait or watch of a settled service."""
-LIVE = 240.0
+LIVE: Final = 240.0
 """Of these, how long the services live."""
-_SHAPES = 12
+_SHAPES: Final = 12
 """The fleet's shapes come again after so many services."""
-_CONTAINERS = (dict, list, set, frozenset, tuple, deque)
-_OURS = (tracemalloc.Filter(True, "*/aioctl/*"), tracemalloc.Filter(False, "*/aioctl/sim/*"))
-BOUNDED: Mapping[str, int] = {"Controller.recorder._known": REMEMBERED}
+_CONTAINERS: Final = (dict, list, set, frozenset, tuple, deque)
+_OURS: Final = (tracemalloc.Filter(True, "*/aioctl/*"), tracemalloc.Filter(False, "*/aioctl/sim/*"))
+BOUNDED: Final[Mapping[str, int]] = {"Controller.recorder._known": REMEMBERED}
 """Containers that fill up and then stay so large: by path, the most entries."""
-_CPU_PER_ROUND = 60.0
+_CPU_PER_ROUND: Final = 60.0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -30,15 +30,15 @@ from testbed.crashes import CountingWire, rest
 from testbed.virtual_time import run_virtual
 from testbed.world import POLICY, World, condition, furnished
 
-OURS = "aioctl/"
-LASTS = 60.0
+OURS: Final = "aioctl/"
+LASTS: Final = 60.0
 """Virtual seconds of misfortune."""
-_ARRIVALS = 40.0
+_ARRIVALS: Final = 40.0
 """Virtual seconds in which the second half of a fleet is created, so that whatever happens meets services at every stage."""
-_EVERY = 5.0
-_FOR_EVER = 3600.0
+_EVERY: Final = 5.0
+_FOR_EVER: Final = 3600.0
 """Virtual seconds; longer than any client waits."""
-_WATCHED = (
+_WATCHED: Final = (
     kinds.SERVICE, kinds.HTTP_ROUTE, kinds.POOL_V1, kinds.POOL_V1ALPHA2, kinds.DEPLOYMENT, kinds.CORE_SERVICE, kinds.GATEWAY,
 )  # fmt: skip
 """Kinds whose order matters to a migration."""
@@ -176,7 +176,7 @@ def _expire(world: World) -> None:
     world.cluster.faults.cut_watches(Match(client=OURS))
 
 
-MISFORTUNES: Mapping[str, Misfortune] = {
+MISFORTUNES: Final[Mapping[str, Misfortune]] = {
     "410": _every(_EVERY, _expire),
     "cut watches": _every(_EVERY, lambda world: world.cluster.faults.cut_watches(Match(client=OURS))),
     "silence": _silent,

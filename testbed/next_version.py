@@ -4,6 +4,7 @@
 """
 
 from typing import Final
+from unittest.mock import patch
 
 from aioctl import cli
 from aioctl.plan.workload import initializer
@@ -13,8 +14,8 @@ ADDED: Final = ("AIOCTL_TEST_NEXT_VERSION", "1")
 
 
 def main() -> None:
-    initializer._HF_DEFAULTS = (*initializer._HF_DEFAULTS, ADDED)
-    cli.main()
+    with patch.object(initializer, "_HF_DEFAULTS", (*initializer._HF_DEFAULTS, ADDED)):
+        cli.main()
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from aioctl.kube.client import Client
 from aioctl.kube.config import load_config
 from aioctl.sim.fleet import services as demo_services
 
-DEPLOY = Path(__file__).parent.parent / "deploy"
+DEPLOY: Final = Path(__file__).parent.parent / "deploy"
 LABELS: Final = {"namespace": "kserve", "pod": "aioctl-0"}
 FASTER: Final = 300
 """A wait of 15 min is one of 3 s."""
@@ -35,8 +35,8 @@ SETTINGS: Final = {
     "AIOCTL_NAMESPACE": "kserve",
     "AIOCTL_STATUS_SETTLE": "0.05",
 }
-_DURATION = re.compile(r"^(\d+)([smh])$")
-_UNITS = {"s": 1, "m": 60, "h": 3600}
+_DURATION: Final = re.compile(r"^(\d+)([smh])$")
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ It gives uids, versions and cluster IPs, and fills in what the plans compare aga
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind, ObjectRef
@@ -15,8 +15,8 @@ from aioctl.plan.global_config import CredentialConfig, GlobalConfig, S3Config, 
 from aioctl.plan.model import Certificate, Context, Facts, Policy, Step, Verb, Write
 from aioctl.plan.pod_defaults import with_defaults
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-STORAGE = StorageConfig(
+NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
+STORAGE: Final = StorageConfig(
     image="kserve/storage-initializer:latest",
     memory_request="100Mi",
     memory_limit="1Gi",
@@ -26,14 +26,14 @@ STORAGE = StorageConfig(
     memory_modelcar="15Mi",
     enable_modelcar=True,
 )
-CREDENTIALS = CredentialConfig(
+CREDENTIALS: Final = CredentialConfig(
     storage_secret_name_annotation="serving.kserve.io/storageSecretName",
     gcs_credential_file_name="gcloud-application-credentials.json",
     s3=S3Config(access_key_id_name="AWS_ACCESS_KEY_ID", secret_access_key_name="AWS_SECRET_ACCESS_KEY"),
 )
-CONFIG = GlobalConfig(system_namespace="kserve", storage=STORAGE, credentials=CREDENTIALS)
-MAIN = {"containers": [{"name": "main", "image": "vllm:v1"}]}
-HF: dict[str, Any] = {"model": {"uri": "hf://facebook/opt-125m", "name": "m"}, "template": MAIN}
+CONFIG: Final = GlobalConfig(system_namespace="kserve", storage=STORAGE, credentials=CREDENTIALS)
+MAIN: Final = {"containers": [{"name": "main", "image": "vllm:v1"}]}
+HF: Final[dict[str, Any]] = {"model": {"uri": "hf://facebook/opt-125m", "name": "m"}, "template": MAIN}
 
 
 def service(name: str = "svc", namespace: str = "ns", **metadata: Any) -> dict[str, Any]:

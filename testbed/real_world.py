@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from unittest.mock import patch
 
 import anyio
@@ -29,8 +29,8 @@ from aioctl.sim import seed
 from aioctl.sim.hooks import admission_configurations, conversion_patch
 from testbed.shipped_files import OURS, crd, presets
 
-SERVED_WITHIN = 120.0
-KINDS: Mapping[str, Kind] = {
+SERVED_WITHIN: Final = 120.0
+KINDS: Final[Mapping[str, Kind]] = {
     kind.kind: kind
     for kind in (
         kinds.NAMESPACE,

@@ -9,13 +9,13 @@ import pickle
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1].parent / "shared" / "data"
-UPSTREAM = ROOT / "upstream"
+ROOT: Final = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+UPSTREAM: Final = ROOT / "upstream"
 """Recorded from KServe at aaac4e294 (21 August 2026)."""
 
 

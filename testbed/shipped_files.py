@@ -3,14 +3,14 @@
 import pickle
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from aioctl import shipped
 
-CRDS = Path(__file__).resolve().parents[1] / "deploy" / "crds"
-OURS = ("llminferenceserviceconfigs", "llminferenceservices")
+CRDS: Final = Path(__file__).resolve().parents[1] / "deploy" / "crds"
+OURS: Final = ("llminferenceserviceconfigs", "llminferenceservices")
 
 
 @cache

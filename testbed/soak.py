@@ -10,7 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -31,10 +31,10 @@ from testbed.misfortunes import MISFORTUNES, clear
 from testbed.virtual_time import allow_cpu, run_virtual
 from testbed.world import NAMESPACE, World, condition, furnished
 
-LEARNING = ("v1alpha2-only", "accepts-both-routes-v1alpha2", "both")
+LEARNING: Final = ("v1alpha2-only", "accepts-both-routes-v1alpha2", "both")
 """What the gateway can, in order; it forgets nothing."""
-_BY_HAND = (kinds.HTTP_ROUTE, kinds.POOL_V1, kinds.POOL_V1ALPHA2, kinds.DEPLOYMENT)
-_CPU_PER_SECOND = 2.0
+_BY_HAND: Final = (kinds.HTTP_ROUTE, kinds.POOL_V1, kinds.POOL_V1ALPHA2, kinds.DEPLOYMENT)
+_CPU_PER_SECOND: Final = 2.0
 """Seconds of CPU that a virtual second may take, on however slow a machine: a bound for what runs away."""
 
 

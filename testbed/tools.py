@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from testbed.real.build import NotAvailable, cache_folder, module_files
 
@@ -23,15 +23,15 @@ class GoTool(NamedTuple):
     ldflags: str = "-s -w"
 
 
-GO_TOOLS = {
+GO_TOOLS: Final = {
     "helm": GoTool(
         "helm.sh/helm/v4/cmd/helm", "v4.3.2", "-s -w -X helm.sh/helm/v4/internal/version.version=v4.3.2"
     ),
     "actionlint": GoTool("github.com/rhysd/actionlint/cmd/actionlint", "v1.7.12"),
 }
-KSERVE = ("v0.16.0", "v0.17.0", "v0.19.0", "v0.20.0")
+KSERVE: Final = ("v0.16.0", "v0.17.0", "v0.19.0", "v0.20.0")
 """Releases whose CRDs are compared with ours. The module proxy does not have v0.18.0."""
-PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "chromium": "chromium"}
+PACKAGES: Final = {"prometheus": "prometheus", "promtool": "prometheus", "chromium": "chromium"}
 """Program -> Debian's package that has it."""
 
 

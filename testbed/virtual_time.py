@@ -26,14 +26,14 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-REAL_PATIENCE = 5.0
+REAL_PATIENCE: Final = 5.0
 """Real seconds that a loop without timers waits for a thread or a socket."""
-CPU_LIMIT = 60.0
+CPU_LIMIT: Final = 60.0
 """Seconds of CPU a virtual run may take, on however busy a machine; beyond it, something polls for what never comes."""
 
 

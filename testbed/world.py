@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -38,11 +38,11 @@ from aioctl.sim.webhooks import LocalWebhooks
 from testbed.shipped_files import presets
 from testbed.virtual_time import VirtualClock, run_virtual
 
-NAMESPACE = "demo"
-POLICY = Policy(auth_disabled=True)
-SETTLED = 10.0
+NAMESPACE: Final = "demo"
+POLICY: Final = Policy(auth_disabled=True)
+SETTLED: Final = 10.0
 """(Virtual) seconds after which a controller has nothing left to do in a cluster without services."""
-LONG_AGO = 1_577_836_800.0
+LONG_AGO: Final = 1_577_836_800.0
 """Seconds since the epoch (1 January 2020): before any moment that a test begins at."""
 
 

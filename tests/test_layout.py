@@ -273,6 +273,38 @@ def exported(tree: ast.Module) -> list[str]:
     return []
 
 
+def _capital(name: str) -> bool:
+    """Whether a name is spelt as that of a constant; one letter is a type variable."""
+    return name.isupper() and len(name) > 1
+
+
+def constants(source: str) -> Iterator[tuple[str, bool]]:
+    """The constants of a module, by their spelling in capitals, and whether each is declared `Final`."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign):
+            yield from ((t.id, False) for t in node.targets if isinstance(t, ast.Name) and _capital(t.id))
+        elif (
+            isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id.isupper()
+        ):
+            yield node.target.id, ast.unparse(node.annotation).startswith(("Final", "TypeAlias"))
+
+
+@pytest.mark.parametrize("top", ["aioctl", "bench", "testbed", "release"])
+def test_every_constant_of_a_module_is_final(top: str) -> None:
+    found = [
+        (str(path), name, final)
+        for path in (ROOT.parent / top).rglob("*.py")
+        for name, final in constants(path.read_text())
+    ]
+    assert found
+    assert [(path, name) for path, name, final in found if not final] == []
+
+
+def test_a_constant_that_is_not_final_is_seen() -> None:
+    source = "AA = 1\nBB: int = 2\nCC: Final = 3\nDD: Final[int] = 4\nlog = 5\nT = T()\n_E = FF = 6"
+    assert [name for name, final in constants(source) if not final] == ["AA", "BB", "_E", "FF"]
+
+
 def test_every_public_name_exists_and_is_listed_once() -> None:
     listing = {path: (exported(tree), tree) for path, tree in modules().items()}
     assert sum(bool(names) for names, _ in listing.values()) > 5

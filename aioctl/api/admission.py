@@ -7,7 +7,7 @@ API server shows the reason. What must be read from a cluster or rendered to jud
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -19,9 +19,9 @@ from aioctl.api.kinds import CONFIG, GROUP, SERVICE
 from aioctl.api.objects import FieldError, is_deleting, name_of, text
 from aioctl.api.verdict import Verdict, error_status
 
-_KIND = "AdmissionReview"
-_V1 = "admission.k8s.io/v1"
-_VERSIONS = frozenset({_V1, "admission.k8s.io/v1beta1"})
+_KIND: Final = "AdmissionReview"
+_V1: Final = "admission.k8s.io/v1"
+_VERSIONS: Final = frozenset({_V1, "admission.k8s.io/v1beta1"})
 
 
 class AdmissionRefused(Exception):
@@ -54,7 +54,7 @@ class _GroupVersionKind(msgspec.Struct):
     kind: str = ""
 
 
-_NULL = msgspec.Raw(b"null")
+_NULL: Final = msgspec.Raw(b"null")
 
 
 class _Request(msgspec.Struct):

@@ -4,7 +4,7 @@ Texts stay below 120 characters, as the protocol asks. Nothing here decides whet
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import without_effect
 from aioctl.api.conversion import up
@@ -13,14 +13,14 @@ from aioctl.api.objects import Object, dig, name_of, namespace_of
 from aioctl.golang import gourl
 from aioctl.golang.equality import derivative
 
-_MODELS = frozenset({"model", "adapters"})
-_POD = dict.fromkeys(("hostNetwork", "hostPID", "hostIPC"), False)
-_CONTAINER = dict.fromkeys(("stdin", "stdinOnce", "tty"), False)
-_PROBE = dict.fromkeys(
+_MODELS: Final = frozenset({"model", "adapters"})
+_POD: Final = dict.fromkeys(("hostNetwork", "hostPID", "hostIPC"), False)
+_CONTAINER: Final = dict.fromkeys(("stdin", "stdinOnce", "tty"), False)
+_PROBE: Final = dict.fromkeys(
     ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"), 0
 )
-_PRESENT = {"": True}
-_ALWAYS_THERE: Mapping[str, Mapping[str, Any]] = {
+_PRESENT: Final = {"": True}
+_ALWAYS_THERE: Final[Mapping[str, Mapping[str, Any]]] = {
     "parallelism": {"expert": False},
     **dict.fromkeys(("template", "worker"), _POD),
     **dict.fromkeys(("containers", "initContainers"), _CONTAINER),

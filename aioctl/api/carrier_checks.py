@@ -17,9 +17,9 @@ from aioctl.api.names import CRITICALITY
 from aioctl.api.objects import Object, annotations_of
 from aioctl.api.schema_checks import Check, by_index, integer, listed, one_of, record, shortened, text, wrong
 
-UPSTREAM_CRITICALITY = "internal.serving.kserve.io/model-criticality"
-LORA_CRITICALITIES = "internal.serving.kserve.io/lora-criticalities"
-TARGET_PORTS = "internal.serving.kserve.io/target-ports"
+UPSTREAM_CRITICALITY: Final = "internal.serving.kserve.io/model-criticality"
+LORA_CRITICALITIES: Final = "internal.serving.kserve.io/lora-criticalities"
+TARGET_PORTS: Final = "internal.serving.kserve.io/target-ports"
 CARRIERS: Final = (
     CRITICALITY,
     UPSTREAM_CRITICALITY,

@@ -8,40 +8,40 @@ message; those come from `plan/status_builder.py`. Texts are never formatted aga
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
-READY = "Ready"
-PRESETS_COMBINED = "PresetsCombined"
-WORKLOADS_READY = "WorkloadsReady"
-MAIN_WORKLOAD_READY = "MainWorkloadReady"
-WORKER_WORKLOAD_READY = "WorkerWorkloadReady"
-PREFILL_WORKLOAD_READY = "PrefillWorkloadReady"
-PREFILL_WORKER_WORKLOAD_READY = "PrefillWorkerWorkloadReady"
-SCALING_READY = "ScalingReady"
-PREFILL_SCALING_READY = "PrefillScalingReady"
-ROUTER_READY = "RouterReady"
-GATEWAYS_READY = "GatewaysReady"
-HTTP_ROUTES_READY = "HTTPRoutesReady"
-INFERENCE_POOL_READY = "InferencePoolReady"
-SCHEDULER_WORKLOAD_READY = "SchedulerWorkloadReady"
-TOKENIZER_READY = "TokenizerReady"
-OCI_IMAGE_VOLUME_COMPATIBLE = "OciImageVolumeCompatible"
+READY: Final = "Ready"
+PRESETS_COMBINED: Final = "PresetsCombined"
+WORKLOADS_READY: Final = "WorkloadsReady"
+MAIN_WORKLOAD_READY: Final = "MainWorkloadReady"
+WORKER_WORKLOAD_READY: Final = "WorkerWorkloadReady"
+PREFILL_WORKLOAD_READY: Final = "PrefillWorkloadReady"
+PREFILL_WORKER_WORKLOAD_READY: Final = "PrefillWorkerWorkloadReady"
+SCALING_READY: Final = "ScalingReady"
+PREFILL_SCALING_READY: Final = "PrefillScalingReady"
+ROUTER_READY: Final = "RouterReady"
+GATEWAYS_READY: Final = "GatewaysReady"
+HTTP_ROUTES_READY: Final = "HTTPRoutesReady"
+INFERENCE_POOL_READY: Final = "InferencePoolReady"
+SCHEDULER_WORKLOAD_READY: Final = "SchedulerWorkloadReady"
+TOKENIZER_READY: Final = "TokenizerReady"
+OCI_IMAGE_VOLUME_COMPATIBLE: Final = "OciImageVolumeCompatible"
 """Present and False only while image volumes are wanted and the API server's version may lack something for them (ART-5)."""
-POOL_MIGRATION = "InferencePoolMigration"
+POOL_MIGRATION: Final = "InferencePoolMigration"
 """Ours: present and False only while somebody has to act for the migration to go on."""
-GROUP_READY = "GroupReady"
-GROUP_DEGRADED = "GroupDegraded"
+GROUP_READY: Final = "GroupReady"
+GROUP_DEGRADED: Final = "GroupDegraded"
 """True says that something is wrong; in no roll-up, as `GroupReady`."""
-POD_FORM_CURRENT = "PodFormCurrent"
+POD_FORM_CURRENT: Final = "PodFormCurrent"
 """Ours: present and False only while pods keep the form of an earlier controller (FORM-1)."""
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
-NEW_GENERATION = ("NewObservedGenFailure", "unsuccessfully observed a new generation")
+NEW_GENERATION: Final = ("NewObservedGenFailure", "unsuccessfully observed a new generation")
 
-_DEPENDENTS = (PRESETS_COMBINED, WORKLOADS_READY, ROUTER_READY)
+_DEPENDENTS: Final = (PRESETS_COMBINED, WORKLOADS_READY, ROUTER_READY)
 """COND-6."""
-_TERMINAL = (READY, *_DEPENDENTS)
-_TIME = "lastTransitionTime"
+_TERMINAL: Final = (READY, *_DEPENDENTS)
+_TIME: Final = "lastTransitionTime"
 
 
 def timestamp(moment: datetime) -> str:

@@ -18,8 +18,8 @@ from aioctl.api.encoding import MAPPINGS
 from aioctl.api.kinds import CONFIG, SERVICE, V1ALPHA1, V1ALPHA2
 from aioctl.api.opening import BROKEN, opened, text_at, top_level
 
-_SCHEME = "aioctl"
-_KINDS = frozenset({SERVICE.kind, CONFIG.kind})
+_SCHEME: Final = "aioctl"
+_KINDS: Final = frozenset({SERVICE.kind, CONFIG.kind})
 _encode = msgspec.json.Encoder().encode
 
 

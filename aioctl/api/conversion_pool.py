@@ -7,15 +7,15 @@ the way back, for then it is not what the user wrote; everything else passes thr
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.carrier_checks import TARGET_PORTS, decode, target_ports
 from aioctl.api.conversion_carriers import Annotations, encode, is_null
 from aioctl.api.encoding import MAPPINGS
 from aioctl.api.schema_checks import fits
 
-DEFAULT_PICKER_PORT = 9002
-_INT64 = 2**63
+DEFAULT_PICKER_PORT: Final = 9002
+_INT64: Final = 2**63
 
 
 def _is_number(value: Any) -> bool:

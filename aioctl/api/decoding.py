@@ -6,13 +6,13 @@ direct call, anything can. Checks the fields that the rules and planners read, i
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.kinds import V1ALPHA1
 from aioctl.api.objects import FieldError, Object, boolean, integer, mapping, sequence, text
 from aioctl.golang import gourl
 
-_INT32 = 2**31
+_INT32: Final = 2**31
 
 
 class Undecodable(ValueError):

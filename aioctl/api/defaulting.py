@@ -6,7 +6,7 @@ type. "Spec" is the spec of an LLMInferenceService in the hub version, usually a
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import names, user_names
 from aioctl.api.objects import (
@@ -79,7 +79,7 @@ def effective_pool_name(service_name: str, spec: Spec) -> str:
     return external_pool_name(spec) or names.default_pool_name(service_name)
 
 
-_PICKER_NAME = ("pool", "spec", "endpointPickerRef", "name")
+_PICKER_NAME: Final = ("pool", "spec", "endpointPickerRef", "name")
 
 
 def epp_service_name(service_name: str, spec: Spec) -> str:

@@ -1,13 +1,14 @@
 """Finalizers of an object, which may be a list too heavy to be read: `weight.decode` leaves such a one encoded."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from aioctl.api.encoding import to_json
 from aioctl.api.objects import Object, dig, sequence
 
-_PATH = ("metadata", "finalizers")
+_PATH: Final = ("metadata", "finalizers")
 
 
 def finalizers_of(obj: Object) -> Sequence[str] | None:

@@ -5,14 +5,14 @@ Names of types in texts follow the Go controller (CHILD-2): `v1.Deployment`, `v1
 """
 
 from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
-GROUP = "serving.kserve.io"
-V1ALPHA1 = f"{GROUP}/v1alpha1"
-V1ALPHA2 = f"{GROUP}/v1alpha2"
-POOL_GROUP_V1 = "inference.networking.k8s.io"
-POOL_GROUP_V1ALPHA2 = "inference.networking.x-k8s.io"
+GROUP: Final = "serving.kserve.io"
+V1ALPHA1: Final = f"{GROUP}/v1alpha1"
+V1ALPHA2: Final = f"{GROUP}/v1alpha2"
+POOL_GROUP_V1: Final = "inference.networking.k8s.io"
+POOL_GROUP_V1ALPHA2: Final = "inference.networking.x-k8s.io"
 
 
 class ObjectKey(NamedTuple):
@@ -104,41 +104,41 @@ class ObjectRef(NamedTuple):
         return f"{self.kind.type_name} {self.namespace}/{self.name}"
 
 
-SERVICE = Kind(GROUP, "v1alpha2", "LLMInferenceService", "llminferenceservices")
-SERVICE_V1ALPHA1 = Kind(GROUP, "v1alpha1", "LLMInferenceService", "llminferenceservices")
-CONFIG = Kind(GROUP, "v1alpha2", "LLMInferenceServiceConfig", "llminferenceserviceconfigs")
-CONFIG_V1ALPHA1 = Kind(GROUP, "v1alpha1", "LLMInferenceServiceConfig", "llminferenceserviceconfigs")
+SERVICE: Final = Kind(GROUP, "v1alpha2", "LLMInferenceService", "llminferenceservices")
+SERVICE_V1ALPHA1: Final = Kind(GROUP, "v1alpha1", "LLMInferenceService", "llminferenceservices")
+CONFIG: Final = Kind(GROUP, "v1alpha2", "LLMInferenceServiceConfig", "llminferenceserviceconfigs")
+CONFIG_V1ALPHA1: Final = Kind(GROUP, "v1alpha1", "LLMInferenceServiceConfig", "llminferenceserviceconfigs")
 
-CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps")
-SECRET = Kind("", "v1", "Secret", "secrets")
-SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts")
-CORE_SERVICE = Kind("", "v1", "Service", "services")
-POD = Kind("", "v1", "Pod", "pods")
-NAMESPACE = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
-EVENT = Kind("events.k8s.io", "v1", "Event", "events")
-DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
-ROLE = Kind("rbac.authorization.k8s.io", "v1", "Role", "roles")
-ROLE_BINDING = Kind("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
-CLUSTER_ROLE = Kind("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", namespaced=False)
-CLUSTER_ROLE_BINDING = Kind(
+CONFIG_MAP: Final = Kind("", "v1", "ConfigMap", "configmaps")
+SECRET: Final = Kind("", "v1", "Secret", "secrets")
+SERVICE_ACCOUNT: Final = Kind("", "v1", "ServiceAccount", "serviceaccounts")
+CORE_SERVICE: Final = Kind("", "v1", "Service", "services")
+POD: Final = Kind("", "v1", "Pod", "pods")
+NAMESPACE: Final = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
+EVENT: Final = Kind("events.k8s.io", "v1", "Event", "events")
+DEPLOYMENT: Final = Kind("apps", "v1", "Deployment", "deployments")
+ROLE: Final = Kind("rbac.authorization.k8s.io", "v1", "Role", "roles")
+ROLE_BINDING: Final = Kind("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
+CLUSTER_ROLE: Final = Kind("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", namespaced=False)
+CLUSTER_ROLE_BINDING: Final = Kind(
     "rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False
 )
-TOKEN_REVIEW = Kind("authentication.k8s.io", "v1", "TokenReview", "tokenreviews", namespaced=False)
-ACCESS_REVIEW = Kind(
+TOKEN_REVIEW: Final = Kind("authentication.k8s.io", "v1", "TokenReview", "tokenreviews", namespaced=False)
+ACCESS_REVIEW: Final = Kind(
     "authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews", namespaced=False
 )
-LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
-CRD = Kind(
+LEASE: Final = Kind("coordination.k8s.io", "v1", "Lease", "leases")
+CRD: Final = Kind(
     "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
 )
-VALIDATING_WEBHOOK = Kind(
+VALIDATING_WEBHOOK: Final = Kind(
     "admissionregistration.k8s.io",
     "v1",
     "ValidatingWebhookConfiguration",
     "validatingwebhookconfigurations",
     namespaced=False,
 )
-MUTATING_WEBHOOK = Kind(
+MUTATING_WEBHOOK: Final = Kind(
     "admissionregistration.k8s.io",
     "v1",
     "MutatingWebhookConfiguration",
@@ -146,8 +146,8 @@ MUTATING_WEBHOOK = Kind(
     namespaced=False,
 )
 
-POOL_V1 = Kind(POOL_GROUP_V1, "v1", "InferencePool", "inferencepools", optional=True)
-POOL_V1ALPHA2 = Kind(
+POOL_V1: Final = Kind(POOL_GROUP_V1, "v1", "InferencePool", "inferencepools", optional=True)
+POOL_V1ALPHA2: Final = Kind(
     POOL_GROUP_V1ALPHA2,
     "v1alpha2",
     "InferencePool",
@@ -155,7 +155,7 @@ POOL_V1ALPHA2 = Kind(
     optional=True,
     title="v1alpha2pool.InferencePool",
 )
-MODEL = Kind(
+MODEL: Final = Kind(
     POOL_GROUP_V1ALPHA2,
     "v1alpha2",
     "InferenceModel",
@@ -163,30 +163,34 @@ MODEL = Kind(
     optional=True,
     title="v1alpha2 InferenceModel",
 )
-HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes", optional=True)
-GATEWAY = Kind("gateway.networking.k8s.io", "v1", "Gateway", "gateways", optional=True)
-GATEWAY_CLASS = Kind(
+HTTP_ROUTE: Final = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes", optional=True)
+GATEWAY: Final = Kind("gateway.networking.k8s.io", "v1", "Gateway", "gateways", optional=True)
+GATEWAY_CLASS: Final = Kind(
     "gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses", namespaced=False, optional=True
 )
-LEADER_WORKER_SET = Kind(
+LEADER_WORKER_SET: Final = Kind(
     "leaderworkerset.x-k8s.io", "v1", "LeaderWorkerSet", "leaderworkersets", optional=True
 )
-RESOURCE_CLAIM_TEMPLATE = Kind(
+RESOURCE_CLAIM_TEMPLATE: Final = Kind(
     "resource.k8s.io", "v1", "ResourceClaimTemplate", "resourceclaimtemplates", optional=True
 )
-AUTOSCALER = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
-SCALED_OBJECT = Kind("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects", optional=True)
-DESTINATION_RULE = Kind("networking.istio.io", "v1", "DestinationRule", "destinationrules", optional=True)
-POD_MONITOR = Kind("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors", optional=True)
-SERVICE_MONITOR = Kind("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors", optional=True)
-LOCAL_MODEL_CACHE = Kind(
+AUTOSCALER: Final = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+SCALED_OBJECT: Final = Kind("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects", optional=True)
+DESTINATION_RULE: Final = Kind(
+    "networking.istio.io", "v1", "DestinationRule", "destinationrules", optional=True
+)
+POD_MONITOR: Final = Kind("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors", optional=True)
+SERVICE_MONITOR: Final = Kind(
+    "monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors", optional=True
+)
+LOCAL_MODEL_CACHE: Final = Kind(
     GROUP, "v1alpha1", "LocalModelCache", "localmodelcaches", namespaced=False, optional=True
 )
-LOCAL_MODEL_NAMESPACE_CACHE = Kind(
+LOCAL_MODEL_NAMESPACE_CACHE: Final = Kind(
     GROUP, "v1alpha1", "LocalModelNamespaceCache", "localmodelnamespacecaches", optional=True
 )
-AUTH_POLICY = Kind("kuadrant.io", "v1", "AuthPolicy", "authpolicies", optional=True)
-SCC = Kind(
+AUTH_POLICY: Final = Kind("kuadrant.io", "v1", "AuthPolicy", "authpolicies", optional=True)
+SCC: Final = Kind(
     "security.openshift.io",
     "v1",
     "SecurityContextConstraints",

@@ -6,17 +6,18 @@ SHA-256). They agree for short names only; `plan/workload/naming.py` says when t
 
 import hashlib
 from collections.abc import Mapping
+from typing import Final
 
-_MAX = 63
-_MD5_LENGTH = 32
-_HEAD = _MAX - _MD5_LENGTH
-_SAFE_MAX = 43
-_SAFE_HASH = 8
-SHADOW_POOL = "istio.io/inferencepool-name"
+_MAX: Final = 63
+_MD5_LENGTH: Final = 32
+_HEAD: Final = _MAX - _MD5_LENGTH
+_SAFE_MAX: Final = 43
+_SAFE_HASH: Final = 8
+SHADOW_POOL: Final = "istio.io/inferencepool-name"
 """Label of the shadow Services that Istio makes for InferencePools: the pool's name."""
 
 
-GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
+GATEWAY_NAME: Final = "gateway.networking.k8s.io/gateway-name"
 """Label of what is made for a Gateway, its Service among it: the Gateway's name."""
 
 
@@ -48,54 +49,54 @@ def safe(parent: str, suffix: str) -> str:
     return parent[:room] + hashlib.sha256(parent.encode()).hexdigest()[:_SAFE_HASH] + suffix
 
 
-FINALIZER = "serving.kserve.io/llmisvc-finalizer"
-CONFIG_FINALIZER = "serving.kserve.io/llmisvcconfig-finalizer"
+FINALIZER: Final = "serving.kserve.io/llmisvc-finalizer"
+CONFIG_FINALIZER: Final = "serving.kserve.io/llmisvcconfig-finalizer"
 """Keeps a config as long as services use it (CFG-5)."""
-MIGRATED = "serving.kserve.io/inference-pool-migrated"
-MIGRATED_MERGED_SPELLING = "serving.kserve.io/inferencepool-migrated"
-ENABLE_AUTH = "security.opendatahub.io/enable-auth"
-STOP = "serving.kserve.io/stop"
-MODEL_BASED_ROUTING = "serving.kserve.io/model-based-routing-enabled"
-CRITICALITY = "serving.kserve.io/criticality"
-CERTIFICATE_EXPIRY = "certificates.kserve.io/expiration-v2"
+MIGRATED: Final = "serving.kserve.io/inference-pool-migrated"
+MIGRATED_MERGED_SPELLING: Final = "serving.kserve.io/inferencepool-migrated"
+ENABLE_AUTH: Final = "security.opendatahub.io/enable-auth"
+STOP: Final = "serving.kserve.io/stop"
+MODEL_BASED_ROUTING: Final = "serving.kserve.io/model-based-routing-enabled"
+CRITICALITY: Final = "serving.kserve.io/criticality"
+CERTIFICATE_EXPIRY: Final = "certificates.kserve.io/expiration-v2"
 """Where the earlier revision wrote it; the ConfigMap names today's (`scheduler.expirationAnnotations`)."""
-ROUTING_GROUP = "serving.kserve.io/routing-group"
+ROUTING_GROUP: Final = "serving.kserve.io/routing-group"
 """Label of a service: the group that it shares traffic with."""
-MIGRATION = "aioctl.dev/migration"
-PROBE = "aioctl.dev/probe"
+MIGRATION: Final = "aioctl.dev/migration"
+PROBE: Final = "aioctl.dev/probe"
 """Label of an HTTPRoute that asks gateways what they serve and carries no traffic."""
-MIGRATION_STRATEGY = "aioctl.dev/migration-strategy"
-POD_FORM = "aioctl.dev/pod-form"
+MIGRATION_STRATEGY: Final = "aioctl.dev/migration-strategy"
+POD_FORM: Final = "aioctl.dev/pod-form"
 """`current` lets the pods of a service take the form of today, `keep` waits for a change of its own (FORM-1)."""
-FORM_INPUTS = "aioctl.dev/inputs"
+FORM_INPUTS: Final = "aioctl.dev/inputs"
 """Beside a workload: a digest of what was given for its pods; and, below, of the pod template as it is stored."""
-FORM_TEMPLATE = "aioctl.dev/template"
-FORM_SENT = "aioctl.dev/sent"
+FORM_TEMPLATE: Final = "aioctl.dev/template"
+FORM_SENT: Final = "aioctl.dev/sent"
 """Only where an admission webhook changes what is sent: the template before that, which is compared instead."""
 
-OLD_POOLS = "aioctl.dev/v1alpha2-pools"
+OLD_POOLS: Final = "aioctl.dev/v1alpha2-pools"
 """On a service or on the ConfigMap: `finished` where no v1alpha2 InferencePool is to be any more (MIG-9)."""
 
-MODEL_ROUTING = "serving.kserve.io/model-based-routing-enabled"
+MODEL_ROUTING: Final = "serving.kserve.io/model-based-routing-enabled"
 """In `spec.annotations`: `true` asks for routing by model; on a Gateway `false` opts out of it."""
 
-COMPONENT = "app.kubernetes.io/component"
-NAME = "app.kubernetes.io/name"
-PART_OF = "app.kubernetes.io/part-of"
-PART_OF_VALUE = "llminferenceservice"
-KSERVE_COMPONENT = "kserve.io/component"
-ROLE = "llm-d.ai/role"
+COMPONENT: Final = "app.kubernetes.io/component"
+NAME: Final = "app.kubernetes.io/name"
+PART_OF: Final = "app.kubernetes.io/part-of"
+PART_OF_VALUE: Final = "llminferenceservice"
+KSERVE_COMPONENT: Final = "kserve.io/component"
+ROLE: Final = "llm-d.ai/role"
 
-WORKLOAD_COMPONENT = "llminferenceservice-workload"
-ROUTER_COMPONENT = "llminferenceservice-router"
-PROBE_COMPONENT = "llminferenceservice-router-probe"
+WORKLOAD_COMPONENT: Final = "llminferenceservice-workload"
+ROUTER_COMPONENT: Final = "llminferenceservice-router"
+PROBE_COMPONENT: Final = "llminferenceservice-router-probe"
 """Whoever selects the routes of a service by its labels gets those that carry traffic."""
-SCHEDULER_COMPONENT = "llminferenceservice-router-scheduler"
+SCHEDULER_COMPONENT: Final = "llminferenceservice-router-scheduler"
 
-CONFIG_MAP_NAME = "inferenceservice-config"
-CONFIG_PREFIX = "kserve-"
+CONFIG_MAP_NAME: Final = "inferenceservice-config"
+CONFIG_PREFIX: Final = "kserve-"
 """What the names of well-known configs begin with, where the operator says nothing else (PRESET-1)."""
-WELL_KNOWN_SUFFIXES = tuple(
+WELL_KNOWN_SUFFIXES: Final = tuple(
     f"config-llm-{part}"
     for part in (
         "template",
@@ -124,8 +125,8 @@ def pin_key(suffix: str) -> str:
     return f"serving.kserve.io/{suffix}"
 
 
-WELL_KNOWN_CONFIGS = well_known_configs(CONFIG_PREFIX)
-ISTIO_GATEWAY_CONTROLLERS = (
+WELL_KNOWN_CONFIGS: Final = well_known_configs(CONFIG_PREFIX)
+ISTIO_GATEWAY_CONTROLLERS: Final = (
     "istio.io/gateway-controller",
     "istio.io/unmanaged-gateway",
     "openshift.io/gateway-controller/v1",

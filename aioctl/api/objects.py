@@ -8,13 +8,13 @@ objects exist when an older CRD let them in.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.kinds import V1ALPHA2, ObjectKey
 from aioctl.golang.errors import FieldError as FieldError  # noqa: PLC0414 - the getters raise it; it is read with them
 
 Object = Mapping[str, Any]
-_MAPPINGS = (dict, Mapping)
+_MAPPINGS: Final = (dict, Mapping)
 """For isinstance: nearly all are dicts, and asking an abstract class is ten times slower."""
 
 

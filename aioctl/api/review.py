@@ -7,16 +7,17 @@ an answer that echoes the uid, with status Success or Failure.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
 from aioctl.api.encoding import decode_deep
 
-CONVERT = "/convert"
+CONVERT: Final = "/convert"
 """Path of the conversion webhook, in the CRDs and on our server (CRD-2)."""
 
-_KIND = "ConversionReview"
-_VERSIONS = frozenset({"apiextensions.k8s.io/v1", "apiextensions.k8s.io/v1beta1"})
+_KIND: Final = "ConversionReview"
+_VERSIONS: Final = frozenset({"apiextensions.k8s.io/v1", "apiextensions.k8s.io/v1beta1"})
 
 
 class BadReview(ValueError):

@@ -28,9 +28,9 @@ _Change = Callable[[Any, Annotations], Any]
 _LastStep = Callable[[dict[str, Any], Annotations], None]
 
 # What `up` and `down` look at.
-_NUMBERED: Shape = {"number": VALUE}
-_REFERENCE: Shape = {"kind": VALUE, "portNumber": VALUE, "port": _NUMBERED}
-_POOL: Shape = {
+_NUMBERED: Final[Shape] = {"number": VALUE}
+_REFERENCE: Final[Shape] = {"kind": VALUE, "portNumber": VALUE, "port": _NUMBERED}
+_POOL: Final[Shape] = {
     "selector": {"matchLabels": {}},
     "targetPortNumber": VALUE,
     "targetPorts": [_NUMBERED],

@@ -22,8 +22,8 @@ from aioctl.golang import gojson
 
 _LONGEST_SHOWN: Final = 80
 
-_POOL = ("spec", "router", "scheduler", "pool", "spec")
-_NAMES: tuple[tuple[tuple[str, ...], Callable[[str], str]], ...] = (
+_POOL: Final = ("spec", "router", "scheduler", "pool", "spec")
+_NAMES: Final[tuple[tuple[tuple[str, ...], Callable[[str], str]], ...]] = (
     (("spec", "model", "name"), user_names.model_problem),
     ((*_POOL, "endpointPickerRef", "name"), user_names.service_problem),
     ((*_POOL, "extensionRef", "name"), user_names.service_problem),

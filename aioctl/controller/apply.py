@@ -8,7 +8,7 @@ remembered: as an expectation (so that no plan is made on caches that are older 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
@@ -29,9 +29,9 @@ from aioctl.plan.workload import pod_form
 
 log = structlog.get_logger(__name__)
 
-_VOLATILE = ("resourceVersion", "generation", "managedFields")
-STATUS_ATTEMPTS = 5
-_UNWATCHED = (kinds.CONFIG_MAP,)
+_VOLATILE: Final = ("resourceVersion", "generation", "managedFields")
+STATUS_ATTEMPTS: Final = 5
+_UNWATCHED: Final = (kinds.CONFIG_MAP,)
 """No cache shows what we write of these."""
 
 

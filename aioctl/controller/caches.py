@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -23,9 +23,9 @@ from aioctl.engine.store import Delta, Store
 from aioctl.kube.cached import Cached
 
 CacheStore = Store[ObjectKey, Cached]
-_INDEXED = (names.NAME, names.SHADOW_POOL, names.GATEWAY_NAME, names.ROUTING_GROUP)
+_INDEXED: Final = (names.NAME, names.SHADOW_POOL, names.GATEWAY_NAME, names.ROUTING_GROUP)
 """Labels that objects are looked up by, within their namespace."""
-OURS = f"{names.PART_OF}={names.PART_OF_VALUE}"
+OURS: Final = f"{names.PART_OF}={names.PART_OF_VALUE}"
 
 
 @dataclass(frozen=True, slots=True)

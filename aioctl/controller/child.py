@@ -24,7 +24,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from enum import Enum, auto
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 from aioctl.api.kinds import Kind, ObjectKey, Served
 from aioctl.api.objects import Object
@@ -45,8 +45,8 @@ from aioctl.plan.model import (
 )
 from aioctl.plan.trial import DryRunResult
 
-LENGTH = 4
-NICE = 10
+LENGTH: Final = 4
+NICE: Final = 10
 """The child gives way to the process that serves everybody."""
 
 

@@ -6,6 +6,7 @@ The count of users of a well-known config changes with every service of the clus
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 
@@ -25,9 +26,9 @@ from aioctl.plan import config_use
 
 log = structlog.get_logger(__name__)
 
-PAUSE = 5.0
+PAUSE: Final = 5.0
 """Seconds between two writes of a config's status: eleven well-known configs make some two writes a second at most."""
-LOOK_AGAIN = 30.0
+LOOK_AGAIN: Final = 30.0
 """Seconds until a namespace is looked at again, whose services go while their config waits for them."""
 
 

@@ -43,7 +43,7 @@ LONGEST_WAIT: Final = 60.0
 """Seconds that a confined service lets others go first; a fleet that never rests must not hold it up for ever."""
 _MOST_ANSWER: Final = 32 << 20
 """Bytes of one message from the child. A plan has a few dozen objects; the API server takes 3 MB for one."""
-_CONFIGURING = (kinds.CONFIG, kinds.CONFIG_MAP)
+_CONFIGURING: Final = (kinds.CONFIG, kinds.CONFIG_MAP)
 CLOCK_PER_CPU: Final = 4
 """A child may take so many times its CPU limit in seconds for one decision: it gives way to everybody."""
 

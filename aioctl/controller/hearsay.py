@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Final
 
 import msgspec
 
@@ -14,7 +15,7 @@ from aioctl.kube.cached import Cached
 from aioctl.plan.evidence import words_of
 from aioctl.plan.hearsay import Heard, Word, gather
 
-_NOBODY: frozenset[ObjectKey] = frozenset()
+_NOBODY: Final[frozenset[ObjectKey]] = frozenset()
 
 
 def heard_of(gateway: ObjectKey) -> ObjectRef:

@@ -8,6 +8,7 @@ changes a service may have changed what it names just before: its next run takes
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -18,13 +19,13 @@ from aioctl.kube.client import Client
 from aioctl.kube.errors import KubeError, NotFound
 from aioctl.plan.model import Absent, Present, Read, Unknown
 
-FRESH_PRESENT = 30.0
-FRESH_ABSENT = 5.0
+FRESH_PRESENT: Final = 30.0
+FRESH_ABSENT: Final = 5.0
 """Seconds an answer is used. Short for absent ones: a user who adds the missing secret should not wait."""
-_MOST = 4096
-MOST_BYTES = 32 * 1024 * 1024
+_MOST: Final = 4096
+MOST_BYTES: Final = 32 * 1024 * 1024
 """JSON of all answers that are kept for a next time: 32 of the largest secrets. What a plan is waiting for is kept anyway."""
-_NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:@-]+")
+_NAME: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:@-]+")
 """What can be a name in a URL path. Names come from users: one with a slash would lead to the objects of others."""
 
 

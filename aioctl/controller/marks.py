@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import structlog
@@ -23,8 +24,8 @@ from aioctl.api.kinds import ObjectKey
 
 log = structlog.get_logger(__name__)
 
-_SIZE = mmap.PAGESIZE
-_MOST_SLOTS = 64
+_SIZE: Final = mmap.PAGESIZE
+_MOST_SLOTS: Final = 64
 """Processes that share a folder; a pod has one."""
 
 

@@ -9,7 +9,7 @@ import binascii
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds, names, weight
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef, Served
@@ -39,12 +39,12 @@ from aioctl.plan.model import (
 )
 from aioctl.plan.trial import DryRunResult
 
-_SHARED = (kinds.CONFIG, kinds.CONFIG_MAP, kinds.GATEWAY, kinds.GATEWAY_CLASS)
+_SHARED: Final = (kinds.CONFIG, kinds.CONFIG_MAP, kinds.GATEWAY, kinds.GATEWAY_CLASS)
 """Kinds that many services read and few objects exist of: decoded once per version."""
-_PARTLY_WATCHED = (kinds.SECRET, kinds.SERVICE_ACCOUNT, kinds.CONFIG_MAP)
+_PARTLY_WATCHED: Final = (kinds.SECRET, kinds.SERVICE_ACCOUNT, kinds.CONFIG_MAP)
 """Kinds of which only ours are watched: absence from the cache says nothing about a user's object."""
 
-SERVER_VERSION = ObjectRef(Kind("", "v1", "Version", "version", namespaced=False), "", "version")
+SERVER_VERSION: Final = ObjectRef(Kind("", "v1", "Version", "version", namespaced=False), "", "version")
 """What is read of whoever asks for the API server's version. No object, but as an object does it wake its readers."""
 
 Certificates = dict[ObjectKey, tuple[bytes, Certificate | str]]

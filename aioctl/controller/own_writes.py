@@ -12,12 +12,13 @@ Knows no clock and waits for nothing.
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from typing import Final
 
 from aioctl.api.kinds import ObjectKey, ObjectRef
 
-MOST_HELD = 32
+MOST_HELD: Final = 32
 """Versions kept for one write on its way; more of them wake the writer at once. One is the rule."""
-MOST_KNOWN = 20_000
+MOST_KNOWN: Final = 20_000
 """Versions of finished writes that no watch has shown yet, of all services; the oldest are dropped and would wake."""
 
 Wake = Callable[[ObjectKey, int], None]

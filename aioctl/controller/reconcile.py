@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Final
 
 import structlog
 
@@ -59,13 +60,13 @@ from aioctl.plan.route import MIGRATED_EVENT
 
 log = structlog.get_logger(__name__)
 
-DECIDED = (TRUE, FALSE)
-MOST_ROUNDS = 6
+DECIDED: Final = (TRUE, FALSE)
+MOST_ROUNDS: Final = 6
 """Plan and apply at most so often in one run; what is still open then comes back with the queue's back-off, as the echo of
 our own writes wakes nobody."""
-MOST_DEMANDS = 5
+MOST_DEMANDS: Final = 5
 """Each round of single reads can uncover the next (an account names secrets), and one tries the spec out; no chain is longer."""
-EXPECTATION_RETRY = 0.05
+EXPECTATION_RETRY: Final = 0.05
 """Seconds until it is looked again whether the caches show our own writes; a watch delivers within milliseconds."""
 
 

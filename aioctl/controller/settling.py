@@ -5,6 +5,8 @@ written once it rests: a rollout that goes well is one write and not five, and a
 which the gateway looks at our change does not make the service flap.
 """
 
+from typing import Final
+
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import Object, sequence
 from aioctl.controller.service_state import PendingStatus, ServiceStates
@@ -12,9 +14,9 @@ from aioctl.engine.clock import Clock
 from aioctl.engine.limits import GRAIN
 from aioctl.plan.status import status_equal
 
-REST = 3
+REST: Final = 3
 """Settle times without a change after which a status is written: with the default, longer than a gateway's usual second."""
-LONGEST = 20
+LONGEST: Final = 20
 """Settle times after which a status is written though it goes on changing: with the default 10 s, in which most services of a
 storm get ready."""
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import click
 import yaml
@@ -11,8 +11,8 @@ import yaml
 from aioctl.crdgen.documents import ConversionService, Sources, generate
 from aioctl.crdgen.schema import SourceError
 
-_FILE = click.File("r", encoding="utf-8")
-_DEFAULT = ConversionService()
+_FILE: Final = click.File("r", encoding="utf-8")
+_DEFAULT: Final = ConversionService()
 
 
 @click.command("crds", short_help="Write the CustomResourceDefinitions.")

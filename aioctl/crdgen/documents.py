@@ -5,7 +5,7 @@ Same names, versions and columns as KServe's (API-1), plus one column, last so t
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -16,15 +16,15 @@ from aioctl.crdgen import fields, pods, published
 from aioctl.crdgen.fields import NEW, OLD, Embedded, Flavour
 from aioctl.crdgen.scaling import Autoscalers
 
-SOURCES_ANNOTATION = "aioctl.dev/schema-sources"
-HEADER = "# Made by `aioctl crds` (docs/decisions/0006-crds-are-generated.md); do not edit.\n"
-_LOCK = names.MIGRATED.replace(".", r"\.")
-_READY: tuple[dict[str, Any], ...] = (
+SOURCES_ANNOTATION: Final = "aioctl.dev/schema-sources"
+HEADER: Final = "# Made by `aioctl crds` (docs/decisions/0006-crds-are-generated.md); do not edit.\n"
+_LOCK: Final = names.MIGRATED.replace(".", r"\.")
+_READY: Final[tuple[dict[str, Any], ...]] = (
     {"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].status"},
     {"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].reason"},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
 )
-_COLUMNS: dict[str, tuple[dict[str, Any], ...]] = {
+_COLUMNS: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     SERVICE.kind: (
         {"name": "URL", "type": "string", "jsonPath": ".status.url"},
         *_READY,

@@ -8,37 +8,37 @@ patches. What the document does not say about the Go types stands in two small t
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.crdgen.schema import Schema, SourceError
 
-POD_SPEC = "io.k8s.api.core.v1.PodSpec"
-CLAIM_SPEC = "io.k8s.api.core.v1.PersistentVolumeClaimSpec"
-BEHAVIOR = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerBehavior"
-_REF = "#/components/schemas/"
-_QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
-_INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
-_QUANTITY_PATTERN = (
+POD_SPEC: Final = "io.k8s.api.core.v1.PodSpec"
+CLAIM_SPEC: Final = "io.k8s.api.core.v1.PersistentVolumeClaimSpec"
+BEHAVIOR: Final = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerBehavior"
+_REF: Final = "#/components/schemas/"
+_QUANTITY: Final = "io.k8s.apimachinery.pkg.api.resource.Quantity"
+_INT_OR_STRING: Final = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
+_QUANTITY_PATTERN: Final = (
     r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"
     r"(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
 )
-_KEPT = (
+_KEPT: Final = (
     "type", "format", "required", "default", "items", "properties", "additionalProperties",
     "x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-map-type",
 )  # fmt: skip
-_ZEROS = ("", 0, False)
-_CORE = "io.k8s.api.core.v1."
-_ATOMIC = {
+_ZEROS: Final = ("", 0, False)
+_CORE: Final = "io.k8s.api.core.v1."
+_ATOMIC: Final = {
     _CORE + name
     for name in (
         "ConfigMapEnvSource", "ConfigMapProjection", "ConfigMapVolumeSource", "SecretEnvSource", "SecretProjection",
     )
 }  # fmt: skip
 """Go embeds LocalObjectReference in them, and with it its map type; OpenAPI shows the fields only."""
-_NO_DEFAULT = {_CORE + "AzureDiskVolumeSource": ("cachingMode", "kind")}
+_NO_DEFAULT: Final = {_CORE + "AzureDiskVolumeSource": ("cachingMode", "kind")}
 """Defaults given as `ref(...)` in Go, which controller-gen does not read (SCHEMA-4 lists what remains)."""
-_OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
-_TEMPLATE_META = {
+_OBJECT_META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+_TEMPLATE_META: Final = {
     "type": "object",
     "properties": {
         field: {"type": "object", "additionalProperties": {"type": "string"}}

@@ -7,12 +7,12 @@ enums that only one channel has come from neither. Which channel a cluster runs 
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.crdgen.schema import Schema, SourceError
 
-_VALIDATIONS = "x-kubernetes-validations"
-_HEADER_VALUES = (
+_VALIDATIONS: Final = "x-kubernetes-validations"
+_HEADER_VALUES: Final = (
     "matches[].headers[].value",
     *(
         f"{where}filters[].{modifier}.{how}[].value"
@@ -65,7 +65,7 @@ def _keep_what_both_say(schema: Schema, other: Schema) -> None:
         _keep_what_both_say(schema["items"], other["items"])
 
 
-_BROKEN_BY_TEMPLATES = frozenset({_VALIDATIONS, "pattern", "minLength", "minItems", "minProperties"})
+_BROKEN_BY_TEMPLATES: Final = frozenset({_VALIDATIONS, "pattern", "minLength", "minItems", "minProperties"})
 
 
 def for_templates(node: Any) -> Any:

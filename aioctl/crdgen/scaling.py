@@ -6,29 +6,30 @@ accept with "no such key" (kserve/kserve#5936); here they ask.
 
 import copy
 from dataclasses import dataclass
+from typing import Final
 
 from aioctl.crdgen.schema import Schema, atomic_list, embed, int32, obj, requiring, ruled, string
 
-_EXCLUSIVE = (
+_EXCLUSIVE: Final = (
     "replicas and scaling are mutually exclusive; use scaling for autoscaled deployments or replicas for static "
     "deployments"
 )
-REPLICAS_OR_SCALING = (
+REPLICAS_OR_SCALING: Final = (
     _EXCLUSIVE,
     "!(has(self.replicas) && has(self.scaling))",
 )
-_IDLE_NEEDS_MINIMUM = "minReplicas is required when idleReplicaCount is set"
-_IDLE_BELOW_MINIMUM = (
+_IDLE_NEEDS_MINIMUM: Final = "minReplicas is required when idleReplicaCount is set"
+_IDLE_BELOW_MINIMUM: Final = (
     "idleReplicaCount must be less than minReplicas; idleReplicaCount defines the replica floor when no triggers are "
     "active"
 )
-_HPA = "self.advanced.horizontalPodAutoscalerConfig"
-_MODIFIERS = "self.keda.advanced.scalingModifiers"
-_NAME_UNSET = (
+_HPA: Final = "self.advanced.horizontalPodAutoscalerConfig"
+_MODIFIERS: Final = "self.keda.advanced.scalingModifiers"
+_NAME_UNSET: Final = (
     "horizontalPodAutoscalerConfig.name must not be set; the controller manages the HPA name",
     f"!has(self.advanced) || !has({_HPA}) || !has({_HPA}.name) || size({_HPA}.name) == 0",
 )
-_MODIFIERS_UNSET = (
+_MODIFIERS_UNSET: Final = (
     "scalingModifiers must not be set; WVA controls the scaling metric formula and logic",
     f"!has(self.keda) || !has(self.keda.advanced) || !has({_MODIFIERS}) || ("
     + " && ".join(

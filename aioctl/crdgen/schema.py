@@ -1,18 +1,18 @@
 """What the generator's modules share: the shape of a schema, how one is built, and the error for a source that does not fit."""
 
 import copy
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.bounds import Bound, parts
 
 Schema = dict[str, Any]
 """A node of an OpenAPI v3 schema as CRDs spell it: raw, in the order in which it was made."""
 
-VALIDATIONS = "x-kubernetes-validations"
-DNS_LABEL = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-GROUP = "^$|" + DNS_SUBDOMAIN
-KIND = "^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$"
+VALIDATIONS: Final = "x-kubernetes-validations"
+DNS_LABEL: Final = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+DNS_SUBDOMAIN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+GROUP: Final = "^$|" + DNS_SUBDOMAIN
+KIND: Final = "^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$"
 
 
 class SourceError(ValueError):

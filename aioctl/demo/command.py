@@ -32,9 +32,9 @@ from aioctl.kube.client import Client
 from aioctl.kube.config import load_config
 from aioctl.sim import fleet, seed
 
-POLL = 0.25
-SETTLE = 5.0
-INTERRUPTED = 130
+POLL: Final = 0.25
+SETTLE: Final = 5.0
+INTERRUPTED: Final = 130
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import anyio
 import anyio.abc
@@ -29,9 +30,9 @@ from aioctl.kube.errors import AlreadyExists, ApiError
 from aioctl.pki import pairs
 from aioctl.sim import seed
 
-START_DEADLINE = 180.0
+START_DEADLINE: Final = 180.0
 """Seconds until a process has said that it is ready; on a busy machine the start alone takes long."""
-STOP_DEADLINE = 10.0
+STOP_DEADLINE: Final = 10.0
 
 
 class StageError(Exception):

@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from aioctl.histogram import quantile
 
-TIMEOUT = 5.0
+TIMEOUT: Final = 5.0
 
 
 class ProgressError(Exception):

@@ -1,16 +1,16 @@
 """The two comparisons of the Go controller: derivative and full semantic equality (EQ-2, EQ-1)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from aioctl.golang import quantity
 
-_QUANTITY_PARENTS = frozenset({"limits", "requests", "capacity"})
-_MAPPINGS = (dict, Mapping)
-_PLAIN = frozenset({str, bool, int})
-_QUANTITY_FIELDS = frozenset({"sizeLimit", "divisor", "storage"})
+_QUANTITY_PARENTS: Final = frozenset({"limits", "requests", "capacity"})
+_MAPPINGS: Final = (dict, Mapping)
+_PLAIN: Final = frozenset({str, bool, int})
+_QUANTITY_FIELDS: Final = frozenset({"sizeLimit", "divisor", "storage"})
 
 
 def _empty(value: Any) -> bool:

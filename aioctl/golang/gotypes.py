@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import cached_property
+from typing import Final
 
 from aioctl.golang.type_table import TABLE
 
@@ -38,7 +39,7 @@ class Written(Enum):
     ALWAYS = auto()
 
 
-_PACKAGES = {
+_PACKAGES: Final = {
     "kserve": "v1alpha2",
     "root": "v1alpha2",
     "knative": "apis",
@@ -49,8 +50,8 @@ _PACKAGES = {
     "autoscaling": "v2",
     "keda": "v1alpha1",
 }
-_ROOT_TITLE = "struct { *v1alpha2.LLMInferenceService; GlobalConfig llmisvc.templateGlobalConfig }"
-_SCALARS = {
+_ROOT_TITLE: Final = "struct { *v1alpha2.LLMInferenceService; GlobalConfig llmisvc.templateGlobalConfig }"
+_SCALARS: Final = {
     "string": (Shape.STRING, "string"),
     "bool": (Shape.BOOL, "bool"),
     "int": (Shape.INT, "int"),
@@ -64,10 +65,10 @@ _SCALARS = {
     "any": (Shape.ANY, "v1.FieldsV1"),
     "raw": (Shape.ANY, "runtime.RawExtension"),
 }
-_FIELD = re.compile(
+_FIELD: Final = re.compile(
     r"(?P<json>\w+)(?:=(?P<go>\w+))?(?::(?P<type>[^@!?&]+))?(?:@(?P<key>\w*))?(?P<written>[!?&]?)"
 )
-_WRITTEN = {
+_WRITTEN: Final = {
     "": Written.OMIT_EMPTY,
     "&": Written.OMIT_EMPTY,
     "?": Written.OMIT_ZERO,
@@ -193,7 +194,7 @@ def _read_table(table: str) -> dict[str, Struct]:
     return structs
 
 
-STRUCTS: dict[str, Struct] = _read_table(TABLE)
-SPEC = go_type("kserve.LLMInferenceServiceSpec")
-ROOT = go_type("root.Root")
+STRUCTS: Final[dict[str, Struct]] = _read_table(TABLE)
+SPEC: Final = go_type("kserve.LLMInferenceServiceSpec")
+ROOT: Final = go_type("root.Root")
 """What a template starts from: the service's fields and `.GlobalConfig` (TPL-3)."""

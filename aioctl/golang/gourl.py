@@ -7,25 +7,25 @@ an address inside.
 """
 
 import string
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from aioctl.caching import MIB, keeping
 
-_UNRESERVED = frozenset((string.ascii_letters + string.digits + "-_.~").encode())
-_HOST = _UNRESERVED | frozenset(b"!$&'()*+,;=:[]<>\"")
-_PATH = _UNRESERVED | frozenset(b"$&+,/:;=@")
-_FRAGMENT = _PATH | frozenset(b"?!()*")
-_USER = _UNRESERVED | frozenset(b"$&+,;=")
-_ACCEPTED_AS_GIVEN = frozenset(b"!$&'()*+,;=:@[]%")
-_USERINFO = frozenset((string.ascii_letters + string.digits + "-._:~!$&'()*+,;=%@").encode())
-_CONTROLS = bytes((*range(0x20), 0x7F))
-_GIVEN_IN_PATH = bytes(_PATH | _ACCEPTED_AS_GIVEN)
-_LONGEST = 8 * 1024
+_UNRESERVED: Final = frozenset((string.ascii_letters + string.digits + "-_.~").encode())
+_HOST: Final = _UNRESERVED | frozenset(b"!$&'()*+,;=:[]<>\"")
+_PATH: Final = _UNRESERVED | frozenset(b"$&+,/:;=@")
+_FRAGMENT: Final = _PATH | frozenset(b"?!()*")
+_USER: Final = _UNRESERVED | frozenset(b"$&+,;=")
+_ACCEPTED_AS_GIVEN: Final = frozenset(b"!$&'()*+,;=:@[]%")
+_USERINFO: Final = frozenset((string.ascii_letters + string.digits + "-._:~!$&'()*+,;=%@").encode())
+_CONTROLS: Final = bytes((*range(0x20), 0x7F))
+_GIVEN_IN_PATH: Final = bytes(_PATH | _ACCEPTED_AS_GIVEN)
+_LONGEST: Final = 8 * 1024
 """Bytes of a URI; RFC 9110 (4.1) asks for 8,000 at least. What is longer is no place of a model, and slow to read."""
-_HEX = frozenset(string.hexdigits.encode())
-_SCHEME = frozenset((string.ascii_letters + string.digits + "+-.").encode())
-_NO_SCHEME_START = frozenset((string.digits + "+-.").encode())
-_SHORT_ESCAPES = {
+_HEX: Final = frozenset(string.hexdigits.encode())
+_SCHEME: Final = frozenset((string.ascii_letters + string.digits + "+-.").encode())
+_NO_SCHEME_START: Final = frozenset((string.digits + "+-.").encode())
+_SHORT_ESCAPES: Final = {
     7: "\\a",
     8: "\\b",
     12: "\\f",

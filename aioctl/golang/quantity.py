@@ -13,32 +13,35 @@ not depend on the exponent: whoever writes a service chooses both.
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
-_SPLIT = re.compile(
+_SPLIT: Final = re.compile(
     r"(?P<sign>[+-]?)(?P<zeros>0*+)(?P<whole>[0-9]*+)(?P<point>(?:\.(?P<fraction>[0-9]*+))?+)"
     r"(?P<suffix>[eEinumkKMGTP]*+[-+]?[0-9]*+)"
 )
-_BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
-_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
-_BINARY_SUFFIX = {power: suffix for suffix, power in _BINARY.items()}
-_DECIMAL_SUFFIX = {power: suffix for suffix, power in _DECIMAL.items()}
-_EXPONENT = re.compile(r"[eE](?P<sign>[+-]?)0*+(?P<digits>[0-9]*+)(?<=[0-9])")
-_LARGEST_EXPONENT = 2**31 - 1
-_LARGEST_BINARY = 2**63 - 1
-_NANO = -9
+_BINARY: Final = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
+_DECIMAL: Final = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_BINARY_SUFFIX: Final = {power: suffix for suffix, power in _BINARY.items()}
+_DECIMAL_SUFFIX: Final = {power: suffix for suffix, power in _DECIMAL.items()}
+_EXPONENT: Final = re.compile(r"[eE](?P<sign>[+-]?)0*+(?P<digits>[0-9]*+)(?<=[0-9])")
+_LARGEST_EXPONENT: Final = 2**31 - 1
+_LARGEST_BINARY: Final = 2**63 - 1
+_NANO: Final = -9
 # Go keeps a number in 64 bits when it has so many digits, and only then reuses a spelling that looks canonical.
-_FAST_DIGITS = 18
-_FAST_BINARY_DIGITS = 14
-_WHOLE_DIGITS = 19
+_FAST_DIGITS: Final = 18
+_FAST_BINARY_DIGITS: Final = 14
+_WHOLE_DIGITS: Final = 19
 """A whole number with more digits than this is larger than any binary value."""
-_FRACTION_DIGITS = 80
+_FRACTION_DIGITS: Final = 80
 """1024^6 and a nano are settled by 69 digits behind the point; of what follows it only matters whether it is zero."""
-_SUM_DIGITS = 40
+_SUM_DIGITS: Final = 40
 """Sums are made of numbers with so many digits before the point."""
 
-_WRONG_FORMAT = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-_WRONG_NUMBER = "unable to parse numeric part of quantity"
-_WRONG_SUFFIX = "unable to parse quantity's suffix"
+_WRONG_FORMAT: Final = (
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+)
+_WRONG_NUMBER: Final = "unable to parse numeric part of quantity"
+_WRONG_SUFFIX: Final = "unable to parse quantity's suffix"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ and URLs get their printed form. What Go could not decode raises FieldError nami
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from aioctl.golang import gourl, quantity
 from aioctl.golang.errors import FieldError
@@ -36,7 +36,7 @@ class _Writer:
     absent: Callable[[], Any] | None
 
 
-_NAMES = {
+_NAMES: Final = {
     dict: "an object",
     list: "a list",
     str: "a string",
@@ -155,7 +155,7 @@ def _map_of(of: GoType) -> _Write:
     return write_map
 
 
-_SIMPLE: dict[Shape, tuple[_Write, Any]] = {
+_SIMPLE: Final[dict[Shape, tuple[_Write, Any]]] = {
     Shape.STRING: (_string, ""),
     Shape.BOOL: (_bool, False),
     Shape.INT: (_int, 0),
@@ -192,7 +192,7 @@ def _zero_for(type_: GoType) -> Callable[[], Any]:
             return lambda: zero
 
 
-_PLAIN_STRUCTS = (Shape.STRUCT, Shape.QUANTITY, Shape.URL)
+_PLAIN_STRUCTS: Final = (Shape.STRUCT, Shape.QUANTITY, Shape.URL)
 """Go structs without omitzero are never empty to its encoder."""
 
 

@@ -15,7 +15,9 @@ set of scalars). `!` is written even when empty, `?` is dropped when the whole v
 omitempty. `<Name ... >` are the fields of an embedded struct, `&` is one embedded under a JSON name of its own.
 """
 
-TABLE = """
+from typing import Final
+
+TABLE: Final = """
 kserve.ConfidentialSpec: enabled:bool! resourceId=ResourceID
 kserve.GatewayObjectReference: <UntypedObjectReference name:string~v1.ObjectName namespace:string~v1.Namespace >
   sectionName:*string~v1.SectionName

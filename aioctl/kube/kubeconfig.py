@@ -6,14 +6,14 @@ only, like the library itself.
 """
 
 import ssl
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import structlog
 from kubernetes_asyncio.config.config_exception import ConfigException
 from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
-_ISSUER_TIMEOUT = aiohttp.ClientTimeout(total=30.0)
+_ISSUER_TIMEOUT: Final = aiohttp.ClientTimeout(total=30.0)
 log = structlog.get_logger(__name__)
 
 

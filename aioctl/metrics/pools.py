@@ -1,12 +1,14 @@
 """What the writer writes, and of it the creations of InferencePools, which wait for their turn."""
 
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter
 
 from aioctl.api import kinds
 from aioctl.controller.apply import ApplyObserver
 from aioctl.plan.model import Verb, Write
 
-_POOLS = (kinds.POOL_V1, kinds.POOL_V1ALPHA2)
+_POOLS: Final = (kinds.POOL_V1, kinds.POOL_V1ALPHA2)
 
 
 class PoolMetrics(ApplyObserver):

@@ -1,6 +1,7 @@
 """The webhooks: their calls, conversions among them, what waits and what came to nothing."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -9,8 +10,8 @@ from aioctl.metrics.shared import CALL_BUCKETS
 from aioctl.serving.conversion import ConversionObserver
 from aioctl.serving.webhook import WebhookObserver
 
-_OBJECT_BUCKETS = (1.0, 2.0, 10.0, 100.0, 500.0, 1500.0, 10000.0)
-_SIZE_BUCKETS = (1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
+_OBJECT_BUCKETS: Final = (1.0, 2.0, 10.0, 100.0, 500.0, 1500.0, 10000.0)
+_SIZE_BUCKETS: Final = (1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 
 
 class WebhookMetrics(WebhookObserver, ConversionObserver):

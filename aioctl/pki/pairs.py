@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Literal
+from typing import Final, Literal
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -30,14 +30,14 @@ KeyType = Literal["ec", "rsa4096"]
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
-SERVICE_VALIDITY = timedelta(hours=105120)
+SERVICE_VALIDITY: Final = timedelta(hours=105120)
 """12 times 365 days (CERT-2)."""
-CA_SIGNED = "Kserve CA Signed"
-SELF_SIGNED = "Kserve Self Signed"
+CA_SIGNED: Final = "Kserve CA Signed"
+SELF_SIGNED: Final = "Kserve Self Signed"
 
-_CLOCK_SKEW = timedelta(minutes=5)
+_CLOCK_SKEW: Final = timedelta(minutes=5)
 """How far back webhook certificates are dated, so that a client whose clock is slow accepts a new one at once."""
-_UNPARSABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.UnsupportedGeneralNameType)
+_UNPARSABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.UnsupportedGeneralNameType)
 
 
 @dataclass(frozen=True, slots=True)

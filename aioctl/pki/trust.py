@@ -1,11 +1,12 @@
 """Whether a client that holds a bundle of authorities would believe what a server shows (RFC 5280, section 6, in short)."""
 
 from datetime import datetime
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-_UNREADABLE = (ValueError, TypeError)
+_UNREADABLE: Final = (ValueError, TypeError)
 
 
 def distrust(served: bytes, bundle: bytes, *, name: str, now: datetime) -> str:

@@ -6,7 +6,7 @@ Without a route the workload's Service is the only address, and no URL is shown.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import names
 from aioctl.api.objects import FieldError, Object, mapping, sequence, text
@@ -15,11 +15,11 @@ from aioctl.plan.model import NETWORKING, Context, Part, PlanError, Step, Unansw
 from aioctl.plan.routing import GATEWAY_API_GROUP, Mode, mode, route_spec
 from aioctl.plan.urls import Url, is_internal, route_urls
 
-OUTER = f"{NETWORKING}failed to reconcile HTTP routes: "
-REVISIT = 60.0
+OUTER: Final = f"{NETWORKING}failed to reconcile HTTP routes: "
+REVISIT: Final = 60.0
 """Seconds until a failed discovery is looked at again; a change of the gateway wakes the service before that."""
 
-_BY_MODEL = "-model-routing"
+_BY_MODEL: Final = "-model-routing"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ is not an answer: then nothing is deleted, and the reconcile stops before a new 
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import auth_enabled
@@ -15,9 +16,9 @@ from aioctl.plan.children import remove
 from aioctl.plan.model import NETWORKING, Context, Part, Step, Write, step
 from aioctl.plan.routing import Mode, mode
 
-OUTER = NETWORKING
-INNER = "failed to validate Gateway on OpenShift: "
-MISSING = "AuthPolicy CRD is not available, please install Red Hat Connectivity Link"
+OUTER: Final = NETWORKING
+INNER: Final = "failed to validate Gateway on OpenShift: "
+MISSING: Final = "AuthPolicy CRD is not available, please install Red Hat Connectivity Link"
 
 
 def is_enabled(ctx: Context) -> bool:

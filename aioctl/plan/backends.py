@@ -8,7 +8,7 @@ name that no Service can have is known here.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name
@@ -18,14 +18,14 @@ from aioctl.plan import groups
 from aioctl.plan.model import Absent, Context, Observation
 from aioctl.plan.routing import Spec
 
-FIELD = "spec.router.route.http.spec"
+FIELD: Final = "spec.router.route.http.spec"
 
-_POOL_KINDS = {kinds.POOL_GROUP_V1: kinds.POOL_V1, kinds.POOL_GROUP_V1ALPHA2: kinds.POOL_V1ALPHA2}
-_LONGEST_SERVICE_NAME = 63
+_POOL_KINDS: Final = {kinds.POOL_GROUP_V1: kinds.POOL_V1, kinds.POOL_GROUP_V1ALPHA2: kinds.POOL_V1ALPHA2}
+_LONGEST_SERVICE_NAME: Final = 63
 """RFC 1035 labels; the API server refuses longer names of Services."""
-_ANSWERING_FILTERS = ("RequestRedirect", "ExtensionRef")
+_ANSWERING_FILTERS: Final = ("RequestRedirect", "ExtensionRef")
 """A rule with one of these needs no backend: a redirect, or what an implementation adds, such as a direct response."""
-_MOST_SHOWN = 5
+_MOST_SHOWN: Final = 5
 
 
 def problems(ctx: Context, route: Object) -> list[str]:

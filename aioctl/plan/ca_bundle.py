@@ -6,16 +6,17 @@ setting it needs and leaves every other fault of the configuration to `plan/conf
 
 import json
 from collections.abc import Iterator
+from typing import Final
 
 from aioctl.api.kinds import CONFIG_MAP
 from aioctl.api.objects import FieldError, Object, mapping, namespace_of, text
 from aioctl.plan.children import onto
 from aioctl.plan.model import Observation, PlanError, Verb, Write, need
 
-NAME = "global-ca-bundle"
-FILE = "cabundle.crt"
-_SOURCE = "fails to get cabundle configmap for creating to user namespace: "
-_WRITE = "fails to reconcile cabundle configmap: "
+NAME: Final = "global-ca-bundle"
+FILE: Final = "cabundle.crt"
+_SOURCE: Final = "fails to get cabundle configmap for creating to user namespace: "
+_WRITE: Final = "fails to reconcile cabundle configmap: "
 
 
 def ca_bundle(obs: Observation, namespace: str, config_map: Object | None) -> Iterator[Write]:

@@ -7,7 +7,7 @@ for keys that the caller alone may set.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.kinds import Kind, Served
 from aioctl.api.objects import (
@@ -27,7 +27,7 @@ from aioctl.plan.model import Context, PlanError, Verb, Write, need
 Same = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
 """(wanted, live) -> True when nothing of what we want differs; labels and annotations are compared apart."""
 
-_SERVER_FIELDS = ("metadata", "status", "apiVersion", "kind")
+_SERVER_FIELDS: Final = ("metadata", "status", "apiVersion", "kind")
 
 
 def spec_is_derivative(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:

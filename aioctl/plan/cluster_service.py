@@ -13,7 +13,7 @@ from aioctl.golang.equality import derivative
 from aioctl.plan.children import build, ensure, is_ours
 from aioctl.plan.model import Context, Write, need
 
-_KEPT = ("type", "clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
+_KEPT: Final = ("type", "clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
 """Node ports survive only with the type; the addresses are the API server's (EQ-1)."""
 _FILLED: Final = {"sessionAffinity": "None", "internalTrafficPolicy": "Cluster"}
 """What the API server fills in (k8s.io/kubernetes 1.34, pkg/apis/core/v1/defaults.go): what others made of it is put right."""

@@ -43,9 +43,9 @@ from aioctl.plan.workload import lora, managed_dra
 
 Tree = Mapping[str, Any]
 
-PICKER_PORT = 9002
+PICKER_PORT: Final = 9002
 """Where an endpoint picker listens for gateways; the pool's CRD wants it written out."""
-_DEFAULT_RULES = [{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]}]
+_DEFAULT_RULES: Final = [{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]}]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class _Load:
             raise PlanError(f"what is combined, up to and with the spec of {title}, {problem}")
 
 
-_EACH = weight.Weight(values=20)
+_EACH: Final = weight.Weight(values=20)
 """Values that looking a config up and merging it costs, however small it is."""
 
 
@@ -211,9 +211,9 @@ def _contribution(config: Object, title: str) -> Contribution:
         raise PlanError(f"{title}: {error}") from error
 
 
-_SPECS: BoundedCache[bytes, Tree] = BoundedCache(4 * MIB)
-_FOLDS: BoundedCache[tuple[bytes, ...], Tree] = BoundedCache(2 * MIB)
-_KEPT: BoundedCache[Hashable, tuple[bytes, bool]] = BoundedCache(16 * MIB)
+_SPECS: Final[BoundedCache[bytes, Tree]] = BoundedCache(4 * MIB)
+_FOLDS: Final[BoundedCache[tuple[bytes, ...], Tree]] = BoundedCache(2 * MIB)
+_KEPT: Final[BoundedCache[Hashable, tuple[bytes, bool]]] = BoundedCache(16 * MIB)
 """Each result is 15 kB of JSON, packed 4: a storm's services come round again before it is over. As a tree it would take 75 kB."""
 
 _KV_CACHE: Final = "kvCacheOffloading"
@@ -272,13 +272,13 @@ class _Inputs(NamedTuple):
         return (*self.configs, Contribution(_title(self.service), self.own))
 
 
-_PASSING = {
+_PASSING: Final = {
     "resourceVersion": "ResourceVersion",
     "managedFields": "ManagedFields",
     "finalizers": "Finalizers",
 }
 """Metadata that changes while the spec does not, by the name that templates have for it."""
-_PASSING_NAMES = (*_PASSING.values(), "Status")
+_PASSING_NAMES: Final = (*_PASSING.values(), "Status")
 
 
 def _lasting(service: Object) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from aioctl.api.names import CONFIG_MAP_NAME, OLD_POOLS
 from aioctl.api.objects import (
@@ -39,8 +39,8 @@ from aioctl.plan.global_config import (
 from aioctl.plan.model import PlanError
 from aioctl.plan.templates import parse as parse_template
 
-_OPTIONAL = ("cpuModelcar", "memoryModelcar")
-_BROKEN_TEMPLATE = re.compile(
+_OPTIONAL: Final = ("cpuModelcar", "memoryModelcar")
+_BROKEN_TEMPLATE: Final = re.compile(
     r'unexpected (EOF|\{\{|right paren|\. after term|"[{}@]")|expected end|missing value|unclosed|unterminated'
     r"|comment ends|bad number|non executable command"
     r'|function "(?!(call|ge|gt|html|index|js|le|len|lt|print|println|slice|urlquery)")'
@@ -48,13 +48,13 @@ _BROKEN_TEMPLATE = re.compile(
 """Reasons that make a path template invalid in Go too; what only our subset refuses is none of our business there."""
 
 
-INGRESS = "ingress"
-STORAGE = "storageInitializer"
-CREDENTIALS = "credentials"
-LOCAL_MODEL = "localModel"
-SCHEDULER = "scheduler"
-AUTOSCALING = "autoscaling-wva-controller-config"
-_KEYS = (INGRESS, STORAGE, CREDENTIALS, LOCAL_MODEL, SCHEDULER, AUTOSCALING)
+INGRESS: Final = "ingress"
+STORAGE: Final = "storageInitializer"
+CREDENTIALS: Final = "credentials"
+LOCAL_MODEL: Final = "localModel"
+SCHEDULER: Final = "scheduler"
+AUTOSCALING: Final = "autoscaling-wva-controller-config"
+_KEYS: Final = (INGRESS, STORAGE, CREDENTIALS, LOCAL_MODEL, SCHEDULER, AUTOSCALING)
 
 
 def parse_config(config_map: Object | None, system_namespace: str) -> GlobalConfig:
@@ -77,7 +77,7 @@ def _entry(config_map: Object, key: str) -> str | None:
     return text(data, key) if key in data else None
 
 
-_PARSED: BoundedCache[tuple[str | None, ...], GlobalConfig] = BoundedCache(4 * LARGEST)
+_PARSED: Final[BoundedCache[tuple[str | None, ...], GlobalConfig]] = BoundedCache(4 * LARGEST)
 
 
 def _made(texts: Mapping[str, str | None], system_namespace: str) -> GlobalConfig:
@@ -214,7 +214,7 @@ def _storage_settings(settings: Mapping[str, Any]) -> StorageConfig:
     )
 
 
-_OCI_MODES = ("modelcar", "native", "fetch")
+_OCI_MODES: Final = ("modelcar", "native", "fetch")
 
 
 def _checked_storage(json_text: str | None) -> StorageConfig:

@@ -5,7 +5,7 @@ may still fail for a service that lacks it. The refusal of `baseRefs` stands in 
 before this is `plan/config.py`'s.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.conversion import up
 from aioctl.api.kinds import V1ALPHA1
@@ -16,7 +16,7 @@ from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.model import PlanError
 from aioctl.plan.templates import render, root
 
-SAMPLE: dict[str, Any] = {
+SAMPLE: Final[dict[str, Any]] = {
     "apiVersion": "serving.kserve.io/v1alpha2",
     "kind": "LLMInferenceService",
     "metadata": {

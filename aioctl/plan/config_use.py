@@ -7,14 +7,14 @@ that its baseRefs and pins name. Everything here is pure; `controller/config_use
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.conditions import timestamp
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.names import CONFIG_FINALIZER
 from aioctl.api.objects import Object, is_deleting, mapping, sequence
 
-MOST_REFERENCES = 100
+MOST_REFERENCES: Final = 100
 """Services in status.referencedBy: well-known configs are used by every service of the cluster. The count is of all."""
 IN_USE, NOT_IN_USE, BLOCKED = "InUse", "NotInUse", "DeletionBlocked"
 

@@ -20,8 +20,8 @@ from aioctl.plan.children import build, delete, ensure, has_left_over, is_ours
 from aioctl.plan.model import Context, Write, need
 from aioctl.plan.pod_defaults import with_canonical_amounts, with_defaults
 
-_POD_SPEC = ("spec", "template", "spec")
-_POD_METADATA = ("spec", "template", "metadata")
+_POD_SPEC: Final = ("spec", "template", "spec")
+_POD_METADATA: Final = ("spec", "template", "metadata")
 
 
 _ROLLING: Final = {"maxUnavailable": "25%", "maxSurge": "25%"}

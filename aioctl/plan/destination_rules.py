@@ -6,7 +6,7 @@ certificate, gateways cannot verify it (CERT-2).
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, epp_service_name, external_pool_name
@@ -30,10 +30,10 @@ from aioctl.plan.routing import (
 )
 from aioctl.plan.workload.certificate import is_self_signed
 
-MANAGED_LABELS = {"llm-d.ai/managed": "true"}
+MANAGED_LABELS: Final = {"llm-d.ai/managed": "true"}
 
-_SCHEDULER = "failed to reconcile Istio destination rule for scheduler: "
-_WORKLOAD = "failed to reconcile Istio destination rule for workload: "
+_SCHEDULER: Final = "failed to reconcile Istio destination rule for scheduler: "
+_WORKLOAD: Final = "failed to reconcile Istio destination rule for workload: "
 
 
 def destination_rules(ctx: Context, decided: Decided) -> Iterator[Write]:

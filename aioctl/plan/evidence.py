@@ -94,13 +94,13 @@ class Prior:
     """What makes it serve InferencePools."""
 
 
-_ISTIO = Prior(Support.NO, switch="set ENABLE_GATEWAY_API_INFERENCE_EXTENSION=true in istiod")
-_ENVOY = Prior(
+_ISTIO: Final = Prior(Support.NO, switch="set ENABLE_GATEWAY_API_INFERENCE_EXTENSION=true in istiod")
+_ENVOY: Final = Prior(
     Support.NO, switch="install Envoy AI Gateway with InferencePool v1 among its backend resources"
 )
-_KGATEWAY = Prior(Support.NO, Support.NO, resolves_blindly=True)
-_NGINX = Prior(Support.NO)
-PRIORS: Mapping[str, Prior] = {
+_KGATEWAY: Final = Prior(Support.NO, Support.NO, resolves_blindly=True)
+_NGINX: Final = Prior(Support.NO)
+PRIORS: Final[Mapping[str, Prior]] = {
     "istio.io/gateway-controller": _ISTIO,
     "istio.io/unmanaged-gateway": _ISTIO,
     "openshift.io/gateway-controller/v1": _ISTIO,

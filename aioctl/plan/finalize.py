@@ -7,6 +7,7 @@ The finalizer's removal is planned only when everything before it could be decid
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
@@ -28,8 +29,8 @@ from aioctl.plan.children import delete
 from aioctl.plan.model import Observation, Part, Policy, Step, Unanswered, Unknown, Verb, Write, need, step
 from aioctl.plan.scheduler import remove_delegators
 
-_ERROR = "failed to update finalizers: "
-_MEMBERS_REVISIT = 5.0
+_ERROR: Final = "failed to update finalizers: "
+_MEMBERS_REVISIT: Final = 5.0
 """Seconds, as KServe has it."""
 
 

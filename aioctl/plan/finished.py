@@ -10,6 +10,7 @@ are told v1, which restarts them.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import external_pool_name
@@ -19,8 +20,8 @@ from aioctl.plan.model import Context, Present
 from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import find_condition, holds
 
-FINISHED = "finished"
-LEAVING = "leaving"
+FINISHED: Final = "finished"
+LEAVING: Final = "leaving"
 
 
 def is_marked(obj: Object) -> bool:

@@ -5,6 +5,7 @@ Reads only. `lookup` and `controller_of_gateway` give the texts that URL discove
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectKey
@@ -23,7 +24,7 @@ class Judgement:
     message: str = ""
 
 
-READY = Judgement(ready=True)
+READY: Final = Judgement(ready=True)
 
 
 def referenced_routes(ctx: Context) -> Iterator[Object]:

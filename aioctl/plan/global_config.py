@@ -1,6 +1,7 @@
 """What the ConfigMap `inferenceservice-config` says, parsed (CFG-1). Read from it by `plan/config.py`."""
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class StorageConfig:
     ca_bundle_volume_mount_path: str = ""
 
 
-DEFAULT_MODEL_HEADER = "X-Gateway-Model-Name"
+DEFAULT_MODEL_HEADER: Final = "X-Gateway-Model-Name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class PrometheusConfig:
     trigger_auth_kind: str = ""
 
 
-EXPIRATION = "certificates.kserve.io/expiration"
+EXPIRATION: Final = "certificates.kserve.io/expiration"
 """The annotation that holds when a certificate is to be renewed, where `scheduler.expirationAnnotations` is empty."""
 
 

@@ -8,7 +8,7 @@ that members never have to agree on anything; they are woken when it changes. Re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
@@ -29,10 +29,13 @@ from aioctl.plan.gateways import managed_route
 from aioctl.plan.model import Context, Observation, PlanError, need, need_list
 from aioctl.plan.routing import POOL_GROUPS, Mode, has_scheduler, is_pool_ref, mode, pool_names
 
-PORT = 8000
+PORT: Final = 8000
 """Of every backend: the port of the model server, through a pool or not."""
-POOL_KINDS: Mapping[str, Kind] = {POOL_GROUP_V1: kinds.POOL_V1, POOL_GROUP_V1ALPHA2: kinds.POOL_V1ALPHA2}
-_ROUTE = ("spec", "router", "route")
+POOL_KINDS: Final[Mapping[str, Kind]] = {
+    POOL_GROUP_V1: kinds.POOL_V1,
+    POOL_GROUP_V1ALPHA2: kinds.POOL_V1ALPHA2,
+}
+_ROUTE: Final = ("spec", "router", "route")
 
 
 class Pool(Enum):

@@ -5,6 +5,8 @@ does not look at what a conversion makes, but then refuses every write of v1alph
 edits. The way down and up again keeps what fits, so one patch of v1alpha1 that changes nothing stores what v1alpha2 accepts.
 """
 
+from typing import Final
+
 from aioctl.api import kinds
 from aioctl.api.carrier_checks import target_ports
 from aioctl.api.conversion import up
@@ -13,7 +15,7 @@ from aioctl.api.schema_checks import fits
 from aioctl.api.v1alpha1 import down
 from aioctl.plan.model import Verb, Write
 
-_PORTS = ("spec", "router", "scheduler", "pool", "spec", "targetPorts")
+_PORTS: Final = ("spec", "router", "scheduler", "pool", "spec", "targetPorts")
 
 
 def mend(service: Object) -> Write | None:

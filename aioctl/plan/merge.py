@@ -10,7 +10,7 @@ configurations of the scheduler the override's holds whole; the Go controller fa
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from aioctl.golang.gotypes import SPEC
 from aioctl.golang.roundtrip import round_trip
@@ -19,8 +19,8 @@ from aioctl.plan.model import PlanError
 
 Tree = Mapping[str, Any]
 
-_FAILED = "failed to merge specs: "
-_POD_SPECS = (
+_FAILED: Final = "failed to merge specs: "
+_POD_SPECS: Final = (
     ("template",),
     ("worker",),
     ("prefill", "template"),

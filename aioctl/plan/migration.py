@@ -233,7 +233,7 @@ def _where(facts: MigrationFacts, keep: bool) -> str:  # noqa: FBT001 - the shap
     return f"the v1 InferencePool, where the HTTPRoute has it{until}"
 
 
-_SWAP = f"annotation {names.MIGRATION_STRATEGY}: swap keeps one reference per rule"
+_SWAP: Final = f"annotation {names.MIGRATION_STRATEGY}: swap keeps one reference per rule"
 
 
 def _resume(facts: MigrationFacts, keep: bool) -> str:  # noqa: FBT001

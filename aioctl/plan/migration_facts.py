@@ -7,7 +7,7 @@ still refers to the old one, and the new pool has to be looked for first (MIG-4)
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, external_pool_name
@@ -53,8 +53,8 @@ from aioctl.plan.routing import (
     route_spec,
 )
 
-LOCKED_VALUE = "v1"
-LOCK_KEYS = (names.MIGRATED, names.MIGRATED_MERGED_SPELLING)
+LOCKED_VALUE: Final = "v1"
+LOCK_KEYS: Final = (names.MIGRATED, names.MIGRATED_MERGED_SPELLING)
 
 Decided = Callable[[], Decision]
 """The state of the migration for the parts of one plan: they ask, and it is found once. Raises as `migration_of`."""

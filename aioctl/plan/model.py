@@ -57,7 +57,7 @@ class Unknown:
 Read = Present | Absent | Unknown
 
 
-NETWORKING = "failed to reconcile networking: "
+NETWORKING: Final = "failed to reconcile networking: "
 """What every error of the router part begins with (ERR-1)."""
 
 
@@ -155,7 +155,7 @@ class Observation(Protocol):
 Versions = tuple[tuple[str, str, Hashable], ...]
 ABSENT: Final = "absent"
 """The version of what is not there."""
-_NUMBERS = count()
+_NUMBERS: Final = count()
 
 
 def never_again() -> int:

@@ -5,16 +5,16 @@ matches would be more than the Gateway API allows is continued in further rules 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.objects import annotations_of, sequence, text
 from aioctl.plan.model import Context, PlanError, need
 from aioctl.plan.routing import parent_gateways, route_spec
 
-MOST_IN_A_RULE = 64
-MOST_IN_A_ROUTE = 128
-MOST_RULES = 16
+MOST_IN_A_RULE: Final = 64
+MOST_IN_A_ROUTE: Final = 128
+MOST_RULES: Final = 16
 """Gateway API 1.5, HTTPRoute: `maxItems` of matches and rules, and its rule over the matches of all rules together."""
 
 Rule = Mapping[str, Any]

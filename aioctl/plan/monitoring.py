@@ -5,7 +5,7 @@ need the Prometheus operator's CRDs and are skipped without them. Their removal 
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import is_stopped
@@ -15,15 +15,15 @@ from aioctl.plan.children import build, ensure, under
 from aioctl.plan.model import Context, Write, need
 from aioctl.plan.rbac import account_subject, binding, ensure_binding
 
-ACCOUNT = "kserve-metrics-reader-sa"
-TOKEN = "kserve-metrics-reader-sa-secret"  # noqa: S105 - the name of the secret
-POD_MONITOR = "kserve-llm-isvc-vllm-engine"
-SERVICE_MONITOR = "kserve-llm-isvc-scheduler"
-LABELS = {names.COMPONENT: "llm-monitoring", names.PART_OF: names.PART_OF_VALUE}
-_SCRAPED = {**LABELS, "monitoring.opendatahub.io/scrape": "true"}
-_READER_ROLE = "kserve-metrics-reader-cluster-role"
-_MODEL_SERVERS = ("", "-prefill", "-worker", "-leader", "-leader-prefill", "-worker-prefill")
-_POD_LABEL = "__meta_kubernetes_pod_label_"
+ACCOUNT: Final = "kserve-metrics-reader-sa"
+TOKEN: Final = "kserve-metrics-reader-sa-secret"  # noqa: S105 - the name of the secret
+POD_MONITOR: Final = "kserve-llm-isvc-vllm-engine"
+SERVICE_MONITOR: Final = "kserve-llm-isvc-scheduler"
+LABELS: Final = {names.COMPONENT: "llm-monitoring", names.PART_OF: names.PART_OF_VALUE}
+_SCRAPED: Final = {**LABELS, "monitoring.opendatahub.io/scrape": "true"}
+_READER_ROLE: Final = "kserve-metrics-reader-cluster-role"
+_MODEL_SERVERS: Final = ("", "-prefill", "-worker", "-leader", "-leader-prefill", "-worker-prefill")
+_POD_LABEL: Final = "__meta_kubernetes_pod_label_"
 
 
 def binding_name(namespace: str) -> str:

@@ -8,7 +8,7 @@ Objects come in and go out as mappings; reading files and printing is the comman
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.conversion import up
@@ -21,11 +21,11 @@ from aioctl.plan.model import Facts, Overlay, PlanError, Policy, Step, Verb
 from aioctl.plan.order import plan
 from aioctl.plan.provenance import explain as explain_fields
 
-_UID = "00000000-0000-0000-0000-000000000000"
+_UID: Final = "00000000-0000-0000-0000-000000000000"
 """Stands in owner references for the uid that only an API server gives."""
 
-_CLASS = "assumed"
-SETTINGS = {
+_CLASS: Final = "assumed"
+SETTINGS: Final = {
     "ingress": (
         '{"enableGatewayApi": true, "kserveIngressGateway": "kserve/kserve-ingress-gateway",'
         ' "ingressGateway": "knative-serving/knative-ingress-gateway"}'
@@ -45,8 +45,10 @@ SETTINGS = {
     ),
 }
 """What KServe ships in the ConfigMap inferenceservice-config."""
-_KINDS = {(kind.api_version, kind.kind): kind for kind in vars(kinds).values() if isinstance(kind, Kind)}
-_POD_SPECS = (("template",), ("worker",), ("prefill", "template"), ("prefill", "worker"))
+_KINDS: Final = {
+    (kind.api_version, kind.kind): kind for kind in vars(kinds).values() if isinstance(kind, Kind)
+}
+_POD_SPECS: Final = (("template",), ("worker",), ("prefill", "template"), ("prefill", "worker"))
 
 
 @dataclass(frozen=True, slots=True)

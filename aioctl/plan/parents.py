@@ -9,7 +9,7 @@ controller said stands until its new one speaks.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
@@ -20,7 +20,7 @@ from aioctl.plan.routing import GATEWAY_API_GROUP
 
 Entry = Mapping[str, Any]
 
-_SPEAKING = ("Accepted", "ResolvedRefs")
+_SPEAKING: Final = ("Accepted", "ResolvedRefs")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,14 @@
 """Which of the endpoint picker and its tokenizer a service runs itself, and under which names (EPP-1, TOK-1)."""
 
+from typing import Final
+
 from aioctl.api import names
 from aioctl.api.defaulting import external_pool_name, is_stopped
 from aioctl.api.objects import present
 from aioctl.plan.model import Context
 from aioctl.plan.scheduler_config import brings_tokenizer, needs_tokenizer
 
-_TEMPLATE = ("spec", "router", "scheduler", "template")
+_TEMPLATE: Final = ("spec", "router", "scheduler", "template")
 
 
 def is_wanted(ctx: Context) -> bool:
@@ -31,7 +33,7 @@ def tokenizer_address(ctx: Context) -> str:
     return f"{scheme}://{host}:{TOKENIZER_PORT}"
 
 
-TOKENIZER_PORT = 8000
+TOKENIZER_PORT: Final = 8000
 
 
 def _may_run(ctx: Context) -> bool:

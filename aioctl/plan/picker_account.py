@@ -3,7 +3,7 @@
 A named account is only read (CHILD-1, EPP-9). The pods wait for one that is not there, so everything else is made all the same.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.objects import Object, annotations_of, text
@@ -11,8 +11,8 @@ from aioctl.plan.children import build
 from aioctl.plan.model import Context, need
 from aioctl.plan.rbac import without_tracking
 
-_NAME = "serviceAccountName"
-_COPIED = ("secrets", "imagePullSecrets")
+_NAME: Final = "serviceAccountName"
+_COPIED: Final = ("secrets", "imagePullSecrets")
 
 
 def name(ctx: Context) -> str:

@@ -4,16 +4,16 @@ It is looked for in the service's namespace; names that begin with `config-sched
 are looked for in the system namespace, too.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.kinds import CONFIG_MAP
 from aioctl.api.objects import Object, dig, mapping, text
 from aioctl.plan import epp_config
 from aioctl.plan.model import Observation, PlanError, need
 
-SHARED = "config-scheduler-"
-DEFAULT_KEY = "epp"
-_CONFIG = ("router", "scheduler", "config")
+SHARED: Final = "config-scheduler-"
+DEFAULT_KEY: Final = "epp"
+_CONFIG: Final = ("router", "scheduler", "config")
 
 
 def resolved(obs: Observation, spec: dict[str, Any], namespace: str, system_namespace: str) -> dict[str, Any]:

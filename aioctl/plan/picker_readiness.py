@@ -1,10 +1,12 @@
 """Whether the endpoint picker, or its tokenizer, is there to be asked (EPP-4, TOK-2)."""
 
+from typing import Final
+
 from aioctl.api.objects import Object, integer, sequence, text
 from aioctl.plan.gateways import READY, Judgement
 from aioctl.plan.readiness import find_condition
 
-_DEADLINE = "ProgressDeadlineExceeded"
+_DEADLINE: Final = "ProgressDeadlineExceeded"
 
 
 def judge(live: Object | None) -> Judgement:

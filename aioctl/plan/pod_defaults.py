@@ -8,16 +8,16 @@ because what is equal to the letter is compared fastest.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.objects import mapping, sequence
 from aioctl.golang import quantity
 
-_LEFT_OUT_WHEN_FALSE = frozenset(
+_LEFT_OUT_WHEN_FALSE: Final = frozenset(
     {"hostNetwork", "hostPID", "hostIPC", "stdin", "stdinOnce", "tty", "readOnly"}
 )
-_POINTERS_READ_ONLY = frozenset({"csi", "azureDisk"})
-_LEFT_OUT_WHEN_ZERO = frozenset(
+_POINTERS_READ_ONLY: Final = frozenset({"csi", "azureDisk"})
+_LEFT_OUT_WHEN_ZERO: Final = frozenset(
     {
         "hostPort",
         "initialDelaySeconds",
@@ -27,18 +27,18 @@ _LEFT_OUT_WHEN_ZERO = frozenset(
         "failureThreshold",
     }
 )
-_POD = {
+_POD: Final = {
     "dnsPolicy": "ClusterFirst",
     "restartPolicy": "Always",
     "schedulerName": "default-scheduler",
     "securityContext": {},
     "terminationGracePeriodSeconds": 30,
 }
-_PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
-_AMOUNTS = frozenset({"limits", "requests"})
-_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
-_REFERENCES = {"fieldRef": {"apiVersion": "v1"}, "resourceFieldRef": {"divisor": "0"}}
-_VOLUMES: dict[str, dict[str, Any]] = {
+_PROBE: Final = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
+_AMOUNTS: Final = frozenset({"limits", "requests"})
+_PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
+_REFERENCES: Final = {"fieldRef": {"apiVersion": "v1"}, "resourceFieldRef": {"divisor": "0"}}
+_VOLUMES: Final[dict[str, dict[str, Any]]] = {
     "secret": {"defaultMode": 0o644},
     "configMap": {"defaultMode": 0o644},
     "downwardAPI": {"defaultMode": 0o644},

@@ -6,7 +6,7 @@ Only what the service's own gateways said counts, and of those only their presen
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.kinds import POOL_V1, Kind, ObjectKey
 from aioctl.api.objects import Object, generation_of, key_of, namespace_of, sequence, text
@@ -16,9 +16,9 @@ from aioctl.plan.readiness import Condition, cut, find_condition, holds, is_stal
 Controller = Callable[[ObjectKey], str]
 """The controllerName that a gateway's class gives; empty where it is not known."""
 
-_ACCEPTED = "Accepted"
-WAITING = "WaitingForGateway"
-NOT_READY = "InferencePoolNotReady"
+_ACCEPTED: Final = "Accepted"
+WAITING: Final = "WaitingForGateway"
+NOT_READY: Final = "InferencePoolNotReady"
 
 
 @dataclass(frozen=True, slots=True)

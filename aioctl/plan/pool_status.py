@@ -7,6 +7,7 @@ question that `plan/migration.py` answers.
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Final
 
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
@@ -39,11 +40,11 @@ from aioctl.plan.routing import (
     route_spec,
 )
 
-OUTER = f"{NETWORKING}failed to evaluate Inference Pool conditions: "
+OUTER: Final = f"{NETWORKING}failed to evaluate Inference Pool conditions: "
 
-_PICKER = ("spec", "router", "scheduler", "pool", "spec", "endpointPickerRef")
-_FETCH_ERROR = "InferencePoolFetchError"
-REASONS = (pool_readiness.NOT_READY, pool_readiness.WAITING, _FETCH_ERROR)
+_PICKER: Final = ("spec", "router", "scheduler", "pool", "spec", "endpointPickerRef")
+_FETCH_ERROR: Final = "InferencePoolFetchError"
+REASONS: Final = (pool_readiness.NOT_READY, pool_readiness.WAITING, _FETCH_ERROR)
 """Those of InferencePoolReady that come from judging."""
 
 

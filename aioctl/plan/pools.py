@@ -6,7 +6,7 @@ error. Pools of others are never touched: `remove` asks the live owner.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, is_stopped
@@ -31,11 +31,11 @@ from aioctl.plan.routing import has_scheduler, owns_pools
 
 __all__ = ["Readiness", "model", "pools", "v1_ready", "v1alpha2_ready"]
 
-_DEFAULT_PROTOCOL = "http"
-PICKER_PORT = 9002
-_SUBJECT = "LLMInferenceService"
-_CRITICALITIES = ("Critical", "Standard", "Sheddable")
-_POOL_SPEC = ("spec", "router", "scheduler", "pool", "spec")
+_DEFAULT_PROTOCOL: Final = "http"
+PICKER_PORT: Final = 9002
+_SUBJECT: Final = "LLMInferenceService"
+_CRITICALITIES: Final = ("Critical", "Standard", "Sheddable")
+_POOL_SPEC: Final = ("spec", "router", "scheduler", "pool", "spec")
 
 
 def pools(ctx: Context) -> Iterator[Write]:

@@ -6,7 +6,7 @@ names it began with, so that a new generation of presets under a new prefix leav
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.defaulting import external_pool_name, is_data_parallel, is_pipeline_parallel
 from aioctl.api.names import WELL_KNOWN_SUFFIXES, pin_key
@@ -14,14 +14,14 @@ from aioctl.api.objects import Object, dig, present, sequence
 from aioctl.plan import epp_config, scheduler_config
 from aioctl.plan.model import Policy
 
-TEMPLATE = "template"
-SCHEDULER = "scheduler"
-ROUTE = "router-route"
-LATENCY_PREDICTOR = "scheduler-latency-predictor"
-TOKENIZER = "tokenizer"
-TRACING = "tracing"
-LATENCY_PRODUCER = "predicted-latency-producer"
-_CONFIG = "config-llm-"
+TEMPLATE: Final = "template"
+SCHEDULER: Final = "scheduler"
+ROUTE: Final = "router-route"
+LATENCY_PREDICTOR: Final = "scheduler-latency-predictor"
+TOKENIZER: Final = "tokenizer"
+TRACING: Final = "tracing"
+LATENCY_PRODUCER: Final = "predicted-latency-producer"
+_CONFIG: Final = "config-llm-"
 
 
 def pins(service: Object, policy: Policy) -> dict[str, str]:

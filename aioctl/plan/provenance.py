@@ -6,11 +6,11 @@ Used for `aioctl render --explain` and for the texts of template errors; never i
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, Final
 
 from aioctl.plan.merge import merge_written
 
-CONTROLLER = "the controller"
+CONTROLLER: Final = "the controller"
 """The source of what no config and no service says: selector labels, account name, redirected references."""
 
 

@@ -5,7 +5,7 @@ OpenShift adds its own to every account.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind
@@ -14,11 +14,11 @@ from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, ensure, under
 from aioctl.plan.model import Context, Write, need
 
-RBAC = "rbac.authorization.k8s.io"
-_READ = ("get", "list", "watch")
-_COPIED = ("secrets", "imagePullSecrets", "automountServiceAccountToken")
-_FROM_DEFAULT = ("secrets", "imagePullSecrets")
-TRACKING = (
+RBAC: Final = "rbac.authorization.k8s.io"
+_READ: Final = ("get", "list", "watch")
+_COPIED: Final = ("secrets", "imagePullSecrets", "automountServiceAccountToken")
+_FROM_DEFAULT: Final = ("secrets", "imagePullSecrets")
+TRACKING: Final = (
     "kubectl.kubernetes.io/",
     "argocd.argoproj.io/",
     "kustomize.toolkit.fluxcd.io/",
@@ -31,7 +31,7 @@ TRACKING = (
     "app.kubernetes.io/managed-by",
 )
 """Labels and annotations, by prefix, in which tools say what they applied: on a copy they claim that it is theirs to prune."""
-_NOT_COPIED = (*TRACKING, "openshift.io/")
+_NOT_COPIED: Final = (*TRACKING, "openshift.io/")
 """OpenShift notes the secret that it made for exactly this account."""
 
 

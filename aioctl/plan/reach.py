@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from aioctl.api import conditions as c
 from aioctl.api.conditions import ConditionSet
 from aioctl.plan.model import Outcome, Part, Plan, Step
 
-WORKLOAD_PARTS = (Part.CERTIFICATE, Part.MULTI_NODE, Part.SINGLE_NODE, Part.WORKLOAD_SERVICE)
-ROUTER_PARTS = (
+WORKLOAD_PARTS: Final = (Part.CERTIFICATE, Part.MULTI_NODE, Part.SINGLE_NODE, Part.WORKLOAD_SERVICE)
+ROUTER_PARTS: Final = (
     Part.AUTH,
     Part.VALIDATION,
     Part.SCHEDULER,
@@ -17,7 +18,7 @@ ROUTER_PARTS = (
     Part.EVALUATION,
     Part.ADDRESSES,
 )
-FAILURES: Mapping[Part, tuple[str, str, str]] = {
+FAILURES: Final[Mapping[Part, tuple[str, str, str]]] = {
     Part.CONFIG: (c.PRESETS_COMBINED, "CombineBaseError", "failed to load ingress config: "),
     Part.COMBINE: (c.PRESETS_COMBINED, "CombineBaseError", ""),
     Part.CERTIFICATE: (c.MAIN_WORKLOAD_READY, "ReconcileCertsError", ""),

@@ -7,14 +7,14 @@ is decided here about traffic; that is `plan/migration.py`.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.kinds import POOL_V1, Kind, ObjectKey
 from aioctl.api.objects import Object, generation_of, namespace_of, sequence, text
 
 Condition = Mapping[str, Any]
 
-_REQUIRED = ("Accepted", "ResolvedRefs")
+_REQUIRED: Final = ("Accepted", "ResolvedRefs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Readiness:
     why: str = ""
 
 
-READY = Readiness(ready=True)
+READY: Final = Readiness(ready=True)
 
 
 def find_condition(conditions: Iterable[Any], type_: str) -> Condition | None:
@@ -76,7 +76,7 @@ def explain(condition: Condition | None, type_: str, speaker: str, generation: i
     return f'{describe(condition)} from {speaker} {of}; awaited: {type_}="True"'
 
 
-_LONGEST_QUOTE = 1000
+_LONGEST_QUOTE: Final = 1000
 """Characters of somebody else's message that are quoted: theirs may have 32768, and a route has up to 32 parents."""
 
 
@@ -85,7 +85,7 @@ def cut(raw: str) -> str:
     return raw if len(raw) <= _LONGEST_QUOTE else raw[:_LONGEST_QUOTE] + "..."
 
 
-_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+_ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def quote(raw: str) -> str:
@@ -175,4 +175,4 @@ def _unspoken(gateways: Collection[ObjectKey], pool: Object) -> Readiness:
     )
 
 
-_MISSING = Readiness(ready=False, why="it does not exist")
+_MISSING: Final = Readiness(ready=False, why="it does not exist")

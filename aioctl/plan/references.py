@@ -8,6 +8,7 @@ the checks of one condition by themselves.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from aioctl.api import conditions, kinds
 from aioctl.api.defaulting import is_stopped
@@ -26,12 +27,12 @@ from aioctl.plan.routing import (
     route_spec,
 )
 
-OUTER = NETWORKING
+OUTER: Final = NETWORKING
 
 _Check = Callable[[Context], Iterator[str]]
 
 
-REFS_INVALID = "RefsInvalid"
+REFS_INVALID: Final = "RefsInvalid"
 
 
 def validate(ctx: Context) -> Step:
@@ -108,7 +109,7 @@ def _route_parents(ctx: Context, route: Object) -> Iterator[str]:
             yield f"HTTPRoute {at} references non-existent Gateway {key}"
 
 
-_CHECKS: tuple[tuple[_Check, str, str, str], ...] = (
+_CHECKS: Final[tuple[tuple[_Check, str, str, str], ...]] = (
     (_gateways, conditions.GATEWAYS_READY, "", "gateway reference"),
     (_routes, conditions.HTTP_ROUTES_READY, "", "HTTPRoute reference"),
     (_managed_parents, conditions.HTTP_ROUTES_READY, "", "managed HTTPRoute spec"),

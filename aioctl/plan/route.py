@@ -30,10 +30,10 @@ from aioctl.plan.route_defaults import defaulted
 from aioctl.plan.routing import Mode, has_scheduler, is_pool_ref, mode, owns_pools, pool_names, route_spec
 from aioctl.plan.weights import weights
 
-MIGRATED_EVENT = "InferencePoolMigrated"
+MIGRATED_EVENT: Final = "InferencePoolMigrated"
 
-_IN_FULL = ("parentRefs", "hostnames", "rules")
-_GROUP = (names.ROUTING_GROUP,)
+_IN_FULL: Final = ("parentRefs", "hostnames", "rules")
+_GROUP: Final = (names.ROUTING_GROUP,)
 """Whoever leaves its group leaves the label."""
 
 

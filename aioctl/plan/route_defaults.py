@@ -5,13 +5,13 @@ here; a default that some installed version does not know is therefore harmless.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 _Fields = Mapping[str, Any]
 _Fill = Callable[[Any], Any]
 
-_ROOT_MATCH = {"path": {"type": "PathPrefix", "value": "/"}}
-_SESSION_DEFAULTS: _Fields = {"type": "Cookie"}
+_ROOT_MATCH: Final = {"path": {"type": "PathPrefix", "value": "/"}}
+_SESSION_DEFAULTS: Final[_Fields] = {"type": "Cookie"}
 
 
 def _over(defaults: _Fields, value: Any, **nested: _Fill) -> Any:

@@ -8,6 +8,7 @@ the refs, the managed one last.
 
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Final
 
 from aioctl.api import names
 from aioctl.api.kinds import ObjectKey
@@ -29,10 +30,10 @@ from aioctl.plan.readiness import (
 from aioctl.plan.route import awaited_pools
 from aioctl.plan.routing import Mode, mode
 
-POLICY_CONTROLLER = "kuadrant.io/policy-controller"
-POLICY_CONDITION = "kuadrant.io/AuthPolicyAffected"
+POLICY_CONTROLLER: Final = "kuadrant.io/policy-controller"
+POLICY_CONDITION: Final = "kuadrant.io/AuthPolicyAffected"
 
-_NOT_ENFORCED: Condition = {
+_NOT_ENFORCED: Final[Condition] = {
     "type": POLICY_CONDITION,
     "status": "False",
     "reason": "Authentication is not enforced",
@@ -43,7 +44,7 @@ _NOT_ENFORCED: Condition = {
 }
 
 
-_NOT_REPORTED: Condition = {
+_NOT_REPORTED: Final[Condition] = {
     "type": "ResolvedRefs",
     "status": "Unknown",
     "reason": "ConditionMissing",

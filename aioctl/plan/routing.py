@@ -5,7 +5,7 @@ Views only: nothing is read from the cluster and nothing is built here. Refs win
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import names, user_names
 from aioctl.api.defaulting import external_pool_name, is_stopped
@@ -15,8 +15,8 @@ from aioctl.plan.model import Context, PlanError
 
 Spec = Mapping[str, Any]
 
-GATEWAY_API_GROUP = "gateway.networking.k8s.io"
-POOL_GROUPS = (POOL_GROUP_V1, POOL_GROUP_V1ALPHA2)
+GATEWAY_API_GROUP: Final = "gateway.networking.k8s.io"
+POOL_GROUPS: Final = (POOL_GROUP_V1, POOL_GROUP_V1ALPHA2)
 
 
 class Mode(Enum):

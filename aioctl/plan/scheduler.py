@@ -7,7 +7,7 @@ the same name is never touched. Pools and the InferenceModel are made elsewhere.
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import epp_service_name
@@ -37,13 +37,13 @@ from aioctl.plan.workload.artifacts import attach_model
 from aioctl.plan.workload.containers import MAIN, Reader, add_named, named
 from aioctl.plan.workload.tracing import environment
 
-_SCHEDULER = ("spec", "router", "scheduler")
-_TEMPLATE = (*_SCHEDULER, "template")
-_POOL_SPEC = (*_SCHEDULER, "pool", "spec")
-_SERVED_PORTS = frozenset({"grpc", "grpc-health", "metrics", "zmq"})
-_ALL_VERBS = ("get", "list", "watch", "create", "update", "patch", "delete")
-_BOTH_GROUPS = (kinds.POOL_GROUP_V1, kinds.POOL_GROUP_V1ALPHA2)
-_RULES = (
+_SCHEDULER: Final = ("spec", "router", "scheduler")
+_TEMPLATE: Final = (*_SCHEDULER, "template")
+_POOL_SPEC: Final = (*_SCHEDULER, "pool", "spec")
+_SERVED_PORTS: Final = frozenset({"grpc", "grpc-health", "metrics", "zmq"})
+_ALL_VERBS: Final = ("get", "list", "watch", "create", "update", "patch", "delete")
+_BOTH_GROUPS: Final = (kinds.POOL_GROUP_V1, kinds.POOL_GROUP_V1ALPHA2)
+_RULES: Final = (
     rule("", "pods"),
     rule(_BOTH_GROUPS, "inferencepools", "inferenceobjectives", "inferencemodels"),
     rule(kinds.POOL_GROUP_V1ALPHA2, "inferencemodelrewrites", "inferencepoolimports"),

@@ -16,7 +16,7 @@ from aioctl.golang import gojson
 from aioctl.plan import epp_config, epp_defaults, epp_rules
 from aioctl.plan.epp_defaults import Shape
 
-_POOL_GROUP = ("--pool-group", "-pool-group")
+_POOL_GROUP: Final = ("--pool-group", "-pool-group")
 
 
 def _spellings(what: str) -> frozenset[str]:
@@ -26,14 +26,14 @@ def _spellings(what: str) -> frozenset[str]:
 TEXT_FLAGS: Final = _spellings("text")
 _FLAGS: Final = TEXT_FLAGS | _spellings("file")
 """Every spelling that Go's flag package reads; nothing is added beside one of them."""
-_SCHEDULER = ("spec", "router", "scheduler")
-_CONFIG = (*_SCHEDULER, "config")
-_TEMPLATE = (*_SCHEDULER, "template")
+_SCHEDULER: Final = ("spec", "router", "scheduler")
+_CONFIG: Final = (*_SCHEDULER, "config")
+_TEMPLATE: Final = (*_SCHEDULER, "template")
 TOKENIZER: Final = "tokenizer"
 """The container of the picker's pod that stands in for a tokenizer of its own."""
 _CALLERS: Final = frozenset({epp_rules.TOKEN_PRODUCER, epp_rules.PRECISE_SCORER})
-_LEADER = "ha-enable-leader-election"
-_TRACING = "tracing"
+_LEADER: Final = "ha-enable-leader-election"
+_TRACING: Final = "tracing"
 
 
 def inline_text(spec: Mapping[str, Any]) -> str | None:

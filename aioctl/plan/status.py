@@ -9,7 +9,7 @@ were unknown leave their conditions alone.
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import conditions as c
 from aioctl.api.conditions import ConditionSet
@@ -23,10 +23,10 @@ from aioctl.plan.reach import WORKLOAD_PARTS, Progress, mark_failure, progress_o
 from aioctl.plan.status_builder import StatusBuilder
 from aioctl.plan.workload.pod_form import WORKLOADS_BEHIND, settled_by_another
 
-TOO_EXPENSIVE = "PlanTooExpensive"
+TOO_EXPENSIVE: Final = "PlanTooExpensive"
 """Reason of PresetsCombined, and of the event: planning the service was ended at a limit of the process that did it."""
 
-_BEFORE_THE_STATUS = (Part.FINALIZER, Part.CA_BUNDLE)
+_BEFORE_THE_STATUS: Final = (Part.FINALIZER, Part.CA_BUNDLE)
 """Parts whose failure leaves no trace in the status (LIFE-1)."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
@@ -52,8 +52,8 @@ from aioctl.plan.routing import Mode, gateway_refs, mode
 from aioctl.plan.workload import artifacts, naming, oci, pods, scaling
 from aioctl.plan.workload import topology as workload_topology
 
-_STOPPED = ("Stopped", "Service is stopped")
-_WORKLOAD_CONDITIONS = (
+_STOPPED: Final = ("Stopped", "Service is stopped")
+_WORKLOAD_CONDITIONS: Final = (
     c.MAIN_WORKLOAD_READY,
     c.WORKER_WORKLOAD_READY,
     c.PREFILL_WORKLOAD_READY,
@@ -61,7 +61,7 @@ _WORKLOAD_CONDITIONS = (
     c.SCALING_READY,
     c.PREFILL_SCALING_READY,
 )
-_ROUTER_CONDITIONS = (
+_ROUTER_CONDITIONS: Final = (
     c.GATEWAYS_READY,
     c.HTTP_ROUTES_READY,
     c.INFERENCE_POOL_READY,
@@ -70,7 +70,7 @@ _ROUTER_CONDITIONS = (
 )
 
 
-_EVALUATIONS: Mapping[str, tuple[tuple[str, ...], Callable[[Context], Judgement | None]]] = {
+_EVALUATIONS: Final[Mapping[str, tuple[tuple[str, ...], Callable[[Context], Judgement | None]]]] = {
     c.INFERENCE_POOL_READY: (pool_status.REASONS, pool_status.evaluate),
     c.GATEWAYS_READY: (("GatewaysNotReady", "GatewayFetchError"), gateways.evaluate),
     c.HTTP_ROUTES_READY: (("HTTPRoutesNotReady", "HTTPRouteFetchError"), route_readiness.evaluate),

@@ -6,7 +6,7 @@ The root is the service as stored, with the KV cache of its merged spec, and the
 import json
 from collections.abc import Sequence
 from math import ceil
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import names
 from aioctl.api.objects import Object, integer, name_of, namespace_of, present, sequence, text
@@ -45,10 +45,10 @@ def _shutdown_timeout(operands: Sequence[Value]) -> Value:
     return of_int(max(0, left - min(_RESERVE, left)))
 
 
-_POD_SPEC = "*v1.PodSpec"
-_GRACE = 60
+_POD_SPEC: Final = "*v1.PodSpec"
+_GRACE: Final = 60
 """Seconds, where the pod says nothing: what the shipped presets set."""
-_RESERVE = 5
+_RESERVE: Final = 5
 """Seconds between the server's own timeout and the moment it is killed."""
 
 
@@ -87,7 +87,7 @@ def _bytes(cpu: Any) -> int:
         raise OperationError(f"error calling kvTransferConfig: kvCacheOffloading.cpu: {error}") from error
 
 
-FUNCTIONS: Functions = {
+FUNCTIONS: Final[Functions] = {
     "ChildName": Builtin(_child_name, 2, types=(Takes.STRING, Takes.STRING)),
     "shutdownTimeout": Builtin(_shutdown_timeout, 2, types=(Takes.ANY, Takes.INT)),
     "kvTransferConfig": Builtin(_kv_transfer_config, 1),
@@ -108,7 +108,7 @@ def render(tree: Any, root: Value, *, source: Source = lambda _path: "", path: s
         raise PlanError(str(error)) from error
 
 
-_NAMES = frozenset(FUNCTIONS)
+_NAMES: Final = frozenset(FUNCTIONS)
 
 
 def root(service: Object, config: GlobalConfig, pool: str = "") -> Value:

@@ -22,7 +22,7 @@ from aioctl.plan.workload.containers import MAIN, Reader
 READER: Final = Reader(MAIN, MODEL_AT)
 _COMPONENT: Final = "tokenizer"
 _PORT: Final = "render-http"
-_SCHEDULER = ("spec", "router", "scheduler")
+_SCHEDULER: Final = ("spec", "router", "scheduler")
 
 
 def tokenizer(ctx: Context) -> Iterator[Write]:

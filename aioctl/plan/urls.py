@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectKey
@@ -20,14 +20,14 @@ from aioctl.plan.gateways import lookup, route_key
 from aioctl.plan.global_config import RoutingConfig
 from aioctl.plan.model import Observation, PlanError, Policy, need, need_list
 
-_SCHEMES = {"HTTP": "http", "HTTPS": "https", "TLS": "https"}
+_SCHEMES: Final = {"HTTP": "http", "HTTPS": "https", "TLS": "https"}
 """By the protocol of a listener; listeners of other protocols take no HTTPRoutes."""
-_PLAIN_PORTS = {"http": 80, "https": 443}
-_PUBLISHERS = "/publishers/"
-_PRIVATE = tuple(
+_PLAIN_PORTS: Final = {"http": 80, "https": 443}
+_PUBLISHERS: Final = "/publishers/"
+_PRIVATE: Final = tuple(
     ipaddress.ip_network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 )
-_LOCAL_SUFFIXES = (".local", ".localhost", ".internal")
+_LOCAL_SUFFIXES: Final = (".local", ".localhost", ".internal")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Final
 
 import anyio
 import anyio.abc
@@ -32,7 +33,7 @@ from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
 from aioctl.sim.webhooks import HttpsWebhooks
 
-_GC_THRESHOLDS = (50_000, 20, 50)
+_GC_THRESHOLDS: Final = (50_000, 20, 50)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

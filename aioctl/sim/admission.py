@@ -13,7 +13,7 @@ import re
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import msgspec
@@ -26,9 +26,9 @@ from aioctl.sim.stats import HookStats
 from aioctl.sim.store import Collection
 from aioctl.sim.webhooks import HookFailure, HookTarget, WebhookCaller
 
-_REVIEW = "admission.k8s.io/v1"
-_QUOTED = re.compile(r'["\\]')
-_ESCAPED = r"\\\g<0>"
+_REVIEW: Final = "admission.k8s.io/v1"
+_QUOTED: Final = re.compile(r'["\\]')
+_ESCAPED: Final = r"\\\g<0>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import anyio
 import anyio.abc
@@ -39,8 +39,8 @@ from aioctl.sim.webhooks import HookTarget, LocalWebhooks, WebhookCaller
 from aioctl.sim.writes import Writer, Written
 
 Observer = Callable[[Resource, Record, str], None]
-_VERB_OF = {"POST": "create", "PUT": "update", "PATCH": "patch"}
-DEFAULT_WEBHOOK = {
+_VERB_OF: Final = {"POST": "create", "PUT": "update", "PATCH": "patch"}
+DEFAULT_WEBHOOK: Final = {
     "service": {
         "namespace": "kserve",
         "name": "kserve-webhook-server-service",

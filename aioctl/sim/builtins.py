@@ -7,13 +7,13 @@ StatusError. Only fields that our clients send are known here.
 import base64
 import binascii
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.golang import quantity
 from aioctl.sim.errors import Cause, bad_request, forbidden_field, invalid, invalid_value, required
 
 Object = dict[str, Any]
-MAX_DATA = 1 << 20
+MAX_DATA: Final = 1 << 20
 """Bytes of values in a ConfigMap or Secret."""
 
 

@@ -7,7 +7,7 @@ Resources without a webhook are translated in memory by the functions of their t
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import msgspec
@@ -17,9 +17,9 @@ from aioctl.sim.resources import GroupVersion, Object, Resource
 from aioctl.sim.stats import HookStats
 from aioctl.sim.webhooks import HookFailure, HookTarget, WebhookCaller
 
-TIMEOUT = 30.0
+TIMEOUT: Final = 30.0
 """Seconds; fixed in the API server."""
-_REVIEW = "apiextensions.k8s.io/v1"
+_REVIEW: Final = "apiextensions.k8s.io/v1"
 
 
 class ConversionError(StatusError):

@@ -9,6 +9,7 @@ watches get 429; while it is stuck at a change that cannot be converted, it show
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final
 
 import anyio
 
@@ -17,16 +18,16 @@ from aioctl.sim.records import Change, Record
 from aioctl.sim.resources import GroupVersion
 from aioctl.sim.views import View
 
-READY_WAIT = 1.0
+READY_WAIT: Final = 1.0
 """Seconds that a request waits for a cache that is being filled. The real server refuses at once with `Retry-After: 1`, and
 well-behaved clients come again; this way tests need no second attempt."""
-FRESH_WAIT = 3.0
+FRESH_WAIT: Final = 3.0
 """Seconds that a list waits for a cache that is behind; then it goes to the store."""
-FILL_PAUSE = 1.0
-RETRY_PAUSE = 0.1
-STUCK_LIMIT = 30.0
+FILL_PAUSE: Final = 1.0
+RETRY_PAUSE: Final = 0.1
+STUCK_LIMIT: Final = 30.0
 """Seconds for which one cache tries a change that cannot be converted; then it gives up its watchers and fills anew."""
-FORGIVEN_AFTER = 60.0
+FORGIVEN_AFTER: Final = 60.0
 """Seconds without a failure after which the limit starts anew."""
 
 Translate = Callable[[Sequence[Record], GroupVersion, str], Awaitable[Sequence[Record]]]

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 
 import anyio
 
@@ -19,7 +20,7 @@ from aioctl.sim.records import Record, record_of
 from aioctl.sim.resources import GroupVersion, Object, Version
 from aioctl.sim.store import Collection, Store
 
-CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+CRDS: Final = "customresourcedefinitions.apiextensions.k8s.io"
 
 
 class WallClock:

@@ -6,14 +6,14 @@ Kinds of the tables get a CRD object that says little more than their names; a C
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.sim.facts import custom_kinds
 from aioctl.sim.resources import GroupVersion, Object, Resource, Version
 from aioctl.sim.schema import Schema
 from aioctl.sim.webhooks import HookTarget
 
-_GROUP = "apiextensions.k8s.io"
+_GROUP: Final = "apiextensions.k8s.io"
 
 
 def crd_of(resource: Resource, webhook: Mapping[str, Any] | None) -> Object:

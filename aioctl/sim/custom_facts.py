@@ -1,13 +1,13 @@
 """Shorthands that the tables of custom kinds share: a resource from its schemas, conditions, parents of a route or pool."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.sim.resources import GroupVersion, Resource, Rule, Version
 from aioctl.sim.schema import Schema, list_of, object_of, text
 
-GATEWAY_API = "gateway.networking.k8s.io"
-_EPOCH = "1970-01-01T00:00:00Z"
+GATEWAY_API: Final = "gateway.networking.k8s.io"
+_EPOCH: Final = "1970-01-01T00:00:00Z"
 
 
 def waiting(kind: str, reason: str = "Pending") -> dict[str, str]:

@@ -9,7 +9,7 @@ of a route is judged too: it must not move weight from a usable to an unusable r
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -22,8 +22,8 @@ from aioctl.sim.resources import Resource
 
 Object = Mapping[str, Any]
 _PoolRef = tuple[str, ObjectKey]
-_POOLS = {POOL_V1.resource: "parents", POOL_V1ALPHA2.resource: "parent"}
-_GROUPS = {POOL_V1.group, POOL_V1ALPHA2.group}
+_POOLS: Final = {POOL_V1.resource: "parents", POOL_V1ALPHA2.resource: "parent"}
+_GROUPS: Final = {POOL_V1.group, POOL_V1ALPHA2.group}
 
 
 @dataclass(slots=True)

@@ -4,16 +4,16 @@ The plain (not aggregated) form that every client falls back to.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from aioctl.sim.errors import NoSuchPath, no_such_subresource
 from aioctl.sim.resources import GroupVersion, Resource
 
-_VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
-_STATUS_VERBS = ["get", "patch", "update"]
-VERSION = {
+_VERBS: Final = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+_STATUS_VERBS: Final = ["get", "patch", "update"]
+VERSION: Final = {
     "major": "1",
     "minor": "34",
     "gitVersion": "v1.34.1+sim",

@@ -6,7 +6,7 @@ the wire; `NoSuchPath` is the plain text answer to a path that nobody serves.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -97,7 +97,9 @@ def already_exists(resource: str, group: str, name: str) -> StatusError:
     return StatusError(409, "AlreadyExists", text, details=_details(resource, group, name))
 
 
-MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+MODIFIED: Final = (
+    "the object has been modified; please apply your changes to the latest version and try again"
+)
 
 
 def conflict(resource: str, group: str, name: str, why: str = MODIFIED) -> StatusError:

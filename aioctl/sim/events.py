@@ -3,11 +3,11 @@
 Both are served from the same storage, as the real server does, so that `kubectl describe` finds what the controller wrote.
 """
 
-from typing import Any
+from typing import Any, Final
 
 Object = dict[str, Any]
 
-_PAIRS = (
+_PAIRS: Final = (
     ("involvedObject", "regarding"),
     ("message", "note"),
     ("source", "deprecatedSource"),

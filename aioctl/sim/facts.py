@@ -8,7 +8,7 @@ only what can show in objects that the controller or its users write.
 import functools
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.kinds import GROUP
 from aioctl.sim import builtins, events
@@ -274,7 +274,7 @@ def custom_kinds() -> Mapping[str, Resource]:
     return {resource.title: resource for resource in kinds}
 
 
-ABSENT_BY_DEFAULT = frozenset(
+ABSENT_BY_DEFAULT: Final = frozenset(
     {
         "authpolicies.kuadrant.io",
         "localmodelcaches.serving.kserve.io",

@@ -6,7 +6,7 @@ with workers, LoRA adapters, inline pools and custom routes (SCHEMA-1).
 
 import random
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -18,9 +18,9 @@ from aioctl.kube.client import Client
 from aioctl.sim.seed import DEMO_NAMESPACE
 
 Object = dict[str, Any]
-CREATORS = 16
+CREATORS: Final = 16
 """Creations at the same moment, as of a busy pipeline; more only wait in the API server."""
-_MODELS = (
+_MODELS: Final = (
     ("hf://facebook/opt-125m", "facebook/opt-125m"),
     ("hf://Qwen/Qwen2.5-7B-Instruct", "Qwen/Qwen2.5-7B-Instruct"),
     ("hf://meta-llama/Llama-3.1-8B-Instruct", "meta-llama/Llama-3.1-8B-Instruct"),
@@ -29,7 +29,7 @@ _MODELS = (
 )
 
 _Spec = dict[str, Any]
-_ROUTER: _Spec = {"route": {}, "gateway": {}, "scheduler": {}}
+_ROUTER: Final[_Spec] = {"route": {}, "gateway": {}, "scheduler": {}}
 
 
 def _resources(chance: random.Random, *, gpus: bool) -> _Spec:
@@ -109,7 +109,7 @@ def _inline_scheduler(chance: random.Random) -> _Spec:
     return spec
 
 
-_SHAPES: tuple[Callable[[random.Random], _Spec], ...] = (
+_SHAPES: Final[tuple[Callable[[random.Random], _Spec], ...]] = (
     _single_node,
     _prefill_decode,
     _data_parallel,

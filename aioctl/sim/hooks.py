@@ -3,7 +3,7 @@
 The demo and the tests use it instead of manifests; a client may as well patch the objects itself.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -12,9 +12,9 @@ from aioctl.sim.api import SimCluster
 from aioctl.sim.requests import SimRequest
 
 Object = dict[str, Any]
-_VERSIONS = ("v1alpha1", "v1alpha2")
-_WRITTEN = ("validator", ["CREATE", "UPDATE"], "Fail")
-_DELETED = ("deletion", ["DELETE"], "Ignore")
+_VERSIONS: Final = ("v1alpha1", "v1alpha2")
+_WRITTEN: Final = ("validator", ["CREATE", "UPDATE"], "Fail")
+_DELETED: Final = ("deletion", ["DELETE"], "Ignore")
 """Role, operations and failure policy."""
 
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
 import yaml
@@ -19,9 +19,9 @@ from aioctl.sim.api import SimCluster
 from aioctl.sim.faults import ConnectionLost
 from aioctl.sim.requests import SimRequest
 
-BACKLOG = 4096
+BACKLOG: Final = 4096
 """Connections that may wait to be accepted; aiohttp's 128 drops a burst (WEB-2)."""
-IDLE_SECONDS = 3600.0
+IDLE_SECONDS: Final = 3600.0
 """A kept connection is never closed under a client that is about to use it."""
 
 

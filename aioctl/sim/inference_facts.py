@@ -4,7 +4,7 @@ CRDs of release 1.0.1 (one target port, SCHEMA-5), model of 0.5.1. The pool spec
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
 from aioctl.sim.custom_facts import conditions, custom, parent_status, waiting
@@ -12,11 +12,11 @@ from aioctl.sim.errors import Cause, invalid_value
 from aioctl.sim.resources import Resource, Rule
 from aioctl.sim.schema import list_of, object_of, text, whole
 
-_GROUP = r"^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-_KIND = "^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$"
-POOL_V1_NEEDS = ("endpointPickerRef", "selector", "targetPorts")
-OLD_INLINE_POOL_NEEDS = ("selector", "targetPortNumber")
-POOL_V1ALPHA2_NEEDS = ("extensionRef", "selector", "targetPortNumber")
+_GROUP: Final = r"^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+_KIND: Final = "^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$"
+POOL_V1_NEEDS: Final = ("endpointPickerRef", "selector", "targetPorts")
+OLD_INLINE_POOL_NEEDS: Final = ("selector", "targetPortNumber")
+POOL_V1ALPHA2_NEEDS: Final = ("extensionRef", "selector", "targetPortNumber")
 
 
 def picker_port_required(path: tuple[str, ...]) -> Rule:

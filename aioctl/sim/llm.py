@@ -5,21 +5,21 @@ left open. The CEL rules of autoscaling are in `llm_rules.py`.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.sim.schema import list_of, object_of, text, whole
 
-CONFIG_COLUMNS = (
+CONFIG_COLUMNS: Final = (
     ("Ready", "string", "status.conditions[?(@.type=='Ready')].status"),
     ("Reason", "string", "status.conditions[?(@.type=='Ready')].reason"),
 )
-LLM_COLUMNS = (("URL", "string", "status.url"), *CONFIG_COLUMNS)
-_BROKEN_BY_TEMPLATES = frozenset(
+LLM_COLUMNS: Final = (("URL", "string", "status.url"), *CONFIG_COLUMNS)
+_BROKEN_BY_TEMPLATES: Final = frozenset(
     {"pattern", "x-kubernetes-validations", "minLength", "minItems", "minProperties"}
 )
-_BOOLEAN = {"type": "boolean"}
-_LABELS = {"type": "object", "additionalProperties": {"type": "string"}}
-_QUANTITY = {"x-kubernetes-int-or-string": True}
+_BOOLEAN: Final = {"type": "boolean"}
+_LABELS: Final = {"type": "object", "additionalProperties": {"type": "string"}}
+_QUANTITY: Final = {"x-kubernetes-int-or-string": True}
 
 
 def for_templates(node: Any) -> Any:

@@ -4,12 +4,12 @@ Same texts and places as in the CRDs. `minReplicas` has a default, so it is alwa
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.sim.errors import Cause
 
-_TOP = "replicas and scaling are mutually exclusive; use scaling for autoscaled deployments or replicas for static deployments"
-_IDLE = "idleReplicaCount must be less than minReplicas; idleReplicaCount defines the replica floor when no triggers are active"
+_TOP: Final = "replicas and scaling are mutually exclusive; use scaling for autoscaled deployments or replicas for static deployments"
+_IDLE: Final = "idleReplicaCount must be less than minReplicas; idleReplicaCount defines the replica floor when no triggers are active"
 
 
 def autoscaling(new: Mapping[str, Any], _old: Mapping[str, Any] | None) -> list[Cause]:

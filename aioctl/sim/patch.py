@@ -6,16 +6,16 @@ apply is done as a merge patch without field ownership: enough to install manife
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from aioctl.sim.errors import StatusError, bad_request
 
-JSON_PATCH = "application/json-patch+json"
-MERGE_PATCH = "application/merge-patch+json"
-STRATEGIC_PATCH = "application/strategic-merge-patch+json"
-APPLY_PATCH = "application/apply-patch+yaml"
+JSON_PATCH: Final = "application/json-patch+json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
 
-_MERGE_KEYS: Mapping[str, tuple[str, ...]] = {
+_MERGE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "containers": ("name",),
     "initContainers": ("name",),
     "env": ("name",),
@@ -28,8 +28,8 @@ _MERGE_KEYS: Mapping[str, tuple[str, ...]] = {
     "secrets": ("name",),
 }
 """Lists that a strategic patch merges by key; all others it replaces."""
-_SET_LISTS = frozenset({"finalizers"})
-_DIRECTIVES = ("$setElementOrder/", "$retainKeys", "$deleteFromPrimitiveList/")
+_SET_LISTS: Final = frozenset({"finalizers"})
+_DIRECTIVES: Final = ("$setElementOrder/", "$retainKeys", "$deleteFromPrimitiveList/")
 
 
 def merge_patch(target: Any, patch: Any) -> Any:

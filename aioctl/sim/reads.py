@@ -11,7 +11,7 @@ import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import anyio
 import msgspec
@@ -34,12 +34,12 @@ from aioctl.sim.store import Collection
 from aioctl.sim.tables import table
 from aioctl.sim.views import View, Watcher
 
-KEPT_LISTS = 100
+KEPT_LISTS: Final = 100
 """Paged lists that may be under way; the oldest is forgotten first (410 for its next page)."""
-_TOKEN = re.compile(f"{base64.urlsafe_b64encode(b'page/').decode()[:6]}.*")
-BOOKMARK_SECONDS = 60.0
-DEFAULT_WATCH_SECONDS = 1800.0
-_EXPIRED_CONTINUE = (
+_TOKEN: Final = re.compile(f"{base64.urlsafe_b64encode(b'page/').decode()[:6]}.*")
+BOOKMARK_SECONDS: Final = 60.0
+DEFAULT_WATCH_SECONDS: Final = 1800.0
+_EXPIRED_CONTINUE: Final = (
     "The provided continue parameter is too old to display a consistent list result. "
     "You must start a new list without the continue parameter."
 )

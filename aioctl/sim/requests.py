@@ -6,7 +6,7 @@ decides nothing about what exists.
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import yaml
@@ -54,7 +54,7 @@ class SimReply:
     body: bytes | AsyncIterator[bytes] = b""
 
 
-JSON_HEADERS = {"content-type": "application/json"}
+JSON_HEADERS: Final = {"content-type": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ that a client installs); `api` serves whatever is registered at the moment.
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aioctl.sim.errors import Cause
 from aioctl.sim.schema import SKIPS_RULES, UNCHECKED_RULES, Schema, prune
@@ -17,7 +17,7 @@ Prepare = Callable[[Object, Object | None], None]
 Rule = Callable[[Mapping[str, Any], Mapping[str, Any] | None], "list[Cause]"]
 
 
-_OF_EVERY_OBJECT = frozenset({"apiVersion", "kind", "metadata"})
+_OF_EVERY_OBJECT: Final = frozenset({"apiVersion", "kind", "metadata"})
 
 
 class GroupVersion(NamedTuple):

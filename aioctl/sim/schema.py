@@ -8,14 +8,14 @@ tested on a real API server (ARCH-10).
 import copy
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from aioctl.sim.errors import Cause, invalid_value, required
 
-_MISSING: Any = object()
-_TYPES: dict[str, tuple[type, ...]] = {
+_MISSING: Final[Any] = object()
+_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "object": (dict,),
     "array": (list,),
     "string": (str,),
@@ -23,7 +23,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
     "number": (int, float),
 }
-SKIPS_RULES = frozenset(
+SKIPS_RULES: Final = frozenset(
     {
         "FieldValueRequired",
         "FieldValueNotSupported",
@@ -33,14 +33,14 @@ SKIPS_RULES = frozenset(
     }
 )
 """After one of these the API server does not run a CRD's CEL rules (ADM-7)."""
-UNCHECKED_RULES = Cause(
+UNCHECKED_RULES: Final = Cause(
     "<nil>",
     "Invalid value: null: some validation rules were not checked because the object was invalid; "
     "correct the existing errors to complete validation",
 )
 
 
-_HOLDERS = (dict, list)
+_HOLDERS: Final = (dict, list)
 """What has parts of its own: most values have none, and are passed by without a call."""
 
 

@@ -5,14 +5,14 @@ Pure data: the simulated cluster, the demo and the bench on a real API server cr
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.names import CONFIG_MAP_NAME
 
 Object = dict[str, Any]
 
-SYSTEM_NAMESPACE = "kserve"
-DEMO_NAMESPACE = "demo"
+SYSTEM_NAMESPACE: Final = "kserve"
+DEMO_NAMESPACE: Final = "demo"
 
 
 def config_map() -> Object:

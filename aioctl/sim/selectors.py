@@ -6,7 +6,7 @@ selectable; the real server refuses all others, and so do we.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.objects import dig
 from aioctl.sim.errors import bad_request
@@ -14,10 +14,10 @@ from aioctl.sim.errors import bad_request
 Labels = Mapping[str, str]
 LabelMatch = Callable[[Labels], bool]
 
-_SET = re.compile(r"^(?P<key>[^\s!=,()]+)\s+(?P<op>in|notin)\s*\((?P<values>[^)]*)\)$")
-_EQUALITY = re.compile(r"^(?P<key>[^\s!=,()]+)\s*(?P<op>==|=|!=)\s*(?P<value>[^\s!=,()]*)$")
-_REQUIREMENT = re.compile(r"(?:\([^()]*+\)|[^,])++")
-_EXISTS = re.compile(r"^(?P<no>!?)\s*(?P<key>[^\s!=,()]+)$")
+_SET: Final = re.compile(r"^(?P<key>[^\s!=,()]+)\s+(?P<op>in|notin)\s*\((?P<values>[^)]*)\)$")
+_EQUALITY: Final = re.compile(r"^(?P<key>[^\s!=,()]+)\s*(?P<op>==|=|!=)\s*(?P<value>[^\s!=,()]*)$")
+_REQUIREMENT: Final = re.compile(r"(?:\([^()]*+\)|[^,])++")
+_EXISTS: Final = re.compile(r"^(?P<no>!?)\s*(?P<key>[^\s!=,()]+)$")
 
 
 def _split(source: str) -> list[str]:

@@ -5,6 +5,7 @@ garbage collector. Nothing here knows HTTP, defaults or permissions.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from aioctl.sim.converted_views import ConvertedView, Translate
 from aioctl.sim.errors import plain_500
@@ -12,7 +13,7 @@ from aioctl.sim.records import Change, Key, Manager, Record, record_of
 from aioctl.sim.resources import GroupVersion, Object, Resource
 from aioctl.sim.views import View
 
-MAX_OBJECT = 1_572_864
+MAX_OBJECT: Final = 1_572_864
 """Bytes of JSON; etcd's limit for one request is 1.5 MiB."""
 
 

@@ -6,16 +6,16 @@ JSON paths are the two shapes our columns use: dotted fields and one filter by c
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from aioctl.sim.records import Record
 from aioctl.sim.resources import Version
 
-_FILTER = re.compile(r"^(?P<field>[^\[]+)\[\?\(@\.(?P<key>\w+)=='(?P<value>[^']*)'\)\]$")
+_FILTER: Final = re.compile(r"^(?P<field>[^\[]+)\[\?\(@\.(?P<key>\w+)=='(?P<value>[^']*)'\)\]$")
 
-_PART = re.compile(r"(?:\[[^\[\]]*+\]|[^.])++")
+_PART: Final = re.compile(r"(?:\[[^\[\]]*+\]|[^.])++")
 
 
 def _dig(obj: Any, path: str) -> Any:

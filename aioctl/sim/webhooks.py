@@ -10,13 +10,13 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 from urllib.parse import urlsplit
 
 import aiohttp
 
-IDLE_CONNECTIONS = 25
-HANDSHAKE_TIMEOUT = 10.0
+IDLE_CONNECTIONS: Final = 25
+HANDSHAKE_TIMEOUT: Final = 10.0
 
 
 class HookFailure(Exception):

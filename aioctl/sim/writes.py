@@ -8,7 +8,7 @@ subresource changes nothing else, ordinary writes leave it alone.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from aioctl.sim import objectmeta, patch
 from aioctl.sim.admission import Attributes
@@ -35,7 +35,7 @@ from aioctl.sim.requests import SimRequest, Target, decode_body, decode_object
 from aioctl.sim.resources import Object, Version
 from aioctl.sim.store import Collection
 
-_ATTEMPTS = 5
+_ATTEMPTS: Final = 5
 """How often a write without resourceVersion is tried again when somebody else was faster."""
 
 
@@ -50,7 +50,7 @@ class Written:
     removed: Record | None = None
 
 
-_LONGEST_PREFIX = 58
+_LONGEST_PREFIX: Final = 58
 """Of a generated name, five characters more of which are made up (k8s.io/apiserver 0.34, pkg/storage/names/generate.go)."""
 
 

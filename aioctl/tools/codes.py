@@ -27,7 +27,9 @@ class Code:
         return f"{PAGE}#{self.code.lower()}"
 
 
-_LOOK = "read the message: it is the API server's or the builder's own sentence and names the object or field"
+_LOOK: Final = (
+    "read the message: it is the API server's or the builder's own sentence and names the object or field"
+)
 
 SERVICE: Final[Mapping[str, Code]] = {
     reason: Code(f"AIO-SVC-{number:03}", reason, why, cure)
@@ -94,7 +96,7 @@ OTHER: Final = Code(
     "do what the message of the object says",
 )
 
-_WAIT = "nothing to do: traffic stays where it is until it is so"
+_WAIT: Final = "nothing to do: traffic stays where it is until it is so"
 MIGRATION: Final[Mapping[Reason, Code]] = {
     reason: Code(f"AIO-MIG-{number:03}", reason.value, why, cure)
     for number, (reason, why, cure) in {

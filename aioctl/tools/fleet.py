@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import conditions as c
 from aioctl.api.kinds import SERVICE
 from aioctl.tools.look import Look, age, gateways, since, traffic
 from aioctl.tools.output import Column
 
-COLUMNS = (
+COLUMNS: Final = (
     Column("NAMESPACE", "namespace"),
     Column("NAME", "name"),
     Column("READY", "ready"),
@@ -24,7 +24,7 @@ COLUMNS = (
     Column("NOT READY BECAUSE", "notReady", wide=True),
     Column("WHAT TO DO", "problem"),
 )
-_INTERNAL = ("age", "split", "replicas")
+_INTERNAL: Final = ("age", "split", "replicas")
 """Cells of the table that say what other fields say for machines."""
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import msgspec
@@ -15,8 +15,8 @@ from aioctl.kube.errors import KubeError, NotFound
 from aioctl.tools.connect import Connection, explain
 from aioctl.tools.look import age
 
-DEPLOYMENT_LABEL = "app.kubernetes.io/name=aioctl"
-CRDS = tuple(f"{kind.plural}.{kinds.GROUP}" for kind in (kinds.SERVICE, kinds.CONFIG))
+DEPLOYMENT_LABEL: Final = "app.kubernetes.io/name=aioctl"
+CRDS: Final = tuple(f"{kind.plural}.{kinds.GROUP}" for kind in (kinds.SERVICE, kinds.CONFIG))
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
 

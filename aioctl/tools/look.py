@@ -6,7 +6,7 @@ Decided by the same code as the controller: the plan is made from what was read,
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
@@ -32,7 +32,7 @@ from aioctl.plan.readiness import find_condition
 from aioctl.plan.routing import is_pool_ref, pool_names
 
 T = TypeVar("T")
-WORKLOAD_KINDS = (kinds.DEPLOYMENT, kinds.LEADER_WORKER_SET)
+WORKLOAD_KINDS: Final = (kinds.DEPLOYMENT, kinds.LEADER_WORKER_SET)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import functools
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -11,7 +11,7 @@ from aioctl.tools.access import Access, Exit, ToolError
 from aioctl.tools.output import Output
 
 Command = Callable[..., Any]
-_CONNECTION = (
+_CONNECTION: Final = (
     click.option(
         "--kubeconfig",
         default="",
@@ -22,13 +22,13 @@ _CONNECTION = (
         "--context", default="", metavar="NAME", help="Context of the kubeconfig; else its current one."
     ),
 )
-_SCOPE = (
+_SCOPE: Final = (
     click.option(
         "-n", "--namespace", default="", metavar="NAME", help="Namespace; else that of the context."
     ),
     click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="All namespaces."),
 )
-_SELECTOR = (
+_SELECTOR: Final = (
     click.option(
         "-l", "--selector", default="", metavar="LABELS", help="Only services with these labels, as kubectl."
     ),

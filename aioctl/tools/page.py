@@ -1,5 +1,7 @@
 """The operators' page: a row a service as `aioctl status` has it, and one service as its tree and `aioctl explain` have it."""
 
+from typing import Final
+
 import msgspec
 
 from aioctl.api.kinds import ObjectKey
@@ -62,4 +64,4 @@ class Standings(ProgressObserver):
         return self._known.get(key, _UNKNOWN)
 
 
-_UNKNOWN = Standing()
+_UNKNOWN: Final = Standing()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import conditions as c
 from aioctl.api import kinds
@@ -24,7 +24,7 @@ from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import Condition, find_condition, is_stale
 from aioctl.tools.look import Look, Workload, age, gateways, present, traffic
 
-_SET_NAME = "leaderworkerset.sigs.k8s.io/name"
+_SET_NAME: Final = "leaderworkerset.sigs.k8s.io/name"
 """Label that the LeaderWorkerSet controller gives to the pods of a set."""
 
 

@@ -14,10 +14,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-KUBERNETES = "v1.34.1"
-HERE = Path(__file__).parent
-_KUBERNETES_FLAGS = (
+KUBERNETES: Final = "v1.34.1"
+HERE: Final = Path(__file__).parent
+_KUBERNETES_FLAGS: Final = (
     f"-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES}"
     " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34"
 )
@@ -38,8 +39,8 @@ def _kubernetes(name: str) -> GoProgram:
     return GoProgram("kube-apiserver", f"k8s.io/kubernetes/cmd/{name}", ldflags=_KUBERNETES_FLAGS)
 
 
-ISTIOD = "v0.0.0-20260827124520-eed52ebb66ad"
-GO_PROGRAMS = {
+ISTIOD: Final = "v0.0.0-20260827124520-eed52ebb66ad"
+GO_PROGRAMS: Final = {
     "etcd": GoProgram("etcd", "go.etcd.io/etcd/server/v3"),
     "kube-apiserver": _kubernetes("kube-apiserver"),
     "kubectl": _kubernetes("kubectl"),
@@ -49,15 +50,15 @@ GO_PROGRAMS = {
     "lws": GoProgram("lws", "sigs.k8s.io/lws/cmd", "lws-v0.6.2"),
     "istiod": GoProgram("istiod", "istio.io/istio/pilot/cmd/pilot-discovery", f"istiod-{ISTIOD}"),
 }
-API_SERVER = ("etcd", "kube-apiserver", "kubectl")
+API_SERVER: Final = ("etcd", "kube-apiserver", "kubectl")
 """What every test on a real server needs."""
-TEST_REAL = (*API_SERVER, "kube-controller-manager")
+TEST_REAL: Final = (*API_SERVER, "kube-controller-manager")
 """What `make test-real` needs: scaling is tested with the real HorizontalPodAutoscaler controller."""
-GATEWAYS = ("istiod",)
+GATEWAYS: Final = ("istiod",)
 """What `make test-gateways` needs beside the API server."""
-WHOLE_CLUSTER = ("kube-controller-manager", "kube-scheduler", "kwok", "lws")
+WHOLE_CLUSTER: Final = ("kube-controller-manager", "kube-scheduler", "kwok", "lws")
 """What makes a cluster without containers of it."""
-CRD_SOURCES = {
+CRD_SOURCES: Final = {
     "sigs.k8s.io/gateway-api@v1.4.1": (
         "config/crd/standard/gateway.networking.k8s.io_gatewayclasses.yaml",
         "config/crd/standard/gateway.networking.k8s.io_gateways.yaml",
@@ -74,7 +75,7 @@ CRD_SOURCES = {
     "istio.io/api@v1.24.2": ("kubernetes/customresourcedefinitions.gen.yaml",),
 }
 
-SCHEMA_SOURCES = {
+SCHEMA_SOURCES: Final = {
     "sigs.k8s.io/gateway-api@v1.5.1": (
         "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
         "config/crd/experimental/gateway.networking.k8s.io_httproutes.yaml",
@@ -85,7 +86,7 @@ SCHEMA_SOURCES = {
     "github.com/kedacore/keda/v2@v2.18.0": ("config/crd/bases/keda.sh_scaledobjects.yaml",),
 }
 """Read when our own CRDs are generated; KEDA's is installed where a test is about KEDA, the rest never."""
-GATEWAY_CRD_SOURCES = {
+GATEWAY_CRD_SOURCES: Final = {
     "sigs.k8s.io/gateway-api@v1.6.0": tuple(
         f"config/crd/standard/gateway.networking.k8s.io_{plural}.yaml"
         for plural in (
@@ -103,9 +104,9 @@ GATEWAY_CRD_SOURCES = {
     ),
 }
 """What istiod watches: it waits for what it does not find."""
-WEBHOOK_SOURCES = {"sigs.k8s.io/lws@v0.6.2": ("config/webhook/manifests.yaml",)}
+WEBHOOK_SOURCES: Final = {"sigs.k8s.io/lws@v0.6.2": ("config/webhook/manifests.yaml",)}
 """What LeaderWorkerSet's controller does at admission: without it pods do not know their place in a group."""
-STAGE_SOURCES = {
+STAGE_SOURCES: Final = {
     "sigs.k8s.io/kwok@v0.8.0": (
         "kustomize/stage/node/fast/node-initialize.yaml",
         "kustomize/stage/pod/fast/pod-ready.yaml",

@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -25,8 +26,8 @@ from aioctl.demo.ports import free_port
 from testbed.real.build import Assets
 from testbed.real.build import assets as find_assets
 
-TOKEN = "loopback-test-token"
-READY_DEADLINE = 180.0
+TOKEN: Final = "loopback-test-token"
+READY_DEADLINE: Final = 180.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -23,10 +23,10 @@ from testbed.real.build import program, stages, webhooks
 from testbed.real.cluster import RealCluster, start_process
 from testbed.real.kubectl import Kubectl
 
-READY_DEADLINE = 180.0
-NODES = 3
-EVERY_CONTROLLER = ("*",)
-UNVERIFIED = ssl._create_unverified_context()  # noqa: S323  a health page on loopback, by a certificate of its own making
+READY_DEADLINE: Final = 180.0
+NODES: Final = 3
+EVERY_CONTROLLER: Final = ("*",)
+UNVERIFIED: Final = ssl._create_unverified_context()  # noqa: S323  a health page on loopback, by a certificate of its own making
 
 
 @contextlib.contextmanager

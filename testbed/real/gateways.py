@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager
+from typing import Final
 
 import anyio.to_thread
 
@@ -11,7 +12,7 @@ from testbed.real.build import program
 from testbed.real.cluster import RealCluster
 from testbed.real.controllers import beside
 
-ISTIO_NAMESPACE = "istio-system"
+ISTIO_NAMESPACE: Final = "istio-system"
 
 
 @contextlib.asynccontextmanager

@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from testbed.real.build import Assets
 from testbed.real.cluster import RealCluster, running
 
-SERVED_DEADLINE = 300.0
+SERVED_DEADLINE: Final = 300.0
 
 
 class Applied(NamedTuple):

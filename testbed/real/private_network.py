@@ -12,18 +12,18 @@ import struct
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Final, NoReturn
 
 PODS, MASK = "10.244.0.0", "255.255.0.0"
-HOST = "10.244.0.1"
+HOST: Final = "10.244.0.1"
 """The address that this machine has beside loopback."""
 _SET_FLAGS, _SET_ADDRESS, _SET_MASK = 0x8914, 0x8916, 0x891C
 """ioctl requests of <linux/sockios.h>."""
-_UP = 0x1
+_UP: Final = 0x1
 # The command's whole family ends with it, however it ends.
-_FAMILY = ("--pid", "--fork", "--kill-child")
-_WAYS = (("--user", "--map-root-user", "--net", *_FAMILY), ("--net", *_FAMILY))
-_INSIDE = "--inside"
+_FAMILY: Final = ("--pid", "--fork", "--kill-child")
+_WAYS: Final = (("--user", "--map-root-user", "--net", *_FAMILY), ("--net", *_FAMILY))
+_INSIDE: Final = "--inside"
 
 
 class NoPrivateNetwork(Exception):

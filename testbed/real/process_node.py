@@ -16,16 +16,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds
 from testbed.real.api import Api
 from testbed.real.cluster import RealCluster
 from testbed.real.kubectl import kubeconfig
 
-LOOK = 0.2
+LOOK: Final = 0.2
 """Seconds between two looks at all pods; a kubelet probes less often."""
-ADDRESSES = "10.244.200"
+ADDRESSES: Final = "10.244.200"
 Pod = Mapping[str, Any]
 
 

@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from testbed.crashes import Crash, Mode, is_write
 
-_OF_A_CONNECTION = frozenset({"connection", "keep-alive", "transfer-encoding", "host", "content-length"})
-_PIECE = 1 << 16
+_OF_A_CONNECTION: Final = frozenset(
+    {"connection", "keep-alive", "transfer-encoding", "host", "content-length"}
+)
+_PIECE: Final = 1 << 16
 
 
 class Relay:

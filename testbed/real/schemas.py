@@ -7,6 +7,7 @@ import ssl
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Final
 
 from aioctl.crdgen.command import crds
 from testbed.real.build import Assets
@@ -14,9 +15,9 @@ from testbed.real.build import assets as find_assets
 from testbed.real.cluster import RealCluster, running
 
 CORE, AUTOSCALING = "/openapi/v3/api/v1", "/openapi/v3/apis/autoscaling/v2"
-GATEWAY = "gateway.networking.k8s.io_httproutes.yaml"
-POOL = "inference.networking.k8s.io_inferencepools.yaml"
-SCALED_OBJECT = "keda.sh_scaledobjects.yaml"
+GATEWAY: Final = "gateway.networking.k8s.io_httproutes.yaml"
+POOL: Final = "inference.networking.k8s.io_inferencepools.yaml"
+SCALED_OBJECT: Final = "keda.sh_scaledobjects.yaml"
 
 
 def arguments(assets: Assets, cluster: RealCluster, output: Path) -> list[str]:

@@ -6,7 +6,7 @@ comes before an evaluation error anywhere. Values land in their field verbatim (
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aioctl.golang.template.errors import ExecuteError, ParseError, Source, execute_failure, parse_failure
 from aioctl.golang.template.escapes import escape
@@ -15,8 +15,8 @@ from aioctl.golang.template.functions import Functions
 from aioctl.golang.template.parser import parse
 from aioctl.golang.template.values import Value
 
-_START = "{{"
-MAX_TOTAL = 4 << 20
+_START: Final = "{{"
+MAX_TOTAL: Final = 4 << 20
 """Characters that the templates of one object may come out as: more than twice what the API server stores as an object. Without
 a bound ten thousand short templates that print one long field would fill the memory."""
 
@@ -32,7 +32,7 @@ class Rendered:
     """The texts of all that were replaced."""
 
 
-_SHOWN = 80
+_SHOWN: Final = 80
 """Characters of a template in an error that is not about one expression of it."""
 
 

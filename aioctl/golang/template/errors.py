@@ -5,11 +5,12 @@ follows in parentheses is ours: the field of the object, whose config it is, the
 """
 
 from collections.abc import Callable
+from typing import Final
 
-PARSE_PREFIX = "failed to parse template config: template: config:1: "
-EXECUTE_PREFIX = "failed to merge config: template: config:1:"
-ESCAPE = "where {{ is meant as text, write {{`{{`}}"
-DECODE_PREFIX = "failed to unmarshal config from template: "
+PARSE_PREFIX: Final = "failed to parse template config: template: config:1: "
+EXECUTE_PREFIX: Final = "failed to merge config: template: config:1:"
+ESCAPE: Final = "where {{ is meant as text, write {{`{{`}}"
+DECODE_PREFIX: Final = "failed to unmarshal config from template: "
 
 
 class TemplateError(Exception):

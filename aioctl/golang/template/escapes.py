@@ -6,15 +6,16 @@ and `<` is `\\u003c`. Templates are read string by string here, in exactly that 
 
 import json
 import re
+from typing import Final
 
-_GO_ONLY = {
+_GO_ONLY: Final = {
     "<": "\\u003c",
     ">": "\\u003e",
     "&": "\\u0026",
     "\u2028": "\\u2028",
     "\u2029": "\\u2029",
 }
-_NEEDS_GO = re.compile("[<>&\u2028\u2029]")
+_NEEDS_GO: Final = re.compile("[<>&\u2028\u2029]")
 
 
 def escape(text: str) -> str:

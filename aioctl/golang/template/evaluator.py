@@ -5,6 +5,7 @@ visits. Output is bounded, nothing outside the root can be reached. Errors name 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from aioctl.golang.template.errors import ExecuteError
 from aioctl.golang.template.functions import BUILTINS, MAX_LENGTH, Builtin, Functions, Takes
@@ -42,7 +43,7 @@ from aioctl.golang.template.values import (
     truth,
 )
 
-_SHORT_CIRCUIT = {"and": False, "or": True}
+_SHORT_CIRCUIT: Final = {"and": False, "or": True}
 """The truth of an operand that ends the call."""
 
 
@@ -50,9 +51,9 @@ def _failure(reason: str, node: Operand | Command) -> ExecuteError:
     return ExecuteError(reason, str(node), node.at)
 
 
-MAX_REPEATED = 20_000
+MAX_REPEATED: Final = 20_000
 """Visits of nodes and operands inside `range`, for all templates of an object: some 20 ms."""
-_CHARACTERS_PER_VISIT = 100
+_CHARACTERS_PER_VISIT: Final = 100
 """What a function in a range made costs as well."""
 
 
@@ -315,8 +316,8 @@ class _Run:
             raise _failure(str(error), self._reached) from error
 
 
-_LITERAL = {Takes.STRING: "string", Takes.INT: "integer", Takes.ANY: ""}
-_NOT_LITERALS: dict[Takes, tuple[type, ...]] = {
+_LITERAL: Final = {Takes.STRING: "string", Takes.INT: "integer", Takes.ANY: ""}
+_NOT_LITERALS: Final[dict[Takes, tuple[type, ...]]] = {
     Takes.STRING: (Boolean, Number),
     Takes.INT: (Boolean, RawString),
     Takes.ANY: (),

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from aioctl.golang.gotypes import Shape
 from aioctl.golang.template.values import (
@@ -24,12 +25,12 @@ from aioctl.golang.template.values import (
     typed,
 )
 
-MAX_LENGTH = 1 << 20
+MAX_LENGTH: Final = 1 << 20
 """Characters in one rendered string: what an object of the API server can hold, so a bound for nested printf."""
 
-_VERB = re.compile(r"%(.?)", re.DOTALL)
-_COMPARABLE = {Shape.BOOL: "bool", Shape.INT: "int", Shape.STRING: "string"}
-_PRINTABLE = {"s": Shape.STRING, "d": Shape.INT, "v": None}
+_VERB: Final = re.compile(r"%(.?)", re.DOTALL)
+_COMPARABLE: Final = {Shape.BOOL: "bool", Shape.INT: "int", Shape.STRING: "string"}
+_PRINTABLE: Final = {"s": Shape.STRING, "d": Shape.INT, "v": None}
 
 
 class Takes(Enum):
@@ -127,7 +128,7 @@ def _printf(operands: Sequence[Value]) -> Value:
     return of_string(text)
 
 
-_MEASURED = (Shape.STRING, Shape.LIST, Shape.MAP)
+_MEASURED: Final = (Shape.STRING, Shape.LIST, Shape.MAP)
 
 
 def _length(operands: Sequence[Value]) -> Value:
@@ -185,7 +186,7 @@ def _place(key: Value, length: int) -> int:
 Functions = Mapping[str, Builtin]
 """By the name that templates call them."""
 
-BUILTINS: Functions = {
+BUILTINS: Final[Functions] = {
     "not": Builtin(lambda operands: of_bool(not truth(operands[0])), 1),
     "eq": Builtin(lambda operands: of_bool(_equal(operands)), 1, at_least=True),
     "ne": Builtin(lambda operands: of_bool(_not_equal(operands)), 2),

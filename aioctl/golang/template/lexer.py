@@ -8,7 +8,7 @@ gives up before it reports its own error, as Go's does.
 import re
 from collections.abc import Iterator
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from aioctl.golang.template.escapes import quote
 
@@ -65,17 +65,17 @@ class Token(NamedTuple):
                 return _shortened(self.text)
 
 
-KEYWORDS = frozenset(
+KEYWORDS: Final = frozenset(
     {"block", "break", "continue", "define", "else", "end", "if", "range", "template", "with"}
 )
 _LEFT, _RIGHT = "{{", "}}"
-_NUMBER = re.compile(
+_NUMBER: Final = re.compile(
     r"[+-]?(?:0[xX][0-9a-fA-F_]*(?:\.[0-9a-fA-F_]*)?(?:[pP][+-]?[0-9_]*)?|0[oO][0-7_]*(?:\.[0-7_]*)?"
     r"|0[bB][01_]*(?:\.[01_]*)?|[0-9_]*(?:\.[0-9_]*)?(?:[eE][+-]?[0-9_]*)?)i?"
 )
-_TERMINATORS = frozenset(" .,|:)(")
-_DIGITS = frozenset("0123456789")
-_SINGLE = {"|": TokenKind.PIPE, "(": TokenKind.OPEN, ")": TokenKind.CLOSE, "=": TokenKind.ASSIGN}
+_TERMINATORS: Final = frozenset(" .,|:)(")
+_DIGITS: Final = frozenset("0123456789")
+_SINGLE: Final = {"|": TokenKind.PIPE, "(": TokenKind.OPEN, ")": TokenKind.CLOSE, "=": TokenKind.ASSIGN}
 
 
 class _LexicalError(Exception):

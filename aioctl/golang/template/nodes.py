@@ -7,6 +7,7 @@ there. Offsets (in the JSON text of the string) are for error texts only and do 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +171,8 @@ class Template:
         return _printed(self.nodes)
 
 
-_BETWEEN_BRACES = re.compile(r"(?<=\{)(?=\{)")
-_NOTHING = " {{- /* */}}"
+_BETWEEN_BRACES: Final = re.compile(r"(?<=\{)(?=\{)")
+_NOTHING: Final = " {{- /* */}}"
 """A comment that eats the blank before it: parts two braces of a text, which would start an action."""
 
 

@@ -8,6 +8,7 @@ through. Work is linear in the text; nesting is bounded.
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 from aioctl.caching import MIB, keeping
 from aioctl.golang.template.errors import ParseError
@@ -34,17 +35,19 @@ from aioctl.golang.template.nodes import (
     Variable,
 )
 
-_OWN = frozenset({"and", "or", *BUILTINS})
-MAX_DEPTH = 100
+_OWN: Final = frozenset({"and", "or", *BUILTINS})
+MAX_DEPTH: Final = 100
 """Branches and parentheses inside each other; a bound on recursion, far beyond any real preset."""
-MAX_TOKENS = 20_000
+MAX_TOKENS: Final = 20_000
 """Words and marks in one string, a bound on work: about fifty times what the longest preset script has."""
 
-_INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]{0,18})")
-_INT64 = range(-(2**63), 2**63)
-_VALUE = "a path such as .Spec.Model.Name, `text`, an integer, true, false, (...) or one of the functions "
-_KEYWORDS = "if, else, with, range, break, continue or end"
-_OPERANDS = frozenset(
+_INTEGER: Final = re.compile(r"[+-]?(0|[1-9][0-9]{0,18})")
+_INT64: Final = range(-(2**63), 2**63)
+_VALUE: Final = (
+    "a path such as .Spec.Model.Name, `text`, an integer, true, false, (...) or one of the functions "
+)
+_KEYWORDS: Final = "if, else, with, range, break, continue or end"
+_OPERANDS: Final = frozenset(
     {
         TokenKind.BOOL,
         TokenKind.DOT,
@@ -57,8 +60,8 @@ _OPERANDS = frozenset(
         TokenKind.VARIABLE,
     }
 )
-_OPENING = ("if", "with", "range")
-_ROOT = "$"
+_OPENING: Final = ("if", "with", "range")
+_ROOT: Final = "$"
 
 
 class _Parser:

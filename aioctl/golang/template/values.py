@@ -8,19 +8,19 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from aioctl.golang import gourl
 from aioctl.golang.gotypes import GoType, Shape, Struct, go_type
 
-STRING = go_type("string")
-BOOL = go_type("bool")
-INT = go_type("int")
-_URL_PARTS = {"Scheme": "scheme", "Host": "host", "Path": "path"}
-_PROTOBUF_PACKAGES = ("core.", "meta.")
+STRING: Final = go_type("string")
+BOOL: Final = go_type("bool")
+INT: Final = go_type("int")
+_URL_PARTS: Final = {"Scheme": "scheme", "Host": "host", "Path": "path"}
+_PROTOBUF_PACKAGES: Final = ("core.", "meta.")
 """Their structs print themselves, a nil one as `nil`."""
-_ZERO_TIME = "0001-01-01T00:00:00Z"
-_ZERO: dict[Shape, Any] = {
+_ZERO_TIME: Final = "0001-01-01T00:00:00Z"
+_ZERO: Final[dict[Shape, Any]] = {
     Shape.STRING: "",
     Shape.BOOL: False,
     Shape.INT: 0,
@@ -31,7 +31,7 @@ _ZERO: dict[Shape, Any] = {
     Shape.TIME: _ZERO_TIME,
 }
 
-_PLAIN_TO_PRINTF = (
+_PLAIN_TO_PRINTF: Final = (
     Shape.STRING,
     Shape.BOOL,
     Shape.INT,
@@ -64,8 +64,8 @@ class Value:
         return Value(self.type.of, self.data)
 
 
-_SCALARS = (Shape.STRING, Shape.BOOL, Shape.INT)
-NIL = Value(GoType(Shape.ANY, "nil"), None)
+_SCALARS: Final = (Shape.STRING, Shape.BOOL, Shape.INT)
+NIL: Final = Value(GoType(Shape.ANY, "nil"), None)
 """The literal `nil`."""
 
 
@@ -118,7 +118,7 @@ def key_type(type_: GoType) -> str:
     return match[1] if match is not None else "v1.ResourceName"
 
 
-_MAP_KEY = re.compile(r"map\[([^\]]*)\]")
+_MAP_KEY: Final = re.compile(r"map\[([^\]]*)\]")
 
 
 def elements(value: Value, *, wants_key: bool) -> Iterator[tuple[Value, Value]]:

@@ -6,6 +6,7 @@ built. Error prefixes are those of ERR-1, split so that conditions show inner + 
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Final
 
 from aioctl.api import kinds, service_names
 from aioctl.api.defaulting import is_stopped
@@ -16,9 +17,9 @@ from aioctl.plan.model import Context, Part, PlanError, Step, Unanswered, Write,
 from aioctl.plan.workload import certificate, managed_dra, multi, naming, pods, service, single
 from aioctl.plan.workload.forms import Forms
 
-_WORKLOAD = "failed to reconcile workload: "
-_MULTI = _WORKLOAD + "failed to reconcile multi node workload: "
-_SINGLE = _WORKLOAD + "failed to reconcile single node workload: "
+_WORKLOAD: Final = "failed to reconcile workload: "
+_MULTI: Final = _WORKLOAD + "failed to reconcile multi node workload: "
+_SINGLE: Final = _WORKLOAD + "failed to reconcile single node workload: "
 
 __all__ = ["steps"]
 

@@ -4,6 +4,8 @@ Changes the pod spec it is given, which must be the caller's own copy. Only the 
 PlanError for a URI that cannot be served.
 """
 
+from typing import Final
+
 from aioctl.api import local_model, model_uri
 from aioctl.api.objects import Object, mapping, text
 from aioctl.golang import gourl
@@ -21,8 +23,8 @@ from aioctl.plan.workload.containers import (
 )
 from aioctl.plan.workload.initializer import Download
 
-_AT = "spec.model.uri"
-_CLAIM_VOLUME = "kserve-pvc-source"
+_AT: Final = "spec.model.uri"
+_CLAIM_VOLUME: Final = "kserve-pvc-source"
 
 
 def attach_model(ctx: Context, pod: Item, account: Object | None, reader: Reader = SERVER) -> None:

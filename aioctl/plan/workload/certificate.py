@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import epp_service_name, external_pool_name, is_stopped
@@ -22,9 +23,9 @@ from aioctl.plan.model import Context, PlanError, Present, Sign, Write, need, ne
 from aioctl.plan.routing import picker_of
 
 _Address = IPv4Address | IPv6Address
-_RENEWAL = timedelta(hours=70_080)
-_LOCALHOST = "127.0.0.1"
-_NO_SIGNER = (
+_RENEWAL: Final = timedelta(hours=70_080)
+_LOCALHOST: Final = "127.0.0.1"
+_NO_SIGNER: Final = (
     "failed to get expected self-signed certificate secret: failed to create self-signed TLS certificate: "
     "failed to load CA certificate (required for signing): "
 )

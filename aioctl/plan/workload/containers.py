@@ -5,10 +5,10 @@ from typing import Any, Final
 
 Item = dict[str, Any]
 
-MAIN = "main"
+MAIN: Final = "main"
 """The container that serves the model."""
-MODEL_PATH = "/mnt/models"
-PROVISION_VOLUME = "kserve-provision-location"
+MODEL_PATH: Final = "/mnt/models"
+PROVISION_VOLUME: Final = "kserve-provision-location"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import json
 import posixpath
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.kinds import SECRET, SERVICE_ACCOUNT
 from aioctl.api.objects import Object, annotations_of, mapping, name_of, sequence, text
@@ -19,11 +19,11 @@ from aioctl.plan.model import Context, PlanError, need
 from aioctl.plan.workload import s3
 from aioctl.plan.workload.containers import Item, add_named, append, from_secret, mount, named, override
 
-_ROLE_ARN = "eks.amazonaws.com/role-arn"
-_GLOBAL_CA_BUNDLE = "global-ca-bundle"
-_DEFAULT_CA_PATH = "/etc/ssl/custom-certs"
-_TENANT = "TENANT_ID"
-_AZURE = (
+_ROLE_ARN: Final = "eks.amazonaws.com/role-arn"
+_GLOBAL_CA_BUNDLE: Final = "global-ca-bundle"
+_DEFAULT_CA_PATH: Final = "/etc/ssl/custom-certs"
+_TENANT: Final = "TENANT_ID"
+_AZURE: Final = (
     "SUBSCRIPTION_ID",
     _TENANT,
     "CLIENT_ID",
@@ -35,11 +35,11 @@ _AZURE = (
     "SERVICE_URL",
 )
 """Variables `AZURE_<name>`, from the secret's key `AZ_<name>` or `AZURE_<name>`."""
-_AZURE_KEYS = frozenset({"AZ_CLIENT_ID", "AZURE_CLIENT_ID", "AZURE_ACCESS_TOKEN"})
+_AZURE_KEYS: Final = frozenset({"AZ_CLIENT_ID", "AZURE_CLIENT_ID", "AZURE_ACCESS_TOKEN"})
 """Keys by which a secret is known to be one for Azure's accounts."""
-_AZURE_STORAGE = "AZURE_STORAGE_ACCESS_KEY"
-_COPIED = s3.SECRET_KEYS | {"https-host", "headers"}
-_TOKENS = ("HF_TOKEN", "MODELSCOPE_API_TOKEN")
+_AZURE_STORAGE: Final = "AZURE_STORAGE_ACCESS_KEY"
+_COPIED: Final = s3.SECRET_KEYS | {"https-host", "headers"}
+_TOKENS: Final = ("HF_TOKEN", "MODELSCOPE_API_TOKEN")
 
 
 def attach_credentials(ctx: Context, pod: Item, container: Item, account: Object | None) -> bool:

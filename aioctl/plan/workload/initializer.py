@@ -6,7 +6,7 @@ one, whose name, arguments and command stand. Changes the pod spec it is given, 
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aioctl.api import model_uri
 from aioctl.api.objects import Object, dig, mapping, text
@@ -28,10 +28,10 @@ from aioctl.plan.workload.containers import (
 )
 from aioctl.plan.workload.credentials import attach_ca_bundle, attach_credentials
 
-NAME = "storage-initializer"
-_DEFAULT_IMAGE = "kserve/storage-initializer:latest"
-_CONTAINER = go_type("core.Container").struct
-_HF_DEFAULTS: tuple[tuple[str, str], ...] = (
+NAME: Final = "storage-initializer"
+_DEFAULT_IMAGE: Final = "kserve/storage-initializer:latest"
+_CONTAINER: Final = go_type("core.Container").struct
+_HF_DEFAULTS: Final[tuple[tuple[str, str], ...]] = (
     ("HF_HUB_ENABLE_HF_TRANSFER", "1"),
     ("HF_XET_HIGH_PERFORMANCE", "1"),
     ("HF_XET_NUM_CONCURRENT_RANGE_GETS", "8"),

@@ -5,14 +5,14 @@ spec it is given, which must be the caller's own copy.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.objects import mapping, present, sequence, text, within
 from aioctl.golang import quantity
 from aioctl.plan.workload.containers import MAIN, Item, append, mount, named
 
-_STORAGE = "ephemeral-storage"
-_FIELD = "kvCacheOffloading"
+_STORAGE: Final = "ephemeral-storage"
+_FIELD: Final = "kvCacheOffloading"
 
 
 def attach_tiers(pod: Item, workload: Mapping[str, Any], *, at: str = "spec") -> None:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import model_uri, names, user_names
 from aioctl.api.objects import integer, sequence, text
@@ -18,14 +18,14 @@ from aioctl.plan.model import PlanError
 from aioctl.plan.workload.containers import MAIN, Item, add_named, mount, named
 from aioctl.plan.workload.initializer import Download, enabled
 
-ROOT = "/mnt/lora"
-_CLAIM_VOLUME = "lora-pvc-"
-_UNSAFE = re.compile(r"[^a-zA-Z0-9._-]")
-_UNQUOTABLE = re.compile(r"['\\]")
+ROOT: Final = "/mnt/lora"
+_CLAIM_VOLUME: Final = "lora-pvc-"
+_UNSAFE: Final = re.compile(r"[^a-zA-Z0-9._-]")
+_UNQUOTABLE: Final = re.compile(r"['\\]")
 """Ends the quotes, or is eaten, where a preset evaluates its arguments once more."""
-_DOCS = "https://github.com/kserve/kserve/blob/master/docs/samples/llmisvc/lora-adapters/README.md"
-_MODULES = "--lora-modules"
-_EXTRA_ARGS = "VLLM_ADDITIONAL_ARGS"
+_DOCS: Final = "https://github.com/kserve/kserve/blob/master/docs/samples/llmisvc/lora-adapters/README.md"
+_MODULES: Final = "--lora-modules"
+_EXTRA_ARGS: Final = "VLLM_ADDITIONAL_ARGS"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Annotations of the service ask for them; `aioctl.api.rules.dra` says what they m
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import is_stopped
@@ -25,10 +25,10 @@ from aioctl.plan.children import build, create, delete, ensure, is_ours, remove,
 from aioctl.plan.model import Context, PlanError, Write, need
 from aioctl.plan.workload.containers import Item, add_named, named
 
-_PODS = ("template", "worker")
-_KIND = kinds.RESOURCE_CLAIM_TEMPLATE
-_CLAIM = "managed-device"
-_REQUEST = "device"
+_PODS: Final = ("template", "worker")
+_KIND: Final = kinds.RESOURCE_CLAIM_TEMPLATE
+_CLAIM: Final = "managed-device"
+_REQUEST: Final = "device"
 
 
 def template_name(service: str) -> str:

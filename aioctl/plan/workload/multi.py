@@ -31,9 +31,9 @@ from aioctl.plan.workload.naming import (
     workload_name,
 )
 
-SCC_ROLE = "openshift-ai-llminferenceservice-scc"
-_LEADER = ("spec", "leaderWorkerTemplate", "leaderTemplate")
-_WORKER = ("spec", "leaderWorkerTemplate", "workerTemplate")
+SCC_ROLE: Final = "openshift-ai-llminferenceservice-scc"
+_LEADER: Final = ("spec", "leaderWorkerTemplate", "leaderTemplate")
+_WORKER: Final = ("spec", "leaderWorkerTemplate", "workerTemplate")
 _ROLLING: Final = {"maxUnavailable": 1, "maxSurge": 0}
 """What LeaderWorkerSet fills in (0.7, pkg/webhooks/leaderworkerset_webhook.go); one field given brings the other along."""
 

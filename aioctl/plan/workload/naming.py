@@ -7,6 +7,7 @@ KServe, the one under today's name is the workload, and the other goes once that
 """
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind, Served
@@ -20,20 +21,20 @@ Child = tuple[Kind, str]
 Rule = Callable[[str, str], str]
 """(service, suffix) -> name."""
 
-MAIN: tuple[Child, ...] = (
+MAIN: Final[tuple[Child, ...]] = (
     (kinds.DEPLOYMENT, "-kserve"),
     (kinds.ROLE_BINDING, "-kserve-rb"),
     (kinds.ROLE, "-kserve-role"),
     (kinds.SERVICE_ACCOUNT, "-kserve"),
 )
-PREFILL: tuple[Child, ...] = ((kinds.DEPLOYMENT, "-kserve-prefill"),)
-MAIN_GROUP: tuple[Child, ...] = (
+PREFILL: Final[tuple[Child, ...]] = ((kinds.DEPLOYMENT, "-kserve-prefill"),)
+MAIN_GROUP: Final[tuple[Child, ...]] = (
     (kinds.LEADER_WORKER_SET, "-kserve-mn"),
     (kinds.ROLE_BINDING, "-kserve-mn-rb"),
     (kinds.ROLE, "-kserve-mn-role"),
     (kinds.SERVICE_ACCOUNT, "-kserve-mn"),
 )
-PREFILL_GROUP: tuple[Child, ...] = (
+PREFILL_GROUP: Final[tuple[Child, ...]] = (
     (kinds.LEADER_WORKER_SET, "-kserve-mn-prefill"),
     (kinds.SERVICE_ACCOUNT, "-kserve-mn-prefill"),
 )

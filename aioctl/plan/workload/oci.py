@@ -5,6 +5,7 @@ Changes the pod spec it is given, which must be the caller's own copy. Raises Pl
 
 import posixpath
 import re
+from typing import Final
 
 from aioctl.plan.model import Context, PlanError
 from aioctl.plan.workload.containers import (
@@ -19,10 +20,10 @@ from aioctl.plan.workload.containers import (
     named,
 )
 
-MODELCAR = "modelcar"
-NATIVE = "native"
-_IMAGE_VOLUME = "mnt-models"
-_FIRST_NUMBER = re.compile(r"\d+")
+MODELCAR: Final = "modelcar"
+NATIVE: Final = "native"
+_IMAGE_VOLUME: Final = "mnt-models"
+_FIRST_NUMBER: Final = re.compile(r"\d+")
 
 
 def mode(ctx: Context) -> str:

@@ -6,7 +6,7 @@ Deployment or, when it has a `worker`, as a LeaderWorkerSet.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name
@@ -15,21 +15,21 @@ from aioctl.plan.model import Context, PlanError, need
 from aioctl.plan.pod_defaults import canonical
 from aioctl.plan.rbac import rule
 
-SIDECAR = "llm-d-routing-sidecar"
-SIDECAR_RULES = (
+SIDECAR: Final = "llm-d-routing-sidecar"
+SIDECAR_RULES: Final = (
     rule("", "pods"),
     rule((kinds.POOL_GROUP_V1ALPHA2, kinds.POOL_GROUP_V1), "inferencepools"),
 )
-LOCAL_MODEL = "internal.serving.kserve.io/localmodel"
+LOCAL_MODEL: Final = "internal.serving.kserve.io/localmodel"
 """Prefix of what the admission webhook says of the cached copy of a model."""
-EXCLUSIVE = ("k8s.v1.cni.cncf.io", "kueue.x-k8s.io", LOCAL_MODEL)
+EXCLUSIVE: Final = ("k8s.v1.cni.cncf.io", "kueue.x-k8s.io", LOCAL_MODEL)
 """Prefixes of keys that only the service's own metadata may give its workloads: what it no longer says has to go (WORK-4)."""
-POD_ANNOTATIONS = (*EXCLUSIVE, "prometheus.io")
-GROUP_ANNOTATIONS = ("leaderworkerset.sigs.k8s.io", *POD_ANNOTATIONS)
-COPIED_LABELS = ("kueue.x-k8s.io", LOCAL_MODEL)
-RESERVED_LABELS = (names.NAME, names.PART_OF, names.COMPONENT, names.KSERVE_COMPONENT, names.ROLE)
+POD_ANNOTATIONS: Final = (*EXCLUSIVE, "prometheus.io")
+GROUP_ANNOTATIONS: Final = ("leaderworkerset.sigs.k8s.io", *POD_ANNOTATIONS)
+COPIED_LABELS: Final = ("kueue.x-k8s.io", LOCAL_MODEL)
+RESERVED_LABELS: Final = (names.NAME, names.PART_OF, names.COMPONENT, names.KSERVE_COMPONENT, names.ROLE)
 """Labels by which pods are selected and watched: ours alone (WORK-6)."""
-RESERVED_LABEL = "ReservedLabel"
+RESERVED_LABEL: Final = "ReservedLabel"
 """Reason of the Warning event about one of them in `labels` of a spec."""
 
 Pod = dict[str, Any]

@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from aioctl.plan.global_config import S3Config
 from aioctl.plan.workload.containers import Item
 
-CA_BUNDLE = "AWS_CA_BUNDLE"
-CA_BUNDLE_CONFIG_MAP = "AWS_CA_BUNDLE_CONFIGMAP"
-PREFIX = "serving.kserve.io/"
+CA_BUNDLE: Final = "AWS_CA_BUNDLE"
+CA_BUNDLE_CONFIG_MAP: Final = "AWS_CA_BUNDLE_CONFIGMAP"
+PREFIX: Final = "serving.kserve.io/"
 """Of the annotations of accounts and secrets."""
-_ODH_ENDPOINT = "AWS_S3_ENDPOINT"
-_ENDPOINT = "S3_ENDPOINT"
-_USE_HTTPS = "S3_USE_HTTPS"
-_SETTINGS = (
+_ODH_ENDPOINT: Final = "AWS_S3_ENDPOINT"
+_ENDPOINT: Final = "S3_ENDPOINT"
+_USE_HTTPS: Final = "S3_USE_HTTPS"
+_SETTINGS: Final = (
     # variable, annotation, secret key, field of the configuration
     ("S3_VERIFY_SSL", "s3-verifyssl", "S3_VERIFY_SSL", "verify_ssl"),
     ("awsAnonymousCredential", "s3-useanoncredential", "awsAnonymousCredential", "use_anonymous_credential"),
@@ -23,7 +24,7 @@ _SETTINGS = (
     (CA_BUNDLE, "s3-cabundle", "AWS_CA_BUNDLE", "ca_bundle"),
     (CA_BUNDLE_CONFIG_MAP, "s3-cabundle-configmap", "AWS_CA_BUNDLE_CONFIGMAP", "ca_bundle_config_map"),
 )
-SECRET_KEYS = frozenset({_ODH_ENDPOINT, _ENDPOINT, _USE_HTTPS, *(key for _, _, key, _ in _SETTINGS)})
+SECRET_KEYS: Final = frozenset({_ODH_ENDPOINT, _ENDPOINT, _USE_HTTPS, *(key for _, _, key, _ in _SETTINGS)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Deployment's step; the account's step then leaves things alone.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import is_stopped
@@ -20,7 +20,7 @@ from aioctl.plan.workload.contents import fill, notices
 from aioctl.plan.workload.forms import Forms
 from aioctl.plan.workload.naming import MAIN, PREFILL, remove_child, retire, workload_name
 
-PREFILL_COMPONENT = f"{names.WORKLOAD_COMPONENT}-prefill"
+PREFILL_COMPONENT: Final = f"{names.WORKLOAD_COMPONENT}-prefill"
 
 
 @dataclass(frozen=True, slots=True)

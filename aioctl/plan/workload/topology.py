@@ -1,6 +1,6 @@
 """`status.workloads`: what runs the model, with the replicas that are ready for requests (TOPO-2)."""
 
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind
@@ -9,7 +9,7 @@ from aioctl.plan.model import Context, need
 from aioctl.plan.routing import owns_pools
 from aioctl.plan.workload import naming, pods
 
-SCHEDULER_SUFFIX = "-kserve-router-scheduler"
+SCHEDULER_SUFFIX: Final = "-kserve-router-scheduler"
 
 Entry = dict[str, Any]
 

@@ -4,13 +4,13 @@ Changes the pod spec it is given, which must be the caller's own copy. What the 
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aioctl.api.objects import mapping, text
 from aioctl.plan.workload.containers import MAIN, Item, add_named, named
 
-_NODE = "OTEL_RESOURCE_ATTRIBUTES_NODE_NAME"
-_POD = "OTEL_RESOURCE_ATTRIBUTES_POD_NAME"
+_NODE: Final = "OTEL_RESOURCE_ATTRIBUTES_NODE_NAME"
+_POD: Final = "OTEL_RESOURCE_ATTRIBUTES_POD_NAME"
 
 
 def attach_tracing(

@@ -7,6 +7,7 @@ of gateways that are not played, and drop the synthetic `Status/default` parent 
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import anyio
 
@@ -26,10 +27,10 @@ from aioctl.kube.client import Client
 from aioctl.sim.players.following import Agenda, Event, Object, follow, patch_status
 
 _Job = tuple[Kind, ObjectKey]
-_KINDS = (GATEWAY, GATEWAY_CLASS, HTTP_ROUTE, POOL_V1, POOL_V1ALPHA2)
-_POOL_OF_GROUP = {POOL_GROUP_V1: POOL_V1, POOL_GROUP_V1ALPHA2: POOL_V1ALPHA2}
-_BOTH = frozenset(_POOL_OF_GROUP)
-GLOBAL_GATEWAY = ObjectKey("kserve", "kserve-ingress-gateway")
+_KINDS: Final = (GATEWAY, GATEWAY_CLASS, HTTP_ROUTE, POOL_V1, POOL_V1ALPHA2)
+_POOL_OF_GROUP: Final = {POOL_GROUP_V1: POOL_V1, POOL_GROUP_V1ALPHA2: POOL_V1ALPHA2}
+_BOTH: Final = frozenset(_POOL_OF_GROUP)
+GLOBAL_GATEWAY: Final = ObjectKey("kserve", "kserve-ingress-gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Behaviour:
     """False: what an earlier version of it said of pools that it does not accept stays in their status."""
 
 
-BEHAVIOURS: Mapping[str, Behaviour] = {
+BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
     "both": Behaviour(),
     "v1-only": Behaviour(frozenset({POOL_GROUP_V1}), frozenset({POOL_GROUP_V1})),
     "v1alpha2-only": Behaviour(frozenset({POOL_GROUP_V1ALPHA2}), frozenset({POOL_GROUP_V1ALPHA2})),

@@ -5,7 +5,7 @@ from typing import Final
 
 from aioctl.tools.codes import Code
 
-_APPLY = "apply the release's manifests again: kubectl apply --server-side -k deploy/base"
+_APPLY: Final = "apply the release's manifests again: kubectl apply --server-side -k deploy/base"
 
 GROUPS: Final[Mapping[str, str]] = {
     "CLU": "cluster",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Final
 
 from aioctl.api import kinds
 from aioctl.api.objects import dig, key_of, namespace_of
@@ -10,7 +11,7 @@ from aioctl.tools.checks.finding import Finding, bad, fine, warn
 from aioctl.tools.checks.survey import Survey
 from aioctl.tools.look import age
 
-LEASE_SECONDS = 15
+LEASE_SECONDS: Final = 15
 """How long a lease lasts that does not say so."""
 
 

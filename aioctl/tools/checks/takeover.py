@@ -4,6 +4,7 @@ Over the survey, and over what `aioctl diff -A` finds: plans for every service, 
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from aioctl.api import kinds
 from aioctl.api.objects import Object, key_of
@@ -18,7 +19,7 @@ from aioctl.tools.checks.schemas import asked_for
 from aioctl.tools.checks.survey import Survey
 from aioctl.tools.diff import Report
 
-BESIDE: Sequence[tuple[str, Judge]] = (
+BESIDE: Final[Sequence[tuple[str, Judge]]] = (
     ("CLU", cluster),
     ("EXT", others),
     ("GW", gateways),
