@@ -278,9 +278,11 @@ class Scene:
         await self.until(claim)
 
     async def until_condition(self, type_: str, status: str, reason: str = "") -> None:
+        """Waits until the status says so of what the service asks for now: what it said of an earlier spec may be equal."""
+
         async def claim() -> bool:
             found = await self.condition(type_)
-            return found[0] == status and (not reason or found[1] == reason)
+            return await self.is_seen() and found[0] == status and (not reason or found[1] == reason)
 
         await self.until(claim)
 
@@ -300,6 +302,11 @@ class Scene:
         await self.create(router, **more)
         await self.until(self.service_has_status)
         await self.rest()
+
+    async def is_seen(self) -> bool:
+        """Whether the status is that of the spec that stands; one write bears all of a status."""
+        service = await self.service()
+        return bool(dig(service, "status", "observedGeneration") == service["metadata"]["generation"])
 
     async def service_has_status(self) -> bool:
         return dig(await self.service(), "status", "observedGeneration") is not None
