@@ -1,4 +1,4 @@
-"""Imports point one way (design, section 2 and Rules 1 and 2), and importing the package stays light.
+"""Imports point one way (ARCH-1), the pure rooms stay pure (ARCH-2), and importing the package stays light.
 
 The walk reads sources with `ast`: imports inside functions and under TYPE_CHECKING count like any other, since an arrow is
 an arrow. A package of ours that is not in the table, or a library that its room does not list, fails: extend the table

@@ -1,4 +1,4 @@
-"""The turnstile: at most one stretch of CPU work per loop iteration (design, Rule 8).
+"""The turnstile: at most one stretch of CPU work per loop iteration (ARCH-8).
 
 Webhooks and reconciles share one loop, so a call waits for everything that is ready before it: many ready reconciles
 times their chunk. Whoever is about to work for more than half a millisecond without awaiting passes the turnstile first:
@@ -23,7 +23,7 @@ from typing import Final
 __all__ = ["STARVATION_BOUND", "Turnstile"]
 
 STARVATION_BOUND: Final = 0.25
-"""Seconds after which an ordinary waiter goes before urgent ones (design, section 5: measured with 200 reconciles)."""
+"""Seconds after which an ordinary waiter goes before urgent ones (measured with 200 reconciles, see ARCH-8)."""
 
 _Waiter = tuple[float, asyncio.Future[None]]
 

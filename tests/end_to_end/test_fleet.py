@@ -67,7 +67,7 @@ def test_the_old_pool_is_created_before_the_new_one_and_both_stay(story: Story) 
             assert seen[0].type == "ADDED", name
             assert {each.type for each in seen[1:]} <= {"MODIFIED"}, name
             first[kind] = seen[0].revision
-        # The route is no part of the order: a pool that waits for its turn holds nothing else up (design Rule 5).
+        # The route is no part of the order: a pool that waits for its turn holds nothing else up (ARCH-5).
         assert first[kinds.POOL_V1ALPHA2] < first[kinds.POOL_V1], name
 
 
