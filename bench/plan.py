@@ -132,14 +132,14 @@ async def _read_ahead(controller: Controller, live: LiveReads, decoded: Decoded)
             view = _view(controller, live, decoded, key)
             _plan(controller, view, key)
             if view.trial is not None:
-                await controller.reconciler.trials.ask(key, view.trial)
+                await controller.reconciler.converger.trials.ask(key, view.trial)
             elif not view.demands:
                 break
             await live.fetch(view.demands)
 
 
 def _view(controller: Controller, live: LiveReads, decoded: Decoded, key: ObjectKey) -> CacheObservation:
-    trials = controller.reconciler.trials
+    trials = controller.reconciler.converger.trials
     return CacheObservation(key, controller.caches, controller.discovery.served, live, decoded, trials=trials)
 
 

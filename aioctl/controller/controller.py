@@ -21,6 +21,7 @@ from aioctl.controller.caches import Caches, CacheStore, Watched, watched
 from aioctl.controller.config_users import ConfigUsers
 from aioctl.controller.configs import ConfigReconciler
 from aioctl.controller.confinement import Confinement, confined_planner
+from aioctl.controller.converging import Converger
 from aioctl.controller.hearsay import Hearsay, heard_of
 from aioctl.controller.idle_looks import IdleLookLimit, by_status_alone
 from aioctl.controller.interests import Interests
@@ -37,6 +38,7 @@ from aioctl.controller.reconcile import Reconciler
 from aioctl.controller.service_state import ServiceStates
 from aioctl.controller.settling import StatusSettling
 from aioctl.controller.signing import ServiceSigner
+from aioctl.controller.telling import Teller
 from aioctl.controller.traffic import Send, Traffic
 from aioctl.controller.trials import Trials
 from aioctl.controller.triggers import keys_for
@@ -153,21 +155,40 @@ class Controller:
             signer=ServiceSigner(self.caches, self.clock, key_type=self.service_key),
             observer=self.observers.apply,
         )
+        waves = Waves(
+            self.knobs.budget,
+            self.knobs.window,
+            self.clock,
+            lambda: len(self.caches.services()),
+            partial(self._wake, priority=LOW_PRIORITY),
+        )
         self.reconciler = Reconciler(
             caches=self.caches,
-            presence=self.discovery.served,
-            version=self.discovery.version,
-            live=live,
-            hearsay=self._hearsay,
-            traffic=self._traffic,
-            trials=Trials(self.client.with_patience(0), self.caches, self.clock, self.states),
-            applier=applier,
-            recorder=self.recorder,
             expectations=expectations,
             states=self.states,
             interests=self._interests,
             clock=self.clock,
-            settling=StatusSettling(self.knobs.status_settle, self.clock, self.states),
+            converger=Converger(
+                caches=self.caches,
+                presence=self.discovery.served,
+                version=self.discovery.version,
+                live=live,
+                trials=Trials(self.client.with_patience(0), self.caches, self.clock, self.states),
+                hearsay=self._hearsay,
+                traffic=self._traffic,
+                applier=applier,
+                states=self.states,
+                interests=self._interests,
+                clock=self.clock,
+                waves=waves,
+            ),
+            teller=Teller(
+                applier=applier,
+                recorder=self.recorder,
+                states=self.states,
+                settling=StatusSettling(self.knobs.status_settle, self.clock, self.states),
+                clock=self.clock,
+            ),
             progress=self.observers.progress,
             planner=LocalPlanner(self.policy, self.turnstile, self.marks),
             child=self.child
@@ -176,13 +197,7 @@ class Controller:
             confine=partial(self.confined_queue.add, priority=LOW_PRIORITY),
             free=self.queue.add,
             idle_looks=self._idle_looks,
-            waves=Waves(
-                self.knobs.budget,
-                self.knobs.window,
-                self.clock,
-                lambda: len(self.caches.services()),
-                partial(self._wake, priority=LOW_PRIORITY),
-            ),
+            waves=waves,
             others_work=self._others_work,
         )
         self._config_users = ConfigUsers(self.caches, self.policy)
@@ -293,7 +308,7 @@ class Controller:
             self.caches,
             self.discovery.served,
             self._live,
-            self.reconciler.decoded,
+            self.reconciler.converger.decoded,
             version=self.discovery.version,
         )
 

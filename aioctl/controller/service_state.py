@@ -66,17 +66,17 @@ class ServiceState:
     uid: str = ""
     """`reconcile.py`: the service that all the rest is about; another one of the same name inherits nothing."""
     wish: tuple[int, int] | None = None
-    """`reconcile.py`: generation, and digest of labels and annotations, as the last run found them."""
+    """`converging.py`: generation, and digest of labels and annotations, as the last run found them."""
     wished: float = 0.0
-    """`reconcile.py`: when these last changed."""
+    """`converging.py`: when these last changed."""
     problem: str = ""
-    """`reconcile.py`: what of its migration was told by an event."""
+    """`telling.py`: what of its migration was told by an event."""
     readiness: str = ""
-    """`reconcile.py`: the status of its condition Ready when that was last True or False; empty when it never was."""
+    """`telling.py`: the status of its condition Ready when that was last True or False; empty when it never was."""
     misfits: tuple[str, ...] = ()
-    """`reconcile.py`: what was told in the log."""
+    """`telling.py`: what was told in the log."""
     noticed: frozenset[tuple[int, str, str]] = frozenset()
-    """`reconcile.py`: generation, reason and message of what was told by events."""
+    """`telling.py`: generation, reason and message of what was told by events."""
     conflicts: int = 0
     """`reconcile.py`: runs in a row that ended in a conflict."""
     pending: PendingStatus | None = None

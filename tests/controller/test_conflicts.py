@@ -12,7 +12,7 @@ from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import dig
 from aioctl.controller.apply import Applied
 from aioctl.controller.controller import Controller
-from aioctl.controller.reconcile import MOST_ROUNDS
+from aioctl.controller.converging import MOST_ROUNDS
 from aioctl.plan.model import Plan
 from aioctl.sim.faults import Match
 from testbed.virtual_time import virtual_time
@@ -89,7 +89,7 @@ async def test_a_change_that_only_a_status_conflict_met_wakes_the_service_when_a
 @virtual_time
 async def test_what_is_left_after_the_last_round_of_a_run_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running() as (stage, controller):
-        applier = controller.reconciler.applier
+        applier = controller.reconciler.converger.applier
         rounds: list[float] = []
         send = applier.run
 

@@ -99,7 +99,11 @@ async def test_what_a_reconcile_was_told_stays_so_to_its_end() -> None:
         def view() -> CacheObservation:
             key = ObjectKey(NAMESPACE, "one")
             return CacheObservation(
-                key, controller.caches, controller.discovery.served, live, controller.reconciler.decoded
+                key,
+                controller.caches,
+                controller.discovery.served,
+                live,
+                controller.reconciler.converger.decoded,
             )
 
         async with stage.running(controller):

@@ -25,7 +25,7 @@ async def test_an_update_known_to_change_nothing_is_forgotten_with_its_object() 
         for obj in seed.world():
             await stage.cluster.create(obj, client="user")
         controller = stage.controller()
-        applier = controller.reconciler.applier
+        applier = controller.reconciler.converger.applier
         async with stage.running(controller):
             live = await stage.user.create(kinds.HTTP_ROUTE, NAMESPACE, ROUTE)
             write = Write(Verb.UPDATE, kinds.HTTP_ROUTE, NAMESPACE, "route", body=live, live=live)
@@ -47,7 +47,7 @@ async def test_a_shared_object_is_forgotten_when_it_goes() -> None:
             await stage.user.create(kinds.CONFIG, NAMESPACE, extra)
             await stage.user.create(kinds.SERVICE, NAMESPACE, service)
             await anyio.sleep(5)
-            kept = controller.reconciler.decoded._objects
+            kept = controller.reconciler.converger.decoded._objects
             assert ObjectRef(kinds.CONFIG, NAMESPACE, "extra") in kept
             await stage.drop_config("extra")
             await anyio.sleep(5)

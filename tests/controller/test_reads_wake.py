@@ -25,13 +25,13 @@ async def test_what_a_plan_has_read_is_known_before_its_first_write() -> None:
     async with furnished() as stage:
         controller = stage.controller()
         reconciler = controller.reconciler
-        apply, seen = reconciler.applier.run, []
+        apply, seen = reconciler.converger.applier.run, []
 
         async def run(plan: Plan) -> Applied:
             seen.append([KEY in reconciler.interests.readers(ref) for ref in (CONFIG_MAP, ABSENT)])
             return await apply(plan)
 
-        reconciler.applier.run = run  # type: ignore[method-assign]
+        reconciler.converger.applier.run = run  # type: ignore[method-assign]
         async with stage.running(controller):
             service = plain_service(
                 template={"containers": [{"name": "main", "image": "quay.io/example/vllm:1"}]}

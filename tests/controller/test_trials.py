@@ -223,17 +223,17 @@ async def test_another_schema_is_asked_about_at_once_and_another_status_is_not()
 @virtual_time
 async def test_an_unreachable_webhook_leaves_it_open_and_is_asked_again() -> None:
     async with judged() as stage, stage.running(stage.controller()) as controller:
-        real = controller.reconciler.trials._client
+        real = controller.reconciler.converger.trials._client
         wire = ScriptedWire()
         failing = status(500, "InternalError", "failed calling webhook: no route to host")
         for _ in range(12):
             wire.answer("POST", POST, status=500, body=failing)
-        controller.reconciler.trials._client = Client(wire, patience=0)
+        controller.reconciler.converger.trials._client = Client(wire, patience=0)
         await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service())
         await anyio.sleep(5)
         state, reason, message = await presets_combined(stage)
         assert (state, reason) == ("Unknown", "ValidationUnavailable")
         assert message.endswith("]: failed calling webhook: no route to host")
-        controller.reconciler.trials._client = real
+        controller.reconciler.converger.trials._client = real
         await anyio.sleep(60)
         assert (await presets_combined(stage))[0] == "True"

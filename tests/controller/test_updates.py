@@ -47,12 +47,12 @@ async def test_an_update_that_changes_nothing_is_sent_once_and_makes_no_event() 
         async with anyio.create_task_group() as group:
             group.start_soon(controller.recorder.run)
             for _ in range(3):
-                applied = await controller.reconciler.applier.run(plan(ignored))
+                applied = await controller.reconciler.converger.applier.run(plan(ignored))
                 assert (applied.outcome.answers, applied.outcome.failed) == ({}, None)
                 assert updates(stage) == 1
             # Its version was shown before: kept as one to come, it could hide a change.
             assert len(controller._own_writes) == 0
-            applied = await controller.reconciler.applier.run(plan(renamed))
+            applied = await controller.reconciler.converger.applier.run(plan(renamed))
             assert len(applied.outcome.answers) == 1
             assert len(controller._own_writes) == 1
             await anyio.sleep(5)
@@ -95,5 +95,5 @@ async def test_a_dry_run_that_is_refused_has_words_of_its_own() -> None:
                 confirm=confirm,
             )
             plan = Plan(SERVICE, (Step(Part.SINGLE_NODE, writes=(write,)),))
-            outcome = (await stage.controller().reconciler.applier.run(plan)).outcome
+            outcome = (await stage.controller().reconciler.converger.applier.run(plan)).outcome
             assert outcome.error.startswith(f"outer: {words} v1.Deployment one: ")
