@@ -3,10 +3,13 @@
 A fleet lives on the simulated cluster in this process, on virtual time. Timed is what a worker does without waiting:
 reading (and decoding) what the caches hold, planning, concluding the status; in CPU time, which is not other people's. `fresh` services have no children yet, so
 that every child is planned; `settled` ones have all of them, so that every child is compared; of others nothing is new since they
-were looked at last, as at a resync.
+were looked at last, as at a resync. On a cluster of their own live plain services and such with ten features (`bench.features`);
+what these take is told as a multiple of what the plain ones take in the same run.
 """
 
 import argparse
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from time import thread_time
 from typing import Any, Final
 
@@ -23,7 +26,7 @@ from aioctl.sim import fleet, seed
 from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import GatewayPlayer
 from aioctl.sim.players.workload import WorkloadPlayer
-from bench import machine
+from bench import features, machine
 from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, at, in_units
 from testbed.shipped_files import presets
 from testbed.virtual_time import run_virtual
@@ -31,6 +34,9 @@ from testbed.world import World, world
 
 _SETTLED: Final = 30.0
 """Virtual seconds until every service of the fleet is at rest."""
+_STATES: Final = ("fresh", "settled")
+_OF_A_KIND: Final = 4
+"""Services of each kind where two kinds are compared."""
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -40,8 +46,12 @@ def run(options: argparse.Namespace) -> Result:
             f"{state}: {what}",
             f"median {times['median_ms']} ms, p99 {times['p99_ms']} ms, {times['writes']} writes",
         )
-        for state in ("fresh", "settled")
+        for state in _STATES
         for what, times in figures[state].items()
+    ]
+    rows += [
+        (f"{state}: plan with ten features", f"{times['of_plain']} x a plain one, {times['writes']} writes")
+        for state, times in figures["ten_features"].items()
     ]
     new = figures["nothing_new"]
     rows.append(
@@ -55,22 +65,11 @@ def run(options: argparse.Namespace) -> Result:
 
 async def _run(services: int, rounds: int, drawn: int) -> dict[str, Any]:
     """Times for fresh and settled services, in milliseconds."""
-    async with world() as stage:
-        await fill(stage, services, drawn)
-        controller = stage.controller()
-        async with anyio.create_task_group() as group:
-            await group.start(controller.watch)
-            fresh = await _times(controller, rounds)
-            stamp = stage.cluster.core.clock.stamp
-            players = player_client(stage.cluster)
-            group.start_soon(GatewayPlayer(players, stamp=stamp).run)
-            group.start_soon(WorkloadPlayer(players, delay=1.0, stamp=stamp).run)
-            await group.start(controller.recorder.run)
-            await group.start(controller.work)
-            await anyio.sleep(_SETTLED)
-            settled = await _times(controller, rounds)
-            looks = await _looks(controller, rounds)
-            group.cancel_scope.cancel()
+    async with _controlled(lambda stage: fill(stage, services, drawn)) as (controller, settle):
+        fresh = await _times(controller, rounds)
+        await settle()
+        settled = await _times(controller, rounds)
+        looks = await _looks(controller, rounds)
     whole = settled["plan"]["median_ms"] + settled["status"]["median_ms"]
     nothing_new = {"look": looks, "of_a_whole_one": round(looks["median_ms"] / whole, 3)}
     return {
@@ -79,27 +78,84 @@ async def _run(services: int, rounds: int, drawn: int) -> dict[str, Any]:
         "fresh": fresh,
         "settled": settled,
         "nothing_new": nothing_new,
+        "ten_features": await _ten_features(rounds),
     }
+
+
+async def _ten_features(rounds: int) -> dict[str, dict[str, float]]:
+    """By state, the plan of a service with ten features beside that of a plain one."""
+    async with _controlled(_fill_with_both) as (controller, settle):
+        fresh = await _beside_plain(controller, rounds)
+        await settle()
+        return {"fresh": fresh, "settled": await _beside_plain(controller, rounds)}
+
+
+async def _fill_with_both(stage: World) -> None:
+    await _furnish(stage)
+    for service in features.services(seed.DEMO_NAMESPACE, _OF_A_KIND):
+        await stage.user.create(kinds.SERVICE, seed.DEMO_NAMESPACE, service)
+
+
+async def _beside_plain(controller: Controller, rounds: int) -> dict[str, float]:
+    plain, ten = [
+        (await _times(controller, rounds, named=kind))["plan"] for kind in (features.PLAIN, features.TEN)
+    ]
+    return {
+        "of_plain": round(ten["median_ms"] / plain["median_ms"], 2),
+        "writes": ten["writes"],
+        "writes_of_plain": plain["writes"],
+    }
+
+
+@asynccontextmanager
+async def _controlled(
+    furnish: Callable[[World], Awaitable[None]],
+) -> AsyncIterator[tuple[Controller, Callable[[], Awaitable[None]]]]:
+    """A controller that has seen a cluster and written nothing yet, and what lets it and the cluster's players work until all
+    is at rest."""
+    async with world() as stage:
+        await furnish(stage)
+        controller = stage.controller()
+        async with anyio.create_task_group() as group:
+
+            async def settle() -> None:
+                stamp = stage.cluster.core.clock.stamp
+                players = player_client(stage.cluster)
+                group.start_soon(GatewayPlayer(players, stamp=stamp).run)
+                group.start_soon(WorkloadPlayer(players, delay=1.0, stamp=stamp).run)
+                await group.start(controller.recorder.run)
+                await group.start(controller.work)
+                await anyio.sleep(_SETTLED)
+
+            await group.start(controller.watch)
+            yield controller, settle
+            group.cancel_scope.cancel()
 
 
 async def fill(stage: World, services: int, drawn: int) -> None:
     """The demo's world, the shipped presets and a fleet."""
+    await _furnish(stage)
+    await fleet.create(stage.user, fleet.services(services, seed=drawn))
+
+
+async def _furnish(stage: World) -> None:
     for obj in seed.world():
         await stage.cluster.create(obj, client="user")
     for preset in presets():
         await stage.user.create(kinds.CONFIG, seed.SYSTEM_NAMESPACE, preset)
-    await fleet.create(stage.user, fleet.services(services, seed=drawn))
 
 
-async def _times(controller: Controller, rounds: int) -> dict[str, Any]:
+async def _times(controller: Controller, rounds: int, *, named: str = "") -> dict[str, Any]:
+    """Of all services, or of those whose name begins so."""
     live = LiveReads(controller.client, controller.clock)
     decoded = Decoded()
     await _read_ahead(controller, live, decoded)
     planning: list[float] = []
     concluding: list[float] = []
     writes = 0
+    keys = [key for key in controller.caches.services() if key.name.startswith(named)]
     for _ in range(rounds):
-        for key in controller.caches.services():
+        for key in keys:
             view = _view(controller, live, decoded, key)
             started = thread_time()
             plan = _plan(controller, view, key)
