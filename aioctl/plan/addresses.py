@@ -12,7 +12,8 @@ from aioctl.api import names
 from aioctl.api.objects import FieldError, Object, mapping, sequence, text
 from aioctl.plan.gateways import managed_route, referenced_routes
 from aioctl.plan.model import NETWORKING, Context, Part, PlanError, Step, Unanswered
-from aioctl.plan.routing import GATEWAY_API_GROUP, Mode, mode, route_spec
+from aioctl.plan.model_routing import without_adapters
+from aioctl.plan.routing import GATEWAY_API_GROUP, Mode, mode
 from aioctl.plan.urls import Url, is_internal, route_urls
 
 OUTER: Final = f"{NETWORKING}failed to reconcile HTTP routes: "
@@ -59,7 +60,13 @@ def planned_addresses(ctx: Context) -> Addresses:
     found = list(_referenced(ctx))
     if mode(ctx) is Mode.MANAGED:
         metadata = {"namespace": ctx.namespace, "name": names.route_name(ctx.name)}
-        found.append({"metadata": metadata, "spec": route_spec(ctx)})
+        spec = without_adapters(ctx)
+        # A rule without matches is stored with one of every path, which is a way to ask.
+        rules = [
+            rule if sequence(rule, "matches") else {**rule, "matches": [{}]}
+            for rule in sequence(spec, "rules")
+        ]
+        found.append({"metadata": metadata, "spec": {**spec, "rules": rules}})
     return addresses(found, ctx)
 
 

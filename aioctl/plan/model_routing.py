@@ -10,7 +10,7 @@ from typing import Any, Final
 from aioctl.api import kinds, names
 from aioctl.api.objects import annotations_of, sequence, text
 from aioctl.plan.model import Context, PlanError, need
-from aioctl.plan.routing import parent_gateways, route_spec
+from aioctl.plan.routing import gateway_refs, route_spec
 
 MOST_IN_A_RULE: Final = 64
 MOST_IN_A_ROUTE: Final = 128
@@ -26,27 +26,34 @@ def managed_spec(ctx: Context) -> dict[str, Any]:
     Raises PlanError when the adapters need more matches or rules than a route holds, Unanswered when it is not known
     whether a gateway opts out.
     """
-    spec = route_spec(ctx)
+    spec = without_adapters(ctx)
     rules = sequence(spec, "rules")
-    if not rules:
+    if not rules or not is_on(ctx):
         return spec
-    header = ctx.config.routing.model_header
-    if not is_on(ctx, spec):
-        return {**spec, "rules": without_model_matches(rules, header)}
-    adapters = adapter_names(ctx.spec)
+    header, adapters = ctx.config.routing.model_header, adapter_names(ctx.spec)
     return {**spec, "rules": _fitting(with_adapters(rules, header, ctx.namespace, adapters), len(adapters))}
 
 
-def is_on(ctx: Context, spec: Mapping[str, Any]) -> bool:
-    """True when the combined spec asks for it and neither the configuration nor a gateway of the route is against it.
+def without_adapters(ctx: Context) -> dict[str, Any]:
+    """The spec of the managed route as for a model that has no adapters. Raises Unanswered as `managed_spec`."""
+    spec = route_spec(ctx)
+    rules = sequence(spec, "rules")
+    if not rules or is_on(ctx):
+        return spec
+    return {**spec, "rules": without_model_matches(rules, ctx.config.routing.model_header)}
 
-    A gateway that does not exist has nothing against it.
+
+def is_on(ctx: Context) -> bool:
+    """True when the combined spec asks for it and neither the configuration nor a gateway that it names is against it.
+
+    Named are those of `router.gateway.refs`: the default gateway and those of an inline route are not asked. A gateway
+    that does not exist has nothing against it.
     """
     asked = text({"spec": ctx.spec}, "spec", "annotations", names.MODEL_ROUTING)
     mode = ctx.config.routing.model_routing
     if asked != "true" or mode == "disabled":
         return False
-    return mode == "forced" or not any(_opts_out(ctx, spec))
+    return mode == "forced" or not any(_opts_out(ctx))
 
 
 def adapter_names(spec: Mapping[str, Any]) -> list[str]:
@@ -76,8 +83,8 @@ def without_model_matches(rules: Sequence[Any], header: str) -> list[Any]:
     return kept
 
 
-def _opts_out(ctx: Context, spec: Mapping[str, Any]) -> Iterator[bool]:
-    for key in parent_gateways(spec, ctx.namespace):
+def _opts_out(ctx: Context) -> Iterator[bool]:
+    for key in gateway_refs(ctx):
         gateway = need(ctx.obs.get(kinds.GATEWAY, key.namespace, key.name))
         yield gateway is not None and annotations_of(gateway).get(names.MODEL_ROUTING) == "false"
 

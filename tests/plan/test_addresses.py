@@ -1,16 +1,19 @@
 """`status.addresses` and `status.url` of a whole service (URL-2, URL-3)."""
 
 import copy
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from aioctl.api import kinds
+from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectRef
 from aioctl.plan import addresses
 from aioctl.plan.global_config import GlobalConfig, RoutingConfig
 from aioctl.plan.model import Context, Facts, Part, PlanError, Policy
+from aioctl.plan.model_routing import managed_spec
+from aioctl.plan.route_defaults import defaulted
 from tests.plan.router_world import MANAGED, RouterWorld, gateway
 from tests.plan.test_urls import listener, rule
 
@@ -346,3 +349,38 @@ def test_a_listener_that_is_missing_keeps_nothing_else_from_being_done() -> None
     world.accept_route()
     world.reconcile()
     assert (world.error, world.status_of("HTTPRoutesReady")) == ("", "True")
+
+
+ANY_PATH = {"backendRefs": [SERVICE]}
+BY_HEADER = rule("/by-header", backend=SERVICE, header=HEADER)
+
+
+@pytest.mark.parametrize(
+    ("rules", "on", "expected"),
+    [
+        (RULES, True, ["/", "/ns/llm", PUBLISHER]),
+        (RULES, False, ["/ns/llm", PUBLISHER]),
+        ([BY_HEADER, rule("/", backend=SERVICE)], True, ["/", "/by-header"]),
+        ([BY_HEADER, rule("/", backend=SERVICE)], False, ["/"]),
+        ([BY_HEADER], False, ["/"]),
+        ([ANY_PATH, rule("/x", backend=SERVICE)], True, ["/"]),
+        ([ANY_PATH, BY_HEADER], True, ["/", "/by-header"]),
+        ([{}, rule("/x", backend=SERVICE)], True, ["/x"]),
+        ([], True, ["/"]),
+    ],
+)
+def test_addresses_are_planned_as_the_route_will_be_stored(
+    rules: list[Any], expected: list[str], *, on: bool
+) -> None:
+    given = context()
+    asked = {"annotations": {names.MODEL_ROUTING: "true" if on else "false"}}
+    route = {"parentRefs": [{"name": "gw", "namespace": "gns"}], "rules": rules}
+    spec = {**given.spec, **asked, "router": {"route": {"http": {"spec": route}}}}
+    ctx = replace(given, spec=spec)
+    planned = addresses.planned_addresses(ctx)
+    stored = {
+        "metadata": {"namespace": "ns", "name": "llm-kserve-route"},
+        "spec": defaulted(managed_spec(ctx)),
+    }
+    assert planned == addresses.addresses([stored], ctx)
+    assert [each["url"] for each in planned.all] == [f"http://{A}{path}" for path in expected]

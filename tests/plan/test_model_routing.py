@@ -36,9 +36,11 @@ def context(
     adapters: Any = (),
     rules: Any = None,
     opted_out: str | None = None,
+    named: bool = True,
     unknown: bool = False,
 ) -> Context:
-    """Service ns/svc with today's default route; `opted_out`: what its gateway says of routing by model."""
+    """Service ns/svc with today's default route; `opted_out`: what its gateway says of routing by model;
+    `named`: in `gateway.refs`, and not by the route alone."""
     world = RouterWorld()
     ctx = world.ctx
     door = gateway(*GATEWAY, "203.0.113.1")
@@ -51,6 +53,7 @@ def context(
         "model": {"name": "m", "lora": {"adapters": [{"name": name} for name in adapters]}},
         "router": {
             "scheduler": {},
+            "gateway": {"refs": PARENT} if named else {},
             "route": {
                 "http": {
                     "spec": {
@@ -100,12 +103,15 @@ def _written(rules: Any) -> list[Any]:
         ({"mode": "forced", "annotations": {}}, False),
         ({"opted_out": "false"}, False),
         ({"opted_out": "true"}, True),
+        ({"opted_out": "False"}, True),
+        ({"opted_out": ""}, True),
+        ({"opted_out": "false", "named": False}, True),
         ({"opted_out": "false", "mode": "forced"}, True),
     ],
 )
 def test_it_is_on_when_asked_for_and_nobody_is_against_it(given: dict[str, Any], *, on: bool) -> None:
     ctx = context(**given)
-    assert is_on(ctx, {"parentRefs": PARENT}) is on
+    assert is_on(ctx) is on
     rules = by_name(managed_spec(ctx))
     assert ("v1-model-routing" in rules, "v1-catch-all-model-routing" in rules) == (on, on)
     assert len(rules) == (12 if on else 10)
@@ -114,7 +120,8 @@ def test_it_is_on_when_asked_for_and_nobody_is_against_it(given: dict[str, Any],
 def test_a_gateway_that_is_not_there_has_nothing_against_it_and_one_that_cannot_be_read_is_waited_for() -> (
     None
 ):
-    assert is_on(context(), {"parentRefs": [{"name": "nobody"}]})
+    nobody = {"router": {"gateway": {"refs": [{"name": "nobody"}]}}}
+    assert is_on(replace(context(), spec={**context().spec, **nobody}))
     with pytest.raises(Unanswered, match="not synced"):
         managed_spec(context(unknown=True))
 
