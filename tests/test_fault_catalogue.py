@@ -1,14 +1,25 @@
 """Fleets that are created while something goes wrong; `python -m bench faults` has larger ones, and every pair."""
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
+import anyio
 import pytest
 
+from aioctl.api import kinds
+from aioctl.controller.knobs import Knobs
 from aioctl.kube.errors import TransportError
+from aioctl.sim.errors import plain_500
+from aioctl.sim.faults import Match
+from aioctl.sim.players.following import player_client
+from aioctl.sim.players.gateway import GatewayPlayer
+from aioctl.sim.players.workload import WorkloadPlayer
 from bench import faults as command
 from bench.faults import judge
-from testbed.misfortunes import MISFORTUNES, Report, play
+from testbed.misfortunes import MISFORTUNES, OURS, Report, clear, play
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, World, condition, furnished, plain_service
 
 SERVICES = 6
 
@@ -28,6 +39,43 @@ def test_the_catalogue_has_what_is_asked_of_it(calm: Report) -> None:
 def test_a_fleet_comes_through(which: Sequence[str], calm: Report) -> None:
     """No service moves to a pool that its gateway has not accepted yet, whatever is seen of others (MIG-7)."""
     assert judge(play(which, services=SERVICES), calm) == []
+
+
+@virtual_time
+async def test_a_service_that_is_woken_while_it_fails_is_not_put_off_for_longer_than_the_trouble() -> None:
+    """A list answers 500 for a minute after a 410, so nothing can be planned; meanwhile somebody changes the service every second.
+    Each look was one more failure in a row: then nobody looked for a quarter of an hour, though all was well again."""
+    minute = 60.0
+    async with furnished() as world, anyio.create_task_group() as group:
+        client, stamp = player_client(world.cluster), world.cluster.core.clock.stamp
+        group.start_soon(GatewayPlayer(client, stamp=stamp).run)
+        group.start_soon(WorkloadPlayer(client, delay=1.0, stamp=stamp).run)
+        async with world.running(world.controller(knobs=Knobs())):
+            world.cluster.faults.fail(
+                Match(verb="list", resource=kinds.POOL_V1.resource, client=OURS), plain_500("down"), times=0
+            )
+            world.cluster.compact()
+            world.cluster.faults.cut_watches(Match(client=OURS))
+            await world.user.create(
+                kinds.SERVICE, NAMESPACE, plain_service(router={"route": {}, "scheduler": {}})
+            )
+            with anyio.move_on_after(minute):
+                await _touched(world)
+            assert not await _is_ready(world)
+            clear(world)
+            await world.until(lambda: _is_ready(world), seconds=minute + 30.0)
+        group.cancel_scope.cancel()
+
+
+async def _touched(world: World) -> None:
+    for number in count():
+        body = {"metadata": {"annotations": {"touched": str(number)}}}
+        await world.user.patch(kinds.SERVICE, NAMESPACE, "one", body)
+        await anyio.sleep(1.0)
+
+
+async def _is_ready(world: World) -> bool:
+    return condition(await world.find(kinds.SERVICE, "one"), "Ready")[0] == "True"
 
 
 def test_what_is_wrong_is_said(calm: Report) -> None:

@@ -59,7 +59,8 @@ class TokenBucket:
 class Backoff(Generic[K]):
     """`base * factor ** n` seconds for the n-th failure in a row of a key (n from 0), at most `cap`.
 
-    The defaults are those of client-go's item limiter: 5 ms doubling to 1000 s.
+    The defaults are those of client-go's item limiter: 5 ms doubling to 1000 s. Unlike there, a wait never becomes much longer
+    than the trouble has lasted: see `next`.
     """
 
     def __init__(self, base: float = 0.005, factor: float = 2, cap: float = 1000.0) -> None:
@@ -71,20 +72,30 @@ class Backoff(Generic[K]):
         self._factor = factor
         self._cap = cap
         self._steps_to_cap = math.ceil(math.log(cap / base, factor))
-        self._failures: dict[K, int] = {}
+        self._failures: dict[K, tuple[int, float]] = {}
 
-    def next(self, key: K) -> float:
-        """Counts one more failure of the key; returns the seconds to wait before the next try."""
-        failures = self._failures.get(key, 0)
-        self._failures[key] = failures + 1
-        if failures >= self._steps_to_cap:
-            return self._cap
-        return min(self._base * self._factor**failures, self._cap)
+    def next(self, key: K, now: float | None = None) -> float:
+        """Counts one more failure of the key; returns the seconds to wait before the next try.
+
+        `now`: when it failed, in seconds on a steady line. A try that something else brought on before its time is over
+        makes the wait no longer: a key that is woken often would wait for a quarter of an hour after a minute of trouble.
+        """
+        failures, due = self._failures.get(key, (0, -math.inf))
+        if now is not None and now < due - GRAIN:
+            return self._wait(failures - 1)
+        wait = self._wait(failures)
+        self._failures[key] = failures + 1, -math.inf if now is None else now + wait
+        return wait
 
     def forget(self, key: K) -> None:
         """The key succeeded, or is gone: its next failure is its first."""
         self._failures.pop(key, None)
 
     def failures(self, key: K) -> int:
-        """Failures in a row."""
-        return self._failures.get(key, 0)
+        """Failures in a row that count."""
+        return self._failures.get(key, (0, 0.0))[0]
+
+    def _wait(self, failures: int) -> float:
+        if failures >= self._steps_to_cap:
+            return self._cap
+        return min(self._base * self._factor**failures, self._cap)

@@ -147,14 +147,15 @@ class WorkQueue(Generic[K]):
         if self._shut_down.is_set():
             return
         self._observer.retried()
-        self._submit(key, max(self._backoff.next(key), self._bucket.take()), priority)
+        wait = self._backoff.next(key, self._clock.monotonic())
+        self._submit(key, max(wait, self._bucket.take()), priority)
 
     def forget(self, key: K) -> None:
         """Resets the key's backoff; says nothing about its place in the queue."""
         self._backoff.forget(key)
 
     def failures(self, key: K) -> int:
-        """Rate-limited adds since the key was last forgotten."""
+        """Rate-limited adds since the key was last forgotten, but for those that came before the wait of the last was over."""
         return self._backoff.failures(key)
 
     # Working

@@ -120,6 +120,25 @@ def test_backoff_stays_at_its_cap_after_any_number_of_failures() -> None:
     assert [backoff.next("k") for _ in range(5000)][-1] == 10
 
 
+@given(gaps=st.lists(st.floats(0.0, 20.0), max_size=200))
+def test_backoff_is_no_longer_than_the_trouble_has_lasted(gaps: list[float]) -> None:
+    """However often a key is tried before its time (the wait doubles, so the sum of those before is as long)."""
+    backoff: Backoff[str] = Backoff()
+    now, wait = 0.0, backoff.next("k", 0.0)
+    for gap in gaps:
+        now += min(gap, wait)
+        wait = backoff.next("k", now)
+        assert wait <= now + 0.005 + 1e-3
+    assert backoff.failures("k") <= len(gaps) + 1
+
+
+def test_backoff_of_a_key_that_is_tried_in_time_grows() -> None:
+    backoff: Backoff[str] = Backoff()
+    assert [backoff.next("k", moment) for moment in (0.0, 0.001, 0.005, 0.014, 0.015)] == [
+        0.005, 0.005, 0.01, 0.01, 0.02,
+    ]  # fmt: skip
+
+
 def test_backoff_counts_each_key_apart_and_forgets() -> None:
     backoff: Backoff[str] = Backoff()
     backoff.next("a")

@@ -50,6 +50,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.again: dict[str, Entry] = {}
         self.running: set[str] = set()
         self.failures: dict[str, int] = {}
+        self.due: dict[str, float] = {}
 
     def run(self, awaitable: Awaitable[T]) -> T:
         async def wait() -> T:
@@ -89,14 +90,21 @@ class QueueMachine(RuleBasedStateMachine):
             self.queue.add_rate_limited(key, priority=priority)
 
         self.run(act())
-        failures = self.failures.get(key, 0)
-        self.failures[key] = failures + 1
-        self.note_add(key, min(0.25 * 2**failures, 8), priority)
+        failures, now = self.failures.get(key, 0), self.loop.time()
+        if now >= self.due.get(key, 0.0):
+            failures += 1
+            self.failures[key], self.due[key] = failures, now + self.backoff_after(failures)
+        self.note_add(key, self.backoff_after(failures), priority)
+
+    @staticmethod
+    def backoff_after(failures: int) -> float:
+        return min(0.25 * 2.0 ** (failures - 1), 8)
 
     @rule(key=KEYS)
     def forget(self, key: str) -> None:
         self.queue.forget(key)
         self.failures.pop(key, None)
+        self.due.pop(key, None)
 
     @rule(seconds=DELAYS)
     def pass_time(self, seconds: float) -> None:
