@@ -29,10 +29,12 @@ from aioctl.api.objects import (
     sequence,
     text,
 )
+from aioctl.plan import refusals
 from aioctl.plan.hearsay import ASKS, BOTH, NOTHING, Heard, Word, gather
 from aioctl.plan.model import Facts, Observation, Present
 from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import Condition, accepted_by, find_condition, holds, is_stale
+from aioctl.plan.refusals import INVALID_KIND
 from aioctl.plan.routing import gateways_of, is_any_pool_ref, is_pool_ref
 
 _GROUPS: Final = (POOL_GROUP_V1, POOL_GROUP_V1ALPHA2)
@@ -169,7 +171,7 @@ def _of(
     probe: Object | None,
     heard: Heard,
 ) -> GatewayEvidence:
-    cls = _class_of(obs, gateway)
+    cls = class_of(obs, gateway)
     controller = text(cls, "spec", "controllerName")
     prior = PRIORS.get(controller, Prior())
     asked = said_by(probe, gateway, obs, names) if probe is not None else {}
@@ -232,19 +234,15 @@ def said_by(
     both = len(carrying | idle) > 1
     if not conditions or None in conditions:
         return {}
-    refusals = [each for each in conditions if each is not None and each.get("status") == "False"]
-    if not refusals:
+    against = [each for each in conditions if each is not None and each.get("status") == "False"]
+    if not against:
         found = dict.fromkeys(carrying, Support.YES) if len(carrying) == 1 else {}
         if both and POOL_GROUP_V1ALPHA2 in carrying:
             found[BOTH] = Support.YES
         return found
-    if any(each.get("reason") != "InvalidKind" for each in refusals):
+    if not all(INVALID_KIND in refusals.reasons(each) for each in against):
         return {}
-    meant = {group for each in refusals for group in _meant(each, carrying, idle)}
-    found = dict.fromkeys(meant, Support.NO)
-    if both:
-        found[BOTH] = Support.NO
-    return found
+    return {about: Support.NO for each in against for about in _refused(each, route, names)}
 
 
 def _resolutions(route: Object, gateway: ObjectKey, obs: Observation) -> Iterator[Condition | None]:
@@ -260,11 +258,19 @@ def _resolutions(route: Object, gateway: ObjectKey, obs: Observation) -> Iterato
         )
 
 
-def _meant(refusal: Condition, carrying: set[str], idle: set[str]) -> set[str]:
-    """The groups that InvalidKind is about: those its message names, else the only one that carries traffic."""
-    message = str(refusal.get("message", ""))
-    named = {group for group in carrying | idle if f'"{group}"' in message}
-    return named or (carrying if len(carrying) == 1 else set())
+def _refused(refusal: Condition, route: Object, names: frozenset[str] | None) -> set[str]:
+    """What InvalidKind is about: the groups of the references that it names, else of the only one that carries traffic; and BOTH."""
+    carrying, idle = references(route, names)
+    found = refusals.of_kinds(refusal, mapping(route, "spec"))
+    if found:
+        groups = {ref["group"] for ref in found if _is_one_of(ref, names)}
+        if not groups:
+            return set()
+    elif refusals.reasons(refusal) == {INVALID_KIND}:
+        groups = carrying if len(carrying) == 1 else set()
+    else:
+        return set()
+    return groups | {BOTH} if len(carrying | idle) > 1 else groups
 
 
 def references(route: Object, names: frozenset[str] | None) -> tuple[set[str], set[str]]:
@@ -277,11 +283,15 @@ def references(route: Object, names: frozenset[str] | None) -> tuple[set[str], s
     for rule in sequence(route, "spec", "rules"):
         refs = sequence(rule, "backendRefs")
         for ref in refs:
-            if is_any_pool_ref(ref) if names is None else is_pool_ref(ref, names):
+            if _is_one_of(ref, names):
                 found.add(ref["group"])
                 if len(refs) == 1 or ref.get("weight") != 0:
                     carrying.add(ref["group"])
     return carrying, found - carrying
+
+
+def _is_one_of(ref: Any, names: frozenset[str] | None) -> bool:
+    return is_any_pool_ref(ref) if names is None else is_pool_ref(ref, names)
 
 
 def _of_pool(entries: Iterable[Condition], pool: Object | None) -> Support | None:
@@ -296,7 +306,8 @@ def _of_pool(entries: Iterable[Condition], pool: Object | None) -> Support | Non
     return None
 
 
-def _class_of(obs: Observation, gateway: ObjectKey) -> Mapping[str, Any]:
+def class_of(obs: Observation, gateway: ObjectKey) -> Mapping[str, Any]:
+    """The gateway's GatewayClass; empty where one of them is not known."""
     found = obs.get(kinds.GATEWAY, gateway.namespace, gateway.name)
     if not isinstance(found, Present):
         return {}

@@ -20,9 +20,10 @@ from aioctl.api.objects import (
     generation_of,
     is_deleting,
     labels_of,
+    mapping,
     sequence,
 )
-from aioctl.plan import gateway_requests, silent_gateways
+from aioctl.plan import gateway_requests, refusals, silent_gateways
 from aioctl.plan.children import is_ours
 from aioctl.plan.evidence import (
     Finding,
@@ -43,9 +44,11 @@ from aioctl.plan.migration import Decision, MigrationFacts, PoolState, Refusal, 
 from aioctl.plan.model import Absent, Context, Observation, Present, Probe, Strategy, Unanswered, Unknown
 from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import Readiness, accepts, find_condition, is_stale, v1_ready, v1alpha2_ready
+from aioctl.plan.refusals import INVALID_KIND
 from aioctl.plan.routing import (
     Mode,
     has_scheduler,
+    is_any_pool_ref,
     is_pool_ref,
     mode,
     parent_gateways,
@@ -277,7 +280,10 @@ def _refuses(entry: Mapping[str, Any], route: Object) -> bool:
     condition = find_condition(sequence(entry, "conditions"), "ResolvedRefs")
     if condition is None or is_stale(condition, generation_of(route)):
         return False
-    return condition.get("status") == "False" and condition.get("reason") == "InvalidKind"
+    if condition.get("status") != "False" or INVALID_KIND not in refusals.reasons(condition):
+        return False
+    named = refusals.of_kinds(condition, mapping(route, "spec"))
+    return not named or any(is_any_pool_ref(ref) for ref in named)
 
 
 def _lock_counts(ctx: Context, live: Object, wanted: Mapping[str, Any]) -> bool:

@@ -84,6 +84,8 @@ class GatewayRequest:
 
     url: str
     host: str
+    made_by: str = ""
+    """The GatewayClass of the gateway in its present generation: what one answered says nothing of the next."""
 
 
 class Observation(Protocol):

@@ -13,7 +13,7 @@ from typing import Final
 from aioctl.api import names
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import Object, generation_of, mapping, namespace_of, sequence, text
-from aioctl.plan import auth, backends, probe
+from aioctl.plan import auth, backends, probe, refusals
 from aioctl.plan.gateways import READY, Judgement, managed_route, referenced_routes, route_key
 from aioctl.plan.migration_facts import has_lock
 from aioctl.plan.model import Context, Observation, Present, Unanswered
@@ -27,6 +27,7 @@ from aioctl.plan.readiness import (
     holds,
     is_stale,
 )
+from aioctl.plan.refusals import BACKEND_NOT_FOUND, INVALID_KIND
 from aioctl.plan.route import awaited_pools
 from aioctl.plan.routing import Mode, mode
 
@@ -149,23 +150,27 @@ def _of_weight_zero(obs: Observation, route: Object, parent: Parent, refusal: Co
     """True when the refusal is of references of weight zero alone, and the gateway has accepted what carries traffic."""
     namespace, spec = namespace_of(route), mapping(route, "spec")
     carrying = list(backends.carriers(spec))
-    groups = {text(ref, "group") for ref in carrying if backends.pool_kind(ref) is not None}
-    idle = {
-        (kind, backends.pool_key(ref, namespace))
+    idle = [
+        ref
         for rule in sequence(spec, "rules")
         for ref in sequence(rule, "backendRefs")
-        if ref not in carrying and (kind := backends.pool_kind(ref)) is not None
-    }
-    match refusal.get("reason"):
-        case "InvalidKind":
-            named = {kind.group for kind, _ in idle} | groups
-            named = {group for group in named if f'"{group}"' in str(refusal.get("message", ""))}
-            of_idle = bool(named) and not named & groups if named else bool(idle) and has_lock(route)
-        case "BackendNotFound":
-            of_idle = any(backends.is_absent(obs, kind, key) for kind, key in idle)
-        case _:
-            return False
-    return of_idle and bool(groups) and all(_serves(obs, parent.key, ref, namespace) for ref in carrying)
+        if ref not in carrying and backends.pool_kind(ref) is not None
+    ]
+    reasons, named = refusals.reasons(refusal), refusals.named(refusal, spec)
+    if named:
+        of_idle = reasons <= {INVALID_KIND, BACKEND_NOT_FOUND} and all(ref in idle for ref in named)
+    elif reasons == {INVALID_KIND}:
+        of_idle = bool(idle) and has_lock(route)
+    else:
+        of_idle = reasons == {BACKEND_NOT_FOUND} and any(_is_absent(obs, ref, namespace) for ref in idle)
+    carries_pools = any(backends.pool_kind(ref) is not None for ref in carrying)
+    return of_idle and carries_pools and all(_serves(obs, parent.key, ref, namespace) for ref in carrying)
+
+
+def _is_absent(obs: Observation, ref: Entry, namespace: str) -> bool:
+    """True for a pool that is known not to be there."""
+    kind = backends.pool_kind(ref)
+    return kind is not None and backends.is_absent(obs, kind, backends.pool_key(ref, namespace))
 
 
 def _serves(obs: Observation, gateway: ObjectKey, ref: Entry, namespace: str) -> bool:

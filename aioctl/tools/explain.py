@@ -13,6 +13,7 @@ from aioctl.api import kinds
 from aioctl.api.kinds import SERVICE as SERVICE_KIND
 from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import FieldError, Object, dig, generation_of, key_of, sequence, text
+from aioctl.plan import refusals
 from aioctl.plan.migration import Reason, State
 from aioctl.plan.model import Observation, Present
 from aioctl.plan.parents import Parent, parents_of
@@ -330,7 +331,8 @@ def _of(where: str, said: Condition, generation: int, seen: Look, more: str = ""
 def _below(said: Condition, generation: int) -> Code | None:
     if is_stale(said, generation):
         return codes.BELOW["IsStale"]
-    return codes.BELOW.get(str(said.get("reason") or ""))
+    # Envoy Gateway joins several with commas.
+    return next((codes.BELOW[each] for each in sorted(refusals.reasons(said)) if each in codes.BELOW), None)
 
 
 def _migration(seen: Look, obs: Observation) -> Chain | None:

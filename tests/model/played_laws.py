@@ -194,7 +194,7 @@ def _known(state: State, gateway: int, group: str) -> Known:
     said = list(_said(state, gateway))
     return Known(
         any(each.reason == RESOLVED and carried(made.spec) == {group} for made, each in said),
-        any(each.refuses == group for _, each in said),
+        any(group in each.refused for _, each in said),
     )
 
 
@@ -230,7 +230,10 @@ def _resolves(route: Made | None) -> bool:
     return all(
         said is not None
         and said.current
-        and (said.reason == RESOLVED or bool(said.refuses and said.refuses not in traffic))
+        and (
+            said.reason == RESOLVED
+            or (said.reason == "InvalidKind" and bool(said.refused) and not said.refused & traffic)
+        )
         for said in route.answers
     )
 

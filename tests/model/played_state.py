@@ -23,11 +23,8 @@ class Answer(NamedTuple):
     reason: str
     message: str
     current: bool
-
-    @property
-    def refuses(self) -> str:
-        """The group that is refused; empty where none is."""
-        return next((group for group in GROUPS if f'"{group}"' in self.message), "")
+    refused: frozenset[str]
+    """The groups that it means to refuse, however its message names them."""
 
 
 class Made(NamedTuple):
@@ -120,7 +117,12 @@ def answer(spec: str, behaviour: str, pools: Pools) -> Answer:
     def exists(kind: kinds.Kind, key: ObjectKey) -> bool:
         return (kind.group, key.name) in pools
 
-    return Answer(*resolution(parsed(spec), BEHAVIOURS[behaviour], exists), current=True)
+    can = BEHAVIOURS[behaviour]
+    reason, message = resolution(parsed(spec), can, exists)
+    refused = named(spec) - can.routes if "InvalidKind" in reason else frozenset[str]()
+    if not can.names_places:
+        refused = frozenset(group for group in refused if f'"{group}"' in message)
+    return Answer(reason, message, current=True, refused=refused)
 
 
 def outdated(made: Made) -> tuple[Answer | None, ...]:

@@ -52,7 +52,10 @@ RECORDED = {
     "istio-agentgateway/c0": (YES, YES, YES),
     "envoy-gateway-plain/a": (NO, UNKNOWN, UNKNOWN),
     "envoy-gateway-plain/b": (UNKNOWN, NO, UNKNOWN),
-    "envoy-gateway-plain/c0": (UNKNOWN, NO, NO),
+    # It names every reference that it refuses, by its place in the route.
+    "envoy-gateway-plain/c0": (NO, NO, NO),
+    "envoy-gateway-plain/c100": (NO, NO, NO),
+    "envoy-gateway-plain/c50": (NO, NO, NO),
     "istio-master/d": (UNKNOWN, UNKNOWN, UNKNOWN),
 }
 
@@ -85,6 +88,85 @@ def world_with(*groups: tuple[str, int], says: list[dict[str, Any]] | None = Non
         },
     )
     return world
+
+
+KIND = "Group is invalid, only the core API group is supported."
+GONE = "Custom backend InferencePool team/svc not found."
+
+
+def line(place: str, why: str = KIND) -> str:
+    return f"Failed to process route {place}: {why}"
+
+
+@pytest.mark.parametrize(
+    ("weights", "reason", "message", "known"),
+    [
+        pytest.param(
+            (100, 0),
+            "InvalidKind",
+            line("rule 0 backendRef 1"),
+            (UNKNOWN, NO, NO),
+            id="the idle v1alpha2 one",
+        ),
+        pytest.param((0, 100), "InvalidKind", line("rule 0 backendRef 1"), (UNKNOWN, NO, NO), id="v1alpha2"),
+        pytest.param(
+            (50, 50), "InvalidKind", line("rule 0 backendRef 0"), (NO, UNKNOWN, NO), id="one of two"
+        ),
+        pytest.param(
+            (0, 100),
+            "InvalidKind",
+            f"{line('rule 0 backendRef 0')}\n{line('rule 0 backendRef 1')}",
+            (NO, NO, NO),
+            id="both",
+        ),
+        pytest.param(
+            (50, 50),
+            "InvalidKind",
+            "spec.rules[0].backendRefs[1].kind: Unsupported",
+            (UNKNOWN, NO, NO),
+            id="a path",
+        ),
+        pytest.param(
+            (0, 100),
+            "InvalidKind",
+            line("rule 7 backendRef 7"),
+            (UNKNOWN, NO, NO),
+            id="a place that is not there",
+        ),
+        pytest.param(
+            (100, 0),
+            "InvalidKind",
+            line("rule 1 backendRef 0", "Kind is invalid"),
+            (UNKNOWN, UNKNOWN, UNKNOWN),
+            id="another rule's reference, which is no pool",
+        ),
+        pytest.param(
+            (100, 0),
+            "BackendNotFound,InvalidKind",
+            f"{line('rule 0 backendRef 0', GONE)}\n{line('rule 0 backendRef 1')}",
+            (UNKNOWN, NO, NO),
+            id="two reasons: only what is said of kinds counts",
+        ),
+        pytest.param(
+            (0, 100),
+            "BackendNotFound,InvalidKind",
+            "two things",
+            (UNKNOWN, UNKNOWN, UNKNOWN),
+            id="which, it does not say",
+        ),
+    ],
+)
+def test_a_refusal_is_of_the_references_that_it_names_by_their_place(
+    weights: tuple[int, int], reason: str, message: str, known: tuple[Support, Support, Support]
+) -> None:
+    v1, v1alpha2 = weights
+    both = ((kinds.POOL_GROUP_V1, v1), (kinds.POOL_GROUP_V1ALPHA2, v1alpha2))
+    world = world_with(*both, says=refusal(reason, message=message))
+    other = {"group": "example.com", "kind": "Other", "name": "other"}
+    world.edit(ROUTE, lambda route: route["spec"]["rules"].append({"backendRefs": [other]}))
+    world.objects[ROUTE]["metadata"]["generation"] = 2
+    found = evidence(world)
+    assert (found.v1.support, found.v1alpha2.support, found.mixed.support) == known
 
 
 def refusal(reason: str = "InvalidKind", **more: Any) -> list[dict[str, Any]]:

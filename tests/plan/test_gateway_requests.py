@@ -1,5 +1,6 @@
 """With `AIOCTL_PROBE=traffic` a gateway's word counts once a request goes through (MIG-13)."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -32,14 +33,21 @@ def kinds_route(world: RouterWorld) -> Any:
 
 
 def seen(world: RouterWorld, *reached: str) -> Context:
-    host = world.objects[QUESTION]["spec"]["hostnames"][0]
-    facts = replace(world.ctx.obs, reached=frozenset(GatewayRequest(url, host) for url in reached))  # type: ignore[type-var]
+    return after(world, [each for each in wanted(world) if each.url in reached])
+
+
+def after(world: RouterWorld, reached: Iterable[GatewayRequest]) -> Context:
+    """The context where those requests were answered."""
+    facts = replace(world.ctx.obs, reached=frozenset(reached))  # type: ignore[type-var]
     return replace(world.ctx, obs=facts)
 
 
+def wanted(world: RouterWorld) -> list[GatewayRequest]:
+    return list(gateway_requests.requests(world.ctx, world.objects[QUESTION], PLACE))
+
+
 def urls(world: RouterWorld) -> list[str]:
-    found = gateway_requests.requests(world.ctx, world.objects[QUESTION], PLACE)
-    return [each.url for each in found]
+    return [each.url for each in wanted(world)]
 
 
 def test_the_word_of_a_gateway_counts_once_a_request_goes_through() -> None:
@@ -96,3 +104,35 @@ def test_without_traffic_mode_no_request_is_needed() -> None:
     world = asked()
     world.policy = replace(TRAFFIC, probe=Probe.STATUS)
     assert migration_of(seen(world)).locked
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"generation": 2}, id="other parameters"),
+        pytest.param({"uid": "another"}, id="deleted and made anew, as of another controller"),
+    ],
+)
+def test_what_was_answered_says_nothing_of_another_generation_of_the_class(change: dict[str, Any]) -> None:
+    world = asked()
+    cls: dict[str, Any] = {
+        "metadata": {"name": "other", "uid": "one", "generation": 1},
+        "spec": {"controllerName": "example.org/gw"},
+    }
+    world.put(kinds.GATEWAY_CLASS, cls)
+    answered = wanted(world)
+    assert migration_of(after(world, answered)).locked
+    world.put(kinds.GATEWAY_CLASS, {**cls, "metadata": {**cls["metadata"], **change}})
+    assert not migration_of(after(world, answered)).locked
+    assert migration_of(after(world, wanted(world))).locked
+
+
+def test_what_was_answered_says_nothing_of_another_class() -> None:
+    world = asked()
+    answered = wanted(world)
+    world.put(
+        kinds.GATEWAY_CLASS, {"metadata": {"name": "next"}, "spec": {"controllerName": "example.org/gw"}}
+    )
+    world.put(kinds.GATEWAY, gateway(*GATEWAY, "203.0.113.1", cls="next"))
+    assert not migration_of(after(world, answered)).locked
+    assert migration_of(after(world, wanted(world))).locked

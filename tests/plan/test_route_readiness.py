@@ -174,6 +174,11 @@ IN_X = 'referencing unsupported backendRef: group "inference.networking.x-k8s.io
 IN_V1 = 'referencing unsupported backendRef: group "inference.networking.k8s.io" kind "InferencePool"'
 
 
+def at(rule: int, ref: int) -> str:
+    """As Envoy Gateway has it; rule 0 is one with both pools."""
+    return f"Failed to process route rule {rule} backendRef {ref}: Group is invalid, only the core API group is supported."
+
+
 @pytest.mark.parametrize(
     ("reason", "message", "accepted_pool", "ready"),
     [
@@ -183,6 +188,15 @@ IN_V1 = 'referencing unsupported backendRef: group "inference.networking.k8s.io"
         ("InvalidKind", "InferencePool is not enabled", True, True),
         ("InvalidKind", "InferencePool is not enabled", False, False),
         ("InvalidKind", f"{IN_X}; {IN_V1}", True, False),
+        ("InvalidKind", at(0, 1), True, True),
+        ("InvalidKind", at(0, 1), False, False),
+        ("InvalidKind", at(0, 0), True, False),
+        ("InvalidKind", f"{at(0, 0)}\n{at(0, 1)}", True, False),
+        ("InvalidKind", at(99, 0), True, True),
+        ("BackendNotFound,InvalidKind", at(0, 1), True, True),
+        ("BackendNotFound,InvalidKind", f"{at(0, 0)}\n{at(0, 1)}", True, False),
+        ("BackendNotFound,InvalidKind", "two things", True, False),
+        ("InvalidKind,RefNotPermitted", at(0, 1), True, False),
         ("BackendNotFound", "backend(svc-inference-pool) not found", True, False),
         ("RefNotPermitted", "no grant", True, False),
         ("UnsupportedProtocol", "h2c", True, False),

@@ -30,6 +30,11 @@ _Job = tuple[Kind, ObjectKey]
 _KINDS: Final = (GATEWAY, GATEWAY_CLASS, HTTP_ROUTE, POOL_V1, POOL_V1ALPHA2)
 _POOL_OF_GROUP: Final = {POOL_GROUP_V1: POOL_V1, POOL_GROUP_V1ALPHA2: POOL_V1ALPHA2}
 _BOTH: Final = frozenset(_POOL_OF_GROUP)
+_ONLY: Final = (
+    "Group is invalid, only the core API group (specified by omitting the group field or setting it to an empty string),"
+    " multicluster.x-k8s.io and gateway.envoyproxy.io are supported."
+)
+"""What Envoy Gateway 1.9 says of a kind that it does not know."""
 GLOBAL_GATEWAY: Final = ObjectKey("kserve", "kserve-ingress-gateway")
 
 
@@ -42,9 +47,11 @@ class Behaviour:
     routes: frozenset[str] = _BOTH
     """Generations it resolves in a route; any other reference makes the route InvalidKind."""
     minds_idle: bool = True
-    """False: a reference of weight zero may be of any generation."""
+    """False: a reference of weight zero may be of any generation, and its pool need not exist."""
     takes_back: bool = True
     """False: what an earlier version of it said of pools that it does not accept stays in their status."""
+    names_places: bool = False
+    """It names every reference that it refuses, by its place in the route, and never its group; False: the first one, by its group."""
 
 
 BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
@@ -57,11 +64,11 @@ BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
     "istio": Behaviour(
         frozenset({POOL_GROUP_V1}), frozenset({POOL_GROUP_V1}), minds_idle=False, takes_back=False
     ),
-    "istio-disabled": Behaviour(frozenset(), frozenset(), takes_back=False),
-    "istio-agentgateway": Behaviour(frozenset({POOL_GROUP_V1}), _BOTH, takes_back=False),
-    "envoy-gateway-plain": Behaviour(frozenset(), frozenset(), takes_back=False),
+    "istio-disabled": Behaviour(frozenset(), frozenset(), minds_idle=False, takes_back=False),
+    "istio-agentgateway": Behaviour(frozenset({POOL_GROUP_V1}), _BOTH, minds_idle=False, takes_back=False),
+    "envoy-gateway-plain": Behaviour(frozenset(), frozenset(), takes_back=False, names_places=True),
     "envoy-gateway-ai-v1": Behaviour(
-        frozenset({POOL_GROUP_V1}), frozenset({POOL_GROUP_V1}), takes_back=False
+        frozenset({POOL_GROUP_V1}), frozenset({POOL_GROUP_V1}), takes_back=False, names_places=True
     ),
 }
 """By name. Those from `istio-1.27` on are of real gateway controllers, as measured (they say nothing of a pool that no route names:
@@ -291,11 +298,9 @@ def resolution(
     route: Object, behaviour: Behaviour, exists: Callable[[Kind, ObjectKey], bool]
 ) -> tuple[str, str]:
     """Reason and message of ResolvedRefs on a route; True where the reason is the type's own."""
-    carrying = set(pools_of(route, idle=False))
-    for kind, pool in pools_of(route):
-        counts = behaviour.minds_idle or (kind, pool) in carrying
-        if kind.group not in behaviour.routes and not counts:
-            continue
+    if behaviour.names_places:
+        return _by_places(route, behaviour, exists)
+    for kind, pool in pools_of(route, idle=behaviour.minds_idle):
         if kind.group not in behaviour.routes:
             return (
                 "InvalidKind",
@@ -306,15 +311,43 @@ def resolution(
     return "ResolvedRefs", ""
 
 
+def _by_places(
+    route: Object, behaviour: Behaviour, exists: Callable[[Kind, ObjectKey], bool]
+) -> tuple[str, str]:
+    """The same of Envoy Gateway: all reasons, sorted, and a line for each reference; whether an idle one exists it does not ask."""
+    reasons, lines = set(), []
+    for rule, each in enumerate(sequence(route, "spec", "rules")):
+        for at, ref in enumerate(sequence(each, "backendRefs")):
+            named = _pool_of(ref, route)
+            if named is None:
+                continue
+            if named[0].group not in behaviour.routes:
+                reason, why = "InvalidKind", _ONLY
+            elif ref.get("weight") != 0 and not exists(*named):
+                reason, why = "BackendNotFound", f"custom backend InferencePool {named[1]} not found."
+            else:
+                continue
+            reasons.add(reason)
+            lines.append(f"Failed to process route rule {rule} backendRef {at}: {why}")
+    return ",".join(sorted(reasons)) or "ResolvedRefs", "\n".join(lines)
+
+
 def pools_of(route: Object, *, idle: bool = True) -> Iterable[_Job]:
     """The InferencePools that a route refers to; `idle`: those of weight zero as well."""
     for rule in sequence(route, "spec", "rules"):
         for ref in sequence(rule, "backendRefs"):
             if not idle and ref.get("weight") == 0:
                 continue
-            kind = _POOL_OF_GROUP.get(str(ref.get("group") or ""))
-            if kind is not None and ref.get("kind") == "InferencePool":
-                yield kind, ObjectKey(ref.get("namespace") or namespace_of(route), str(ref.get("name")))
+            named = _pool_of(ref, route)
+            if named is not None:
+                yield named
+
+
+def _pool_of(ref: Object, route: Object) -> _Job | None:
+    kind = _POOL_OF_GROUP.get(str(ref.get("group") or ""))
+    if kind is None or ref.get("kind") != "InferencePool":
+        return None
+    return kind, ObjectKey(ref.get("namespace") or namespace_of(route), str(ref.get("name")))
 
 
 def _condition(kind: str, status: str, reason: str, obj: Object, stamp: str, message: str = "") -> Object:

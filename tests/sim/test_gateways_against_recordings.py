@@ -1,0 +1,54 @@
+"""What the played gateways say of a route against what real gateway controllers said of it, for every recorded case (MIG-7)."""
+
+import json
+from typing import Any
+
+import pytest
+
+from aioctl.api.kinds import Kind, ObjectKey
+from aioctl.api.objects import sequence
+from aioctl.plan.readiness import find_condition
+from aioctl.sim.players.gateway import BEHAVIOURS, resolution
+from testbed.shared_data import ROOT
+from tests.plan.router_world import ROUTE
+from tests.plan.test_recorded_gateways import recorded_world
+
+PLAYED = {
+    "istio-master": "istio",
+    "istio-no-v1-crd": "istio",
+    "istio-no-v1alpha2-crd": "istio",
+    "istio-disabled": "istio-disabled",
+    "istio-agentgateway": "istio-agentgateway",
+    "envoy-gateway-plain": "envoy-gateway-plain",
+}
+"""Recorded set -> behaviour. Of Envoy AI Gateway the pools' statuses alone were recorded."""
+
+
+def recordings() -> dict[str, dict[str, Any]]:
+    found = {}
+    for folder in PLAYED:
+        for path in sorted((ROOT / "gateways" / folder).glob("*.json")):
+            content = json.loads(path.read_text())
+            if isinstance(content, dict) and content.get("HTTPRoute"):
+                found[f"{folder}/{path.stem}"] = content
+    return found
+
+
+RECORDINGS = recordings()
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_a_played_gateway_says_of_a_route_what_the_real_one_said(name: str) -> None:
+    world = recorded_world(name, RECORDINGS[name])
+    route = world.objects[ROUTE]
+    behaviour = BEHAVIOURS[PLAYED[name.partition("/")[0]]]
+
+    def exists(kind: Kind, key: ObjectKey) -> bool:
+        return any(ref.kind == kind and (ref.namespace, ref.name) == key for ref in world.objects)
+
+    said = find_condition(sequence(route["status"]["parents"][0], "conditions"), "ResolvedRefs")
+    assert said is not None
+    reason, message = resolution(route, behaviour, exists)
+    assert (reason, "True" if reason == "ResolvedRefs" else "False") == (said["reason"], said["status"])
+    if behaviour.names_places or name.startswith("istio-master/c"):
+        assert message in ("", said["message"])
