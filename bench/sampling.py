@@ -19,7 +19,8 @@ from bench import machine
 from bench.counts import Series, metrics_page, summed_buckets, total
 from bench.report import Plot
 
-_TICK: Final = 0.5
+LOOK: Final = 0.5
+"""Seconds between two looks at a controller, where nothing else is asked for; a bar moves as often."""
 _OWN_TICK: Final = 0.05
 _SATURATED: Final = 0.8
 """Share of a core beyond which one thread of Python is the bottleneck."""
@@ -39,6 +40,8 @@ class Sampler:
     pid: int
     url: str
     http: httpx.AsyncClient
+    every: float = LOOK
+    """Seconds between two looks."""
     began: float = field(default_factory=monotonic)
     moments: list[float] = field(default_factory=list)
     states: list[Mapping[str, float]] = field(default_factory=list)
@@ -57,7 +60,7 @@ class Sampler:
         earlier: Series = {}
         used, then = machine.usage(self.pid).cpu, monotonic()
         while True:
-            await anyio.sleep(_TICK)
+            await anyio.sleep(self.every)
             try:
                 found = await metrics_page(self.http, self.url)
                 usage = machine.usage(self.pid)
@@ -98,7 +101,7 @@ class Sampler:
         return [
             Plot("Services by state", "seconds", "services", self.moments, states),
             over_time("Conversions in flight, and the queue", "at the moment", in_flight="in_flight", queue="queue"),
-            over_time("Event loop lag, 99th percentile of each half second", "ms", lag="lag_ms"),
+            over_time("Event loop lag, 99th percentile between two looks", "ms", lag="lag_ms"),
             over_time("CPU of the controller", "cores", CPU="cpu"),
             over_time("Memory of the controller", "MB", resident="memory_mb"),
         ]  # fmt: skip
@@ -140,7 +143,7 @@ class Measuring:
             task = bar.add_task(what, total=of)
             while done() < of:
                 bar.update(task, completed=done())
-                await anyio.sleep(_TICK)
+                await anyio.sleep(LOOK)
 
     def summary(self, expected: int, seen: int) -> dict[str, Any]:
         """`expected` and `seen` observations: those that were missed make every quantile a guess."""

@@ -20,7 +20,7 @@ from aioctl.pki.pairs import Pair
 from aioctl.sim import fleet
 from bench import clusters, machine
 from bench.counts import Counting, any_controller
-from bench.sampling import Measuring, Sampler
+from bench.sampling import LOOK, Measuring, Sampler
 from bench.scenario import Parameter
 from bench.witness import Witness
 
@@ -49,6 +49,9 @@ def parameters(*, services: int, timeout: float = 300.0) -> list[Parameter]:
         ),
         Parameter("timeout", timeout, "seconds until what is not done counts as lost"),
         Parameter("profile", None, "run the controller under cProfile, and write that file"),
+        Parameter(
+            "look-every", LOOK, "seconds between two looks at the controller's metrics, which cost it CPU"
+        ),
         Parameter("keep-log", None, "copy the controller's log to that file"),
     ]
 
@@ -130,7 +133,7 @@ class Stage:
 
     def sampled(self, pid: int) -> AbstractAsyncContextManager[Sampler]:
         """A sampler of that controller, at work while inside."""
-        return Sampler(pid, self.ports.metrics_page, self.http).working()
+        return Sampler(pid, self.ports.metrics_page, self.http, every=self.options.look_every).working()
 
     async def settled(self, services: int) -> Witness:
         """Presets, and a fleet that is created, migrated, Ready and at rest. Raises TimeoutError."""

@@ -5,11 +5,14 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from structlog.testing import capture_logs
 
 from aioctl.api.kinds import ObjectKey
 from aioctl.engine.workers import Failed, ResultLabel, Run
 from aioctl.metrics.page import Metrics
+from aioctl.metrics.shared import exposed
 from aioctl.pki.pairs import ParsedPair
 from aioctl.plan.migration import Decision, Reason, State
 from testbed.virtual_time import VirtualClock, virtual_time
@@ -99,3 +102,41 @@ def test_a_failed_reconcile_is_logged_once_with_its_service(unexpected: bool) ->
         metrics.reconcile.finished(Run(key, Failed(ValueError("no")), ResultLabel.ERROR, 1.0, unexpected))
     (line,) = lines
     assert (line["service"], line["error"], line["exc_info"] is not None) == (str(key), "no", unexpected)
+
+
+class OneFamily:
+    """A collector of one family."""
+
+    def __init__(self, family: Metric) -> None:
+        self.family = family
+
+    def collect(self) -> list[Metric]:
+        return [self.family]
+
+
+def written_by_the_library(family: Metric) -> bytes:
+    registry = CollectorRegistry()
+    registry.register(OneFamily(family))
+    return generate_latest(registry)
+
+
+def test_every_family_of_the_page_is_written_as_the_library_writes_it() -> None:
+    metrics = Metrics(webhook_paths=["/convert"])
+    families = list(metrics.registry.collect())
+    assert len(families) > 20
+    for family in families:
+        assert exposed(family) == written_by_the_library(family)
+
+
+def test_what_the_text_format_escapes_is_written_as_the_library_writes_it() -> None:
+    odd = 'quote " backslash \\ newline \n and ü'
+    gauge = GaugeMetricFamily("a_gauge", odd, labels=["z", "a"])
+    for value in (0, 1.5, -2, 1e7, 123456789.25, 1e300, 1e-9, float("inf"), float("-inf"), float("nan")):
+        gauge.add_metric([odd, str(value)], value)
+    counter = CounterMetricFamily("a_counter", odd, labels=["a"])
+    counter.add_metric([odd], 12345678)
+    histogram = HistogramMetricFamily("a_histogram", odd, labels=["z", "a"])
+    histogram.add_metric([odd, ""], [("0.5", 1), ("1.0", 2), ("+Inf", 3)], 2.5)
+    plain = GaugeMetricFamily("plain", "no labels", value=3)
+    for family in (gauge, counter, histogram, plain):
+        assert exposed(family) == written_by_the_library(family)
