@@ -39,8 +39,9 @@ class Url:
 
     @property
     def path(self) -> str:
-        """With its first slash, escaped as in the text."""
-        return "/" + self.text.split("://", 1)[1].partition("/")[2]
+        """With its first slash, escaped as in the text; a pattern's question mark begins a query, as it does for Go."""
+        path = self.text.split("://", 1)[1].partition("/")[2]
+        return "/" + path.partition("#")[0].partition("?")[0]
 
     @property
     def host(self) -> str:

@@ -86,6 +86,16 @@ def named(kind: str, *urls: str) -> list[tuple[str, str]]:
 
 EXAMPLES: list[tuple[dict[str, Any], list[tuple[str, str]], str]] = [
     (
+        {"rules": [rule("/?x", backend=SERVICE)]},
+        [("gateway-external-model-routing", f"http://{A}/?x")],
+        f"http://{A}/?x",
+    ),
+    (
+        {"rules": [rule("/ns/llm?x", backend=SERVICE)]},
+        named(EXTERNAL, f"http://{A}/ns/llm?x"),
+        f"http://{A}/ns/llm?x",
+    ),
+    (
         {"rules": PLAIN_RULES},
         named(EXTERNAL, f"http://{A}/ns/llm", f"http://{A}{PUBLISHER}"),
         f"http://{A}/ns/llm",
