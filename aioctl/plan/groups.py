@@ -5,7 +5,7 @@ path gets one reference for each member. What a service is to the others is a `M
 that members never have to agree on anything; they are woken when it changes. Reads only.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -155,15 +155,18 @@ def is_shared(ctx: Context, rule: Any) -> bool:
     )
 
 
-def share(ctx: Context, group: Group, rules: Sequence[Any], generation: str) -> list[Any]:
+def share(
+    ctx: Context, group: Group, rules: Sequence[Any], generation: str, takes_both: Callable[[], bool]
+) -> list[Any]:
     """The rules, each shared one with one reference for each member, its pool in that API group (GROUP-2, GROUP-5).
 
-    A group without any member leaves its rules as they are: a rule without backends would answer nothing but errors.
+    `takes_both`: whether a rule may lead to pools of the other generation as well; asked only where a user's pool is not of
+    this one. A group without any member leaves its rules as they are: a rule without backends would answer nothing but errors.
     """
     refs = [
         {**ref, "weight": member.weight}
         for member in group.sharing
-        if (ref := _reference(ctx, member, generation))
+        if (ref := _reference(ctx, member, generation, takes_both))
     ]
     return [{**rule, "backendRefs": refs} if refs and is_shared(ctx, rule) else rule for rule in rules]
 
@@ -200,12 +203,16 @@ def shown(ctx: Context, group: Group | None) -> dict[str, Any]:
     return {"name": group.name, "members": members} if members else {"name": group.name}
 
 
-def degraded(ctx: Context, group: Group, generation: str) -> tuple[str, str] | None:
-    """Reason and message of GroupDegraded; None when every member takes its part (GROUP-4)."""
+def degraded(
+    ctx: Context, group: Group, generation: str, takes_both: Callable[[], bool]
+) -> tuple[str, str] | None:
+    """Reason and message of GroupDegraded; None when every member takes its part (GROUP-4). `takes_both`: as of `share`."""
     if group.divergent:
         sets = sorted({"+".join(member.models) for member in group.divergent})
         return "MemberDivergence", f"group has members with different model sets: {', '.join(sets)}"
-    left_out = [member.name for member in group.sharing if not _reference(ctx, member, generation)]
+    left_out = [
+        member.name for member in group.sharing if not _reference(ctx, member, generation, takes_both)
+    ]
     if left_out:
         said = "; ".join(f"member {name} has no InferencePool of group {generation}" for name in left_out)
         return "MemberPoolGeneration", said
@@ -346,8 +353,10 @@ def _is_alike(member: Member, own: Member, model: str) -> bool:
     return member.models == own.models
 
 
-def _reference(ctx: Context, member: Member, generation: str) -> dict[str, Any]:
-    """The backend of a member in a route whose pools are of that API group; empty for one without such a pool.
+def _reference(
+    ctx: Context, member: Member, generation: str, takes_both: Callable[[], bool]
+) -> dict[str, Any]:
+    """The backend of a member in a route whose pools are of that API group; empty for one without a pool that fits.
 
     The service itself is never left out: its pools are made before its route.
     """
@@ -356,7 +365,11 @@ def _reference(ctx: Context, member: Member, generation: str) -> dict[str, Any]:
         return _service_reference(member)
     if member.name == ctx.name or _exists(ctx, POOL_KINDS[generation], pool):
         return _pool_reference(generation, pool)
-    return _service_reference(member) if member.pool is Pool.ASKED and not member.external else {}
+    if not member.external:
+        return _service_reference(member) if member.pool is Pool.ASKED else {}
+    # One of ours comes back by itself; of a user's there may be one for good.
+    (other,) = POOL_KINDS.keys() - {generation}
+    return _pool_reference(other, pool) if _exists(ctx, POOL_KINDS[other], pool) and takes_both() else {}
 
 
 def _exists(ctx: Context, kind: Kind, pool: str) -> bool:

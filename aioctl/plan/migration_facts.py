@@ -100,6 +100,19 @@ def evidence_of(ctx: Context) -> tuple[GatewayEvidence, ...]:
     return _evidence(ctx, live, wanted, asked, heard_by(ctx, wanted))
 
 
+def takes_both(ctx: Context, generation: str, live: Object | None) -> bool:
+    """Whether a rule of a group's route, which is on that generation, may lead a member's traffic to a pool of the other (GROUP-5).
+
+    As with `auto`: where every gateway is known to take both, and while none has refused what the live route has. Only of a route
+    on v1: one on v1alpha2 is about to move, and is on the generation that carries its traffic.
+    """
+    if generation != POOL_GROUP_V1:
+        return False
+    mixed = live is not None and len(references(live, _pools(ctx))[0]) > 1
+    form = form_of(Strategy.AUTO, Strategy.AUTO, mixed=mixed, evidence=evidence_of(ctx))
+    return form is Strategy.WEIGHTED
+
+
 def heard_by(ctx: Context, wanted: Mapping[str, Any], *, probes: bool = True) -> dict[ObjectKey, Heard]:
     """What routes of other services say of the gateways that the managed route hangs on; `probes`: theirs count as well."""
     ours = frozenset(

@@ -23,7 +23,7 @@ from aioctl.plan.finished import v1alpha2_served
 from aioctl.plan.group_migration import generation
 from aioctl.plan.groups import group_of, share
 from aioctl.plan.migration import Decision, Reason
-from aioctl.plan.migration_facts import LOCK_KEYS, LOCKED_VALUE, Decided, is_adoptable
+from aioctl.plan.migration_facts import LOCK_KEYS, LOCKED_VALUE, Decided, is_adoptable, takes_both
 from aioctl.plan.model import Context, PlanError, Present, Strategy, Unanswered, Verb, Write, need
 from aioctl.plan.model_routing import managed_spec
 from aioctl.plan.route_defaults import defaulted
@@ -68,7 +68,8 @@ def expected_route(ctx: Context, decision: Decision, live: Object | None = None)
         if decision.keep and live is not None:
             rules = _keep_weights(rules, sequence(live, "spec", "rules"), pools, decision)
         if group is not None:
-            rules = share(ctx, group, rules, generation(ctx, decision, live))
+            on = generation(ctx, decision, live)
+            rules = share(ctx, group, rules, on, lambda: takes_both(ctx, on, live))
         spec["rules"] = rules
     return build(
         ctx,

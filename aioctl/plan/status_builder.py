@@ -255,7 +255,8 @@ class StatusBuilder:
             self.made.mark_true(c.GROUP_READY)
             decision = self.decision or migration_facts.migration_of(ctx)
             live = gateways.managed_route(ctx)
-            problem = groups.degraded(ctx, group, generation(ctx, decision, live))
+            on = generation(ctx, decision, live)
+            problem = groups.degraded(ctx, group, on, lambda: migration_facts.takes_both(ctx, on, live))
             if problem:
                 self.made.mark_true(c.GROUP_DEGRADED, *problem)
             else:

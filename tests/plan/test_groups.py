@@ -9,11 +9,21 @@ from typing import Any
 import pytest
 
 from aioctl.api import kinds, names
-from aioctl.api.kinds import POOL_GROUP_V1, ObjectRef
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectRef
 from aioctl.plan import groups
 from aioctl.plan.model import Facts, Unanswered
 from tests.plan.group_world import accept_pools, grouped, join, peer, rules, shares
-from tests.plan.router_world import NS, ROUTE, RouterWorld
+from tests.plan.router_world import (
+    GATEWAY,
+    INVALID_KIND,
+    NS,
+    ROUTE,
+    RouterWorld,
+    accepted,
+    condition,
+    parent,
+)
+from tests.plan.test_hearsay import others_route
 
 OWN = ("x", "svc-inference-pool", 70)
 TWO = ("x", "two-inference-pool", 30)
@@ -306,6 +316,79 @@ def test_a_member_without_a_pool_of_the_generation_is_left_out_and_named() -> No
     join(world, peer("other", models=("o",)))
     world.reconcile()
     assert degraded(world)[1] == "MemberDivergence"
+
+
+def alone_in_v1alpha2(world: RouterWorld) -> None:
+    """Adds member `two`, behind a pool that its user has made in v1alpha2 alone."""
+    join(world, peer("two", external="ext", pool=False))
+    del world.objects[ObjectRef(kinds.POOL_V1, NS, "ext")]
+
+
+def moved() -> RouterWorld:
+    world = grouped()
+    world.reconcile()
+    accept_pools(world, "svc")
+    world.reconcile()
+    assert world.a == "v1"
+    return world
+
+
+BOTH_WAYS = [(POOL_GROUP_V1, 0), (POOL_GROUP_V1ALPHA2, 1)]
+EXT = ("x", "ext", 30)
+ONLY = ("v1", "svc-inference-pool", 70)
+
+
+@pytest.mark.parametrize(
+    ("others", "members"),
+    [
+        (None, [ONLY]),
+        (others_route(BOTH_WAYS, accepted()), [ONLY, EXT]),
+        (others_route(BOTH_WAYS, INVALID_KIND), [ONLY]),
+        (others_route([(POOL_GROUP_V1ALPHA2, 1)], accepted()), [ONLY]),
+    ],
+)
+def test_a_member_in_the_other_generation_takes_part_where_every_gateway_is_known_to_take_both(
+    others: dict[str, Any] | None, members: list[Any]
+) -> None:
+    world = moved()
+    if others is not None:
+        world.put(kinds.HTTP_ROUTE, others)
+    alone_in_v1alpha2(world)
+    world.reconcile()
+    assert shares(world) == members
+    assert (degraded(world)[1] == "") == (EXT in members)
+    assert world.plan_route() == []
+
+
+def test_it_stays_until_the_gateway_refuses_what_the_route_has_and_comes_back_when_that_is_known_again() -> (
+    None
+):
+    world = moved()
+    word = others_route(BOTH_WAYS, accepted())
+    world.put(kinds.HTTP_ROUTE, word)
+    alone_in_v1alpha2(world)
+    world.reconcile()
+    del world.objects[ObjectRef(kinds.HTTP_ROUTE, "elsewhere", "other-kserve-route")]
+    for said in (None, accepted(), [condition("ResolvedRefs", "False", "BackendNotFound")]):
+        world.route_status(*([parent(*GATEWAY, said)] if said else []))
+        assert world.plan_route() == [], said
+    world.route_status(parent(*GATEWAY, INVALID_KIND))
+    world.reconcile()
+    assert shares(world) == [ONLY]
+    assert degraded(world)[1] == "MemberPoolGeneration"
+    world.put(kinds.HTTP_ROUTE, word)
+    world.route_status(parent(*GATEWAY, accepted()))
+    world.reconcile()
+    assert shares(world) == [ONLY, EXT]
+
+
+def test_a_route_that_has_not_moved_leads_to_no_pool_of_v1() -> None:
+    world = grouped()
+    world.put(kinds.HTTP_ROUTE, others_route(BOTH_WAYS, accepted()))
+    join(world, peer("two", external="ext", pool=False))
+    del world.objects[ObjectRef(kinds.POOL_V1ALPHA2, NS, "ext")]
+    world.reconcile()
+    assert (shares(world), degraded(world)[1]) == ([OWN], "MemberPoolGeneration")
 
 
 def test_a_member_that_has_asked_for_a_scheduler_is_reached_past_it_until_its_pool_is_there() -> None:
