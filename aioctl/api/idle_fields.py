@@ -6,23 +6,49 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from aioctl.api import model_uri
+from aioctl.api import local_model, model_uri
 from aioctl.api.objects import Object, dig
-from aioctl.api.pod_reading import INITIALIZER, MAIN, PODS, SIDES, Finding, containers, named, pods, shown
+from aioctl.api.pod_reading import (
+    INITIALIZER,
+    MAIN,
+    PODS,
+    SIDES,
+    Finding,
+    containers,
+    named,
+    pods,
+    shown,
+    variables,
+)
 from aioctl.api.rules.dra import CONTAINER_NAME
+from aioctl.golang import quantity
 
 _LORA: Final = ("spec", "model", "lora")
 _LIMITS: Final = ("maxRank", "maxAdapters", "maxCpuAdapters")
-_OWN_PICKER: Final = ("template", "config", "replicas", "labels", "annotations", "tokenizer")
-_SCHEDULER: Final = ("spec", "router", "scheduler")
 _MADE_OF_CACHE: Final = "OffloadingConnector"
 """In every flag that a preset makes of `kvCacheOffloading`."""
+_WITHOUT_ARGUMENT: Final = ("always_on", "always_off", "parentbased_always_on", "parentbased_always_off")
+"""Samplers of the OpenTelemetry SDKs."""
+_TRACED_BY: Final = {
+    "exporter": "OTEL_TRACES_EXPORTER",
+    "sampler": "OTEL_TRACES_SAMPLER",
+    "samplerArg": "OTEL_TRACES_SAMPLER_ARG",
+}
+"""By field of `tracing`, the variable that it is without one of the user's."""
 _MOUNTED: Final = (model_uri.PVC, model_uri.OCI, model_uri.OCI_NATIVE)
 
 
 def as_written(service: Object) -> Iterator[Finding]:
     """Of a service in v1alpha2 before any config is laid under it."""
-    rows = [_ingress, _picker_of_others, _of_adapters, _confidential, _initializer, _account_of_workers]
+    rows = [
+        _of_adapters,
+        _confidential,
+        _initializer,
+        _account_of_workers,
+        _no_cache,
+        _sampled,
+        _traced_otherwise,
+    ]
     if not dig(service, "spec", "baseRefs"):
         rows.append(_limits_of_nothing)
     for row in rows:
@@ -32,12 +58,11 @@ def as_written(service: Object) -> Iterator[Finding]:
 def combined(service: Object) -> Iterator[Finding]:
     """Of a service with its combined spec, templates rendered."""
     rows: tuple[Callable[[Object], Iterator[Finding]], ...] = (
-        _ingress,
-        _picker_of_others,
         _of_adapters,
         _confidential,
         _initializer,
         _account_of_workers,
+        _no_cache,
         _limits_of_nothing,
         _own_modules,
         _cache_unread,
@@ -46,20 +71,6 @@ def combined(service: Object) -> Iterator[Finding]:
     )
     for row in rows:
         yield from row(service)
-
-
-def _ingress(service: Object) -> Iterator[Finding]:
-    if dig(service, "spec", "router", "ingress") is not None:
-        yield Finding("spec.router.ingress", "routes are HTTPRoutes; no Ingress is made or read")
-
-
-def _picker_of_others(service: Object) -> Iterator[Finding]:
-    """What would be the picker's, where the pool is another's."""
-    if not dig(service, *_SCHEDULER, "pool", "ref", "name"):
-        return
-    for field in _OWN_PICKER:
-        if dig(service, *_SCHEDULER, field) is not None:
-            yield Finding(f"spec.router.scheduler.{field}", "the pool of pool.ref has a picker of its own")
 
 
 def _limits_of_nothing(service: Object) -> Iterator[Finding]:
@@ -101,20 +112,27 @@ def _confidential(service: Object) -> Iterator[Finding]:
             )
         elif _scheme(dig(service, "spec", "model")) == model_uri.OCI_NATIVE:
             yield Finding("spec.model.confidential", "the kubelet mounts the image, nothing is downloaded")
+        elif local_model.is_cached(service):
+            yield Finding("spec.model.confidential", "a LocalModelCache has the model, nothing is downloaded")
     if found.get("enabled") is False and found.get("resourceId"):
         yield Finding("spec.model.confidential.resourceId", "enabled is false")
 
 
 def _initializer(service: Object) -> Iterator[Finding]:
     """A container for downloads where there are none."""
-    scheme = _scheme(dig(service, "spec", "model"))
-    if scheme not in _MOUNTED or dig(service, "spec", "storageInitializer", "enabled") is False:
+    scheme, cached = _scheme(dig(service, "spec", "model")), local_model.is_cached(service)
+    if (scheme not in _MOUNTED and not cached) or dig(
+        service, "spec", "storageInitializer", "enabled"
+    ) is False:
         return
     if any(_scheme(adapter) in model_uri.DOWNLOADED for adapter in _adapters(service)):
         return
     for path, pod in pods(service):
         if named(pod, "initContainers", INITIALIZER) is not None:
-            yield Finding(f"{path}.initContainers: {INITIALIZER}", f"a {scheme}:// model is mounted")
+            why = (
+                "the model is mounted from a LocalModelCache" if cached else f"a {scheme}:// model is mounted"
+            )
+            yield Finding(f"{path}.initContainers: {INITIALIZER}", why)
 
 
 def _account_of_workers(service: Object) -> Iterator[Finding]:
@@ -135,6 +153,37 @@ def _cache_unread(service: Object) -> Iterator[Finding]:
                 f"{'.'.join(at)}.kvCacheOffloading",
                 "no command of its pods has the --kv-transfer-config made of it; templates read the service alone",
             )
+
+
+def _no_cache(service: Object) -> Iterator[Finding]:
+    for at in SIDES:
+        size = dig(service, *at, "kvCacheOffloading", "cpu")
+        if size is not None and _is_nothing(size):
+            yield Finding(f"{'.'.join(at)}.kvCacheOffloading", "a cache of size 0 holds nothing")
+
+
+def _is_nothing(size: object) -> bool:
+    try:
+        return quantity.parse(str(size)) == 0
+    except ValueError:
+        return False
+
+
+def _sampled(service: Object) -> Iterator[Finding]:
+    """As written only: presets give an argument to whatever sampler."""
+    tracing = dig(service, "spec", "tracing")
+    sampler = dig(tracing, "sampler")
+    if sampler in _WITHOUT_ARGUMENT and dig(tracing, "samplerArg"):
+        yield Finding("spec.tracing.samplerArg", f"the sampler {sampler} takes none")
+
+
+def _traced_otherwise(service: Object) -> Iterator[Finding]:
+    """As written only: what presets say of tracing gives way to variables without a word."""
+    for path, pod in pods(service):
+        own = variables(named(pod, "containers", MAIN))
+        for field, variable in _TRACED_BY.items():
+            if dig(service, "spec", "tracing", field) and variable in own:
+                yield Finding(f"spec.tracing.{field}", f"{MAIN} in {path} has {variable}")
 
 
 def _nothing_to_trace(service: Object) -> Iterator[Finding]:

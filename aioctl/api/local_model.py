@@ -12,6 +12,7 @@ from typing import Final
 from aioctl.api.objects import (
     Object,
     annotations_of,
+    dig,
     labels_of,
     name_of,
     namespace_of,
@@ -81,6 +82,11 @@ def mark_of(service: Object) -> Mark:
     return Mark(
         {key: labels.get(key) for key in _LABELS}, {key: annotations.get(key) for key in _ANNOTATIONS}
     )
+
+
+def is_cached(service: Object) -> bool:
+    """Whether a cache has the service's model; whatever the shape of the service is, this raises nothing."""
+    return dig(service, "metadata", "labels", CACHE) is not None
 
 
 def cached_uri(service: Object, uri: str) -> str | None:

@@ -86,6 +86,8 @@ PART_OF: Final = "app.kubernetes.io/part-of"
 PART_OF_VALUE: Final = "llminferenceservice"
 KSERVE_COMPONENT: Final = "kserve.io/component"
 ROLE: Final = "llm-d.ai/role"
+RESERVED_LABELS: Final = (NAME, PART_OF, COMPONENT, KSERVE_COMPONENT, ROLE)
+"""Labels by which pods are selected and watched: ours alone (WORK-6)."""
 
 WORKLOAD_COMPONENT: Final = "llminferenceservice-workload"
 ROUTER_COMPONENT: Final = "llminferenceservice-router"

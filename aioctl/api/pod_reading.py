@@ -47,6 +47,11 @@ def variables(container: Mapping[str, Any] | None) -> frozenset[str]:
     )
 
 
+def listed(owner: object, field: str) -> list[Any]:
+    found = dig(owner, field)
+    return found if isinstance(found, list) else []
+
+
 def shown(pod: object) -> str:
     """All command lines of a pod spec, and the variables that they may use."""
     words: list[object] = []

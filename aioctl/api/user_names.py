@@ -14,6 +14,8 @@ SERVICE: Final = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
 """A label of RFC 1035 in lower case: what the API server lets a Service be called."""
 SUBDOMAIN: Final = re.compile(rf"(?=.{{1,253}}\Z){LABEL.pattern}(?:\.{LABEL.pattern})*+")
 """Labels with dots between them: what a DNS name and most names of objects look like."""
+_WORD: Final = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+"""What stands in labels: as a value, or behind the slash of a key."""
 _IMAGE: Final = re.compile(r"[A-Za-z0-9][-A-Za-z0-9._:/@+\[\]]*+")
 _UNFIT: Final = re.compile(r'["$`\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
 """Ends a word of a shell's script, or a line: control characters (Cc), lone surrogates (Cs) and separators (Zl, Zp)."""
@@ -82,3 +84,21 @@ def path_problem(value: str) -> str:
             f"{_shown(value)} is no path inside a volume: leave out a leading / and .. and control characters"
         )
     return ""
+
+
+def key_problem(value: str) -> str:
+    """The key of a label: a name, or a DNS subdomain, a slash and a name. That of an annotation, in lower case, too."""
+    prefix, slash, name = value.rpartition("/")
+    if _WORD.fullmatch(name) and (SUBDOMAIN.fullmatch(prefix) if slash else True):
+        return ""
+    return (
+        f"{_shown(value)} is no key: use 1 to 63 of letters, digits and - _ . with a letter or digit at both ends, "
+        "behind a DNS name and a slash or alone"
+    )
+
+
+def label_problem(value: str) -> str:
+    """The value of a label, which may be empty."""
+    if not value or _WORD.fullmatch(value):
+        return ""
+    return f"{_shown(value)} is no label: use at most 63 of letters, digits and - _ . with a letter or digit at both ends"

@@ -17,7 +17,7 @@ from aioctl.api.decoding import check_decodable
 from aioctl.api.kinds import GROUP, SERVICE, V1ALPHA1
 from aioctl.api.objects import FieldError, Object, dig, is_deleting, name_of, text
 from aioctl.api.problems import INVALID, Problem, excessive, invalid
-from aioctl.api.rules import dra, kv_cache, model, rollout, router, scaling, workload
+from aioctl.api.rules import cache_places, dra, kv_cache, model, rollout, router, scaling, workload
 from aioctl.golang import gojson
 
 _LONGEST_SHOWN: Final = 80
@@ -80,6 +80,7 @@ def _early_problems(service: Object, hub: Object) -> Iterator[Problem]:
 def _late_problems(service: Object, hub: Object) -> Iterator[Problem]:
     yield from model.confidential(hub)
     yield from model.uris(hub)
+    yield from cache_places.cache_places(hub)
     yield from _name_problems(service)
 
 

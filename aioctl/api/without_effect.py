@@ -7,7 +7,7 @@ a preset may bring the worker, or the flag, that is missing.
 from collections.abc import Iterator
 from typing import Final
 
-from aioctl.api import idle_fields, model_uri, service_names
+from aioctl.api import idle_fields, idle_metadata, idle_routing, local_model, model_uri, service_names
 from aioctl.api.objects import Object, dig
 from aioctl.api.pod_reading import (
     INITIALIZER,
@@ -40,19 +40,33 @@ _TOKENS: Final = {
 
 def warnings(service: Object) -> list[str]:
     """Of a service in v1alpha2 as it is written."""
-    parts = (_tokens, _unnamed, _lonely, service_names.podless_sets, idle_fields.as_written)
+    parts = (
+        _tokens,
+        _unnamed,
+        _lonely,
+        service_names.podless_sets,
+        idle_fields.as_written,
+        idle_routing.as_written,
+        idle_metadata.of_labels,
+        idle_metadata.of_annotations,
+    )
     return [str(finding) for part in parts for finding in part(service)]
+
+
+def warnings_of_annotations(service: Object) -> list[str]:
+    """Of its annotations alone, which change without the spec."""
+    return [str(finding) for finding in idle_metadata.of_annotations(service)]
 
 
 def of_combined(service: Object) -> list[str]:
     """Of a service with its combined spec, templates rendered."""
-    parts = (_tokens, _headless, _unread, idle_fields.combined)
+    parts = (_tokens, _headless, _unread, idle_fields.combined, idle_routing.combined)
     return [str(finding) for part in parts for finding in part(service)]
 
 
 def _tokens(service: Object) -> Iterator[Finding]:
     """Credentials that the server has, while the model is downloaded before it starts."""
-    if dig(service, "spec", "storageInitializer", "enabled") is False:
+    if dig(service, "spec", "storageInitializer", "enabled") is False or local_model.is_cached(service):
         return
     scheme = str(dig(service, "spec", "model", "uri") or "").partition(model_uri.SEPARATOR)[0]
     for path, pod in pods(service):

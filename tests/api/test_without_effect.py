@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from aioctl.api import without_effect
+from aioctl.api import admission_warnings, local_model, names, without_effect
+from aioctl.api.names import MODEL_ROUTING
 from aioctl.api.rules.dra import CONTAINER_NAME
 
 HF: dict[str, Any] = {"uri": "hf://a/b"}
@@ -71,6 +72,44 @@ BASES = [{"name": "base"}]
         ({"router": {"ingress": {}}}, "spec.router.ingress"),
         ({"router": {"scheduler": {**OTHERS_POOL, "replicas": 2}}}, "spec.router.scheduler.replicas"),
         ({"router": {"scheduler": {**OTHERS_POOL, "config": {}}}}, "spec.router.scheduler.config"),
+        (
+            {"router": {"scheduler": {"pool": {**OTHERS_POOL["pool"], "spec": {}}}}},
+            "spec.router.scheduler.pool.spec",
+        ),
+        (
+            {"router": {"scheduler": {"config": {"ref": {"name": "a", "optional": True}}}}},
+            "spec.router.scheduler.config.ref.optional",
+        ),
+        (
+            {"router": {"scheduler": {"config": {"inline": {}}, "template": main(args=["-configFile=/x"])}}},
+            "-configFile in spec.router.scheduler.template",
+        ),
+        ({"prefill": {}, "router": {"route": {}}}, "spec.prefill"),
+        ({"router": {"gateway": {"refs": [{"name": "a"}]}}}, "spec.router.gateway"),
+        ({"annotations": {MODEL_ROUTING: "True"}}, f"spec.annotations[{MODEL_ROUTING}]"),
+        (
+            {
+                "annotations": {MODEL_ROUTING: "true"},
+                "router": {"route": {"http": {"refs": [{"name": "a"}]}}},
+            },
+            f"spec.annotations[{MODEL_ROUTING}]",
+        ),
+        ({"prefill": {"annotations": {MODEL_ROUTING: "true"}}}, f"spec.prefill.annotations[{MODEL_ROUTING}]"),
+        ({"labels": {names.NAME: "a"}}, f"spec.labels[{names.NAME}]"),
+        ({"prefill": {"labels": {names.ROLE: "a"}}}, f"spec.prefill.labels[{names.ROLE}]"),
+        (
+            {"router": {"scheduler": {"labels": {names.COMPONENT: "a"}}}},
+            f"spec.router.scheduler.labels[{names.COMPONENT}]",
+        ),
+        ({"kvCacheOffloading": {"cpu": "0"}}, "spec.kvCacheOffloading"),
+        ({"tracing": {"sampler": "always_on", "samplerArg": "1"}}, "spec.tracing.samplerArg"),
+        (
+            {
+                "tracing": {"sampler": "always_on"},
+                "template": main(env=[{"name": "OTEL_TRACES_SAMPLER", "value": "always_off"}]),
+            },
+            "spec.tracing.sampler",
+        ),
     ],
 )
 def test_who_writes_what_has_no_effect_is_told(spec: dict[str, Any], path: str) -> None:
@@ -112,6 +151,21 @@ def test_who_writes_what_has_no_effect_is_told(spec: dict[str, Any], path: str) 
         {"router": {"scheduler": {"replicas": 2, "config": {}}}},
         {"router": {"scheduler": OTHERS_POOL}},
         {"model": {"lora": "none", "confidential": 1, "uri": 3}, "router": []},
+        {"router": {"scheduler": {"config": {"ref": {"name": "a"}}, "template": main(args=["--v=2"])}}},
+        {"router": {"scheduler": {"template": main(args=["--config-text", "x"])}}},
+        {"prefill": {}},
+        {"prefill": {}, "router": {"route": {}, "scheduler": {}}},
+        {"prefill": {}, "router": {"route": {}}, "baseRefs": BASES},
+        {"router": {"gateway": {}, "route": {}}},
+        {"router": {"gateway": {}, "scheduler": {}}},
+        {"router": {"gateway": {}}, "baseRefs": BASES},
+        {"annotations": {MODEL_ROUTING: "true"}, "router": {"route": {}}},
+        {"annotations": {MODEL_ROUTING: "false"}},
+        {"labels": {"team": "a"}, "annotations": "none", "prefill": {"annotations": []}},
+        {"kvCacheOffloading": {"cpu": "1Gi"}},
+        {"kvCacheOffloading": {"cpu": "much"}},
+        {"tracing": {"sampler": "parentbased_traceidratio", "samplerArg": "1"}},
+        {"tracing": {}, "template": main(env=[{"name": "OTEL_TRACES_SAMPLER", "value": "always_off"}])},
     ],
 )
 def test_nobody_else_is(spec: dict[str, Any]) -> None:
@@ -142,6 +196,11 @@ def test_nobody_else_is(spec: dict[str, Any]) -> None:
             },
             "spec.model.lora.maxRank",
         ),
+        (
+            {"router": {"scheduler": {"config": {}, "template": {"containers": [{"name": "picker"}]}}}},
+            "spec.router.scheduler.config",
+        ),
+        ({"prefill": {}, "router": {"route": {}}, "baseRefs": BASES}, "spec.prefill"),
         (
             {"template": main(args=["--kv-transfer-config={}"]), "kvCacheOffloading": {"cpu": "1Gi"}},
             "spec.kvCacheOffloading",
@@ -190,3 +249,72 @@ def test_a_container_that_is_not_there_is_named_for_tracing_and_claims() -> None
     ]
     claimed["metadata"]["annotations"][CONTAINER_NAME] = " main "
     assert without_effect.of_combined(claimed) == []
+
+
+CACHED = {"metadata": {"labels": {local_model.CACHE: "cache"}}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ({"model": {**HF, "confidential": {"enabled": True}}}, "spec.model.confidential"),
+        ({"template": {"initContainers": FETCHES}}, "spec.template.initContainers: storage-initializer"),
+        ({"template": main(env=TOKEN)}, None),
+    ],
+)
+def test_a_model_in_a_cache_is_not_downloaded(spec: dict[str, Any], path: str | None) -> None:
+    found = without_effect.warnings({**CACHED, **service(**spec)})
+    assert [text.partition(" has no effect")[0] for text in found] == ([] if path is None else [path])
+
+
+@pytest.mark.parametrize(
+    ("annotations", "key"),
+    [
+        ({names.STOP: "yes"}, names.STOP),
+        ({names.STOP: "TRUE"}, None),
+        ({names.ENABLE_AUTH: "no"}, names.ENABLE_AUTH),
+        ({names.ENABLE_AUTH: "False"}, None),
+        ({MODEL_ROUTING: "true"}, MODEL_ROUTING),
+        ({local_model.NODE_GROUP: "gpu"}, None),
+        ({local_model.NODE_GROUP: "gpu", local_model.DISABLED: ""}, local_model.NODE_GROUP),
+        ("none", None),
+    ],
+)
+def test_annotations_are_told_of_when_they_change(annotations: Any, key: str | None) -> None:
+    old = {"kind": "LLMInferenceService", **service()}
+    new = {**old, "metadata": {"annotations": annotations}}
+    found = admission_warnings.of_spec(new, old)
+    assert [text.partition(" has no effect")[0] for text in found] == (
+        [] if key is None else [f"metadata.annotations[{key}]"]
+    )
+    assert all(len(text) <= 120 for text in found)
+    assert admission_warnings.of_spec(new, new) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ({"parallelism": {"data": 3, "dataLocal": 2}, "worker": {}}, "does not divide data 3"),
+        (
+            {"prefill": {"parallelism": {"data": 1, "dataLocal": 2}, "worker": {}}},
+            "spec.prefill.parallelism: ",
+        ),
+        ({"parallelism": {"data": 4, "dataLocal": 2}, "worker": {}}, ""),
+        (
+            {"model": {**HF, "lora": {"adapters": [{}], "maxAdapters": 2, "maxCpuAdapters": 1}}},
+            "maxCpuAdapters 1 below maxAdapters 2",
+        ),
+        ({"model": {**HF, "lora": {"adapters": [{}], "maxAdapters": 2, "maxCpuAdapters": 2}}}, ""),
+    ],
+)
+def test_what_never_starts_is_told_before_it_has_accelerators(spec: dict[str, Any], text: str) -> None:
+    found = admission_warnings.of_spec({"kind": "LLMInferenceService", **service(**spec)}, None)
+    assert len(found) == bool(text)
+    assert all(text in each and len(each) <= 120 for each in found)
+
+
+def test_a_switch_that_any_value_turns_is_told_of_its_false() -> None:
+    annotated = {**service(), "metadata": {"annotations": {local_model.DISABLED: "False"}}}
+    (text,) = admission_warnings.of_spec({"kind": "LLMInferenceService", **annotated}, None)
+    assert "with any value" in text
+    assert len(text) <= 120

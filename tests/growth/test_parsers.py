@@ -146,6 +146,8 @@ def named(text: str) -> None:
         user_names.model_problem,
         user_names.image_problem,
         user_names.path_problem,
+        user_names.key_problem,
+        user_names.label_problem,
     ):
         judge(text)
 

@@ -193,3 +193,20 @@ def test_a_set_under_an_earlier_name_is_judged_by_that_name() -> None:
     assert [write.name for write in world.writes if write.kind is kinds.LEADER_WORKER_SET] == [
         names.safe(LONGEST, "-kserve-mn")
     ]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"prefill": {"labels": {"team": "a b"}}},
+        {"labels": {"te am": "a"}},
+        {"router": {"scheduler": {"labels": {"team": "/"}}}},
+    ],
+)
+def test_with_a_label_that_no_pod_can_have_nothing_runs(spec: dict[str, Any]) -> None:
+    """WORK-8: the other side's pods would hold accelerators meanwhile."""
+    world = World()
+    error = run(world, {"model": HF["model"], **spec})
+    assert error is not None
+    assert "labels[te" in str(error)
+    assert world.writes == []

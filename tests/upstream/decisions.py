@@ -100,6 +100,7 @@ EVERYWHERE: tuple[Reason, ...] = (
         "COND-9: what has no effect is named",
         "event ours Warning WithoutEffect: *",
         "warnings LLMInferenceService* ours spec.* has no effect: *",
+        "warnings LLMInferenceService* ours metadata.annotations* has no effect: *",
     ),
     because(
         "ADM-8: who deletes a config that services use is told so, and that it stays",
@@ -153,6 +154,12 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
         because(
             "GROUP-5: a route that leads to the pools of others moves, and is locked as they are",
             f"{_TWO} metadata.annotations",
+        ),
+    ),
+    "dp-odd": (
+        because(
+            "COND-9: who asks for ranks that get no pod is told",
+            "warnings LLMInferenceService/svc ours spec.parallelism: dataLocal 2 does not divide data 7, *",
         ),
     ),
     "group-base": (

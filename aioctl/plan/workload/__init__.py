@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from aioctl.api import kinds, service_names
+from aioctl.api import kinds, pod_metadata, service_names
 from aioctl.api.defaulting import is_stopped
 from aioctl.api.kinds import Served
 from aioctl.api.objects import FieldError
@@ -198,15 +198,17 @@ def _can_be_built(
 
 
 def _name_problem(ctx: Context) -> str:
-    """Which name no Service can have, so that nothing can be served. A field of the wrong type is for the step that reads it."""
+    """Which name no Service can have, or which label no pod, so that nothing can be served. A field of the wrong type is for the
+    step that reads it."""
     if is_stopped(ctx.service):
         return ""
     try:
         combined = {**ctx.service, "spec": ctx.spec}
         if problem := service_names.problem(combined, _set_name(ctx)):
             return f"metadata.name: {problem}"
-        problem = service_names.picker_problem(combined)
-        return f"{'.'.join(service_names.PICKER)}: {problem}" if problem else ""
+        if problem := service_names.picker_problem(combined):
+            return f"{'.'.join(service_names.PICKER)}: {problem}"
+        return next(pod_metadata.problems(combined), "")
     except (FieldError, Unanswered):
         return ""
 

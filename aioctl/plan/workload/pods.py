@@ -27,8 +27,6 @@ EXCLUSIVE: Final = ("k8s.v1.cni.cncf.io", "kueue.x-k8s.io", LOCAL_MODEL)
 POD_ANNOTATIONS: Final = (*EXCLUSIVE, "prometheus.io")
 GROUP_ANNOTATIONS: Final = ("leaderworkerset.sigs.k8s.io", *POD_ANNOTATIONS)
 COPIED_LABELS: Final = ("kueue.x-k8s.io", LOCAL_MODEL)
-RESERVED_LABELS: Final = (names.NAME, names.PART_OF, names.COMPONENT, names.KSERVE_COMPONENT, names.ROLE)
-"""Labels by which pods are selected and watched: ours alone (WORK-6)."""
 RESERVED_LABEL: Final = "ReservedLabel"
 """Reason of the Warning event about one of them in `labels` of a spec."""
 
@@ -71,7 +69,7 @@ class Side:
     def labels(self) -> dict[str, str]:
         """What `labels` adds to the pods (and to the workload Service), without those that are ours."""
         given = mapping(self.root, *self.path, "labels")
-        return {key: value for key, value in given.items() if key not in RESERVED_LABELS}
+        return {key: value for key, value in given.items() if key not in names.RESERVED_LABELS}
 
     @property
     def annotations(self) -> dict[str, str]:
@@ -84,7 +82,7 @@ class Side:
         """(reason, message) of the Warning event about labels that are ours and not the spec's to set."""
         field = ".".join((*self.path, "labels"))
         given = mapping(self.root, *self.path, "labels")
-        taken = [key for key in RESERVED_LABELS if key in given]
+        taken = [key for key in names.RESERVED_LABELS if key in given]
         if not taken:
             return ()
         return (
