@@ -43,6 +43,8 @@ class ConfigReconciler:
     clock: Clock
     decode: Callable[[bytes], Object]
     _written: dict[ObjectKey, float] = field(default_factory=dict)
+    _deferred: dict[ObjectKey, str] = field(default_factory=dict)
+    """The version of the config whose next status waits: only the count of its users can have changed since."""
     _conflicts: dict[ObjectKey, int] = field(default_factory=dict)
     """In a row."""
 
@@ -50,8 +52,12 @@ class ConfigReconciler:
         cached = self.caches.get(kinds.CONFIG, key)
         if cached is None:
             self._written.pop(key, None)
+            self._deferred.pop(key, None)
             self._conflicts.pop(key, None)
             return Done()
+        due = self._due(key)
+        if due >= FIRST_RETRY and self._deferred.get(key) == cached.resource_version:
+            return RequeueAfter(due, quiet=True)
         try:
             config = self.decode(cached.raw)
             users = self.users.of(key)
@@ -78,6 +84,11 @@ class ConfigReconciler:
         # Nobody watches namespaces.
         return RequeueAfter(LOOK_AGAIN, quiet=True) if goes and users and isinstance(result, Done) else result
 
+    def _due(self, key: ObjectKey) -> float:
+        """Seconds until its status may be written again; the last moments are not worth a wait, which floating point may
+        make one of nothing."""
+        return self._written.get(key, -PAUSE) + PAUSE - self.clock.monotonic()
+
     async def _terminates(self, namespace: str) -> bool:
         """Whether the namespace is being deleted: services that go with it, and with their config, keep that no longer."""
         try:
@@ -93,9 +104,9 @@ class ConfigReconciler:
             return Done()
         if wanted.status is None:
             return Done()
-        due = self._written.get(key, -PAUSE) + PAUSE - self.clock.monotonic()
-        # The last moments are not worth a wait, which floating point may make one of nothing.
+        due = self._due(key)
         if due >= FIRST_RETRY and not is_deleting(config):
+            self._deferred[key] = resource_version_of(config)
             return RequeueAfter(due, quiet=True)
         await self.client.update(kinds.CONFIG, {**config, "status": wanted.status}, subresource="status")
         self._written[key] = self.clock.monotonic()

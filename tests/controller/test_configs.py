@@ -1,5 +1,6 @@
 """Configs on a whole cluster: who uses them stands in their status, and one in use is not deleted (CFG-5)."""
 
+from collections import Counter
 from typing import Any
 
 import anyio
@@ -8,7 +9,7 @@ import msgspec
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.api.names import CONFIG_FINALIZER
-from aioctl.api.objects import dig
+from aioctl.api.objects import Object, dig, name_of
 from aioctl.controller.interests import Interests
 from aioctl.controller.service_state import ServiceStates
 from aioctl.controller.triggers import keys_for
@@ -104,10 +105,21 @@ def test_a_config_of_the_namespace_takes_the_place_of_the_shared_one() -> None:
 
 
 def test_the_status_of_a_preset_is_written_seldom_and_counts_all() -> None:
+    reads: Counter[str] = Counter()
+
     async def scene() -> int:
-        async with furnished() as stage, stage.running(stage.controller()):
+        async with furnished() as stage, stage.running(controller := stage.controller()):
+            decode = controller.configs.decode
+
+            def counted(raw: bytes) -> Object:
+                config = decode(raw)
+                reads[name_of(config)] += 1
+                return config
+
+            controller.configs.decode = counted
             for number in range(20):
                 await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service(f"s{number}"))
+                await anyio.sleep(0.1)
             await stage.until(lambda: _says(stage, PRESET, "InUse", 20, seed.SYSTEM_NAMESPACE))
             preset = await stage.find(kinds.CONFIG, PRESET, seed.SYSTEM_NAMESPACE)
             assert dig(preset, "metadata", "finalizers") == [CONFIG_FINALIZER]
@@ -119,6 +131,8 @@ def test_the_status_of_a_preset_is_written_seldom_and_counts_all() -> None:
 
     # Every preset is used by each of the 20 services: at once, and again when some seconds have passed.
     assert run_virtual(scene) <= 3 * len(presets())
+    # Nor is one read for each service while its next status waits.
+    assert 0 < reads[PRESET] <= 10
 
 
 def test_a_config_that_goes_on_conflicting_is_tried_seldom() -> None:
