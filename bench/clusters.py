@@ -22,7 +22,7 @@ from aioctl.api.kinds import Kind
 from aioctl.demo import processes
 from aioctl.kube.client import Client
 from aioctl.kube.config import load_config
-from aioctl.kube.errors import AlreadyExists, NotFound
+from aioctl.kube.errors import AlreadyExists, NotFound, ServerUnavailable, TransportError
 from aioctl.sim import seed
 from aioctl.sim.hooks import admission_configurations, conversion_patch
 from bench.counts import AuditCounting, Counting, SimCounting
@@ -45,7 +45,7 @@ _WORLD_KINDS: Final = {
     )
 }
 _OUR_CRDS: Final = Path(__file__).resolve().parents[1] / "deploy" / "crds"
-_SERVED_DEADLINE: Final = 30.0
+_SERVED_DEADLINE: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +146,14 @@ async def client_for(kubeconfig: Path, connections: int = 0) -> AsyncIterator[Cl
 
 
 async def _ensure(client: Client, kind: Kind, obj: dict[str, Any]) -> None:
-    with contextlib.suppress(AlreadyExists):
-        await client.create(kind, obj["metadata"].get("namespace", ""), obj)
+    """What is there already stays. A server that has no time for it is asked again."""
+    with anyio.fail_after(_SERVED_DEADLINE):
+        while True:
+            with contextlib.suppress(ServerUnavailable, TransportError):
+                with contextlib.suppress(AlreadyExists):
+                    await client.create(kind, obj["metadata"].get("namespace", ""), obj)
+                return
+            await anyio.sleep(0.1)
 
 
 async def _until_served(client: Client, kind: Kind) -> None:

@@ -43,6 +43,10 @@ class RealCluster:
     etcd: str
     """Address of its store, for what the API server shows to nobody: how an object is stored."""
 
+    def audited(self) -> list[str]:
+        """The lines of the audit log. The last one may be half written: it is left out."""
+        return self.audit_log.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
+
 
 @contextlib.contextmanager
 def running(
@@ -149,7 +153,7 @@ def _wait_ready(server: str, ca_file: Path, processes: list[subprocess.Popen[byt
         # The file may not be there yet, or not whole.
         with contextlib.suppress(urllib.error.URLError, OSError, ValueError):
             context = ssl.create_default_context(cafile=str(ca_file))
-            with urllib.request.urlopen(request, context=context, timeout=2) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, context=context, timeout=30) as answer:  # noqa: S310
                 if answer.read() == b"ok":
                     return
         time.sleep(0.1)  # another process starts; there is nothing to await

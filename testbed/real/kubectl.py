@@ -89,8 +89,8 @@ class Kubectl:
             time.sleep(0.1)  # another process works; there is nothing to await
 
     def token(self, namespace: str, account: str) -> str:
-        """A token of the ServiceAccount (TokenRequest), good for an hour. Raises KubectlError."""
-        return self("create", "token", account, f"--namespace={namespace}", "--duration=1h").strip()
+        """A token of the ServiceAccount (TokenRequest), good for a day. Raises KubectlError."""
+        return self("create", "token", account, f"--namespace={namespace}", "--duration=24h").strip()
 
     def as_account(self, cluster: RealCluster, namespace: str, account: str) -> "Kubectl":
         """The same as that ServiceAccount; `.kubeconfig` of the result serves any other client. Raises KubectlError."""

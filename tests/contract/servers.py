@@ -44,7 +44,10 @@ from testbed.real.kubectl import prepared
 from testbed.real_world import Webhooks
 from testbed.shipped_files import OURS, crd
 
-PATIENCE = 20.0
+PATIENCE = 300.0
+"""Seconds for what takes two or three on a machine with nothing else to do, as CRDs that are set up."""
+QUIET, QUIET_REQUESTS = 0.3, 20
+"""Seconds without a call after which none comes any more, and at least as long as so many requests take at the moment."""
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 
@@ -174,9 +177,14 @@ class Server:
 
     @contextlib.contextmanager
     def watch(self, path: str, *, accept: str = "application/json", **query: str) -> Iterator["Events"]:
-        """An open watch; bookmarks are asked for, and the server ends it after half a minute."""
+        """An open watch; bookmarks are asked for, and the server ends it long after everything has come."""
         connection = self._connect()
-        asked = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": "30", **query}
+        asked = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(round(PATIENCE)),
+            **query,
+        }
         try:
             self._send(connection, "GET", path, None, kind="application/json", accept=accept, query=asked)
             response = connection.getresponse()
@@ -211,11 +219,12 @@ class Server:
 
     def conversions(self, during: Callable[[], Answer]) -> int:
         """Conversion calls that a request makes, those of the watch caches included, which come a moment later."""
-        before = self.hooks.calls[CONVERT]
+        before, started = self.hooks.calls[CONVERT], time.monotonic()
         answer = during()
         assert answer.status < 300, answer.body
         quiet_since, seen = time.monotonic(), self.hooks.calls[CONVERT]
-        while time.monotonic() - quiet_since < 0.3:
+        quiet = max(QUIET, QUIET_REQUESTS * (quiet_since - started))
+        while time.monotonic() - quiet_since < quiet:
             time.sleep(0.02)  # another process decides; there is nothing to await
             if self.hooks.calls[CONVERT] != seen:
                 quiet_since, seen = time.monotonic(), self.hooks.calls[CONVERT]

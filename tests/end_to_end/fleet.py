@@ -24,13 +24,13 @@ from aioctl.kube.client import Client
 from aioctl.kube.errors import NotFound
 from aioctl.sim import fleet, seed
 from bench import clusters
-from bench.clusters import Arena
-from bench.counts import Counts
+from bench.counts import Counting, Counts
+from testbed.at_rest import work_of
 
 Object = dict[str, Any]
 SERVICES = 20
 NAMESPACE = seed.DEMO_NAMESPACE
-PATIENCE = 60.0
+PATIENCE = 600.0
 QUIET = 5.0
 """Seconds in which nothing may be written after the migration."""
 STILL = 1.5
@@ -93,8 +93,17 @@ class Story:
         return [event for event in self.events if dig(event, "regarding", "name") == service]
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A cluster, its user, and the metrics page of the program on it."""
+
+    counting: Counting
+    client: Client
+    page: str
+
+
 @asynccontextmanager
-async def cluster(folder: Path, name: str) -> AsyncIterator[tuple[Arena, Client]]:
+async def cluster(folder: Path, name: str) -> AsyncIterator[Ground]:
     """The named cluster with the program running on it; ready for services. Raises StageError."""
     ports, certificates = processes.Ports.free(), processes.write_certificates(folder)
     opened = {"sim": clusters.simulated, "real": clusters.real}[name]
@@ -104,11 +113,12 @@ async def cluster(folder: Path, name: str) -> AsyncIterator[tuple[Arena, Client]
         clusters.client_for(place.kubeconfig) as client,
     ):
         await processes.install_presets(client)
-        yield place, client
+        yield Ground(place.counting, client, ports.metrics_page)
 
 
-async def play(place: Arena, client: Client) -> Story:
+async def play(place: Ground) -> Story:
     """The whole story. Raises TimeoutError where it does not come to its end."""
+    client = place.client
     services = fleet.services(SERVICES, namespace=NAMESPACE)
     story = Story({name_of(service): service for service in services})
     await _still(place)
@@ -198,14 +208,15 @@ def _is_orphan(obj: Object, uids: set[str]) -> bool:
     return bool(owners) and not any(owner["uid"] in uids for owner in owners)
 
 
-async def _still(place: Arena) -> None:
-    """Until the program has written nothing for a while."""
+async def _still(place: Ground) -> None:
+    """Until the program has written nothing for a while, has nothing to do, and nobody asks it for conversions."""
     with anyio.fail_after(PATIENCE):
-        before = (await place.counting.read()).writes
+        before = await place.counting.read()
         while True:
             await anyio.sleep(STILL)
-            now = (await place.counting.read()).writes
-            if now == before:
+            now = await place.counting.read()
+            moved = now - before
+            if not moved.writes and not moved.conversions and not (await work_of(place.page)).now:
                 return
             before = now
 

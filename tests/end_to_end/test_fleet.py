@@ -23,8 +23,8 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         request.getfixturevalue("real_assets")
 
     async def run() -> Story:
-        async with fleet.cluster(tmp_path_factory.mktemp(request.param), request.param) as (place, client):
-            return await fleet.play(place, client)
+        async with fleet.cluster(tmp_path_factory.mktemp(request.param), request.param) as place:
+            return await fleet.play(place)
 
     return anyio.run(run)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.to_thread
+import httpx
 import pytest
 import yaml
 
@@ -24,6 +24,7 @@ from aioctl.demo import processes
 from aioctl.kube.client import Client
 from aioctl.kube.errors import NotFound
 from bench import clusters
+from testbed.at_rest import work_of
 from testbed.crashes import Crash, Mode, differences, plain
 from testbed.real.relay import Relay
 from testbed.world import plain_service
@@ -32,7 +33,9 @@ from tests.end_to_end import fleet
 pytestmark = pytest.mark.real
 SHARES = ((0.05, Mode.LOST), (0.25, Mode.BEFORE), (0.45, Mode.LOST), (0.65, Mode.AFTER), (0.9, Mode.LOST))
 """Where in the life of the service the process dies, as a share of its writes, and how."""
-PATIENCE = 180.0
+PATIENCE = 600.0
+ATTEMPTS = 5
+"""Lives to die in: one may be at its end before the write that is chosen, as it had fewer statuses to write."""
 QUIET = 3.0
 """Seconds in which nothing may be written at the end."""
 MADE_UP = {kinds.SECRET}
@@ -58,6 +61,8 @@ class Stage:
     client: Client
     relay: Relay
     start: Callable[[], Any]
+    page: str
+    """The program's metrics."""
     pid: int = 0
 
     def kill(self) -> None:
@@ -83,7 +88,7 @@ async def opened(folder: Path) -> AsyncIterator[Stage]:
         ).running() as relay:
             through = relay.kubeconfig(folder / "relayed.kubeconfig", user["user"]["token"])
             start = partial(processes.controller, folder, ports, certificates, through, SETTINGS)
-            yield Stage(client, relay, start)
+            yield Stage(client, relay, start, ports.metrics_page)
 
 
 def service() -> dict[str, Any]:
@@ -122,13 +127,28 @@ async def still(relay: Relay) -> list[str]:
     return relay.writes[before:]
 
 
+async def rests(stage: Stage) -> bool:
+    """Whether the service is ready, the program has looked and has nothing to do, and nothing is written in the quiet time."""
+    if not await is_ready(stage.client) or await still(stage.relay):
+        return False
+    with suppress(httpx.HTTPError):  # it was killed
+        work = await work_of(stage.page)
+        return work.done > 0 and work.now == 0
+    return False
+
+
 async def at_rest(stage: Stage) -> None:
-    """Ready, and nothing was written in the quiet time."""
+    await until(partial(rests, stage), "the service is ready and nothing more is written")
 
-    async def rests() -> bool:
-        return await is_ready(stage.client) and not await still(stage.relay)
 
-    await until(rests, "the service is ready and nothing more is written")
+async def dies(stage: Stage) -> bool:
+    """Waits for the death; whether it came before the service was at rest."""
+
+    async def over() -> bool:
+        return stage.relay.happened.is_set() or await rests(stage)
+
+    await until(over, "the process died, or the service is at rest")
+    return stage.relay.happened.is_set()
 
 
 async def cleared(stage: Stage) -> None:
@@ -158,16 +178,24 @@ async def play(folder: Path) -> list[Life]:
             whole = await picture(stage.client)
             await cleared(stage)
         for share, mode in SHARES:
-            crash = Crash(max(1, round(share * made)), mode)
-            lives.append(await live(stage, crash, whole))
+            lives.append(await live(stage, made, share, mode, whole))
     return lives
 
 
-async def live(stage: Stage, crash: Crash, whole: dict[str, Any]) -> Life:
+async def live(stage: Stage, made: int, share: float, mode: Mode, whole: dict[str, Any]) -> Life:
+    """`made`: how many writes a life has."""
+    died = False
     async with stage.running():
-        stage.relay.arm(crash, stage.kill)
-        await stage.client.create(kinds.SERVICE, fleet.NAMESPACE, service())
-        died = await anyio.to_thread.run_sync(stage.relay.happened.wait, PATIENCE)
+        for _ in range(ATTEMPTS):
+            crash = Crash(max(1, round(share * made)), mode)
+            before = len(stage.relay.writes)
+            stage.relay.arm(crash, stage.kill)
+            await stage.client.create(kinds.SERVICE, fleet.NAMESPACE, service())
+            if died := await dies(stage):
+                break
+            stage.relay.disarm()
+            made = len(stage.relay.writes) - before
+            await cleared(stage)
     async with stage.running():
         await at_rest(stage)
         found = await picture(stage.client)

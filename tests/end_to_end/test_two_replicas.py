@@ -8,9 +8,7 @@ goes on with the reconciles, and that afterwards no replica is held again.
 
 import contextlib
 import json
-import math
 import ssl
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from aioctl.api import kinds
 from aioctl.api.review import CONVERT
 from aioctl.demo import processes
 from aioctl.kube.client import Client
-from aioctl.kube.errors import KubeError
+from aioctl.kube.errors import AlreadyExists, KubeError
 from bench import clusters
 from testbed.worst_holds import conversion_review
 from tests.end_to_end.test_endless_plan import (
@@ -32,7 +30,9 @@ from tests.end_to_end.test_endless_plan import (
     GOOD,
     NAMESPACE,
     PATIENCE,
+    STALL_LIMIT,
     conditions,
+    died,
     held,
     lines,
     plant,
@@ -42,11 +42,8 @@ from tests.end_to_end.test_endless_plan import (
 
 pytestmark = pytest.mark.real  # Processes take real time: they run with the suites that may.
 
-STALL_LIMIT = 5
 LEASE = 20
-"""Seconds. The limit is far below: the first is back when the second takes over and is held in its turn."""
-ANSWER_WITHIN = 4.0
-"""Seconds that a conversion of the free replica may take on a busy machine; the other is held for longer."""
+"""Seconds. The limit is far below: on a machine that has time for it the first is back when the second is held in its turn."""
 
 
 @dataclass
@@ -63,6 +60,7 @@ class Replica:
         return self.logs[-1]
 
     def died(self) -> bool:
+        """By its watchdog, wherever it was."""
         return "Timeout (" in self.log.read_text(errors="replace")
 
     def is_held(self) -> bool:
@@ -87,7 +85,7 @@ class Replica:
                     await anyio.sleep(0.1)
 
     async def probed(self) -> None:
-        async with httpx.AsyncClient(timeout=1) as http:
+        async with httpx.AsyncClient(timeout=5) as http:
             while True:
                 with contextlib.suppress(httpx.HTTPError):
                     self.ready = False
@@ -122,8 +120,10 @@ async def pump(source: anyio.abc.SocketStream, sink: anyio.abc.SocketStream) -> 
 class Story:
     """What was to be seen."""
 
-    seconds: dict[int, list[float]] = field(default_factory=dict)
-    """By the number of the replica that was held: how long each conversion of the other one took meanwhile."""
+    answered: list[bool] = field(default_factory=list)
+    """Of each conversion that the free replica was asked for while the other one was held."""
+    meanwhile: int = 0
+    """So many answers came while it was still held."""
     made_meanwhile: int = 0
     """Services created while a replica was held."""
     ready: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -138,38 +138,43 @@ async def watch_conversions(story: Story, replicas: list[Replica], ca: Path) -> 
     """While one replica is held, the other one is asked over and over."""
     body = conversion_review(service("a"), kinds.V1ALPHA1)
     context = ssl.create_default_context(cafile=str(ca))
-    async with httpx.AsyncClient(verify=context, timeout=ANSWER_WITHIN) as http:
+    async with httpx.AsyncClient(verify=context, timeout=PATIENCE) as http:
         while True:
-            for number, replica in enumerate(replicas):
-                other = replicas[1 - number]
+            for replica, other in (replicas, reversed(replicas)):
                 if replica.is_held() and other.ready and not other.is_held():
-                    started = time.monotonic()
-                    try:
+                    done = False
+                    with contextlib.suppress(httpx.HTTPError):
                         answer = await http.post(
                             f"https://localhost:{other.ports.webhook}{CONVERT}",
                             content=body,
                             headers={"content-type": "application/json"},
                         )
                         done = answer.json()["response"]["result"]["status"] == "Success"
-                    except httpx.HTTPError:
-                        done = False
-                    taken = time.monotonic() - started if done else math.inf
-                    story.seconds.setdefault(number, []).append(taken)
+                    story.answered.append(done)
+                    story.meanwhile += done and replica.is_held()
             await anyio.sleep(0.1)
 
 
+async def make(client: Client, name: str) -> None:
+    """Creates a service. A call that hangs with a replica that is held is made again, as by any user."""
+    while True:
+        with contextlib.suppress(KubeError):
+            with contextlib.suppress(AlreadyExists):  # its answer was lost
+                await client.create(kinds.SERVICE, NAMESPACE, service(name))
+            return
+        await anyio.sleep(0.1)
+
+
 async def create_meanwhile(story: Story, client: Client, replicas: list[Replica]) -> None:
-    """One service for each time that a replica is held. A call that hangs with the held one is made again, as by any user."""
+    """One service for each time that a replica is held."""
     known: set[Path] = set()
     while True:
         for replica in replicas:
             if replica.logs and replica.log not in known and replica.is_held():
                 known.add(replica.log)
                 name = f"late-{len(known)}"
-                while story.made_meanwhile < len(known):
-                    with contextlib.suppress(KubeError):
-                        await client.create(kinds.SERVICE, NAMESPACE, service(name))
-                        story.made_meanwhile += 1
+                await make(client, name)
+                story.made_meanwhile += 1
         await anyio.sleep(0.1)
 
 
@@ -203,7 +208,7 @@ async def play(folder: Path) -> Story:
         tasks.start_soon(watch_conversions, story, replicas, certificates / "ca.crt")
         tasks.start_soon(create_meanwhile, story, client, replicas)
         for name in ("endless", *GOOD):
-            await client.create(kinds.SERVICE, NAMESPACE, service(name))
+            await make(client, name)
         story.endless = await until(client, "endless", "PresetsCombined", ("False", "PlanTooExpensive"))
         late = [f"late-{number}" for number in range(1, story.made_meanwhile + 1)]
         for name in (*GOOD, *late):
@@ -211,7 +216,7 @@ async def play(folder: Path) -> Story:
             story.ready[name] = (await conditions(client, name))["Ready"]
         tasks.cancel_scope.cancel()
     for replica in replicas:
-        story.deaths.append(sum("Timeout (" in log.read_text(errors="replace") for log in replica.logs))
+        story.deaths.append(sum(died(log.read_text(errors="replace")) for log in replica.logs))
         story.held_again += [line for log in replica.logs[1:] for line in held(lines(log))]
     return story
 
@@ -227,9 +232,8 @@ def test_each_replica_is_ended_once_at_most_and_none_again(story: Story) -> None
 
 
 def test_conversions_are_answered_while_a_replica_is_held(story: Story) -> None:
-    asked = [seconds for each in story.seconds.values() for seconds in each]
-    assert asked
-    assert max(asked) < ANSWER_WITHIN
+    assert all(story.answered)
+    assert story.meanwhile
 
 
 def test_what_is_made_meanwhile_gets_ready_as_all_the_others(story: Story) -> None:

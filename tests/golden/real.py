@@ -8,7 +8,6 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,9 @@ from aioctl.api import kinds
 from aioctl.app import Application
 from aioctl.kube.client import Client
 from aioctl.kube.errors import KubeError
-from aioctl.settings import Settings
 from aioctl.sim.players.gateway import GatewayScript
-from aioctl.sim.seed import SYSTEM_NAMESPACE
 from testbed import real_players, real_world
+from testbed.at_rest import is_busy, listed
 from testbed.real.cluster import RealCluster
 from testbed.real_world import Webhooks
 from testbed.shared_data import documents
@@ -49,7 +47,8 @@ SETTINGS: Mapping[str, Any] = {
     "auth_disabled": False,  # as where the cases were recorded
 }
 PAUSE = 0.7
-PATIENCE = 120.0
+PATIENCE = 600.0
+"""Seconds until nothing is written any more; ten are usual."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +70,24 @@ class Taken:
     restarted: list[str]
 
 
+class RealStage(Stage):
+    """One where a program that works, or has not seen what stands there, keeps the stage from being at rest."""
+
+    program: Application | None = None
+
+    async def mark(self) -> object:
+        versions = await self.versions()
+        marked = versions, await self._events()
+        if self.program is None or not is_busy(self.program, listed(versions)):
+            return marked
+        return object()  # equal to nothing
+
+
 @dataclass
 class RealScene:
     """One API server, ready for cases."""
 
-    stage: Stage
+    stage: RealStage
     cluster: RealCluster
     webhooks: Webhooks
 
@@ -84,7 +96,11 @@ class RealScene:
         """The whole program runs while the block runs."""
         wanted = self.webhooks.settings(**{**SETTINGS, **settings})
         async with real_world.running(wanted, self.cluster.kubeconfig) as application:
-            yield application
+            self.stage.program = application
+            try:
+                yield application
+            finally:
+                self.stage.program = None
 
     @asynccontextmanager
     async def played(self) -> AsyncIterator[None]:
@@ -121,11 +137,11 @@ class RealScene:
             await self.stage.rest()
             # The program converts what is read here, so it still has to run.
             await _for_each(cases, look)
-        before, seen = await self.stage.versions(), self._audited()
+        before, seen = await self.stage.versions(), self.cluster.audited()
         async with self.controlled():
             await self.stage.rest()
         return Played(
-            states, changes(before, await self.stage.versions()), _writes(self._audited()[len(seen) :])
+            states, changes(before, await self.stage.versions()), _writes(self.cluster.audited()[len(seen) :])
         )
 
     async def take_over(self, cases: Sequence[Case]) -> dict[str, Taken]:
@@ -140,7 +156,7 @@ class RealScene:
 
         old: dict[str, State] = {}
         new: dict[str, State] = {}
-        await self._let_another_lead()
+        await real_world.let_another_lead(self.stage.client)
         async with self.controlled(leader_election=True), self.played():
             await self.prepare()
             await _for_each(cases, leave)
@@ -158,24 +174,6 @@ class RealScene:
             )
             for case in cases
         }
-
-    async def _let_another_lead(self) -> None:
-        """Another process holds the lease: a program that wants to lead serves webhooks and nothing else."""
-        at = {"name": Settings.model_validate({}).lease_name, "namespace": SYSTEM_NAMESPACE}
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        spec = {
-            "holderIdentity": "another",
-            "leaseDurationSeconds": 3600,
-            "acquireTime": now,
-            "renewTime": now,
-        }
-        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}}
-        lease = {"apiVersion": kinds.LEASE.api_version, "kind": "Lease", "metadata": at, "spec": spec}
-        await self.stage.client.create(kinds.NAMESPACE, "", namespace)
-        await self.stage.client.create(kinds.LEASE, SYSTEM_NAMESPACE, lease)
-
-    def _audited(self) -> list[str]:
-        return self.cluster.audit_log.read_text().splitlines()
 
     async def prepare(self) -> None:
         """Once the program serves its webhooks: presets, configuration, gateway, signer, validation."""
@@ -253,7 +251,7 @@ async def scene(cluster: RealCluster, folder: Path) -> AsyncIterator[RealScene]:
     webhooks = Webhooks.in_folder(folder)
     async with real_world.client_for(cluster.kubeconfig, agent="kubectl/test") as client:
         await install_crds(client, webhooks)
-        yield RealScene(Stage(client, pause=PAUSE, patience=PATIENCE), cluster, webhooks)
+        yield RealScene(RealStage(client, pause=PAUSE, patience=PATIENCE), cluster, webhooks)
 
 
 async def install_crds(client: Client, webhooks: Webhooks) -> None:

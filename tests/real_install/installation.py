@@ -125,6 +125,8 @@ class Installation:
         self.admin = Administrator(cluster)
         self.replicas: list[Replica] = []
         self.all_replicas: list[Replica] = []
+        self._audited: list[dict[str, Any]] = []
+        self._audited_to = 0
         self.played: set[str] = set()
         """Names of the test modules that ran."""
         self.applied = self._install(assets)
@@ -254,20 +256,27 @@ class Installation:
 
     def audit(self, verb: str = "", plural: str = "", name: str = "") -> Iterator[dict[str, Any]]:
         """What the shipped account did, from the audit log; all of it, or that to such objects."""
+        self._read_on()
+        for event in tuple(self._audited):
+            ref = event.get("objectRef", {})
+            if (
+                verb in ("", event["verb"])
+                and plural in ("", ref.get("resource"))
+                and name in ("", ref.get("name"))
+            ):
+                yield event
+
+    def _read_on(self) -> None:
+        """What has come to the audit log since the last time: it is long, and asked for over and over."""
         user = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
-        with self.cluster.audit_log.open() as lines:
-            for line in lines:
-                # The last line may be half written.
-                if user in line and line.endswith("\n"):
-                    event = json.loads(line)
-                    ref = event.get("objectRef", {})
-                    if (
-                        event["user"]["username"] == user
-                        and verb in ("", event["verb"])
-                        and plural in ("", ref.get("resource"))
-                        and name in ("", ref.get("name"))
-                    ):
-                        yield event
+        with self.cluster.audit_log.open("rb") as log:
+            log.seek(self._audited_to)
+            for line in log:
+                if not line.endswith(b"\n"):
+                    break  # half written
+                self._audited_to += len(line)
+                if user.encode() in line and (event := json.loads(line))["user"]["username"] == user:
+                    self._audited.append(event)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from aioctl.demo.processes import Ports
 from tests.deploy.manifests import NAMESPACE, container
 
-PATIENCE = 180.0
+PATIENCE = 600.0
 """Seconds that a claim may take on a machine that does a lot beside; usually it takes one or two."""
 POLL = 0.05
 _SERIES = re.compile(r"^([a-zA-Z_:]+)(?:\{(.*)\})? (\S+)$")
@@ -87,6 +87,10 @@ class Replica:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "aioctl", "run"], stdout=log, stderr=log, env={**kept, **given}
             )
+
+    @property
+    def health_page(self) -> str:
+        return f"http://127.0.0.1:{self.ports.health}/healthz"
 
     def wait_ready(self) -> None:
         """Until the probe says so. Raises AssertionError with the log."""

@@ -20,17 +20,21 @@ from aioctl.upkeep.webhook_certificates import TARGETS
 from aioctl.upkeep.webhook_rotation import RotationState, RotationStep, advance, to_secret_data
 from tests.deploy.manifests import NAMESPACE
 from tests.real_install.installation import CERTIFICATE, SERVER_NAME, TEAM, Installation, policy
+from tests.real_install.lateness import measured, page
 from tests.real_install.load import Load
 from tests.real_install.replica import Replica, until
 
 pytestmark = pytest.mark.real
 LOADED = "loaded"
+UNUSABLE = "certificate not usable, the old one stays"
 LOOKS = 3
 """Looks of each replica at the Secret in which it shall write nothing."""
 RELOAD = 1.0
-"""Seconds within which a changed file is served, on a machine that has time for it."""
+"""Seconds within which a changed file is served."""
+STEPS = 5
+"""Turns of the process on the way from the change to the log line, each as slow as the machine."""
 ATTEMPTS = 5
-"""Changes of the files at most, until one is served within them."""
+"""Changes of the files at most, until one is served within that time."""
 QUIET = 3.0
 """Seconds between out of the Service and the end: the API server's view of the endpoints has followed by then, a busy one's too."""
 
@@ -110,7 +114,7 @@ def test_replicas_that_start_together_make_one_secret_and_serve_one_certificate(
     leaf = read_certificate(state.current.leaf.crt)
     assert not isinstance(leaf, str)
     assert SERVER_NAME in leaf.dns_names
-    assert served_by(replicas, state) == {der(state.current.leaf)}
+    until(lambda: served_by(replicas, state) == {der(state.current.leaf)}, "both serve it")
     made = [event["responseStatus"]["code"] for event in installation.audit("create", "secrets", CERTIFICATE)]
     assert made.count(201) == 1
     assert set(made) <= {201, 409}
@@ -202,6 +206,9 @@ def test_files_are_reloaded_under_load_and_a_bad_pair_changes_nothing(
     def calls() -> float:
         return sum(each.value for each in replica.metrics("aioctl_webhook_calls_total", path="/convert"))
 
+    def errors() -> float:
+        return sum(each.value for each in replica.metrics("certwatcher_read_certificate_errors_total"))
+
     def until_called() -> None:
         enough = calls() + 10
         until(lambda: calls() >= enough, "the API server calls it")
@@ -214,24 +221,25 @@ def test_files_are_reloaded_under_load_and_a_bad_pair_changes_nothing(
             installation.stop(other, pause=QUIET)
         until_called()
         assert served_by([replica], state) == {der(first)}
-        found: list[float] = []
+        found: list[tuple[float, float]] = []
         for second in others:
-            changed = datetime.now(UTC)
-            mount(tmp_path, second)
-            until_served(second)
-            found.append((replica.moment("certificate loaded") - changed).total_seconds())
-            if found[-1] <= RELOAD:
+            with measured(page(replica.health_page)) as late:
+                changed = datetime.now(UTC)
+                mount(tmp_path, second)
+                until_served(second)
+            seconds = (replica.moment("certificate loaded") - changed).total_seconds()
+            found.append((seconds, late.allowed(RELOAD, steps=STEPS)))
+            if seconds <= found[-1][1]:
                 break
-        assert min(found) <= RELOAD, found
+        assert any(seconds <= allowed for seconds, allowed in found), found
+        # A look may fall between the two files of a change, and find that they do not fit.
+        counted, told = errors(), len(replica.said(UNUSABLE))
         mount(tmp_path, Pair(second.crt, first.key))
-        until(
-            lambda: sum(each.value for each in replica.metrics("certwatcher_read_certificate_errors_total")),
-            "the pair that does not fit is counted",
-        )
+        until(lambda: errors() > counted, "the pair that does not fit is counted")
         until_called()
         assert served_by([replica], state) == {der(second)}
     assert load.failed == []
-    assert len(replica.said("certificate not usable, the old one stays")) == 1
+    assert len(replica.said(UNUSABLE)) == told + 1
     # Whoever comes next keeps the Secret's certificate.
     installation.connect(installation.start())
     installation.stop(replica)

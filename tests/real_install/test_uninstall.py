@@ -69,6 +69,7 @@ def used(real_assets: Assets) -> Iterator[Installation]:
         until(
             lambda: all(_has_status(made, shape) for shape in SHAPES), "services have children and a status"
         )
+        until(lambda: _is_held(made, "mine"), "the config that they use is held")
         yield made
 
 
@@ -76,6 +77,11 @@ def _has_status(installation: Installation, name: str) -> bool:
     found = installation.get(kinds.SERVICE, TEAM, name)
     held = FINALIZER in found["metadata"].get("finalizers", ())
     return held and bool(found.get("status", {}).get("conditions"))
+
+
+def _is_held(installation: Installation, config: str) -> bool:
+    found = installation.get(kinds.CONFIG, TEAM, config)
+    return CONFIG_FINALIZER in found["metadata"].get("finalizers", ())
 
 
 def run(installation: Installation, commands: str) -> None:

@@ -138,14 +138,15 @@ async def test_the_target_is_found_and_bounds_hold_without_a_metric(ground: Grou
 
     await ground.until(told)
     # The pods are there, but nobody scales them: not ready, with the reason.
-    await ground.until_condition("MainWorkloadReady", "True")
-    assert (await ground.condition("Ready"))[:2] == ("False", "FailedGetExternalMetric")
+    await ground.until_conditions(
+        {"MainWorkloadReady": ("True", ""), "Ready": ("False", "FailedGetExternalMetric")}
+    )
 
 
 @scenario(THEN)
 async def test_readiness_follows_the_metric(ground: Ground) -> None:
     await settled_on_its_hpa(ground)
-    assert (await ground.condition("ScalingReady"))[0] == "True"
+    await ground.until_conditions({"ScalingReady": ("True", ""), "Ready": ("True", "")})
     ground.metric(None)
     await ground.until_condition("Ready", "False", "FailedGetExternalMetric")
     ground.metric(1)
@@ -212,8 +213,7 @@ async def test_from_hpa_to_keda_and_back_and_to_none(ground: Ground) -> None:
     await ground.scaling(replicas=1)
     await ground.until_gone(kinds.AUTOSCALER, HPA)
     await ground.until_replicas(1)
-    await ground.until_condition("Ready", "True")
-    assert await ground.condition("ScalingReady") == ("", "", "")
+    await ground.until_conditions({"Ready": ("True", ""), "ScalingReady": ("", "")})
 
 
 @scenario(THEN)
@@ -273,11 +273,11 @@ async def test_each_side_has_a_scaler_of_its_own(ground: Ground) -> None:
         None, replicas=1, prefill={"template": TEMPLATE, "scaling": {**BY_HPA, "minReplicas": 3}}
     )
     await ground.until_replicas(3, PREFILL)
-    await ground.until_condition("PrefillScalingReady", "False", "FailedGetExternalMetric")
-    assert await ground.condition("ScalingReady") == ("", "", "")
+    await ground.until_conditions(
+        {"PrefillScalingReady": ("False", "FailedGetExternalMetric"), "ScalingReady": ("", "")}
+    )
     ground.metric(1, PREFILL_HPA)
-    await ground.until_condition("PrefillScalingReady", "True")
-    await ground.until_condition("Ready", "True")
+    await ground.until_conditions({"PrefillScalingReady": ("True", ""), "Ready": ("True", "")})
     assert await ground.replicas() == 1
 
 
@@ -291,9 +291,9 @@ async def test_groups_of_pods_are_scaled_as_one(ground: Ground) -> None:
     await ground.until_hpa("AbleToScale", "True", *FOUND)
     await ground.until_replicas(2, GROUPS, kinds.LEADER_WORKER_SET)
     await ground.until_hpa("ScalingActive", "True", "ValidMetricFound")
-    await ground.until_condition("ScalingReady", "True")
-    await ground.until_condition("WorkerWorkloadReady", "True")
-    await ground.until_condition("Ready", "True")
+    await ground.until_conditions(
+        {"ScalingReady": ("True", ""), "WorkerWorkloadReady": ("True", ""), "Ready": ("True", "")}
+    )
     ground.metric(2)
     await ground.until_replicas(4, GROUPS, kinds.LEADER_WORKER_SET)
     await ground.touch("once more")

@@ -8,9 +8,9 @@ import anyio
 import pytest
 
 from aioctl.api import kinds
-from aioctl.controller.controller import Controller
 from aioctl.sim import seed
 from testbed import real_world
+from testbed.at_rest import is_busy
 from testbed.real.build import Assets
 from testbed.real.kubectl import prepared
 from testbed.real_world import Webhooks
@@ -19,18 +19,8 @@ from tests.scenarios.scene import GLOBAL_GATEWAY, Scene
 
 AT_ONCE = 14
 """Scenarios played together: two cores carry the API server, the program and the players of the scenarios."""
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds for a claim that comes true within one or two on a machine with nothing else to do."""
-
-
-def has_work(controller: Controller, namespace: str) -> bool:
-    """Whether a service or config of the namespace is worked on, or waits to be and its time has come."""
-    now = controller.clock.monotonic()
-    for queue in (controller.queue, controller.confined_queue, controller.config_queue):
-        due = (key for key, entry in queue._waiting.items() if entry.ready_at <= now)
-        if any(key.namespace == namespace for key in (*queue._running, *queue._again, *due)):
-            return True
-    return False
 
 
 @pytest.fixture(scope="session")
@@ -58,12 +48,12 @@ async def _play_all(
         await client.patch(kinds.GATEWAY, *GLOBAL_GATEWAY, gateway, subresource="status")
         settings = webhooks.settings(status_settle=0.05, workers=8, auth_disabled=POLICY.auth_disabled)
         async with real_world.running(settings, kubeconfig) as application:
-            busy = partial(has_work, application.controller)
             await real_world.install_presets(client)
             await real_world.install_admission(client, webhooks)
             async with anyio.create_task_group() as group:
                 for name, body in bodies.items():
-                    scene = Scene(client, namespaces[name], window=1.0, patience=PATIENCE, busy=busy)
+                    scene = Scene(client, namespaces[name], window=1.0, patience=PATIENCE)
+                    scene.busy = partial(is_busy, application, namespace=namespaces[name])
                     group.start_soon(_play, name, body, scene, outcomes, limit)
     return outcomes
 

@@ -16,6 +16,7 @@ from aioctl.api.kinds import Kind
 from aioctl.api.objects import dig
 from aioctl.kube.client import Client
 from aioctl.kube.errors import Conflict, NotFound
+from testbed.at_rest import At
 
 SVC = "svc"
 GLOBAL_GATEWAY = ("kserve", "kserve-ingress-gateway")
@@ -23,6 +24,7 @@ OLD_TIME = "2026-01-01T00:00:00Z"
 ROUTER: dict[str, Any] = {"route": {}, "gateway": {}, "scheduler": {}}
 WATCHED = (
     kinds.SERVICE,
+    kinds.GATEWAY,
     kinds.HTTP_ROUTE,
     kinds.POOL_V1,
     kinds.POOL_V1ALPHA2,
@@ -32,7 +34,7 @@ WATCHED = (
     kinds.SECRET,
     kinds.DESTINATION_RULE,
 )
-"""What `rest` looks at: everything that the controller writes while it has anything to do."""
+"""What `rest` looks at: everything that the controller writes while it has anything to do, and gateways, which it reads."""
 POOL_STATUS = {kinds.POOL_V1: "parents", kinds.POOL_V1ALPHA2: "parent"}
 Change = Callable[[dict[str, Any]], object]
 
@@ -61,15 +63,15 @@ def pool_ref(group: str, name: str, **more: Any) -> dict[str, Any]:
 @dataclass
 class Scene:
     """`window` is how long nothing may be written before the scene counts as at rest, `patience` how long a claim may
-    take; both in seconds (virtual on the simulated server). `busy` says whether the controller has work in the namespace:
-    where time is real, nothing being written may only mean that it has not come to it."""
+    take; both in seconds (virtual on the simulated server). `busy` says whether the controller has work in the namespace, or
+    has not seen what stands there: where time is real, nothing being written may only mean that it has not come to it."""
 
     user: Client
     namespace: str
     window: float
     patience: float
     pool: str = field(default=names.default_pool_name(SVC))
-    busy: Callable[[str], bool] = lambda namespace: False
+    busy: Callable[[Mapping[At, str]], bool] = lambda versions: False
 
     # -- the user
 
@@ -249,10 +251,10 @@ class Scene:
             return []
         return items
 
-    async def versions(self) -> dict[str, str]:
+    async def versions(self) -> dict[At, str]:
         """resourceVersion of everything in the namespace that the controller writes or reads."""
         return {
-            f"{kind.resource}/{obj['metadata']['name']}": obj["metadata"]["resourceVersion"]
+            At(kind.resource, self.namespace, obj["metadata"]["name"]): obj["metadata"]["resourceVersion"]
             for kind in WATCHED
             for obj in await self.list(kind)
         }
@@ -279,21 +281,31 @@ class Scene:
 
     async def until_condition(self, type_: str, status: str, reason: str = "") -> None:
         """Waits until the status says so of what the service asks for now: what it said of an earlier spec may be equal."""
+        await self.until_conditions({type_: (status, reason)})
+
+    async def until_conditions(self, wanted: Mapping[str, tuple[str, str]]) -> None:
+        """Waits until one status says all of that of what the service asks for now: type -> (status, reason or '' for any),
+        an empty status where there is to be no such condition."""
 
         async def claim() -> bool:
-            found = await self.condition(type_)
-            return await self.is_seen() and found[0] == status and (not reason or found[1] == reason)
+            service = await self.service()
+            found = {each["type"]: each for each in dig(service, "status", "conditions") or ()}
+            return is_of_this_spec(service) and all(
+                found.get(type_, {}).get("status", "") == status
+                and (not reason or found[type_].get("reason", "") == reason)
+                for type_, (status, reason) in wanted.items()
+            )
 
         await self.until(claim)
 
-    async def rest(self) -> dict[str, str]:
-        """Waits until nothing is written for a while; answers the versions. Raises TimeoutError when it never ends."""
+    async def rest(self) -> dict[At, str]:
+        """Waits until nothing is written for a while; returns the versions. Raises TimeoutError when it never ends."""
         with anyio.fail_after(self.patience):
             before = await self.versions()
             while True:
                 await anyio.sleep(self.window)
                 now = await self.versions()
-                if now == before and not self.busy(self.namespace):
+                if now == before and not self.busy(now):
                     return now
                 before = now
 
@@ -302,11 +314,6 @@ class Scene:
         await self.create(router, **more)
         await self.until(self.service_has_status)
         await self.rest()
-
-    async def is_seen(self) -> bool:
-        """Whether the status is that of the spec that stands; one write bears all of a status."""
-        service = await self.service()
-        return bool(dig(service, "status", "observedGeneration") == service["metadata"]["generation"])
 
     async def service_has_status(self) -> bool:
         return dig(await self.service(), "status", "observedGeneration") is not None
@@ -327,6 +334,11 @@ class Scene:
         service = await self.find(kinds.SERVICE, SVC)
         route = await self.find(kinds.HTTP_ROUTE, self.route_name)
         return f"service status: {dig(service, 'status')}\nroute: {route}"
+
+
+def is_of_this_spec(service: Mapping[str, Any]) -> bool:
+    """Whether the status is that of the spec that stands; one write bears all of a status."""
+    return bool(dig(service, "status", "observedGeneration") == service["metadata"]["generation"])
 
 
 TEMPLATE: dict[str, Any] = {"containers": [{"name": "main", "image": "quay.io/example/vllm:1"}]}

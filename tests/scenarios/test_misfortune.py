@@ -10,6 +10,7 @@ from aioctl.sim.errors import conflict, invalid, plain_500
 from aioctl.sim.faults import Match
 from aioctl.sim.records import Record
 from aioctl.sim.resources import Resource
+from testbed.at_rest import At
 from testbed.crashes import picture
 from testbed.virtual_time import virtual_time
 from tests.scenarios.ground import CONTROLLER, Stage, on_the_simulated_server, simulated, stage
@@ -263,7 +264,7 @@ async def test_a_new_process_that_cannot_discover_pools_deletes_nothing_and_move
     assert await scene.traffic() == (100, 0, "v1")
     # Of all that stands only the touched service differs.
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    assert changed == {f"{kinds.SERVICE.resource}/{touched['metadata']['name']}"}
+    assert changed == {At(kinds.SERVICE.resource, scene.namespace, touched["metadata"]["name"])}
     for fault in failing:
         stage.cluster.faults.remove(fault)
     await anyio.sleep(90)

@@ -5,6 +5,7 @@ from typing import Any
 from aioctl.api import kinds, names
 from aioctl.api.kinds import POOL_V1, POOL_V1ALPHA2
 from aioctl.api.objects import dig
+from testbed.at_rest import At
 from tests.scenarios.ground import Stage, on_both_servers, on_the_simulated_server
 from tests.scenarios.scene import ACCEPTED, ROUTER, SVC, Scene, condition
 
@@ -273,7 +274,10 @@ async def test_scenario_47_at_rest_nothing_is_written(scene: Scene) -> None:
     for number in range(10):
         touched = await scene.touch(str(number))
         versions = await scene.rest()
-        assert versions[f"{kinds.SERVICE.resource}/{SVC}"] == touched["metadata"]["resourceVersion"]
+        assert (
+            versions[At(kinds.SERVICE.resource, scene.namespace, SVC)]
+            == touched["metadata"]["resourceVersion"]
+        )
     assert (await scene.service())["status"] == status
     assert len(await scene.events()) == events
     assert dig(await scene.route(), "metadata", "generation") == 2

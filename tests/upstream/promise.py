@@ -7,7 +7,6 @@ what an earlier release would have left; then the program leads again, with anot
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
@@ -19,7 +18,6 @@ from aioctl.api.objects import annotations_of, dig, key_of
 from aioctl.plan.model import PodForm
 from aioctl.plan.workload import initializer
 from aioctl.plan.workload.pod_form import template_digest
-from aioctl.settings import Settings
 from aioctl.sim.seed import SYSTEM_NAMESPACE
 from testbed import real_world
 from testbed.real.cluster import RealCluster
@@ -82,18 +80,18 @@ class _Ground(Scene):
             async with self.controlled():
                 await self.prepare()
                 await self._settle_ours()
-            await self._let_another_lead()
+            await real_world.let_another_lead(self.client)
             async with self.controlled(leader_election=True):
                 await self.each(inherit)
                 await self._forget(FORMER)
                 await self._new_image()
                 await self.rest()
                 kept.left = await self._look()
-            seen = len(self.audited())
+            seen = len(self.cluster.audited())
             with patch.object(initializer, "_HF_DEFAULTS", ((NEXT_DEFAULT, "1"),)):
                 async with self.controlled():
                     await self.rest()
-                    kept.sent = writes(self.audited()[seen:])
+                    kept.sent = writes(self.cluster.audited()[seen:])
                     kept.taken = await self._look()
                     await self._edit(EDITED)
                     await self._edit_by_hand(BY_HAND)
@@ -114,19 +112,6 @@ class _Ground(Scene):
         for role in ROLES:
             await self.client.create(kinds.SERVICE, OURS, _service(role))
         await self.rest()
-
-    async def _let_another_lead(self) -> None:
-        """A program that wants to lead serves webhooks and nothing else."""
-        at = {"name": Settings.model_validate({}).lease_name, "namespace": SYSTEM_NAMESPACE}
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        spec = {
-            "holderIdentity": "another",
-            "leaseDurationSeconds": 3600,
-            "acquireTime": now,
-            "renewTime": now,
-        }
-        lease = {"apiVersion": kinds.LEASE.api_version, "kind": "Lease", "metadata": at, "spec": spec}
-        await self.client.create(kinds.LEASE, SYSTEM_NAMESPACE, lease)
 
     async def _forget(self, role: str) -> None:
         """As another controller, or an earlier release, leaves it: nothing stands beside the pods."""

@@ -19,6 +19,7 @@ import msgspec
 from aioctl.api import kinds, local_model
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import labels_of
+from aioctl.app import Application
 from aioctl.kube.client import Client, Page, WatchEvent
 from aioctl.kube.config import load_config
 from aioctl.kube.errors import KubeError, NotFound
@@ -28,6 +29,7 @@ from aioctl.plan.model import Strategy
 from aioctl.sim.players.following import AGENT, Object
 from aioctl.sim.players.gateway import GLOBAL_GATEWAY
 from testbed import real_world
+from testbed.at_rest import is_busy, listed
 from testbed.real.cluster import RealCluster
 from testbed.real_players import stamp
 from testbed.real_world import Webhooks
@@ -44,7 +46,7 @@ AT_ONCE = 24
 """So many cases are made or looked at side by side."""
 PAUSE = 1.0
 QUIET_LOOKS = 5
-"""So many looks at versions in a row without a difference are rest: longer than the longest known wait."""
+"""So many looks in a row without a difference, and with nothing to do for the program, are rest."""
 LOOKS = 400
 """So many looks at most: on a busy machine each takes longer, as does what is looked at."""
 _WRITES = ("create", "update", "patch", "delete")
@@ -82,6 +84,8 @@ class Scene:
     cluster: RealCluster
     webhooks: Webhooks
     stages: list[Stage] = field(default_factory=list)
+    program: Application | None = None
+    """The one that runs."""
 
     async def play(self) -> Played:
         played = Played()
@@ -102,12 +106,12 @@ class Scene:
                 await self.rest()
             # The program converts what is read here, so it still has to run.
             await self.each(look)
-            before, seen = await self._versions(), len(self.audited())
+            before, seen = await self._versions(), len(self.cluster.audited())
         async with self.controlled():
             await self.rest()
             after = await self._versions()
         played.changed.extend(changes(before, after))
-        played.sent.extend(writes(self.audited()[seen:]))
+        played.sent.extend(writes(self.cluster.audited()[seen:]))
         return played
 
     @asynccontextmanager
@@ -129,8 +133,12 @@ class Scene:
             **more,
         )
         with real_world.each_namespace_alone():
-            async with real_world.running(settings, self.cluster.kubeconfig):
-                yield
+            async with real_world.running(settings, self.cluster.kubeconfig) as program:
+                self.program = program
+                try:
+                    yield
+                finally:
+                    self.program = None
 
     @asynccontextmanager
     async def answered(self) -> AsyncIterator[None]:
@@ -211,13 +219,17 @@ class Scene:
         quiet = 0
         for _ in range(LOOKS):
             await anyio.sleep(PAUSE)
-            now = frozenset(f"{at} {version}" for at, version in (await self._versions()).items())
-            now |= await self._events()
+            versions = await self._versions()
+            now = frozenset(f"{at} {version}" for at, version in versions.items()) | await self._events()
             moved, last = now ^ last, now
-            quiet = 0 if moved else quiet + 1
+            quiet = 0 if moved or self._is_busy(versions) else quiet + 1
             if quiet == QUIET_LOOKS:
                 return
         raise AssertionError(f"something still writes after {LOOKS} looks: {sorted(moved)[:20]}")
+
+    def _is_busy(self, versions: Mapping[str, str]) -> bool:
+        """Whether the program works, or has not seen what stands there: it may write nothing for a while all the same."""
+        return self.program is not None and is_busy(self.program, listed(versions))
 
     async def _versions(self) -> dict[str, str]:
         """`<plural>[.<group>] <namespace>/<name>` -> uid and version of everything that matters here."""
@@ -243,9 +255,6 @@ class Scene:
             ]
         except NotFound:
             return []
-
-    def audited(self) -> list[str]:
-        return self.cluster.audit_log.read_text(encoding="utf-8").splitlines()
 
 
 class _Metadata(msgspec.Struct):
