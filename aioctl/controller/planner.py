@@ -27,7 +27,7 @@ from aioctl.plan import (
 )
 from aioctl.plan.memo import concluded
 from aioctl.plan.migration import Decision
-from aioctl.plan.model import Context, Observation, Outcome, Plan, Policy, Unanswered
+from aioctl.plan.model import Context, Observation, Outcome, Part, Plan, Policy, Unanswered
 from aioctl.plan.reach import progress_of
 
 
@@ -144,17 +144,25 @@ def _notices(plan: Plan, obs: Observation) -> tuple[tuple[str, str], ...]:
     if plan.context is None:
         return ()
     ctx = replace(plan.context, obs=obs)
-    return concluded(ctx, "notices", lambda: tuple(_noticed(ctx)))
+    found = concluded(ctx, "notices", lambda: tuple(_noticed(ctx)))
+    if any(step.part is Part.VALIDATION and step.error for step in plan.steps):
+        return found  # there is no route to share or to collide with, and no address yet that others are compared with
+    return (*found, *concluded(ctx, "notices of routes", lambda: tuple(_noticed_of_others(ctx))))
+
+
+def _noticed_of_others(ctx: Context) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    with suppress(FieldError, Unanswered):
+        found += groups.notices(ctx, groups.group_of(ctx))
+    with suppress(FieldError):
+        found += collisions.notices(ctx)
+    return found
 
 
 def _noticed(ctx: Context) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     with suppress(FieldError):
         found += scheduler.notices(ctx)
-    with suppress(FieldError, Unanswered):
-        found += groups.notices(ctx, groups.group_of(ctx))
-    with suppress(FieldError):
-        found += collisions.notices(ctx)
     combined = {**ctx.service, "spec": ctx.spec}
     found += [(without_effect.REASON, text) for text in without_effect.of_combined(combined)]
     with suppress(FieldError, Unanswered):

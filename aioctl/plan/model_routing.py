@@ -23,11 +23,17 @@ Rule = Mapping[str, Any]
 def managed_spec(ctx: Context) -> dict[str, Any]:
     """The spec of the managed route before the migration sets its pool references.
 
-    Raises PlanError when the adapters need more matches or rules than a route holds, Unanswered when it is not known
-    whether a gateway opts out.
+    Raises PlanError when the adapters need more matches or rules than a route holds, or when no rule is left, Unanswered when
+    it is not known whether a gateway opts out.
     """
     spec = without_adapters(ctx)
     rules = sequence(spec, "rules")
+    if not rules and sequence(route_spec(ctx), "rules"):
+        raise PlanError(
+            f"routing by model is off, and spec.router.route.http.spec has no rule without header "
+            f"{ctx.config.routing.model_header}; give it one, or spec.annotations {names.MODEL_ROUTING}: "
+            '"true" where the configuration and the gateways allow that'
+        )
     if not rules or not is_on(ctx):
         return spec
     header, adapters = ctx.config.routing.model_header, adapter_names(ctx.spec)

@@ -10,8 +10,9 @@ import pytest
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectRef
+from aioctl.controller.planner import conclude
 from aioctl.plan import groups
-from aioctl.plan.model import Facts, Unanswered
+from aioctl.plan.model import Facts, Outcome, Unanswered
 from tests.plan.group_world import accept_pools, grouped, join, peer, rules, shares
 from tests.plan.router_world import (
     GATEWAY,
@@ -511,3 +512,17 @@ def test_a_service_outside_of_any_group_looks_at_no_other() -> None:
     facts = world.facts
     ctx = replace(world.ctx, obs=Alone(facts.objects))
     assert groups.group_of(ctx) is None
+
+
+@pytest.mark.parametrize(
+    ("place", "told"), [(GATEWAY, {"MemberDivergence", "ModelNameCollision"}), ((NS, "nowhere"), set())]
+)
+def test_of_others_nothing_is_told_while_the_router_names_a_gateway_that_is_not_there(
+    place: tuple[str, str], told: set[str]
+) -> None:
+    world = join(grouped(), peer("two", models=("o",)), peer("three", group="h"))
+    router = {**(world.router or {}), "gateway": {"refs": [{"namespace": place[0], "name": place[1]}]}}
+    world.router = router
+    plan = world.plan()
+    concluded = conclude(plan, Outcome(), world.facts, world.policy, world.now)
+    assert {reason for reason, _ in concluded.notices} & {"MemberDivergence", "ModelNameCollision"} == told

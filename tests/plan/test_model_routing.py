@@ -217,3 +217,10 @@ def test_rules_that_come_with_routing_by_model_keep_the_weights_that_the_others_
     assert {name for name, weights in kept.items() if weights == [30, 30]} == {
         name for name in kept if "catch-all" not in name
     }
+
+
+def test_a_route_of_which_no_rule_is_left_is_an_error_that_names_the_cure() -> None:
+    rules = [{"matches": [{"headers": [{"name": HEADER, "value": "m"}]}], "backendRefs": []}]
+    assert managed_spec(context(rules=rules))["rules"] == rules
+    with pytest.raises(PlanError, match=f"no rule without header {HEADER}; give it one"):
+        managed_spec(context(rules=rules, annotations={}))
