@@ -31,7 +31,7 @@ from testbed.real_players import stamp
 from testbed.real_world import Webhooks, until
 
 NAMESPACE = "team"
-PATIENCE = 120.0
+PATIENCE = 600.0
 ADDRESS = "203.0.113.10"
 GATEWAY = f"{GLOBAL_GATEWAY.namespace}/{GLOBAL_GATEWAY.name}"
 TEMPLATE: dict[str, Any] = {"containers": [{"name": "main", "image": "quay.io/example/vllm:1"}]}

@@ -18,6 +18,7 @@ from testbed.real.cluster import running
 from testbed.real.kubectl import Kubectl
 from tests.deploy.manifests import DEPLOY
 from tests.real_install import services
+from tests.real_install.installation import Administrator
 from tests.real_install.replica import until
 
 pytestmark = pytest.mark.ship
@@ -75,7 +76,7 @@ class Stage:
 @pytest.fixture(scope="module")
 def stage(real_assets: Assets) -> Iterator[Stage]:
     with running(real_assets, gogc=300) as cluster:
-        yield Stage(Kubectl.of(real_assets, cluster), Api(cluster))
+        yield Stage(Kubectl.of(real_assets, cluster), Administrator(cluster))
 
 
 @pytest.mark.parametrize("release", LATER)

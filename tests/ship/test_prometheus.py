@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,11 @@ async def _every_rule_is_loaded(demo: Observed) -> None:
     await eventually(evaluated, "every rule is evaluated without an error")
 
 
+async def _has_status(demo: Observed, service: dict[str, Any]) -> bool:
+    found = await demo.client.get(kinds.SERVICE, namespace_of(service), name_of(service))
+    return bool(found.get("status"))
+
+
 @asynccontextmanager
 async def _passing_services(demo: Observed) -> AsyncIterator[None]:
     """Services of both versions come and go: a fleet at rest has no rate of anything, and its quantiles are NaN for ever."""
@@ -85,6 +91,7 @@ async def _passing_services(demo: Observed) -> AsyncIterator[None]:
             service = dict(fleet(2, 0)[number % 2])
             service["metadata"] = {**service["metadata"], "name": f"passing-{number}"}
             await demo.create([service])
+            await eventually(partial(_has_status, demo, service), f"passing-{number} is reconciled")
             await anyio.sleep(1.0)  # a scrape sees it
             await demo.client.delete(kinds.SERVICE, namespace_of(service), name_of(service))
 

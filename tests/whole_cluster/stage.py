@@ -30,7 +30,7 @@ from tests.deploy.manifests import DEPLOY, NAMESPACE, container
 from tests.real_install.installation import Administrator
 
 ROOT = DEPLOY.parent
-PATIENCE = 240.0
+PATIENCE = 600.0
 """Seconds that a claim may take on a machine that does a lot beside."""
 OUR_PODS = ("app.kubernetes.io/name", "aioctl")
 IMAGE = container()["image"]
@@ -260,4 +260,4 @@ def gateway(cluster: RealCluster) -> Iterator[None]:
     try:
         yield
     finally:
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE)

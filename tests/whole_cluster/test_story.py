@@ -209,7 +209,7 @@ def test_a_stopped_service_has_no_pods_and_comes_back(stage: Stage, watcher: Wat
 
 def test_a_namespace_with_services_can_be_deleted(stage: Stage, watcher: Watcher) -> None:
     before = stage.model_pods(TEAM)
-    stage.kubectl("delete", "namespace", OTHER, "--timeout=120s")
+    stage.kubectl("delete", "namespace", OTHER, "--timeout=600s")
     assert stage.services(OTHER) == {}
     bindings = stage.items(kinds.CLUSTER_ROLE_BINDING, labels="app.kubernetes.io/part-of=llminferenceservice")
     assert not [found for found in bindings if any(s.get("namespace") == OTHER for s in found["subjects"])]
@@ -248,7 +248,7 @@ def test_uninstalled_as_documented_nothing_is_left(stage: Stage, watcher: Watche
     in_order, _ = ways_out()
     stage.shell(in_order)
     for namespace in (TEAM, "kserve"):
-        stage.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s")
+        stage.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--timeout=600s")
     stage.kubectl("delete", "-f", "-", "--ignore-not-found", stdin=json.dumps(MONITOR_CRDS))
     stage.kubectl("delete", "gatewayclass", "istio")
     stage.kubectl("delete", "persistentvolume", "--all")
