@@ -118,8 +118,8 @@ class Replica:
         return self.process.wait(timeout=PATIENCE)
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """Everything it has logged. Raises AssertionError for what is no line of JSON."""
-        for line in self.log_file.read_text().splitlines():
+        """Everything it has logged, but for a line that it is writing. Raises AssertionError for what is no line of JSON."""
+        for line in self.log_file.read_text().rpartition("\n")[0].splitlines():
             try:
                 yield json.loads(line)
             except ValueError as error:
