@@ -10,16 +10,15 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from bench import machine
+from bench.lives import processes
 from testbed.catalogue import catalogue
 from testbed.crashes import Crash, End, Mode, play, verdict
-from testbed.logs import silent
 
 _MOST_LINES: Final = 12
 
@@ -54,12 +53,21 @@ def main(argv: list[str]) -> int:
     modes = [Mode(args.mode)] if args.mode else list(Mode)
     began = time.perf_counter()
     failed, plans, uncrashed = 0, 0, 0
-    with ProcessPoolExecutor(args.processes, initializer=silent) as pool:
+    with processes(args.processes, _try) as pool:
+        # All plans are handed out at once: no process waits for the last one of a scenario.
+        lives = []
         for name, writes, later in pool.map(_whole, names):
-            uncrashed += bool(later)
-            print(f"{name}: {writes} writes", *[f"  written at rest: {line}" for line in later], sep="\n")
             crashes = [Crash(write, mode) for write in _writes(writes, args.write) for mode in modes]
-            for tried in pool.map(_try, [name] * len(crashes), crashes, chunksize=4):
+            lives.append((name, writes, later, pool.map(_try, [name] * len(crashes), crashes, chunksize=4)))
+        for name, writes, later, tries in lives:
+            uncrashed += bool(later)
+            print(
+                f"{name}: {writes} writes",
+                *[f"  written at rest: {line}" for line in later],
+                sep="\n",
+                flush=True,
+            )
+            for tried in tries:
                 plans += 1
                 failed += bool(tried.wrong)
                 if tried.wrong:

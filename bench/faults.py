@@ -10,14 +10,13 @@ import os
 import statistics
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import combinations
 from pathlib import Path
 
 from bench import machine
+from bench.lives import processes
 from testbed.crashes import said
-from testbed.logs import silent
 from testbed.misfortunes import MISFORTUNES, Report, play
 
 MOST_TAKEN, MOST_TRIED = 1.5, 8.0
@@ -33,17 +32,22 @@ def main(argv: list[str]) -> int:
         "--only", action="append", choices=list(MISFORTUNES), help="these at once; may be repeated"
     )
     parser.add_argument("--alone", action="store_true", help="no pairs")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th of them, a sample")
+    parser.add_argument(
+        "--busy", action="store_true", help="as on a machine that is slow and stands still at times"
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there as JSON")
     args = parser.parse_args(argv)
     tries: list[tuple[str, ...]] = [tuple(args.only)] if args.only else [(name,) for name in MISFORTUNES]
     if not args.only and not args.alone:
         tries += combinations(MISFORTUNES, 2)
+    tries = tries[:: args.every]
     began = time.perf_counter()
-    run = partial(_fleet, services=args.services, seed=args.seed)
+    run = partial(_fleet, services=args.services, seed=args.seed, busy=args.busy)
     failed, recoveries = 0, []
-    with ProcessPoolExecutor(args.processes, initializer=silent) as pool:
-        calm = pool.submit(run, ()).result()
+    with processes(args.processes, _fleet, seed=args.seed) as pool:
+        calm = pool.submit(_fleet, (), services=args.services, seed=args.seed).result()
         if calm.broke:
             print(f"a good day broke off: {calm.broke}")
             return 1
@@ -64,7 +68,10 @@ def main(argv: list[str]) -> int:
                 )
             if wrong:
                 arguments = " ".join(f"--only {name!r}" for name in which)
-                replay = f"python -m bench faults --services {args.services} --seed {args.seed} {arguments}"
+                busy = " --busy" if args.busy else ""
+                replay = (
+                    f"python -m bench faults --services {args.services} --seed {args.seed}{busy} {arguments}"
+                )
                 print(f"  FAILED {replay}", *[f"    {line}" for line in wrong], sep="\n", flush=True)
     seconds = time.perf_counter() - began
     print(
@@ -98,9 +105,9 @@ def judge(report: Report, calm: Report) -> list[str]:
     return wrong
 
 
-def _fleet(which: Sequence[str], *, services: int, seed: int) -> Report:
+def _fleet(which: Sequence[str], *, services: int, seed: int, busy: bool = False) -> Report:
     """Its report, also when it broke off: what is raised in a process of a pool does not always survive the way back."""
     try:
-        return play(which, services=services, seed=seed)
+        return play(which, services=services, seed=seed, busy=busy)
     except Exception as error:  # noqa: BLE001  any at all is a finding
         return Report((), (), 0.0, 0, 0, 0.0, broke=said(error))

@@ -25,7 +25,7 @@ from aioctl.sim.memory import MemoryWire
 from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
-from testbed.virtual_time import run_virtual
+from testbed.virtual_time import BEGIN, run_virtual
 from testbed.world import NAMESPACE, POLICY, World, furnished
 
 RESTART: Final = 1.0
@@ -216,7 +216,7 @@ def play(scenario: Scenario, crash: Crash | None = None) -> End:
 
 @asynccontextmanager
 async def _ground(scenario: Scenario) -> AsyncIterator[World]:
-    async with furnished() as world, anyio.create_task_group() as group:
+    async with furnished(start=BEGIN.timestamp()) as world, anyio.create_task_group() as group:
         stamp = world.cluster.core.clock.stamp
         client = player_client(world.cluster)
         group.start_soon(GatewayPlayer(client, stamp=stamp, default=scenario.gateway).run)

@@ -24,7 +24,7 @@ from aioctl.sim import fleet
 from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
-from testbed.virtual_time import allow_cpu, run_virtual
+from testbed.virtual_time import BEGIN, allow_cpu, run_virtual
 from testbed.world import NAMESPACE, World, furnished
 
 ROUND: Final = 600.0
@@ -58,7 +58,7 @@ def play(
 async def _live(rounds: int, services: int, traced: bool, told: Callable[[int], object]) -> list[Sample]:
     allow_cpu(_CPU_PER_ROUND * rounds)
     samples = []
-    async with furnished() as world, anyio.create_task_group() as group:
+    async with furnished(start=BEGIN.timestamp()) as world, anyio.create_task_group() as group:
         client, stamp = player_client(world.cluster), world.cluster.core.clock.stamp
         group.start_soon(GatewayPlayer(client, stamp=stamp, default=GatewayScript(delay=0.5)).run)
         group.start_soon(WorkloadPlayer(client, delay=1.0, stamp=stamp).run)

@@ -27,8 +27,8 @@ from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import GatewayPlayer
 from aioctl.sim.players.workload import WorkloadPlayer
 from testbed.crashes import CountingWire, rest
-from testbed.virtual_time import run_virtual
-from testbed.world import POLICY, World, condition, furnished
+from testbed.virtual_time import BEGIN, be_busy, run_virtual
+from testbed.world import POLICY, World, condition, furnished, furniture
 
 OURS: Final = "aioctl/"
 LASTS: Final = 60.0
@@ -201,14 +201,21 @@ MISFORTUNES: Final[Mapping[str, Misfortune]] = {
 """By name. Each lasts `LASTS` seconds."""
 
 
-def play(which: Sequence[str], *, services: int, seed: int = 0) -> Report:
-    """The fleet under these misfortunes at once; none: a good day."""
+def play(which: Sequence[str], *, services: int, seed: int = 0, busy: bool = False) -> Report:
+    """The fleet under these misfortunes at once; none: a good day. `busy`: on a machine that is slow, and stands still at times."""
+    furniture()  # not in the midst of what is drawn
     random.seed(seed)  # clients draw the length of their pauses
-    return run_virtual(lambda: _live([MISFORTUNES[name] for name in which], services, random.Random(seed)))  # noqa: S311  moments, no secrets
+
+    async def live() -> Report:
+        if busy:
+            be_busy(random.Random(seed))  # noqa: S311  moments, no secrets
+        return await _live([MISFORTUNES[name] for name in which], services, random.Random(seed))  # noqa: S311
+
+    return run_virtual(live)
 
 
 async def _live(which: Sequence[Misfortune], services: int, dice: random.Random) -> Report:
-    async with furnished() as world, anyio.create_task_group() as group:
+    async with furnished(start=BEGIN.timestamp()) as world, anyio.create_task_group() as group:
         plane = DataPlane(world.cluster)
         stamp = world.cluster.core.clock.stamp
         client = player_client(world.cluster)

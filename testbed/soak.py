@@ -28,7 +28,7 @@ from aioctl.sim.records import Record
 from aioctl.sim.resources import Resource
 from testbed.crashes import AFTERWARDS, CountingWire, rest
 from testbed.misfortunes import MISFORTUNES, clear
-from testbed.virtual_time import allow_cpu, run_virtual
+from testbed.virtual_time import BEGIN, allow_cpu, run_virtual
 from testbed.world import NAMESPACE, World, condition, furnished
 
 LEARNING: Final = ("v1alpha2-only", "accepts-both-routes-v1alpha2", "both")
@@ -57,7 +57,7 @@ def play(seconds: float, *, seed: int, services: int = 12) -> Report:
 
 async def _live(seconds: float, seed: int, services: int) -> Report:
     allow_cpu(_CPU_PER_SECOND * seconds)
-    async with furnished() as world, anyio.create_task_group() as group:
+    async with furnished(start=BEGIN.timestamp()) as world, anyio.create_task_group() as group:
         client, stamp = player_client(world.cluster), world.cluster.core.clock.stamp
         gateways = GatewayPlayer(client, stamp=stamp, default=GatewayScript(BEHAVIOURS[LEARNING[0]]))
         group.start_soon(gateways.run)

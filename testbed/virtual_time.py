@@ -21,6 +21,7 @@ while no timer is set; with a timer set, the clock jumps and the timer wins.
 
 import asyncio
 import functools
+import random
 import selectors
 import threading
 import time
@@ -36,6 +37,11 @@ REAL_PATIENCE: Final = 5.0
 CPU_LIMIT: Final = 60.0
 """Seconds of CPU a virtual run may take, on however busy a machine; beyond it, something polls for what never comes."""
 
+SLOW_TURN: Final = 0.002
+"""Seconds that a turn of the loop takes on a busy machine, on average: ten times those of an idle one."""
+STALLS, LONGEST_STALL = 0.0003, 12.0
+"""How many of the turns stand still, and for how many seconds at most: longer than any answer is waited for but a list's."""
+
 
 class Deadlock(AssertionError):
     """Nothing is ready, no timer is set, and nothing outside the loop could wake it."""
@@ -48,6 +54,8 @@ class _JumpingSelector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         events = super().select(0)
+        if self.loop.busy is not None:
+            self.loop.advance(_lost(self.loop.busy))
         if events or timeout == 0:
             return events
         if timeout is None:
@@ -71,8 +79,17 @@ class _JumpingSelector(selectors.DefaultSelector):
         )
 
 
+def _lost(dice: random.Random) -> float:
+    """Seconds that one turn of the loop takes on a busy machine."""
+    stands_still = dice.random() < STALLS
+    return dice.random() * LONGEST_STALL if stands_still else dice.expovariate(1 / SLOW_TURN)
+
+
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """A selector loop with its own time line, beginning at 0."""
+
+    busy: random.Random | None = None
+    """Set: each turn of the loop takes time, as on a machine that does much beside, and now and then all stands still."""
 
     def __init__(self) -> None:
         selector = _JumpingSelector()
@@ -98,10 +115,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return ":" + "".join(sorted(lines)) if lines else ""
 
 
+BEGIN: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+
 class VirtualClock:
     """A `Clock` whose wall clock is the running loop's time counted from `start`."""
 
-    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+    def __init__(self, start: datetime = BEGIN) -> None:
         self._start = start
         self.off_by = timedelta()
         """How wrong the wall clock is; to be set by whoever lets it jump."""
@@ -125,6 +145,13 @@ def allow_cpu(seconds: float) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     loop.cpu_deadline += seconds
+
+
+def be_busy(dice: random.Random) -> None:
+    """From now on the running loop is one of a busy machine."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    loop.busy = dice
 
 
 def run_virtual(fn: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -166,12 +166,12 @@ async def world(**options: Any) -> AsyncIterator[World]:
 async def furnished(*, absent: frozenset[str] = ABSENT_BY_DEFAULT, **options: Any) -> AsyncIterator[World]:
     """A world with all that services need: the gateways and the settings of the demo, and the shipped presets, which a
     controller has put its finalizers on."""
-    async with world(backup=_furniture(absent), **options) as stage:
+    async with world(backup=furniture(absent), **options) as stage:
         yield stage
 
 
 @cache
-def _furniture(absent: frozenset[str]) -> Backup:
+def furniture(absent: frozenset[str] = ABSENT_BY_DEFAULT) -> Backup:
     """Made on a loop and thread of its own, so that whoever comes first has no other times than those who follow."""
     with ThreadPoolExecutor(1) as threads:
         return threads.submit(run_virtual, _furnish, absent).result()

@@ -41,6 +41,16 @@ def test_a_fleet_comes_through(which: Sequence[str], calm: Report) -> None:
     assert judge(play(which, services=SERVICES), calm) == []
 
 
+def test_a_fleet_lives_the_same_life_when_it_is_played_again() -> None:
+    """Otherwise the line that replays a failure plays something else."""
+    once, again = (play(["410", "500"], services=3, seed=3) for _ in range(2))
+    assert once == again
+
+
+def test_a_fleet_comes_through_on_a_busy_machine(calm: Report) -> None:
+    assert judge(play(["410", "500"], services=SERVICES, busy=True), calm) == []
+
+
 @virtual_time
 async def test_a_service_that_is_woken_while_it_fails_is_not_put_off_for_longer_than_the_trouble() -> None:
     """A list answers 500 for a minute after a 410, so nothing can be planned; meanwhile somebody changes the service every second.

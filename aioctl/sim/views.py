@@ -106,7 +106,8 @@ class View:
         self._sorted: list[Key] | None = None
         self._history: deque[Change] = deque(maxlen=history)
         self._compacted = 0
-        self._watchers: set[Watcher] = set()
+        # In the order in which they came: a set would tell them in another one in each process.
+        self._watchers: dict[Watcher, None] = {}
         self.revision = 0
         """What the view has seen."""
 
@@ -158,10 +159,10 @@ class View:
             start = bisect.bisect_right(self._history, since, key=lambda change: change.revision)
             for index in range(start, len(self._history)):
                 watcher.offer(self._history[index])
-        self._watchers.add(watcher)
+        self._watchers[watcher] = None
 
     def unwatch(self, watcher: Watcher) -> None:
-        self._watchers.discard(watcher)
+        self._watchers.pop(watcher, None)
 
     def watchers(self) -> Iterator[Watcher]:
         yield from tuple(self._watchers)
