@@ -13,7 +13,7 @@ from functools import cache, partial
 from typing import Any, Final, TypeVar
 
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef, Served
-from aioctl.api.objects import Object
+from aioctl.api.objects import Object, integer
 from aioctl.plan.hearsay import Heard
 from aioctl.plan.model import (
     Certificate,
@@ -36,6 +36,7 @@ Asked = tuple[Any, ...]
 """One question to an observation: the name of its method and the arguments, all hashable."""
 
 _PASSED: Final = "passed"
+_COUNT: Final = "count"
 _STATUS: Final = "status: "
 """What names of results begin with that the status is made of."""
 MOST_QUESTIONS: Final = 1000
@@ -86,16 +87,28 @@ class Entry:
     value: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the parts of a plan stand on: a digest of all that they may look at without asking, and the numbers that they ask for."""
+
+    digest: Hashable
+    counts: Mapping[tuple[str, ...], Any]
+
+
 @dataclass(slots=True)
 class Memo:
     """What is kept of one service between its plans."""
 
     basis: Hashable = None
-    """What every part may look at without asking: what lasts of the service, and the policy. Another basis voids everything."""
+    """What may be looked at without asking before the parts: what lasts of the service, and the policy."""
     version: Hashable = None
     """The version of the service that the basis was made of last."""
     first: Entry | None = None
-    """What comes before the parts, and is in all of them; its value goes when the service comes to rest."""
+    """What comes before the parts; its value goes when the service comes to rest."""
+    ground: Hashable = None
+    """What every part may look at without asking, as it follows from the first. On another ground no part's result stands."""
+    counts: Mapping[tuple[str, ...], Any] = field(default_factory=dict)
+    """The numbers of the combined spec that no part sees but by asking, by their path."""
     parts: dict[str, Entry] = field(default_factory=dict)
     questions: Questions = field(default_factory=Questions)
     """All that results of here have asked."""
@@ -156,21 +169,20 @@ class Remembering:
         version: Hashable,
         basis: Callable[[], Hashable],
         make: Callable[[], T],
-        keep: Callable[[T], bool],
+        ground: Callable[[T], Ground | None],
     ) -> T:
         """What comes before the parts, made, or as it was kept; from here on results of parts are kept.
 
         `basis` gives what is looked at without asking, and is not asked for the same `version`: while it is not the same as
-        before, nothing is kept of before.
+        before, it is made again. `ground` gives what the parts may look at of what was made, None where it may not be kept: while
+        that is the same, the parts' results stand, whatever it was made of.
         """
         memo = self._memo
         self._once.clear()
         if memo.version != version:
             memo.version, found = version, basis()
             if memo.basis != found:
-                memo.basis = found
-                memo.void()
-                self._start()
+                memo.basis, memo.first = found, None
         before = memo.first
         same = before is not None and self.stamp(before.reads) == before.stamp
         if before is not None and same and before.value is not None:
@@ -178,11 +190,21 @@ class Remembering:
             kept: T = before.value
         else:
             kept, reads = self._made(make)
-            if not same:
-                memo.parts.clear()
-            memo.first = Entry(reads, self.stamp(reads), kept) if keep(kept) else None
+            standing = ground(kept)
+            if standing is not None:
+                self._stand_on(standing)
+            memo.first = Entry(reads, self.stamp(reads), kept) if standing else None
         self.keeps = memo.first is not None
         return kept
+
+    def _stand_on(self, ground: Ground) -> None:
+        memo = self._memo
+        if memo.ground != ground.digest:
+            memo.ground = ground.digest
+            memo.parts.clear()
+        if memo.counts != ground.counts:
+            memo.counts = ground.counts
+            self._versions.clear()
 
     def kept(self, name: str, make: Callable[[], T], keep: Callable[[T], bool]) -> T:
         """The result of a part, made, or as it was kept under the name. What `keep` refuses is made each time."""
@@ -225,6 +247,11 @@ class Remembering:
         """Whether the same is to be seen now."""
         return seen.questions is self._questions and self.stamp(seen.asked) == seen.stamp
 
+    def count(self, path: tuple[str, ...]) -> Any:
+        """The number at this path of the combined spec, or what stands in its place."""
+        self._note(_COUNT, path)
+        return self._memo.counts.get(path)
+
     def passed(self, moment: datetime) -> bool:
         """Whether the moment has come."""
         self._note(_PASSED, moment)
@@ -266,6 +293,8 @@ class Remembering:
                 return self.below.tried()
             case "passed":
                 return bool(arguments[0] <= self._now)
+            case "count":
+                return repr(self._memo.counts.get(arguments[0]))
             case _:
                 said = self._said
                 found = said[number] if number in said else getattr(self.below, name)(*arguments)
@@ -383,12 +412,30 @@ def shared(ctx: Context, name: Hashable, make: Callable[[], T]) -> Callable[[], 
     return partial(ctx.obs.once, name, make) if isinstance(ctx.obs, Remembering) else cache(make)
 
 
+def count(ctx: Context, *path: str) -> int | None:
+    """A number of the combined spec that changes alone (`lasting.COUNTS`): only who asks is decided again when it changes.
+
+    Raises FieldError when it is something else.
+    """
+    obs = _remembering(ctx.obs)
+    if obs is None or not obs.keeps:
+        return integer({"spec": ctx.spec}, "spec", *path)
+    spec = obs.count(path)
+    for name in reversed(path):
+        spec = {name: spec}
+    return integer({"spec": spec}, "spec", *path)
+
+
 def passed(ctx: Context, moment: datetime) -> bool:
     """Whether the moment has come: the only way in which what a part decides may depend on the time."""
-    obs = ctx.obs
+    obs = _remembering(ctx.obs)
+    return moment <= ctx.now if obs is None else obs.passed(moment)
+
+
+def _remembering(obs: Observation) -> Remembering | None:
     while isinstance(obs, Overlay):
         obs = obs.below
-    return obs.passed(moment) if isinstance(obs, Remembering) else moment <= ctx.now
+    return obs if isinstance(obs, Remembering) else None
 
 
 def left_until(ctx: Context, moment: datetime) -> timedelta:

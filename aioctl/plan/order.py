@@ -36,7 +36,7 @@ from aioctl.plan.combine import Combined, ConfigNotFound, combine
 from aioctl.plan.config import parse_config
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.left_overs import left_overs
-from aioctl.plan.memo import Remembering, is_settled, kept, kept_step, shared
+from aioctl.plan.memo import Ground, Remembering, is_settled, kept, kept_step, shared
 from aioctl.plan.mending import mend
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import (
@@ -90,7 +90,10 @@ def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Pl
     if configured.refused is not None:
         steps.append(configured.refused)
         return Plan(service, tuple(steps), applied=combined.applied)
-    ctx = Context(obs, lasting.part(combined.service), combined.spec, config, policy, now)
+    # Of the numbers that change alone, parts see what they ask for (`memo.count`).
+    apart = isinstance(obs, Remembering) and obs.keeps
+    spec = lasting.without_counts(combined.spec) if apart else combined.spec
+    ctx = Context(obs, lasting.uncounted(combined.service), spec, config, policy, now)
     collect(ctx, steps)
     return Plan(service, tuple(steps), ctx, applied=combined.applied)
 
@@ -105,10 +108,15 @@ class _Configured:
     refused: Step | None
     """Says why the combined spec is not used."""
 
-    @property
-    def can_be_kept(self) -> bool:
-        lasts = self.ready is not None and not self.ready[1].passes
-        return lasts and self.refused is None and is_settled(*self.steps)
+    def ground(self, policy: Policy) -> Ground | None:
+        """What the parts may look at of this; None where it may not be kept."""
+        if self.ready is None or self.ready[1].passes or self.refused is not None:
+            return None
+        if not is_settled(*self.steps):
+            return None
+        config, combined = self.ready
+        seen = lasting.digest_of(lasting.uncounted(combined.service), lasting.without_counts(combined.spec))
+        return Ground((seen, hash(config), policy), lasting.counts(combined.spec))
 
 
 def _begun(obs: Observation, service: Object, policy: Policy) -> _Configured:
@@ -126,7 +134,7 @@ def _begun(obs: Observation, service: Object, policy: Policy) -> _Configured:
         (version_of(service), policy),
         lambda: (lasting.digest(service), policy),
         configure,
-        lambda found: found.can_be_kept,
+        lambda found: found.ground(policy),
     )
 
 

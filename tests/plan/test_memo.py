@@ -17,7 +17,7 @@ from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import Object, name_of
 from aioctl.controller.planner import conclude
-from aioctl.plan import order
+from aioctl.plan import lasting, order
 from aioctl.plan.memo import Memo, Remembering
 from aioctl.plan.model import Certificate, Facts, Outcome, Overlay, Plan, Policy, Verb, Write
 from aioctl.plan.offline import facts
@@ -95,7 +95,7 @@ class Story:
         wholly = order.plan(self.seen(), self.service, POLICY, self.now)
         assert partly.steps == wholly.steps
         assert partly.applied == wholly.applied
-        assert (partly.context and partly.context.spec) == (wholly.context and wholly.context.spec)
+        assert _seen(partly) == _seen(wholly)
         again = Remembering(Overlay(self.seen(), {}), self.memo, self.now, keeps=view.keeps)
         concluded = conclude(partly, Outcome(), again, POLICY, self.now)
         assert concluded == conclude(wholly, Outcome(), self.seen(), POLICY, self.now)
@@ -179,12 +179,22 @@ class Story:
         edited: dict[str, Any] = self.chance.choice(
             (
                 {"spec": {**spec, "replicas": self.chance.randrange(4)}},
+                {
+                    "spec": {
+                        **spec,
+                        "prefill": {**spec.get("prefill", {}), "replicas": self.chance.randrange(3)},
+                    }
+                },
+                {"spec": {**spec, "replicas": "many"}},
+                {"spec": {**spec, "labels": {"tier": self.chance.choice("ab")}}},
                 {"metadata": {**metadata, "annotations": {} if stopped else {names.STOP: "true"}}},
                 {"metadata": {**metadata, "labels": {names.ROUTING_GROUP: self.chance.choice("ab")}}},
                 {"status": {"annotations": {names.MIGRATED: "v1"}}},
             )
         )
         self.service = {**self.service, **edited}
+        generation = metadata["generation"] + ("spec" in edited)
+        self.service["metadata"] = {**self.service["metadata"], "generation": generation}
 
     def meet(self) -> None:
         """Another service of the namespace comes, changes its group, or goes."""
@@ -194,6 +204,11 @@ class Story:
         other = service("other", SHAPES["one pod"])
         other["metadata"]["labels"] = {names.ROUTING_GROUP: self.chance.choice("ab")}
         self.objects[OTHER] = other
+
+
+def _seen(plan: Plan) -> Any:
+    """The combined spec but for the numbers that parts ask for."""
+    return plan.context and lasting.without_counts(plan.context.spec)
 
 
 @settings(max_examples=4)
@@ -271,9 +286,46 @@ def test_a_status_that_changes_decides_nothing_anew_but_by_what_a_plan_sees_of_i
     assert made_again(settled) == set()
     settled.service["metadata"] = {**metadata, "resourceVersion": "7"}
     settled.service["status"] = {**written, "observedGeneration": 7}
+    assert made_again(settled) == set()
+    settled.service["metadata"] = {**metadata, "resourceVersion": "8"}
+    settled.service["status"] = {**written, "addresses": [{"url": "http://elsewhere"}]}
     assert made_again(settled) >= {"certificate", "routes"}
 
 
+def edited(settled: Story, **spec: Any) -> None:
+    generation = settled.service["metadata"]["generation"] + 1
+    metadata = {
+        **settled.service["metadata"],
+        "generation": generation,
+        "resourceVersion": f"edit {generation}",
+    }
+    settled.service = {
+        **settled.service,
+        "metadata": metadata,
+        "spec": {**settled.service["spec"], **spec},
+    }
+
+
 def test_an_edit_of_the_service_decides_everything_anew(settled: Story) -> None:
-    settled.service = {**settled.service, "spec": {**settled.service["spec"], "replicas": 2}}
+    edited(settled, labels={"tier": "a"})
     assert made_again(settled) >= {"certificate", "access", "routes"}
+
+
+def test_an_edit_of_replicas_decides_only_the_workload_anew(settled: Story) -> None:
+    before = set(settled.memo.parts)
+    edited(settled, replicas=2)
+    plan = settled.look()
+    written = {write.name: write.kind for step in plan.steps for write in step.writes}
+    assert written["svc-kserve"] == kinds.DEPLOYMENT
+    assert before - set(settled.memo.parts) <= {"deployment"}
+    edited(settled, replicas=3)
+    assert made_again(settled) <= {"deployment"}
+
+
+def test_a_config_that_changes_in_nothing_that_counts_decides_nothing_anew(settled: Story) -> None:
+    presets = [ref for ref in settled.objects if ref.kind == kinds.CONFIG]
+    for ref in presets:
+        preset = settled.objects[ref]
+        metadata = {**preset["metadata"], "resourceVersion": "99", "labels": {"seen": "by somebody"}}
+        settled.objects[ref] = {**preset, "metadata": metadata}
+    assert made_again(settled) == set()

@@ -236,7 +236,9 @@ def _spec(ctx: Context, side: pods.Side, group: Group, live: Object | None) -> d
         "rolloutStrategy": rollout,
         "startupPolicy": "LeaderCreated",
     }
-    replicas = side.replicas if side.replicas is not None else integer(live, "spec", "replicas")
+    replicas = pods.replicas(ctx, side)
+    if replicas is None:
+        replicas = integer(live, "spec", "replicas")
     if replicas is not None:
         spec["replicas"] = replicas
     return spec

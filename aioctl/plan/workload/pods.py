@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name
-from aioctl.api.objects import Object, annotations_of, integer, labels_of, mapping, present, sequence, text
+from aioctl.api.objects import Object, annotations_of, labels_of, mapping, present, sequence, text
+from aioctl.plan.memo import count
 from aioctl.plan.model import Context, PlanError, need
 from aioctl.plan.pod_defaults import canonical
 from aioctl.plan.rbac import rule
@@ -56,10 +57,6 @@ class Side:
     @property
     def has_template(self) -> bool:
         return self.exists and present(self.root, *self.path, "template")
-
-    @property
-    def replicas(self) -> int | None:
-        return integer(self.root, *self.path, "replicas")
 
     @property
     def parallelism(self) -> Mapping[str, Any]:
@@ -120,6 +117,11 @@ class Side:
         """The first service account name that the given pod specs ask for, empty when none does."""
         asked = (text(self.root, *self.path, field, "serviceAccountName") for field in fields)
         return next((name for name in asked if name), "")
+
+
+def replicas(ctx: Context, side: Side) -> int | None:
+    """The number that the spec asks for on this side. Raises FieldError."""
+    return count(ctx, *side.path[1:], "replicas")
 
 
 def main_side(ctx: Context) -> Side:

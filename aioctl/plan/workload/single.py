@@ -133,7 +133,7 @@ def _deploy(
         pod_labels={**copied, **side.labels, **selector},
         pod_annotations={**annotations, **side.annotations},
         pod_spec=built.pod,
-        replicas=side.replicas,
+        replicas=pods.replicas(ctx, side),
         strategy=rolling_update(side.rolling_update),
         exclusive=pods.EXCLUSIVE,
         form=keeper,
