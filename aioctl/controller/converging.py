@@ -11,7 +11,7 @@ from typing import Final
 
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef, Served
-from aioctl.api.objects import Object, age_of, annotations_of, generation_of, key_of, labels_of, uid_of
+from aioctl.api.objects import Object, age_of, annotations_of, key_of, labels_of, uid_of
 from aioctl.controller.apply import Applier
 from aioctl.controller.caches import Caches
 from aioctl.controller.hearsay import Hearsay
@@ -26,6 +26,7 @@ from aioctl.controller.waves import Waves
 from aioctl.engine.clock import Clock
 from aioctl.engine.tracing import span
 from aioctl.kube.discovery import ServerVersion
+from aioctl.plan import lasting
 from aioctl.plan.memo import Remembering, Seen
 from aioctl.plan.model import Outcome, Overlay, Plan, Verb
 from aioctl.plan.route import MIGRATED_EVENT
@@ -90,9 +91,10 @@ class Converger:
     decoded: Decoded = field(default_factory=Decoded)
 
     def heed(self, state: ServiceState, service: Object) -> None:
-        """Notes when somebody changed the service: what it names may have been changed just before."""
-        marks = {**labels_of(service), **annotations_of(service)}
-        wish = (generation_of(service), hash(frozenset(marks.items())))
+        """Notes when somebody changed the service, but for its numbers: what it names may have been changed just before."""
+        spec = service.get("spec")
+        named = lasting.without_counts(spec) if isinstance(spec, Mapping) else spec
+        wish = lasting.digest_of(labels_of(service), annotations_of(service), named)
         if wish == state.wish:
             return
         # At a start all services are new to us, and one answer serves all that nobody has touched since.

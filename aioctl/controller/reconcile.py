@@ -7,7 +7,7 @@ next process plans from the cluster alone (ARCH-6).
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -24,7 +24,7 @@ from aioctl.controller.idle_looks import IdleLookLimit
 from aioctl.controller.interests import Interests
 from aioctl.controller.planner import Conclusion, Planner, PlanTooExpensive
 from aioctl.controller.progress import ProgressObserver
-from aioctl.controller.service_state import AtRest, ServiceStates
+from aioctl.controller.service_state import AtRest, ServiceStates, WarmMemos
 from aioctl.controller.telling import Teller, failure
 from aioctl.controller.waves import Waves
 from aioctl.engine.clock import Clock
@@ -86,6 +86,7 @@ class Reconciler:
     waves: Waves
     others_work: Callable[[], bool]
     """Services that are not confined are ready or run."""
+    warm: WarmMemos = field(default_factory=WarmMemos)
 
     async def run(self, key: ObjectKey) -> Result:
         """Reconciles one service; errors are results, not exceptions. A confined one is handed to its own queue."""
@@ -196,7 +197,7 @@ class Reconciler:
         )
         done = isinstance(result, Done)
         if done:
-            state.memo.rest()
+            self.warm.add(key, state.memo)
         # One that waits for its turn to move is woken by nothing that it could see.
         same = run.had_nothing_to_do and not waits and (done or status_wait is not None)
         if same and run.planned is not None and ended.looked is not None:
@@ -253,6 +254,7 @@ class Reconciler:
 
     def _forget(self, key: ObjectKey) -> None:
         state = self.states.pop(key)
+        self.warm.forget(key)
         if state is not None:
             self.interests.forget(key, state)
         self.confinement.release(key)

@@ -3,15 +3,18 @@
 Each field belongs to the module that its comment names; nobody else reads or writes it.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.api.objects import Object
 from aioctl.plan.memo import Memo, Seen
 from aioctl.plan.model import Certificate
 from aioctl.plan.trial import DryRunResult
+
+MOST_WARM: Final = 64
+"""Services whose memos stay whole at rest: 85 kB each, so 5 MB in all."""
 
 
 @dataclass(slots=True)
@@ -34,6 +37,8 @@ class Tried:
     digest: bytes
     verdict: DryRunResult
     until: float
+    accepted: bytes = b""
+    """The digest under which an acceptance holds for other numbers of replicas, too; empty for other verdicts."""
 
 
 Run = TypeVar("Run")
@@ -65,8 +70,8 @@ class ServiceState:
 
     uid: str = ""
     """`reconcile.py`: the service that all the rest is about; another one of the same name inherits nothing."""
-    wish: tuple[int, int] | None = None
-    """`converging.py`: generation, and digest of labels and annotations, as the last run found them."""
+    wish: bytes | None = None
+    """`converging.py`: digest of labels, annotations and the spec but for its numbers of replicas, as the last run found them."""
     wished: float = 0.0
     """`converging.py`: when these last changed."""
     problem: str = ""
@@ -122,3 +127,24 @@ class ServiceStates:
     def pop(self, service: ObjectKey) -> ServiceState | None:
         """Forgets the service; returns what was remembered."""
         return self._by_key.pop(service, None)
+
+
+class WarmMemos:
+    """The memos of the services that came to rest last, whole; those before them keep what is small (`Memo.rest`).
+
+    Who was just edited is looked at again once its pods follow, and when others look at what was written.
+    """
+
+    def __init__(self) -> None:
+        self._memos: OrderedDict[ObjectKey, Memo] = OrderedDict()
+
+    def add(self, service: ObjectKey, memo: Memo) -> None:
+        """The service has come to rest."""
+        self._memos[service] = memo
+        self._memos.move_to_end(service)
+        if len(self._memos) > MOST_WARM:
+            self._memos.popitem(last=False)[1].rest()
+
+    def forget(self, service: ObjectKey) -> None:
+        """The service is gone."""
+        self._memos.pop(service, None)

@@ -1,14 +1,14 @@
 """Dry runs of combined specs, and what came of them (PRESET-8).
 
 One verdict is kept for each service. It holds for exactly what was asked and for the CRD of that moment: the same spec is not
-asked about again, whatever else wakes the service. A refusal is asked about again after an hour, too, and what could not be asked in the
+asked about again, whatever else wakes the service. What was accepted holds with other numbers of replicas, too. A refusal is asked about again after an hour, too, and what could not be asked in the
 service's next run.
 """
 
 import re
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 from aioctl.api import kinds
 from aioctl.api.encoding import to_json
@@ -19,7 +19,7 @@ from aioctl.controller.service_state import ServiceStates, Tried
 from aioctl.engine.clock import Clock
 from aioctl.kube.client import Client
 from aioctl.kube.errors import ApiError, Forbidden, KubeError, asked_to_wait
-from aioctl.plan import trial
+from aioctl.plan import lasting, trial
 from aioctl.plan.dry_run import GENERATED, RECHECK
 from aioctl.plan.trial import Accepted, DryRunResult, Rejected, Unavailable
 
@@ -37,6 +37,14 @@ class Trial:
 
     candidate: Object
     digest: bytes
+    schema: str
+
+    @property
+    def uncounted(self) -> bytes:
+        """The digest whatever the numbers of replicas are, as long as any schema takes them."""
+        spec = self.candidate["spec"]
+        numbers = [_in_bounds(number) for number in lasting.counts(spec).values()]
+        return _digest([{**self.candidate, "spec": lasting.without_counts(spec)}, numbers], self.schema)
 
 
 class Trials:
@@ -56,9 +64,8 @@ class Trials:
 
     def trial(self, candidate: Object) -> Trial:
         """The question, with the CRD as it is now."""
-        return Trial(
-            candidate, blake2b(to_json(candidate) + self._schema().encode(), digest_size=16).digest()
-        )
+        schema = self._schema()
+        return Trial(candidate, _digest(candidate, schema), schema)
 
     def last(self, service: ObjectKey) -> tuple[bytes, str] | None:
         """What the verdict that still holds was about, and the CRD of now; None where there is none."""
@@ -74,16 +81,19 @@ class Trials:
     def known(self, service: ObjectKey, asked: Trial) -> DryRunResult | None:
         """What is kept and still holds."""
         tried = self._states.of(service).tried
-        if tried is None or tried.digest != asked.digest or tried.until <= self._clock.monotonic():
+        if tried is None or tried.until <= self._clock.monotonic():
             return None
-        return tried.verdict
+        if tried.digest == asked.digest or (tried.accepted and tried.accepted == asked.uncounted):
+            return tried.verdict
+        return None
 
     async def ask(self, service: ObjectKey, asked: Trial) -> None:
         """Asks the API server; what comes of it is known from then on."""
         verdict = await self._ask(asked.candidate)
         state = self._states.of(service)
         until = self._clock.monotonic() + RECHECK if isinstance(verdict, Rejected) else float("inf")
-        state.tried = Tried(asked.digest, verdict, until)
+        accepted = asked.uncounted if isinstance(verdict, Accepted) else b""
+        state.tried = Tried(asked.digest, verdict, until, accepted)
 
     async def _ask(self, candidate: Object) -> DryRunResult:
         namespace = candidate["metadata"]["namespace"]
@@ -100,6 +110,15 @@ class Trials:
         except KubeError as error:
             return Unavailable(str(error), str(error))
         return Accepted()
+
+
+def _digest(asked: Any, schema: str) -> bytes:
+    return blake2b(to_json(asked) + schema.encode(), digest_size=16).digest()
+
+
+def _in_bounds(number: Any) -> Any:
+    """True for every number of replicas that a schema takes; absent and impossible ones are asked about as they are."""
+    return True if type(number) is int and 0 <= number < 2**31 else number
 
 
 def _settled(said: str, candidate: Object) -> str:

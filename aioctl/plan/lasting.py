@@ -14,10 +14,8 @@ from aioctl.api.objects import Object
 
 _PASSING: Final = frozenset({"resourceVersion", "managedFields", "finalizers"})
 """Of the metadata. Whether our finalizer is there is looked at before the parts."""
-_STATUS: Final = ("annotations", "addresses")
+_STATUS: Final = ("annotations", "observedGeneration", "addresses")
 """Of the status: what was decided once and stands, and what others know the service by."""
-COUNTS: Final = (("replicas",), ("prefill", "replicas"))
-"""Of the spec: the numbers that change alone, and that only the workloads look at (`memo.count`)."""
 
 
 def part(service: Object) -> dict[str, Any]:
@@ -33,8 +31,8 @@ def part(service: Object) -> dict[str, Any]:
 
 
 def digest(service: Object) -> bytes:
-    """The same for services of which the same lasts."""
-    return digest_of(part(service))
+    """The same for services of which the same lasts; which generation was observed does not count."""
+    return digest_of(_unobserved(part(service)))
 
 
 def digest_of(*values: Any) -> bytes:
@@ -43,8 +41,8 @@ def digest_of(*values: Any) -> bytes:
 
 
 def uncounted(service: Object) -> dict[str, Any]:
-    """The part that lasts but for `COUNTS` and the generation, which counts every edit."""
-    lasts = part(service)
+    """The part that lasts but for the `counts` of its spec and the generation, which counts every edit."""
+    lasts = _unobserved(part(service))
     if isinstance(metadata := lasts.get("metadata"), Mapping):
         lasts["metadata"] = {name: value for name, value in metadata.items() if name != "generation"}
     if isinstance(spec := lasts.get("spec"), Mapping):
@@ -52,8 +50,14 @@ def uncounted(service: Object) -> dict[str, Any]:
     return lasts
 
 
+def _unobserved(lasts: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(lasts.get("status"), Mapping):
+        lasts["status"].pop("observedGeneration", None)
+    return lasts
+
+
 def without_counts(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The spec without `COUNTS`."""
+    """The spec without its `counts`."""
     kept = {name: value for name, value in spec.items() if name != "replicas"}
     if isinstance(prefill := kept.get("prefill"), Mapping):
         kept["prefill"] = {name: value for name, value in prefill.items() if name != "replicas"}
@@ -61,11 +65,11 @@ def without_counts(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def counts(spec: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
-    """What `without_counts` leaves out, by its path; fields of the wrong type as they are."""
+    """The numbers of a spec that change alone, and that only the workloads look at, by their path; as they are where they are
+    of the wrong type."""
     prefill = spec.get("prefill")
-    found = {("replicas",): spec.get("replicas")}
-    found["prefill", "replicas"] = prefill.get("replicas") if isinstance(prefill, Mapping) else None
-    return found
+    inner = prefill.get("replicas") if isinstance(prefill, Mapping) else None
+    return {("replicas",): spec.get("replicas"), ("prefill", "replicas"): inner}
 
 
 def _combined(conditions: object) -> list[dict[str, Any]]:

@@ -37,6 +37,7 @@ Asked = tuple[Any, ...]
 
 _PASSED: Final = "passed"
 _COUNT: Final = "count"
+_TOLD: Final = "told"
 _STATUS: Final = "status: "
 """What names of results begin with that the status is made of."""
 MOST_QUESTIONS: Final = 1000
@@ -88,6 +89,14 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """What a plan may look at of its service: a digest of what lasts of it, and what its version says of itself when asked."""
+
+    digest: Hashable
+    told: Mapping[str, bool]
+
+
+@dataclass(frozen=True, slots=True)
 class Ground:
     """What the parts of a plan stand on: a digest of all that they may look at without asking, and the numbers that they ask for."""
 
@@ -103,6 +112,8 @@ class Memo:
     """What may be looked at without asking before the parts: what lasts of the service, and the policy."""
     version: Hashable = None
     """The version of the service that the basis was made of last."""
+    told: Mapping[str, bool] = field(default_factory=dict)
+    """What that version says of itself, for the parts that ask."""
     first: Entry | None = None
     """What comes before the parts; its value goes when the service comes to rest."""
     ground: Hashable = None
@@ -167,7 +178,7 @@ class Remembering:
     def begin(
         self,
         version: Hashable,
-        basis: Callable[[], Hashable],
+        basis: Callable[[], Basis],
         make: Callable[[], T],
         ground: Callable[[T], Ground | None],
     ) -> T:
@@ -180,9 +191,11 @@ class Remembering:
         memo = self._memo
         self._once.clear()
         if memo.version != version:
-            memo.version, found = version, basis()
-            if memo.basis != found:
-                memo.basis, memo.first = found, None
+            found = basis()
+            memo.version, memo.told = version, found.told
+            self._versions.clear()
+            if memo.basis != found.digest:
+                memo.basis, memo.first = found.digest, None
         before = memo.first
         same = before is not None and self.stamp(before.reads) == before.stamp
         if before is not None and same and before.value is not None:
@@ -252,6 +265,11 @@ class Remembering:
         self._note(_COUNT, path)
         return self._memo.counts.get(path)
 
+    def told(self, name: str) -> bool:
+        """What the version of the service says of itself under this name."""
+        self._note(_TOLD, name)
+        return self._memo.told.get(name, False)
+
     def passed(self, moment: datetime) -> bool:
         """Whether the moment has come."""
         self._note(_PASSED, moment)
@@ -293,6 +311,8 @@ class Remembering:
                 return self.below.tried()
             case "passed":
                 return bool(arguments[0] <= self._now)
+            case "told":
+                return self._memo.told.get(arguments[0])
             case "count":
                 return repr(self._memo.counts.get(arguments[0]))
             case _:
@@ -413,7 +433,7 @@ def shared(ctx: Context, name: Hashable, make: Callable[[], T]) -> Callable[[], 
 
 
 def count(ctx: Context, *path: str) -> int | None:
-    """A number of the combined spec that changes alone (`lasting.COUNTS`): only who asks is decided again when it changes.
+    """A number of the combined spec that changes alone (`lasting.counts`): only who asks is decided again when it changes.
 
     Raises FieldError when it is something else.
     """
@@ -424,6 +444,15 @@ def count(ctx: Context, *path: str) -> int | None:
     for name in reversed(path):
         spec = {name: spec}
     return integer({"spec": spec}, "spec", *path)
+
+
+def told(ctx: Context, name: str, look: Callable[[], bool]) -> bool:
+    """What the stored service says of itself though it does not last: only who asks is decided again when it changes.
+
+    `look` sees it in the context's service, where no memo is kept.
+    """
+    obs = _remembering(ctx.obs)
+    return look() if obs is None or not obs.keeps else obs.told(name)
 
 
 def passed(ctx: Context, moment: datetime) -> bool:

@@ -36,7 +36,7 @@ from aioctl.plan.combine import Combined, ConfigNotFound, combine
 from aioctl.plan.config import parse_config
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.left_overs import left_overs
-from aioctl.plan.memo import Ground, Remembering, is_settled, kept, kept_step, shared
+from aioctl.plan.memo import Basis, Ground, Remembering, is_settled, kept, kept_step, shared
 from aioctl.plan.mending import mend
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import (
@@ -54,7 +54,7 @@ from aioctl.plan.model import (
     step,
     version_of,
 )
-from aioctl.plan.workload import scaling
+from aioctl.plan.workload import pod_form, scaling
 
 
 def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Plan:
@@ -90,10 +90,11 @@ def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Pl
     if configured.refused is not None:
         steps.append(configured.refused)
         return Plan(service, tuple(steps), applied=combined.applied)
-    # Of the numbers that change alone, parts see what they ask for (`memo.count`).
-    apart = isinstance(obs, Remembering) and obs.keeps
-    spec = lasting.without_counts(combined.spec) if apart else combined.spec
-    ctx = Context(obs, lasting.uncounted(combined.service), spec, config, policy, now)
+    seen, spec = lasting.part(combined.service), combined.spec
+    if isinstance(obs, Remembering) and obs.keeps:
+        # Of what changes alone, parts see what they ask for (`memo.count`, `memo.told`).
+        seen, spec = lasting.uncounted(combined.service), lasting.without_counts(spec)
+    ctx = Context(obs, seen, spec, config, policy, now)
     collect(ctx, steps)
     return Plan(service, tuple(steps), ctx, applied=combined.applied)
 
@@ -132,7 +133,9 @@ def _begun(obs: Observation, service: Object, policy: Policy) -> _Configured:
         return configure()
     return obs.begin(
         (version_of(service), policy),
-        lambda: (lasting.digest(service), policy),
+        lambda: Basis(
+            (lasting.digest(service), policy), {pod_form.SETTLED: pod_form.settled_by_another(service)}
+        ),
         configure,
         lambda found: found.ground(policy),
     )

@@ -37,6 +37,33 @@ CANDIDATE = {
 CAUSE = {"field": "spec.parallelism.dataLocal", "message": "must be set"}
 
 
+def test_what_was_accepted_holds_with_other_replicas_and_a_refusal_for_what_was_asked_alone() -> None:
+    def with_spec(**spec: Any) -> dict[str, Any]:
+        return {**CANDIDATE, "spec": {**CANDIDATE["spec"], **spec}}  # type: ignore[dict-item]
+
+    async def ask() -> None:
+        wire = ScriptedWire()
+        trials = Trials(Client(wire, patience=0), Caches(()), VirtualClock(), ServiceStates())
+        wire.answer("POST", POST, status=201, body=CANDIDATE)
+        wire.answer("POST", POST, status=422, body=status(422, "Invalid", "too many", CAUSE))
+        question = trials.trial(with_spec(replicas=2, prefill={"replicas": 1}))
+        wire.answer("POST", POST, status=201, body=CANDIDATE)
+        await trials.ask(KEY, question)
+        for spec, known in (
+            ({"replicas": 5, "prefill": {"replicas": 0}}, Accepted()),
+            ({"replicas": -1, "prefill": {"replicas": 1}}, None),
+            ({"replicas": 2**31, "prefill": {"replicas": 1}}, None),
+            ({"prefill": {"replicas": 1}}, None),
+            ({"replicas": 5, "prefill": {"replicas": 1}, "labels": {"a": "b"}}, None),
+        ):
+            assert trials.known(KEY, trials.trial(with_spec(**spec))) == known
+        await trials.ask(KEY, question)
+        assert isinstance(trials.known(KEY, question), Rejected)
+        assert trials.known(KEY, trials.trial(with_spec(replicas=1, prefill={"replicas": 1}))) is None
+
+    run_virtual(ask)
+
+
 def status(
     code: int, reason: str, message: str, *causes: Mapping[str, str], **details: Any
 ) -> dict[str, Any]:

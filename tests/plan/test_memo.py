@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from aioctl import shipped
 from aioctl.api import kinds, names
-from aioctl.api.kinds import ObjectRef
+from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.api.objects import Object, name_of
 from aioctl.controller.planner import conclude
+from aioctl.controller.service_state import MOST_WARM, WarmMemos
 from aioctl.plan import lasting, order
-from aioctl.plan.memo import Memo, Remembering
+from aioctl.plan.memo import Entry, Memo, Remembering
 from aioctl.plan.model import Certificate, Facts, Outcome, Overlay, Plan, Policy, Verb, Write
 from aioctl.plan.offline import facts
 from aioctl.sim import seed
@@ -121,6 +122,7 @@ class Story:
     def move(self) -> None:
         moves: list[Callable[[], None]] = [
             self.reconcile, self.reconcile, self.reconcile, self.say, self.say, self.bend, self.lose, self.wait, self.edit, self.hide, self.meet,
+            self.forget_forms,
         ]  # fmt: skip
         self.chance.choice(moves)()
 
@@ -164,6 +166,17 @@ class Story:
     def wait(self) -> None:
         self.now += timedelta(hours=self.chance.choice((1, 30)))
 
+    def forget_forms(self) -> None:
+        """The workloads become another controller's, in another form."""
+        for ref, obj in self.objects.items():
+            if ref.kind in (kinds.DEPLOYMENT, kinds.LEADER_WORKER_SET):
+                changed = msgspec.json.decode(msgspec.json.encode(obj))
+                for name in (names.FORM_INPUTS, names.FORM_TEMPLATE, names.FORM_SENT):
+                    changed["metadata"].get("annotations", {}).pop(name, None)
+                if ref.kind == kinds.DEPLOYMENT:
+                    changed["spec"]["template"]["spec"]["priorityClassName"] = "other"
+                self.objects[ref] = changed
+
     def hide(self) -> None:
         """A read that fails, or works again; a kind that goes, or comes back."""
         if self.unknown:
@@ -190,6 +203,7 @@ class Story:
                 {"metadata": {**metadata, "annotations": {} if stopped else {names.STOP: "true"}}},
                 {"metadata": {**metadata, "labels": {names.ROUTING_GROUP: self.chance.choice("ab")}}},
                 {"status": {"annotations": {names.MIGRATED: "v1"}}},
+                {"status": {"observedGeneration": metadata["generation"]}},
             )
         )
         self.service = {**self.service, **edited}
@@ -268,6 +282,16 @@ def test_what_is_large_goes_when_the_service_comes_to_rest_and_the_parts_stay(se
     again = made_again(settled)
     assert again
     assert all(name.startswith("status: ") for name in again)
+
+
+def test_the_memos_of_the_services_that_rested_last_stay_whole() -> None:
+    warm = WarmMemos()
+    memos = [Memo(first=Entry((), 0, "large")) for _ in range(MOST_WARM + 1)]
+    for number, memo in enumerate(memos):
+        warm.add(ObjectKey(AT, str(number)), memo)
+        warm.add(ObjectKey(AT, "0"), memos[0])
+    assert [memo.first.value for memo in memos[:3] if memo.first] == ["large", None, "large"]
+    assert memos[-1].first == Entry((), 0, "large")
 
 
 def test_a_status_that_changes_decides_nothing_anew_but_by_what_a_plan_sees_of_it(settled: Story) -> None:

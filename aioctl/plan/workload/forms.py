@@ -4,14 +4,16 @@ See `pod_form.py` for the decision.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from aioctl.api import model_uri
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import Object, sequence, text
+from aioctl.plan.memo import told
 from aioctl.plan.model import Context, Held, PlanError
 from aioctl.plan.workload import credentials, initializer, oci, pods
-from aioctl.plan.workload.pod_form import Keeper, inputs_digest, settled_by_another, wants_current
+from aioctl.plan.workload.pod_form import SETTLED, Keeper, inputs_digest, settled_by_another, wants_current
 
 
 class Forms:
@@ -39,7 +41,7 @@ class Forms:
             oci_mode=_oci_mode(ctx),
             credentials=credentials.found(ctx, account) if any(map(_downloads, built)) else None,
         )
-        made = Keeper(inputs, settled=settled_by_another(ctx.service), current=wants_current(ctx))
+        made = Keeper(inputs, partial(_settled, ctx), current=wants_current(ctx))
         self._keepers.append((kind, name, made))
         return made
 
@@ -51,6 +53,10 @@ class Forms:
             for kind, name, keeper in made
             if keeper.held or keeper.rolls
         )
+
+
+def _settled(ctx: Context) -> bool:
+    return bool(told(ctx, SETTLED, lambda: settled_by_another(ctx.service)))
 
 
 def _downloads(pod: Mapping[str, Any]) -> bool:

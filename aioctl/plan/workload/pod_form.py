@@ -129,6 +129,10 @@ def confirmed(body: Object, answer: Object) -> tuple[Object, Object]:
     return _annotated(body, right), _annotated(answer, right)
 
 
+SETTLED: Final = "settled by another"
+"""The name under which a plan is told of `settled_by_another`."""
+
+
 def settled_by_another(service: Object) -> bool:
     """Whether whoever wrote the status had given the workloads all of the current generation."""
     status = dig(service, "status")
@@ -188,7 +192,8 @@ class Keeper:
     """Decides for one workload while it is planned, and knows afterwards what was decided."""
 
     inputs: str
-    settled: bool
+    settled: Callable[[], bool]
+    """Asked where nothing is recorded: see `settled_by_another`."""
     current: bool
     verdict: Verdict = Verdict.WRITE
     record: Record | None = field(default=None, init=False)
@@ -199,7 +204,8 @@ class Keeper:
         before = None if live is None else recorded(live)
         foretold = stored if same and stored is not None else template_digest(sent())
         same = foretold == stored
-        at = Standing(self.inputs, foretold, stored, before, settled=self.settled, current=self.current)
+        settled = stored is not None and not same and before is None and self.settled()
+        at = Standing(self.inputs, foretold, stored, before, settled=settled, current=self.current)
         self.verdict = decide(at)
         if stored is None or self.verdict in (Verdict.WRITE, Verdict.ROLL):
             self.record = Record(self.inputs, foretold)
