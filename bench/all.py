@@ -38,6 +38,7 @@ RUNS: Final[Mapping[str, str]] = {
     "restart": "restart",
     "steady": "steady",
     "flap": "flap",
+    "fight": "fight",
     "list-convert": "list-convert",
     "burst-convert": "burst-convert",
     "rotation": "rotation",
@@ -45,7 +46,7 @@ RUNS: Final[Mapping[str, str]] = {
 }
 """By name: what comes after `python -m bench`."""
 JUDGED_BY_THEMSELVES: Final = (
-    "wave", "update", "restart", "steady", "flap", "list-convert", "burst-convert", "rotation", "takeover",
+    "wave", "update", "restart", "steady", "flap", "fight", "list-convert", "burst-convert", "rotation", "takeover",
 )  # fmt: skip
 """Runs whose figures are what their scenario expects."""
 _STORMS: Final = ("storm", "convert")

@@ -1,9 +1,10 @@
-"""Two scenarios on a settled fleet whose world does not rest.
+"""Three scenarios on a settled fleet whose world does not rest.
 
 `python -m bench steady`: children change over and over in what says nothing (an annotation of somebody else). Nothing may be
 written, and each change should cost next to nothing.
 `python -m bench flap`: workloads become unavailable and available again, without end. The status may follow as it settles;
 nothing else may be written, and traffic stays where it is.
+`python -m bench fight`: two gateways overwrite each other's word on one pool. Its service may be looked at once a second.
 """
 
 import argparse
@@ -26,6 +27,8 @@ from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, at, i
 from bench.stage import Stage, parameters, stage, until_still
 
 _TICK: Final = "bench.aioctl.dev/tick"
+_WORD: Final = "BenchAccepted"
+_LONG_AGO: Final = "2026-01-01T00:00:00Z"
 
 
 class Change(ABC):
@@ -50,6 +53,10 @@ class Change(ABC):
     async def _one(self, obj: Object, turn: int) -> None:
         await self.change(obj, turn)
         self.done += 1
+
+    async def objects(self) -> list[Object]:
+        """What is changed. Raises LookupError without any."""
+        return await _workloads(self.client)
 
     @abstractmethod
     async def change(self, obj: Object, turn: int) -> None:
@@ -79,6 +86,31 @@ class Flap(Change):
         await patch_status(self.client, kinds.DEPLOYMENT, key_of(obj), body)
 
 
+class Fight(Change):
+    """Two classes of gateway that overwrite each other's word on one pool."""
+
+    async def objects(self) -> list[Object]:
+        found = await listed(self.client, kinds.POOL_V1)
+        pools = [each for each in found[0] if dig(each, "status", "parents")] if found else []
+        if not pools:
+            raise LookupError("no gateway has said anything of a v1 pool of the fleet")
+        return pools[:1]
+
+    async def change(self, obj: Object, turn: int) -> None:
+        word = {
+            "type": _WORD,
+            "status": "True",
+            "reason": f"Class{turn % 2}",
+            "message": "",
+            "lastTransitionTime": _LONG_AGO,
+        }
+        parents = [
+            {**parent, "conditions": [*sequence(parent, "conditions"), word]}
+            for parent in sequence(obj, "status", "parents")
+        ]
+        await patch_status(self.client, kinds.POOL_V1, key_of(obj), {"parents": parents})
+
+
 def run(kind: type[Change], options: argparse.Namespace) -> Result:
     return anyio.run(_run, kind, options)
 
@@ -86,26 +118,29 @@ def run(kind: type[Change], options: argparse.Namespace) -> Result:
 async def _run(kind: type[Change], options: argparse.Namespace) -> Result:
     async with stage(options) as place, place.controller() as pid:
         await place.settled(options.services)
-        objects = await _workloads(place.client)
         changing = kind(place, options.per_second)
+        objects = await changing.objects()
         # An even number of turns: what flaps is available at the end.
         turns = max(1, round(options.seconds * options.per_second / len(objects) / 2))
         count = 2 * turns * len(objects)
         before, used = await place.counting.read(), machine.usage(pid).cpu
         page = await metrics_page(place.http, place.ports.metrics_page)
         place.measuring.restart()
+        began = monotonic()
         async with anyio.create_task_group() as group, place.sampled(pid) as sampler:
             group.start_soon(place.measuring.progress, kind.__name__.lower(), lambda: changing.done, count)
             with anyio.fail_after(options.timeout):
                 await changing.go_on(objects, count)
             measured = place.measuring.summary(count, changing.done)
             group.cancel_scope.cancel()
+        seconds = monotonic() - began
         await until_still(place.counting)
         used = machine.usage(pid).cpu - used
         after = await metrics_page(place.http, place.ports.metrics_page)
         counted = await place.counting.read() - before
         reconciles = total(after, _RECONCILES) - total(page, _RECONCILES)
         figures = place.about() | _costs(counted, used, reconciles, changing.done)
+        figures["looks_per_second"] = round(reconciles / seconds, 3)
         figures["not_ready"] = await _not_ready(place.client)
     measured |= {"changes_late": changing.late} | sampler.measuring()
     return Result(figures, _rows(figures), sampler.plots(), measured)
@@ -157,7 +192,10 @@ def _rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
         ("services", f"{figures['services']} on {figures['on']}"),
         ("changes", f"{figures['changes']}"),
         ("CPU", f"{figures['cpu_ms_per_change']} ms a change, {figures['cpu_s']} s in all"),
-        ("reconciles", f"{figures['reconciles_per_change']} a change"),
+        (
+            "reconciles",
+            f"{figures['reconciles_per_change']} a change, {figures['looks_per_second']} a second",
+        ),
         ("writes of status", f"{figures['writes_of_status_per_change']} a change"),
         ("writes", ", ".join(f"{name} {count}" for name, count in figures["writes"].items()) or "none"),
     ]
@@ -197,6 +235,26 @@ FLAP: Final = Scenario(
         Expectation("writes of a status for each change", at("writes_of_status_per_change"), 1.1, Unit.TIMES),
         Expectation("other writes", at("writes_beside"), 0),
         Expectation("services not Ready at the end", at("not_ready"), 0),
+        Expectation("changes that were not taken", at("measuring", "observations_missed"), 0),
+    ],
+    has_versus=True,
+)
+FIGHT: Final = Scenario(
+    name="fight",
+    what="two gateways overwrite each other's word on the pool of one settled service, without end",
+    measures="reconciles a second and CPU, and writes, of which there should be none.",
+    judged_by=_JUDGED,
+    run=partial(run, Fight),
+    parameters=[
+        *parameters(services=1),
+        Parameter("per-second", 22.0, "words in a second"),
+        Parameter("seconds", 40.0, "for so long"),
+    ],
+    seed=0,
+    expectations=[
+        Expectation("looks a second", at("looks_per_second"), 1),
+        Expectation("writes of a status", at("writes_of_status_per_change"), 0),
+        Expectation("other writes", at("writes_beside"), 0),
         Expectation("changes that were not taken", at("measuring", "observations_missed"), 0),
     ],
     has_versus=True,

@@ -21,6 +21,7 @@ from aioctl.controller.controller import Controller
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.observe import CacheObservation, Decoded
 from aioctl.plan import order, status
+from aioctl.plan.memo import Memo
 from aioctl.plan.model import Outcome, Overlay, Plan
 from aioctl.sim import fleet, seed
 from aioctl.sim.players.following import player_client
@@ -32,6 +33,7 @@ from testbed.shipped_files import presets
 from testbed.virtual_time import run_virtual
 from testbed.world import World, world
 
+_RESYNCS: Final = 3
 _SETTLED: Final = 30.0
 """Virtual seconds until every service of the fleet is at rest."""
 _STATES: Final = ("fresh", "settled")
@@ -60,6 +62,13 @@ def run(options: argparse.Namespace) -> Result:
             f"median {new['look']['median_ms']} ms, {new['of_a_whole_one']} of plan and status when settled",
         )
     )
+    resync = figures["resync"]
+    rows.append(
+        (
+            "resync of all",
+            f"{resync['cpu_s']} s of CPU, {resync['of_forgotten']} of {resync['cpu_s_forgotten']} s with nothing remembered",
+        )
+    )
     return Result(figures, rows)
 
 
@@ -70,6 +79,7 @@ async def _run(services: int, rounds: int, drawn: int) -> dict[str, Any]:
         await settle()
         settled = await _times(controller, rounds)
         looks = await _looks(controller, rounds)
+        resync = await _resync(controller)
     whole = settled["plan"]["median_ms"] + settled["status"]["median_ms"]
     nothing_new = {"look": looks, "of_a_whole_one": round(looks["median_ms"] / whole, 3)}
     return {
@@ -79,6 +89,7 @@ async def _run(services: int, rounds: int, drawn: int) -> dict[str, Any]:
         "settled": settled,
         "nothing_new": nothing_new,
         "ten_features": await _ten_features(rounds),
+        "resync": resync,
     }
 
 
@@ -181,6 +192,33 @@ async def _looks(controller: Controller, rounds: int) -> dict[str, float]:
     return _summary(looking, 0)
 
 
+async def _resync(controller: Controller) -> dict[str, float]:
+    """CPU seconds of looking at every service once, and of the same when nothing is remembered of any of them."""
+
+    async def all_of_them() -> float:
+        used = 0.0
+        for key in controller.caches.services():
+            started = thread_time()
+            await controller.reconciler.run(key)
+            used += thread_time() - started
+        return used
+
+    remembered: list[float] = []
+    forgotten: list[float] = []
+    for _ in range(_RESYNCS):
+        remembered.append(await all_of_them())
+        for key in controller.caches.services():
+            state = controller.states.of(key)
+            state.at_rest, state.memo = None, Memo()
+        forgotten.append(await all_of_them())
+    pass_, whole = (machine.quantile(found, 0.5) for found in (remembered, forgotten))
+    return {
+        "cpu_s": round(pass_, 4),
+        "cpu_s_forgotten": round(whole, 4),
+        "of_forgotten": round(pass_ / whole, 4),
+    }
+
+
 async def _read_ahead(controller: Controller, live: LiveReads, decoded: Decoded) -> None:
     """What nobody watches is read before anything is timed, as a reconcile does before its plan is whole."""
     for key in controller.caches.services():
@@ -227,6 +265,7 @@ SCENARIO: Final = Scenario(
     seed=0,
     expectations=[
         Expectation("a look at what is not new, by plan and status of a settled one", at("nothing_new", "of_a_whole_one"), 0.1, Unit.TIMES),
+        Expectation("a resync of all, by one with nothing remembered", at("resync", "of_forgotten"), 0.1, Unit.TIMES),
         Expectation("plan of one with all children", in_units(at("fresh", "plan", "median_ms"), scale=1e-3), 3, Unit.WORK_UNITS),
         Expectation("plan of a settled one", in_units(at("settled", "plan", "median_ms"), scale=1e-3), 3, Unit.WORK_UNITS),
     ],

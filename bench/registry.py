@@ -35,6 +35,7 @@ _ALL: Final = (
     restart.SCENARIO,
     churn.STEADY,
     churn.FLAP,
+    churn.FIGHT,
     reading.LISTS,
     reading.BURST,
     rotation.SCENARIO,

@@ -105,12 +105,13 @@ class Stage:
         *,
         ports: processes.Ports | None = None,
         name: str = "controller",
+        command: str = "",
     ) -> AsyncIterator[int]:
-        """Ours, or the other one when a command is given; yields its process id. Raises StageError."""
+        """That of the command, or the other one when the options name one, or ours; yields its process id. Raises StageError."""
         options = self.options
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
-        command = options.controller_command
+        command = command or options.controller_command
         starting = processes.controller(
             folder,
             ports or self.ports,

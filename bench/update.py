@@ -1,7 +1,7 @@
 """`python -m bench update`: every service of a settled fleet is patched once; what does all that follows cost?
 
-Three rounds on one fleet and one controller: each service's `replicas` patched, a flood of reads in `v1alpha1` of which each is a
-conversion, and both at the same moment. A round of patches is over when every workload has its new replicas and every status has
+Three kinds of rounds on one fleet: each service's `replicas` patched, a flood of reads in `v1alpha1` of which each is a
+conversion, and both at the same moment. Then the patches again on a controller without memos (`whole_plans.py`), as a reference. A round of patches is over when every workload has its new replicas and every status has
 observed the new generation. CPU is that of the controller's process, until it has nothing more to write.
 """
 
@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from time import monotonic
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import Object, controller_of, dig, integer, name_of, namespace_of
 from aioctl.kube.client import Client
 from aioctl.sim.players.following import follow
-from bench import clusters, machine, report
+from bench import clusters, machine, report, whole_plans
 from bench.counts import Counts
 from bench.readers import Readers, services_of
 from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, at
@@ -91,53 +92,93 @@ def run(options: argparse.Namespace) -> Result:
     return anyio.run(_run, options)
 
 
+class _Patching:
+    """Rounds of patches of a settled fleet, with other replicas each time, on whichever controller runs."""
+
+    def __init__(self, place: Stage, updates: Updates, services: list[ObjectKey]) -> None:
+        self._place = place
+        self._updates = updates
+        self._services = services
+        self._replicas = count(_FIRST)
+
+    async def all(self) -> None:
+        await self._updates.patch(self._services, next(self._replicas))
+
+    async def warm(self) -> None:
+        """What the first patch of a fleet makes warm is not what this is about."""
+        await self.all()
+        await until_still(self._place.counting)
+
+    async def rounds(self, pid: int, number: int) -> list[dict[str, Any]]:
+        await self.warm()
+        return [await _timed(self._place, pid, self.all) for _ in range(number)]
+
+
 async def _run(options: argparse.Namespace) -> Result:
-    async with stage(options) as place, place.controller() as pid:
-        await place.settled(options.services)
-        services = await services_of(place.client)
-        updates = Updates(place.client)
-        replicas = iter(range(_FIRST, _FIRST + options.rounds * 2 + 1))
-
-        async def patches() -> None:
-            await updates.patch(services, next(replicas))
-
-        async def flood(readers: Readers) -> None:
-            await readers.wave(services)
-
-        async def both(readers: Readers) -> None:
-            async with anyio.create_task_group() as group:
-                group.start_soon(patches)
-                group.start_soon(flood, readers)
-
-        rounds: dict[str, list[dict[str, Any]]] = {"updates": [], "conversions": [], "both": []}
-        latencies: dict[str, list[float]] = {"alone": [], "beside conversions": []}
-        failures = 0
-        place.measuring.restart()
+    async with stage(options) as place:
         async with anyio.create_task_group() as group:
-            group.start_soon(updates.follow)
-            await patches()  # what the first patch of a fleet makes warm is not what this is about
-            await until_still(place.counting)
-            for _ in range(options.rounds):
-                for name, work in (("updates", lambda _: patches()), ("conversions", flood), ("both", both)):
-                    async with clusters.client_for(place.arena.kubeconfig, options.conversions + 10) as many:
-                        readers = Readers(many, options.conversions)
-                        rounds[name].append(await _timed(place, pid, partial(work, readers)))
-                    failures += len(readers.failures)
-                    if name != "conversions":
-                        latencies["alone" if name == "updates" else "beside conversions"] += updates.seconds
+            updates = Updates(place.client)
+            async with place.controller() as pid:
+                await place.settled(options.services)
+                group.start_soon(updates.follow)
+                patching = _Patching(place, updates, await services_of(place.client))
+                found = await _found(place, pid, patching, updates)
+            if not options.controller_command:
+                async with place.controller(name="whole plans", command=whole_plans.COMMAND) as pid:
+                    await until_still(place.counting)
+                    found.rounds["whole plans"] = await patching.rounds(pid, options.rounds)
             group.cancel_scope.cancel()
-        measured = place.measuring.summary(options.services, options.services)
-        about = place.about()
-    figures = {
-        **about,
-        "conversions": options.conversions,
-        "conversions_failed": failures,
-        "rounds": rounds,
-        **_summary(rounds, options.services),
-    }
-    return Result(
-        figures, _rows(figures), [report.quantiles("From patch to end", "seconds", latencies)], measured
-    )
+        figures = {
+            **place.about(),
+            "conversions": options.conversions,
+            "conversions_failed": found.failures,
+            "rounds": found.rounds,
+            **_summary(found.rounds, options.services),
+        }
+    plots = [report.quantiles("From patch to end", "seconds", found.latencies)]
+    return Result(figures, _rows(figures), plots, found.measured)
+
+
+@dataclass
+class _Found:
+    rounds: dict[str, list[dict[str, Any]]]
+    latencies: dict[str, list[float]]
+    measured: dict[str, Any] = field(default_factory=dict)
+    failures: int = 0
+
+
+async def _found(place: Stage, pid: int, patching: _Patching, updates: Updates) -> _Found:
+    """Rounds in turns: patches, conversions, and both."""
+    options = place.options
+    services = await services_of(place.client)
+    found = _Found({"updates": [], "conversions": [], "both": []}, {"alone": [], "beside conversions": []})
+
+    async def both(readers: Readers) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(patching.all)
+            group.start_soon(readers.wave, services)
+
+    async def one(name: str, readers: Readers) -> None:
+        match name:
+            case "updates":
+                await patching.all()
+            case "conversions":
+                await readers.wave(services)
+            case _:
+                await both(readers)
+
+    place.measuring.restart()
+    await patching.warm()
+    for _ in range(options.rounds):
+        for name, rounds in found.rounds.items():
+            async with clusters.client_for(place.arena.kubeconfig, options.conversions + 10) as many:
+                readers = Readers(many, options.conversions)
+                rounds.append(await _timed(place, pid, partial(one, name, readers)))
+            found.failures += len(readers.failures)
+            if name != "conversions":
+                found.latencies["alone" if name == "updates" else "beside conversions"] += updates.seconds
+    found.measured = place.measuring.summary(options.services, options.services)
+    return found
 
 
 async def _timed(place: Stage, pid: int, work: Callable[[], Awaitable[None]]) -> dict[str, Any]:
@@ -166,7 +207,9 @@ def _summary(rounds: Mapping[str, list[dict[str, Any]]], services: int) -> dict[
         alone = median("updates", figure) + median("conversions", figure)
         return round(median("both", figure) / alone, 2) if alone else None
 
+    whole = median("whole plans", "cpu_s") if rounds.get("whole plans") else None
     return {
+        "of_whole_plans": round(median("updates", "cpu_s") / whole, 3) if whole else None,
         "cpu_s_per_service": round(median("updates", "cpu_s") / services, 4),
         "writes_per_service": round(median("updates", "writes") / services, 2),
         "beside": {"cpu": beside("cpu_s"), "seconds": beside("seconds")},
@@ -192,6 +235,7 @@ def _rows(figures: Mapping[str, Any]) -> list[report.Row]:
             "CPU per update",
             f"{figures['cpu_s_per_service'] * 1e3:.1f} ms, {figures['writes_per_service']} writes",
         ),
+        ("CPU of an update by one with every part decided anew", f"{figures['of_whole_plans']}"),
         ("both at once by both alone", f"CPU {beside['cpu']}, seconds {beside['seconds']}"),
     ]
 
@@ -199,7 +243,7 @@ def _rows(figures: Mapping[str, Any]) -> list[report.Row]:
 SCENARIO: Final = Scenario(
     name="update",
     what="the replicas of every service of a settled fleet are patched once: alone, and beside a flood of conversions",
-    measures="CPU of the controller for all that follows from a patch, seconds to the last of it, and both with a flood by both without.",
+    measures="CPU of the controller for all that follows from a patch, by that of a controller without memos; seconds to the last of it; both with a flood by both without.",
     judged_by="the client's own load and lateness; a first round that does not count; each round ends when nothing is written any more.",
     run=run,
     parameters=[
@@ -209,6 +253,9 @@ SCENARIO: Final = Scenario(
     ],
     seed=0,
     expectations=[
+        Expectation(
+            "CPU of an update, by one with every part decided anew", at("of_whole_plans"), 0.5, Unit.TIMES
+        ),
         Expectation(
             "updates and conversions at once, CPU by both alone", at("beside", "cpu"), 1.34, Unit.TIMES
         ),
