@@ -14,7 +14,7 @@ from aioctl.api import conditions as c
 from aioctl.api import kinds, names
 from aioctl.api.conditions import ConditionSet
 from aioctl.api.defaulting import external_pool_name, is_stopped
-from aioctl.api.objects import FieldError, mapping, present
+from aioctl.api.objects import FieldError, dig, mapping, present
 from aioctl.plan import (
     addresses,
     auth,
@@ -239,9 +239,13 @@ class StatusBuilder:
             self.status.pop(field, None)
 
     def _topology(self) -> None:
-        """Gateways, routes, pool, picker and group."""
+        """Gateways, routes, pool, picker and group; pool and picker as they were while a user's pool cannot be seen."""
         with suppress(Unanswered, FieldError):
-            self._put("router", concluded(self.ctx, "router", lambda: topology.router(self.ctx)))
+            router = concluded(self.ctx, "router", lambda: topology.router(self.ctx))
+            known = dig(self.status, "router", "scheduler")
+            if router and known and self._has("router", "scheduler"):
+                router = {"scheduler": known, **router}
+            self._put("router", router)
 
     def _group(self) -> None:
         """Whether the group that the service names is there, and whether each of its members takes its part (GROUP-4)."""

@@ -8,23 +8,26 @@ from collections.abc import Iterable
 from typing import Any
 
 from aioctl.api import kinds
-from aioctl.api.defaulting import effective_pool_name, epp_service_name
+from aioctl.api.defaulting import effective_pool_name, epp_service_name, external_pool_name
 from aioctl.api.kinds import ObjectKey, Served
 from aioctl.api.objects import Object, name_of, namespace_of, sequence, text
 from aioctl.plan import groups
 from aioctl.plan.gateways import routes
-from aioctl.plan.model import Context
+from aioctl.plan.model import Context, Present
 from aioctl.plan.routing import GATEWAY_API_GROUP, Mode, has_scheduler, mode
 
 
 def router(ctx: Context) -> dict[str, Any]:
-    """The topology; empty where no route is wanted. Raises Unanswered when a route cannot be read."""
+    """The topology; empty where no route is wanted. Raises Unanswered when a route cannot be read.
+
+    Without `scheduler` while a pool of the user that it leads to has not been seen in any generation.
+    """
     if mode(ctx) is Mode.NONE:
         return {}
     found: dict[str, Any] = {}
     if gateways := _gateways(routes(ctx)):
         found["gateways"] = gateways
-    if has_scheduler(ctx.spec):
+    if has_scheduler(ctx.spec) and not _is_missing(ctx, external_pool_name(ctx.spec)):
         found["scheduler"] = _scheduler(ctx)
     if group := groups.shown(ctx, groups.group_of(ctx)):
         found["group"] = group
@@ -47,6 +50,14 @@ def _gateways(all_routes: Iterable[Object]) -> list[dict[str, Any]]:
             gateway["listeners"] = listeners
         found.append({**gateway, "httpRoutes": [on[key][name] for name in sorted(on[key])]})
     return found
+
+
+def _is_missing(ctx: Context, external: str) -> bool:
+    return bool(external) and not any(
+        isinstance(ctx.obs.get(kind, ctx.namespace, external), Present)
+        for kind in (kinds.POOL_V1, kinds.POOL_V1ALPHA2)
+        if ctx.obs.served(kind) is not Served.NO
+    )
 
 
 def _scheduler(ctx: Context) -> dict[str, Any]:

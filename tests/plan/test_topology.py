@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from aioctl.api import kinds, names
+from aioctl.api.kinds import ObjectRef
 from tests.plan.router_world import (
     GATEWAY,
     MANAGED,
@@ -115,3 +116,27 @@ def test_the_picker_leaves_with_the_scheduler() -> None:
     world.edit_router({"route": {}})
     world.reconcile()
     assert topology(world) == {"gateways": [DEFAULT]}
+
+
+def test_a_pool_of_the_user_is_named_once_it_has_been_seen_and_until_then_nothing_or_what_was() -> None:
+    def external(world: RouterWorld) -> None:
+        world.edit_router({**MANAGED, "scheduler": {"pool": {"ref": {"name": "ext"}}}})
+        world.reconcile()
+
+    new, old = RouterWorld(), RouterWorld()
+    old.reconcile()
+    for world, before in ((new, None), (old, PICKER)):
+        external(world)
+        assert topology(world).get("scheduler") == before
+    pool = {"metadata": {"namespace": NS, "name": "ext", "generation": 1}, "spec": {}}
+    named = {**PICKER, "inferencePool": {**PICKER["inferencePool"], "name": "ext"}}
+    for kind in (kinds.POOL_V1, kinds.POOL_V1ALPHA2):
+        world = RouterWorld()
+        external(world)
+        world.put(kind, pool)
+        world.reconcile()
+        seen = topology(world)["scheduler"]["inferencePool"]
+        assert seen == named["inferencePool"]
+        del world.objects[ObjectRef(kind, NS, "ext")]
+        world.reconcile()
+        assert topology(world)["scheduler"]["inferencePool"] == seen
