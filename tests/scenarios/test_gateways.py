@@ -87,6 +87,7 @@ async def is_ready(stage: World) -> bool:
         ("v1alpha2-only", POOL_GROUP_V1ALPHA2, True),
         ("istio-disabled", POOL_GROUP_V1ALPHA2, False),
         ("envoy-gateway-plain", POOL_GROUP_V1ALPHA2, False),
+        ("envoy-gateway-ai-v1", POOL_GROUP_V1, True),
     ],
 )
 def test_under_auto_the_end_is_v1_wherever_it_is_served(behaviour: str, ends: str, *, ready: bool) -> None:
@@ -154,6 +155,29 @@ def another(name: str, **metadata: Any) -> dict[str, Any]:
     service = plain_service(name, router=router)
     service["metadata"].update(metadata)
     return service
+
+
+@virtual_time
+async def test_a_service_that_has_moved_says_what_the_next_gateway_serves_and_tells_others_no_lies() -> None:
+    """Envoy Gateway names references by their place: refused are both, then the idle one to v1alpha2 alone."""
+    async with played("both", Strategy.WEIGHTED) as (stage, gateways):
+        assert await carried(stage) == ({POOL_GROUP_V1}, True)
+        gateways.set_script(
+            GatewayScript(BEHAVIOURS["envoy-gateway-plain"], controller="example.com/gateway")
+        )
+        await anyio.sleep(15)
+        assert not await is_ready(stage), "the v1 pool's status is of the gateway before"
+        gateways.set_script(
+            GatewayScript(BEHAVIOURS["envoy-gateway-ai-v1"], controller="example.com/gateway")
+        )
+        await anyio.sleep(15)
+        assert await is_ready(stage)
+        await stage.user.create(kinds.SERVICE, NAMESPACE, another("two"))
+        await anyio.sleep(PATIENCE)
+        route = await stage.find(kinds.HTTP_ROUTE, "two-kserve-route")
+        assert dig(route, "metadata", "annotations", names.MIGRATED) == "v1"
+        found: Any = condition(await stage.find(kinds.SERVICE, "two"), "HTTPRoutesReady")
+        assert found[0] == "True"
 
 
 def test_a_new_service_on_a_gateway_that_serves_v1_alone_never_shows_it_v1alpha2() -> None:
