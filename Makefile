@@ -28,7 +28,7 @@ test-real: $(VENV)/.locked
 	$(BIN)/python -m testbed.real.build
 	$(BIN)/python -m pytest -q -m real --real
 
-test-gateways: $(VENV)/.locked # services on real istiod; cold, building it takes ten minutes of two cores
+test-gateways: $(VENV)/.locked # services on real istiod and Envoy Gateway; cold, building them takes half an hour of two cores
 	nice $(BIN)/python -m testbed.real.build gateways
 	$(BIN)/python -m testbed.real.private_network $(BIN)/python -m pytest -q -m gateways --gateways tests/real_gateways
 

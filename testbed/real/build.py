@@ -40,6 +40,7 @@ def _kubernetes(name: str) -> GoProgram:
 
 
 ISTIOD: Final = "v0.0.0-20260827124520-eed52ebb66ad"
+ENVOY_GATEWAY: Final = "v1.9.1"
 GO_PROGRAMS: Final = {
     "etcd": GoProgram("etcd", "go.etcd.io/etcd/server/v3"),
     "kube-apiserver": _kubernetes("kube-apiserver"),
@@ -49,12 +50,15 @@ GO_PROGRAMS: Final = {
     "kwok": GoProgram("kwok", "sigs.k8s.io/kwok/cmd/kwok", "kwok-v0.8.0"),
     "lws": GoProgram("lws", "sigs.k8s.io/lws/cmd", "lws-v0.6.2"),
     "istiod": GoProgram("istiod", "istio.io/istio/pilot/cmd/pilot-discovery", f"istiod-{ISTIOD}"),
+    "envoy-gateway": GoProgram(
+        "envoy-gateway", "github.com/envoyproxy/gateway/cmd/envoy-gateway", f"envoy-gateway-{ENVOY_GATEWAY}"
+    ),
 }
 API_SERVER: Final = ("etcd", "kube-apiserver", "kubectl")
 """What every test on a real server needs."""
 TEST_REAL: Final = (*API_SERVER, "kube-controller-manager")
 """What `make test-real` needs: scaling is tested with the real HorizontalPodAutoscaler controller."""
-GATEWAYS: Final = ("istiod",)
+GATEWAYS: Final = ("istiod", "envoy-gateway")
 """What `make test-gateways` needs beside the API server."""
 WHOLE_CLUSTER: Final = ("kube-controller-manager", "kube-scheduler", "kwok", "lws")
 """What makes a cluster without containers of it."""
@@ -103,7 +107,7 @@ GATEWAY_CRD_SOURCES: Final = {
         )
     ),
 }
-"""What istiod watches: it waits for what it does not find."""
+"""What istiod watches: it waits for what it does not find. Envoy Gateway does without, and without CRDs of its own."""
 WEBHOOK_SOURCES: Final = {"sigs.k8s.io/lws@v0.6.2": ("config/webhook/manifests.yaml",)}
 """What LeaderWorkerSet's controller does at admission: without it pods do not know their place in a group."""
 STAGE_SOURCES: Final = {

@@ -1,4 +1,4 @@
-module aioctl.dev/tests/real/istiod
+module aioctl.dev/testbed/real/istiod
 
 go 1.26.0
 
