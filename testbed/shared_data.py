@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
+
+from testbed.recorded_yaml import load_all
 
 ROOT: Final = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 UPSTREAM: Final = ROOT / "upstream"
@@ -30,7 +31,7 @@ def vectors(name: str, root: Path = ROOT) -> list[dict[str, Any]]:
 @cache
 def _parsed(path: Path) -> bytes:
     """The documents of a file, so that each caller has its own; many tests of one process read the same files."""
-    return pickle.dumps(list(yaml.load_all(path.read_text(), yaml.CSafeLoader)))
+    return pickle.dumps(list(load_all(path.read_text())))
 
 
 def listed(path: Path, part: str) -> list[str]:

@@ -5,9 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from aioctl import shipped
+from testbed.recorded_yaml import load
 
 CRDS: Final = Path(__file__).resolve().parents[1] / "deploy" / "crds"
 OURS: Final = ("llminferenceserviceconfigs", "llminferenceservices")
@@ -27,7 +26,5 @@ def presets() -> list[dict[str, Any]]:
 @cache
 def crd(plural: str) -> dict[str, Any]:
     """Our CRD of a resource such as `llminferenceservices`; shared by all callers, so not to be changed."""
-    found: dict[str, Any] = yaml.load(
-        (CRDS / f"serving.kserve.io_{plural}.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader
-    )
+    found: dict[str, Any] = load((CRDS / f"serving.kserve.io_{plural}.yaml").read_text(encoding="utf-8"))
     return found

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-import yaml
 
 from aioctl.api import bounds
 from aioctl.api.admission import review_admission
@@ -22,6 +21,7 @@ from aioctl.plan.model import Facts, Outcome, Part, PlanError, Policy
 from aioctl.plan.order import plan
 from aioctl.sim import seed
 from testbed import plan_world, shared_data
+from testbed.recorded_yaml import load_all
 from testbed.worst_cases import schema
 from testbed.worst_holds import admission_review
 
@@ -204,7 +204,7 @@ def objects_in(tree: Any) -> Iterator[Mapping[str, Any]]:
 def documents() -> Iterator[Any]:
     for path in shared_data.ROOT.rglob("*.yaml"):
         if "crds" not in path.parts and "serving.kserve.io/" in (content := path.read_text()):
-            yield from yaml.load_all(content, yaml.CSafeLoader)
+            yield from load_all(content)
     for path in shared_data.ROOT.rglob("*.jsonl"):
         yield from (json.loads(line) for line in path.read_text().splitlines())
 

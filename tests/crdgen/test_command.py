@@ -9,6 +9,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from aioctl.crdgen.command import crds
+from testbed.recorded_yaml import load
 from tests.crdgen.test_published import crd, route
 
 OPTIONS = (
@@ -78,7 +79,7 @@ def run(folder: Path, *more: str, **replaced: str) -> Result:
 
 
 def made(folder: Path, plural: str) -> Any:
-    return yaml.load((folder / "out" / f"serving.kserve.io_{plural}.yaml").read_text(), yaml.CSafeLoader)
+    return load((folder / "out" / f"serving.kserve.io_{plural}.yaml").read_text())
 
 
 def test_both_files_are_written(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
+from testbed.recorded_yaml import load_all
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BASE = DEPLOY / "base"
@@ -29,7 +29,7 @@ class Permission(NamedTuple):
 
 
 def documents(path: Path) -> list[Any]:
-    return [item for item in yaml.load_all(path.read_text(), yaml.CSafeLoader) if item]
+    return [item for item in load_all(path.read_text()) if item]
 
 
 def find(path: Path, kind: str, name: str = "") -> Any:

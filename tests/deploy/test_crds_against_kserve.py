@@ -8,10 +8,10 @@ from functools import cache
 from typing import Any
 
 import pytest
-import yaml
 
 from release import schemas
 from testbed import shared_data
+from testbed.recorded_yaml import load
 from testbed.shipped_files import crd as ours
 from tests.deploy.crd_differences import DIFFERENCES, Difference
 
@@ -25,7 +25,7 @@ def theirs(plural: str) -> Any:
     path = shared_data.UPSTREAM / "crds" / "kserve" / f"serving.kserve.io_{plural}.yaml"
     if not path.is_file():
         pytest.skip(f"KServe's CRDs are not here: shared/data/upstream/crds/kserve/{path.name}")
-    return yaml.load(path.read_text(), yaml.CSafeLoader)
+    return load(path.read_text())
 
 
 def differences(mine: Mapping[str, Any], other: Mapping[str, Any], path: str) -> Iterator[Found]:
@@ -101,7 +101,7 @@ def test_the_conversion_clause_differs_in_the_service_only(plural: str) -> None:
         pytest.skip(f"KServe's conversion patches are not here: shared/data/crds/kserve/{path.name}")
     mine, other = (
         ours(plural)["spec"]["conversion"],
-        yaml.load(path.read_text(), yaml.CSafeLoader)["spec"]["conversion"],
+        load(path.read_text())["spec"]["conversion"],
     )
     assert mine["strategy"] == other["strategy"] == "Webhook"
     assert mine["webhook"]["conversionReviewVersions"] == other["webhook"]["conversionReviewVersions"]
