@@ -26,7 +26,7 @@ def found() -> dict[str, dict[str, str]]:
     return {}
 
 
-@pytest.mark.parametrize("name", sampled(NAMES, every=3))
+@pytest.mark.parametrize("name", sampled(NAMES, every=6))
 def test_a_recorded_case_ends_as_recorded(name: str, found: dict[str, dict[str, str]]) -> None:
     found[name] = lines = against_the_recording(name)
     unexplained = unexpected(name, lines)
@@ -34,7 +34,7 @@ def test_a_recorded_case_ends_as_recorded(name: str, found: dict[str, dict[str, 
     assert not outdated(CASES.get(name, ()), lines)
 
 
-@pytest.mark.parametrize("name", sampled(NAMES, every=3))
+@pytest.mark.parametrize("name", sampled(NAMES, every=6))
 def test_a_second_controller_writes_nothing(name: str) -> None:
     assert simulated(name).changed == []
 

@@ -29,7 +29,7 @@ REPLACED = {
 pytestmark = pytest.mark.skipif(not NAMES, reason=WHY_ABSENT)
 
 
-SAMPLE = pytest.mark.parametrize("name", sampled(SETTLED, every=3))
+SAMPLE = pytest.mark.parametrize("name", sampled(SETTLED, every=6))
 
 
 @cache
