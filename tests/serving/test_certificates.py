@@ -65,7 +65,7 @@ def swap(directory: Path, pair: tuple[bytes, bytes], generation: str) -> None:
 
 async def served_names(port: int) -> set[str]:
     """DNS names in the certificate that a fresh handshake shows."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     stream = await anyio.connect_tcp("127.0.0.1", port, ssl_context=context, tls_standard_compatible=False)
     async with stream:

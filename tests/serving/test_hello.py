@@ -9,7 +9,7 @@ from aioctl.serving.hello import MAX_HELLO, NotTls, missing
 
 def client_hello(**options: object) -> bytes:
     """What OpenSSL says first."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for name, value in options.items():
         setattr(context, name, value)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
