@@ -8,9 +8,9 @@ from collections.abc import Iterable
 import pytest
 
 
-def sampled(names: Iterable[str], *, every: int) -> list[object]:
+def sampled(names: Iterable[object], *, every: int) -> list[object]:
     """Parameters for `pytest.mark.parametrize`: all names, in order."""
     return [
-        pytest.param(name, id=name, marks=() if index % every == 0 else pytest.mark.thorough)
+        pytest.param(name, id=str(name), marks=() if index % every == 0 else pytest.mark.thorough)
         for index, name in enumerate(names)
     ]

@@ -11,8 +11,8 @@ from tests.model.orders import ILL, MIXED, WELL, Fact, told
 from tests.model.retelling import Teller
 
 FACTS = pytest.mark.parametrize("facts", [WELL, ILL, MIXED], ids=["well", "ill", "mixed"])
-ORDERS = pytest.mark.parametrize("orders", [200, pytest.param(1_000, marks=pytest.mark.thorough)])
-FLEET = 15
+ORDERS = pytest.mark.parametrize("orders", [60, pytest.param(1_000, marks=pytest.mark.thorough)])
+FLEETS = pytest.mark.parametrize("fleet", [5, pytest.param(15, marks=pytest.mark.thorough)])
 """Orders told to real controllers; `python -m tests.model --orders 1000` tells more."""
 
 
@@ -26,7 +26,8 @@ def test_all_orders_of_the_same_facts_end_in_one_status(facts: Sequence[Fact], o
     assert len(ends) == 1, ends
 
 
+@FLEETS
 @FACTS
-def test_a_real_controller_ends_in_one_status_for_every_order(facts: Sequence[Fact]) -> None:
-    ends = Counter(run_virtual(told, facts, FLEET).values())
+def test_a_real_controller_ends_in_one_status_for_every_order(facts: Sequence[Fact], fleet: int) -> None:
+    ends = Counter(run_virtual(told, facts, fleet).values())
     assert len(ends) == 1, ends

@@ -3,6 +3,7 @@
 Rules: GROUP-2, GROUP-5.
 """
 
+import copy
 from itertools import product
 from typing import Any, Final
 
@@ -60,10 +61,11 @@ def put_live(world: RouterWorld, live: str) -> None:
 def test_a_route_has_one_generation_and_moves_only_with_every_pool(
     live: str, strategy: str, scheduler: Any
 ) -> None:
+    begun = join(grouped(scheduler=scheduler), peer("two"))
+    begun.annotate(names.MIGRATION_STRATEGY, strategy)
+    put_live(begun, live)
     for own, other, old_exists in product(POOLS, POOLS, (True, False)):
-        world = join(grouped(scheduler=scheduler), peer("two"))
-        world.annotate(names.MIGRATION_STRATEGY, strategy)
-        put_live(world, live)
+        world = copy.deepcopy(begun)
         if scheduler is not None:
             set_pool(world, "svc", own)
         set_pool(world, "two", other)
