@@ -37,7 +37,7 @@ class _Reader:
     """Values out of a stream of events."""
 
     def __init__(self, text: str) -> None:
-        self._parser = yaml.CSafeLoader(text)
+        self._parser: Any = yaml.CSafeLoader(text)
         self.next = self._parser.get_event
         self._plain: dict[str, Any] = {}
         """What plain scalars mean: the same words come again and again."""
