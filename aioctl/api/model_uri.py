@@ -40,20 +40,25 @@ def split(uri: str) -> tuple[str, str] | None:
     return (scheme, rest) if separator else None
 
 
-def literal_problem(uri: str, *, initializer: bool = True, adapter: bool = False) -> str:
+def literal_problem(
+    uri: str, *, initializer: bool = True, adapter: bool = False, cached: bool = False
+) -> str:
     """What is wrong with a URI as a user wrote it, with the forms to use; empty when nothing is.
 
     Empty URIs (a baseRef may give one) and templates are left to planning. `initializer` False is
     `spec.storageInitializer.enabled: false`: the server then fetches the model itself, from wherever it can. `adapter`:
-    the URI of a LoRA adapter, which cannot be an image.
+    the URI of a LoRA adapter, which cannot be an image. `cached`: a LocalModelCache holds the model, wherever it came from, and
+    its claim is mounted (LM-1).
     """
     if not uri or "{{" in uri:
         return ""
-    reason = _literal_reason(uri, ADAPTER_SCHEMES if adapter else SCHEMES, initializer=initializer)
+    schemes = None if cached else ADAPTER_SCHEMES if adapter else SCHEMES
+    reason = _literal_reason(uri, schemes, initializer=initializer)
     return f"{reason}; {ADAPTER_FORMS if adapter else FORMS}" if reason else ""
 
 
-def _literal_reason(uri: str, schemes: tuple[str, ...], *, initializer: bool) -> str:
+def _literal_reason(uri: str, schemes: tuple[str, ...] | None, *, initializer: bool) -> str:
+    """`schemes` None: any."""
     found = _PLACEHOLDER.search(uri)
     if found is not None:
         return f"the placeholder {found.group()} has to be replaced"
@@ -63,7 +68,9 @@ def _literal_reason(uri: str, schemes: tuple[str, ...], *, initializer: bool) ->
     scheme, rest = parts[0].lower(), parts[1]
     if not initializer:
         return ""
-    if scheme not in schemes:
+    if schemes is None and scheme not in SCHEMES:
+        return "it has an empty part (`//`) in its path" if "//" in rest else ""
+    if schemes is not None and scheme not in schemes:
         return f"scheme {scheme}:// is not supported"
     return rest_problem(scheme, rest)
 

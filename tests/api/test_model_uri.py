@@ -1,8 +1,10 @@
 """What admission and planning say of a model's URI (ART-1)."""
 
+from typing import Any
+
 import pytest
 
-from aioctl.api import model_uri
+from aioctl.api import local_model, model_uri, validation
 
 FORMS = (
     "use hf://<organisation>/<model>, s3://<bucket>/<path>, pvc://<claim>/<path>, oci://<image> "
@@ -89,3 +91,33 @@ def test_without_the_storage_initializer_the_server_takes_what_it_can() -> None:
     assert model_uri.literal_problem("pvc://", initializer=False) == ""
     assert model_uri.literal_problem("model", initializer=False) == f"it has no scheme; {FORMS}"
     assert model_uri.literal_problem("gs://${X}", initializer=False).startswith("the placeholder ${X}")
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("gs://bucket/model", ""),
+        ("https://example.com/model", ""),
+        ("hf://facebook/opt-125m", ""),
+        ("gs://bucket//model", "it has an empty part (`//`) in its path"),
+        ("hf://facebook//opt", "it has an empty part (`//`) in its path"),
+        ("gs://${BUCKET}/model", "the placeholder ${BUCKET} has to be replaced"),
+        ("model", "it has no scheme"),
+    ],
+)
+def test_a_model_in_a_cache_came_from_anywhere(uri: str, reason: str) -> None:
+    """LM-1: the claim of the cache is mounted, whatever filled it."""
+    assert model_uri.literal_problem(uri, cached=True) == (f"{reason}; {FORMS}" if reason else "")
+
+
+def test_admission_asks_a_marked_service_for_no_scheme() -> None:
+    service: dict[str, Any] = {
+        "apiVersion": "serving.kserve.io/v1alpha2",
+        "kind": "LLMInferenceService",
+        "metadata": {"name": "svc", "namespace": "ns"},
+        "spec": {"model": {"uri": "gs://bucket/model"}},
+    }
+    (problem,) = validation.validate(service)
+    assert problem.field == "spec.model.uri"
+    service["metadata"] = {"name": "svc", "namespace": "ns", "labels": {local_model.CACHE: "cache"}}
+    assert validation.validate(service) == []

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from aioctl.api import model_uri
+from aioctl.api import local_model, model_uri
 from aioctl.api.objects import Object, boolean, dig, integer, mapping, name_of, sequence, text, within
 from aioctl.api.problems import Problem, invalid, required
 from aioctl.golang import gourl
@@ -63,8 +63,8 @@ def _adapter_name(name: str, index: int, base: str, seen: dict[str, int]) -> Ite
 def uris(service: Object) -> Iterator[Problem]:
     """Places of models that cannot be served, as far as the text tells: ours, KServe says so at the Deployment (ART-1)."""
     initializer = dig(service, "spec", "storageInitializer", "enabled") is not False
-    uri = text(service, "spec", "model", "uri")
-    if problem := model_uri.literal_problem(uri, initializer=initializer):
+    uri, cached = text(service, "spec", "model", "uri"), local_model.is_cached(service)
+    if problem := model_uri.literal_problem(uri, initializer=initializer, cached=cached):
         yield invalid("model-uri", f"{_AT}.uri", uri, problem)
     for index, adapter in enumerate(sequence(service, "spec", "model", "lora", "adapters")):
         at = f"{_AT}.lora.adapters[{index}]"
