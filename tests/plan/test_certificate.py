@@ -155,7 +155,10 @@ def test_the_tokenizer_is_named_where_there_is_one() -> None:
     }
 
 
-@pytest.mark.parametrize("expiry", ["", "soon", "2020-01-01"])
+@pytest.mark.parametrize(
+    "expiry",
+    ["", "soon", "2020-01-01", "2020-01-01T00:00Z", "20200101T000000Z", "2020-01-01 00:00:00Z"],
+)
 def test_an_unreadable_expiry_is_no_expiry(expiry: str) -> None:
     world = World()
     core_service(world, WORKLOAD, clusterIP="10.0.0.1")

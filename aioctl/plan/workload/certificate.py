@@ -7,7 +7,7 @@ that cannot be used at all is replaced at once.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
@@ -15,6 +15,7 @@ from aioctl.api import kinds, names
 from aioctl.api.defaulting import epp_service_name, external_pool_name, is_stopped
 from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.api.objects import Object, annotations_of, labels_of, mapping, sequence, text
+from aioctl.golang import gotime
 from aioctl.plan import picker
 from aioctl.plan.children import build, ensure, is_ours, remove, under
 from aioctl.plan.cluster_service import has_address
@@ -133,11 +134,8 @@ def _expired(ctx: Context, live: Object) -> bool:
     """By the first of the annotations that is there; a missing or unreadable one says nothing."""
     found = annotations_of(live)
     keys = (*ctx.config.expiration_annotations, names.CERTIFICATE_EXPIRY)
-    try:
-        expiry = datetime.fromisoformat(next((found[key] for key in keys if key in found), ""))
-    except ValueError:
-        return False
-    return expiry.tzinfo is not None and passed(ctx, expiry)
+    expiry = gotime.rfc3339(next((found[key] for key in keys if key in found), ""))
+    return expiry is not None and passed(ctx, expiry)
 
 
 def _services_have_addresses(ctx: Context) -> bool:
