@@ -4,6 +4,8 @@ VENV := .venv
 # Each test process would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
+# Processes of test-real; 0: this one alone.
+REAL_WORKERS ?= 0
 
 .PHONY: demo test test-thorough test-real test-gateways test-page test-kserve e2e laws ship-check bench lint types fmt lock clean
 .DEFAULT_GOAL := test
@@ -24,9 +26,9 @@ test: $(VENV)/.locked # one process a core; files stay whole, as their fixtures 
 test-thorough: $(VENV)/.locked # what `make test` plays a sample of
 	$(BIN)/python -m pytest -q -n auto --dist loadfile -m thorough --thorough
 
-test-real: $(VENV)/.locked
+test-real: $(VENV)/.locked # REAL_WORKERS=2: two processes, each with API servers of its own; mostly they wait for them
 	$(BIN)/python -m testbed.real.build
-	$(BIN)/python -m pytest -q -m real --real
+	$(BIN)/python -m pytest -q -m real --real -n $(REAL_WORKERS) --dist loadscope --no-loadscope-reorder
 
 test-gateways: $(VENV)/.locked # services on real istiod and Envoy Gateway; cold, building them takes half an hour of two cores
 	nice $(BIN)/python -m testbed.real.build gateways

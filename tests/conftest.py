@@ -2,7 +2,9 @@
 
 Tests with the marker `ship` need programs of others beside it, and run with `--ship`.
 
-`real_cluster` is shared by the whole run: use namespaces and names of your own, leave nothing cluster-wide behind.
+With `--real` files that share a cluster form a group (`real_groups`), which `make test-real` gives to one of its workers.
+
+`real_cluster` is shared by the whole run of a worker: use namespaces and names of your own, leave nothing cluster-wide behind.
 `own_real_cluster` is the module's alone: for tests that install webhooks, CRDs of ours or RBAC. Both hold other people's CRDs
 and cost about five seconds.
 
@@ -22,6 +24,7 @@ from testbed.real.build import Assets, NotAvailable
 from testbed.real.build import assets as find_assets
 from testbed.real.cluster import RealCluster
 from testbed.real.kubectl import Kubectl, prepared
+from tests.real_groups import GroupScheduling, longest_first
 
 # The same examples on every machine, and no clock: a busy one must not fail a law.
 settings.register_profile("aioctl", deadline=None, derandomize=True, print_blob=True)
@@ -71,7 +74,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | None:
+    """Of a run with real servers; None: as `--dist` says."""
+    return GroupScheduling(config, log) if config.getoption("--real") else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--real"):
+        items[:] = longest_first(items, config.rootpath)
     reasons = {
         "real": "takes a real kube-apiserver or real time: run `make test-real`, or pytest with --real",
         "ship": "takes programs of others: run `make ship-check`, or pytest with --real --ship",
