@@ -22,7 +22,7 @@ from aioctl.controller.config_users import ConfigUsers
 from aioctl.controller.configs import ConfigReconciler
 from aioctl.controller.confinement import Confinement, confined_planner
 from aioctl.controller.converging import Converger
-from aioctl.controller.hearsay import Hearsay, heard_of
+from aioctl.controller.hearsay import NEWS_PAUSE, Hearsay, heard_of
 from aioctl.controller.idle_looks import IdleLookLimit, by_status_alone
 from aioctl.controller.interests import Interests
 from aioctl.controller.knobs import Knobs
@@ -337,10 +337,11 @@ class Controller:
         keys = keys_for(kind, delta.old, delta.new, self._interests)
         if delta.new is not None:
             keys = self._own_writes.to_wake(ref, delta.new.resource_version, keys, priority)
-        heard = (key for gateway in gateways for key in self._interests.readers(heard_of(gateway)))
         by_status = kind != kinds.SERVICE and by_status_alone(delta.old, delta.new)
-        for key in (*keys, *heard):
+        for key in keys:
             self._wake(key, priority, after=self._idle_looks.wait(key) if by_status else 0.0)
+        for key in {key for gateway in gateways for key in self._interests.readers(heard_of(gateway))} - keys:
+            self._wake(key, priority, after=max(NEWS_PAUSE, self._idle_looks.wait(key) if by_status else 0.0))
 
     def _named_reflector(self, ref: ObjectRef, store: CacheStore) -> Reflector:
         return Reflector(

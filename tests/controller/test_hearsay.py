@@ -2,14 +2,19 @@
 
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 
 from aioctl.api import kinds
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectKey
-from aioctl.controller.hearsay import Hearsay
+from aioctl.controller.caches import Watched
+from aioctl.controller.hearsay import NEWS_PAUSE, Hearsay
+from aioctl.engine.store import Delta
 from aioctl.kube.cached import Cached
 from aioctl.plan.hearsay import NOTHING, Heard
+from testbed.virtual_time import virtual_time
+from testbed.world import NAMESPACE, furnished, plain_service
 from tests.plan.router_world import INVALID_KIND, accepted
 from tests.plan.test_hearsay import ON_OLD, ON_V1, PLACE, others_route
 
@@ -80,3 +85,31 @@ def test_what_nobody_says_any_more_is_not_kept() -> None:
     for number in range(50):
         hearsay.changed(key(f"s{number}"), None)
     assert not any(vars(hearsay).values())
+
+
+@virtual_time
+async def test_words_that_come_and_go_are_looked_at_once_for_all_that_is_said_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with furnished() as stage, stage.running(stage.controller()) as controller:
+        # Nobody plays gateway: the service waits, and listens.
+        routed = plain_service("one", router={"route": {}, "gateway": {}, "scheduler": {}})
+        await stage.user.create(kinds.SERVICE, NAMESPACE, routed)
+        await anyio.sleep(60)
+        looks: list[float] = []
+        run = controller.reconciler._reconcile
+
+        async def counted(*arguments: Any) -> Any:
+            looks.append(anyio.current_time())
+            return await run(*arguments)
+
+        monkeypatch.setattr(controller.reconciler, "_reconcile", counted)
+        turns = 10
+        for _ in range(turns):
+            for says in (INVALID_KIND, None):
+                route = cached(others_route(ON_V1, says))
+                delta = Delta(route.key, None, route, initial=False)
+                controller._changed(Watched(kinds.HTTP_ROUTE), delta)
+                await anyio.sleep(NEWS_PAUSE / turns)
+        await anyio.sleep(2 * NEWS_PAUSE)
+        assert 1 <= len(looks) <= 3
