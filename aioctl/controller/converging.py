@@ -51,6 +51,8 @@ class Run:
     """What was looked at so far; grows with what is read through `view`."""
     demands: set[ObjectRef]
     """What would have to be read; grows like `reads`."""
+    unknown: set[str]
+    """Why something is not known; grows like `reads`."""
     planned: Seen | None
     """What the plan was made of."""
     keeps: bool
@@ -128,6 +130,7 @@ class Converger:
             applied.conflict,
             view.reads,
             view.demands,
+            view.unknown,
             planned,
             keeps,
         )

@@ -108,6 +108,8 @@ class CacheObservation:
         self._told: dict[ObjectRef, Read] = {}
         self.reads: set[ObjectRef] = set()
         self.demands: set[ObjectRef] = set()
+        self.unknown: set[str] = set()
+        """Why something that was asked is not known, apart from `demands`: no watch tells when it will be."""
         self.trial: Trial | None = None
         """A dry run that the plan needs and that was not made yet."""
 
@@ -130,13 +132,9 @@ class CacheObservation:
         answer = self._told.get(ref) or self._live.get(ref, self._since)
         if answer is not None:
             self._told[ref] = answer
-            return answer
+            return self._noted(answer) if isinstance(answer, Unknown) else answer
         if self._is_watched(ref, named_by_user=named_by_user):
-            return (
-                Absent()
-                if self._caches.synced(kind)
-                else Unknown(f"the cache of {kind.resource} is not in sync")
-            )
+            return Absent() if self._caches.synced(kind) else self._out_of_date(kind)
         self.demands.add(ref)
         return Unknown(f"{ref} was not read yet")
 
@@ -146,7 +144,7 @@ class CacheObservation:
         if kind == kinds.SERVICE and names.ROUTING_GROUP in labels:
             self.reads.add(members_of(namespace, labels[names.ROUTING_GROUP]))
         if not self._caches.synced(kind):
-            return Unknown(f"the cache of {kind.resource} is not in sync")
+            return self._out_of_date(kind)
         found = self._caches.select(kind, namespace, labels)
         if kind == kinds.SERVICE:
             return [self._made(item, partial(weight.decode, item.raw)) for item in found]
@@ -154,14 +152,14 @@ class CacheObservation:
 
     def others_run(self, namespace: str, name: str) -> bool | Unknown:
         if not self._caches.synced(kinds.SERVICE):
-            return Unknown(f"the cache of {kinds.SERVICE.resource} is not in sync")
+            return self._out_of_date(kinds.SERVICE)
         return self._caches.others_run(ObjectKey(namespace, name))
 
     def namesakes(
         self, namespace: str, name: str, group: str, models: frozenset[str]
     ) -> Sequence[str] | Unknown:
         if not self._caches.synced(kinds.SERVICE):
-            return Unknown(f"the cache of {kinds.SERVICE.resource} is not in sync")
+            return self._out_of_date(kinds.SERVICE)
         return self._caches.namesakes(ObjectKey(namespace, name), group, models)
 
     def served(self, kind: Kind) -> Served:
@@ -230,6 +228,13 @@ class CacheObservation:
 
     def signer(self, secret: Object) -> str:
         return signer_problem(secret)
+
+    def _out_of_date(self, kind: Kind) -> Unknown:
+        return self._noted(Unknown(f"the cache of {kind.resource} is not in sync"))
+
+    def _noted(self, unknown: Unknown) -> Unknown:
+        self.unknown.add(unknown.reason)
+        return unknown
 
     def _made(self, cached: Cached, decode: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Once for each version: a plan reads most of its objects more than once."""

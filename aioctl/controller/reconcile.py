@@ -38,6 +38,9 @@ from aioctl.plan.migration import Reason
 
 log = structlog.get_logger(__name__)
 
+FIRST_LOOK: Final = 5.0
+LONGEST_LOOK: Final = 300.0
+"""Seconds until it is looked again whether what was not known is known: as long as failed reads are kept, then doubling."""
 EXPECTATION_RETRY: Final = 0.05
 """Seconds until it is looked again whether the caches show our own writes; a watch delivers within milliseconds."""
 
@@ -240,6 +243,13 @@ class Reconciler:
         if outcome.retry:
             return Failed(ReconcileError(outcome.error))
         waits = [wait for wait in (outcome.deferred, outcome.roll, *times) if wait is not None]
+        if not waits and run.unknown:
+            # Nothing was to be done for lack of an answer, and nobody is woken when there is one.
+            state.unknowns += 1
+            return RequeueAfter(
+                min(FIRST_LOOK * 2.0 ** min(state.unknowns - 1, 16), LONGEST_LOOK), quiet=True
+            )
+        state.unknowns = 0
         return RequeueAfter(min(waits)) if waits else Done()
 
     def gone(self, ref: ObjectRef) -> None:

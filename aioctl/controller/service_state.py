@@ -84,6 +84,8 @@ class ServiceState:
     """`telling.py`: generation, reason and message of what was told by events."""
     conflicts: int = 0
     """`reconcile.py`: runs in a row that ended in a conflict."""
+    unknowns: int = 0
+    """`reconcile.py`: runs in a row that had nothing to do but for what is not known."""
     pending: PendingStatus | None = None
     """`settling.py`: the status that is not written yet."""
     pool_times: deque[float] = field(default_factory=deque)
