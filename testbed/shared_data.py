@@ -3,7 +3,6 @@
 Tests that need it are skipped, with the reason, in a checkout that stands alone.
 """
 
-import itertools
 import json
 import pickle
 import re
@@ -18,6 +17,8 @@ from testbed.recorded_yaml import load_all
 ROOT: Final = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 UPSTREAM: Final = ROOT / "upstream"
 """Recorded from KServe at aaac4e294 (21 August 2026)."""
+_AT_THE_TOP: Final = re.compile(r"^[^ \n]", re.MULTILINE)
+_ONE_BELOW: Final = re.compile(r"^  (\S.*?):?\s*$", re.MULTILINE)
 
 
 def vectors(name: str, root: Path = ROOT) -> list[dict[str, Any]]:
@@ -37,8 +38,8 @@ def _parsed(path: Path) -> bytes:
 def listed(path: Path, part: str) -> list[str]:
     """The keys of a mapping at the top of a recorded file, read off its lines: to choose cases by before they are parsed."""
     _, _, rest = path.read_text().partition(f"\n{part}:\n")
-    below = itertools.takewhile(lambda line: not line or line.startswith(" "), rest.splitlines())
-    return [line.strip().removesuffix(":") for line in below if re.match(r"  \S", line)]
+    end = _AT_THE_TOP.search(rest)
+    return _ONE_BELOW.findall(rest, 0, end.start() if end else len(rest))
 
 
 def documents(pattern: str) -> dict[str, list[Any]]:

@@ -165,8 +165,8 @@ def test_a_stopped_service_loses_everything_whatever_is_broken(breakage: str) ->
     assert conditions["Ready"]["status"] == "False"
 
 
+@pytest.mark.parametrize("annotations", [{}, pytest.param({names.STOP: "TRUE"}, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("breakage", BREAKAGES)
-@pytest.mark.parametrize("annotations", [{}, {names.STOP: "TRUE"}])
 def test_a_deleted_service_goes_whatever_is_broken(breakage: str, annotations: dict[str, str]) -> None:
     do, _ = BREAKAGES[breakage]
 
