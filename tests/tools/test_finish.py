@@ -6,6 +6,7 @@ Rules: MIG-9.
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from aioctl.tools.connect import Connection
 from aioctl.tools.finish import Options, Picture
 from aioctl.tools.session import Session
 from aioctl.tools.writing import Told
+from testbed.sampling import sampled
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, POLICY, World
 from tests.tools.small_fleet import fleet, ready
@@ -148,9 +150,9 @@ async def test_a_namespace_alone_leaves_the_config_map_alone() -> None:
 
 
 @virtual_time
-@pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("writes", range(3))
-async def test_after_a_kill_at_any_write_it_goes_on(writes: int, *, after: bool) -> None:
+@pytest.mark.parametrize("kill", sampled(product((False, True), range(3)), every=2))
+async def test_after_a_kill_at_any_write_it_goes_on(kill: tuple[bool, int]) -> None:
+    after, writes = kill
     async with fleet() as stage:
         await settled(stage, *SERVICES)
         mortal = Client(Mortal(stage.cluster, writes=writes, after=after))
