@@ -231,8 +231,14 @@ SERVICE = ObjectRef(kinds.SERVICE, NS, SVC)
 
 def _outcome(plan: Plan, writes: list[Write]) -> Outcome:
     failed = next((step for step in plan.steps if step.error), None)
-    answers = {write.ref: write.body for write in writes}
+    answers = {write.ref: _stored(write.body) for write in writes if write.body is not None}
     return Outcome(failed, failed.error if failed else "", answers)
+
+
+def _stored(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What was written is another version than the one that it was made of; without one, all that it says is its version."""
+    metadata = {key: value for key, value in body["metadata"].items() if key != "resourceVersion"}
+    return {**body, "metadata": metadata}
 
 
 def _ref(generation: str, weight: int) -> dict[str, Any]:

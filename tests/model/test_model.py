@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from aioctl.plan import order, status
 from tests.model.cluster import Cluster
 from tests.model.explore import explore
 from tests.model.laws import LAWS
+from tests.model.moves import environment
 from tests.model.mutants import MUTANTS, Mutant
 from tests.model.profiles import PROFILES
+from tests.model.state import ONLY_V1, Answer, Crd, Route, State
 
 STATES = pytest.mark.parametrize("states", [50, pytest.param(150, marks=pytest.mark.thorough)])
 """For each profile; `make laws` goes on for two minutes, `python -m tests.model` to a fixed point."""
@@ -39,3 +42,13 @@ def test_an_exploration_that_has_seen_everything_says_so() -> None:
     report = explore(least)
     assert report.complete
     assert "fixed point" in str(report)
+
+
+def test_what_is_remembered_of_other_states_changes_no_plan() -> None:
+    route = Route((ONLY_V1, ONLY_V1), lock=True, answers=(Answer.READY,))
+    rests = State(route, v1=(Answer.READY,), alpha_crd=Crd.GONE, copy=True)
+    writes = rests._replace(alpha_crd=Crd.THERE, alpha=Answer.READY)
+    remembering, plain = Cluster(1), Cluster(1, planner=order.plan, conclude=status.conclude)
+    for state in (writes, rests, *(reached for _, reached in environment(rests, PROFILES["everything"]))):
+        assert remembering.plan(state) == plain.plan(state), state
+    assert remembering.plan(writes).ops
