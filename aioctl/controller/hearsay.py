@@ -18,7 +18,7 @@ from aioctl.plan.hearsay import Heard, Word, gather
 NEWS_PAUSE: Final = 2.0
 """Seconds until news of a gateway reach the services that have listened before: one look for all that is said meanwhile. In a storm
 the first few routes say the same in turns (each is silent between a write and the gateway's next status), and that is news each
-time: 17 looks a service at once, of 60 services on a slow API server."""
+time: 17 looks a service, of 30 services on a slow API server."""
 _NOBODY: Final[frozenset[ObjectKey]] = frozenset()
 
 
