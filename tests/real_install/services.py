@@ -98,8 +98,7 @@ def gateway_objects() -> tuple[tuple[Kind, str, dict[str, Any]], ...]:
 
 
 def until_ready(installation: Installation, names: Sequence[str], *, seconds: float = PATIENCE) -> None:
-    """Until all are Ready with their traffic on the v1 pool, and both copies of the lock stand. Raises AssertionError with what
-    they say."""
+    """Until all are Ready with their traffic on the v1 pool. Raises AssertionError with what they say."""
     deadline = time.monotonic() + seconds
     while left := _unready(installation, names):
         assert time.monotonic() < deadline, left
@@ -112,9 +111,8 @@ def _unready(installation: Installation, names: Sequence[str]) -> dict[str, Any]
         service = installation.get(kinds.SERVICE, TEAM, name)
         status = service.get("status", {})
         is_new = status.get("observedGeneration") == service["metadata"]["generation"]
-        locked = status.get("annotations", {}).get(MIGRATED) == "v1"
         ready = [item["status"] for item in status.get("conditions", ()) if item["type"] == "Ready"]
         answer = installation.admin("GET", kinds.HTTP_ROUTE.path(TEAM, route_name(name)))
-        if not (is_new and locked) or ready != ["True"] or annotations_of(answer.body).get(MIGRATED) != "v1":
+        if not is_new or ready != ["True"] or annotations_of(answer.body).get(MIGRATED) != "v1":
             left[name] = (status, answer.body)
     return left

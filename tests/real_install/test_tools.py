@@ -143,6 +143,7 @@ def test_check_asks_the_api_server_what_the_account_may_do(used: Installation, a
 
 def test_what_reads(used: Installation, aioctl: Shell) -> None:
     aioctl.until(lambda table: "2 services: 2 Migrated; 2 ready" in table, "status", "-A")
+    until(lambda: all(_both_locked(used, name) for name in EVERYONE), "both copies of the locks stand")
     items = {one["name"]: one for one in aioctl.json("status", *HOME)["items"]}
     assert set(items) == set(EVERYONE)
     assert items["single"]["traffic"] == {"v1": 100, "v1alpha2": 0}
@@ -247,8 +248,8 @@ def test_unlock_and_back(used: Installation, aioctl: Shell) -> None:
     services.until_ready(used, EVERYONE)
 
 
-def _both_locked(used: Installation) -> bool:
-    found = used.get(kinds.SERVICE, TEAM, "single")
+def _both_locked(used: Installation, name: str = "single") -> bool:
+    found = used.get(kinds.SERVICE, TEAM, name)
     return bool(dig(found, "status", "annotations", names.MIGRATED) == "v1")
 
 
