@@ -372,7 +372,6 @@ BY_HEADER = rule("/by-header", backend=SERVICE, header=HEADER)
         (RULES, False, ["/ns/llm", PUBLISHER]),
         ([BY_HEADER, rule("/", backend=SERVICE)], True, ["/", "/by-header"]),
         ([BY_HEADER, rule("/", backend=SERVICE)], False, ["/"]),
-        ([BY_HEADER], False, ["/"]),
         ([ANY_PATH, rule("/x", backend=SERVICE)], True, ["/"]),
         ([ANY_PATH, BY_HEADER], True, ["/", "/by-header"]),
         ([{}, rule("/x", backend=SERVICE)], True, ["/x"]),
