@@ -6,6 +6,7 @@ held for the life of this process against others that ask here: by a name in the
 one per network namespace, as ports are, and leaves nothing behind.
 """
 
+import atexit
 import contextlib
 import itertools
 import os
@@ -14,7 +15,9 @@ import sys
 
 FIRST, END = 20000, 30000
 """Above what services are registered with, below the node ports of Kubernetes (30000) and the kernel's own (32768 on Linux)."""
-_held: list[socket.socket] = []
+_held = contextlib.ExitStack()
+"""The names, until the process ends."""
+atexit.register(_held.close)
 # Processes that start together begin at different places, so that they seldom meet.
 _candidates = itertools.cycle(
     itertools.chain(range(begin := FIRST + os.getpid() * 37 % (END - FIRST), END), range(FIRST, begin))
@@ -27,8 +30,7 @@ def free_port() -> int:
         with contextlib.ExitStack() as stack:
             name = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             if _is_named(name, port) and _is_free(port):
-                stack.pop_all()
-                _held.append(name)
+                _held.push(stack.pop_all())
                 return port
     raise OSError(f"no port from {FIRST} to {END - 1} is free")
 

@@ -2,9 +2,17 @@
 
 from typing import Any
 
+import pytest
+
 from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
 
 MAPS = "/api/v1/namespaces/{}/configmaps"
+WAITS = pytest.mark.parametrize(
+    "server",
+    [pytest.param("sim", marks=pytest.mark.thorough), pytest.param("real", marks=pytest.mark.real)],
+    indirect=True,
+)
+"""Of a test that has to let seconds pass, on the simulated server too."""
 PODS = {"containers": [{"name": "main", "image": "quay.io/example/vllm:1"}]}
 
 

@@ -18,6 +18,7 @@ from aioctl.api.kinds import CRD
 from aioctl.api.review import CONVERT
 from aioctl.serving.webhook import Answer as HookAnswer
 from aioctl.sim.hooks import conversion_patch
+from tests.contract.samples import WAITS
 from tests.contract.servers import Answer, Server, until
 
 _NUMBERS = itertools.count()
@@ -169,6 +170,7 @@ def test_an_object_that_cannot_be_converted_fails_lists_and_watches_of_that_vers
     assert [item["metadata"]["name"] for item in things.get("v1").body["items"]] == ["good"]
 
 
+@WAITS
 def test_a_cache_that_meets_such_an_object_shows_what_it_had(server: Server, things: Things) -> None:
     until(lambda: things.create("good").status == 201)
     until(partial(things.answers, "v1"))
@@ -180,7 +182,7 @@ def test_a_cache_that_meets_such_an_object_shows_what_it_had(server: Server, thi
     started = time.monotonic()
     answer = things.get("v1")
     assert (answer.status, answer.message) == (500, things.refusal())
-    assert 2.5 < time.monotonic() - started < 6
+    assert 2.5 < time.monotonic() - started < 30, "three seconds of a healthy machine"
     assert [item["metadata"]["name"] for item in things.get("v1", fieldSelector="metadata.name=good").body["items"]] == ["good"]  # fmt: skip
 
 

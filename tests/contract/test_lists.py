@@ -3,7 +3,7 @@
 import pytest
 
 from aioctl.kube.client import METADATA_LIST_ONLY, METADATA_ONLY
-from tests.contract.samples import MAPS, config_map, service, services
+from tests.contract.samples import MAPS, WAITS, config_map, service, services
 from tests.contract.servers import Server
 
 COLOURS = {"a": "red", "b": "blue", "c": "red", "d": ""}
@@ -209,6 +209,7 @@ def test_a_page_of_a_list_that_is_too_old_is_gone(server: Server, namespace: str
     )
 
 
+@WAITS
 def test_bookmarks_tell_of_what_a_watch_did_not_show(server: Server, namespace: str) -> None:
     path, other = MAPS.format(namespace), MAPS.format(server.namespace())
     since = server("GET", path).version
@@ -225,6 +226,7 @@ def test_bookmarks_tell_of_what_a_watch_did_not_show(server: Server, namespace: 
         assert events.take(1) == [("ADDED", "here")]
 
 
+@WAITS
 def test_a_watch_without_bookmarks_gets_none(server: Server, namespace: str) -> None:
     path, other = MAPS.format(namespace), MAPS.format(server.namespace())
     since = server("GET", path).version

@@ -16,7 +16,11 @@ BEFORE, AFTER = (0, 1, None), (1, 0, "v1")
 """(weight v1, weight v1alpha2, lock) of a route."""
 
 
-@pytest.fixture(scope="module", params=["sim", pytest.param("real", marks=pytest.mark.real)])
+@pytest.fixture(
+    scope="module",
+    # Processes that are watched in real time, on the simulated server too.
+    params=[pytest.param("sim", marks=pytest.mark.thorough), pytest.param("real", marks=pytest.mark.real)],
+)
 def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Story:
     """Played once on each server."""
     if request.param == "real":

@@ -7,6 +7,7 @@ import anyio.to_thread
 import pytest
 
 from aioctl.engine.clock import SYSTEM_CLOCK
+from testbed import virtual_time as virtual_time_module
 from testbed.virtual_time import Deadlock, VirtualClock, advance, run_virtual, virtual_time
 
 
@@ -44,7 +45,9 @@ def test_the_system_clock_has_no_monotonic_time_without_a_loop() -> None:
         SYSTEM_CLOCK.monotonic()
 
 
-def test_waiting_for_what_nobody_does_fails_and_names_the_task() -> None:
+def test_waiting_for_what_nobody_does_fails_and_names_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual_time_module, "REAL_PATIENCE", 0.1)
+
     async def hang() -> None:
         await anyio.Event().wait()
 
