@@ -38,8 +38,6 @@ def of_labels(service: Object) -> Iterator[Finding]:
         for key in names.RESERVED_LABELS:
             if isinstance(given, Mapping) and key in given:
                 yield Finding(f"{'.'.join(at)}.labels[{key}]", "pods are found by it, and it is set for them")
-    if dig(service, "spec", "prefill", "annotations", names.MODEL_ROUTING) is not None:
-        yield Finding(f"spec.prefill.annotations[{names.MODEL_ROUTING}]", "it is read in spec.annotations")
 
 
 def _at(key: str) -> str:

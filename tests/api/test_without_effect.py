@@ -94,7 +94,6 @@ BASES = [{"name": "base"}]
             },
             f"spec.annotations[{MODEL_ROUTING}]",
         ),
-        ({"prefill": {"annotations": {MODEL_ROUTING: "true"}}}, f"spec.prefill.annotations[{MODEL_ROUTING}]"),
         ({"labels": {names.NAME: "a"}}, f"spec.labels[{names.NAME}]"),
         ({"prefill": {"labels": {names.ROLE: "a"}}}, f"spec.prefill.labels[{names.ROLE}]"),
         (

@@ -9,18 +9,21 @@ from typing import Any
 
 import pytest
 
-from aioctl.api import kinds, names, service_names
+from aioctl import shipped
+from aioctl.api import admission_warnings, kinds, names, service_names
 from aioctl.api.conditions import PRESETS_COMBINED
+from aioctl.api.conversion import up
 from aioctl.api.objects import Object
 from aioctl.api.validation import validate
 from aioctl.plan import status, trial
-from aioctl.plan.combine import Combined
+from aioctl.plan.combine import Combined, combine
 from aioctl.plan.dry_run import RECHECK, candidate
 from aioctl.plan.model import Facts, Outcome, Part, Plan, Policy, Unknown
 from aioctl.plan.offline import facts
 from aioctl.plan.order import plan
 from aioctl.plan.trial import Accepted, DryRunResult, Rejected, Unavailable
-from testbed.plan_world import NOW
+from aioctl.sim import fleet
+from testbed.plan_world import CONFIG, NOW
 
 ERROR = 'LLMInferenceService.serving.kserve.io "svc-validation-abcde" is invalid: spec.replicas: too many'
 
@@ -153,6 +156,18 @@ def test_labels_and_annotations_go_along_but_for_what_only_says_where_it_came_fr
         "annotations": {"serving.kserve.io/exp-dra-device-class": "gpu.example.com"},
     }
     assert (asked["apiVersion"], asked["kind"]) == (kinds.V1ALPHA2, "LLMInferenceService")
+
+
+def test_no_shipped_preset_brings_a_warning_that_the_service_itself_has_not() -> None:
+    presets = facts(shipped.objects(shipped.presets_folder()), Policy())
+    shapes = [up(each) for each in fleet.services(40)]
+    brought = {}
+    for shape in shapes:
+        made = candidate(combine(presets, shape, CONFIG, Policy()))
+        told = set(admission_warnings.of_spec(made, None)) - set(admission_warnings.of_spec(shape, None))
+        brought[shape["metadata"]["name"]] = told
+    assert {name: told for name, told in brought.items() if told} == {}
+    assert any("prefill" in shape["spec"] for shape in shapes)
 
 
 @pytest.mark.parametrize("length", range(1, 64))
