@@ -4,8 +4,8 @@ VENV := .venv
 # Each test process would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
-# Processes of test-real; 0: this one alone.
-REAL_WORKERS ?= 0
+# Processes of test-real; 0: one, without workers.
+REAL_WORKERS ?= 2
 
 .PHONY: demo test test-thorough test-real test-gateways test-page test-kserve e2e laws ship-check bench lint types fmt lock clean
 .DEFAULT_GOAL := test
@@ -26,7 +26,7 @@ test: $(VENV)/.locked # one process a core; files stay whole, as their fixtures 
 test-thorough: $(VENV)/.locked # what `make test` plays a sample of
 	$(BIN)/python -m pytest -q -n auto --dist loadfile -m thorough --thorough
 
-test-real: $(VENV)/.locked # REAL_WORKERS=2: two processes, each with API servers of its own; mostly they wait for them
+test-real: $(VENV)/.locked # in two processes, each with API servers of its own: mostly they wait for them
 	$(BIN)/python -m testbed.real.build
 	$(BIN)/python -m pytest -q -m real --real -n $(REAL_WORKERS) --dist loadscope --no-loadscope-reorder
 
