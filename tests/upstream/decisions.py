@@ -100,7 +100,6 @@ EVERYWHERE: tuple[Reason, ...] = (
         "COND-9: what has no effect is named",
         "event ours Warning WithoutEffect: *",
         "warnings LLMInferenceService* ours spec.* has no effect: *",
-        "warnings LLMInferenceService* ours metadata.annotations* has no effect: *",
     ),
     because(
         "ADM-8: who deletes a config that services use is told so, and that it stays",
