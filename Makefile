@@ -40,7 +40,7 @@ test-page: $(VENV)/.locked # the operators' page in a headless Chromium, if ther
 test-kserve: $(VENV)/.locked # KServe's own suite of a release, from its Go module, against this controller; ten minutes
 	$(BIN)/python -m testbed.kserve_suite
 
-e2e: $(VENV)/.locked # the life of an installation on a whole cluster without containers
+e2e: $(VENV)/.locked # the life of an installation on a whole cluster without containers; cold, building it takes 25 minutes of two cores
 	nice $(BIN)/python -m testbed.real.build whole
 	$(BIN)/python -m testbed.real.private_network $(BIN)/python -m pytest -q -m whole --whole tests/whole_cluster
 

@@ -23,12 +23,11 @@ def stamp() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-async def play(client: Client, gateway: GatewayScript, *, workload_delay: float | None) -> None:
-    """Gateway, and workloads unless their delay is None, endless."""
+async def play(client: Client, gateway: GatewayScript, *, workload_delay: float) -> None:
+    """Gateway and workloads, endless."""
     async with anyio.create_task_group() as group:
         group.start_soon(GatewayPlayer(client, stamp=stamp, default=gateway).run)
-        if workload_delay is not None:
-            group.start_soon(WorkloadPlayer(client, delay=workload_delay, stamp=stamp).run)
+        group.start_soon(WorkloadPlayer(client, delay=workload_delay, stamp=stamp).run)
 
 
 async def _main(options: argparse.Namespace) -> None:
@@ -37,8 +36,7 @@ async def _main(options: argparse.Namespace) -> None:
     script = GatewayScript(BEHAVIOURS[options.gateway_behaviour], delay=options.gateway_delay)
     try:
         async with anyio.create_task_group() as group:
-            delay = None if options.gateway_only else options.workload_delay
-            group.start_soon(lambda: play(client, script, workload_delay=delay))
+            group.start_soon(lambda: play(client, script, workload_delay=options.workload_delay))
             await anyio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)
             group.cancel_scope.cancel()
     finally:
@@ -52,7 +50,6 @@ def main() -> None:
     parser.add_argument("--gateway-delay", type=float, default=1.0, help="seconds until the gateway answers")
     parser.add_argument("--gateway-behaviour", choices=sorted(BEHAVIOURS), default="both")
     parser.add_argument("--workload-delay", type=float, default=1.0, help="seconds until pods are available")
-    parser.add_argument("--gateway-only", action="store_true", help="workloads have controllers of their own")
     anyio.run(_main, parser.parse_args())
 
 

@@ -60,8 +60,8 @@ TEST_REAL: Final = (*API_SERVER, "kube-controller-manager")
 """What `make test-real` needs: scaling is tested with the real HorizontalPodAutoscaler controller."""
 GATEWAYS: Final = ("istiod", "envoy-gateway")
 """What `make test-gateways` needs beside the API server."""
-WHOLE_CLUSTER: Final = ("kube-controller-manager", "kube-scheduler", "kwok", "lws")
-"""What makes a cluster without containers of it."""
+WHOLE_CLUSTER: Final = ("kube-controller-manager", "kube-scheduler", "kwok", "lws", "istiod")
+"""What makes a cluster without containers of it, a gateway controller included."""
 CRD_SOURCES: Final = {
     "sigs.k8s.io/gateway-api@v1.4.1": (
         "config/crd/standard/gateway.networking.k8s.io_gatewayclasses.yaml",
@@ -255,7 +255,7 @@ def main(arguments: Sequence[str]) -> int:
         if "whole" in arguments:
             stages(build=build)
             webhooks(build=build)
-        if "gateways" in arguments:
+        if {"whole", "gateways"} & set(arguments):
             gateway_crds(build=build)
     except NotAvailable as error:
         print(f"no real cluster here: {error}", file=sys.stderr)  # noqa: T201

@@ -10,13 +10,14 @@ import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import anyio.to_thread
 import yaml
 
-from aioctl.api.kinds import POOL_V1
+from aioctl.api.kinds import POOL_V1, Kind
 from aioctl.demo.ports import free_port
 from testbed.real.build import program
 from testbed.real.cluster import RealCluster
@@ -34,6 +35,49 @@ _POOLS_AS_BACKENDS: Final[Mapping[str, Any]] = {
     "backendResources": [{"group": POOL_V1.group, "version": POOL_V1.version, "kind": POOL_V1.kind}],
 }
 """What Envoy AI Gateway has Envoy Gateway configured with, as far as routes are concerned."""
+ENDPOINT_SLICE: Final = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
+ADDRESSED: Final[Mapping[str, Any]] = {"loadBalancer": {"ingress": [{"ip": "203.0.113.10"}]}}
+"""What a cloud gives a Service of type LoadBalancer as its status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """The proxies of a Gateway, which somebody else runs: their Service, which has yet to get an address, and its endpoint.
+
+    `gateway` is a merge patch by which the Gateway names them.
+    """
+
+    service: dict[str, Any]
+    endpoints: dict[str, Any]
+    gateway: dict[str, Any]
+
+
+def ingress(namespace: str, name: str = "ingress") -> Ingress:
+    """Without a selector: Kubernetes leaves its endpoints alone."""
+    port = {"name": "http", "port": 80, "protocol": "TCP"}
+    return Ingress(
+        service={
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"type": "LoadBalancer", "ports": [port]},
+        },
+        endpoints={
+            "apiVersion": ENDPOINT_SLICE.api_version,
+            "kind": ENDPOINT_SLICE.kind,
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "labels": {"kubernetes.io/service-name": name},
+            },
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": ["10.1.1.1"], "conditions": {"ready": True}}],
+            "ports": [port],
+        },
+        gateway={
+            "spec": {"addresses": [{"type": "Hostname", "value": f"{name}.{namespace}.svc.cluster.local"}]}
+        },
+    )
 
 
 @contextlib.asynccontextmanager

@@ -26,13 +26,13 @@ from testbed import real_world
 from testbed.real import build, private_network
 from testbed.real.build import Assets
 from testbed.real.cluster import RealCluster, running
+from testbed.real.gateways import ADDRESSED
 from testbed.real.kubectl import Kubectl
 from testbed.real_players import stamp
 from testbed.real_world import Webhooks, until
 
 NAMESPACE = "team"
 PATIENCE = 600.0
-ADDRESS = "203.0.113.10"
 GATEWAY = f"{GLOBAL_GATEWAY.namespace}/{GLOBAL_GATEWAY.name}"
 TEMPLATE: dict[str, Any] = {"containers": [{"name": "main", "image": "quay.io/example/vllm:1"}]}
 MANAGED: Mapping[str, Any] = {"route": {}, "gateway": {}, "scheduler": {}}
@@ -276,8 +276,7 @@ def _world(class_: Class) -> list[dict[str, Any]]:
 
 async def give_address(client: Client, namespace: str, name: str) -> None:
     """What a cloud does for a Service of type LoadBalancer."""
-    status = {"loadBalancer": {"ingress": [{"ip": ADDRESS}]}}
-    await client.patch(kinds.CORE_SERVICE, namespace, name, {"status": status}, subresource="status")
+    await client.patch(kinds.CORE_SERVICE, namespace, name, {"status": ADDRESSED}, subresource="status")
 
 
 @contextlib.asynccontextmanager

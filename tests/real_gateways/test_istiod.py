@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from aioctl.api import kinds, names
-from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind
-from aioctl.sim import seed
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
+from aioctl.api.objects import name_of
 from testbed.real.build import Assets
-from testbed.real.gateways import ISTIO_NAMESPACE, alongside, istiod
+from testbed.real.gateways import ENDPOINT_SLICE, ISTIO_NAMESPACE, alongside, ingress, istiod
 from tests.real_gateways.ground import (
     BOTH,
     GATEWAY,
@@ -33,30 +33,16 @@ ISTIO = Class("istio", "istio.io/gateway-controller", ISTIO_NAMESPACE)
 MOVING = ("auto", "weighted", "swap")
 """Strategies under which traffic follows the gateway."""
 EVERY = (*MOVING, "hold")
-INGRESS = "ingress"
-ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
 
 
 async def make_ingress(made: Ground) -> None:
-    """A Gateway whose proxies somebody else runs: their Service has an endpoint, and an address as a cloud gives it one."""
-    namespace = seed.SYSTEM_NAMESPACE
-    port = {"name": "http", "port": 80, "targetPort": 80}
-    spec = {"type": "LoadBalancer", "ports": [port], "selector": {"app": INGRESS}}
-    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": INGRESS}, "spec": spec}
-    await made.user.create(kinds.CORE_SERVICE, namespace, service)
-    await give_address(made.user, namespace, INGRESS)
-    endpoints = {
-        "apiVersion": ENDPOINT_SLICE.api_version,
-        "kind": ENDPOINT_SLICE.kind,
-        "metadata": {"name": INGRESS, "labels": {"kubernetes.io/service-name": INGRESS}},
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": ["10.1.1.1"], "conditions": {"ready": True}}],
-        "ports": [{"name": "http", "port": 80, "protocol": "TCP"}],
-    }
-    await made.user.create(ENDPOINT_SLICE, namespace, endpoints)
-    address = {"type": "Hostname", "value": f"{INGRESS}.{namespace}.svc.cluster.local"}
-    _, _, name = GATEWAY.partition("/")
-    await made.user.patch(kinds.GATEWAY, namespace, name, {"spec": {"addresses": [address]}})
+    """Of the only Gateway."""
+    namespace, _, name = GATEWAY.partition("/")
+    found = ingress(namespace)
+    await made.user.create(kinds.CORE_SERVICE, namespace, found.service)
+    await give_address(made.user, namespace, name_of(found.service))
+    await made.user.create(ENDPOINT_SLICE, namespace, found.endpoints)
+    await made.user.patch(kinds.GATEWAY, namespace, name, found.gateway)
 
 
 def test_v1_alone(assets: Assets, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A whole cluster without containers, and what the story asks of it.
 
-etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok, LeaderWorkerSet's controller; the pods of aioctl's own
-Deployment are processes with addresses of their own. A gateway is played.
+etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok, LeaderWorkerSet's controller, istiod; the pods of aioctl's own
+Deployment are processes with addresses of their own.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from aioctl.api import kinds
 from aioctl.api.kinds import Kind
 from aioctl.api.names import MIGRATED, route_name
 from aioctl.api.objects import annotations_of, dig
-from testbed.real import controllers
+from testbed.real import build, controllers, gateways
 from testbed.real.api import Answer
 from testbed.real.build import Assets
 from testbed.real.cluster import RealCluster, running
@@ -44,12 +44,13 @@ OVERLAP = 4.0
 SETTINGS = {"AIOCTL_CERT_OVERLAP": f"{OVERLAP:g}", "AIOCTL_LEASE_DURATION": "8", "AIOCTL_RENEW_DEADLINE": "6"}
 """Beside what ships: shorter times, so that the story need not wait for long ones."""
 REPLICA_SET = Kind("apps", "v1", "ReplicaSet", "replicasets")
-ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
 # Without the controllers' own events and leases, and what looks another way at objects that are listed already.
 UNCOUNTED = (
     "events", "events.events.k8s.io", "leases.coordination.k8s.io", "componentstatuses", "endpoints",
     "ipaddresses.networking.k8s.io",
 )  # fmt: skip
+ISTIODS = (f" {gateways.ISTIO_NAMESPACE} ", " istio-ca-root-cert", "/v1 GatewayClass ")
+"""What lines of an inventory have that are istiod's: its namespace, a ConfigMap in every namespace, classes that it makes again."""
 OPTIONS = (
     # Webhooks are called at the addresses that EndpointSlices have.
     "--enable-aggregator-routing=true",
@@ -113,13 +114,14 @@ class Stage:
         answer = self.admin("POST", kind.path(namespace), body)
         assert answer.status == 201, answer.body
 
-    def patch(self, kind: Kind, namespace: str, name: str, body: Any) -> Answer:
-        answer = self.admin("PATCH", kind.path(namespace, name), body)
+    def patch(self, kind: Kind, namespace: str, name: str, body: Any, subresource: str = "") -> Answer:
+        path = kind.path(namespace, name) + (f"/{subresource}" if subresource else "")
+        answer = self.admin("PATCH", path, body)
         assert answer.status == 200, answer.body
         return answer
 
     def inventory(self) -> set[str]:
-        """`<kind> <namespace> <name>` of everything that the API server lists."""
+        """`<kind> <namespace> <name>` of everything that the API server lists, but for what is istiod's."""
         wanted = sorted(
             set(self.kubectl("api-resources", "--verbs=list", "--output=name").split()) - set(UNCOUNTED)
         )
@@ -127,7 +129,8 @@ class Stage:
         listed = self.kubectl(
             "get", ",".join(wanted), "-A", "--no-headers", "-o", columns, "--ignore-not-found"
         )
-        return {" ".join(line.split()) for line in listed.splitlines()}
+        lines = {" ".join(line.split()) for line in listed.splitlines()}
+        return {line for line in lines if not any(part in line for part in ISTIODS)}
 
     def _settled_inventory(self) -> set[str]:
         """Once Kubernetes' own controllers have made what they make in every cluster."""
@@ -234,7 +237,10 @@ def opened(assets: Assets) -> Iterator[Stage]:
     with contextlib.ExitStack() as stack:
         cluster = stack.enter_context(running(assets, options=OPTIONS, gogc=200))
         kubectl = Kubectl.of(assets, cluster)
-        kubectl.install_crds(*assets.crds)
+        # Of Gateway API those that istiod wants.
+        others = (path for path in assets.crds if "gateway.networking.k8s.io" not in path.name)
+        kubectl.install_crds(*build.gateway_crds(build=False), *others)
+        kubectl("create", "namespace", gateways.ISTIO_NAMESPACE)
         node = ProcessNode(cluster, OUR_PODS, COMMANDS, SETTINGS)
         for part in (
             controllers.controller_manager(cluster),
@@ -242,22 +248,7 @@ def opened(assets: Assets) -> Iterator[Stage]:
             controllers.kwok(cluster, kubectl, but_pods=dict([OUR_PODS])),
             controllers.leader_worker_sets(cluster, kubectl),
             node.running(),
-            gateway(cluster),
+            gateways.istiod(cluster),
         ):
             stack.enter_context(part)
         yield Stage(cluster, kubectl, node)
-
-
-@contextlib.contextmanager
-def gateway(cluster: RealCluster) -> Iterator[None]:
-    """A gateway controller that takes both pool generations, as administrator."""
-    command: Sequence[str] = (
-        sys.executable, "-m", "testbed.real_players", "--kubeconfig", str(cluster.kubeconfig),
-        "--gateway-delay", "0.3", "--gateway-only",
-    )  # fmt: skip
-    with (cluster.folder / "gateway.log").open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
-    try:
-        yield
-    finally:
-        process.communicate(timeout=PATIENCE)

@@ -15,7 +15,7 @@ import pytest
 
 from aioctl.api import kinds, names
 from aioctl.api.names import MIGRATED
-from aioctl.api.objects import annotations_of, dig
+from aioctl.api.objects import annotations_of, dig, name_of
 from aioctl.process import cluster_domain
 from aioctl.sim import fleet as fleets
 from aioctl.sim import seed
@@ -28,11 +28,11 @@ from aioctl.upkeep.webhook_rotation import (
     from_secret_data,
     to_secret_data,
 )
+from testbed.real.gateways import ADDRESSED, ENDPOINT_SLICE, ingress
 from testbed.real.kubectl import KubectlError
 from tests.deploy.manifests import DEPLOY, NAMESPACE
 from tests.real_install.installation import CERTIFICATE, MONITOR_CRDS, WEBHOOK_SERVICE
 from tests.whole_cluster.stage import (
-    ENDPOINT_SLICE,
     NEXT_IMAGE,
     OVERLAP,
     REPLICA_SET,
@@ -71,6 +71,12 @@ def test_installed_as_shipped_it_runs(stage: Stage) -> None:
         stage.kubectl("create", "namespace", namespace)
         stage.kubectl.apply(documents="\n---\n".join(json.dumps(obj) for obj in volume(namespace)))
     stage.kubectl.apply(documents="\n---\n".join(json.dumps(obj) for obj in ISTIO))
+    found = ingress(NAMESPACE)
+    stage.create(kinds.CORE_SERVICE, NAMESPACE, found.service)
+    stage.patch(kinds.CORE_SERVICE, NAMESPACE, name_of(found.service), {"status": ADDRESSED}, "status")
+    stage.create(ENDPOINT_SLICE, NAMESPACE, found.endpoints)
+    (gateway,) = (obj for obj in ISTIO if obj["kind"] == "Gateway")
+    stage.patch(kinds.GATEWAY, NAMESPACE, name_of(gateway), found.gateway)
 
 
 def test_twenty_services_of_every_shape_get_ready_and_migrate(stage: Stage, watcher: Watcher) -> None:
