@@ -15,6 +15,7 @@ from aioctl.kube.cached import Cached
 from aioctl.plan.hearsay import NOTHING, Heard
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, furnished, plain_service
+from tests.controller.looks import counted_looks
 from tests.plan.router_world import INVALID_KIND, accepted
 from tests.plan.test_hearsay import ON_OLD, ON_V1, PLACE, others_route
 
@@ -96,14 +97,7 @@ async def test_words_that_come_and_go_are_looked_at_once_for_all_that_is_said_me
         routed = plain_service("one", router={"route": {}, "gateway": {}, "scheduler": {}})
         await stage.user.create(kinds.SERVICE, NAMESPACE, routed)
         await anyio.sleep(60)
-        looks: list[float] = []
-        run = controller.reconciler._reconcile
-
-        async def counted(*arguments: Any) -> Any:
-            looks.append(anyio.current_time())
-            return await run(*arguments)
-
-        monkeypatch.setattr(controller.reconciler, "_reconcile", counted)
+        looks = counted_looks(controller, monkeypatch)
         turns = 10
         for _ in range(turns):
             for says in (INVALID_KIND, None):

@@ -20,6 +20,7 @@ from aioctl.sim.players.gateway import GatewayPlayer
 from aioctl.sim.players.workload import WorkloadPlayer
 from testbed.virtual_time import VirtualClock, virtual_time
 from testbed.world import NAMESPACE, World, furnished, plain_service
+from tests.controller.looks import counted_looks
 
 POOL = "one-inference-pool"
 FIGHT = 30
@@ -70,14 +71,7 @@ async def test_a_fight_over_a_status_costs_less_than_a_look_a_second_and_an_edit
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with settled() as (stage, controller):
-        looks: list[float] = []
-        run = controller.reconciler._reconcile
-
-        async def counted(*arguments: Any) -> Any:
-            looks.append(anyio.current_time())
-            return await run(*arguments)
-
-        monkeypatch.setattr(controller.reconciler, "_reconcile", counted)
+        looks = counted_looks(controller, monkeypatch)
         began = anyio.current_time()
         async with anyio.create_task_group() as group:
             group.start_soon(fight, stage)
