@@ -3,17 +3,17 @@
 from collections.abc import Iterable, Iterator
 
 from aioctl.api import names
-from aioctl.api.defaulting import runs
-from aioctl.api.objects import FieldError, Object, name_of, namespace_of, sequence, text
+from aioctl.api.objects import FieldError, Object, is_deleting, name_of, namespace_of, sequence, text
 
 
 def qualified_models(service: Object) -> frozenset[str]:
     """The qualified names a stored service can be asked for: by its addresses, and by its spec as long as it has none.
 
-    Empty for one that serves nothing, or has fields that cannot be read.
+    Those of a stopped one too, as it has none while it is stopped: it comes back under them. Empty for one that is being deleted, or
+    has fields that cannot be read.
     """
     try:
-        return frozenset(_qualified_models(service)) if runs(service) else frozenset()
+        return frozenset() if is_deleting(service) else frozenset(_qualified_models(service))
     except FieldError:
         return frozenset()
 

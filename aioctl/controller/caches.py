@@ -138,7 +138,7 @@ _service_decoder = msgspec.json.Decoder(_Service)
 
 
 def _by_model(item: Cached) -> Iterable[tuple[str, str]]:
-    """Of services: the qualified names that one that runs can be asked for."""
+    """Of services: the qualified names that one can be asked for that is not being deleted."""
     if item.deleting or item.text.size > LARGEST:
         return
     with suppress(msgspec.MsgspecError, RecursionError):

@@ -110,7 +110,7 @@ class Observation(Protocol):
         self, namespace: str, name: str, group: str, models: frozenset[str]
     ) -> Sequence[str] | Unknown:
         """Names of the namespace's other services that can be asked for one of these qualified models, sorted: none that is
-        stopped, being deleted, or names that traffic group."""
+        being deleted, or names that traffic group; stopped ones count, as they will be asked again."""
         ...
 
     def served(self, kind: Kind) -> Served:

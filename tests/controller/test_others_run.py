@@ -76,8 +76,8 @@ def test_services_with_the_same_model_are_found_by_index_and_anew_when_they_chan
         {**serving("odd", "m"), "status": {"addresses": 7}},
     )
     models = {"publishers/ns/models/m"}
-    assert made.namesakes(ONE, "", models) == ["grouped", "two"]
-    assert made.namesakes(ONE, "g", models) == ["two"]
+    assert made.namesakes(ONE, "", models) == ["grouped", "stopped", "two"]
+    assert made.namesakes(ONE, "g", models) == ["stopped", "two"]
     (store,) = (store for watch, store in made.stores.items() if watch.kind == kinds.SERVICE)
     addresses = [{"models": [{"name": "publishers/ns/models/o"}]}]
     moved = {**serving("two", "m", resourceVersion="2"), "status": {"addresses": addresses}}

@@ -51,7 +51,8 @@ def test_the_event_says_with_whom_and_where_the_service_can_be_reached_neverthel
         ),
         # With addresses that name no models, as without a route, it can be asked for none.
         ({"models": None}, False),
-        ({"stopped": True}, False),
+        # A stopped one comes back under its names.
+        ({"stopped": True}, True),
         ({"deleting": True}, False),
     ],
 )
@@ -73,7 +74,7 @@ def test_only_a_managed_route_collides(router: Any, collides: bool) -> None:
     assert bool(told(RouterWorld(router=router), other())) is collides
 
 
-def test_a_stopped_service_collides_with_nobody() -> None:
+def test_a_stopped_service_is_told_of_no_namesakes() -> None:
     world = RouterWorld()
     world.annotate(names.STOP, "true")
     assert told(world, other()) == ""
