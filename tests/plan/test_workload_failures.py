@@ -201,3 +201,97 @@ def test_pods_that_cannot_be_made_get_no_service(prefill: bool) -> None:
     missing = {"template": {**MAIN, "serviceAccountName": "absent"}}
     assert run(world, {**HF, **({"prefill": missing} if prefill else missing)}) is not None
     assert world.names(kinds.CORE_SERVICE) == []
+
+
+ABSENT = {"template": {**MAIN, "serviceAccountName": "absent"}}
+BARE = {"containers": [{"name": "main"}]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "part", "told"),
+    [
+        (
+            {"prefill": ABSENT},
+            Part.SINGLE_NODE,
+            "failed to fetch existing single node prefill service account",
+        ),
+        (
+            {"worker": MAIN, "prefill": ABSENT},
+            Part.SINGLE_NODE,
+            "existing single node prefill service account",
+        ),
+        (
+            {"prefill": {"worker": {**MAIN, "serviceAccountName": "absent"}}},
+            Part.MULTI_NODE,
+            "failed to create expected multi node service account",
+        ),
+        ({"prefill": {}}, Part.SINGLE_NODE, "spec.prefill.template.containers: no container, and no config"),
+        ({"prefill": {"worker": {}}}, Part.MULTI_NODE, "spec.prefill.worker.containers: no container"),
+        (
+            {"template": BARE},
+            Part.SINGLE_NODE,
+            "spec.template.containers[0].image: container main has no image",
+        ),
+        (
+            {"prefill": {"template": {**BARE, "initContainers": [{"name": "a", "image": ""}]}}},
+            Part.SINGLE_NODE,
+            "spec.prefill.template.initContainers[0].image: container a has no image and no config gives it one",
+        ),
+        ({"worker": BARE}, Part.MULTI_NODE, "spec.worker.containers[0].image"),
+        ({"prefill": {"worker": BARE}}, Part.MULTI_NODE, "spec.prefill.worker.containers[0].image"),
+        (
+            {
+                "storageInitializer": {"enabled": False},
+                "prefill": {"template": {**MAIN, "initContainers": [{"name": "storage-initializer"}]}},
+            },
+            Part.SINGLE_NODE,
+            "spec.prefill.template.initContainers[0].image: container storage-initializer has no image",
+        ),
+        (
+            {"router": {"scheduler": {"template": BARE}}},
+            Part.WORKLOAD_SERVICE,
+            "spec.router.scheduler.template.containers[0].image: container main",
+        ),
+        (
+            {"router": {"scheduler": {"tokenizer": {"template": {"containers": [{}]}}}}},
+            Part.WORKLOAD_SERVICE,
+            "spec.router.scheduler.tokenizer.template.containers[0].image: the container has no image",
+        ),
+    ],
+)
+def test_what_one_side_lacks_is_told_before_the_other_has_pods(
+    spec: dict[str, Any], part: Part, told: str
+) -> None:
+    """WORK-9: accelerators held for a service that cannot serve."""
+    world = World()
+    failed = run(world, {**HF, **spec})
+    assert failed.part is part
+    assert told in errors_of(failed)[0]
+    assert world.names(kinds.DEPLOYMENT) == world.names(kinds.LEADER_WORKER_SET) == []
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"template": {**MAIN, "initContainers": [{"name": "storage-initializer"}]}},
+        {
+            "model": {"uri": "pvc://claim", "name": "m"},
+            "template": {**MAIN, "initContainers": [{"name": "storage-initializer"}]},
+        },
+        {"router": {"scheduler": {"pool": {"ref": {"name": "pool"}}, "template": BARE}}},
+        {
+            "router": {
+                "scheduler": {"template": {"containers": [MAIN["containers"][0], {"name": "tokenizer"}]}}
+            }
+        },
+    ],
+)
+def test_an_image_that_nobody_needs_is_not_asked_for(spec: dict[str, Any]) -> None:
+    """WORK-9"""
+    assert run(World(), {**HF, **spec}) is None
+
+
+def test_a_stopped_service_needs_no_image() -> None:
+    """WORK-9"""
+    stopped = {"serving.kserve.io/stop": "true"}
+    assert run(World(), {**HF, "template": BARE}, of=service(annotations=stopped)) is None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from aioctl.api import kinds, pod_metadata, service_names
+from aioctl.api import kinds, pod_images, pod_metadata, service_names
 from aioctl.api.defaulting import is_stopped
 from aioctl.api.kinds import Served
 from aioctl.api.objects import FieldError
@@ -36,6 +36,8 @@ def steps(ctx: Context) -> Iterator[Step]:
     if unfit:
         # Told by the Service's own part, but first: its pods would cost and serve nobody (NAME-2).
         yield Step(Part.WORKLOAD_SERVICE, _WORKLOAD, error=unfit)
+    if (imageless := _image_problem(ctx)) is not None:
+        yield imageless
     yield _kept(
         ctx,
         "certificate",
@@ -73,17 +75,43 @@ def steps(ctx: Context) -> Iterator[Step]:
     )
     # A Service that cannot be had is told before any GPU is asked for; pods that cannot be made need no Service.
     mains, prefills = (group, pod), (prefill_group, prefill_pod)
-    early = kept(
+    fit = kept(
         ctx,
         "can be built",
         lambda: (
-            _can_be_built(ctx, pods.main_side(ctx), *mains)
-            and _can_be_built(ctx, pods.prefill_side(ctx), *prefills)
+            _can_be_built(ctx, pods.main_side(ctx), *mains),
+            _can_be_built(ctx, pods.prefill_side(ctx), *prefills),
         ),
-        bool,
+        all,
     )
-    if early:
+    if all(fit):
         yield _service(ctx)
+
+    def prefill_set() -> Step:
+        return _deployed(
+            ctx,
+            "prefill group",
+            forms,
+            Part.MULTI_NODE,
+            lambda: multi.prefill_set(ctx, prefill_group, forms),
+            outer=_MULTI,
+            inner="failed to reconcile multi-node prefill workload: ",
+        )
+
+    def prefill_deployment() -> Step:
+        return _deployed(
+            ctx,
+            "prefill deployment",
+            forms,
+            Part.SINGLE_NODE,
+            lambda: single.prefill_deployment(ctx, prefill_pod, forms),
+            outer=_SINGLE,
+            inner="failed to reconcile prefill workload: ",
+        )
+
+    if fit == (True, False):
+        # The main pods would hold accelerators beside a side that cannot be made (WORK-9): it says why, and ends the steps.
+        yield prefill_set() if _is_grouped(pods.prefill_side(ctx)) else prefill_deployment()
     yield _deployed(
         ctx,
         "group",
@@ -93,15 +121,7 @@ def steps(ctx: Context) -> Iterator[Step]:
         outer=_MULTI,
         inner="failed to reconcile multi-node main workload: ",
     )
-    yield _deployed(
-        ctx,
-        "prefill group",
-        forms,
-        Part.MULTI_NODE,
-        lambda: multi.prefill_set(ctx, prefill_group, forms),
-        outer=_MULTI,
-        inner="failed to reconcile multi-node prefill workload: ",
-    )
+    yield prefill_set()
     if not grouped:
         yield _devices(ctx, Part.SINGLE_NODE, _SINGLE)
     yield _kept(
@@ -121,16 +141,8 @@ def steps(ctx: Context) -> Iterator[Step]:
         outer=_SINGLE,
         inner="failed to reconcile main workload: ",
     )
-    yield _deployed(
-        ctx,
-        "prefill deployment",
-        forms,
-        Part.SINGLE_NODE,
-        lambda: single.prefill_deployment(ctx, prefill_pod, forms),
-        outer=_SINGLE,
-        inner="failed to reconcile prefill workload: ",
-    )
-    if not early:
+    yield prefill_deployment()
+    if not all(fit):
         yield _service(ctx)
 
 
@@ -158,9 +170,14 @@ def _deployed(
 
 
 def _grouped(ctx: Context) -> bool:
-    """Whether LeaderWorkerSets run pods of the service. A field of the wrong type is for their steps, too."""
+    """Whether LeaderWorkerSets run pods of the service."""
+    return _is_grouped(pods.main_side(ctx)) or _is_grouped(pods.prefill_side(ctx))
+
+
+def _is_grouped(side: pods.Side) -> bool:
+    """Whether a LeaderWorkerSet runs this side. A field of the wrong type is for its step, too."""
     try:
-        return pods.main_side(ctx).multi_node or pods.prefill_side(ctx).multi_node
+        return side.multi_node
     except FieldError:
         return True
 
@@ -211,6 +228,23 @@ def _name_problem(ctx: Context) -> str:
         return next(pod_metadata.problems(combined), "")
     except (FieldError, Unanswered):
         return ""
+
+
+def _image_problem(ctx: Context) -> Step | None:
+    """Which container has no image, told of the part that would run it (WORK-9)."""
+    if is_stopped(ctx.service):
+        return None
+    for found in pod_images.missing({**ctx.service, "spec": ctx.spec}):
+        for side in (pods.prefill_side(ctx), pods.main_side(ctx)):
+            if found.at in (".".join((*side.path, "template")), ".".join((*side.path, "worker"))):
+                many = _is_grouped(side)
+                return Step(
+                    Part.MULTI_NODE if many else Part.SINGLE_NODE,
+                    _MULTI if many else _SINGLE,
+                    error=str(found),
+                )
+        return Step(Part.WORKLOAD_SERVICE, _WORKLOAD, error=str(found))
+    return None
 
 
 def notices(ctx: Context) -> Iterator[str]:

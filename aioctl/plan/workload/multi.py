@@ -170,6 +170,8 @@ def _pod(ctx: Context, side: pods.Side, field: str, used: Account, title: str) -
         pods.tell_pool(ctx, pod)
         sidecar.tell_generation(ctx, pod, _running(ctx))
     fill(ctx, pod, side, used.obj, whose=title)
+    if side.prefill:
+        pods.need_containers(side, field, pod)
     return pod
 
 

@@ -181,6 +181,13 @@ def tell_pool(ctx: Context, pod: Pod) -> None:
             container["env"] = [*sequence(container, "env"), {"name": "INFERENCE_POOL_NAME", "value": told}]
 
 
+def need_containers(side: Side, field: str, pod: Pod) -> None:
+    """Raises PlanError for a pod that runs nothing: an API server says so only when the other side has its pods."""
+    if not pod.get("containers"):
+        at = ".".join((*side.path, field, "containers"))
+        raise PlanError(f"{at}: no container, and no config gives one; add a container with an image")
+
+
 def existing_account(ctx: Context, name: str, whose: str) -> Object | None:
     """The account of that name, None for no name. Raises PlanError when it does not exist.
 

@@ -68,6 +68,7 @@ def build_prefill(ctx: Context) -> Built:
     used = pods.existing_account(ctx, side.account_name("template"), "single node prefill")
     if side.has_template:
         fill(ctx, pod, side, used, whose="prefill deployment")
+    pods.need_containers(side, "template", pod)
     return Built(pod, used=used)
 
 
