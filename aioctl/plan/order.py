@@ -144,7 +144,7 @@ def _begun(obs: Observation, service: Object, policy: Policy) -> _Configured:
 def _stopped(obs: Observation, service: Object, policy: Policy, now: datetime, steps: list[Step]) -> Plan:
     """Takes everything of the service away by name; whether its spec can be combined matters to one condition only."""
     combined = stop.combined(obs, service, policy)
-    ctx = stop.context(obs, service, policy, now)
+    ctx = stop.context(obs, service, policy, now, oci_model_mode=combined.oci_model_mode)
     collect(ctx, steps)
     if combined.problem is None:
         steps.append(Step(Part.EVALUATION, unanswered="it is not known whether the spec can be combined"))

@@ -14,7 +14,7 @@ from aioctl.api.objects import FieldError, Object
 from aioctl.plan import dry_run
 from aioctl.plan.combine import combine
 from aioctl.plan.config import parse_config
-from aioctl.plan.global_config import GlobalConfig
+from aioctl.plan.global_config import GlobalConfig, StorageConfig
 from aioctl.plan.model import Context, Observation, PlanError, Policy, Unanswered, need
 from aioctl.plan.trial import Accepted
 
@@ -27,6 +27,8 @@ class Combinable:
     """What keeps it from that; empty: nothing, None: that is not known."""
     applied: tuple[Mapping[str, str], ...] | None = None
     """What was laid under it; None where it cannot be combined."""
+    oci_model_mode: str = ""
+    """How images of models come into pods, for the one condition that speaks of the cluster and not of the service (ART-5)."""
 
 
 def combined(obs: Observation, service: Object, policy: Policy) -> Combinable:
@@ -38,18 +40,22 @@ def combined(obs: Observation, service: Object, policy: Policy) -> Combinable:
         return Combinable(f"failed to load ingress config: {error}")
     except Unanswered:
         return Combinable(None)
+    mode = config.storage.oci_model_mode
     try:
         made = combine(obs, service, config, policy)
         tried = dry_run.verdict(obs, made)
     except (PlanError, FieldError) as error:
-        return Combinable(str(error))
+        return Combinable(str(error), oci_model_mode=mode)
     except Unanswered:
-        return Combinable(None)
+        return Combinable(None, oci_model_mode=mode)
     if not isinstance(tried, Accepted):
-        return Combinable(tried.error)
-    return Combinable("", made.applied)
+        return Combinable(tried.error, oci_model_mode=mode)
+    return Combinable("", made.applied, mode)
 
 
-def context(obs: Observation, service: Object, policy: Policy, now: datetime) -> Context:
+def context(
+    obs: Observation, service: Object, policy: Policy, now: datetime, *, oci_model_mode: str = ""
+) -> Context:
     """The context of a service that asks for nothing."""
-    return Context(obs, service, {}, GlobalConfig(policy.system_namespace), policy, now)
+    config = GlobalConfig(policy.system_namespace, storage=StorageConfig(oci_model_mode=oci_model_mode))
+    return Context(obs, service, {}, config, policy, now)

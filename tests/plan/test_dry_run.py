@@ -3,6 +3,7 @@
 Rules: PRESET-8.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from aioctl import shipped
 from aioctl.api import admission_warnings, kinds, names, service_names
 from aioctl.api.conditions import PRESETS_COMBINED
 from aioctl.api.conversion import up
+from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import Object
 from aioctl.api.validation import validate
 from aioctl.plan import status, trial
@@ -133,6 +135,24 @@ def test_a_stopped_service_goes_whatever_is_said_of_its_spec(verdict: DryRunResu
     assert (condition["status"], condition["reason"]) == ("False", "Stopped")
     assert condition["message"] == f"Service is stopped with warning: {ERROR}"
     assert "appliedConfigs" not in made, "it says what it said"
+
+
+@pytest.mark.parametrize("verdict", [Accepted(), Rejected(ERROR, "x")])
+@pytest.mark.parametrize(("mode", "told"), [("native", True), ("modelcar", False)])
+def test_what_the_cluster_lacks_for_images_is_told_of_a_stopped_service_too(
+    verdict: DryRunResult, mode: str, told: bool
+) -> None:
+    """ART-5: it is about the cluster; KServe says it before it looks whether a service is stopped."""
+    key = ObjectRef(kinds.CONFIG_MAP, "kserve", names.CONFIG_MAP_NAME)
+    found = world(verdict)
+    data = found.objects[key]["data"]
+    storage = {**json.loads(data["storageInitializer"]), "ociModelMode": mode}
+    stored = {**found.objects[key], "data": {**data, "storageInitializer": json.dumps(storage)}}
+    found = replace(found, version=("1", "34"), objects={**found.objects, key: stored})
+    stopped = service({names.STOP: "true"}, model={"uri": "hf://a/b", "name": "m"})
+    made = status.conclude(plan(found, stopped, Policy(), NOW), Outcome(), found, Policy(), NOW)
+    said = [entry for entry in made["conditions"] if entry["type"] == "OciImageVolumeCompatible"]
+    assert [(entry["status"], entry["reason"]) for entry in said] == [("False", "ImageVolumeAlpha")] * told
 
 
 # What is asked.

@@ -104,6 +104,7 @@ def _keep(ctx: Context, live: Object) -> Iterator[Write]:
 
 
 def _renew(ctx: Context, name: str, sign: Sign) -> Iterator[Write]:
+    """A new pair, which leaves no word of when an older one expires."""
     expiry = (ctx.now + _RENEWAL).strftime("%Y-%m-%dT%H:%M:%SZ")
     wanted = build(
         ctx,
@@ -113,7 +114,9 @@ def _renew(ctx: Context, name: str, sign: Sign) -> Iterator[Write]:
         annotations={ctx.config.expiration_annotations[0]: expiry},
         type="kubernetes.io/tls",
     )
-    for write in ensure(ctx, kinds.SECRET, wanted, same=lambda _wanted, _live: False):
+    for write in ensure(
+        ctx, kinds.SECRET, wanted, same=lambda _wanted, _live: False, exclusive=_expiries(ctx)
+    ):
         yield replace(write, sign=sign)
 
 
@@ -133,9 +136,13 @@ def _needs_new(ctx: Context, live: Object) -> bool:
 def _expired(ctx: Context, live: Object) -> bool:
     """By the first of the annotations that is there; a missing or unreadable one says nothing."""
     found = annotations_of(live)
-    keys = (*ctx.config.expiration_annotations, names.CERTIFICATE_EXPIRY)
-    expiry = gotime.rfc3339(next((found[key] for key in keys if key in found), ""))
+    expiry = gotime.rfc3339(next((found[key] for key in _expiries(ctx) if key in found), ""))
     return expiry is not None and passed(ctx, expiry)
+
+
+def _expiries(ctx: Context) -> tuple[str, ...]:
+    """The annotations that say when a pair expires, the first that counts first."""
+    return (*ctx.config.expiration_annotations, names.CERTIFICATE_EXPIRY)
 
 
 def _services_have_addresses(ctx: Context) -> bool:
