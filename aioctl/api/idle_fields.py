@@ -48,6 +48,7 @@ def as_written(service: Object) -> Iterator[Finding]:
         _no_cache,
         _sampled,
         _traced_otherwise,
+        _processes_apart,
     ]
     if not dig(service, "spec", "baseRefs"):
         rows.append(_limits_of_nothing)
@@ -184,6 +185,21 @@ def _traced_otherwise(service: Object) -> Iterator[Finding]:
         for field, variable in _TRACED_BY.items():
             if dig(service, "spec", "tracing", field) and variable in own:
                 yield Finding(f"spec.tracing.{field}", f"{MAIN} in {path} has {variable}")
+
+
+def _processes_apart(service: Object) -> Iterator[Finding]:
+    """As written only: of the combined spec it is told where it is known how images come into pods."""
+    if dig(service, "spec", "storageInitializer", "enabled") is False or local_model.is_cached(service):
+        return
+    if _scheme(dig(service, "spec", "model")) == model_uri.OCI:
+        yield from processes_apart(service, "a modelcar needs it true, unless ociModelMode is native")
+
+
+def processes_apart(service: Object, why: str) -> Iterator[Finding]:
+    """The pods that want no process to see another's, of a service whose server reads the files of a container beside it."""
+    for path, pod in pods(service):
+        if pod.get("shareProcessNamespace") is False:
+            yield Finding(f"{path}.shareProcessNamespace", why)
 
 
 def _nothing_to_trace(service: Object) -> Iterator[Finding]:

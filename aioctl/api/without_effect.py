@@ -60,7 +60,14 @@ def warnings_of_annotations(service: Object) -> list[str]:
 
 def of_combined(service: Object) -> list[str]:
     """Of a service with its combined spec, templates rendered."""
-    parts = (_tokens, _headless, _unread, idle_fields.combined, idle_routing.combined)
+    parts = (
+        _tokens,
+        _headless,
+        _unread,
+        idle_fields.combined,
+        idle_routing.combined,
+        idle_metadata.combined,
+    )
     return [str(finding) for part in parts for finding in part(service)]
 
 

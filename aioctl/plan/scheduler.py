@@ -9,10 +9,11 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from aioctl.api import kinds, names
+from aioctl.api import kinds, names, without_effect
 from aioctl.api.defaulting import epp_service_name
 from aioctl.api.kinds import Kind, Served
 from aioctl.api.objects import Object, dig, integer, labels_of, mapping, name_of, present, sequence, text
+from aioctl.api.pod_reading import Finding
 from aioctl.plan import epp_config, epp_rewriting, picker_account
 from aioctl.plan.children import delete, is_ours, remove, under
 from aioctl.plan.cluster_service import ensure_service
@@ -26,6 +27,7 @@ from aioctl.plan.pod_defaults import canonical
 from aioctl.plan.presets import LATENCY_PRODUCER
 from aioctl.plan.rbac import account_subject, binding, ensure_account, ensure_binding, grant, rule
 from aioctl.plan.scheduler_config import (
+    generates,
     inline_text,
     with_config,
     with_leader_election,
@@ -197,6 +199,9 @@ def notices(ctx: Context) -> tuple[tuple[str, str], ...]:
                 ),
             )
         )
+    if _tokenizes_for_nobody(ctx):
+        why = "the generated configuration has no plugin that calls one; scheduler.config with a token-producer has"
+        found.append((without_effect.REASON, str(Finding("spec.router.scheduler.tokenizer", why))))
     ref = text(ctx.service, *_SCHEDULER, "config", "ref", "name")
     if ref and LATENCY_PRODUCER in types:
         found.append(
@@ -209,6 +214,14 @@ def notices(ctx: Context) -> tuple[tuple[str, str], ...]:
             )
         )
     return tuple(found)
+
+
+def _tokenizes_for_nobody(ctx: Context) -> bool:
+    """Whether a tokenizer is asked for beside the configuration that is made where nobody gives one.
+
+    What others write may have plugins that are not known here.
+    """
+    return present({"spec": ctx.spec}, *_SCHEDULER, "tokenizer") and generates(_template(ctx), ctx.spec)
 
 
 def misfits(ctx: Context) -> tuple[str, ...]:

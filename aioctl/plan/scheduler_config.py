@@ -90,6 +90,13 @@ def config_pair(pod: Mapping[str, Any]) -> tuple[str, str] | None:
     return None
 
 
+def generates(pod: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
+    """Whether the picker of this pod is given a configuration that is made for it: neither spec nor arguments bring one."""
+    main = _main(pod)
+    given = sequence(main, "args") if main is not None else ()
+    return inline_text(spec) is None and not any(_configures(arg) for arg in given)
+
+
 def with_config(pod: dict[str, Any], spec: Mapping[str, Any], live: Mapping[str, Any] | None) -> None:
     """Appends the configuration to the args of container `main`, if there is one. Changes the pod spec.
 
@@ -103,7 +110,7 @@ def with_config(pod: dict[str, Any], spec: Mapping[str, Any], live: Mapping[str,
     inline = inline_text(spec)
     if inline is not None:
         main["args"] = [*args, "--config-text", inline]
-    elif not any(_configures(arg) for arg in args):
+    elif generates(pod, spec):
         kept = config_pair(live) if live is not None else None
         shape = wanted_shape(spec)
         if kept is not None and epp_defaults.outdated(kept[1], shape):

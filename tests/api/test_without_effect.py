@@ -7,6 +7,8 @@ import pytest
 from aioctl.api import admission_warnings, local_model, names, without_effect
 from aioctl.api.names import MODEL_ROUTING
 from aioctl.api.rules.dra import CONTAINER_NAME
+from aioctl.plan.finished import FINISHED, LEAVING
+from aioctl.plan.model import PodForm, Strategy
 
 HF: dict[str, Any] = {"uri": "hf://a/b"}
 
@@ -35,6 +37,14 @@ BASES = [{"name": "base"}]
 @pytest.mark.parametrize(
     ("spec", "path"),
     [
+        (
+            {
+                "model": {"uri": "oci://a/b"},
+                "prefill": {"worker": {**main(), "shareProcessNamespace": False}},
+                "router": {"scheduler": {}},
+            },
+            "spec.prefill.worker.shareProcessNamespace",
+        ),
         ({"template": main(env=TOKEN)}, "spec.template: HF_TOKEN in main"),
         ({"worker": main(env=TOKEN)}, "spec.worker: HF_TOKEN in main"),
         ({"prefill": {"template": main(env=TOKEN)}}, "spec.prefill.template: HF_TOKEN in main"),
@@ -273,6 +283,14 @@ def test_a_model_in_a_cache_is_not_downloaded(spec: dict[str, Any], path: str | 
         ({names.STOP: "TRUE"}, None),
         ({names.ENABLE_AUTH: "no"}, names.ENABLE_AUTH),
         ({names.ENABLE_AUTH: "False"}, None),
+        ({names.POD_FORM: "Current"}, names.POD_FORM),
+        ({names.POD_FORM: ""}, names.POD_FORM),
+        ({names.POD_FORM: "keep"}, None),
+        ({names.MIGRATION: "pause"}, names.MIGRATION),
+        ({names.MIGRATION: "paused"}, None),
+        ({names.MIGRATION_STRATEGY: "Swap"}, names.MIGRATION_STRATEGY),
+        ({names.OLD_POOLS: "true"}, names.OLD_POOLS),
+        ({names.OLD_POOLS: "finished"}, None),
         ({MODEL_ROUTING: "true"}, MODEL_ROUTING),
         ({local_model.NODE_GROUP: "gpu"}, None),
         ({local_model.NODE_GROUP: "gpu", local_model.DISABLED: ""}, local_model.NODE_GROUP),
@@ -288,6 +306,22 @@ def test_annotations_are_told_of_when_they_change(annotations: Any, key: str | N
     )
     assert all(len(text) <= 120 for text in found)
     assert admission_warnings.of_spec(new, new) == []
+    told = (names.MIGRATION, names.MIGRATION_STRATEGY)  # by the migration itself
+    assert without_effect.of_combined(new) == ([] if key in told else found)
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        (names.POD_FORM, {form.value for form in PodForm}),
+        (names.MIGRATION_STRATEGY, {strategy.value for strategy in Strategy}),
+        (names.OLD_POOLS, {FINISHED, LEAVING}),
+    ],
+)
+def test_every_value_that_is_read_has_an_effect(key: str, values: set[str]) -> None:
+    for value in values:
+        annotated = {"kind": "LLMInferenceService", "metadata": {"annotations": {key: value}}, **service()}
+        assert admission_warnings.of_spec(annotated, None) == []
 
 
 @pytest.mark.parametrize(

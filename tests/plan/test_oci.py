@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aioctl.plan.model import PlanError
-from aioctl.plan.workload import oci
+from aioctl.plan.workload import artifacts, oci
 from aioctl.plan.workload.artifacts import attach_model, native_wanted
 from testbed.plan_world import CONFIG, STORAGE, World
 
@@ -119,3 +119,37 @@ def test_a_new_or_unknown_api_server_is_not_judged(version: tuple[str, str] | No
 )
 def test_image_volumes_are_wanted_by_scheme_or_mode(uri: str, mode: str, wanted: bool) -> None:
     assert native_wanted(context(uri, replace(STORAGE, oci_model_mode=mode))) is wanted
+
+
+OWN_PROCESSES: dict[str, Any] = {
+    "shareProcessNamespace": False,
+    "containers": [{"name": "main", "image": "i", "securityContext": {"runAsUser": 7}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("uri", "storage", "fields"),
+    [
+        ("oci://q/m:1", {}, ["spec.template.shareProcessNamespace"]),
+        (
+            "oci://q/m:1",
+            {"uid_modelcar": 1010},
+            ["spec.template.shareProcessNamespace", "spec.template: runAsUser 7 of main"],
+        ),
+        ("oci://q/m:1", {"uid_modelcar": 7}, ["spec.template.shareProcessNamespace"]),
+        ("oci://q/m:1", {"uid_modelcar": 1010, "oci_model_mode": "native"}, []),
+        ("oci+native://q/m:1", {"uid_modelcar": 1010}, []),
+        ("hf://a/b", {"uid_modelcar": 1010}, []),
+    ],
+)
+def test_what_a_modelcar_takes_the_place_of_is_told(uri: str, storage: Any, fields: list[str]) -> None:
+    """ART-5, COND-9: the pod that is made has another value than the user's."""
+    ctx = context(uri, replace(STORAGE, **storage))
+    ctx = replace(ctx, spec={**ctx.spec, "template": OWN_PROCESSES})
+    assert [found.path for found in artifacts.notices(ctx)] == fields
+    off = replace(ctx, spec={**ctx.spec, "storageInitializer": {"enabled": False}})
+    assert list(artifacts.notices(off)) == []
+    pod = {**OWN_PROCESSES, "containers": [dict(container) for container in OWN_PROCESSES["containers"]]}
+    attach_model(ctx, pod, None)
+    kept = pod["shareProcessNamespace"] is False and pod["containers"][0]["securityContext"]["runAsUser"] == 7
+    assert kept is (fields == [])

@@ -613,6 +613,32 @@ DEPRECATED = (
         "removed in a future release."
     ),
 )
+
+
+@pytest.mark.parametrize(
+    ("scheduler_spec", "told"),
+    [
+        ({"tokenizer": {}}, True),
+        ({}, False),
+        ({"tokenizer": {}, "config": {"inline": {"kind": "K", "plugins": [{"type": "mine"}]}}}, False),
+        ({"tokenizer": {}, "args": ["--config-file=/x"]}, False),
+    ],
+)
+def test_a_tokenizer_that_no_generated_plugin_calls_is_told_of(
+    scheduler_spec: dict[str, Any], told: bool
+) -> None:
+    """COND-9. Of plugins in a configuration of the user's nobody knows what they call."""
+    args = scheduler_spec.pop("args", None)
+    spec = spec_with(**scheduler_spec)
+    if args is not None:
+        container = {**spec["router"]["scheduler"]["template"]["containers"][0], "args": args}
+        spec["router"]["scheduler"]["template"] = {"containers": [container]}
+    found = scheduler.notices(World().context(spec))
+    assert [text.partition(" has no effect")[0] for _, text in found] == (
+        ["spec.router.scheduler.tokenizer"] * told
+    )
+
+
 PREDICTED = "kind: K\nplugins: [{type: predicted-latency-producer}]"
 
 

@@ -5,6 +5,7 @@ built. Error prefixes are those of ERR-1, split so that conditions show inner + 
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -14,7 +15,7 @@ from aioctl.api.kinds import Served
 from aioctl.api.objects import FieldError
 from aioctl.plan.memo import kept, kept_step, shared
 from aioctl.plan.model import Context, Part, PlanError, Step, Unanswered, Write, step
-from aioctl.plan.workload import certificate, managed_dra, multi, naming, pods, service, single
+from aioctl.plan.workload import artifacts, certificate, managed_dra, multi, naming, pods, service, single
 from aioctl.plan.workload.forms import Forms
 
 _WORKLOAD: Final = "failed to reconcile workload: "
@@ -248,10 +249,12 @@ def _image_problem(ctx: Context) -> Step | None:
 
 
 def notices(ctx: Context) -> Iterator[str]:
-    """What the service's name keeps from having pods, although its objects are made. Raises Unanswered."""
+    """What has no effect beside the service's name and the cluster's configuration. Raises Unanswered and FieldError."""
     if not is_stopped(ctx.service):
         combined = {**ctx.service, "spec": ctx.spec}
         yield from map(str, service_names.podless_sets(combined, _set_name(ctx)))
+        with suppress(PlanError):  # the step of the pods says so
+            yield from map(str, artifacts.notices(ctx))
 
 
 def _set_name(ctx: Context) -> service_names.SetName:

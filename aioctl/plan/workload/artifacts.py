@@ -4,10 +4,13 @@ Changes the pod spec it is given, which must be the caller's own copy. Only the 
 PlanError for a URI that cannot be served.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
-from aioctl.api import local_model, model_uri
-from aioctl.api.objects import Object, mapping, text
+from aioctl.api import local_model, model_uri, pod_reading
+from aioctl.api.idle_fields import processes_apart
+from aioctl.api.objects import Object, dig, mapping, text
+from aioctl.api.pod_reading import Finding, pods
 from aioctl.golang import gourl
 from aioctl.plan.model import Context, PlanError
 from aioctl.plan.workload import initializer, lora, oci
@@ -65,6 +68,23 @@ def native_wanted(ctx: Context) -> bool:
     return ctx.config.storage.oci_model_mode == oci.NATIVE or uri.startswith(
         f"{model_uri.OCI_NATIVE}{model_uri.SEPARATOR}"
     )
+
+
+def notices(ctx: Context) -> Iterator[Finding]:
+    """Fields of pods in whose place a modelcar needs others (ART-5). Raises what keeps the model from being attached."""
+    if not initializer.enabled(ctx.spec):
+        return
+    uri = _cached(ctx, _served(text({"spec": ctx.spec}, "spec", "model", "uri")))
+    if not uri.startswith(f"{model_uri.OCI}{model_uri.SEPARATOR}") or oci.mode(ctx) == oci.NATIVE:
+        return
+    combined = {"spec": ctx.spec}
+    yield from processes_apart(combined, "the modelcar needs it true")
+    uid = ctx.config.storage.uid_modelcar
+    for path, pod in pods(combined):
+        given = dig(pod_reading.named(pod, "containers", SERVER.container), "securityContext", "runAsUser")
+        if uid is not None and given is not None and given != uid:
+            why = f"uidModelcar of the cluster's configuration is {uid}, and both containers need the same"
+            yield Finding(f"{path}: runAsUser {given} of {SERVER.container}", why)
 
 
 def _served(uri: str) -> str:
