@@ -25,8 +25,9 @@ class Forgetting(Remembering):
         basis: Callable[[], Basis],
         make: Callable[[], T],
         ground: Callable[[T], Ground | None],
+        renumbered: Callable[[T], T | None],
     ) -> T:
-        return super().begin(version, basis, make, lambda _: None)
+        return super().begin(version, basis, make, lambda _: None, renumbered)
 
     def shows(self, seen: Seen) -> bool:
         return False

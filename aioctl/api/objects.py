@@ -152,6 +152,12 @@ def age_of(obj: Object, now: datetime) -> float:
     return 0.0 if created is None else max(0.0, (now - created).total_seconds())
 
 
+def replaced(tree: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
+    """A copy of the tree with the value at the path, whose parts above it are there already; the rest is shared."""
+    head, *rest = path
+    return {**tree, head: replaced(tree[head], rest, value) if rest else value}
+
+
 def is_deleting(obj: Object) -> bool:
     return bool(dig(obj, "metadata", "deletionTimestamp"))
 

@@ -7,7 +7,7 @@ would stand in one probe, which no API server takes. Of two such specs the later
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from aioctl.api.objects import dig
+from aioctl.api.objects import dig, replaced
 from aioctl.plan.model import PlanError
 from aioctl.plan.provenance import Contribution
 
@@ -37,7 +37,7 @@ def settled(spec: Tree, sources: Sequence[Contribution]) -> Tree:
             given = [(source.title, dig(source.spec, *path)) for source in reversed(sources)]
             right = _Pod(".".join(("spec", *path)), given).settled(pod)
             if right is not pod:
-                spec = _with(spec, path, right)
+                spec = replaced(spec, path, right)
     return spec
 
 
@@ -70,7 +70,7 @@ class _Pod:
             for entry in entries
         ]
         same = all(new is old for new, old in zip(right, entries, strict=True))
-        return tree if same else _with(tree, at, right)
+        return tree if same else replaced(tree, at, right)
 
     def _volume(self, volume: Tree, place: tuple[str, ...]) -> Tree:
         return self._one(volume, place, volume.keys() - {"name"}, "sources")
@@ -80,7 +80,7 @@ class _Pod:
             found = dig(container, *at)
             if isinstance(found, Mapping):
                 right = self._one(found, (*place, *at), found.keys() & _HANDLERS, "handlers")
-                container = container if right is found else _with(container, at, right)
+                container = container if right is found else replaced(container, at, right)
         return self._each(container, ("env",), place, self._variable)
 
     def _variable(self, variable: Tree, place: tuple[str, ...]) -> Tree:
@@ -141,9 +141,3 @@ def _found(tree: Any, place: tuple[str, ...]) -> Any:
         else:
             tree = dig(tree, part)
     return tree
-
-
-def _with(tree: Tree, path: tuple[str, ...], value: Any) -> dict[str, Any]:
-    """A copy with the value at the path, which is there already; the rest is shared."""
-    head, *rest = path
-    return {**tree, head: _with(tree[head], tuple(rest), value) if rest else value}

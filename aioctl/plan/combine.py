@@ -5,20 +5,17 @@ against the service as stored. Everything is read through the observation; what 
 
 Merging and rendering are pure, and presets are the same for thousands of services, so their fold is kept by content; so are
 the last results, because a service is planned several times in a row while nothing changes but its status.
-
-Decision (ROUTE-1): route rules that are exactly the CRD's default count as not given.
 """
 
 import zlib
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
-from aioctl.api import bounds, names, user_names, weight
+from aioctl.api import names, user_names
 from aioctl.api.defaulting import apply_defaults
 from aioctl.api.encoding import from_json, to_json
-from aioctl.api.kinds import CONFIG
 from aioctl.api.objects import (
     FieldError,
     Object,
@@ -27,25 +24,25 @@ from aioctl.api.objects import (
     name_of,
     namespace_of,
     present,
+    replaced,
     sequence,
     text,
 )
 from aioctl.caching import LARGEST, MIB, BoundedCache
 from aioctl.golang.roundtrip import round_trip
-from aioctl.plan import alternatives, picker_config, presets, scheduler_config
+from aioctl.golang.template import Rendered
+from aioctl.plan import alternatives, lasting, picker_config, presets, scheduler_config
+from aioctl.plan.config_lookup import ConfigNotFound, Load, Lookup, Tree, spec_of
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.merge import MergeError, merge_written
-from aioctl.plan.model import Observation, PlanError, Policy, need
+from aioctl.plan.model import Observation, PlanError, Policy
 from aioctl.plan.provenance import Contribution, owner_of
 from aioctl.plan.route import rewrite_default_refs
 from aioctl.plan.templates import render, root
 from aioctl.plan.workload import lora, managed_dra
 
-Tree = Mapping[str, Any]
-
 PICKER_PORT: Final = 9002
 """Where an endpoint picker listens for gateways; the pool's CRD wants it written out."""
-_DEFAULT_RULES: Final = [{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]}]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +59,19 @@ class Combined:
     """The configs among them as status.appliedConfigs lists them: name, namespace, source."""
     passes: bool = False
     """A template read what passes in the service: another version of it may have another spec."""
+    numbered: bool = False
+    """A template read one of the service's numbers (`lasting.numbers`): with others they would not just stand in its place."""
 
-
-class ConfigNotFound(PlanError):
-    """A config is in none of the namespaces where it is looked for (PRESET-2)."""
+    def renumbered(self, service: Object) -> "Combined":
+        """The same of a version of the service in which only numbers differ; of none that is `numbered`."""
+        counts = lasting.own_counts(service)
+        *configs, own = self.sources
+        return replace(
+            self,
+            spec=lasting.with_numbers(self.spec, counts),
+            service=lasting.with_numbers(self.service, lasting.numbers(service)),
+            sources=(*configs, replace(own, spec=lasting.with_numbers(own.spec, counts))),
+        )
 
 
 def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Policy) -> Combined:
@@ -74,11 +80,11 @@ def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Pol
     Raises PlanError with the texts of PRESET-3 (without the reconcile's own prefix), ConfigNotFound among them, FieldError
     for a service field of the wrong type, Unanswered when it is not known which configs exist.
     """
-    load = _Load()
+    load = Load()
     load.add(_title(service), to_json(dig(service, "spec")))
     service = apply_defaults(service)
-    own = _spec(to_json(mapping(service, "spec")))
-    lookup = _Lookup(obs, namespace_of(service), policy.system_namespace, load)
+    own = _own(service)
+    lookup = Lookup(obs, namespace_of(service), policy.system_namespace, load)
     base_refs = [lookup.find(_ref_name(ref), "UserRef") for ref in sequence(own, "baseRefs")]
     resolved = own
     for contribution in base_refs:
@@ -93,8 +99,8 @@ def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Pol
                 raise
     configs = [*chosen, *base_refs]
     inputs = _Inputs(service, own, tuple(configs), config)
-    spec, passes = _kept(inputs)
-    if passes:
+    spec, read = _kept(inputs)
+    if read.passing:
         spec, _ = _made(inputs)
     # Presets take it from the service, so one that a template of the service's own makes is judged as it was written, too.
     for model in (service, {"spec": spec}):
@@ -102,7 +108,7 @@ def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Pol
             raise FieldError("spec.model.name", problem)
     spec = picker_config.resolved(obs, spec, namespace_of(service), policy.system_namespace)
     applied = tuple(lookup.applied(config) for config in configs)
-    return Combined(spec, service, inputs.sources, applied, passes)
+    return Combined(spec, service, inputs.sources, applied, read.passing, read.numbers)
 
 
 def _seen(obs: Observation, spec: Tree, service: Object, policy: Policy) -> Tree:
@@ -138,64 +144,6 @@ def _with_model_name(service: Object, own: Tree, name: str) -> tuple[Object, Tre
     return renamed, {**own, "model": {**mapping(own, "model"), "name": name}}
 
 
-# Lookup.
-
-
-class _Load:
-    """What a combination weighs so far: configs count each time they are referred to, for each is merged anew."""
-
-    def __init__(self) -> None:
-        self._weight = weight.Weight()
-
-    def add(self, title: str, encoded: bytes) -> None:
-        """Raises PlanError, naming what came last, when the sum is more than a plan bears."""
-        self._weight += weight.of(encoded) + _EACH
-        if problem := weight.problem(self._weight):
-            raise PlanError(f"what is combined, up to and with the spec of {title}, {problem}")
-
-
-_EACH: Final = weight.Weight(values=20)
-"""Values that looking a config up and merging it costs, however small it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Lookup:
-    """Looks configs up: the service's namespace first, then the system namespace (PRESET-2)."""
-
-    obs: Observation
-    namespace: str
-    system: str
-    load: _Load
-    found: dict[str, tuple[str, str, str]] = field(default_factory=dict)
-    """By title: name, namespace and source."""
-
-    def find(self, name: str, source: str, *, pin: str = "") -> Contribution:
-        """The config of that name; `pin` is the key under which the service keeps it.
-
-        Raises ConfigNotFound where there is none, PlanError where it is too heavy for what `load` holds already.
-        """
-        for place in dict.fromkeys((self.namespace, self.system)):
-            found = need(self.obs.get(CONFIG, place, name))
-            if found is not None:
-                title = f"LLMInferenceServiceConfig {place}/{name}"
-                self.load.add(title, to_json(dig(found, "spec")))
-                self.found.setdefault(title, (name, place, source))
-                return _contribution(found, title)
-        pinned = f'; pinned in status.annotations["{pin}"]' if pin else ""
-        raise ConfigNotFound(
-            f'LLMInferenceServiceConfig "{name}" not found in namespaces [{self.namespace} {self.system}]{pinned}'
-        )
-
-    def preset(self, preset: str, service: Object, policy: Policy) -> Contribution:
-        """The preset by the last part of its name; raises as `find` does."""
-        name = presets.name_of(preset, service, policy)
-        return self.find(name, "Preset", pin=presets.pin_of(preset, service, policy))
-
-    def applied(self, config: Contribution) -> Mapping[str, str]:
-        name, namespace, source = self.found[config.title]
-        return {"name": name, "namespace": namespace, "source": source}
-
-
 def _brings_tokenizer(chosen: Sequence[Contribution], base_refs: Sequence[Contribution], own: Tree) -> bool:
     """Whether the picker that is put together of these has its tokenizer beside it, so that the fleet's presets know no other."""
     specs = [*(each.spec for each in (*chosen, *base_refs)), own]
@@ -203,17 +151,8 @@ def _brings_tokenizer(chosen: Sequence[Contribution], base_refs: Sequence[Contri
     return not asked and any(scheduler_config.brings_tokenizer(spec) for spec in specs)
 
 
-def _contribution(config: Object, title: str) -> Contribution:
-    try:
-        encoded = to_json(mapping(config, "spec"))
-        return Contribution(title, _spec(encoded), blake2b(encoded, digest_size=16).digest(), len(encoded))
-    except FieldError as error:
-        raise PlanError(f"{title}: {error}") from error
-
-
-_SPECS: Final[BoundedCache[bytes, Tree]] = BoundedCache(4 * MIB)
 _FOLDS: Final[BoundedCache[tuple[bytes, ...], Tree]] = BoundedCache(2 * MIB)
-_KEPT: Final[BoundedCache[Hashable, tuple[bytes, bool]]] = BoundedCache(16 * MIB)
+_KEPT: Final[BoundedCache[Hashable, tuple[bytes, "_Read"]]] = BoundedCache(16 * MIB)
 """Each result is 15 kB of JSON, packed 4: a storm's services come round again before it is over. As a tree it would take 75 kB."""
 
 _KV_CACHE: Final = "kvCacheOffloading"
@@ -221,29 +160,10 @@ _KEY: Final = 1024
 """Bytes of a key of `_KEPT`, about."""
 
 
-def _spec(encoded: bytes) -> Tree:
-    return _SPECS.get(encoded, lambda: _as_merged(from_json(encoded)), lambda _: len(encoded))
-
-
-def _as_merged(spec: Tree) -> Tree:
-    """The spec as Go writes it, without route rules that only the CRD's default put there.
-
-    Raises FieldError for a list, map or text that was stored before it had a bound (SCHEMA-8).
-    """
-    for excess in bounds.excesses({"spec": spec}):
-        raise FieldError(excess.field, f"it {excess}")
-    written = round_trip(spec)
-    route = mapping(written, "router", "route", "http", "spec")
-    if route.get("rules") != _DEFAULT_RULES:
-        return written
-    without = {name: value for name, value in route.items() if name != "rules"}
-    return replaced(written, ("router", "route", "http", "spec"), without)
-
-
-def replaced(tree: Tree, path: Sequence[str], value: Any) -> dict[str, Any]:
-    """A copy of the tree with the value at the path, which is there already; the rest is shared."""
-    head, *rest = path
-    return {**tree, head: replaced(tree[head], rest, value) if rest else value}
+def _own(service: Object) -> Tree:
+    """The spec of a service as it is merged; made once whatever its numbers are."""
+    spec = spec_of(to_json(mapping(lasting.unnumbered(service), "spec")))
+    return lasting.with_numbers(spec, lasting.own_counts(service))
 
 
 # Merging and completing.
@@ -279,6 +199,15 @@ _PASSING: Final = {
 }
 """Metadata that changes while the spec does not, by the name that templates have for it."""
 _PASSING_NAMES: Final = (*_PASSING.values(), "Status")
+_NUMBERS: Final = ("Replicas", "Generation")
+"""`lasting.numbers`, by the names that templates have for them; no struct that holds one can be printed as a whole."""
+
+
+class _Read(NamedTuple):
+    """What the templates of a combination may have read of the service though it does not last."""
+
+    passing: bool
+    numbers: bool
 
 
 def _lasting(service: Object) -> dict[str, Any]:
@@ -289,25 +218,34 @@ def _lasting(service: Object) -> dict[str, Any]:
     }
 
 
-def _kept(inputs: _Inputs) -> tuple[dict[str, Any], bool]:
-    """As `_made`; the same while every part is the same, down to the last byte, but for what passes in the service."""
-    service = blake2b(to_json(_lasting(inputs.service)), digest_size=16).digest()
+def _kept(inputs: _Inputs) -> tuple[dict[str, Any], _Read]:
+    """As `_made`; the same while every part is the same, down to the last byte, but for what passes in the service and for its
+    numbers, which are put in their places."""
+    spec, read = _packed(inputs, lasting.unnumbered(inputs.service))
+    if read.numbers:
+        return _packed(inputs, inputs.service)
+    return lasting.with_numbers(spec, lasting.own_counts(inputs.service)), read
+
+
+def _packed(inputs: _Inputs, service: Object) -> tuple[dict[str, Any], _Read]:
+    """As `_made`, or as it was for the same service."""
+    seen = blake2b(to_json(_lasting(service)), digest_size=16).digest()
     read = tuple((contribution.title, contribution.digest) for contribution in inputs.configs)
     fresh: list[dict[str, Any]] = []
 
-    def packed() -> tuple[bytes, bool]:
-        spec, passes = _made(inputs)
+    def packed() -> tuple[bytes, _Read]:
+        spec, read = _made(inputs)
         fresh.append(spec)
         text = to_json(spec)
         # What is too large to be kept is not worth packing either.
-        return zlib.compress(text, 1) if len(text) <= LARGEST else text, passes
+        return zlib.compress(text, 1) if len(text) <= LARGEST else text, read
 
-    spec, passes = _KEPT.get((service, read, inputs.config), packed, lambda made: len(made[0]) + _KEY)
-    return fresh[0] if fresh else from_json(zlib.decompress(spec)), passes
+    spec, found = _KEPT.get((seen, read, inputs.config), packed, lambda made: len(made[0]) + _KEY)
+    return fresh[0] if fresh else from_json(zlib.decompress(spec)), found
 
 
-def _made(inputs: _Inputs) -> tuple[dict[str, Any], bool]:
-    """The combined spec, and whether a template in it may read what passes: then it holds for this service only."""
+def _made(inputs: _Inputs) -> tuple[dict[str, Any], _Read]:
+    """The combined spec, and what its templates may have read: what passes makes it hold for this service only."""
     merged = alternatives.settled(_folded(inputs.configs, inputs.own), inputs.sources)
     spec = _complete(merged, name_of(inputs.service))
     return _rendered(spec, inputs)
@@ -368,7 +306,7 @@ def _with_cache(workload: Tree, merged: Tree) -> Tree:
     return workload if found is None else {**workload, _KV_CACHE: found}
 
 
-def _rendered(spec: Tree, inputs: _Inputs) -> tuple[dict[str, Any], bool]:
+def _rendered(spec: Tree, inputs: _Inputs) -> tuple[dict[str, Any], _Read]:
     """Templates replaced, in the service's metadata too (only errors matter there), then the default references."""
     service = inputs.service
     given = {"metadata": mapping(service, "metadata"), "spec": spec}
@@ -379,7 +317,7 @@ def _rendered(spec: Tree, inputs: _Inputs) -> tuple[dict[str, Any], bool]:
         ),
         source=lambda path: _written_by(owner_of(path, inputs.sources), _title(service)),
     )
-    passes = any(name in text for text in rendered.templates for name in _PASSING_NAMES)
+    read = _Read(_names_any(rendered, _PASSING_NAMES), _names_any(rendered, _NUMBERS))
     # Rendering puts strings where strings were. Only an empty one changes what Go would write.
     result = round_trip(rendered.tree["spec"]) if rendered.emptied else dict(rendered.tree["spec"])
     if present(result, "router", "route", "http", "spec"):
@@ -389,4 +327,8 @@ def _rendered(spec: Tree, inputs: _Inputs) -> tuple[dict[str, Any], bool]:
         lora.resolve(result)
     except PlanError as error:
         raise PlanError(f"failed to enumerate LoRA adapters: {error}") from error
-    return managed_dra.claimed(result, service), passes
+    return managed_dra.claimed(result, service), read
+
+
+def _names_any(rendered: Rendered, names_: Sequence[str]) -> bool:
+    return any(name in text for text in rendered.templates for name in names_)

@@ -19,10 +19,11 @@ from aioctl.api.objects import (
     name_of,
     namespace_of,
     present,
+    replaced,
 )
 from aioctl.caching import MIB, keeping
 from aioctl.golang import goyaml
-from aioctl.plan.combine import Combined, replaced
+from aioctl.plan.combine import Combined
 from aioctl.plan.epp_config import LONGEST
 from aioctl.plan.model import Observation, Part, Step, Unanswered
 from aioctl.plan.routing import hung_on_gateways

@@ -10,12 +10,14 @@ from typing import Any, Final
 
 from aioctl.api import conditions as c
 from aioctl.api.encoding import to_json
-from aioctl.api.objects import Object
+from aioctl.api.objects import Object, dig, replaced
 
 _PASSING: Final = frozenset({"resourceVersion", "managedFields", "finalizers"})
 """Of the metadata. Whether our finalizer is there is looked at before the parts."""
 _STATUS: Final = ("annotations", "observedGeneration", "addresses")
 """Of the status: what was decided once and stands, and what others know the service by."""
+_TOO_MANY: Final = 2**31
+"""Replicas that no schema takes."""
 
 
 def part(service: Object) -> dict[str, Any]:
@@ -33,6 +35,39 @@ def part(service: Object) -> dict[str, Any]:
 def digest(service: Object) -> bytes:
     """The same for services of which the same lasts; which generation was observed does not count."""
     return digest_of(_unobserved(part(service)))
+
+
+def unnumbered_digest(service: Object) -> bytes:
+    """As `digest`, and the same whatever the service's `numbers` are."""
+    return digest(unnumbered(service))
+
+
+def unnumbered(service: Object) -> dict[str, Any]:
+    """The service as it would be with 0 for each of its `numbers`."""
+    return with_numbers(service, dict.fromkeys(numbers(service), 0))
+
+
+def numbers(service: Object) -> dict[tuple[str, ...], int]:
+    """The numbers in a service that an edit of `counts` changes, by their path; those that any schema takes, and no others."""
+    spec = service.get("spec")
+    found = {
+        ("spec", *path): number for path, number in counts(spec if isinstance(spec, Mapping) else {}).items()
+    }
+    found["metadata", "generation"] = dig(service, "metadata", "generation")
+    return {path: number for path, number in found.items() if type(number) is int and 0 <= number < _TOO_MANY}
+
+
+def own_counts(service: Object) -> dict[tuple[str, ...], int]:
+    """Those of the `numbers` that are in the spec, by their path in it: they stand in any combined spec of the service as well."""
+    return {path[1:]: number for path, number in numbers(service).items() if path[0] == "spec"}
+
+
+def with_numbers(tree: Mapping[str, Any], given: Mapping[tuple[str, ...], int]) -> dict[str, Any]:
+    """A copy of a tree with these numbers, each at a path that is there already; the rest is shared."""
+    made = dict(tree)
+    for path, number in given.items():
+        made = replaced(made, path, number)
+    return made
 
 
 def digest_of(*values: Any) -> bytes:

@@ -90,9 +90,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What a plan may look at of its service: a digest of what lasts of it, and what its version says of itself when asked."""
+    """What a plan may look at of its service: a digest of what lasts of it but for its numbers, these, and what its version says of
+    itself when asked."""
 
     digest: Hashable
+    numbers: Hashable
     told: Mapping[str, bool]
 
 
@@ -109,7 +111,9 @@ class Memo:
     """What is kept of one service between its plans."""
 
     basis: Hashable = None
-    """What may be looked at without asking before the parts: what lasts of the service, and the policy."""
+    """What may be looked at without asking before the parts: what lasts of the service but for its numbers, and the policy."""
+    numbers: Hashable = None
+    """These numbers."""
     version: Hashable = None
     """The version of the service that the basis was made of last."""
     told: Mapping[str, bool] = field(default_factory=dict)
@@ -181,11 +185,13 @@ class Remembering:
         basis: Callable[[], Basis],
         make: Callable[[], T],
         ground: Callable[[T], Ground | None],
+        renumbered: Callable[[T], T | None],
     ) -> T:
         """What comes before the parts, made, or as it was kept; from here on results of parts are kept.
 
         `basis` gives what is looked at without asking, and is not asked for the same `version`: while it is not the same as
-        before, it is made again. `ground` gives what the parts may look at of what was made, None where it may not be kept: while
+        before, it is made again. Where only numbers differ, `renumbered` gives what was made with today's, None where it has to be
+        made again. `ground` gives what the parts may look at of what was made, None where it may not be kept: while
         that is the same, the parts' results stand, whatever it was made of.
         """
         memo = self._memo
@@ -196,6 +202,9 @@ class Remembering:
             self._versions.clear()
             if memo.basis != found.digest:
                 memo.basis, memo.first = found.digest, None
+            if memo.numbers != found.numbers:
+                memo.numbers = found.numbers
+                self._renumber(ground, renumbered)
         before = memo.first
         same = before is not None and self.stamp(before.reads) == before.stamp
         if before is not None and same and before.value is not None:
@@ -209,6 +218,16 @@ class Remembering:
             memo.first = Entry(reads, self.stamp(reads), kept) if standing else None
         self.keeps = memo.first is not None
         return kept
+
+    def _renumber(self, ground: Callable[[T], Ground | None], renumbered: Callable[[T], T | None]) -> None:
+        first = self._memo.first
+        value = renumbered(first.value) if first is not None and first.value is not None else None
+        standing = ground(value) if value is not None else None
+        if first is None or standing is None:
+            self._memo.first = None
+        else:
+            first.value = value
+            self._stand_on(standing)
 
     def _stand_on(self, ground: Ground) -> None:
         memo = self._memo

@@ -5,7 +5,7 @@ plan, as its successors may depend on it. Nothing is read or written here beyond
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from aioctl.api import conditions as c
@@ -32,8 +32,9 @@ from aioctl.plan import (
     tokenizer,
     workload,
 )
-from aioctl.plan.combine import Combined, ConfigNotFound, combine
+from aioctl.plan.combine import Combined, combine
 from aioctl.plan.config import parse_config
+from aioctl.plan.config_lookup import ConfigNotFound
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.left_overs import left_overs
 from aioctl.plan.memo import Basis, Ground, Remembering, is_settled, kept, kept_step, shared
@@ -119,6 +120,13 @@ class _Configured:
         seen = lasting.digest_of(lasting.uncounted(combined.service), lasting.without_counts(combined.spec))
         return Ground((seen, hash(config), policy), lasting.counts(combined.spec))
 
+    def renumbered(self, service: Object) -> "_Configured | None":
+        """The same for a version of the service in which only numbers differ; None where it has to be made again."""
+        if self.ready is None or self.ready[1].numbered:
+            return None
+        config, combined = self.ready
+        return replace(self, ready=(config, combined.renumbered(service)))
+
 
 def _begun(obs: Observation, service: Object, policy: Policy) -> _Configured:
     """What comes before the parts, from the memo where nothing of it changed."""
@@ -131,14 +139,18 @@ def _begun(obs: Observation, service: Object, policy: Policy) -> _Configured:
 
     if not isinstance(obs, Remembering):
         return configure()
-    return obs.begin(
+    begun: _Configured = obs.begin(
         (version_of(service), policy),
         lambda: Basis(
-            (lasting.digest(service), policy), {pod_form.SETTLED: pod_form.settled_by_another(service)}
+            (lasting.unnumbered_digest(service), policy),
+            tuple(lasting.numbers(service).items()),
+            {pod_form.SETTLED: pod_form.settled_by_another(service)},
         ),
         configure,
         lambda found: found.ground(policy),
+        lambda found: found.renumbered(service),
     )
+    return begun
 
 
 def _stopped(obs: Observation, service: Object, policy: Policy, now: datetime, steps: list[Step]) -> Plan:

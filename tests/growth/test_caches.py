@@ -4,6 +4,7 @@ import ast
 
 from aioctl.caching import LARGEST
 from aioctl.plan import combine as combining
+from aioctl.plan import config_lookup
 from tests.growth.patterns import ROOT
 from tests.plan.test_combine import combined
 
@@ -39,7 +40,7 @@ def test_where_caches_without_a_bound_in_bytes_are_used() -> None:
 
 
 def test_a_large_spec_is_combined_and_not_kept() -> None:
-    caches = (combining._SPECS, combining._FOLDS, combining._KEPT)
+    caches = (config_lookup._SPECS, combining._FOLDS, combining._KEPT)
     before = [cache.weight for cache in caches]
     arguments = ["x" * 100] * (LARGEST // 90)
     template = {"containers": [{"name": "main", "args": arguments}]}

@@ -10,7 +10,8 @@ import pytest
 from aioctl.api.kinds import CONFIG, CONFIG_MAP, ObjectRef
 from aioctl.api.objects import FieldError
 from aioctl.plan import combine as combining
-from aioctl.plan.combine import Combined, ConfigNotFound, combine
+from aioctl.plan.combine import Combined, combine
+from aioctl.plan.config_lookup import ConfigNotFound
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.model import Facts, PlanError, Policy, Unanswered
 from aioctl.plan.provenance import CONTROLLER, explain
@@ -476,7 +477,7 @@ def test_combining_changes_neither_configs_nor_service() -> None:
 @pytest.mark.parametrize(
     ("spec", "configs", "metadata"),
     [
-        ({"replicas": 1}, {}, {}),
+        ({"template": {"hostname": "mine"}}, {}, {}),
         ({}, {"ns/a": {"template": {"hostname": "other"}}}, {}),
         ({}, {"kserve/a": {"template": {"hostname": "here"}}}, {}),
         ({}, {}, {"annotations": {"note": "x"}}),
@@ -504,7 +505,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[combining._Inputs]:
     found: list[combining._Inputs] = []
     make = combining._made
 
-    def counted(inputs: combining._Inputs) -> tuple[dict[str, Any], bool]:
+    def counted(inputs: combining._Inputs) -> tuple[dict[str, Any], combining._Read]:
         found.append(inputs)
         return make(inputs)
 
@@ -527,6 +528,59 @@ def test_a_result_is_kept_while_only_the_status_or_a_version_of_the_service_chan
     assert second.spec == first.spec
     assert len(made) == 1
     assert second.service["metadata"]["resourceVersion"] == "2"
+
+
+def test_a_result_is_kept_for_any_number_of_replicas_which_stands_in_its_place(
+    made: list[combining._Inputs],
+) -> None:
+    preset = {
+        f"kserve/{PREFIX}decode-template": {"template": {"hostname": "h"}},
+        f"kserve/{PREFIX}prefill-template": {"replicas": 9, "template": {"hostname": "p"}},
+    }
+    edits: list[dict[str, Any]] = [
+        {"replicas": 3, "prefill": {"replicas": 1}},
+        {"replicas": 0, "prefill": {"replicas": 4}},
+        {"replicas": 3, "prefill": {"replicas": 0}},
+    ]
+    kept = [combined(spec, preset, generation=number) for number, spec in enumerate(edits)]
+    assert len(made) == 1
+    assert [(found.spec["replicas"], found.spec["prefill"]["replicas"]) for found in kept] == [
+        (3, 1),
+        (0, 4),
+        (3, 0),
+    ]
+    for number, spec in enumerate(edits):
+        combining._KEPT.clear()
+        assert combined(spec, preset, generation=number) == kept[number]
+
+
+@pytest.mark.parametrize("spec", [{}, {"replicas": 2**31}, {"replicas": 1, "prefill": {"replicas": 2}}])
+def test_a_number_of_replicas_that_comes_goes_or_is_none_is_combined_anew(
+    spec: dict[str, Any], made: list[combining._Inputs]
+) -> None:
+    preset = {
+        f"kserve/{name}": {"replicas": 9}
+        for name in (f"{PREFIX}decode-template", f"{PREFIX}prefill-template")
+    }
+    combined({"replicas": 1, "prefill": {}}, preset)
+    found = combined({"prefill": {}, **spec}, preset)
+    assert len(made) == 2
+    assert found.spec["replicas"] == spec.get("replicas", 9)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ .Spec.Replicas }}-{{ .ObjectMeta.Generation }}",
+        "{{ with .Spec }}{{ .Replicas }}{{ end }}-{{ .Generation }}",
+    ],
+)
+def test_a_template_that_reads_a_number_is_rendered_anew_for_another(template: str) -> None:
+    preset = {f"kserve/{PREFIX}template": {"template": {"hostname": template}}}
+    for replicas, generation in 2 * [(1, 1), (2, 1), (2, 2)]:
+        found = combined({"replicas": replicas}, preset, generation=generation)
+        assert found.numbered
+        assert found.spec["template"]["hostname"] == f"{replicas}-{generation}"
 
 
 @pytest.mark.parametrize(

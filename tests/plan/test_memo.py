@@ -40,6 +40,17 @@ SHAPES: dict[str, dict[str, Any]] = {
         "worker": {"containers": []},
         "router": {"route": {}},
     },
+    "numbered": {"replicas": 1, "router": {"route": {}}, "baseRefs": [{"name": "numbered"}]},
+}
+NUMBERED = {
+    "apiVersion": kinds.V1ALPHA2,
+    "kind": kinds.CONFIG.kind,
+    "metadata": {"name": "numbered", "namespace": AT},
+    "spec": {
+        "template": {
+            "containers": [{"name": "main", "env": [{"name": "N", "value": "{{ .Spec.Replicas }}"}]}]
+        }
+    },
 }
 CONDITIONS = [
     {"type": kind, "status": said, "reason": reason, "observedGeneration": 1}
@@ -56,7 +67,7 @@ def installed() -> dict[ObjectRef, Object]:
         for preset in shipped.objects(shipped.presets_folder())
     ]
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": AT}}
-    return dict(facts([*seed.world(), *presets, account], POLICY).objects)
+    return dict(facts([*seed.world(), *presets, account, NUMBERED], POLICY).objects)
 
 
 def service(name: str, spec: dict[str, Any]) -> dict[str, Any]:
@@ -336,14 +347,25 @@ def test_an_edit_of_the_service_decides_everything_anew(settled: Story) -> None:
 
 
 def test_an_edit_of_replicas_decides_only_the_workload_anew(settled: Story) -> None:
-    before = set(settled.memo.parts)
+    edited(settled, replicas=1)
+    settled.reconcile()
+    before, first = set(settled.memo.parts), settled.memo.first
     edited(settled, replicas=2)
     plan = settled.look()
     written = {write.name: write.kind for step in plan.steps for write in step.writes}
     assert written["svc-kserve"] == kinds.DEPLOYMENT
     assert before - set(settled.memo.parts) <= {"deployment"}
+    assert settled.memo.first is first
     edited(settled, replicas=3)
     assert made_again(settled) <= {"deployment"}
+
+
+def test_a_template_that_reads_the_replicas_decides_everything_anew() -> None:
+    story = Story(random.Random(1), service("svc", SHAPES["numbered"]))  # noqa: S311
+    for _ in range(4):
+        story.reconcile()
+    edited(story, replicas=2)
+    assert made_again(story) >= {"certificate", "access", "routes"}
 
 
 def test_a_config_that_changes_in_nothing_that_counts_decides_nothing_anew(settled: Story) -> None:

@@ -1,0 +1,114 @@
+"""The configs that a service is combined with, found by name (PRESET-2), with their specs as they are merged.
+
+The service's namespace comes first, then the system namespace. What is known of specs is kept by content, as presets are the same
+for thousands of services.
+
+Decision (ROUTE-1): route rules that are exactly the CRD's default count as not given.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, Final
+
+from aioctl.api import bounds, weight
+from aioctl.api.encoding import from_json, to_json
+from aioctl.api.kinds import CONFIG
+from aioctl.api.objects import FieldError, Object, dig, mapping, replaced
+from aioctl.caching import MIB, BoundedCache
+from aioctl.golang.roundtrip import round_trip
+from aioctl.plan import presets
+from aioctl.plan.model import Observation, PlanError, Policy, need
+from aioctl.plan.provenance import Contribution
+
+Tree = Mapping[str, Any]
+
+_DEFAULT_RULES: Final = [{"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]}]
+_SPECS: Final[BoundedCache[bytes, Tree]] = BoundedCache(4 * MIB)
+
+
+class ConfigNotFound(PlanError):
+    """A config is in none of the namespaces where it is looked for (PRESET-2)."""
+
+
+class Load:
+    """What a combination weighs so far: configs count each time they are referred to, for each is merged anew."""
+
+    def __init__(self) -> None:
+        self._weight = weight.Weight()
+
+    def add(self, title: str, encoded: bytes) -> None:
+        """Raises PlanError, naming what came last, when the sum is more than a plan bears."""
+        self._weight += weight.of(encoded) + _EACH
+        if problem := weight.problem(self._weight):
+            raise PlanError(f"what is combined, up to and with the spec of {title}, {problem}")
+
+
+_EACH: Final = weight.Weight(values=20)
+"""Values that looking a config up and merging it costs, however small it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Looks configs up: the service's namespace first, then the system namespace (PRESET-2)."""
+
+    obs: Observation
+    namespace: str
+    system: str
+    load: Load
+    found: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    """By title: name, namespace and source."""
+
+    def find(self, name: str, source: str, *, pin: str = "") -> Contribution:
+        """The config of that name; `pin` is the key under which the service keeps it.
+
+        Raises ConfigNotFound where there is none, PlanError where it is too heavy for what `load` holds already.
+        """
+        for place in dict.fromkeys((self.namespace, self.system)):
+            found = need(self.obs.get(CONFIG, place, name))
+            if found is not None:
+                title = f"LLMInferenceServiceConfig {place}/{name}"
+                self.load.add(title, to_json(dig(found, "spec")))
+                self.found.setdefault(title, (name, place, source))
+                return _contribution(found, title)
+        pinned = f'; pinned in status.annotations["{pin}"]' if pin else ""
+        raise ConfigNotFound(
+            f'LLMInferenceServiceConfig "{name}" not found in namespaces [{self.namespace} {self.system}]{pinned}'
+        )
+
+    def preset(self, preset: str, service: Object, policy: Policy) -> Contribution:
+        """The preset by the last part of its name; raises as `find` does."""
+        name = presets.name_of(preset, service, policy)
+        return self.find(name, "Preset", pin=presets.pin_of(preset, service, policy))
+
+    def applied(self, config: Contribution) -> Mapping[str, str]:
+        name, namespace, source = self.found[config.title]
+        return {"name": name, "namespace": namespace, "source": source}
+
+
+def spec_of(encoded: bytes) -> Tree:
+    """The spec of a JSON text as it is merged; shared, never to be changed in place."""
+    return _SPECS.get(encoded, lambda: _as_merged(from_json(encoded)), lambda _: len(encoded))
+
+
+def _contribution(config: Object, title: str) -> Contribution:
+    try:
+        encoded = to_json(mapping(config, "spec"))
+        return Contribution(title, spec_of(encoded), blake2b(encoded, digest_size=16).digest(), len(encoded))
+    except FieldError as error:
+        raise PlanError(f"{title}: {error}") from error
+
+
+def _as_merged(spec: Tree) -> Tree:
+    """The spec as Go writes it, without route rules that only the CRD's default put there.
+
+    Raises FieldError for a list, map or text that was stored before it had a bound (SCHEMA-8).
+    """
+    for excess in bounds.excesses({"spec": spec}):
+        raise FieldError(excess.field, f"it {excess}")
+    written = round_trip(spec)
+    route = mapping(written, "router", "route", "http", "spec")
+    if route.get("rules") != _DEFAULT_RULES:
+        return written
+    without = {name: value for name, value in route.items() if name != "rules"}
+    return replaced(written, ("router", "route", "http", "spec"), without)
