@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import anyio
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion, HttpVersion11, web
 from aiohttp.web_protocol import RequestHandler
 
 from aioctl.serving.limits import KIB, Limits
@@ -21,6 +21,9 @@ from aioctl.serving.seldom import Seldom
 
 _LINGER: Final = 5.0
 """Seconds for which the rest of a refused body is read and dropped, so that the client can read the answer."""
+_INTERIM: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_FIRST_REQUEST: Final = 1.0
+"""Seconds after which a new connection is one that a client keeps for later: who opens one for a request sends it at once."""
 _READ_BUFFER: Final = 16 * KIB
 """Decrypted bytes of a body after which reading pauses; twice that may be there, and one more read."""
 _MAX_PROBLEM: Final = 200
@@ -78,12 +81,14 @@ class Connection(RequestHandler):
 
     __slots__ = (
         "_answering",
+        "_dismissed",
         "_host",
         "_leaving",
+        "_made_at",
         "_observer",
         "_silent",
         "_starting",
-        "lost",
+        "_version",
         "peer",
         "unsent",
         "wire",
@@ -113,17 +118,20 @@ class Connection(RequestHandler):
         self._starting = _Timer(limits.header, self._header_is_late)
         self._leaving = _Timer(limits.answer, self._answer_is_late)
         self._answering = False
+        self._dismissed = False
+        self._made_at = 0.0
+        self._version: HttpVersion | None = None
+        """Of the last request; None before the first."""
         self.peer = peer
         self.wire: asyncio.Transport | None = None
         """The transport until it is lost; aiohttp forgets its own while closing."""
         self.unsent: Callable[[], int] = self._unsent
         """Bytes of answers that the kernel has not taken. TLS has two buffers and brings its own count."""
-        self.lost = anyio.Event()
-        """Set as soon as the connection is gone."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  sockets and TLS over them
         self.wire = transport
+        self._made_at = anyio.current_time()
         super().connection_made(transport)
         self._silent.start()
 
@@ -139,13 +147,13 @@ class Connection(RequestHandler):
         self._leaving.stop()
         self.wire = None
         self.unsent = self._unsent  # no circle through TLS
-        self.lost.set()
         super().connection_lost(exc)
         self._host.lost(self)
 
-    def begin(self) -> None:
+    def begin(self, version: HttpVersion) -> None:
         """A header is complete and being answered."""
         self._answering = True
+        self._version = version
         self._starting.stop()
         if not self.unsent():
             self._leaving.stop()
@@ -190,6 +198,25 @@ class Connection(RequestHandler):
         refusal = web.Response(status=status, text=f"{HTTPStatus(status).phrase}: {problem}\n")
         refusal.force_close()
         return refusal
+
+    def dismiss(self) -> None:
+        """Makes the client close an idle connection: whoever closes it from here may cross a request, and Go's client does not
+        repeat a POST of which a byte was sent (WEB-6).
+
+        What is sent is an interim response. Who waits for none has to close the connection for it (RFC 9112, section 9.2), and
+        Go's client does so at once. Who has just sent a request passes it over (RFC 9110, section 15.2), and is answered. A
+        client that opened the connection for its first request has no such grace: it is waited for.
+        """
+        wire, between_requests = self.wire, self._waiter is not None and not self._waiter.done()
+        if self._dismissed or wire is None or not between_requests:
+            return
+        if self._version is None:
+            understands = anyio.current_time() >= self._made_at + _FIRST_REQUEST
+        else:
+            understands = self._version >= HttpVersion11
+        if understands:
+            self._dismissed = True
+            wire.write(_INTERIM)
 
     def give_way(self) -> bool:
         """Closes for a new connection, unless something is on its way in either direction: then False."""

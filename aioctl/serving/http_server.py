@@ -34,9 +34,10 @@ _COMPLAINT_PAUSE: Final = 60.0
 """Seconds between two lines in the log about that."""
 _HELLO_READ: Final = 4 * KIB
 _LOST_CHECK: Final = 0.01
-_FAREWELL: Final = 1.0
-"""Seconds (at most half of the drain) in which a stopping server still answers what comes over open connections, and closes
-each with its answer. Go's client does not repeat a POST that it sent just when an idle connection was closed."""
+_FAREWELL: Final = 3.0
+"""Seconds (at most half of the drain) in which a stopping server waits for its clients to close their idle connections, and
+still answers what comes over them. Go's client closes one within milliseconds of being asked; the rest is for a machine that is
+busy. Whoever does not close is closed."""
 
 log = structlog.get_logger(__name__)
 
@@ -123,7 +124,7 @@ class HttpServer:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         assert isinstance(connection, Connection)  # noqa: S101  made in _open, and nowhere else
-        connection.begin()
+        connection.begin(request.version)
         try:
             return await self._handler(request)
         finally:
@@ -275,18 +276,24 @@ class HttpServer:
             scope.deadline = self._end_by
 
     async def _drain(self, server: web.Server) -> None:
-        """Calls in flight end, open connections get one more answer, idle ones are closed; then the rest is cut."""
+        """Calls in flight end, and clients close what is idle; then the rest is cut."""
         with anyio.CancelScope(deadline=self._end_by):
             with anyio.move_on_after(min(_FAREWELL, self._limits.drain / 2)):
-                for connection in tuple(server.connections):
-                    if isinstance(connection, Connection):
-                        await connection.lost.wait()
+                await self._dismiss(server)
             server.pre_shutdown()
             await server.shutdown(self._limits.drain)
         for connection in server.connections:
             if connection.transport is not None:
                 connection.transport.abort()
         await self._all_lost()
+
+    async def _dismiss(self, server: web.Server) -> None:
+        """Until no connection is open: one that is busy now is dismissed if its answer keeps it."""
+        while server.connections:
+            for connection in server.connections:
+                if isinstance(connection, Connection):
+                    connection.dismiss()
+            await anyio.sleep(_LOST_CHECK)
 
     async def _all_lost(self) -> None:
         """Goodbyes over TLS take a moment; a loop that ends before leaves their sockets open."""

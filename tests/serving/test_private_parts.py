@@ -52,6 +52,25 @@ def test_aiohttps_connection_still_takes_what_ours_passes() -> None:
     assert set(inspect.signature(RequestHandler.__init__).parameters) >= CONSTRUCTED
 
 
+async def test_aiohttps_connection_still_waits_for_a_request_in_a_future_of_its_own() -> None:
+    """By it a connection is known to be between two requests."""
+    seen: list[object] = []
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        assert isinstance(request.protocol, Connection)
+        seen.append(request.protocol._waiter)
+        connections.append(request.protocol)
+        return web.Response()
+
+    connections: list[Connection] = []
+    server = HttpServer("127.0.0.1", 0, answer, limits=Limits(drain=0.1))
+    async with running(server), await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+        await stream.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await stream.receive()).startswith(b"HTTP/1.1 200")
+        await until(lambda: connections[0]._waiter is not None)
+    assert seen == [None]
+
+
 def test_ours_hides_no_attribute_of_aiohttps() -> None:
     theirs = {name for base in RequestHandler.__mro__ for name in getattr(base, "__slots__", ())}
     assert not theirs & set(Connection.__slots__)

@@ -6,7 +6,7 @@ Rules: ARCH-9, WEB-2.
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 import anyio
@@ -16,6 +16,7 @@ from aiohttp import ClientError
 from anyio.streams.tls import TLSAttribute, TLSStream
 
 from aioctl.engine.turnstile import Turnstile
+from aioctl.serving import connection, http_server
 from aioctl.serving.certificates import LiveCertificate
 from aioctl.serving.http_server import ListenError
 from aioctl.serving.limits import MIB, Limits
@@ -172,6 +173,26 @@ HALF = b"POST /convert HTTP/1.1\r\nHost: x\r\nContent-Le"
 WHOLE = b"POST /convert HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
 
 
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@asynccontextmanager
+async def stopping(webhook: WebhookServer, ca: Ca, whole: bytes = WHOLE) -> AsyncIterator[TLSStream]:
+    """A connection that was served once and is idle, while its server is asked to stop; leaving it waits for the end."""
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as group:
+            await group.start(webhook.run)
+            async with await connected(webhook, ca) as stream:
+                await stream.send(whole)
+                assert (await stream.receive()).startswith(b"HTTP/1.")
+                group.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await until(lambda: not webhook.serving)
+                    for _ in range(100):  # whatever a stopping server does at once, it has done
+                        await anyio.lowlevel.checkpoint()
+                    yield stream
+
+
 @pytest.mark.parametrize("before", [b"", WHOLE], ids=["first request", "second request"])
 async def test_half_a_header_is_cut_off_after_its_deadline(ca: Ca, before: bytes) -> None:
     observer = Recorder()
@@ -322,23 +343,64 @@ async def test_calls_in_flight_are_answered_before_the_server_ends(ca: Ca) -> No
     assert closings == [(200, "close")] * 2
 
 
-async def test_a_call_over_an_idle_connection_is_answered_while_the_server_stops(ca: Ca) -> None:
+async def test_a_call_that_crosses_the_stop_is_answered_after_an_interim_response(ca: Ca) -> None:
+    """The client sent it before it could know. A client that sees the interim response without having sent anything closes."""
     webhook = server(ca, limits=LIMITS)
+    async with stopping(webhook, ca) as stream:
+        await stream.send(WHOLE)
+        answer = b"".join([some async for some in stream])
+    assert answer.startswith(INTERIM + b"HTTP/1.1 200")
+    assert b"connection: close" in answer.lower()
+
+
+async def test_an_idle_connection_is_left_to_its_client_to_close(
+    ca: Ca, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_server, "_FAREWELL", 10 * PATIENCE)
+    webhook = server(ca, limits=replace(LIMITS, drain=20 * PATIENCE))
+    async with stopping(webhook, ca) as stream:
+        assert await stream.receive() == INTERIM
+        assert webhook.connections == 1
+        await anyio.aclose_forcefully(stream)
+        await until(lambda: webhook.connections == 0)
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_a_client_that_does_not_know_interim_responses_gets_none(ca: Ca, version: bytes) -> None:
+    whole = WHOLE.replace(b"1.1", version).replace(b"Host: x", b"Host: x\r\nConnection: keep-alive")
+    webhook = server(ca, limits=replace(LIMITS, drain=0.2))
+    async with stopping(webhook, ca, whole) as stream:
+        said = b"".join([some async for some in stream])
+    assert said == (INTERIM if version == b"1.1" else b"")
+
+
+async def test_a_connection_that_was_opened_for_a_first_request_is_waited_for(ca: Ca) -> None:
+    webhook = server(ca)
     with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:
             await group.start(webhook.run)
             async with await connected(webhook, ca) as stream:
-                await stream.send(WHOLE)
-                assert (await stream.receive()).startswith(b"HTTP/1.1 200")
+                await until(lambda: webhook.connections == 1)
                 group.cancel_scope.cancel()
                 with anyio.CancelScope(shield=True):
                     await until(lambda: not webhook.serving)
-                    for _ in range(100):  # whatever a stopping server does at once, it has done
-                        await anyio.lowlevel.checkpoint()
                     await stream.send(WHOLE)
-                    answer = await stream.receive()
-    assert answer.startswith(b"HTTP/1.1 200")
-    assert b"connection: close" in answer.lower()
+                    assert (await stream.receive()).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_first_request_that_never_comes_ends_the_wait(
+    ca: Ca, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_FIRST_REQUEST", 0.05)
+    webhook = server(ca)
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as group:
+            await group.start(webhook.run)
+            async with await connected(webhook, ca) as stream:
+                await until(lambda: webhook.connections == 1)
+                group.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    assert await stream.receive() == INTERIM
 
 
 async def test_a_call_that_does_not_end_is_cut_when_the_drain_is_over(ca: Ca) -> None:
