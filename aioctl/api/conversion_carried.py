@@ -5,7 +5,7 @@ to drop; on the way up it comes back if its parent is still there and nothing is
 ways work on trees whose parts may still be encoded, and open only what leads to such a field.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -22,7 +22,9 @@ LeftOut = Callable[[str], None]
 _BROKEN: Final = (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError)
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
-_PARTS: Final = ((SPEC_FIELDS, "spec", SPEC), (STATUS_FIELDS, "status", STATUS))
+PARTS: Final = {"spec": SPEC, "status": STATUS}
+"""The parts of an object that have fields of v1alpha2 alone."""
+_KEYS: Final = {"spec": SPEC_FIELDS, "status": STATUS_FIELDS}
 _NO_TEXT: Final = object()
 _MOST_PARTS: Final = 20_000
 """Of one value: 256 KiB hold 6,500 references of 40 bytes with three each. 83,000 empty ones took 153 ms to be checked."""
@@ -262,21 +264,35 @@ def _entries(text: str | None) -> Mapping[str, Any]:
         return {}
 
 
+def has_none(fields: Any, tree: Branch) -> bool:
+    """Whether a part, split into its fields, has none that only v1alpha2 has: most have none, and their text tells at once.
+
+    Only what a branch leads to is searched; most of a spec are pod templates, to which none does.
+    """
+    if not isinstance(fields, dict):
+        return False
+    for key, part in tree.parts.items():
+        if key in fields and (not isinstance(part, Branch | Rows) or _may_hold(fields[key], part.names)):
+            return False
+    return True
+
+
 def fields_down(
     result: dict[str, Any],
     annotations: Annotations,
     left_out: LeftOut | None = None,
-    encoded: Mapping[str, bytes] | None = None,
+    without: Collection[str] = (),
 ) -> None:
     """Move what only v1alpha2 has out of `result`, a fresh top level, into its annotations.
 
-    `encoded` has spec and status as they came; most have none of these names, which their text tells at once.
+    `without` names the parts of which `has_none` was true.
     """
     if not annotations.writable:
         return
-    for key, part, tree in _PARTS:
+    for part, tree in PARTS.items():
+        key = _KEYS[part]
         annotations.remove(key)
-        if part not in result or (encoded is not None and not _names_in(encoded[part], tree.names)):
+        if part not in result or part in without:
             continue
         cargo = _Cargo(annotations, key, left_out)
         result[part] = _branch_down(result[part], tree, "", cargo)
@@ -288,7 +304,8 @@ def fields_up(result: dict[str, Any], annotations: Annotations) -> None:
     """Give `result`, a fresh top level, what its annotations carry for it; they go in any case."""
     if not annotations.writable:
         return
-    for key, part, tree in _PARTS:
+    for part, tree in PARTS.items():
+        key = _KEYS[part]
         if key not in annotations:
             continue
         carried = _entries(annotations.text(key))

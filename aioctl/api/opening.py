@@ -47,8 +47,18 @@ def open_parts(tree: dict[str, Any], shape: dict[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def opened(raw: msgspec.Raw, shape: Shape) -> Any:
+def split(raw: msgspec.Raw) -> msgspec.Raw | dict[str, msgspec.Raw]:
+    """An object's fields, each still encoded, which `open_parts` takes as well; any other value as it is."""
+    try:
+        return decode_deep(_OBJECT.decode, raw)
+    except BROKEN:
+        return raw
+
+
+def opened(raw: msgspec.Raw | dict[str, Any], shape: Shape) -> Any:
     """As `open_parts`, of one value."""
+    if isinstance(raw, dict):
+        return open_parts(raw, shape) if isinstance(shape, dict) else raw
     most = 2 * MOST_ANNOTATIONS if shape is LONG_TEXT else _MOST_OPENED
     if len(memoryview(raw)) > most and (not isinstance(shape, dict) or not shape or "matchLabels" in shape):
         return raw

@@ -4,13 +4,13 @@
 not in the input is not in the output, unknown fields pass through, and no field's content is an error.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Final
 
 from aioctl.api.carried_fields import SPEC_FIELDS, STATUS_FIELDS
 from aioctl.api.carrier_checks import CARRIERS
-from aioctl.api.conversion_carried import LeftOut, fields_down, fields_up
+from aioctl.api.conversion_carried import PARTS, LeftOut, fields_down, fields_up, has_none
 from aioctl.api.conversion_carriers import (
     Annotations,
     criticality_down,
@@ -21,9 +21,8 @@ from aioctl.api.conversion_carriers import (
 from aioctl.api.conversion_pool import pool_down, pool_up
 from aioctl.api.encoding import MAPPINGS
 from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
-from aioctl.api.opening import LONG_TEXT, VALUE, Shape, open_parts
+from aioctl.api.opening import LONG_TEXT, VALUE, Shape, open_parts, split
 
-_PARTS: Final = ("spec", "status")
 _Change = Callable[[Any, Annotations], Any]
 _LastStep = Callable[[dict[str, Any], Annotations], None]
 
@@ -104,14 +103,14 @@ def up(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def down(
-    obj: Mapping[str, Any], left_out: LeftOut | None = None, encoded: Mapping[str, bytes] | None = None
+    obj: Mapping[str, Any], left_out: LeftOut | None = None, without: Collection[str] = ()
 ) -> dict[str, Any]:
     """The object as v1alpha1; one that is v1alpha1 already comes back unchanged. Untouched subtrees are shared.
 
     `left_out` is told the path of each field that only v1alpha2 has and for which the annotations have no room.
-    `encoded` has spec and status as they came, only to be quick.
+    `without` names the parts that are known to have no such field, only to be quick.
     """
-    fields = partial(fields_down, left_out=left_out, encoded=encoded)
+    fields = partial(fields_down, left_out=left_out, without=without)
     return _converted(
         obj, V1ALPHA1, criticality=criticality_down, lora=lora_down, pool=pool_down, fields=fields
     )
@@ -124,5 +123,10 @@ def up_encoded(top: dict[str, Any]) -> dict[str, Any]:
 
 def down_encoded(top: dict[str, Any], left_out: LeftOut | None = None) -> dict[str, Any]:
     """As `down`, of an object whose fields are still encoded; it is opened in place."""
-    encoded: dict[str, bytes] = {part: bytes(top[part]) for part in _PARTS if part in top}
-    return down(open_parts(top, _SHAPE), left_out, encoded)
+    without = []
+    for part, tree in PARTS.items():
+        if part in top:
+            top[part] = split(top[part])
+            if has_none(top[part], tree):
+                without.append(part)
+    return down(open_parts(top, _SHAPE), left_out, without)
