@@ -59,19 +59,13 @@ class Run:
     """The memo is of this plan."""
 
     @property
-    def had_nothing_to_do(self) -> bool:
-        """Nothing was written, failed, or waits for its turn, and nothing that may fail was tried: the same again would come to the
-        same."""
+    def left_nothing_to_do(self) -> bool:
+        """The last plan wrote nothing, nothing failed or waits for its turn, and nothing that may fail was tried: the same again,
+        once the caches show what was written, would come to the same."""
         outcome = self.outcome
         tried = any(write.best_effort for step in self.plan.steps for write in step.writes)
         waits = outcome.deferred is not None or outcome.roll is not None or outcome.retry or self.conflict
-        return (
-            not outcome.answers
-            and outcome.failed is None
-            and outcome.blocked is None
-            and not waits
-            and not tried
-        )
+        return outcome.failed is None and outcome.blocked is None and not waits and not tried
 
 
 @dataclass

@@ -202,11 +202,11 @@ class Reconciler:
         if done:
             self.warm.add(key, state.memo)
         # One that waits for its turn to move is woken by nothing that it could see.
-        same = run.had_nothing_to_do and not waits and (done or status_wait is not None)
+        same = run.left_nothing_to_do and not waits and (done or status_wait is not None)
         if same and run.planned is not None and ended.looked is not None:
             version = resource_version_of(run.service)
             state.at_rest = AtRest(version, run.planned, ended.looked, None if done else ended)
-        self.idle_looks.looked(key, idle=done and state.at_rest is not None)
+        self.idle_looks.looked(key, idle=done and state.at_rest is not None and not run.outcome.answers)
         return result
 
     async def _leave(self, run: Run) -> Result:

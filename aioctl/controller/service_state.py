@@ -46,7 +46,7 @@ Run = TypeVar("Run")
 
 @dataclass(frozen=True, slots=True)
 class AtRest(Generic[Run]):
-    """What a run looked at that had nothing to do: nothing need be decided again as long as it is the same."""
+    """What the last plan of a run looked at, which left nothing to do: nothing need be decided again as long as it is the same."""
 
     version: str
     """The service's resource version."""
@@ -99,7 +99,7 @@ class ServiceState:
     memo: Memo = field(default_factory=Memo)
     """`reconcile.py`: the parts of its last plan that were settled."""
     at_rest: AtRest[Any] | None = None
-    """`reconcile.py`: set while its last run had nothing to do."""
+    """`reconcile.py`: set while its last run left nothing to do."""
     idle: IdleLooks | None = None
     """`idle_looks.py`: None after a look that had something to do."""
     tried: Tried | None = None

@@ -89,6 +89,20 @@ async def test_a_fight_over_a_status_costs_less_than_a_look_a_second_and_an_edit
 
 
 @virtual_time
+async def test_a_run_that_wrote_is_not_repeated_for_the_status_that_settles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with settled() as (stage, controller):
+        looks = counted_looks(controller, monkeypatch)
+        await stage.user.patch(kinds.SERVICE, NAMESPACE, "one", {"spec": {"replicas": 3}})
+        await anyio.sleep(10)
+        stored = await stage.find(kinds.SERVICE, "one")
+        assert stored is not None
+        assert stored["status"]["observedGeneration"] == stored["metadata"]["generation"]
+        assert len(looks) == 1
+
+
+@virtual_time
 async def test_looks_are_free_again_after_one_that_had_something_to_do_and_after_a_calm_time() -> None:
     states = ServiceStates()
     limit = IdleLookLimit(states, VirtualClock())
