@@ -20,11 +20,11 @@ $(VENV)/.locked: requirements.lock pyproject.toml
 demo: $(VENV)/.locked
 	$(BIN)/aioctl demo --services 50
 
-test: $(VENV)/.locked # one process a core; files stay whole, as their fixtures are costly
-	$(BIN)/python -m pytest -q -n auto --dist loadfile
+test: $(VENV)/.locked # one process a core; files stay whole, as their fixtures are costly, and the dearest come first
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 test-thorough: $(VENV)/.locked # what `make test` plays a sample of
-	$(BIN)/python -m pytest -q -n auto --dist loadfile -m thorough --thorough
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder -m thorough --thorough
 
 test-real: $(VENV)/.locked # in two processes, each with API servers of its own: mostly they wait for them
 	$(BIN)/python -m testbed.real.build

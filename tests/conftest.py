@@ -24,11 +24,28 @@ from testbed.real.build import Assets, NotAvailable
 from testbed.real.build import assets as find_assets
 from testbed.real.cluster import RealCluster
 from testbed.real.kubectl import Kubectl, prepared
+from tests.fast_order import dearest_first
 from tests.real_groups import GroupScheduling, longest_first
 
 # The same examples on every machine, and no clock: a busy one must not fail a law.
 settings.register_profile("aioctl", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("aioctl")
+
+
+def _cheap_logs() -> None:
+    """structlog's defaults without colours, columns and times: most tests log much, and it is seen only where they fail."""
+    structlog.reset_defaults()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
+        ]
+    )
+
+
+_cheap_logs()
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +65,7 @@ def _logs_as_they_were(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(structlog, "configure", once)
     yield
     if used:
-        structlog.reset_defaults()
+        _cheap_logs()
         logging.getLogger("aioctl").setLevel(level)
 
 
@@ -80,8 +97,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | Non
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--real"):
-        items[:] = longest_first(items, config.rootpath)
+    by_cost = longest_first if config.getoption("--real") else dearest_first
+    items[:] = by_cost(items, config.rootpath)
     reasons = {
         "real": "takes a real kube-apiserver or real time: run `make test-real`, or pytest with --real",
         "ship": "takes programs of others: run `make ship-check`, or pytest with --real --ship",

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.fast_order import first
+
 SHARED = {
     "tests/contract": "contract",
     "tests/scenarios": "scenarios",
@@ -65,10 +67,5 @@ def group_of(path: str) -> str:
 
 
 def longest_first(items: Sequence[pytest.Item], root: Path) -> list[pytest.Item]:
-    """The tests with the longest groups first, each group in its order."""
-    rank = {name: number for number, name in enumerate(LONGEST_FIRST)}
-    groups: dict[str, list[pytest.Item]] = {}
-    for item in items:
-        groups.setdefault(group_of(item.path.relative_to(root).as_posix()), []).append(item)
-    ordered = sorted(groups, key=lambda name: rank.get(name, len(rank)))
-    return [item for name in ordered for item in groups[name]]
+    """The tests with the longest groups first."""
+    return first(items, root, LONGEST_FIRST, group_of)

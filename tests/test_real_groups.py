@@ -1,8 +1,9 @@
-"""The groups of `make test-real` name files that are there, and keep together what shares a cluster."""
+"""What says which tests come first names files that are there; those that share a cluster on a real server stay together."""
 
 import ast
 from pathlib import Path
 
+from tests.fast_order import DEAREST_FIRST
 from tests.real_groups import LONGEST_FIRST, SHARED, group_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,7 +20,7 @@ def asks_for(fixture: str, path: Path) -> bool:
 
 
 def test_every_name_is_there() -> None:
-    assert [path for path in SHARED if not (ROOT / path).exists()] == []
+    assert [path for path in (*SHARED, *DEAREST_FIRST) if not (ROOT / path).exists()] == []
     assert [
         name for name in LONGEST_FIRST if name not in SHARED.values() and not (ROOT / name).is_file()
     ] == []
