@@ -139,6 +139,15 @@ def probe_name(service: str) -> str:
     return child(service, "-aioctl-probe")
 
 
+def mixed_probe_name(service: str) -> str:
+    return child(service, "-aioctl-probe-mixed")
+
+
+def own_routes(service: str) -> tuple[str, str, str]:
+    """The HTTPRoutes that are made for a service: the managed one, and those that ask gateways."""
+    return route_name(service), probe_name(service), mixed_probe_name(service)
+
+
 def route_name(service: str) -> str:
     return child(service, "-kserve-route")
 

@@ -30,7 +30,7 @@ from aioctl.api.objects import (
     text,
 )
 from aioctl.plan import refusals
-from aioctl.plan.hearsay import ASKS, BOTH, NOTHING, Heard, Word, gather
+from aioctl.plan.hearsay import ASKS, ASKS_BOTH, BOTH, NOTHING, Heard, Word, gather
 from aioctl.plan.model import Facts, Observation, Present
 from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import Condition, accepted_by, find_condition, holds, is_stale
@@ -122,21 +122,36 @@ def switch_of(controller: str) -> str:
     return PRIORS.get(controller, Prior()).switch
 
 
+Trusts = Callable[[Object, ObjectKey], bool]
+"""Whether what a gateway affirms on a probe counts."""
+
+
 def of_gateways(
     obs: Observation,
     gateways: Sequence[ObjectKey],
     route: Object | None,
     pools: Mapping[Kind, Object],
     names: frozenset[str],
-    probe: Object | None = None,
+    probes: Sequence[Object] = (),
     heard: Mapping[ObjectKey, Heard] | None = None,
+    trusts: Trusts | None = None,
 ) -> tuple[GatewayEvidence, ...]:
     """The evidence of each gateway. `route`: the live managed one; `pools`: those of the service that exist; `names`: by
-    which a reference means one of them; `probe`: a route that asks about v1 and carries no traffic; `heard`: what routes
-    of other services say, by gateway."""
+    which a reference means one of them; `probes`: routes that ask and carry no traffic, the one that asks about v1 first;
+    `heard`: what routes of other services say, by gateway; `trusts`: None where the gateways' word is enough."""
     heard = heard or {}
     return tuple(
-        _of(obs, gateway, route, pools, names, probe, heard.get(gateway, NOTHING)) for gateway in gateways
+        _of(
+            obs,
+            gateway,
+            route,
+            pools,
+            names,
+            _answers(probes, gateway, obs, names, trusts),
+            heard.get(gateway, NOTHING),
+            tried=trusts is not None,
+        )
+        for gateway in gateways
     )
 
 
@@ -147,8 +162,9 @@ def words_of(route: Object) -> Iterator[Word]:
     asked = names.PROBE in labels_of(route)
     for gateway in gateways_of(route):
         if asked:
-            yield Word(gateway, ASKS, serves=True, asked=True)
-        for about, support in said_by(route, gateway, Facts(), None).items():
+            yield Word(gateway, ASKS_BOTH if _asks_about_both(route) else ASKS, serves=True, asked=True)
+        said = said_by_probe if asked else said_by
+        for about, support in said(route, gateway, Facts(), None).items():
             yield Word(gateway, about, support is Support.YES, asked)
 
 
@@ -168,13 +184,14 @@ def _of(
     route: Object | None,
     pools: Mapping[Kind, Object],
     names: frozenset[str],
-    probe: Object | None,
+    asked: Mapping[str, Support],
     heard: Heard,
+    *,
+    tried: bool,
 ) -> GatewayEvidence:
     cls = class_of(obs, gateway)
     controller = text(cls, "spec", "controllerName")
     prior = PRIORS.get(controller, Prior())
-    asked = said_by(probe, gateway, obs, names) if probe is not None else {}
     seen = said_by(route, gateway, obs, names) if route is not None else {}
     others = {
         about: Support.YES if yes else Support.NO for about, yes in {**heard.routes, **heard.probes}.items()
@@ -199,8 +216,9 @@ def _of(
         mixed=_strongest(
             *(
                 (source, said.get(BOTH))
-                for source, said in ((Source.ROUTE, seen), (Source.OTHERS, others))
+                for source, said in ((Source.PROBE, asked), (Source.ROUTE, seen), (Source.OTHERS, others))
                 if not (prior.resolves_blindly and said.get(BOTH) is Support.YES)
+                or (source is Source.PROBE and tried)
             ),
             (Source.CONTROLLER, prior.mixed),
         ),
@@ -221,12 +239,51 @@ def _strongest(*said: tuple[Source, Support | None]) -> Finding:
     )
 
 
+def is_open(found: GatewayEvidence, *, tried: bool) -> bool:
+    """Whether the gateway can be asked if it takes both in one rule: nobody but a probe has said so. `tried`: with requests, which
+    show more than what its class is known for where that resolves blindly."""
+    blind = PRIORS.get(found.controller, Prior()).resolves_blindly
+    source = found.mixed.source
+    return source in (Source.NOBODY, Source.PROBE) or (tried and blind and source is Source.CONTROLLER)
+
+
+def _answers(
+    probes: Sequence[Object],
+    gateway: ObjectKey,
+    obs: Observation,
+    names: frozenset[str],
+    trusts: Trusts | None,
+) -> dict[str, Support]:
+    """What the gateway says of the probes; where they differ, of the first."""
+    found: dict[str, Support] = {}
+    for probe in probes:
+        said = said_by_probe(probe, gateway, obs, names)
+        if Support.YES in said.values() and trusts is not None and not trusts(probe, gateway):
+            said = {about: support for about, support in said.items() if support is not Support.YES}
+        found = {**said, **found}
+    return found
+
+
+def said_by_probe(
+    probe: Object, gateway: ObjectKey, obs: Observation, names: frozenset[str] | None
+) -> dict[str, Support]:
+    """As `said_by`. Refusal of both in one rule says nothing of either alone, whichever of them the message names."""
+    said = said_by(probe, gateway, obs, names)
+    if not _asks_about_both(probe):
+        return said
+    return {about: support for about, support in said.items() if about == BOTH or support is not Support.NO}
+
+
+def _asks_about_both(probe: Object) -> bool:
+    return len(references(probe, None)[0]) > 1
+
+
 def said_by(
     route: Object, gateway: ObjectKey, obs: Observation, names: frozenset[str] | None
 ) -> dict[str, Support]:
     """What ResolvedRefs of the route's present generation says, by group or BOTH. Empty where it says nothing about kinds.
 
-    `names`: as of `references`. True speaks for the one that carries all the traffic, and for both where that is v1alpha2 or
+    `names`: as of `references`. True speaks for what carries traffic, and for both in one rule where that is v1alpha2 or
     shared: istiod resolves a rule whose only v1alpha2 reference has weight zero, and serves no v1alpha2.
     """
     conditions = list(_resolutions(route, gateway, obs))
@@ -236,7 +293,7 @@ def said_by(
         return {}
     against = [each for each in conditions if each is not None and each.get("status") == "False"]
     if not against:
-        found = dict.fromkeys(carrying, Support.YES) if len(carrying) == 1 else {}
+        found = dict.fromkeys(carrying, Support.YES)
         if both and POOL_GROUP_V1ALPHA2 in carrying:
             found[BOTH] = Support.YES
         return found

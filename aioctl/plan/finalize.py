@@ -109,7 +109,7 @@ def _managed_route(obs: Observation, service: Object) -> Iterator[Write]:
     """Best effort: a route that cannot be read or deleted does not hold the service, garbage collection gets it."""
     if obs.served(kinds.HTTP_ROUTE) is Served.NO:
         return
-    for name in (names.route_name(name_of(service)), names.probe_name(name_of(service))):
+    for name in names.own_routes(name_of(service)):
         read = obs.get(kinds.HTTP_ROUTE, namespace_of(service), name)
         if isinstance(read, Unknown):
             continue

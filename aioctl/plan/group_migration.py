@@ -35,7 +35,7 @@ def of_the_group(ctx: Context, facts: MigrationFacts) -> MigrationFacts:
     if group is None:
         return facts
     others = [member for member in group.sharing if member.name != ctx.name and _has_pool(ctx, member)]
-    facts = replace(facts, form=Strategy.SWAP)
+    facts = replace(facts, form=Strategy.SWAP, asks_both=False, form_awaited=False)
     if not others:
         return facts
     v1 = [_state(ctx, kinds.POOL_V1, member) for member in others]

@@ -172,14 +172,19 @@ def share(
 
 
 def shared_generation(ctx: Context, rules: Iterable[Any]) -> str:
-    """The API group of the pools that shared rules lead to: v1 where any of it takes traffic, empty without any."""
-    found = {
-        text(ref, "group")
+    """The API group of the pools that shared rules lead to: v1 where any of it takes traffic, empty without any.
+
+    That of the service's own pool where it is among them: those of others may be of either.
+    """
+    refs = [
+        ref
         for rule in rules
         if is_shared(ctx, rule)
         for ref in sequence(rule, "backendRefs")
         if text(ref, "kind") == "InferencePool" and integer(ref, "weight") != 0
-    } & set(POOL_GROUPS)
+    ]
+    own = [ref for ref in refs if is_pool_ref(ref, pool_names(ctx.name, ctx.spec))]
+    found = {text(ref, "group") for ref in own or refs} & set(POOL_GROUPS)
     return POOL_GROUP_V1 if POOL_GROUP_V1 in found else next(iter(found), "")
 
 
@@ -201,6 +206,15 @@ def shown(ctx: Context, group: Group | None) -> dict[str, Any]:
             entry["stopped"] = True
         members.append({**entry, "backendRef": _shown_reference(ctx, member)})
     return {"name": group.name, "members": members} if members else {"name": group.name}
+
+
+def lacks_generation(ctx: Context, group: Group, generation: str) -> bool:
+    """Whether a member is left out for want of a pool in that API group while it has one in the other. Raises Unanswered."""
+    return any(
+        not _reference(ctx, member, generation, lambda: False)
+        and bool(_reference(ctx, member, generation, lambda: True))
+        for member in group.sharing
+    )
 
 
 def degraded(

@@ -13,12 +13,14 @@ from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectKey
 BOTH: Final = "both"
 """Beside the groups of the pool generations: both of them in one rule."""
 ASKS: Final = "asks"
-"""Nothing is said: the route is there to ask."""
+"""Nothing is said: the route is there to ask about v1."""
+ASKS_BOTH: Final = "asks about both"
+"""The same about both in one rule."""
 _ABOUT: Final = (POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, BOTH)
 
 
 class Word(NamedTuple):
-    """`about`: the group of a pool generation, BOTH or ASKS; `serves`: it does, or does not; `asked`: said of a probe."""
+    """`about`: the group of a pool generation, BOTH, ASKS or ASKS_BOTH; `serves`: it does, or does not; `asked`: said of a probe."""
 
     gateway: ObjectKey
     about: str
@@ -33,7 +35,9 @@ class Heard:
     routes: Mapping[str, bool] = field(default_factory=dict)
     probes: Mapping[str, bool] = field(default_factory=dict)
     asks: ObjectKey | None = None
-    """The first by name of the probes of other services that hang on the gateway."""
+    """The first by name of the probes of other services that hang on the gateway and ask about v1."""
+    asks_both: ObjectKey | None = None
+    """The same of those that ask about both in one rule."""
 
 
 NOTHING: Final = Heard()
@@ -55,5 +59,8 @@ def gather(
                 found[about] = yes
         return found
 
-    asking = (key for key in who_says(Word(gateway, ASKS, serves=True, asked=True)) if key not in apart_from)
-    return Heard(said(asked=False), said(asked=True), min(asking, default=None))
+    def first(about: str) -> ObjectKey | None:
+        asking = who_says(Word(gateway, about, serves=True, asked=True))
+        return min((key for key in asking if key not in apart_from), default=None)
+
+    return Heard(said(asked=False), said(asked=True), first(ASKS), first(ASKS_BOTH))

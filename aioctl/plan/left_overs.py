@@ -73,7 +73,7 @@ def _written(ctx: Context) -> list[Object] | None:
 def _is_pointed_at(ctx: Context) -> bool:
     """Whether a route other than the managed one, which goes first, sends traffic to the service's own pool."""
     pool = ObjectKey(ctx.namespace, names.default_pool_name(ctx.name))
-    own = (names.route_name(ctx.name), names.probe_name(ctx.name))
+    own = names.own_routes(ctx.name)
     return any(
         pool_kind(ref) is not None and pool_key(ref, namespace_of(found)) == pool
         for found in need_list(ctx.obs.select(kinds.HTTP_ROUTE, ctx.namespace, {}))

@@ -10,6 +10,7 @@ command line.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, StrEnum
 from typing import Final
 
@@ -44,6 +45,7 @@ class Reason(StrEnum):
     V1_POOL_MISSING = "V1PoolMissing"
     V1_POOL_NOT_READY = "V1PoolNotReady"
     NOT_KNOWN = "NotKnown"
+    GATEWAY_ASKED = "GatewayAsked"
     GATEWAY_REFUSES_V1 = "GatewayRefusesV1"
     GATEWAY_SERVES_NO_POOL = "GatewayServesNoPool"
     MIXED_REFERENCES_REFUSED = "MixedReferencesRefused"
@@ -110,6 +112,12 @@ class MigrationFacts:
     strategy: Strategy = Strategy.WEIGHTED
     form: Strategy | None = None
     """`weighted` or `swap` where the strategy alone does not say which (`plan/forms.py`)."""
+    asks_both: bool = False
+    """The gateways are to be asked whether they take both generations in one rule."""
+    form_awaited: bool = False
+    """The move waits until it is known in which form it is made."""
+    form_until: datetime | None = None
+    """When that wait ends though no gateway has said anything; None: it does not."""
     paused: bool = False
     turn: str = ""
     """What a service waits for that would move; empty when it may."""
@@ -372,6 +380,12 @@ RULES: Final = (
         lambda f: f.v1 is PoolState.ABSENT,
         State.INITIAL,
         Reason.V1_POOL_MISSING,
+    ),
+    Rule(
+        "every gateway serves both, and is asked whether it takes both in one rule, or has yet to resolve the route that has both",
+        lambda f: f.form_awaited,
+        State.INITIAL,
+        Reason.GATEWAY_ASKED,
     ),
     Rule(
         "one reference at a time, or gateways that write no status of pools: every gateway resolves a v1 reference, none is about to "

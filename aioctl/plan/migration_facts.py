@@ -4,9 +4,10 @@ The lock on the live route counts only for the pool it was set for: when `pool.r
 still refers to the old one, and the new pool has to be looked for first (MIG-4).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from aioctl.api import kinds, names
@@ -23,12 +24,10 @@ from aioctl.api.objects import (
     mapping,
     sequence,
 )
-from aioctl.plan import gateway_requests, refusals, silent_gateways
+from aioctl.plan import forms, gateway_requests, refusals, silent_gateways
 from aioctl.plan.children import is_ours
 from aioctl.plan.evidence import (
-    Finding,
     GatewayEvidence,
-    Source,
     Support,
     of_gateways,
     references,
@@ -51,6 +50,7 @@ from aioctl.plan.routing import (
     is_any_pool_ref,
     is_pool_ref,
     mode,
+    owns_pools,
     parent_gateways,
     pool_names,
     route_spec,
@@ -72,21 +72,19 @@ def facts_of(ctx: Context) -> MigrationFacts:
     """The facts of one service."""
 
     def facts() -> MigrationFacts:
-        read = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.probe_name(ctx.name))
-        return _facts(ctx, read.obj if isinstance(read, Present) else None)
+        return _facts(ctx, _probes(ctx))
 
     return once(ctx, ("facts", ctx.policy.turn), lambda: concluded(ctx, f"facts {ctx.policy.turn}", facts))
 
 
 def unprobed(ctx: Context) -> MigrationFacts:
-    """The facts without what the gateways answer to our question, whichever service puts it."""
+    """The facts without what the gateways answer to our questions, whichever service puts them."""
 
     def facts() -> MigrationFacts:
-        probe = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.probe_name(ctx.name))
         answers = (each.probes for each in heard_by(ctx, route_spec(ctx)).values())
-        if not isinstance(probe, Present) and not any(answers):
+        if not _probes(ctx) and not any(answers):
             return facts_of(ctx)  # nobody has answered
-        return _facts(ctx, None, listens=False)
+        return _facts(ctx, [], listens=False)
 
     return once(ctx, ("facts without answers", ctx.policy.turn), facts)
 
@@ -94,20 +92,23 @@ def unprobed(ctx: Context) -> MigrationFacts:
 def evidence_of(ctx: Context) -> tuple[GatewayEvidence, ...]:
     """What is known of each gateway of the managed route, other services' routes included; also of a service that has moved."""
     read = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
-    probe = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.probe_name(ctx.name))
-    live, asked = (found.obj if isinstance(found, Present) else None for found in (read, probe))
     wanted = route_spec(ctx)
-    return _evidence(ctx, live, wanted, asked, heard_by(ctx, wanted))
+    live = read.obj if isinstance(read, Present) else None
+    return _evidence(ctx, live, wanted, _probes(ctx), heard_by(ctx, wanted))
 
 
-def takes_both(ctx: Context, generation: str, live: Object | None) -> bool:
-    """Whether a rule of a group's route, which is on that generation, may lead a member's traffic to a pool of the other (GROUP-5).
+def _probes(ctx: Context) -> list[Object]:
+    """The routes that ask for this service and are there, the one that asks about v1 first."""
+    asking = (names.probe_name(ctx.name), names.mixed_probe_name(ctx.name))
+    reads = (ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, name) for name in asking)
+    return [read.obj for read in reads if isinstance(read, Present)]
 
-    As with `auto`: where every gateway is known to take both, and while none has refused what the live route has. Only of a route
-    on v1: one on v1alpha2 is about to move, and is on the generation that carries its traffic.
+
+def takes_both(ctx: Context, live: Object | None) -> bool:
+    """Whether a rule of a group's route may lead a member's traffic to a pool of another generation than the route's (GROUP-5).
+
+    As with `auto`: where every gateway is known to take both, and while none has refused what the live route has.
     """
-    if generation != POOL_GROUP_V1:
-        return False
     mixed = live is not None and len(references(live, _pools(ctx))[0]) > 1
     form = form_of(Strategy.AUTO, Strategy.AUTO, mixed=mixed, evidence=evidence_of(ctx))
     return form is Strategy.WEIGHTED
@@ -115,9 +116,7 @@ def takes_both(ctx: Context, generation: str, live: Object | None) -> bool:
 
 def heard_by(ctx: Context, wanted: Mapping[str, Any], *, probes: bool = True) -> dict[ObjectKey, Heard]:
     """What routes of other services say of the gateways that the managed route hangs on; `probes`: theirs count as well."""
-    ours = frozenset(
-        ObjectKey(ctx.namespace, name) for name in (names.route_name(ctx.name), names.probe_name(ctx.name))
-    )
+    ours = frozenset(ObjectKey(ctx.namespace, name) for name in names.own_routes(ctx.name))
     heard = {gateway: ctx.obs.heard(gateway, ours) for gateway in parent_gateways(wanted, ctx.namespace)}
     # Where a request has to go through as well, the word on another's probe is not enough.
     return (
@@ -127,7 +126,7 @@ def heard_by(ctx: Context, wanted: Mapping[str, Any], *, probes: bool = True) ->
     )
 
 
-def _facts(ctx: Context, probe: Object | None, *, listens: bool = True) -> MigrationFacts:
+def _facts(ctx: Context, probes: Sequence[Object], *, listens: bool = True) -> MigrationFacts:
     strategy, paused, problem = preferences(ctx)
     if mode(ctx) is not Mode.MANAGED:
         return MigrationFacts(managed=False, strategy=strategy, paused=paused)
@@ -137,10 +136,11 @@ def _facts(ctx: Context, probe: Object | None, *, listens: bool = True) -> Migra
     mixed = live is not None and _is_mixed(ctx, live)
     route_locked = live is not None and _lock_counts(ctx, live, wanted)
     # Of a service that has moved nothing depends on what others say, and it need not be woken by it.
-    heard = {} if route_locked or status_locked(ctx.service) else heard_by(ctx, wanted, probes=listens)
-    evidence = _evidence(ctx, live, wanted, probe, heard)
-    if probe is not None and ctx.policy.probe is Probe.TRAFFIC:
-        evidence = tuple(_tried(ctx, probe, each) for each in evidence)
+    moved = route_locked or status_locked(ctx.service)
+    evidence = _evidence(ctx, live, wanted, probes, {} if moved else heard_by(ctx, wanted, probes=listens))
+    chooses = live is not None and not moved and strategy is Strategy.AUTO and owns_pools(ctx)
+    pools = _pools(ctx)
+    wait = forms.wait(ctx, live, pools, evidence, probes) if chooses and live is not None else forms.NO_WAIT
     return MigrationFacts(
         scheduler=has_scheduler(ctx.spec),
         external=bool(external_pool_name(ctx.spec)),
@@ -165,6 +165,9 @@ def _facts(ctx: Context, probe: Object | None, *, listens: bool = True) -> Migra
         refusers="; ".join(_refuser(each) for each in evidence if each.v1.support is Support.NO),
         strategy=strategy,
         form=form_of(strategy, ctx.policy.strategy, mixed=mixed, evidence=evidence),
+        asks_both=chooses and live is not None and forms.is_asked(ctx, live, pools, evidence),
+        form_awaited=wait.awaited,
+        form_until=wait.until,
         paused=paused,
         turn=ctx.policy.turn,
         problem=problem,
@@ -175,7 +178,7 @@ def _evidence(
     ctx: Context,
     live: Object | None,
     wanted: Mapping[str, Any],
-    probe: Object | None,
+    probes: Sequence[Object],
     heard: Mapping[ObjectKey, Heard],
 ) -> tuple[GatewayEvidence, ...]:
     """What is known of each gateway that the managed route hangs on, or will after this write."""
@@ -191,17 +194,10 @@ def _evidence(
         live,
         {kind: read.obj for kind, read in reads.items() if isinstance(read, Present)},
         _pools(ctx),
-        probe,
+        probes,
         heard,
+        partial(gateway_requests.answers, ctx) if ctx.policy.probe is Probe.TRAFFIC else None,
     )
-
-
-def _tried(ctx: Context, probe: Object, found: GatewayEvidence) -> GatewayEvidence:
-    """Without what the gateway says of the probe, as long as no request goes through."""
-    said = found.v1.source is Source.PROBE and found.v1.support is Support.YES
-    if said and not gateway_requests.answers(ctx, probe, found.gateway):
-        return replace(found, v1=Finding())
-    return found
 
 
 def _of_all(found: Iterable[Support]) -> Support:

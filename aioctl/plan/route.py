@@ -69,7 +69,7 @@ def expected_route(ctx: Context, decision: Decision, live: Object | None = None)
             rules = _keep_weights(rules, sequence(live, "spec", "rules"), pools, decision)
         if group is not None:
             on = generation(ctx, decision, live)
-            rules = share(ctx, group, rules, on, lambda: takes_both(ctx, on, live))
+            rules = share(ctx, group, rules, on, lambda: takes_both(ctx, live))
         spec["rules"] = rules
     return build(
         ctx,

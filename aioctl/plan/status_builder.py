@@ -260,7 +260,7 @@ class StatusBuilder:
             decision = self.decision or migration_facts.migration_of(ctx)
             live = gateways.managed_route(ctx)
             on = generation(ctx, decision, live)
-            problem = groups.degraded(ctx, group, on, lambda: migration_facts.takes_both(ctx, on, live))
+            problem = groups.degraded(ctx, group, on, lambda: migration_facts.takes_both(ctx, live))
             if problem:
                 self.made.mark_true(c.GROUP_DEGRADED, *problem)
             else:

@@ -118,6 +118,7 @@ MIGRATION: Final[Mapping[Reason, Code]] = {
         16: (Reason.GATEWAY_SERVES_V1, "every gateway of the route has resolved a reference to the v1 InferencePool", "nothing to do: the write that moves traffic is on its way"),
         17: (Reason.GATEWAY_SERVES_NO_POOL, "a gateway refuses the InferencePools of both generations, so every request fails", "switch its inference extension on, as the message says"),
         18: (Reason.WAITS_FOR_BUDGET, "other services are on the move, or the window for moves is closed", "nothing to do: it moves when its turn comes; AIOCTL_MIGRATION_BUDGET and AIOCTL_MIGRATION_WINDOW say how many and when"),
+        19: (Reason.GATEWAY_ASKED, "every gateway serves both InferencePool generations, and is asked whether it takes both in one rule, or has yet to resolve the route that has both", "nothing to do: gateways say so within seconds, and after ten the move goes on without; if it stays, look at the gateway controller's log"),
     }.items()
 }  # fmt: skip
 """Reason of the migration -> its entry."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aioctl.api import conditions as c
-from aioctl.api import kinds
+from aioctl.api import kinds, names
 from aioctl.api.kinds import SERVICE as SERVICE_KIND
 from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import FieldError, Object, dig, generation_of, key_of, sequence, text
@@ -367,6 +367,10 @@ def _evidence(reason: Reason, seen: Look, obs: Observation) -> Sequence[Found]:
     match reason:
         case Reason.V1_POOL_NOT_READY:
             return list(_pool(kinds.POOL_V1, seen, obs))
+        case Reason.GATEWAY_ASKED:
+            asked = names.mixed_probe_name(seen.key.name)
+            link = Link(f"{kinds.HTTP_ROUTE.kind} {seen.key.namespace}/{asked}", "asks the gateways")
+            return [(link, None)]
         case Reason.GATEWAY_REFUSES_V1 | Reason.MIXED_REFERENCES_REFUSED | Reason.GATEWAY_SERVES_NO_POOL:
             return list(_routes(seen, obs))
         case Reason.V1_NOT_SERVED | Reason.V1ALPHA2_NOT_SERVED:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 from aioctl.api import kinds, names
@@ -84,9 +85,10 @@ class PlayedCluster:
         problems = [step.error or step.unanswered for step in plan.steps if step.error or step.unanswered]
         assert not problems, problems
         writes = [write for step in plan.steps for write in step.writes]
-        probe = names.probe_name(service_name(index))
         deletes = tuple(
-            str(write.ref) for write in writes if write.verb is Verb.DELETE and write.name != probe
+            str(write.ref)
+            for write in writes
+            if write.verb is Verb.DELETE and write.ref not in _probes(index)
         )
         ops = [op for write in writes if (op := self._op(write, index)) is not None]
         made = [write for write in writes if write.verb is not Verb.DELETE]
@@ -119,7 +121,8 @@ class PlayedCluster:
         routes = []
         for index, service in enumerate(view.services):
             objects[_service_ref(index)] = self._stored(index, service)
-            for ref, made in ((_route(index), service.route), (_probe(index), service.probe)):
+            made_routes = (service.route, service.probe, service.mixed)
+            for ref, made in zip((_route(index), *_probes(index)), made_routes, strict=True):
                 if made is not None:
                     objects[ref] = self._made(ref, index, made, created)
                     routes.append(objects[ref])
@@ -143,7 +146,7 @@ class PlayedCluster:
                 "creationTimestamp": created,
                 "annotations": {names.MIGRATED: "v1"} if made.lock else {},
             }
-            if ref == _probe(index):
+            if ref in _probes(index):
                 metadata["labels"] = {**metadata["labels"], names.PROBE: "true"}
                 metadata["labels"].pop(names.ROUTING_GROUP, None)
             parents = list(self._parents(made))
@@ -207,18 +210,17 @@ class PlayedCluster:
 
     def _op(self, write: Write, index: int) -> Op | None:
         if write.verb is Verb.DELETE:
-            return Op("probe", gone=True) if write.ref == _probe(index) else None
+            return Op(_probes(index)[write.ref], gone=True) if write.ref in _probes(index) else None
         assert write.body is not None
         for kind in _POOLS:
             if write.ref == _pool(index, kind):
                 assert write.verb is Verb.CREATE, f"{write.ref} has nothing to be updated"
                 return Op(kind.group)
-        assert write.ref in (_route(index), _probe(index)), (
-            f"the model does not know how {write.ref} could change"
-        )
+        targets = {_route(index): "route", **_probes(index)}
+        assert write.ref in targets, f"the model does not know how {write.ref} could change"
         spec = json.dumps(write.body["spec"], sort_keys=True)
         lock = mapping(write.body, "metadata", "annotations").get(names.MIGRATED) == "v1"
-        return Op("probe" if write.ref == _probe(index) else "route", spec, lock)
+        return Op(targets[write.ref], spec, lock)
 
     # -- the world
 
@@ -322,8 +324,14 @@ def _route(index: int) -> ObjectRef:
     return ObjectRef(kinds.HTTP_ROUTE, NS, names.route_name(service_name(index)))
 
 
-def _probe(index: int) -> ObjectRef:
-    return ObjectRef(kinds.HTTP_ROUTE, NS, names.probe_name(service_name(index)))
+@cache
+def _probes(index: int) -> Mapping[ObjectRef, str]:
+    """The probes of a service, and what the model calls them."""
+    name = service_name(index)
+    return {
+        ObjectRef(kinds.HTTP_ROUTE, NS, names.probe_name(name)): "probe",
+        ObjectRef(kinds.HTTP_ROUTE, NS, names.mixed_probe_name(name)): "mixed",
+    }
 
 
 def _pool(index: int, kind: Kind) -> ObjectRef:

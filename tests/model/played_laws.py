@@ -38,11 +38,16 @@ TOGETHER: Final = "lock and traffic always together"
 ABSENT: Final = "nothing of a generation that the cluster does not have"
 ONE_GROUP: Final = "all pools of a group's route are of one generation"
 MADE: Final = "every service has a route in the end"
+UNKNOWN: Final = (
+    "under auto no rule with both comes before a gateway that has not resolved one that carries v1alpha2"
+)
+ASKED_ONCE: Final = "in the end a gateway is asked by one service at most, and by none that has moved"
 REST: Final = "the controller comes to rest, and all with it"
 NO_DELETE: Final = "nothing but the probe is deleted"
 NO_CHURN: Final = "a status concluded from itself is the same"
 LAWS: Final = (
-    REFUSED, EVIDENCE, SERVED, READY, END, ONE_WAY, TOGETHER, ABSENT, ONE_GROUP, MADE, REST, NO_DELETE, NO_CHURN,
+    REFUSED, EVIDENCE, SERVED, READY, END, ONE_WAY, TOGETHER, ABSENT, ONE_GROUP, MADE, UNKNOWN, ASKED_ONCE, REST,
+    NO_DELETE, NO_CHURN,
 )  # fmt: skip
 
 _MOST_ROUNDS: Final = 12
@@ -99,6 +104,13 @@ class PlayedLaws:
             yield TOGETHER
         if self._rules.grouped and len(named(op.spec)) > 1:
             yield ONE_GROUP
+        fresh = len(named(op.spec)) > 1 and (before is None or len(named(before.spec)) == 1)
+        if (
+            fresh
+            and self._rules.strategy is Strategy.AUTO
+            and not all(_shows_both(state, each) for each in _places(state))
+        ):
+            yield UNKNOWN
         if service.locked:
             return  # there is one right place for the traffic then
         if op.lock and state.old_crd and not all(_shows_v1(state, service, each) for each in _places(state)):
@@ -118,6 +130,12 @@ class PlayedLaws:
             return
         if any(service.route is None for service in end.services):
             yield MADE
+        asking = [service for service in end.services if service.probe or service.mixed]
+        if any(service.locked for service in asking) or any(
+            len([service for service in asking if getattr(service, question)]) > 1
+            for question in ("probe", "mixed")
+        ):
+            yield ASKED_ONCE
         if self._rules.strategy is not Strategy.AUTO or not self._rules.probes or not self._rules.v1_crd:
             return
         serve = [BEHAVIOURS[each].routes for each in state.behaviours]
@@ -184,17 +202,24 @@ def _places(state: State) -> range:
 def _said(state: State, gateway: int) -> Iterator[tuple[Made, Answer]]:
     """Everything that the gateway says of the present generation of a route."""
     for service in state.services:
-        for made in (service.route, service.probe):
-            said = made.answers[gateway] if made is not None else None
-            if made is not None and said is not None and said.current:
+        for made in service.routes:
+            said = made.answers[gateway]
+            if said is not None and said.current:
                 yield made, said
 
 
 def _known(state: State, gateway: int, group: str) -> Known:
     said = list(_said(state, gateway))
     return Known(
-        any(each.reason == RESOLVED and carried(made.spec) == {group} for made, each in said),
+        any(each.reason == RESOLVED and group in carried(made.spec) for made, each in said),
         any(group in each.refused for _, each in said),
+    )
+
+
+def _shows_both(state: State, gateway: int) -> bool:
+    return any(
+        each.reason == RESOLVED and len(named(made.spec)) > 1 and POOL_GROUP_V1ALPHA2 in carried(made.spec)
+        for made, each in _said(state, gateway)
     )
 
 

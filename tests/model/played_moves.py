@@ -98,22 +98,15 @@ def looks(state: State, gateway: int, *, fighting: bool) -> Iterator[Move]:
     pools = pools_of(state)
     for index, service in enumerate(state.services):
         name = service_name(index)
-        for field, made in (("route", service.route), ("probe", service.probe)):
+        for field, made in (("route", service.route), ("probe", service.probe), ("mixed", service.mixed)):
             if made is None:
                 continue
             said = answer(made.spec, behaviour, pools)
             if said != made.answers[gateway]:
                 changed = made._replace(answers=_with(made.answers, gateway, said))
-                touched = _touched(service) if field == "route" else service
                 yield (
                     f"gateway {gateway} ({behaviour}) answers {said.reason} on the {field} of {name}",
-                    put(
-                        state,
-                        index,
-                        touched._replace(route=changed)
-                        if field == "route"
-                        else touched._replace(probe=changed),
-                    ),
+                    put(state, index, _with_route(service, field, changed)),
                 )
         for place, group in enumerate(GROUPS):
             entries = service.pools[place]
@@ -125,6 +118,16 @@ def looks(state: State, gateway: int, *, fighting: bool) -> Iterator[Move]:
                     f"gateway {gateway} ({behaviour}) writes the pool of {name} of {group}",
                     put(state, index, service._replace(pools=_with(service.pools, place, after))),
                 )
+
+
+def _with_route(service: Service, field: str, made: Made) -> Service:
+    match field:
+        case "probe":
+            return service._replace(probe=made)
+        case "mixed":
+            return service._replace(mixed=made)
+        case _:
+            return _touched(service)._replace(route=made)
 
 
 def _entries(
@@ -139,9 +142,7 @@ def _entries(
 def _is_named(state: State, index: int, group: str) -> bool:
     """Some route or probe names the pool: gateways say nothing of one that none names."""
     pool = names.default_pool_name(service_name(index))
-    routes = (
-        made for service in state.services for made in (service.route, service.probe) if made is not None
-    )
+    routes = (made for service in state.services for made in service.routes)
     return any(
         kind.group == group and key.name == pool and key.namespace == NS
         for made in routes
@@ -173,6 +174,8 @@ def _landed(service: Service, op: Op, state: State) -> Service:
         return service._replace(copy=op.lock)
     if op.target == "probe":
         return service._replace(probe=None if op.gone else Made(op.spec, False, silent))
+    if op.target == "mixed":
+        return service._replace(mixed=None if op.gone else Made(op.spec, False, silent))
     if op.target == "route":
         before = service.route
         answers = silent if before is None else before.answers if before.spec == op.spec else outdated(before)

@@ -63,6 +63,15 @@ def _makes_no_routes(facts: Facts, service: Object, policy: Policy, now: Any) ->
     return replace(plan, steps=tuple(steps))
 
 
+def _never_stops_asking(facts: Facts, service: Object, policy: Policy, now: Any) -> Plan:
+    plan = order.plan(facts, service, policy, now)
+    steps = (
+        replace(each, writes=tuple(write for write in each.writes if write.verb is not Verb.DELETE))
+        for each in plan.steps
+    )
+    return replace(plan, steps=tuple(steps))
+
+
 def _changing(change: Callable[[dict[str, Any]], None]) -> Planner:
     """The real planner, its managed routes tampered with."""
 
@@ -145,6 +154,15 @@ def _tidies(live: Any) -> Iterator[Write]:
     yield Write(Verb.DELETE, HTTP_ROUTE, NS, live["metadata"]["name"], live=live)
 
 
+def _shows_both(body: dict[str, Any]) -> None:
+    for rule in body["spec"]["rules"]:
+        (reference,) = rule["backendRefs"][:1]
+        rule["backendRefs"] = [
+            {**reference, "group": POOL_GROUP_V1, "weight": 0},
+            {**reference, "group": POOL_GROUP_V1ALPHA2, "weight": 1},
+        ]
+
+
 def _mixes(body: dict[str, Any]) -> None:
     body["spec"]["rules"][0]["backendRefs"][0]["group"] = POOL_GROUP_V1
 
@@ -183,6 +201,13 @@ MUTANTS = (
         "mixes generations in a group", laws.ONE_GROUP, _on("auto-group", "v1alpha2-only"), _changing(_mixes)
     ),
     PlayedMutant("makes no routes", laws.MADE, _on("auto", "istio"), _makes_no_routes),
+    PlayedMutant(
+        "shows both to a gateway that nobody has asked",
+        laws.UNKNOWN,
+        _on("auto", "v1alpha2-only"),
+        _changing(_shows_both),
+    ),
+    PlayedMutant("never stops asking", laws.ASKED_ONCE, _on("auto", "both"), _never_stops_asking),
     PlayedMutant("is never content", laws.REST, _on("auto", "both"), _adding(_never_content)),
     PlayedMutant("tidies up", laws.NO_DELETE, _on("auto", "both"), _adding(_tidies)),
     PlayedMutant("counts in the status", laws.NO_CHURN, _on("auto", "both"), conclude=_counts),

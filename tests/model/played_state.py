@@ -36,7 +36,8 @@ class Made(NamedTuple):
 
 
 class Op(NamedTuple):
-    """A write of ours, decided and not yet sent. `target`: route, probe, a pool's group, or status."""
+    """A write of ours, decided and not yet sent. `target`: route, probe, mixed (the probe that asks about both), a pool's group, or
+    status."""
 
     target: str
     spec: str = ""
@@ -50,10 +51,16 @@ class Service(NamedTuple):
 
     route: Made | None = None
     probe: Made | None = None
+    mixed: Made | None = None
     pools: tuple[frozenset[int] | None, ...] = (None, None)
     copy: bool = False
     paused: bool = False
     pending: tuple[Op, ...] = ()
+
+    @property
+    def routes(self) -> tuple[Made, ...]:
+        """All that gateways look at."""
+        return tuple(made for made in (self.route, self.probe, self.mixed) if made is not None)
 
     @property
     def locked(self) -> bool:

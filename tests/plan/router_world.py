@@ -29,7 +29,19 @@ from aioctl.plan import (
 from aioctl.plan.evidence import listen
 from aioctl.plan.global_config import GlobalConfig, RoutingConfig
 from aioctl.plan.migration_facts import migration_of
-from aioctl.plan.model import Context, Facts, Outcome, Part, Plan, Policy, Step, Verb, Write, step
+from aioctl.plan.model import (
+    Context,
+    Facts,
+    GatewayRequest,
+    Outcome,
+    Part,
+    Plan,
+    Policy,
+    Step,
+    Verb,
+    Write,
+    step,
+)
 from aioctl.plan.route_defaults import defaulted
 from testbed.default_route import default_route_spec
 
@@ -135,6 +147,8 @@ class RouterWorld:
     writes: list[Write] = field(default_factory=list)
     error: str = ""
     retry: bool = False
+    reached: frozenset[GatewayRequest] = frozenset()
+    """Requests that come through the gateways."""
     now: datetime = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
     version: int = 0
 
@@ -202,6 +216,7 @@ class RouterWorld:
             unserved=self.unserved,
             unsure=self.unsure,
             hearsay=listen(routes),
+            reached=self.reached,
         )
 
     @property

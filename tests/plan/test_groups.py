@@ -383,13 +383,43 @@ def test_it_stays_until_the_gateway_refuses_what_the_route_has_and_comes_back_wh
     assert shares(world) == [ONLY, EXT]
 
 
-def test_a_route_that_has_not_moved_leads_to_no_pool_of_v1() -> None:
+@pytest.mark.parametrize(("says", "members"), [(accepted(), [OWN, ("v1", "ext", 30)]), (INVALID_KIND, [OWN])])
+def test_so_does_one_in_v1_alone_on_a_route_that_has_not_moved(says: Any, members: list[Any]) -> None:
     world = grouped()
-    world.put(kinds.HTTP_ROUTE, others_route(BOTH_WAYS, accepted()))
+    world.annotate(names.MIGRATION, "paused")
+    world.put(kinds.HTTP_ROUTE, others_route(BOTH_WAYS, says))
     join(world, peer("two", external="ext", pool=False))
     del world.objects[ObjectRef(kinds.POOL_V1ALPHA2, NS, "ext")]
     world.reconcile()
-    assert (shares(world), degraded(world)[1]) == ([OWN], "MemberPoolGeneration")
+    assert (shares(world), world.a) == (members, None)
+    assert (degraded(world)[1] == "MemberPoolGeneration") == (members == [OWN])
+    accept_pools(world, "svc")
+    world.route_status(parent(*GATEWAY, accepted()))
+    assert world.reconcile() == [], "what others of the group have says nothing of where this one is"
+    world.annotate(names.MIGRATION, None)
+    world.pool_status(ObjectRef(kinds.POOL_V1, NS, "ext"), accepted())
+    world.reconcile()
+    assert (shares(world), world.a) == ([ONLY, ("v1", "ext", 30)], "v1")
+
+
+def test_the_gateways_are_asked_whether_they_take_both_for_the_sake_of_a_member() -> None:
+    """The question goes when the route itself says so; it stays as long as the answer is no."""
+    world = moved()
+    question = ObjectRef(kinds.HTTP_ROUTE, NS, "svc-aioctl-probe-mixed")
+    assert question not in world.objects
+    alone_in_v1alpha2(world)
+    world.reconcile()
+    assert shares(world) == [ONLY]
+    asked = world.objects[question]
+    (rule,) = asked["spec"]["rules"]
+    assert [ref["group"] for ref in rule["backendRefs"]] == [POOL_GROUP_V1, POOL_GROUP_V1ALPHA2]
+    world.objects[question] = {**asked, "status": {"parents": [parent(*GATEWAY, INVALID_KIND)]}}
+    world.reconcile()
+    assert (shares(world), question in world.objects) == ([ONLY], True)
+    world.objects[question] = {**asked, "status": {"parents": [parent(*GATEWAY, accepted())]}}
+    world.reconcile()
+    assert (shares(world), question in world.objects) == ([ONLY, EXT], False)
+    assert world.plan_route() == []
 
 
 def test_a_member_that_has_asked_for_a_scheduler_is_reached_past_it_until_its_pool_is_there() -> None:

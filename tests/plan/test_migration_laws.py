@@ -60,6 +60,7 @@ FACTS = st.builds(
     picker_available=st.booleans(),
     strategy=st.sampled_from(Strategy),
     form=st.sampled_from((Strategy.WEIGHTED, Strategy.SWAP)),
+    form_awaited=st.booleans(),
     paused=st.booleans(),
     turn=st.sampled_from(("", "others move")),
 )
@@ -103,8 +104,10 @@ def test_every_rule_decides_for_some_facts() -> None:
     }
     every = (MigrationFacts(**dict(zip(values, chosen, strict=True))) for chosen in product(*values.values()))
     waiting = MigrationFacts(turn="others move", v1=PoolState.READY)
+    asking = MigrationFacts(form_awaited=True, v1=PoolState.READY)
     deciding = {
-        next(number for number, rule in enumerate(RULES) if rule.holds(facts)) for facts in (*every, waiting)
+        next(number for number, rule in enumerate(RULES) if rule.holds(facts))
+        for facts in (*every, waiting, asking)
     }
     assert deciding == set(range(len(RULES)))
 

@@ -1,6 +1,7 @@
 """Services on gateways that do as real ones were measured to do, and on one that is upgraded under them (MIG-7, MIG-8,
-MIG-12, POOL-7)."""
+MIG-12, MIG-14, POOL-7)."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -26,6 +27,8 @@ from testbed.world import NAMESPACE, World, condition, furnished, plain_service
 
 ROUTE = "one-kserve-route"
 PROBE = "one-aioctl-probe"
+UNKNOWN_CLASS = {"spec": {"controllerName": "example.com/gateway"}}
+"""Of no implementation of which anything is known before it says it."""
 PATIENCE = 200.0
 """Virtual seconds in which everything has settled: the question is put after a minute."""
 
@@ -45,6 +48,7 @@ async def played(
         stage.clock = VirtualClock(stage.cluster.core.clock.now() - timedelta(seconds=anyio.current_time()))
         stamp = stage.cluster.core.clock.stamp
         client = player_client(stage.cluster)
+        await stage.user.patch(kinds.GATEWAY_CLASS, "", "istio", UNKNOWN_CLASS)
         script = GatewayScript(BEHAVIOURS[behaviour], controller="example.com/gateway")
         gateways = GatewayPlayer(client, stamp=stamp, default=script, accepts_unreferenced=False)
         group.start_soon(gateways.run)
@@ -100,6 +104,32 @@ def test_under_auto_the_end_is_v1_wherever_it_is_served(behaviour: str, ends: st
             assert found[1] == ("" if ready else "GatewayServesNoPool")
             asked = await stage.find(kinds.HTTP_ROUTE, PROBE)
             assert (asked is not None) == (ends != POOL_GROUP_V1), "the question goes with the move"
+            assert await stage.find(kinds.HTTP_ROUTE, f"{PROBE}-mixed") is None, "so does that about both"
+
+    run()
+
+
+@pytest.mark.parametrize(("behaviour", "by_weight"), [("istio-agentgateway", True), ("istio", False)])
+def test_a_gateway_that_takes_both_says_so_when_it_is_asked_and_traffic_moves_by_weight(
+    behaviour: str, *, by_weight: bool
+) -> None:
+    @virtual_time
+    async def run() -> None:
+        async with played(behaviour, Strategy.AUTO, patience=1.0) as (stage, _):
+            began = await _version(stage)
+            await anyio.sleep(PATIENCE)
+            written = [
+                [(ref["group"], ref["weight"]) for ref in route["rules"][0]["backendRefs"]]
+                for route in map(json.loads, await _history(stage, began))
+            ]
+            asked = [(POOL_GROUP_V1, 1), (POOL_GROUP_V1ALPHA2, 1)]
+            steps = [
+                [(POOL_GROUP_V1, 0), (POOL_GROUP_V1ALPHA2, 1)],
+                [(POOL_GROUP_V1, 1), (POOL_GROUP_V1ALPHA2, 0)],
+            ]
+            assert (asked in written) is by_weight
+            assert [refs for refs in steps if refs in written] == (steps if by_weight else [])
+            assert await stage.find(kinds.HTTP_ROUTE, f"{PROBE}-mixed") is None
 
     run()
 

@@ -108,7 +108,7 @@ def _known(facts: Survey) -> dict[ObjectKey, list[GatewayEvidence]]:
             parents = list(dict.fromkeys(parent.key for parent in parents_of(route, obs)))
             probe = names.PROBE in labels
             of_route = evidence.of_gateways(
-                obs, parents, None if probe else route, owned, named, route if probe else None
+                obs, parents, None if probe else route, owned, named, [route] if probe else []
             )
         except FieldError:
             continue  # a route that makes no sense says nothing
