@@ -211,7 +211,7 @@ def _can_stay(facts: MigrationFacts) -> bool:
 
 
 def _hurts_to_go_back(facts: MigrationFacts) -> bool:
-    """Held by somebody who moved the weights to v1 by hand: not undone while only v1 may be able to take the traffic."""
+    """Held with the weights on v1, by hand or since the lock was taken away: not undone while only v1 may take the traffic."""
     v1_may_serve = facts.v1 in (PoolState.READY, PoolState.UNKNOWN)
     return v1_may_serve and facts.v1alpha2 is not PoolState.READY
 
@@ -359,6 +359,7 @@ RULES: Final = (
         State.HELD,
         Reason.GATEWAY_SERVES_NO_POOL,
         _serve_some,
+        _hurts_to_go_back,
     ),
     Rule(
         # Above this line traffic has no other place to go, and waits for nobody.
@@ -400,6 +401,7 @@ RULES: Final = (
         State.HELD,
         Reason.GATEWAY_REFUSES_V1,
         _serve_one_everywhere,
+        _hurts_to_go_back,
     ),
     Rule(
         "some gateway of the route has not accepted the v1 pool",
@@ -414,6 +416,7 @@ RULES: Final = (
         State.HELD,
         Reason.GATEWAY_REFUSES_V1,
         _serve_v1,
+        _hurts_to_go_back,
     ),
     Rule(
         "the v1 pool is ready for every gateway of the route, and no reference is refused",

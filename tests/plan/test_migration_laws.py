@@ -83,6 +83,30 @@ def test_waiting_for_a_turn_keeps_the_traffic_and_undoes_nothing(facts: Migratio
         assert decided == free
 
 
+@given(
+    FACTS,
+    st.sampled_from([state for state in PoolState if state is not PoolState.READY]),
+)
+def test_traffic_on_a_ready_v1_pool_does_not_go_back_to_one_that_is_not(
+    facts: MigrationFacts, v1alpha2: PoolState
+) -> None:
+    """MIG-4: whoever put it there, or took the lock away."""
+    there = replace(
+        facts,
+        managed=True,
+        scheduler=True,
+        external=False,
+        route_exists=True,
+        v1_has_traffic=True,
+        v1_served=Served.YES,
+        v1alpha2_served=Served.YES,
+        v1=PoolState.READY,
+        v1alpha2=v1alpha2,
+    )
+    decided = decide(there)
+    assert decided.locked or decided.keep
+
+
 def test_every_rule_decides_for_some_facts() -> None:
     values: dict[str, tuple[Any, ...]] = {
         "managed": (True, False),
