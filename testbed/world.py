@@ -1,12 +1,12 @@
 """A whole controller on the simulated cluster, in one process and on virtual time: what behaviour tests stand on."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import Any, Final
+from typing import Any, Final, ParamSpec
 
 import anyio
 
@@ -37,6 +37,8 @@ from aioctl.sim.memory import MemoryWire
 from aioctl.sim.webhooks import LocalWebhooks
 from testbed.shipped_files import presets
 from testbed.virtual_time import VirtualClock, run_virtual
+
+P = ParamSpec("P")
 
 NAMESPACE: Final = "demo"
 POLICY: Final = Policy(auth_disabled=True)
@@ -163,18 +165,26 @@ async def world(**options: Any) -> AsyncIterator[World]:
 
 
 @asynccontextmanager
-async def furnished(*, absent: frozenset[str] = ABSENT_BY_DEFAULT, **options: Any) -> AsyncIterator[World]:
+async def furnished(
+    *, absent: frozenset[str] = ABSENT_BY_DEFAULT, backup: Backup | None = None, **options: Any
+) -> AsyncIterator[World]:
     """A world with all that services need: the gateways and the settings of the demo, and the shipped presets, which a
-    controller has put its finalizers on."""
-    async with world(backup=furniture(absent), **options) as stage:
+    controller has put its finalizers on. A `backup` is of such a world in which more has happened."""
+    async with world(backup=backup or furniture(absent), **options) as stage:
         yield stage
 
 
 @cache
 def furniture(absent: frozenset[str] = ABSENT_BY_DEFAULT) -> Backup:
-    """Made on a loop and thread of its own, so that whoever comes first has no other times than those who follow."""
+    """What such a world holds; made once a process."""
+    return beforehand(_furnish, absent)
+
+
+def beforehand(story: Callable[P, Coroutine[Any, Any, Backup]], *args: P.args, **kwargs: P.kwargs) -> Backup:
+    """Where a story comes to that many others go on from. It is told on a loop and thread of its own, so that whoever comes
+    first has no other times than those who follow."""
     with ThreadPoolExecutor(1) as threads:
-        return threads.submit(run_virtual, _furnish, absent).result()
+        return threads.submit(partial(run_virtual, story, *args, **kwargs)).result()
 
 
 async def _furnish(absent: frozenset[str]) -> Backup:

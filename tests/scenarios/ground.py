@@ -8,6 +8,7 @@ all of them (see `conftest.py`), each in a namespace of its own.
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import anyio
@@ -20,12 +21,14 @@ from aioctl.controller.knobs import Knobs
 from aioctl.plan.model import Policy
 from aioctl.sim import seed
 from aioctl.sim.api import SimCluster
+from aioctl.sim.backup import Backup
+from aioctl.sim.facts import ABSENT_BY_DEFAULT
 from aioctl.sim.faults import Match
 from aioctl.sim.records import Record
 from aioctl.sim.resources import Resource
 from testbed.shipped_files import presets
 from testbed.virtual_time import run_virtual
-from testbed.world import World, world
+from testbed.world import LONG_AGO, SETTLED, World, beforehand, world
 from tests.scenarios.scene import GLOBAL_GATEWAY, Scene, condition
 
 NAMESPACE = "demo"
@@ -101,10 +104,15 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(*, started: bool = True, policy: Policy = POLICY, **options: Any) -> AsyncIterator[Stage]:
-    """A seeded cluster with the presets; `options` go to SimCluster."""
-    async with world(**options) as made:
-        await furnish(made)
+async def stage(
+    *,
+    started: bool = True,
+    policy: Policy = POLICY,
+    absent: frozenset[str] = ABSENT_BY_DEFAULT,
+    **options: Any,
+) -> AsyncIterator[Stage]:
+    """A seeded cluster with the presets, which a controller has put its finalizers on; `options` go to SimCluster."""
+    async with world(backup=furniture(absent), **options) as made:
         scene = Scene(made.user, NAMESPACE, window=2.0, patience=60.0)
         async with anyio.create_task_group() as group:
             found = Stage(made, scene, group, policy)
@@ -112,6 +120,20 @@ async def stage(*, started: bool = True, policy: Policy = POLICY, **options: Any
                 await found.start()
             yield found
             group.cancel_scope.cancel()
+
+
+@cache
+def furniture(absent: frozenset[str]) -> Backup:
+    """What a controller finds at its second start, before there are services; made once a process."""
+    return beforehand(_furnish, absent)
+
+
+async def _furnish(absent: frozenset[str]) -> Backup:
+    async with world(absent=absent, start=LONG_AGO) as made:
+        await furnish(made)
+        async with made.running(made.controller(policy=POLICY)):
+            await anyio.sleep(SETTLED)
+        return Backup.of(made.cluster.core)
 
 
 async def furnish(made: World) -> None:
