@@ -5,6 +5,7 @@ Rules: GROUP-3, GROUP-6.
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 import anyio
@@ -13,11 +14,12 @@ import pytest
 
 from aioctl.api import kinds, names
 from aioctl.api.objects import dig
+from aioctl.sim.backup import Backup
 from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
 from testbed.virtual_time import virtual_time
-from testbed.world import NAMESPACE, World, condition, furnished, plain_service
+from testbed.world import LONG_AGO, NAMESPACE, World, beforehand, condition, furnished, plain_service
 
 SHARED = "v1-model-routing"
 
@@ -36,9 +38,11 @@ def member(name: str, weight: int, *, group: str = "g", model: str = "m", **rout
 
 
 @asynccontextmanager
-async def scene(*services: Mapping[str, Any], behaviour: str = "both") -> AsyncIterator[World]:
+async def scene(
+    *services: Mapping[str, Any], behaviour: str = "both", backup: Backup | None = None, **options: Any
+) -> AsyncIterator[World]:
     """A cluster with players and a controller, and these services once they have found together."""
-    async with furnished() as stage:
+    async with furnished(backup=backup, **options) as stage:
         client = player_client(stage.cluster)
         async with anyio.create_task_group() as group:
             stamp = stage.cluster.core.clock.stamp
@@ -51,6 +55,23 @@ async def scene(*services: Mapping[str, Any], behaviour: str = "both") -> AsyncI
                 await anyio.sleep(20)
                 yield stage
             group.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def together() -> AsyncIterator[World]:
+    """A scene of the members `one` and `two`, who have long been together when the controller starts."""
+    async with scene(backup=_together()) as stage:
+        yield stage
+
+
+@cache
+def _together() -> Backup:
+    return beforehand(_find_together)
+
+
+async def _find_together() -> Backup:
+    async with scene(member("one", 70), member("two", 30), start=LONG_AGO) as stage:
+        return Backup.of(stage.cluster.core)
 
 
 async def shares(stage: World, name: str, rule: str = SHARED) -> list[tuple[str, int]]:
@@ -90,7 +111,7 @@ async def test_members_find_together_and_come_to_rest_though_gateways_are_slow()
 
 @virtual_time
 async def test_a_changed_weight_a_stop_and_a_new_member_reach_the_routes_of_the_others() -> None:
-    async with scene(member("one", 70), member("two", 30)) as stage:
+    async with together() as stage:
 
         async def shared(*expected: tuple[str, int]) -> None:
             async def seen() -> bool:
@@ -110,7 +131,7 @@ async def test_a_changed_weight_a_stop_and_a_new_member_reach_the_routes_of_the_
 
 @virtual_time
 async def test_a_member_that_is_deleted_goes_once_no_route_leads_to_it() -> None:
-    async with scene(member("one", 70), member("two", 30)) as stage:
+    async with together() as stage:
         gone_with_routes = []
 
         async def is_gone() -> bool:
@@ -126,7 +147,7 @@ async def test_a_member_that_is_deleted_goes_once_no_route_leads_to_it() -> None
 
 @virtual_time
 async def test_a_member_whose_peer_cannot_be_changed_says_what_it_waits_for() -> None:
-    async with scene(member("one", 70), member("two", 30)) as stage:
+    async with together() as stage:
         # Its configuration is gone: nothing of its router can be planned any more.
         await stage.user.patch(kinds.SERVICE, NAMESPACE, "one", {"spec": {"baseRefs": [{"name": "none"}]}})
         await stage.user.delete(kinds.SERVICE, NAMESPACE, "two")
@@ -146,7 +167,7 @@ async def test_a_member_whose_peer_cannot_be_changed_says_what_it_waits_for() ->
 
 @virtual_time
 async def test_members_that_are_deleted_together_all_go() -> None:
-    async with scene(member("one", 70), member("two", 30)) as stage:
+    async with together() as stage:
         for name in ("one", "two"):
             await stage.user.delete(kinds.SERVICE, NAMESPACE, name)
         await anyio.sleep(20)

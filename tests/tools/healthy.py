@@ -10,14 +10,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.pki import pairs
+from aioctl.sim.backup import Backup
 from aioctl.tools.checks.finding import Finding
 from aioctl.tools.checks.survey import Installed, Survey, survey
 from aioctl.tools.installation import CRDS
 from testbed.virtual_time import run_virtual
-from testbed.world import World
+from testbed.world import LONG_AGO, SETTLED, World, beforehand
 from tests.deploy.manifests import documents
 from tests.tools.small_fleet import connection, fleet, ready
 
@@ -44,8 +47,19 @@ def leaf(name: str = WHERE.server_name, *, days: int = 90, ca: pairs.Pair = CA) 
 
 @asynccontextmanager
 async def installed() -> AsyncIterator[World]:
-    """The shipped manifests, with one service, ready and migrated."""
-    async with fleet() as stage:
+    """The shipped manifests, with one service, which has long been ready and migrated when the controller starts."""
+    async with fleet(backup=_installation()) as stage:
+        await anyio.sleep(SETTLED)
+        yield stage
+
+
+@cache
+def _installation() -> Backup:
+    return beforehand(_install)
+
+
+async def _install() -> Backup:
+    async with fleet(start=LONG_AGO) as stage:
         bundle = base64.b64encode(CA.crt).decode()
         for file in ("services.yaml", "service-account.yaml", "cluster-role.yaml", "deployment.yaml"):
             for obj in documents(BASE / file):
@@ -63,7 +77,7 @@ async def installed() -> AsyncIterator[World]:
         await stage.user.create(kinds.LEASE, SYSTEM, lease(NOW))
         await stage.user.create(kinds.SECRET, SYSTEM, served())
         await ready(stage)
-        yield stage
+        return Backup.of(stage.cluster.core)
 
 
 def lease(renewed: datetime, holder: str = "aioctl-1", namespace: str = SYSTEM) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 import anyio
@@ -10,6 +11,7 @@ from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
 from aioctl.controller.controller import Controller
 from aioctl.controller.knobs import Knobs
+from aioctl.sim.backup import Backup
 from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import BEHAVIOURS, Behaviour, GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
@@ -18,7 +20,7 @@ from aioctl.tools.connect import Connection
 from aioctl.tools.look import Look
 from aioctl.tools.session import Session
 from aioctl.tools.snapshot import Snapshot
-from testbed.world import NAMESPACE, POLICY, World, condition, furnished, plain_service
+from testbed.world import LONG_AGO, NAMESPACE, POLICY, World, beforehand, condition, furnished, plain_service
 
 ROUTED: dict[str, Any] = {"router": {"gateway": {}, "route": {}, "scheduler": {}}}
 
@@ -41,9 +43,13 @@ async def fleet(
     workloads: bool = True,
     knobs: Knobs | None = None,
     prepare: Callable[[Controller], None] = lambda _: None,
+    at_rest: tuple[str, ...] = (),
     **options: Any,
 ) -> AsyncIterator[World]:
-    """A furnished world with players and a running controller; `prepare` gets it before it starts."""
+    """A furnished world with players and a running controller; `prepare` gets it before it starts. It begins with the
+    services `at_rest`, as `ready` leaves them, which have long been so; the controller and the players meet them anew."""
+    if at_rest:
+        options["backup"] = _rested(at_rest)
     async with furnished(**options) as stage, anyio.create_task_group() as group:
         stamp = stage.cluster.core.clock.stamp
         players = player_client(stage.cluster)
@@ -62,6 +68,18 @@ async def fleet(
         async with stage.running(controller):
             yield stage
         group.cancel_scope.cancel()
+
+
+@cache
+def _rested(services: tuple[str, ...]) -> Backup:
+    return beforehand(_rest, services)
+
+
+async def _rest(services: tuple[str, ...]) -> Backup:
+    async with fleet(start=LONG_AGO) as stage:
+        for name in services:
+            await ready(stage, name)
+        return Backup.of(stage.cluster.core)
 
 
 async def ready(stage: World, name: str = "one") -> None:

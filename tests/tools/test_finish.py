@@ -9,6 +9,7 @@ from datetime import timedelta
 from itertools import product
 from typing import Any
 
+import anyio
 import pytest
 
 from aioctl.api import kinds, names
@@ -32,6 +33,8 @@ from tests.tools.small_fleet import fleet, ready
 LEASE = ObjectKey("kserve", "llminferenceservice-kserve-controller-manager")
 OPTIONS = Options(timedelta(0), 20.0, 60.0, LEASE)
 SERVICES = ("one", "two")
+MET = 5.0
+"""Seconds after which a controller that has started knows everything."""
 
 
 class Killed(BaseException):
@@ -63,6 +66,7 @@ def session(stage: World, client: Client | None = None, namespace: str = "") -> 
 
 
 async def settled(stage: World, *services: str) -> None:
+    """Somebody leads, the services are ready, and nothing is left to do."""
     lease = {
         "apiVersion": kinds.LEASE.api_version,
         "kind": kinds.LEASE.kind,
@@ -72,6 +76,7 @@ async def settled(stage: World, *services: str) -> None:
     await stage.user.create(kinds.LEASE, LEASE.namespace, lease)
     for name in services:
         await ready(stage, name)
+    await anyio.sleep(MET)
 
 
 async def old_pools(stage: World) -> set[str]:
@@ -109,8 +114,8 @@ def against(found: Picture) -> list[str]:
 
 @virtual_time
 async def test_pools_go_routes_name_v1_alone_and_undo_brings_them_back() -> None:
-    async with fleet() as stage:
-        await settled(stage, *SERVICES)
+    async with fleet(at_rest=SERVICES) as stage:
+        await settled(stage)
         assert await old_pools(stage) == set(SERVICES)
         told = await done(session(stage))
         assert [one.failed for one in told] == [False] * 3
@@ -140,8 +145,8 @@ async def test_pools_go_routes_name_v1_alone_and_undo_brings_them_back() -> None
 
 @virtual_time
 async def test_a_namespace_alone_leaves_the_config_map_alone() -> None:
-    async with fleet() as stage:
-        await settled(stage, *SERVICES)
+    async with fleet(at_rest=SERVICES) as stage:
+        await settled(stage)
         told = await done(session(stage, namespace=NAMESPACE))
         assert len(told) == 2
         assert await old_pools(stage) == set()
@@ -153,8 +158,8 @@ async def test_a_namespace_alone_leaves_the_config_map_alone() -> None:
 @pytest.mark.parametrize("kill", sampled(product((False, True), range(3)), every=2))
 async def test_after_a_kill_at_any_write_it_goes_on(kill: tuple[bool, int]) -> None:
     after, writes = kill
-    async with fleet() as stage:
-        await settled(stage, *SERVICES)
+    async with fleet(at_rest=SERVICES) as stage:
+        await settled(stage)
         mortal = Client(Mortal(stage.cluster, writes=writes, after=after))
         with suppress(Killed):
             await done(session(stage, mortal))
@@ -254,8 +259,8 @@ FOREIGN = {"group": kinds.POOL_GROUP_V1ALPHA2, "kind": "InferencePool", "name": 
     ],
 )
 async def test_each_condition_alone_refuses(plant: Callable[[World], Awaitable[None]], says: str) -> None:
-    async with fleet() as stage:
-        await settled(stage, "one")
+    async with fleet(at_rest=SERVICES[:1]) as stage:
+        await settled(stage)
         before = await finish.picture(session(stage), OPTIONS)
         assert before.allowed, against(before)
         await plant(stage)
@@ -276,8 +281,8 @@ async def test_a_fresh_lock_has_to_soak() -> None:
 
 @virtual_time
 async def test_one_that_does_not_come_to_its_end_stops_the_rest() -> None:
-    async with fleet() as stage:
-        await settled(stage, *SERVICES)
+    async with fleet(at_rest=SERVICES) as stage:
+        await settled(stage)
         found = await finish.picture(session(stage), OPTIONS)
         # Between the look and the deed somebody pauses the first one.
         await patch(kinds.SERVICE, "one", {"metadata": {"annotations": {names.MIGRATION: "paused"}}})(stage)
@@ -319,8 +324,8 @@ def pod(name: str, *, component: str, container: str, field: str) -> Any:
 
 @virtual_time
 async def test_model_servers_whose_sidecar_reads_v1alpha2_are_restarted_where_that_is_asked_for() -> None:
-    async with fleet() as stage:
-        await settled(stage, *SERVICES)
+    async with fleet(at_rest=SERVICES) as stage:
+        await settled(stage)
         await disaggregated(stage)
 
         async def runs(flag: str) -> None:
@@ -361,8 +366,8 @@ async def test_model_servers_whose_sidecar_reads_v1alpha2_are_restarted_where_th
 
 @virtual_time
 async def test_a_picker_that_reads_v1alpha2_is_told_v1_before_the_pool_goes() -> None:
-    async with fleet() as stage:
-        await settled(stage, *SERVICES)
+    async with fleet(at_rest=SERVICES) as stage:
+        await settled(stage)
         await pod("picker", component=names.SCHEDULER_COMPONENT, container="main", field="containers")(stage)
         found = await finish.picture(session(stage), Options(timedelta(0), 20.0, 5.0, LEASE))
         assert found.allowed
@@ -379,8 +384,8 @@ async def test_a_picker_that_reads_v1alpha2_is_told_v1_before_the_pool_goes() ->
 
 @virtual_time
 async def test_the_mark_of_the_cluster_is_not_undone_for_a_namespace() -> None:
-    async with fleet() as stage:
-        await settled(stage, "one")
+    async with fleet(at_rest=SERVICES[:1]) as stage:
+        await settled(stage)
         await done(session(stage))
         with pytest.raises(ToolError, match="undo it with -A"):
             [told async for told in finish.undo(session(stage, namespace=NAMESPACE))]
