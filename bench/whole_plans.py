@@ -10,7 +10,8 @@ from typing import Final, TypeVar
 
 from aioctl.cli import main
 from aioctl.controller import converging, reconcile
-from aioctl.plan.memo import Basis, Ground, Remembering, Seen
+from aioctl.plan.memo import Remembering
+from aioctl.plan.remembered import Basis, Ground, Seen
 
 T = TypeVar("T")
 COMMAND: Final = f"{sys.executable} -m bench.whole_plans run"

@@ -33,8 +33,9 @@ from aioctl.kube.cached import Cached
 from aioctl.kube.errors import KubeError, asked_to_wait
 from aioctl.kube.expectations import Expectations
 from aioctl.plan import status
-from aioctl.plan.memo import Remembering, Seen
+from aioctl.plan.memo import Remembering
 from aioctl.plan.migration import Reason
+from aioctl.plan.remembered import Seen
 
 log = structlog.get_logger(__name__)
 

@@ -9,8 +9,8 @@ from typing import Any, Final, Generic, TypeVar
 
 from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.api.objects import Object
-from aioctl.plan.memo import Memo, Seen
 from aioctl.plan.model import Certificate
+from aioctl.plan.remembered import Memo, Seen
 from aioctl.plan.trial import DryRunResult
 
 MOST_WARM: Final = 64

@@ -22,6 +22,7 @@ from aioctl.api.objects import (
     uid_of,
 )
 from aioctl.golang.equality import derivative
+from aioctl.plan.memo import get_standing
 from aioctl.plan.model import Context, PlanError, Verb, Write, need
 
 Same = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
@@ -79,7 +80,7 @@ def ensure(
     objects only), Unanswered when it is not known what exists. `quiet` writes make no event (unowned objects).
     """
     namespace, name = _address(kind, wanted)
-    live = need(ctx.obs.get(kind, namespace, name))
+    live = need(get_standing(ctx, kind, name, namespace))
     if live is None:
         yield create(kind, wanted, paced=paced, exists_is_fine=exists_is_fine, quiet=quiet)
         return
@@ -100,7 +101,7 @@ def ensure(
         namespace,
         name,
         body=onto(wanted, live, exclusive=exclusive),
-        live=live,
+        live=need(ctx.obs.get(kind, namespace, name)),
         event="" if quiet else f"Updated {kind.type_name} {namespace}/{name}",
         error=f"failed to update {kind.type_name} {namespace}/{name}: ",
         confirm=confirm,
@@ -135,7 +136,7 @@ def remove(
     if kind.optional and ctx.obs.served(kind) is Served.NO:
         return
     at = (ctx.namespace if kind.namespaced else "") if namespace is None else namespace
-    live = need(ctx.obs.get(kind, at, name))
+    live = need(get_standing(ctx, kind, name, at))
     if live is None or dig(live, "metadata", "deletionTimestamp"):
         return
     if kind.namespaced and not is_controlled_by(live, ctx.uid):

@@ -17,6 +17,7 @@ from aioctl.api.names import FORM_SENT, has_our_labels
 from aioctl.api.objects import Object, dig, integer, is_deleting, mapping
 from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, delete, ensure, has_left_over, is_ours
+from aioctl.plan.memo import get_standing
 from aioctl.plan.model import Context, Write, need
 from aioctl.plan.pod_defaults import with_canonical_amounts, with_defaults
 
@@ -68,7 +69,7 @@ def ensure_deployment(
     `exclusive` prefix are ours alone: those that are not wanted go, from the object and from its pods. Raises PlanError for
     a stranger's object of that name.
     """
-    live = need(ctx.obs.get(DEPLOYMENT, ctx.namespace, name))
+    live = need(get_standing(ctx, DEPLOYMENT, name))
     ours = live if live is not None and is_ours(ctx, live) else None
     pod_labels = labels if pod_labels is None else pod_labels
     template_annotations = dict((annotations if pod_annotations is None else pod_annotations) or {})

@@ -7,15 +7,16 @@ answered. That a plan with a memo is the plan without one is a law, tested over 
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Any, Final, TypeVar
 
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef, Served
 from aioctl.api.objects import Object, integer
+from aioctl.plan import standing
 from aioctl.plan.hearsay import Heard
 from aioctl.plan.model import (
+    ABSENT,
     Certificate,
     Context,
     GatewayRequest,
@@ -29,128 +30,16 @@ from aioctl.plan.model import (
     never_again,
     version_of,
 )
+from aioctl.plan.remembered import STATUS, Basis, Entry, Ground, Memo, Reads, Seen
 from aioctl.plan.trial import DryRunResult
 
 T = TypeVar("T")
-Asked = tuple[Any, ...]
-"""One question to an observation: the name of its method and the arguments, all hashable."""
 
 _PASSED: Final = "passed"
 _COUNT: Final = "count"
 _TOLD: Final = "told"
-_STATUS: Final = "status: "
-"""What names of results begin with that the status is made of."""
 MOST_QUESTIONS: Final = 1000
 """A plan asks some hundred; more have gathered over a long time, and most of them nobody asks any more."""
-
-
-class Questions:
-    """The questions of one service, each once: everything else speaks of them by number, which is small and quick to compare."""
-
-    __slots__ = ("_asked", "_numbers")
-
-    def __init__(self) -> None:
-        self._asked: list[Asked] = []
-        self._numbers: dict[Asked, int] = {}
-
-    def __len__(self) -> int:
-        return len(self._asked)
-
-    def __getitem__(self, number: int) -> Asked:
-        return self._asked[number]
-
-    def number(self, asked: Asked) -> int:
-        """The number of the question, which is a new one where it was not asked before."""
-        found = self._numbers.get(asked)
-        if found is None:
-            if len(self._numbers) != len(self._asked):
-                self._numbers = {known: number for number, known in enumerate(self._asked)}
-                return self.number(asked)
-            found = self._numbers[asked] = len(self._asked)
-            self._asked.append(asked)
-        return found
-
-    def rest(self) -> None:
-        """Lets go of what can be made again from the questions."""
-        self._numbers = {}
-
-
-Reads = tuple[int, ...]
-"""Numbers of questions."""
-
-
-@dataclass(slots=True)
-class Entry:
-    """A result, what it was made of, and the stamp of that."""
-
-    reads: Reads
-    stamp: int
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """What a plan may look at of its service: a digest of what lasts of it but for its numbers, these, and what its version says of
-    itself when asked."""
-
-    digest: Hashable
-    numbers: Hashable
-    told: Mapping[str, bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What the parts of a plan stand on: a digest of all that they may look at without asking, and the numbers that they ask for."""
-
-    digest: Hashable
-    counts: Mapping[tuple[str, ...], Any]
-
-
-@dataclass(slots=True)
-class Memo:
-    """What is kept of one service between its plans."""
-
-    basis: Hashable = None
-    """What may be looked at without asking before the parts: what lasts of the service but for its numbers, and the policy."""
-    numbers: Hashable = None
-    """These numbers."""
-    version: Hashable = None
-    """The version of the service that the basis was made of last."""
-    told: Mapping[str, bool] = field(default_factory=dict)
-    """What that version says of itself, for the parts that ask."""
-    first: Entry | None = None
-    """What comes before the parts; its value goes when the service comes to rest."""
-    ground: Hashable = None
-    """What every part may look at without asking, as it follows from the first. On another ground no part's result stands."""
-    counts: Mapping[tuple[str, ...], Any] = field(default_factory=dict)
-    """The numbers of the combined spec that no part sees but by asking, by their path."""
-    parts: dict[str, Entry] = field(default_factory=dict)
-    questions: Questions = field(default_factory=Questions)
-    """All that results of here have asked."""
-
-    def rest(self) -> None:
-        """Lets go of what is large and can be made again: a combined spec takes 75 kB as a tree, and what the status was made of, 9 kB,
-        is made again in a millisecond."""
-        self.questions.rest()
-        for name in [name for name in self.parts if name.startswith(_STATUS)]:
-            del self.parts[name]
-        if self.first is not None:
-            self.first.value = None
-
-    def void(self) -> None:
-        """Forgets all results; what was asked by number until now means nothing any more."""
-        self.first = None
-        self.parts.clear()
-        self.questions = Questions()
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """Everything that was asked of an observation, and the stamp of what was said."""
-
-    questions: Questions
-    asked: Reads
-    stamp: int
 
 
 class Remembering:
@@ -328,6 +217,8 @@ class Remembering:
                 return self.below.revisions(kind, namespace, dict(labels))
             case "try_out":
                 return self.below.tried()
+            case "standing":
+                return self._standing(number, *arguments)
             case "passed":
                 return bool(arguments[0] <= self._now)
             case "told":
@@ -347,6 +238,39 @@ class Remembering:
         if found is None:
             found = self._said[number] = self.below.get(kind, namespace, name, named_by_user=named_by_user)
         return found
+
+    def standing(self, kind: Kind, namespace: str, name: str) -> Read:
+        """The object but for its status: while only that changes, who asks so is not decided again."""
+        number = self._note("standing", kind, namespace, name)
+        found: Read | None = self._said.get(number)
+        if found is None:
+            found = self._said[number] = standing.of_read(self._got(kind, namespace, name))
+        return found
+
+    def _got(self, kind: Kind, namespace: str, name: str) -> Read:
+        """As `get`, but whoever asks is not noted."""
+        number = self._questions.number(("get", kind, namespace, name, False))
+        found: Read | None = self._said.get(number)
+        if found is None:
+            found = self._said[number] = self.below.get(kind, namespace, name)
+        return found
+
+    def _standing(self, number: int, kind: Kind, namespace: str, name: str) -> Hashable:
+        said = self._said.get(number)
+        version = (
+            version_of(said.obj) if isinstance(said, Present) else self.below.revision(kind, namespace, name)
+        )
+        seen = hash(version)
+        known = self._memo.standing.get(number)
+        if known is None or known[0] != seen:
+            read = said or self._got(kind, namespace, name)
+            if isinstance(read, Unknown):
+                return never_again()
+            known = self._memo.standing[number] = (
+                seen,
+                hash(standing.digest(read.obj) if isinstance(read, Present) else ABSENT),
+            )
+        return known[1]
 
     def select(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> Sequence[Object] | Unknown:
         return self._told(
@@ -423,7 +347,7 @@ def kept(ctx: Context, name: str, make: Callable[[], T], keep: Callable[[T], boo
 
 def concluded(ctx: Context, name: str, make: Callable[[], T]) -> T:
     """What follows from the context for the status, as it was kept; nothing is to be written for it, so it always can be."""
-    return kept(ctx, f"{_STATUS}{name}", make, lambda _: True)
+    return kept(ctx, f"{STATUS}{name}", make, lambda _: True)
 
 
 def kept_step(ctx: Context, name: str, make: Callable[[], Step]) -> Step:
@@ -472,6 +396,16 @@ def told(ctx: Context, name: str, look: Callable[[], bool]) -> bool:
     """
     obs = _remembering(ctx.obs)
     return look() if obs is None or not obs.keeps else obs.told(name)
+
+
+def get_standing(ctx: Context, kind: Kind, name: str, namespace: str | None = None) -> Read:
+    """What is read of a child, but for its status where others write that: while only this changes, who asks so is not decided again."""
+    at = ctx.namespace if namespace is None else namespace
+    if kind not in standing.KINDS:
+        return ctx.obs.get(kind, at, name)
+    if isinstance(ctx.obs, Remembering):
+        return ctx.obs.standing(kind, at, name)
+    return standing.of_read(ctx.obs.get(kind, at, name))
 
 
 def passed(ctx: Context, moment: datetime) -> bool:

@@ -37,7 +37,7 @@ from aioctl.plan.config import parse_config
 from aioctl.plan.config_lookup import ConfigNotFound
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.left_overs import left_overs
-from aioctl.plan.memo import Basis, Ground, Remembering, is_settled, kept, kept_step, shared
+from aioctl.plan.memo import Remembering, is_settled, kept, kept_step, shared
 from aioctl.plan.mending import mend
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import (
@@ -55,6 +55,7 @@ from aioctl.plan.model import (
     step,
     version_of,
 )
+from aioctl.plan.remembered import Basis, Ground
 from aioctl.plan.workload import pod_form, scaling
 
 

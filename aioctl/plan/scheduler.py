@@ -21,6 +21,7 @@ from aioctl.plan.deployment import ensure_deployment
 from aioctl.plan.epp_rewriting import Picker
 from aioctl.plan.epp_rules import MODEL_AT, PRECISE_SCORER
 from aioctl.plan.finished import v1alpha2_read
+from aioctl.plan.memo import get_standing
 from aioctl.plan.model import Context, Observation, PlanError, Write, need, need_list
 from aioctl.plan.picker import deployment_name, is_wanted, tokenizer_address, tokenizer_is_wanted
 from aioctl.plan.pod_defaults import canonical
@@ -90,7 +91,7 @@ def deployment(ctx: Context) -> Iterator[Write]:
     if not is_wanted(ctx):
         yield from remove(ctx, kinds.DEPLOYMENT, name)
         return
-    live = need(ctx.obs.get(kinds.DEPLOYMENT, ctx.namespace, name))
+    live = need(get_standing(ctx, kinds.DEPLOYMENT, name))
     live = live if live is not None and is_ours(ctx, live) else None
     scheduler = mapping({"spec": ctx.spec}, *_SCHEDULER)
     labels = _labels(ctx)

@@ -19,9 +19,10 @@ from aioctl.api.objects import Object, name_of
 from aioctl.controller.planner import conclude
 from aioctl.controller.service_state import MOST_WARM, WarmMemos
 from aioctl.plan import lasting, order
-from aioctl.plan.memo import Entry, Memo, Remembering
+from aioctl.plan.memo import Remembering
 from aioctl.plan.model import Certificate, Facts, Outcome, Overlay, Plan, Policy, Verb, Write
 from aioctl.plan.offline import facts
+from aioctl.plan.remembered import Entry, Memo
 from aioctl.sim import seed
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -274,6 +275,17 @@ def test_only_what_read_an_object_is_decided_anew(settled: Story) -> None:
     again = made_again(settled)
     assert "routes" in again
     assert not again & {"certificate", "service", "access", "can be built", "monitoring"}
+
+
+def test_a_child_is_compared_anew_when_more_than_its_status_changes(settled: Story) -> None:
+    (ref,) = (ref for ref in settled.objects if ref.kind == kinds.POOL_V1)
+    made = settled.objects[ref]
+    for parents in ([], [{"conditions": CONDITIONS[:1]}]):
+        settled.objects[ref] = {**made, "status": {"parents": parents}}
+        assert "scheduler" not in made_again(settled)
+    settled.objects[ref] = {**made, "metadata": {**made["metadata"], "labels": {}}}
+    assert ref in {write.ref for step in settled.look().steps for write in step.writes}
+    assert "scheduler" not in settled.memo.parts
 
 
 def test_time_alone_decides_anew_what_asked_for_it(settled: Story) -> None:

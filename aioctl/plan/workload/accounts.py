@@ -92,11 +92,11 @@ def is_left_in_pods(ctx: Context, children: tuple[naming.Child, ...]) -> bool:
     kind, _ = children[0]
     if kind.optional and ctx.obs.served(kind) is Served.NO:
         return False
-    live = need(ctx.obs.get(kind, ctx.namespace, naming.workload_name(ctx, children)))
-    if live is None or not is_ours(ctx, live):
-        return False
     ours = naming.name(ctx, children, kinds.SERVICE_ACCOUNT)
     if need(ctx.obs.get(kinds.SERVICE_ACCOUNT, ctx.namespace, ours)) is None:
+        return False
+    live = need(ctx.obs.get(kind, ctx.namespace, naming.workload_name(ctx, children)))
+    if live is None or not is_ours(ctx, live):
         return False
     return any(text(pod, "serviceAccountName") == ours for pod in _templates(live)) or _is_rolling(live)
 

@@ -16,6 +16,7 @@ from aioctl.api.objects import FieldError, Object, integer, mapping, present, se
 from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, ensure, has_left_over, is_ours, remove
 from aioctl.plan.deployment import with_foreign
+from aioctl.plan.memo import get_standing
 from aioctl.plan.model import Context, PlanError, Present, Verb, Write, need
 from aioctl.plan.rbac import account_subject, binding, ensure_binding
 from aioctl.plan.workload import accounts, naming, pods, sidecar
@@ -177,7 +178,7 @@ def _pod(ctx: Context, side: pods.Side, field: str, used: Account, title: str) -
 
 def _running(ctx: Context) -> Iterator[Mapping[str, Any]]:
     """The pod specs of the main set as they are now."""
-    read = ctx.obs.get(kinds.LEADER_WORKER_SET, ctx.namespace, workload_name(ctx, MAIN_GROUP))
+    read = get_standing(ctx, kinds.LEADER_WORKER_SET, workload_name(ctx, MAIN_GROUP))
     if isinstance(read, Present):
         yield from (mapping(read.obj, *path, "spec") for path in (_LEADER, _WORKER))
 
@@ -189,7 +190,7 @@ def _ensure_set(ctx: Context, side: pods.Side, group: Group, forms: Forms) -> It
             f"failed to get {kind.type_name} {ctx.namespace}/{name}: "
             f'no matches for kind "{kind.kind}" in version "{kind.api_version}"'
         )
-    live = need(ctx.obs.get(kind, ctx.namespace, name))
+    live = need(get_standing(ctx, kind, name))
     if live is not None and not is_ours(ctx, live):
         live = None
     labels = {**pods.copied_labels(ctx), **_worker_labels(ctx, side)}

@@ -14,7 +14,8 @@ from aioctl.api.kinds import Kind, Served
 from aioctl.api.objects import Object, name_of
 from aioctl.plan.availability import availability
 from aioctl.plan.children import is_ours, remove
-from aioctl.plan.model import Context, Write, need
+from aioctl.plan.memo import get_standing
+from aioctl.plan.model import Context, Read, Write, need
 
 Child = tuple[Kind, str]
 """Kind and the end of its name."""
@@ -84,7 +85,7 @@ def retire(ctx: Context, children: tuple[Child, ...]) -> Iterator[Write]:
         return
     former = _live(ctx, kind, names.safe(ctx.name, suffix)) if _differ(ctx, suffix) else None
     if former is not None:
-        ready, _, _ = availability(_live(ctx, kind, names.child(ctx.name, suffix)), kind)
+        ready, _, _ = availability(_whole(ctx, kind, names.child(ctx.name, suffix)), kind)
         if ready == "True":
             yield from remove(ctx, kind, name_of(former))
         return
@@ -102,8 +103,17 @@ def _differ(ctx: Context, suffix: str) -> bool:
 
 
 def _live(ctx: Context, kind: Kind, called: str) -> Object | None:
-    """The object of that name, if it is this service's own."""
+    """The object of that name but for its status, if it is this service's own."""
     if kind.optional and ctx.obs.served(kind) is Served.NO:
         return None
-    found = need(ctx.obs.get(kind, ctx.namespace, called))
+    return _ours(ctx, get_standing(ctx, kind, called))
+
+
+def _whole(ctx: Context, kind: Kind, called: str) -> Object | None:
+    """The same with its status; of a kind that is served."""
+    return _ours(ctx, ctx.obs.get(kind, ctx.namespace, called))
+
+
+def _ours(ctx: Context, read: Read) -> Object | None:
+    found = need(read)
     return found if found is not None and is_ours(ctx, found) else None

@@ -13,6 +13,7 @@ from aioctl.api.defaulting import is_stopped
 from aioctl.api.objects import FieldError, Object, mapping
 from aioctl.plan.children import under
 from aioctl.plan.deployment import ensure_deployment, rolling_update
+from aioctl.plan.memo import get_standing
 from aioctl.plan.model import Context, PlanError, Present, Verb, Write
 from aioctl.plan.workload import accounts, pods, sidecar
 from aioctl.plan.workload.accounts import Account, is_left_in_pods
@@ -56,7 +57,7 @@ def build_main(ctx: Context) -> Built:
 
 def _running(ctx: Context) -> Iterator[Mapping[str, Any]]:
     """The pod spec of the main Deployment as it is now."""
-    read = ctx.obs.get(kinds.DEPLOYMENT, ctx.namespace, workload_name(ctx, MAIN))
+    read = get_standing(ctx, kinds.DEPLOYMENT, workload_name(ctx, MAIN))
     if isinstance(read, Present):
         yield mapping(read.obj, "spec", "template", "spec")
 
