@@ -195,7 +195,7 @@ def test_a_holder_that_was_stopped_for_longer_than_its_lease_writes_nothing_when
             monkeypatch.setattr(StoppableWire, "late", late)
             monkeypatch.setattr(StoppableWire, "went_on", math.inf)
             monkeypatch.setattr(StoppableWire, "still", (leader.name, write, settings.lease_duration + 1))
-            for number in range(6):
+            for number in range(3):
                 await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service(f"s{number}"))
             await anyio.sleep(30)
             assert StoppableWire.went_on < math.inf

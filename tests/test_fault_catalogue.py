@@ -1,6 +1,7 @@
 """Fleets that are created while something goes wrong; `python -m bench faults` has larger ones, and every pair."""
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import count
 from typing import Any
 
@@ -21,34 +22,36 @@ from testbed.misfortunes import MISFORTUNES, OURS, Report, clear, play
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, World, condition, furnished, plain_service
 
-SERVICES = 6
+SERVICES = pytest.mark.parametrize("services", [3, pytest.param(6, marks=pytest.mark.thorough)])
 
 
-@pytest.fixture(scope="module")
-def calm() -> Report:
+@cache
+def calm(services: int = 3) -> Report:
     """A good day."""
-    return play([], services=SERVICES)
+    return play([], services=services)
 
 
-def test_the_catalogue_has_what_is_asked_of_it(calm: Report) -> None:
+def test_the_catalogue_has_what_is_asked_of_it() -> None:
     assert len(MISFORTUNES) >= 15
-    assert judge(calm, calm) == []
+    assert judge(calm(), calm()) == []
 
 
+@SERVICES
 @pytest.mark.parametrize("which", [["cut watches"], ["409", "lost answers"]], ids=" and ".join)
-def test_a_fleet_comes_through(which: Sequence[str], calm: Report) -> None:
+def test_a_fleet_comes_through(which: Sequence[str], services: int) -> None:
     """No service moves to a pool that its gateway has not accepted yet, whatever is seen of others (MIG-7)."""
-    assert judge(play(which, services=SERVICES), calm) == []
+    assert judge(play(which, services=services), calm(services)) == []
 
 
 def test_a_fleet_lives_the_same_life_when_it_is_played_again() -> None:
     """Otherwise the line that replays a failure plays something else."""
-    once, again = (play(["410", "500"], services=3, seed=3) for _ in range(2))
+    once, again = (play(["410", "500"], services=2, seed=3) for _ in range(2))
     assert once == again
 
 
-def test_a_fleet_comes_through_on_a_busy_machine(calm: Report) -> None:
-    assert judge(play(["410", "500"], services=SERVICES, busy=True), calm) == []
+@SERVICES
+def test_a_fleet_comes_through_on_a_busy_machine(services: int) -> None:
+    assert judge(play(["410", "500"], services=services, busy=True), calm(services)) == []
 
 
 @virtual_time
@@ -88,21 +91,22 @@ async def _is_ready(world: World) -> bool:
     return condition(await world.find(kinds.SERVICE, "one"), "Ready")[0] == "True"
 
 
-def test_what_is_wrong_is_said(calm: Report) -> None:
-    bad = Report(["demo/one"], ["demo/two: rule 0"], 7.0, 9 * calm.tried, 2 * calm.taken, 0.0)
-    assert [line.partition(":")[0] for line in judge(bad, calm)] == [
+def test_what_is_wrong_is_said() -> None:
+    good = calm()
+    bad = Report(["demo/one"], ["demo/two: rule 0"], 7.0, 9 * good.tried, 2 * good.taken, 0.0)
+    assert [line.partition(":")[0] for line in judge(bad, good)] == [
         "lost",
         "moved back",
         "requests lost for nothing",
-        f"{9 * calm.tried} writes tried, {calm.tried} on a good day",
-        f"{2 * calm.taken} writes taken, {calm.taken} on a good day",
+        f"{9 * good.tried} writes tried, {good.tried} on a good day",
+        f"{2 * good.taken} writes taken, {good.taken} on a good day",
     ]
 
 
-def test_a_fleet_that_breaks_off_is_told_and_fails(monkeypatch: pytest.MonkeyPatch, calm: Report) -> None:
+def test_a_fleet_that_breaks_off_is_told_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any, **__: Any) -> Report:
         raise BaseExceptionGroup("of tasks", [TransportError("connection refused", maybe_sent=False)])
 
     monkeypatch.setattr(command, "play", broken)
     report = command._fleet(["409"], services=1, seed=0)
-    assert judge(report, calm) == ["broke off: TransportError: connection refused"]
+    assert judge(report, calm()) == ["broke off: TransportError: connection refused"]

@@ -83,13 +83,19 @@ IMPURE_CALLS = {"getLogger", "now", "today", "urandom", "utcnow", "uuid1", "uuid
 
 def imports(tree: ast.AST, package: str) -> Iterator[str]:
     """Every imported dotted name; `from a import b` gives `a.b`, relative imports are resolved against `package`."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*parents, *([node.module] if node.module else [])])
             yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+@cache
+def nodes(tree: ast.AST) -> list[ast.AST]:
+    """All there are in the tree: several tests walk the same ones."""
+    return list(ast.walk(tree))
 
 
 def covered(name: str, target: str) -> bool:
@@ -126,7 +132,7 @@ def faults(tree: ast.Module, here: str, package: str) -> list[str]:
     if here in PURE:
         found += [
             f"{here} is pure and may not call {node.func.attr}()"
-            for node in ast.walk(tree)
+            for node in nodes(tree)
             if isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
             and node.func.attr in IMPURE_CALLS
@@ -255,7 +261,7 @@ def test_the_walk_passes_what_is_allowed(here: str, source: str) -> None:
 def declared_names(tree: ast.Module) -> set[str]:
     """The names a module binds at its top level, also in branches such as `if TYPE_CHECKING`."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):

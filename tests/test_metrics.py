@@ -22,9 +22,8 @@ GATEWAYS = ("a/one", "a/two", "b/one")
 
 def shown(metrics: Metrics, family: str) -> Counter[tuple[str, ...]]:
     """The samples of a gauge by the values of its labels, zeros left out."""
-    samples = [
-        sample for found in metrics.registry.collect() if found.name == family for sample in found.samples
-    ]
+    only = metrics.registry.restricted_registry([family])
+    samples = [sample for found in only.collect() for sample in found.samples]
     return Counter({tuple(sample.labels.values()): int(sample.value) for sample in samples if sample.value})
 
 

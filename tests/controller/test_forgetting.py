@@ -18,7 +18,7 @@ from aioctl.sim.memory import MemoryWire
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, World, furnished, plain_service
 
-FLEETS = [pytest.param(300, marks=pytest.mark.thorough), 60]
+FLEETS = [pytest.param(300, marks=pytest.mark.thorough), 20]
 """On the embedded cluster, with everything that a life has: 12 ms each."""
 MANY = [pytest.param(5_000, marks=pytest.mark.thorough), 500]
 """Through the caches alone, with the one plan and the one status that a service needs to be remembered: 2 ms each."""

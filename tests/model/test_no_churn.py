@@ -11,7 +11,7 @@ from tests.model.orders import ILL, MIXED, WELL, Fact, told
 from tests.model.retelling import Teller
 
 FACTS = pytest.mark.parametrize("facts", [WELL, ILL, MIXED], ids=["well", "ill", "mixed"])
-ORDERS = pytest.mark.parametrize("orders", [60, pytest.param(1_000, marks=pytest.mark.thorough)])
+ORDERS = pytest.mark.parametrize("orders", [30, pytest.param(1_000, marks=pytest.mark.thorough)])
 FLEETS = pytest.mark.parametrize("fleet", [5, pytest.param(15, marks=pytest.mark.thorough)])
 """Orders told to real controllers; `python -m tests.model --orders 1000` tells more."""
 

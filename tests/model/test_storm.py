@@ -11,6 +11,8 @@ from tests.model.storm import weather
 
 SEEDS = range(4)
 """`make test` plays the first; `python -m tests.model --storms 1000` goes on."""
+SHOWS_IT = 2
+"""One in whose storm that controller goes back; no other is played while this is so."""
 
 
 @pytest.mark.parametrize("seed", sampled(SEEDS, every=len(SEEDS)))
@@ -22,5 +24,5 @@ def test_a_service_comes_through_a_storm(seed: int, meddling: bool) -> None:
 
 def test_a_controller_that_forgets_the_copy_of_the_lock_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migration_facts, "status_locked", lambda service: False)
-    ends = (run_virtual(partial(weather, seed, meddling=True)) for seed in SEEDS)
+    ends = (run_virtual(partial(weather, seed, meddling=True)) for seed in (SHOWS_IT, *SEEDS))
     assert any("went back" in problem for end in ends for problem in end.broken)
