@@ -89,7 +89,8 @@ def _equal(wanted: Any, live: Any, *, _field: str = "", _parent: str = "") -> bo
         return True
     if isinstance(wanted, _MAPPINGS) and isinstance(live, _MAPPINGS):
         return all(
-            _equal(wanted.get(key), live.get(key), _field=key, _parent=_field)
+            _identical(wanted.get(key), live.get(key))
+            or _equal(wanted.get(key), live.get(key), _field=key, _parent=_field)
             for key in wanted.keys() | live.keys()
         )
     if isinstance(wanted, (list, tuple)) and isinstance(live, (list, tuple)):

@@ -8,7 +8,7 @@ requests have a picker to go to. An entry that appears later ends the substitute
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from aioctl.api import kinds
@@ -17,7 +17,7 @@ from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import Object, created_at, dig, generation_of, sequence, text
 from aioctl.plan import gateways, picker, picker_readiness
 from aioctl.plan.evidence import references
-from aioctl.plan.memo import left_until
+from aioctl.plan.memo import concluded, left_until, passed
 from aioctl.plan.model import Context, Present, Unanswered
 from aioctl.plan.parents import Parent, parents_of
 from aioctl.plan.readiness import accepted_by, find_condition, holds
@@ -35,17 +35,20 @@ def accept(ctx: Context, kind: Kind, pool: Object, gateway: ObjectKey) -> bool:
 
 def seconds_until(ctx: Context) -> float | None:
     """Seconds until a silent gateway may count as having accepted a pool of the service; None when time changes nothing."""
-    waits = [
-        left
-        for kind, pool in pools_of(ctx)
-        if (left := wait(ctx, pool))
-        for gateway in gateways_of(ctx)
-        if _in_effect(ctx, kind, pool, gateway)
-    ]
-    v1 = dict(pools_of(ctx)).get(kinds.POOL_V1)
-    if v1 is not None:
-        waits += [left for gateway in gateways_of(ctx) if (left := _has_time(ctx, v1, gateway))]
+    moments = concluded(ctx, "silent gateways", lambda: frozenset(_moments(ctx)))
+    waits = [left for moment in moments if (left := left_until(ctx, moment))]
     return min(waits).total_seconds() if waits else None
+
+
+def _moments(ctx: Context) -> Iterator[datetime]:
+    """When a silent gateway may count as having accepted a pool, and when a word on the v1 pool is waited for no longer."""
+    found = gateways_of(ctx)
+    for kind, pool in pools_of(ctx):
+        for gateway in found:
+            if (until := _last_word(ctx, pool)) is not None and _in_effect(ctx, kind, pool, gateway):
+                yield until
+            if kind == kinds.POOL_V1 and (over := _over(ctx, pool, gateway)) is not None:
+                yield over
 
 
 def is_awaited(ctx: Context, gateways: Iterable[ObjectKey]) -> bool:
@@ -57,17 +60,21 @@ def is_awaited(ctx: Context, gateways: Iterable[ObjectKey]) -> bool:
     return v1 is not None and any(_has_time(ctx, v1, gateway) for gateway in gateways)
 
 
-def _has_time(ctx: Context, v1: Object, gateway: ObjectKey) -> timedelta | None:
-    """How long a word of the gateway on the v1 pool is waited for from now; None or zero: no longer.
+def _has_time(ctx: Context, v1: Object, gateway: ObjectKey) -> bool:
+    """Whether a word of the gateway on the v1 pool is still waited for."""
+    over = _over(ctx, v1, gateway)
+    return over is not None and not passed(ctx, over)
+
+
+def _over(ctx: Context, v1: Object, gateway: ObjectKey) -> datetime | None:
+    """Until when a word of the gateway on the v1 pool is waited for; None: not at all.
 
     One that has written the status of a pool of the service gets as long as gateways get for that; one that has not, a moment.
     """
-    left = wait(ctx, v1)
-    if left is None or accepted_by(v1, kinds.POOL_V1, gateway):
+    created = created_at(v1)
+    if created is None or accepted_by(v1, kinds.POOL_V1, gateway):
         return None
-    if is_silent(pools_of(ctx), gateway):
-        return max(timedelta(0), left - timedelta(seconds=ctx.policy.pool_status_grace) + _FIRST_WORD)
-    return left
+    return created + _FIRST_WORD if is_silent(pools_of(ctx), gateway) else _last_word(ctx, v1)
 
 
 def is_silent(pools: list[tuple[Kind, Object]], gateway: ObjectKey) -> bool:
@@ -77,10 +84,13 @@ def is_silent(pools: list[tuple[Kind, Object]], gateway: ObjectKey) -> bool:
 
 def wait(ctx: Context, pool: Object) -> timedelta | None:
     """How much of the time that gateways have to write a pool's status is left; None where its age is not known."""
+    moment = _last_word(ctx, pool)
+    return None if moment is None else left_until(ctx, moment)
+
+
+def _last_word(ctx: Context, pool: Object) -> datetime | None:
     created = created_at(pool)
-    if created is None:
-        return None
-    return left_until(ctx, created + timedelta(seconds=ctx.policy.pool_status_grace))
+    return None if created is None else created + timedelta(seconds=ctx.policy.pool_status_grace)
 
 
 def pools_of(ctx: Context) -> list[tuple[Kind, Object]]:

@@ -23,13 +23,14 @@ Where the operator wants the current form, ADOPT and HOLD are ROLL: WRITE, one a
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from typing import Any, Final
 
 from aioctl.api import conditions as c
 from aioctl.api import names
-from aioctl.api.encoding import to_sorted_json
+from aioctl.api.encoding import to_json, to_sorted_json
 from aioctl.api.objects import Object, annotations_of, dig, generation_of, mapping
+from aioctl.caching import MIB, BoundedCache
 from aioctl.plan.finished import is_leaving
 from aioctl.plan.model import Context, PodForm
 
@@ -41,6 +42,12 @@ _VERSION: Final = "2:"
 _RESTARTED: Final = "kubectl.kubernetes.io/restartedAt"
 _SHARED: Final = ("model", "storageInitializer", "tracing")
 _OF_A_SIDE: Final = ("template", "worker", "labels", "annotations", "parallelism", "kvCacheOffloading")
+
+
+_TEMPLATES: Final[BoundedCache[bytes, str]] = BoundedCache(MIB)
+"""Digests of templates by their text: a workload is judged several times while it stays as it is."""
+_ENTRY: Final = 256
+"""Bytes of one of them, about."""
 
 
 class Verdict(Enum):
@@ -114,7 +121,9 @@ def template_digest(workload: Object) -> str:
     """
     groups = mapping(workload, "spec", "leaderWorkerTemplate")
     found = [mapping(groups, "leaderTemplate"), mapping(groups, "workerTemplate")] if groups else []
-    return _digest([_filled(template) for template in found or [mapping(workload, "spec", "template")]])
+    templates = found or [mapping(workload, "spec", "template")]
+    known = blake2b(to_json(templates), digest_size=16).digest()
+    return _TEMPLATES.get(known, lambda: _digest(_filled(templates)), lambda _: _ENTRY)
 
 
 def confirmed(body: Object, answer: Object) -> tuple[Object, Object]:
