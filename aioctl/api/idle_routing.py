@@ -26,6 +26,7 @@ _ROUTING: Final = f"spec.annotations[{names.MODEL_ROUTING}]"
 def as_written(service: Object) -> Iterator[Finding]:
     """Of a service in v1alpha2 before any config is laid under it."""
     yield from _of_itself(service)
+    yield from _routes_of_others(service)
     if not dig(service, "spec", "baseRefs"):
         yield from _of_what_is_missing(service)
 
@@ -80,11 +81,14 @@ def _own_flags(service: Object) -> Iterator[Finding]:
 
 def _routing_by_model(service: Object) -> Iterator[Finding]:
     said = dig(service, "spec", "annotations", names.MODEL_ROUTING)
-    if not said:
-        return
-    if said not in ("true", "false"):
+    if said and said not in ("true", "false"):
         yield Finding(_ROUTING, 'only "true" asks for routing by model')
-    elif said == "true" and dig(service, *_ROUTER, "route", "http", "refs"):
+
+
+def _routes_of_others(service: Object) -> Iterator[Finding]:
+    """As written only: the presets of model servers have the annotation."""
+    asked = dig(service, "spec", "annotations", names.MODEL_ROUTING) == "true"
+    if asked and dig(service, *_ROUTER, "route", "http", "refs"):
         yield Finding(_ROUTING, "routes of http.refs are left as they are")
 
 

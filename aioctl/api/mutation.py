@@ -1,7 +1,7 @@
 """What the mutating webhooks write into a service: its model's name, its group, its cache, and our finalizer (MUT-1).
 
-The patch touches `metadata` and `spec.model.name` only, the same in both versions: nothing is converted, and what Go
-would add by encoding an object again is not added. What was not written here, for the object is older than the webhook,
+The patch touches `metadata`, `spec.model.name` and two fields that the schema requires only, the same in both versions: nothing
+is converted, and what else Go would add by encoding an object again is not added. What was not written here, for the object is older than the webhook,
 holds in memory all the same (DEF-1). The finalizer is put on as a service is created, which spares the first of its
 writes (docs/decisions/0008-finalizer-at-creation.md); on update it is the controller's to add and to remove.
 """
@@ -13,12 +13,16 @@ from aioctl.api import local_model, names, weight
 from aioctl.api.admission import AdmissionRequest, content, review
 from aioctl.api.finalizers import finalizers_of, has_finalizer
 from aioctl.api.kinds import SERVICE
-from aioctl.api.objects import Object, annotations_of, is_deleting, labels_of, name_of, present, text
+from aioctl.api.objects import Object, annotations_of, dig, is_deleting, labels_of, name_of, present, text
 from aioctl.api.verdict import Verdict
 
 JsonPatch = list[dict[str, Any]]
 """Operations of RFC 6902."""
 _WRITTEN: Final = ("CREATE", "UPDATE")
+_MAY_BE_LEFT_OUT: Final = (
+    ("spec", "model", "uri"),
+    ("spec", "router", "scheduler", "config", "ref", "key"),
+)
 
 
 Marker = Callable[[Object], local_model.Mark | None]
@@ -60,6 +64,7 @@ def defaults_patch(service: Object, noted: local_model.Mark | None = None) -> Js
     labels = {names.ROUTING_GROUP: group or None, **(noted.labels if noted else {})}
     return [
         *_model_name(service),
+        *_required(service),
         *_entries("/metadata/labels", labels_of(service), labels),
         *_entries("/metadata/annotations", annotations_of(service), noted.annotations if noted else {}),
     ]
@@ -70,6 +75,15 @@ def _model_name(service: Object) -> Iterator[dict[str, Any]]:
     name = name_of(service)
     if name and present(service, "spec", "model") and not text(service, "spec", "model", "name"):
         yield {"op": "add", "path": "/spec/model/name", "value": name}
+
+
+def _required(service: Object) -> Iterator[dict[str, Any]]:
+    """Fields that the schema requires and that mean something when they are left out: a baseRef gives the URI, the key of a
+    ConfigMap is then the usual one. Go writes them as it encodes the object, and so takes a service without."""
+    for path in _MAY_BE_LEFT_OUT:
+        owner = path[:-1]
+        if present(service, *owner) and dig(service, *path) is None:
+            yield {"op": "add", "path": "/" + "/".join(path), "value": ""}
 
 
 def _entries(at: str, found: Mapping[str, str], wanted: Mapping[str, str | None]) -> Iterator[dict[str, Any]]:

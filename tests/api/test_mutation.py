@@ -133,11 +133,19 @@ def test_what_follows_from_the_spec_is_written_in_both_versions(operation: str, 
         (spec({"uri": "u", "name": ""}), {"uri": "u", "name": "llama"}, None),
         (spec({"uri": "u", "name": None}), {"uri": "u", "name": "llama"}, None),
         (spec({"uri": "u", "name": "m"}, "g", labels={}), {"uri": "u", "name": "m"}, {LABEL: "g"}),
-        (spec({"name": "m"}, "g", labels={"a/b~c": "d"}), {"name": "m"}, {"a/b~c": "d", LABEL: "g"}),
-        (spec({"name": "m"}, "h", labels={"a": "b", LABEL: "g"}), {"name": "m"}, {"a": "b", LABEL: "h"}),
-        (spec({"name": "m"}, labels={"a": "b", LABEL: "g"}), {"name": "m"}, {"a": "b"}),
-        (spec({"name": "m"}, labels={LABEL: "g"}), {"name": "m"}, {}),
-        (spec({"name": "m"}, "g", labels={LABEL: "g"}), {"name": "m"}, {LABEL: "g"}),
+        (
+            spec({"name": "m"}, "g", labels={"a/b~c": "d"}),
+            {"uri": "", "name": "m"},
+            {"a/b~c": "d", LABEL: "g"},
+        ),
+        (
+            spec({"name": "m"}, "h", labels={"a": "b", LABEL: "g"}),
+            {"uri": "", "name": "m"},
+            {"a": "b", LABEL: "h"},
+        ),
+        (spec({"name": "m"}, labels={"a": "b", LABEL: "g"}), {"uri": "", "name": "m"}, {"a": "b"}),
+        (spec({"name": "m"}, labels={LABEL: "g"}), {"uri": "", "name": "m"}, {}),
+        (spec({"name": "m"}, "g", labels={LABEL: "g"}), {"uri": "", "name": "m"}, {LABEL: "g"}),
         # Left to the schema, and to what the API server calls it.
         (spec(None), None, None),
         (spec({"uri": "u"}, name=""), {"uri": "u"}, None),
@@ -148,6 +156,32 @@ def test_name_and_label_follow_the_spec(found: dict[str, Any], model: Any, label
     assert after["spec"]["model"] == model
     assert after["metadata"].get("labels") == labels
     assert defaults_patch(after) == []
+
+
+@pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
+@pytest.mark.parametrize(
+    ("given", "after"),
+    [
+        ({"model": {"name": "m"}}, {"model": {"name": "m", "uri": ""}}),
+        ({"model": {"name": "m", "uri": ""}}, {"model": {"name": "m", "uri": ""}}),
+        ({"router": {"scheduler": {"config": {"ref": {"name": "c"}}}}}, {"name": "c", "key": ""}),
+        (
+            {"router": {"scheduler": {"config": {"ref": {"name": "c", "key": "k"}}}}},
+            {"name": "c", "key": "k"},
+        ),
+        ({"router": {"scheduler": {"config": {}}}}, None),
+    ],
+)
+def test_what_the_schema_requires_and_may_be_left_out_is_written_as_empty(
+    given: dict[str, Any], after: Any, version: str
+) -> None:
+    """As Go does, who would take such a service: a baseRef has the URI, and the key is the usual one."""
+    found = {**service(version=version), "spec": given}
+    patched = json_patch(found, defaults_patch(found))["spec"]
+    if "model" in given:
+        assert patched == after
+    else:
+        assert patched["router"]["scheduler"]["config"].get("ref") == after
 
 
 def test_a_service_in_deletion_is_left_alone() -> None:

@@ -78,6 +78,17 @@ def test_a_name_that_the_api_server_refuses_is_found() -> None:
     assert "AIO-FILE-006" not in codes(of_files({**service(), "metadata": {"generateName": "one-"}}))
 
 
+def test_what_the_webhook_writes_is_not_missing() -> None:
+    """A baseRef may have the URI, and the key of a ConfigMap may be the usual one (MUT-1)."""
+    config = {"apiVersion": "serving.kserve.io/v1alpha2", "kind": "LLMInferenceServiceConfig"}
+    base = {**config, "metadata": {"name": "base", "namespace": "ns"}, "spec": {"model": {"uri": "hf://a/b"}}}
+    named = {**service(baseRefs=[{"name": "base"}]), "metadata": {"name": "one", "namespace": "ns"}}
+    named["spec"]["model"] = {"name": "mine"}
+    assert "AIO-FILE-006" not in codes(of_files(base, named))
+    keyless = service(router={"scheduler": {"config": {"ref": {"name": "mine"}}}})
+    assert "AIO-FILE-006" not in codes(of_files(keyless))
+
+
 def test_a_config_has_to_render_and_to_be_admitted() -> None:
     image = {"template": {"containers": [{"name": "main", "image": "{{ Lookup .Name }}"}]}}
     (found,) = of_files(config(**image))

@@ -11,6 +11,7 @@ from aioctl.api.admission import judge_created
 from aioctl.api.config_admission import ConfigRules
 from aioctl.api.conversion import up
 from aioctl.api.decoding import Undecodable
+from aioctl.api.mutation import defaults_patch
 from aioctl.api.objects import FieldError, Object, name_of, namespace_of
 from aioctl.api.verdict import ApiErrorStatus, Verdict
 from aioctl.golang.unknown_fields import unknown_fields
@@ -18,6 +19,7 @@ from aioctl.plan.config_check import check_config
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.model import PlanError, Policy
 from aioctl.plan.offline import render
+from aioctl.sim.patch import json_patch
 from aioctl.tools.checks.declared import problems
 from aioctl.tools.checks.finding import Finding, bad, fine, title, warn
 from aioctl.tools.checks.presets import settings_of
@@ -83,11 +85,12 @@ def _of(one: Given, around: Sequence[Object], settings: GlobalConfig, now: datet
         return
     for path in dropped_fields(one.obj):
         yield bad("AIO-FILE-001", f"{one}: {path}")
-    if refused := problems(one.obj):
+    written = _as_written(one.obj)
+    if refused := problems(written):
         # The API server asks the webhooks only of what the schema lets through.
         yield from (bad("AIO-FILE-006", f"{one}: {said}") for said in refused)
         return
-    verdict, problem = admitted(one.obj, settings)
+    verdict, problem = admitted(written, settings)
     if problem:
         yield bad("AIO-FILE-002", f"{one}: {problem}")
         return
@@ -96,6 +99,18 @@ def _of(one: Given, around: Sequence[Object], settings: GlobalConfig, now: datet
     if one.obj.get("kind") == kinds.SERVICE.kind:
         for said in _unrendered(one.obj, around, now):
             yield bad("AIO-FILE-003", f"{one}: {said}")
+
+
+def _as_written(obj: Object) -> Object:
+    """With what the mutating webhook adds, which the API server asks before it looks at schemas."""
+    if obj.get("kind") != kinds.SERVICE.kind:
+        return obj
+    try:
+        patch = [step for step in defaults_patch(obj) if step["path"].startswith("/spec/")]
+    except FieldError:
+        return obj  # the schema or admission names the field
+    written: Object = json_patch(obj, patch)
+    return written
 
 
 def _unrendered(service: Object, around: Sequence[Object], now: datetime) -> Sequence[str]:
