@@ -128,13 +128,17 @@ class CacheObservation:
                     else self._decoded.object(ref, cached.resource_version, decode)
                 )
             return Present(self._made(cached, cached.decode))
+        return self._beside_caches(ref, named_by_user=named_by_user)
+
+    def _beside_caches(self, ref: ObjectRef, *, named_by_user: bool) -> Read:
+        """What is known of an object that no cache holds."""
         # What one reconcile was told once stays so to its end, though the answer may be too old for the next.
         answer = self._told.get(ref) or self._live.get(ref, self._since)
         if answer is not None:
             self._told[ref] = answer
             return self._noted(answer) if isinstance(answer, Unknown) else answer
         if self._is_watched(ref, named_by_user=named_by_user):
-            return Absent() if self._caches.synced(kind) else self._out_of_date(kind)
+            return Absent() if self._caches.synced(ref.kind) else self._out_of_date(ref.kind)
         self.demands.add(ref)
         return Unknown(f"{ref} was not read yet")
 
@@ -194,8 +198,7 @@ class CacheObservation:
         cached = self._caches.get(kind, ref.key)
         if cached is not None:
             return cached.uid, cached.resource_version
-        # Not in a cache: what `get` says then costs nothing more.
-        match self.get(kind, namespace, name, named_by_user=named_by_user):
+        match self._beside_caches(ref, named_by_user=named_by_user):
             case Present(obj):
                 return version_of(obj)
             case Absent():
