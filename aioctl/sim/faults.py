@@ -46,15 +46,18 @@ class Match:
     client: str = ""
 
     def fits(self, call: Call) -> bool:
-        plural, _, subresource = call.resource.partition("/")
-        names = {call.resource, plural.split(".", 1)[0] + (f"/{subresource}" if subresource else "")}
         return (
-            self.verb in {"", call.verb}
-            and (not self.resource or self.resource in names)
-            and self.namespace in {"", call.namespace}
-            and self.name in {"", call.name}
-            and call.client.startswith(self.client)
+            call.client.startswith(self.client)
+            and self.verb in ("", call.verb)
+            and self.namespace in ("", call.namespace)
+            and self.name in ("", call.name)
+            and (self.resource in ("", call.resource) or self.resource == _without_group(call.resource))
         )
+
+
+def _without_group(resource: str) -> str:
+    plural, slash, subresource = resource.partition("/")
+    return plural.partition(".")[0] + slash + subresource
 
 
 @dataclass(eq=False, slots=True)

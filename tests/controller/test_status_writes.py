@@ -4,11 +4,14 @@ Each write of a service costs conversions, so a status waits until it rests. Nob
 has not come within the usual second or two is told, and then Ready takes a second write.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import anyio
 import pytest
 
 from aioctl.api import kinds
-from aioctl.api.objects import name_of, namespace_of
+from aioctl.api.objects import Object, name_of, namespace_of
 from aioctl.controller.knobs import Knobs
 from aioctl.sim import fleet
 from aioctl.sim.players.following import player_client
@@ -31,25 +34,31 @@ def status_writes(stage: World) -> int:
     )
 
 
-async def readiness(stage: World) -> set[str]:
+async def readiness(stage: World, services: list[Object]) -> set[str]:
     """Of every service, empty where nothing is said yet."""
-    found = [await stage.find(kinds.SERVICE, name_of(each), namespace_of(each)) for each in FLEET]
+    found = [await stage.find(kinds.SERVICE, name_of(each), namespace_of(each)) for each in services]
     return {condition(each, "Ready")[0] for each in found}
 
 
+def each_and_all(*values: float, id: str) -> Iterator[Any]:  # noqa: A002  as pytest has it
+    """A case for two of the fleet, and for all."""
+    yield pytest.param(*values, FLEET[::3], id=id)
+    yield pytest.param(*values, FLEET, id=f"{id}-for-all", marks=pytest.mark.thorough)
+
+
 @pytest.mark.parametrize(
-    ("gateway", "workload", "pools", "writes"),
+    ("gateway", "workload", "pools", "writes", "services"),
     [
-        pytest.param(0.2, 0.2, 20.0, 1, id="quick"),
-        pytest.param(1.0, 1.0, 20.0, 1, id="as-usual"),
-        pytest.param(1.0, 1.0, 3.0, 1, id="pools-wait-for-their-turn"),
-        pytest.param(1.0, 60.0, 20.0, 2, id="the-model-loads-for-a-minute"),
-        pytest.param(30.0, 1.0, 20.0, 2, id="the-gateway-is-slow"),
+        *each_and_all(0.2, 0.2, 20.0, 1, id="quick"),
+        pytest.param(1.0, 1.0, 20.0, 1, FLEET, id="as-usual"),
+        pytest.param(1.0, 1.0, 3.0, 1, FLEET, id="pools-wait-for-their-turn"),
+        *each_and_all(1.0, 60.0, 20.0, 2, id="the-model-loads-for-a-minute"),
+        *each_and_all(30.0, 1.0, 20.0, 2, id="the-gateway-is-slow"),
     ],
 )
 @virtual_time
 async def test_a_status_is_written_once_where_all_comes_within_a_second_and_else_once_more(
-    gateway: float, workload: float, pools: float, writes: int
+    gateway: float, workload: float, pools: float, writes: int, services: list[Object]
 ) -> None:
     async with furnished() as stage, anyio.create_task_group() as group:
         stamp = stage.cluster.core.clock.stamp
@@ -58,16 +67,16 @@ async def test_a_status_is_written_once_where_all_comes_within_a_second_and_else
         group.start_soon(GatewayPlayer(players, stamp=stamp, default=script).run)
         group.start_soon(WorkloadPlayer(players, delay=workload, stamp=stamp).run)
         async with stage.running(stage.controller(knobs=Knobs(pool_create_rate=pools))):
-            await fleet.create(stage.user, FLEET)
+            await fleet.create(stage.user, services)
             if writes > 1:
                 await anyio.sleep(FIRST_WORD)
-                assert "" not in await readiness(stage), "a long wait must not hide what is known"
-                assert "True" not in await readiness(stage)
-            await stage.until(lambda: is_ready(stage), seconds=10.0 if writes == 1 else 100.0)
+                assert "" not in await readiness(stage, services), "a long wait must not hide what is known"
+                assert "True" not in await readiness(stage, services)
+            await stage.until(lambda: is_ready(stage, services), seconds=10.0 if writes == 1 else 100.0)
             await anyio.sleep(30.0)
-            assert status_writes(stage) == writes * len(FLEET)
+            assert status_writes(stage) == writes * len(services)
         group.cancel_scope.cancel()
 
 
-async def is_ready(stage: World) -> bool:
-    return await readiness(stage) == {"True"}
+async def is_ready(stage: World, services: list[Object]) -> bool:
+    return await readiness(stage, services) == {"True"}
