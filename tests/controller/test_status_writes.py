@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from aioctl.api import kinds
-from aioctl.api.objects import Object, name_of, namespace_of
+from aioctl.api.objects import name_of, namespace_of
 from aioctl.controller.knobs import Knobs
 from aioctl.sim import fleet
 from aioctl.sim.players.following import player_client
@@ -34,7 +34,7 @@ def status_writes(stage: World) -> int:
     )
 
 
-async def readiness(stage: World, services: list[Object]) -> set[str]:
+async def readiness(stage: World, services: list[dict[str, Any]]) -> set[str]:
     """Of every service, empty where nothing is said yet."""
     found = [await stage.find(kinds.SERVICE, name_of(each), namespace_of(each)) for each in services]
     return {condition(each, "Ready")[0] for each in found}
@@ -58,7 +58,7 @@ def each_and_all(*values: float, id: str) -> Iterator[Any]:  # noqa: A002  as py
 )
 @virtual_time
 async def test_a_status_is_written_once_where_all_comes_within_a_second_and_else_once_more(
-    gateway: float, workload: float, pools: float, writes: int, services: list[Object]
+    gateway: float, workload: float, pools: float, writes: int, services: list[dict[str, Any]]
 ) -> None:
     async with furnished() as stage, anyio.create_task_group() as group:
         stamp = stage.cluster.core.clock.stamp
@@ -78,5 +78,5 @@ async def test_a_status_is_written_once_where_all_comes_within_a_second_and_else
         group.cancel_scope.cancel()
 
 
-async def is_ready(stage: World, services: list[Object]) -> bool:
+async def is_ready(stage: World, services: list[dict[str, Any]]) -> bool:
     return await readiness(stage, services) == {"True"}

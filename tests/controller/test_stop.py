@@ -1,17 +1,21 @@
 """A service is taken away by name: whatever its spec needs may be gone, and stopping and deleting it still work (STOP-1)."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 
 from aioctl.api import kinds, names
 from aioctl.api.objects import dig, is_controlled_by, uid_of
 from aioctl.sim import seed
+from aioctl.sim.backup import Backup
 from testbed.virtual_time import run_virtual
-from testbed.world import NAMESPACE, World, furnished, plain_service
+from testbed.world import LONG_AGO, NAMESPACE, SETTLED, World, beforehand, furnished, plain_service
 
 BASE = "team-base"
 _CHILDREN = (
@@ -105,8 +109,30 @@ async def _children(stage: World, uid: str) -> list[str]:
     ]
 
 
-async def _started(stage: World) -> str:
-    """The uid of a service with all its children."""
+@asynccontextmanager
+async def _with_a_service() -> AsyncIterator[tuple[World, str]]:
+    """A controller that has met a service with all its children, and the service's uid."""
+    async with furnished(backup=_begun()) as stage, stage.running(stage.controller()):
+        await anyio.sleep(SETTLED)
+        found = await stage.find(kinds.SERVICE, "one")
+        assert found is not None
+        yield stage, uid_of(found)
+
+
+@cache
+def _begun() -> Backup:
+    return beforehand(_begin)
+
+
+async def _begin() -> Backup:
+    async with furnished(start=LONG_AGO) as stage, stage.running(stage.controller()):
+        await _start(stage)
+        await anyio.sleep(SETTLED)
+        return Backup.of(stage.cluster.core)
+
+
+async def _start(stage: World) -> None:
+    """A service with all its children."""
     base = {
         "apiVersion": kinds.V1ALPHA2,
         "kind": kinds.CONFIG.kind,
@@ -126,7 +152,6 @@ async def _started(stage: World) -> str:
         } <= set(found)
 
     await stage.until(complete)
-    return uid
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES)
@@ -134,8 +159,7 @@ def test_a_stopped_service_loses_everything_whatever_is_broken(breakage: str) ->
     do, words = BREAKAGES[breakage]
 
     async def play() -> dict[str, Any]:
-        async with furnished() as stage, stage.running(stage.controller()):
-            uid = await _started(stage)
+        async with _with_a_service() as (stage, uid):
             await do(stage)
             await stage.user.patch(
                 kinds.SERVICE, NAMESPACE, "one", {"metadata": {"annotations": {names.STOP: "true"}}}
@@ -171,8 +195,7 @@ def test_a_deleted_service_goes_whatever_is_broken(breakage: str, annotations: d
     do, _ = BREAKAGES[breakage]
 
     async def play() -> None:
-        async with furnished() as stage, stage.running(stage.controller()):
-            uid = await _started(stage)
+        async with _with_a_service() as (stage, uid):
             await do(stage)
             await stage.user.patch(
                 kinds.SERVICE, NAMESPACE, "one", {"metadata": {"annotations": annotations}}
@@ -192,8 +215,7 @@ def test_ready_says_what_keeps_a_running_service_from_being_combined(breakage: s
     do, words = BREAKAGES[breakage]
 
     async def play() -> dict[str, Any]:
-        async with furnished() as stage, stage.running(stage.controller()):
-            await _started(stage)
+        async with _with_a_service() as (stage, _):
             await do(stage)
             await stage.user.patch(kinds.SERVICE, NAMESPACE, "one", {"spec": {"replicas": 3}})
             seen: dict[str, Any] = {}
@@ -217,8 +239,7 @@ def test_a_side_that_is_no_longer_asked_for_goes_whatever_is_broken(breakage: st
     do, _ = BREAKAGES[breakage]
 
     async def play() -> None:
-        async with furnished() as stage, stage.running(stage.controller()):
-            uid = await _started(stage)
+        async with _with_a_service() as (stage, uid):
             await do(stage)
             await stage.user.patch(
                 kinds.SERVICE, NAMESPACE, "one", {"spec": {"prefill": None, "router": None}}
