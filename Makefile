@@ -45,7 +45,7 @@ e2e: $(VENV)/.locked # the life of an installation on a whole cluster without co
 	$(BIN)/python -m testbed.real.private_network $(BIN)/python -m pytest -q -m whole --whole tests/whole_cluster
 
 laws: $(VENV)/.locked # as many states of the migration as two minutes allow, 100,000 mutated conversions, five virtual minutes of all at once
-	$(BIN)/python -m tests.model --seconds 120
+	$(BIN)/python -m tests.model --seconds 120 --processes 2
 	$(BIN)/python -m bench convert --parts losses
 	$(BIN)/python -m bench soak --minutes 5
 

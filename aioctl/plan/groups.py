@@ -26,6 +26,7 @@ from aioctl.api.objects import (
 )
 from aioctl.plan.addresses import planned_addresses
 from aioctl.plan.gateways import managed_route
+from aioctl.plan.memo import once
 from aioctl.plan.model import Context, Observation, PlanError, need, need_list
 from aioctl.plan.routing import POOL_GROUPS, Mode, has_scheduler, is_pool_ref, mode, pool_names
 
@@ -119,6 +120,10 @@ def candidates(obs: Observation, namespace: str, group: str) -> Iterator[Member]
 
 def group_of(ctx: Context) -> Group | None:
     """The group as this service sees it; None where its route refers to none. Raises Unanswered."""
+    return once(ctx, ("group",), lambda: _group_of(ctx))
+
+
+def _group_of(ctx: Context) -> Group | None:
     name = group_name(ctx)
     if not name:
         return None

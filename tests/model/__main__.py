@@ -6,27 +6,16 @@ should after all kinds of bad luck at once.
 """
 
 import argparse
-import logging
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
 from functools import partial
 
-import structlog
-
 from testbed.virtual_time import run_virtual
-from tests.model.explore import Report, explore
+from tests.model.explore import Report
 from tests.model.orders import ILL, MIXED, WELL, told
-from tests.model.played import explore_played
-from tests.model.played_profiles import PLAYED
-from tests.model.profiles import PROFILES
+from tests.model.side_by_side import EXPLORERS, explored, hush
 from tests.model.storm import weather
 
-EXPLORERS: Mapping[str, Callable[..., Report]] = {
-    **{name: partial(explore, rules) for name, rules in PROFILES.items()},
-    **{name: partial(explore_played, rules) for name, rules in PLAYED.items()},
-}
-"""By the name of the profile; called with the limits."""
 FLEET = 100
 """Services in one simulated cluster."""
 
@@ -48,8 +37,9 @@ def main() -> int:
     parser.add_argument(
         "--storms", type=int, default=0, help="instead: so many random histories of a real controller"
     )
+    parser.add_argument("--processes", type=int, default=1, help="so many profiles side by side")
     given = parser.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    hush()
     if given.storms:
         return _storms(given.storms)
     if given.orders:
@@ -58,13 +48,13 @@ def main() -> int:
     unknown = [name for name in chosen if name not in EXPLORERS]
     if unknown:
         parser.error(f"unknown profile {', '.join(unknown)}; there are {', '.join(EXPLORERS)}")
+    if given.processes < 1:
+        parser.error("--processes: at least 1")
     reports = []
-    left = given.seconds
-    for index, name in enumerate(chosen):
-        seconds = left / (len(chosen) - index) if given.seconds else 0.0
-        report = EXPLORERS[name](most_states=given.states, most_seconds=seconds)
+    for name, report in explored(
+        chosen, states=given.states, seconds=given.seconds, processes=given.processes
+    ):
         reports.append(report)
-        left -= report.seconds
         _say(f"{name}: {report}")
         if report.violation is not None:
             _say(str(report.violation))

@@ -68,6 +68,22 @@ Planner = Callable[[Facts, Object, Policy, Any], Plan]
 """`aioctl.plan.order.plan`, or a wrong one."""
 
 
+class RememberingPlanner:
+    """The planner of the program with its memory: what the last plan found settled is not decided again where it reads the same."""
+
+    def __init__(self) -> None:
+        self._memos: defaultdict[bytes, Memo] = defaultdict(Memo)
+
+    def plan(self, facts: Facts, service: Object, policy: Policy, now: Any) -> Plan:
+        memo = self._memos[lasting.digest(service)]
+        return order.plan(Remembering(Overlay(facts, {}), memo, now), service, policy, now)
+
+    def conclude(self, plan: Plan, outcome: Outcome, obs: Facts, policy: Policy, now: Any) -> dict[str, Any]:
+        memo = self._memos[lasting.digest(plan.service)]
+        view = Remembering(Overlay(obs, outcome.answers), memo, now, keeps=True)
+        return status.conclude(plan, outcome, view, policy, now)
+
+
 class Cluster:
     """The world of one service behind the given number of gateways."""
 
@@ -80,9 +96,9 @@ class Cluster:
         policy: Policy = POLICY,
     ) -> None:
         self.gateways = GATEWAYS[:gateways]
-        self._planner = planner or self._remembering_plan
-        self._conclude = conclude or self._remembering_conclusion
-        self._memos: defaultdict[bytes, Memo] = defaultdict(Memo)
+        remembering = RememberingPlanner()
+        self._planner = planner or remembering.plan
+        self._conclude = conclude or remembering.conclude
         self._policy = policy
         self._plans: dict[State, Planned] = {}
         self._parts: dict[Any, Any] = {}
@@ -127,17 +143,6 @@ class Cluster:
         again = self._planner(facts, {**service, "status": first}, self._policy, NOW)
         second = self._conclude(again, _outcome(again, []), facts, self._policy, NOW)
         return first, not status.status_equal(first, second)
-
-    def _remembering_plan(self, facts: Facts, service: Object, policy: Policy, now: Any) -> Plan:
-        memo = self._memos[lasting.digest(service)]
-        return order.plan(Remembering(Overlay(facts, {}), memo, now), service, policy, now)
-
-    def _remembering_conclusion(
-        self, plan: Plan, outcome: Outcome, obs: Facts, policy: Policy, now: Any
-    ) -> dict[str, Any]:
-        memo = self._memos[lasting.digest(plan.service)]
-        view = Remembering(Overlay(obs, outcome.answers), memo, now, keeps=True)
-        return status.conclude(plan, outcome, view, policy, now)
 
     # -- from the model to objects
 
@@ -232,11 +237,11 @@ SERVICE = ObjectRef(kinds.SERVICE, NS, SVC)
 
 def _outcome(plan: Plan, writes: list[Write]) -> Outcome:
     failed = next((step for step in plan.steps if step.error), None)
-    answers = {write.ref: _stored(write.body) for write in writes if write.body is not None}
+    answers = {write.ref: as_written(write.body) for write in writes if write.body is not None}
     return Outcome(failed, failed.error if failed else "", answers)
 
 
-def _stored(body: Mapping[str, Any]) -> dict[str, Any]:
+def as_written(body: Mapping[str, Any]) -> dict[str, Any]:
     """What was written is another version than the one that it was made of; without one, all that it says is its version."""
     metadata = {key: value for key, value in body["metadata"].items() if key != "resourceVersion"}
     return {**body, "metadata": metadata}

@@ -1,9 +1,10 @@
 """The second model as a system to explore."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 
-from aioctl.plan.model import Strategy
+from tests.model.cluster import Conclude, Planner
 from tests.model.explore import Report, search
 from tests.model.played_cluster import PlayedCluster
 from tests.model.played_laws import PlayedLaws
@@ -43,23 +44,43 @@ class PlayedGateways:
         return self._cluster.planned
 
 
-def cluster_for(rules: PlayedRules) -> PlayedCluster:
-    """The cluster that the rules speak of; the same one for rules that differ in what happens only, as its plans are the same."""
-    return _cluster(
-        len(rules.begins[0]), rules.services, rules.grouped, rules.strategy, rules.probes, rules.v1_crd
+def cluster_for(
+    rules: PlayedRules, planner: Planner | None = None, conclude: Conclude | None = None
+) -> PlayedCluster:
+    """The cluster that the rules speak of; the same one for rules that differ in what happens only, as its plans are the same.
+
+    `planner` and `conclude`: in place of the program's with its memory, of a cluster of its own."""
+    alike = replace(
+        _ANY,
+        begins=(("both",) * len(rules.begins[0]),),
+        services=rules.services,
+        grouped=rules.grouped,
+        strategy=rules.strategy,
+        probes=rules.probes,
+        v1_crd=rules.v1_crd,
     )
+    return _shared(alike) if planner is None and conclude is None else _cluster(alike, planner, conclude)
+
+
+_ANY = PlayedRules(begins=())
 
 
 @cache
-def _cluster(
-    gateways: int,
-    services: int,
-    grouped: bool,
-    strategy: Strategy,
-    probes: bool,
-    v1_crd: bool,
-) -> PlayedCluster:
-    return PlayedCluster(gateways, services, grouped=grouped, strategy=strategy, probes=probes, v1_crd=v1_crd)
+def _shared(rules: PlayedRules) -> PlayedCluster:
+    return _cluster(rules, None, None)
+
+
+def _cluster(rules: PlayedRules, planner: Planner | None, conclude: Conclude | None) -> PlayedCluster:
+    return PlayedCluster(
+        len(rules.begins[0]),
+        rules.services,
+        grouped=rules.grouped,
+        strategy=rules.strategy,
+        probes=rules.probes,
+        v1_crd=rules.v1_crd,
+        planner=planner,
+        conclude=conclude,
+    )
 
 
 def explore_played(

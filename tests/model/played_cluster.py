@@ -1,27 +1,30 @@
 """From a state of the second model to a cluster the real planner can read, and from the planner's writes back."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import POOL_GROUP_V1, Kind, ObjectKey, ObjectRef
 from aioctl.api.objects import Object, mapping
-from aioctl.plan import order, status
-from aioctl.plan.evidence import listen
+from aioctl.plan import lasting, order, status
+from aioctl.plan.evidence import words_of
+from aioctl.plan.hearsay import Heard, Word, gather
 from aioctl.plan.model import Facts, Outcome, Plan, Policy, Probe, Strategy, Verb, Write
 from aioctl.sim import seed
 from testbed.default_route import default_route_spec
 from testbed.plan_world import NOW, World
-from tests.model.cluster import UNSERVED, Conclude, Planner
+from tests.model.cluster import UNSERVED, Conclude, Planner, RememberingPlanner, as_written
 from tests.model.played_state import NS, RESOLVED, Made, Op, Service, State, service_name
 
 GATEWAYS = (ObjectKey("kserve", "kserve-ingress-gateway"), ObjectKey("kserve", "second-gateway"))
 _GENERATION = 5
 _POOLS = (kinds.POOL_V1, kinds.POOL_V1ALPHA2)
 _AGE = timedelta(hours=1)
+Hearsay = Callable[[ObjectKey, frozenset[ObjectKey]], Heard]
 
 
 class Played(NamedTuple):
@@ -45,18 +48,21 @@ class PlayedCluster:
         strategy: Strategy = Strategy.AUTO,
         probes: bool = True,
         v1_crd: bool = True,
-        planner: Planner = order.plan,
-        conclude: Conclude = status.conclude,
+        planner: Planner | None = None,
+        conclude: Conclude | None = None,
     ) -> None:
         self.gateways = GATEWAYS[:gateways]
         self._grouped = grouped
         self._v1_crd = v1_crd
-        self._planner = planner
-        self._conclude = conclude
+        remembering = RememberingPlanner()
+        self._planner = planner or remembering.plan
+        self._conclude = conclude or remembering.conclude
         probe = Probe.STATUS if probes else Probe.OFF
         self._policy = Policy(auth_disabled=True, monitoring_disabled=True, strategy=strategy, probe=probe)
         self._services = [self._service(index) for index in range(services)]
         self._plans: dict[Any, Played] = {}
+        self._specs: dict[str, str] = {}
+        self._words: dict[Any, tuple[Word, ...]] = {}
         self._parts: dict[Any, Any] = {}
         self._world = self._settled()
         self._templates = {
@@ -72,11 +78,49 @@ class PlayedCluster:
 
     def plan(self, state: State, index: int) -> Played:
         """What the controller decides for one service when it sees exactly this state, without what only we know of it."""
-        seen = tuple(each._replace(pending=()) for each in state.services)
-        key = index, seen, state.old, state.old_crd
+        key = self._read(state, index)
         if key not in self._plans:
-            self._plans[key] = self._ask(state._replace(services=seen), index)
+            self._plans[key] = self.planned_anew(state, index)
         return self._plans[key]
+
+    def planned_anew(self, state: State, index: int) -> Played:
+        """The same, whatever is kept."""
+        seen = tuple(each._replace(pending=()) for each in state.services)
+        return self._ask(state._replace(services=seen), index)
+
+    def _read(self, state: State, index: int) -> Any:
+        """What the plan of a service can depend on: itself, what it hears of others' routes, and in a group the others' pools."""
+        if len(state.services) == 1:
+            return index, state.services[0]._replace(pending=()), state.old, state.old_crd
+        own = state.services[index]._replace(pending=())
+        routes = [ref for ref, _, _ in self._routes(index, own)]
+        hearsay = self._hearsay(state)
+        heard = tuple(repr(hearsay(gateway, frozenset(map(_key, routes)))) for gateway in self.gateways)
+        others = tuple(each.pools for each in state.services) if self._grouped else ()
+        return index, own, heard, others, state.old, state.old_crd
+
+    def _hearsay(self, state: State) -> Hearsay:
+        """What is heard of all routes, as `listen` gathers it."""
+        said: defaultdict[Word, set[ObjectKey]] = defaultdict(set)
+        created = self._created(state)
+        for index, service in enumerate(state.services):
+            for ref, _, made in self._routes(index, service):
+                key = ref, made
+                if key not in self._words:
+                    self._words[key] = tuple(words_of(self._made(ref, index, made, created)))
+                for word in self._words[key]:
+                    said[word].add(_key(ref))
+        return partial(gather, lambda word: said.get(word, ()))
+
+    def _routes(self, index: int, service: Service) -> list[tuple[ObjectRef, str, Made]]:
+        """The service's HTTPRoutes that are there, with what the model calls them."""
+        targets = {_route(index): "route", **_probes(index)}
+        made = (service.route, service.probe, service.mixed)
+        return [
+            (ref, target, each)
+            for (ref, target), each in zip(targets.items(), made, strict=True)
+            if each is not None
+        ]
 
     def _ask(self, view: State, index: int) -> Played:
         facts = self._facts(view)
@@ -92,7 +136,8 @@ class PlayedCluster:
         )
         ops = [op for write in writes if (op := self._op(write, index)) is not None]
         made = [write for write in writes if write.verb is not Verb.DELETE]
-        outcome = Outcome(answers={write.ref: write.body for write in made})
+        answers = {write.ref: as_written(write.body) for write in made if write.body is not None}
+        outcome = Outcome(answers=answers)
         concluded = self._conclude(plan, outcome, facts, self._policy, NOW)
         copied = mapping(concluded, "annotations").get(names.MIGRATED) == "v1"
         if copied != view.services[index].copy:
@@ -107,7 +152,9 @@ class PlayedCluster:
 
     def _churns(self, plan: Plan, facts: Facts, service: Object, concluded: dict[str, Any]) -> bool:
         del plan
-        again = self._planner(facts, {**service, "status": concluded}, self._policy, NOW)
+        metadata = {**service["metadata"], "resourceVersion": lasting.digest_of(concluded).hex()}
+        service = {**service, "metadata": metadata, "status": concluded}
+        again = self._planner(facts, service, self._policy, NOW)
         if any(step.writes for step in again.steps):
             return True
         second = self._conclude(again, Outcome(), facts, self._policy, NOW)
@@ -117,23 +164,28 @@ class PlayedCluster:
 
     def _facts(self, view: State) -> Facts:
         objects: dict[ObjectRef, Object] = dict(self._world.objects)
-        created = (NOW - _AGE if view.old else NOW).isoformat()
-        routes = []
+        created = self._created(view)
         for index, service in enumerate(view.services):
             objects[_service_ref(index)] = self._stored(index, service)
-            made_routes = (service.route, service.probe, service.mixed)
-            for ref, made in zip((_route(index), *_probes(index)), made_routes, strict=True):
-                if made is not None:
-                    objects[ref] = self._made(ref, index, made, created)
-                    routes.append(objects[ref])
+            for ref, _, made in self._routes(index, service):
+                objects[ref] = self._made(ref, index, made, created)
             for kind, entries in zip(_POOLS, service.pools, strict=True):
                 if entries is not None:
                     objects[_pool(index, kind)] = self._pool(index, kind, entries, created)
         absent = {kinds.POOL_V1: self._v1_crd, kinds.POOL_V1ALPHA2: view.old_crd}
         unserved = UNSERVED | {kind for kind, served in absent.items() if not served}
         return Facts(
-            objects, unserved=unserved, certificates=self._world.certificates, hearsay=listen(routes)
+            objects, unserved=unserved, certificates=self._world.certificates, hearsay=self._hearsay(view)
         )
+
+    def _created(self, view: State) -> str:
+        return (NOW - _AGE if view.old else NOW).isoformat()
+
+    def _keep(self, key: Any, made: dict[str, Any]) -> dict[str, Any]:
+        """An object, as a version of its own, kept by what it was made of."""
+        metadata = {**made["metadata"], "resourceVersion": f"made {len(self._parts)}"}
+        found: dict[str, Any] = self._parts.setdefault(key, {**made, "metadata": metadata})
+        return found
 
     def _made(self, ref: ObjectRef, index: int, made: Made, created: str) -> dict[str, Any]:
         key = ref, made, created
@@ -150,11 +202,8 @@ class PlayedCluster:
                 metadata["labels"] = {**metadata["labels"], names.PROBE: "true"}
                 metadata["labels"].pop(names.ROUTING_GROUP, None)
             parents = list(self._parents(made))
-            self._parts[key] = {
-                "metadata": metadata,
-                "spec": json.loads(made.spec),
-                "status": {"parents": parents},
-            }
+            spec = json.loads(made.spec)
+            return self._keep(key, {"metadata": metadata, "spec": spec, "status": {"parents": parents}})
         found: dict[str, Any] = self._parts[key]
         return found
 
@@ -194,17 +243,22 @@ class PlayedCluster:
             ]
             metadata = {**template["metadata"], "generation": _GENERATION, "creationTimestamp": created}
             field = "parents" if kind == kinds.POOL_V1 else "parent"
-            self._parts[key] = {**template, "metadata": metadata, "status": {field: said}}
+            return self._keep(key, {**template, "metadata": metadata, "status": {field: said}})
         found: dict[str, Any] = self._parts[key]
         return found
 
     def _stored(self, index: int, service: Service) -> dict[str, Any]:
+        key = "stored", index, service.paused, service.copy
+        if key in self._parts:
+            found: dict[str, Any] = self._parts[key]
+            return found
         template = self._templates[_service_ref(index)]
         annotations = {names.MIGRATION: "paused"} if service.paused else {}
         kept: dict[str, Any] = dict(_ROUTABLE) if self._grouped else {}
         if service.copy:
             kept["annotations"] = {names.MIGRATED: "v1"}
-        return {**template, "metadata": {**template["metadata"], "annotations": annotations}, "status": kept}
+        metadata = {**template["metadata"], "annotations": annotations}
+        return self._keep(key, {**template, "metadata": metadata, "status": kept})
 
     # -- from writes to the model
 
@@ -219,6 +273,7 @@ class PlayedCluster:
         targets = {_route(index): "route", **_probes(index)}
         assert write.ref in targets, f"the model does not know how {write.ref} could change"
         spec = json.dumps(write.body["spec"], sort_keys=True)
+        spec = self._specs.setdefault(spec, spec)  # equal ones are compared and hashed at once
         lock = mapping(write.body, "metadata", "annotations").get(names.MIGRATED) == "v1"
         return Op(targets[write.ref], spec, lock)
 
@@ -243,6 +298,8 @@ class PlayedCluster:
                 plan = order.plan(facts, world.objects[_service_ref(index)], self._policy, NOW)
                 assert not any(step.error or step.unanswered for step in plan.steps), plan.steps
                 world.apply(write for step in plan.steps for write in step.writes)
+        for ref, obj in world.objects.items():
+            world.objects[ref] = {**obj, "metadata": {**obj["metadata"], "resourceVersion": "1"}}
         return world
 
     def _service(self, index: int) -> dict[str, Any]:
@@ -313,6 +370,10 @@ def _condition(type_: str, status_: str, reason: str, message: str, generation: 
         "message": message,
         "observedGeneration": generation,
     }
+
+
+def _key(ref: ObjectRef) -> ObjectKey:
+    return ObjectKey(ref.namespace, ref.name)
 
 
 def _put(world: World, kind: Kind, obj: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from aioctl.plan import order, status
 from aioctl.plan.model import Facts, Outcome, Part, Plan, Policy, Present, Probe, Step, Verb, Write
 from tests.model import played_laws as laws
 from tests.model.cluster import Conclude, Planner
+from tests.model.played import cluster_for
 from tests.model.played_cluster import PlayedCluster
 from tests.model.played_moves import PlayedRules
 from tests.model.played_profiles import PLAYED
@@ -25,20 +26,11 @@ class PlayedMutant:
     name: str
     law: str
     rules: PlayedRules
-    planner: Planner = order.plan
-    conclude: Conclude = status.conclude
+    planner: Planner | None = None
+    conclude: Conclude | None = None
 
     def cluster(self) -> PlayedCluster:
-        rules = self.rules
-        return PlayedCluster(
-            len(rules.begins[0]),
-            rules.services,
-            grouped=rules.grouped,
-            strategy=rules.strategy,
-            v1_crd=rules.v1_crd,
-            planner=self.planner,
-            conclude=self.conclude,
-        )
+        return cluster_for(self.rules, self.planner, self.conclude)
 
 
 def _on(profile: str, *behaviours: str) -> PlayedRules:

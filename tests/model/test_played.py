@@ -3,15 +3,18 @@
 Rules: MIG-3, MIG-4, MIG-7, MIG-8, MIG-12, GROUP-5, ROUTE-6.
 """
 
+from collections import deque
 from dataclasses import replace
 
 import pytest
 
+from aioctl.plan import order, status
 from aioctl.sim.players.gateway import BEHAVIOURS
-from tests.model.played import explore_played
+from tests.model.played import PlayedGateways, cluster_for, explore_played
 from tests.model.played_laws import LAWS
 from tests.model.played_mutants import MUTANTS, PlayedMutant
 from tests.model.played_profiles import ALL, PLAYED
+from tests.model.played_state import State
 
 STATES = pytest.mark.parametrize("states", [15, pytest.param(40, marks=pytest.mark.thorough)])
 """For each profile, with a third of the behaviours it begins with; they begin at nothing and where all has come to rest."""
@@ -36,3 +39,21 @@ def test_a_controller_that_is_wrong_is_caught(mutant: PlayedMutant) -> None:
 def test_every_law_has_a_controller_that_breaks_it_and_every_behaviour_is_played() -> None:
     assert {mutant.law for mutant in MUTANTS} == set(LAWS)
     assert set(ALL) | {"accepts-both-routes-v1alpha2"} == set(BEHAVIOURS)
+
+
+@pytest.mark.parametrize("name", ["auto-two-services", "auto-group-meddling", "auto-pairs-upgrades"])
+def test_what_is_kept_of_plans_is_what_a_plan_without_memory_comes_to(name: str) -> None:
+    """Plans are kept by what they can depend on, and made with the program's memory."""
+    rules = PLAYED[name]
+    system, reached = PlayedGateways(rules), list[State]()
+    waiting = deque(system.roots())
+    while len(reached) < 120:
+        reached.append(waiting.popleft())
+        waiting += [state for _, state in system.moves(reached[-1]) if state not in reached]
+    remembering, forgetful = (
+        cluster_for(rules),
+        cluster_for(rules, planner=order.plan, conclude=status.conclude),
+    )
+    for state in reached[::10]:
+        for index in range(rules.services):
+            assert remembering.plan(state, index) == forgetful.planned_anew(state, index)
