@@ -17,7 +17,7 @@ from aioctl.controller.caches import Caches
 from aioctl.controller.hearsay import Hearsay
 from aioctl.controller.interests import Interests
 from aioctl.controller.live_reads import LiveReads
-from aioctl.controller.observe import CacheObservation, Decoded
+from aioctl.controller.observe import CacheObservation, Decoded, SeenObjects
 from aioctl.controller.planner import Conclusion, Planner
 from aioctl.controller.service_state import ServiceState, ServiceStates
 from aioctl.controller.traffic import Traffic
@@ -56,8 +56,10 @@ class Run:
     """Why something is not known; grows like `reads`."""
     planned: Seen | None
     """What the plan was made of."""
-    keeps: bool
-    """The memo is of this plan."""
+    asked: Remembering
+    """What the plan asked, and was told."""
+    stands: bool
+    """Nothing was written, and nothing had to be read, since the plan asked: what it was told is still what there is to tell."""
 
     @property
     def left_nothing_to_do(self) -> bool:
@@ -102,8 +104,9 @@ class Converger:
         """Plans and applies until nothing is left to write, or something fails or has to wait."""
         answers: dict[ObjectRef, Object | None] = {}
         reads: set[ObjectRef] = set()
+        seen: SeenObjects = {}
         for _ in range(MOST_ROUNDS):
-            plan, view, planned, keeps = await self._plan(key, service, planner, answers, reads)
+            plan, view, planned, asked = await self._plan(key, service, planner, answers, reads, seen)
             with span("apply", attributes={"aioctl.steps": len(plan.steps)}):
                 applied = await self.applier.run(plan)
             outcome = applied.outcome
@@ -127,7 +130,8 @@ class Converger:
             view.demands,
             view.unknown,
             planned,
-            keeps,
+            asked,
+            not (outcome.answers or view.demands or view.trial is not None),
         )
 
     async def _plan(
@@ -137,13 +141,14 @@ class Converger:
         planner: Planner,
         answers: Mapping[ObjectRef, Object | None],
         reads: set[ObjectRef],
-    ) -> tuple[Plan, CacheObservation, Seen | None, bool]:
+        seen: SeenObjects,
+    ) -> tuple[Plan, CacheObservation, Seen | None, Remembering]:
         """A plan on what is known; objects that have to be read first are read, then it is planned again."""
         memo = self.states.of(key).memo
         looked: list[Seen] = []
         for _ in range(MOST_DEMANDS):
             with span("observe"):
-                view = self.view(key)
+                view = self.view(key, seen)
             obs = Remembering(Overlay(view, answers), memo, self.clock.now())
             # Before anything is awaited: a change from here on is news to this plan.
             read = partial(self._looked, key, view, obs, looked)
@@ -160,9 +165,10 @@ class Converger:
         if _moves(plan) and (turn := self.waves.admit(key)):
             plan = await planner.plan(obs, service, self.clock.now(), read, turn)
             reads |= view.reads
-        return plan, view, looked[0] if looked else None, obs.keeps
+        return plan, view, looked[0] if looked else None, obs
 
-    def view(self, key: ObjectKey) -> CacheObservation:
+    def view(self, key: ObjectKey, seen: SeenObjects | None = None) -> CacheObservation:
+        """`seen`: what earlier views of the same run have decoded; this one adds to it."""
         return CacheObservation(
             key,
             self.caches,
@@ -175,6 +181,7 @@ class Converger:
             self.hearsay,
             self.traffic,
             self.states.of(key).wished,
+            seen,
         )
 
     def _looked(self, key: ObjectKey, view: CacheObservation, obs: Remembering, looked: list[Seen]) -> None:
@@ -187,9 +194,13 @@ class Converger:
         A pool of somebody else behind a user's route is such an object, and so is the Service of a gateway when the plan failed early.
         """
         looked: list[Seen] = []
-        for _ in range(MOST_DEMANDS):
+        view = run.asked
+        for number in range(MOST_DEMANDS):
             run.demands.clear()
-            view = Remembering(run.view, self.states.of(key).memo, self.clock.now(), keeps=run.keeps)
+            if number or not run.stands:
+                view = Remembering(
+                    run.view, self.states.of(key).memo, self.clock.now(), keeps=run.asked.keeps
+                )
             read = partial(self._concluded, key, run, view, looked)
             concluded = await planner.conclude(run.plan, run.outcome, view, self.clock.now(), read)
             if not run.demands:

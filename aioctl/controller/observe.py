@@ -50,6 +50,9 @@ SERVER_VERSION: Final = ObjectRef(Kind("", "v1", "Version", "version", namespace
 Certificates = dict[ObjectKey, tuple[bytes, Certificate | str]]
 """The text of key pairs, and what it says; parsing one takes 0.1 ms."""
 
+SeenObjects = dict[int, tuple[Cached, dict[str, Any]]]
+"""What was decoded, by the identity of the cached object, which is kept beside it."""
+
 
 class Decoded:
     """Decoded forms of shared objects, by version, so that a fleet decodes each once."""
@@ -85,12 +88,13 @@ class CacheObservation:
         hearsay: Hearsay | None = None,
         traffic: Traffic | None = None,
         since: float = 0.0,
+        seen: SeenObjects | None = None,
     ) -> None:
         """`certificates`: what earlier views of the service have parsed; this one adds to it.
 
         `trials`: what dry runs said; None: nobody is asked. `version`: of the API server. `hearsay`: what
         routes of other services say. `traffic`: sends requests through gateways. `since`: no
-        answer of `live` that was asked for earlier is of use.
+        answer of `live` that was asked for earlier is of use. `seen`: what earlier views of the same run have decoded.
         """
         self._service = service
         self._trials = trials
@@ -104,7 +108,7 @@ class CacheObservation:
         self._traffic = traffic
         self._since = since
         self._ours = _our_names(service.name)
-        self._seen: dict[int, tuple[Cached, dict[str, Any]]] = {}
+        self._seen: SeenObjects = {} if seen is None else seen
         self._told: dict[ObjectRef, Read] = {}
         self.reads: set[ObjectRef] = set()
         self.demands: set[ObjectRef] = set()

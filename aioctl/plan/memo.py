@@ -202,16 +202,21 @@ class Remembering:
         return number
 
     def _version(self, number: int) -> Hashable:
-        found = self._versions[number] = self._look(number, *self._questions[number])
+        asked = self._questions[number]
+        if asked[0] == "get":  # two of three questions
+            said = self._said.get(number)
+            if isinstance(said, Present):
+                found = version_of(said.obj)
+            else:
+                _, kind, namespace, wanted, by_user = asked
+                found = self.below.revision(kind, namespace, wanted, named_by_user=by_user)
+        else:
+            found = self._look(number, *asked)
+        self._versions[number] = found
         return found
 
     def _look(self, number: int, name: str, *arguments: Any) -> Hashable:
         match name:
-            case "get":
-                if isinstance(said := self._said.get(number), Present):
-                    return version_of(said.obj)
-                kind, namespace, wanted, by_user = arguments
-                return self.below.revision(kind, namespace, wanted, named_by_user=by_user)
             case "select":
                 kind, namespace, labels = arguments
                 return self.below.revisions(kind, namespace, dict(labels))

@@ -33,18 +33,20 @@ def pins(service: Object, policy: Policy) -> dict[str, str]:
         return {}
     # A stored status of the wrong type is replaced; until then it keeps nothing.
     stored = dig(service, "status", "annotations")
-    names = {}
-    for suffix in WELL_KNOWN_SUFFIXES:
-        kept = dig(stored, pin_key(suffix))
-        names[pin_key(suffix)] = kept if kept and isinstance(kept, str) else f"{policy.config_prefix}{suffix}"
-    return names
+    return {pin_key(suffix): _pinned(stored, suffix, policy) for suffix in WELL_KNOWN_SUFFIXES}
+
+
+def _pinned(stored: object, suffix: str, policy: Policy) -> str:
+    kept = dig(stored, pin_key(suffix)) if policy.pins_configs else None
+    return kept if kept and isinstance(kept, str) else f"{policy.config_prefix}{suffix}"
 
 
 def name_of(preset: str, service: Object, policy: Policy) -> str:
     """The name of a config, by its last part such as `template`: the pinned one, but for the route, which follows the gateway."""
     suffix = f"{_CONFIG}{preset}"
-    today = f"{policy.config_prefix}{suffix}"
-    return today if preset == ROUTE else pins(service, policy).get(pin_key(suffix), today)
+    if preset == ROUTE or suffix not in WELL_KNOWN_SUFFIXES:
+        return f"{policy.config_prefix}{suffix}"
+    return _pinned(dig(service, "status", "annotations"), suffix, policy)
 
 
 def pin_of(preset: str, service: Object, policy: Policy) -> str:

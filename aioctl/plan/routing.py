@@ -118,7 +118,11 @@ def is_pool_ref(ref: Any, pools: frozenset[str]) -> bool:
 
 def is_any_pool_ref(ref: Any) -> bool:
     """True for a backendRef to an InferencePool, whoever's and in whichever generation."""
-    return isinstance(ref, Mapping) and ref.get("kind") == "InferencePool" and ref.get("group") in POOL_GROUPS
+    return (
+        isinstance(ref, (dict, Mapping))  # a dict is found sooner than by the abstract class
+        and ref.get("kind") == "InferencePool"
+        and ref.get("group") in POOL_GROUPS
+    )
 
 
 def picker_of(pool: Object) -> str:
