@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 import anyio
@@ -15,10 +16,11 @@ from aioctl.plan.model import PodForm, Policy
 from aioctl.plan.workload import initializer
 from aioctl.plan.workload.pod_form import template_digest
 from aioctl.sim import seed
+from aioctl.sim.backup import Backup
 from aioctl.sim.players.following import player_client
 from aioctl.sim.players.workload import WorkloadPlayer
 from testbed.virtual_time import virtual_time
-from testbed.world import NAMESPACE, POLICY, World, condition, furnished, plain_service
+from testbed.world import LONG_AGO, NAMESPACE, POLICY, World, beforehand, condition, furnished, plain_service
 
 MAIN = {"containers": [{"name": "main", "image": "vllm:v1"}]}
 INTERVAL = 30.0
@@ -49,12 +51,26 @@ async def controlled(stage: World, policy: Policy = POLICY) -> AsyncIterator[Non
 @asynccontextmanager
 async def settled() -> AsyncIterator[World]:
     """Two services that an earlier process of ours has settled."""
-    async with furnished() as stage:
-        for service in (SINGLE, GROUPED):
-            await stage.user.create(kinds.SERVICE, NAMESPACE, service)
-        async with controlled(stage):
-            await anyio.sleep(REST)
+    async with furnished(backup=_settled()) as stage:
         yield stage
+
+
+@cache
+def _settled() -> Backup:
+    return beforehand(_settle)
+
+
+async def _settle() -> Backup:
+    async with furnished(start=LONG_AGO) as stage:
+        await settle(stage)
+        return Backup.of(stage.cluster.core)
+
+
+async def settle(stage: World) -> None:
+    for service in (SINGLE, GROUPED):
+        await stage.user.create(kinds.SERVICE, NAMESPACE, service)
+    async with controlled(stage):
+        await anyio.sleep(REST)
 
 
 async def templates(stage: World) -> dict[str, str]:
@@ -107,7 +123,8 @@ def workload_writes(stage: World) -> int:
 
 @virtual_time
 async def test_what_is_remembered_costs_no_further_write() -> None:
-    async with settled() as stage:
+    async with furnished() as stage:
+        await settle(stage)
         # Two Deployments and one set, and the picker of none.
         assert workload_writes(stage) == len(WORKLOADS)
         async with controlled(stage):

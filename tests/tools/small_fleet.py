@@ -20,7 +20,17 @@ from aioctl.tools.connect import Connection
 from aioctl.tools.look import Look
 from aioctl.tools.session import Session
 from aioctl.tools.snapshot import Snapshot
-from testbed.world import LONG_AGO, NAMESPACE, POLICY, World, beforehand, condition, furnished, plain_service
+from testbed.world import (
+    LONG_AGO,
+    NAMESPACE,
+    POLICY,
+    SETTLED,
+    World,
+    beforehand,
+    condition,
+    furnished,
+    plain_service,
+)
 
 ROUTED: dict[str, Any] = {"router": {"gateway": {}, "route": {}, "scheduler": {}}}
 
@@ -47,7 +57,7 @@ async def fleet(
     **options: Any,
 ) -> AsyncIterator[World]:
     """A furnished world with players and a running controller; `prepare` gets it before it starts. It begins with the
-    services `at_rest`, as `ready` leaves them, which have long been so; the controller and the players meet them anew."""
+    services `at_rest`, as `ready` leaves them, which have long been so; the controller and the players have met them anew."""
     if at_rest:
         options["backup"] = _rested(at_rest)
     async with furnished(**options) as stage, anyio.create_task_group() as group:
@@ -66,6 +76,8 @@ async def fleet(
         controller = stage.controller(knobs=knobs)
         prepare(controller)
         async with stage.running(controller):
+            if at_rest:
+                await anyio.sleep(SETTLED)
             yield stage
         group.cancel_scope.cancel()
 

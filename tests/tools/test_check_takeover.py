@@ -21,7 +21,7 @@ from aioctl.tools.session import Session
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, POLICY, World
 from tests.tools.healthy import Change, changed, codes, healthy
-from tests.tools.small_fleet import connection, fleet, ready
+from tests.tools.small_fleet import connection, fleet
 from tests.tools.test_check import OWNER, combined
 
 
@@ -93,8 +93,7 @@ PLANTED: dict[str, tuple[Kind, str, Change]] = {
 
 @virtual_time
 async def test_what_would_change_is_found_by_its_code() -> None:
-    async with fleet() as stage:
-        await ready(stage)
+    async with fleet(at_rest=("one",)) as stage:
         assert codes(check_takeover(empty(), await rehearse(session(stage), "", []))) == []
         for code, (kind, name, change) in PLANTED.items():
             found = check_takeover(empty(), [await edited(stage, kind, name, change)])

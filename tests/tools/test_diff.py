@@ -13,7 +13,7 @@ from aioctl.tools.rehearsal import rehearse
 from aioctl.tools.session import Session
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, POLICY, World, furnished, plain_service
-from tests.tools.small_fleet import ROUTED, connection, fleet, ready
+from tests.tools.small_fleet import ROUTED, connection, fleet
 
 
 async def reports(stage: World, name: str = "", *given: dict[str, Any], **access: Any) -> list[Report]:
@@ -33,8 +33,7 @@ def service_file(**spec: Any) -> dict[str, Any]:
 
 @virtual_time
 async def test_a_settled_service_has_no_difference_and_a_strangers_edit_is_one() -> None:
-    async with fleet() as stage:
-        await ready(stage)
+    async with fleet(at_rest=("one",)) as stage:
         assert summary(await reports(stage)) == "1 service: nothing would be written"
         # As another hand left it, before the controller has put it right.
         session = Session(connection(stage), Access(), POLICY)
@@ -55,8 +54,7 @@ async def test_a_settled_service_has_no_difference_and_a_strangers_edit_is_one()
 
 @virtual_time
 async def test_an_edit_in_a_file_shows_the_field_its_origin_and_the_restart() -> None:
-    async with fleet() as stage:
-        await ready(stage)
+    async with fleet(at_rest=("one",)) as stage:
         container = {"name": "main", "image": "registry.example/vllm:2"}
         found = await reports(stage, "", service_file(template={"containers": [container]}))
         differences = by_kind(found)
@@ -80,8 +78,7 @@ async def test_an_edit_in_a_file_shows_the_field_its_origin_and_the_restart() ->
 
 @virtual_time
 async def test_replicas_restart_nobody() -> None:
-    async with fleet() as stage:
-        await ready(stage)
+    async with fleet(at_rest=("one",)) as stage:
         found = await reports(stage, "", service_file(replicas=3))
         (one,) = by_kind(found).values()
         assert [(field.path, field.after, field.origin) for field in one.fields] == [
@@ -92,9 +89,7 @@ async def test_replicas_restart_nobody() -> None:
 
 @virtual_time
 async def test_an_edited_preset_shows_on_every_service_with_its_name() -> None:
-    async with fleet() as stage:
-        await ready(stage)
-        await ready(stage, "two")
+    async with fleet(at_rest=("one", "two")) as stage:
         preset = await stage.find(kinds.CONFIG, "kserve-config-llm-template", "kserve")
         assert preset is not None
         preset["spec"]["template"]["containers"][0]["image"] = "registry.example/vllm:3"
@@ -122,8 +117,6 @@ async def test_a_new_service_is_made_of_everything_and_secrets_are_not_shown() -
 
 @virtual_time
 async def test_beside_another_controller_the_rehearsal_tells_what_would_be_changed() -> None:
-    async with fleet() as stage:
-        await ready(stage)
     async with furnished() as stage:
         # Nobody reconciles here: what is live is what another controller left.
         await stage.user.create(kinds.SERVICE, NAMESPACE, service_file())

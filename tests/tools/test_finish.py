@@ -9,7 +9,6 @@ from datetime import timedelta
 from itertools import product
 from typing import Any
 
-import anyio
 import pytest
 
 from aioctl.api import kinds, names
@@ -33,8 +32,6 @@ from tests.tools.small_fleet import fleet, ready
 LEASE = ObjectKey("kserve", "llminferenceservice-kserve-controller-manager")
 OPTIONS = Options(timedelta(0), 20.0, 60.0, LEASE)
 SERVICES = ("one", "two")
-MET = 5.0
-"""Seconds after which a controller that has started knows everything."""
 
 
 class Killed(BaseException):
@@ -76,7 +73,6 @@ async def settled(stage: World, *services: str) -> None:
     await stage.user.create(kinds.LEASE, LEASE.namespace, lease)
     for name in services:
         await ready(stage, name)
-    await anyio.sleep(MET)
 
 
 async def old_pools(stage: World) -> set[str]:

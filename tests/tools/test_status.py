@@ -13,7 +13,7 @@ from aioctl.tools.output import Output, listing
 from aioctl.tools.tree import lines, tree
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, plain_service, world
-from tests.tools.small_fleet import fleet, looks, ready, until_condition
+from tests.tools.small_fleet import fleet, looks, until_condition
 
 PROMISED = {
     "namespace", "name", "resource", "ready", "notReady", "state", "reason", "since", "traffic", "readyReplicas",
@@ -24,8 +24,7 @@ PROMISED = {
 
 @virtual_time
 async def test_a_migrated_service_in_the_list() -> None:
-    async with fleet() as stage:
-        await ready(stage)
+    async with fleet(at_rest=("one",)) as stage:
         _, (seen,) = await looks(stage)
         item = fleets.public(fleets.item(seen))
         assert set(item) == PROMISED
@@ -48,8 +47,7 @@ async def test_a_migrated_service_in_the_list() -> None:
 
 @virtual_time
 async def test_the_tree_names_every_object_and_each_gateways_answer() -> None:
-    async with fleet() as stage:
-        await ready(stage)
+    async with fleet(at_rest=("one",)) as stage:
         found, (seen,) = await looks(stage, "one")
         shown = lines(tree(seen, found))
         text = "\n".join(shown)
@@ -155,8 +153,7 @@ async def test_what_is_not_there_is_said_in_a_sentence() -> None:
 
 @virtual_time
 async def test_no_access_names_verb_resource_and_namespace() -> None:
-    async with fleet() as stage:
-        await ready(stage)
+    async with fleet(at_rest=("one",)) as stage:
         refused = forbidden(kinds.GATEWAY_CLASS.resource, kinds.GATEWAY_CLASS.group, "", "no")
         stage.cluster.faults.fail(Match(verb="list", resource="gatewayclasses"), refused, times=0)
         found, (seen,) = await looks(stage)

@@ -169,8 +169,7 @@ async def locks(stage: World) -> tuple[bool, bool]:
 
 @virtual_time
 async def test_unlock_is_told_first_then_done_and_stays_done() -> None:
-    async with fleet() as stage:
-        await ready(stage)
+    async with fleet(at_rest=("one",)) as stage:
         assert await locks(stage) == (True, True)
         told = await unlocked(stage, yes=False)
         assert "would pause the service" in told.said
@@ -191,8 +190,7 @@ async def test_unlock_is_told_first_then_done_and_stays_done() -> None:
 
 @virtual_time
 async def test_unlock_is_refused_without_the_other_pool() -> None:
-    async with fleet() as stage:
-        await ready(stage)
+    async with fleet(at_rest=("one",)) as stage:
         await stage.user.patch(
             kinds.POOL_V1ALPHA2,
             NAMESPACE,
