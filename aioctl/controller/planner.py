@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from aioctl.api import without_effect
 from aioctl.api.objects import FieldError, Object, key_of
@@ -19,6 +19,7 @@ from aioctl.plan import (
     groups,
     order,
     probe,
+    route,
     routing,
     scheduler,
     silent_gateways,
@@ -29,6 +30,9 @@ from aioctl.plan.memo import concluded
 from aioctl.plan.migration import Decision
 from aioctl.plan.model import Context, Observation, Outcome, Part, Plan, Policy, Unanswered
 from aioctl.plan.reach import progress_of
+
+_STATUS_WRITTEN: Final = 1.0
+"""Seconds until a plan that waits for its own status is made again: a write of its own wakes nobody."""
 
 
 class PlanTooExpensive(Exception):
@@ -112,10 +116,14 @@ def conclude(plan: Plan, outcome: Outcome, obs: Observation, policy: Policy, now
 
 
 def _again(plan: Plan, obs: Observation, decision: Decision | None) -> float | None:
-    if plan.context is None or decision is None:
+    if plan.context is None:
         return None
     ctx = replace(plan.context, obs=obs)
     try:
+        if route.waits_for_the_status(ctx):
+            return _STATUS_WRITTEN
+        if decision is None:
+            return None
         waits = (probe.seconds_until(ctx, decision), silent_gateways.seconds_until(ctx))
     except FieldError:
         return None

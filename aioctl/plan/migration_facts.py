@@ -246,6 +246,12 @@ def has_lock(route: Object) -> bool:
     return any(annotations_of(route).get(key) == LOCKED_VALUE for key in LOCK_KEYS)
 
 
+def bears_lock(ctx: Context, route: Object) -> bool:
+    """True when the managed route carries the lock for the pool of the service's own; of a stopped service the spec says nothing."""
+    own = frozenset({names.default_pool_name(ctx.name)})
+    return is_ours(ctx, route) and has_lock(route) and bool(_groups(route.get("spec"), own))
+
+
 def status_locked(service: Object) -> bool:
     """The copy of the lock in the status; a stored status of the wrong type, which is replaced, holds none."""
     return bool(dig(service, "status", "annotations", names.MIGRATED) == LOCKED_VALUE)

@@ -23,7 +23,15 @@ from aioctl.plan.finished import v1alpha2_served
 from aioctl.plan.group_migration import generation
 from aioctl.plan.groups import group_of, share
 from aioctl.plan.migration import Decision, Reason
-from aioctl.plan.migration_facts import LOCK_KEYS, LOCKED_VALUE, Decided, is_adoptable, takes_both
+from aioctl.plan.migration_facts import (
+    LOCK_KEYS,
+    LOCKED_VALUE,
+    Decided,
+    bears_lock,
+    is_adoptable,
+    status_locked,
+    takes_both,
+)
 from aioctl.plan.model import Context, PlanError, Present, Strategy, Unanswered, Verb, Write, need
 from aioctl.plan.model_routing import managed_spec
 from aioctl.plan.route_defaults import defaulted
@@ -42,13 +50,28 @@ def route(ctx: Context, decided: Decided) -> Iterator[Write]:
     name = names.route_name(ctx.name)
     match mode(ctx):
         case Mode.NONE:
-            yield from remove(ctx, HTTP_ROUTE, name)
+            yield from _removed(ctx, name)
         case Mode.REFERENCED:
             prefix = f"failed to delete expected HTTPRoute {ctx.namespace}/{name}: "
-            yield from under(prefix, remove(ctx, HTTP_ROUTE, name))
+            yield from under(prefix, _removed(ctx, name))
         case Mode.MANAGED:
             prefix = f"failed to reconcile HTTPRoute {ctx.namespace}/{name}: "
             yield from under(prefix, _managed(ctx, name, decided))
+
+
+def waits_for_the_status(ctx: Context) -> bool:
+    """A route of ours that is to go stays until the service remembers its lock: else one made later would begin on the v1alpha2
+    pool again (MIG-2). The status is written after the plan, and may be lost.
+    """
+    if mode(ctx) is Mode.MANAGED or status_locked(ctx.service):
+        return False
+    live = ctx.obs.get(HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
+    return isinstance(live, Present) and bears_lock(ctx, live.obj)
+
+
+def _removed(ctx: Context, name: str) -> Iterator[Write]:
+    if not waits_for_the_status(ctx):
+        yield from remove(ctx, HTTP_ROUTE, name)
 
 
 def expected_route(ctx: Context, decision: Decision, live: Object | None = None) -> dict[str, Any]:

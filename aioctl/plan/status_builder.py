@@ -14,7 +14,7 @@ from aioctl.api import conditions as c
 from aioctl.api import kinds, names
 from aioctl.api.conditions import ConditionSet
 from aioctl.api.defaulting import external_pool_name, is_stopped
-from aioctl.api.objects import FieldError, dig, mapping, present
+from aioctl.api.objects import FieldError, Object, dig, mapping, present
 from aioctl.plan import (
     addresses,
     auth,
@@ -34,7 +34,7 @@ from aioctl.plan.gateways import Judgement
 from aioctl.plan.group_migration import generation
 from aioctl.plan.memo import concluded
 from aioctl.plan.migration import Decision
-from aioctl.plan.migration_facts import LOCKED_VALUE, has_lock
+from aioctl.plan.migration_facts import LOCKED_VALUE, bears_lock, has_lock
 from aioctl.plan.model import (
     Absent,
     Context,
@@ -372,11 +372,16 @@ class StatusBuilder:
         kept = dict(mapping(self.status, "annotations"))
         if external_pool_name(ctx.spec):
             kept.pop(names.MIGRATED, None)
-        elif mode(ctx) is Mode.MANAGED:
+        else:
             read = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
-            if isinstance(read, Present) and is_ours(ctx, read.obj) and has_lock(read.obj):
+            if isinstance(read, Present) and self._locks(read.obj):
                 kept[names.MIGRATED] = LOCKED_VALUE
         self._put("annotations", kept)
+
+    def _locks(self, route: Object) -> bool:
+        if mode(self.ctx) is Mode.MANAGED:
+            return is_ours(self.ctx, route) and has_lock(route)
+        return bears_lock(self.ctx, route)  # it goes as soon as this is written
 
 
 def _listed(held: tuple[Held, ...]) -> str:

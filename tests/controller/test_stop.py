@@ -14,10 +14,16 @@ from aioctl.api import kinds, names
 from aioctl.api.objects import dig, is_controlled_by, uid_of
 from aioctl.sim import seed
 from aioctl.sim.backup import Backup
+from aioctl.sim.errors import plain_500
+from aioctl.sim.faults import Match
+from aioctl.sim.players.following import player_client
+from aioctl.sim.players.gateway import GatewayPlayer
+from aioctl.sim.players.workload import WorkloadPlayer
 from testbed.virtual_time import run_virtual
 from testbed.world import LONG_AGO, NAMESPACE, SETTLED, World, beforehand, furnished, plain_service
 
 BASE = "team-base"
+ROUTED: Any = {"route": {}, "gateway": {}, "scheduler": {}}
 _CHILDREN = (
     kinds.DEPLOYMENT, kinds.LEADER_WORKER_SET, kinds.CORE_SERVICE, kinds.SECRET, kinds.SERVICE_ACCOUNT, kinds.ROLE,
     kinds.ROLE_BINDING, kinds.HTTP_ROUTE, kinds.POOL_V1, kinds.POOL_V1ALPHA2, kinds.MODEL, kinds.DESTINATION_RULE,
@@ -254,3 +260,51 @@ def test_a_side_that_is_no_longer_asked_for_goes_whatever_is_broken(breakage: st
             assert "Deployment one-kserve" in await _children(stage, uid)
 
     run_virtual(play)
+
+
+async def _route_of(stage: World) -> Any:
+    return await stage.find(kinds.HTTP_ROUTE, names.route_name("one"))
+
+
+def test_a_stop_takes_no_lock_away_that_no_status_remembers() -> None:
+    """The traffic has moved, and before the status says so the service is stopped: resumed, it begins where it was (MIG-2)."""
+
+    async def play() -> None:
+        async with furnished() as stage, anyio.create_task_group() as group:
+            client, stamp = player_client(stage.cluster), stage.cluster.core.clock.stamp
+            group.start_soon(GatewayPlayer(client, stamp=stamp).run)
+            group.start_soon(WorkloadPlayer(client, delay=1.0, stamp=stamp).run)
+            async with stage.running(stage.controller()):
+                status = Match(resource=f"{kinds.SERVICE.resource}/status", client="aioctl")
+                failing = stage.cluster.faults.fail(
+                    status, plain_500("etcdserver: request timed out"), times=0
+                )
+                await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service(router=ROUTED))
+
+                async def is_locked() -> bool:
+                    live = await _route_of(stage)
+                    return bool(dig(live, "metadata", "annotations", names.MIGRATED) == "v1")
+
+                await stage.until(is_locked)
+                await _mark(stage, "true")
+                await anyio.sleep(20.0)
+                stored = await stage.find(kinds.SERVICE, "one")
+                assert dig(stored, "status", "annotations", names.MIGRATED) is None
+                assert await is_locked()
+                stage.cluster.faults.remove(failing)
+
+                async def is_gone() -> bool:
+                    return await _route_of(stage) is None
+
+                await stage.until(is_gone)
+                stored = await stage.find(kinds.SERVICE, "one")
+                assert dig(stored, "status", "annotations", names.MIGRATED) == "v1"
+            group.cancel_scope.cancel()
+
+    run_virtual(play)
+
+
+async def _mark(stage: World, value: str | None) -> None:
+    await stage.user.patch(
+        kinds.SERVICE, NAMESPACE, "one", {"metadata": {"annotations": {names.STOP: value}}}
+    )
