@@ -38,6 +38,7 @@ from aioctl.kube.config import ClusterConfig, load_config
 from aioctl.kube.events import FLUSH
 from aioctl.kube.fence import FencedWire
 from aioctl.kube.lease import LeaderElection, LeadershipLost, new_identity
+from aioctl.kube.server_time import DatedWire, ServerTime
 from aioctl.metrics.figures import Figures
 from aioctl.metrics.page import Metrics
 from aioctl.plan.model import Policy
@@ -187,7 +188,8 @@ class Application:
         self._config = config
         self._started = round(clock.now().timestamp(), 1)
         limiter = TokenBucket(settings.api_rate, settings.api_burst, clock)
-        wire = config.wire()
+        server_time = ServerTime(clock)
+        wire = DatedWire(config.wire(), server_time)
         client = partial(Client, observer=self.metrics.client, call_timeout=settings.api_timeout)
         fenced = FencedWire(wire, self.leads)  # for what only the leader writes
         self.client = client(fenced, limiter=limiter)
@@ -202,7 +204,7 @@ class Application:
             policy=policy_of(settings),
             knobs=knobs_of(settings),
             observers=observers_of(self.metrics, *((self._standings,) if self._has_page else ())),
-            clock=clock,
+            clock=server_time,
             turnstile=self.turnstile,
             service_key=settings.service_key.value,
             instance=os.environ.get("POD_NAME", socket.gethostname()),

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any, Final, ParamSpec
 
@@ -24,6 +25,7 @@ from aioctl.controller.knobs import Knobs
 from aioctl.engine.turnstile import Turnstile
 from aioctl.kube.client import Client
 from aioctl.kube.errors import NotFound
+from aioctl.kube.server_time import DatedWire, ServerTime
 from aioctl.kube.wire import Wire
 from aioctl.metrics.page import Metrics
 from aioctl.metrics.shared import CONTROLLER
@@ -36,7 +38,7 @@ from aioctl.sim.facts import ABSENT_BY_DEFAULT
 from aioctl.sim.memory import MemoryWire
 from aioctl.sim.webhooks import LocalWebhooks
 from testbed.shipped_files import presets
-from testbed.virtual_time import VirtualClock, run_virtual
+from testbed.virtual_time import BEGIN, VirtualClock, run_virtual
 
 P = ParamSpec("P")
 
@@ -112,14 +114,16 @@ class World:
     ) -> Controller:
         """A controller that is not running yet; see `running`. `answers_after`: see `MemoryWire`, which is what it speaks
         over unless a `wire` is given; `parts`: the rest."""
-        client = Client(wire or MemoryWire(self.cluster, answers_after=answers_after, agent="aioctl/test"))
+        server_time = ServerTime(self.clock)
+        spoken = wire or MemoryWire(self.cluster, answers_after=answers_after, agent="aioctl/test")
+        client = Client(DatedWire(spoken, server_time))
         return Controller(
             client=client,
             events_client=client,
             policy=policy,
             knobs=knobs or Knobs(status_settle=0.05),
             observers=observers_of(self.metrics),
-            clock=self.clock,
+            clock=server_time,
             turnstile=Turnstile(),
             **parts,
         )
@@ -158,10 +162,12 @@ class World:
 
 @asynccontextmanager
 async def world(**options: Any) -> AsyncIterator[World]:
-    """A seeded cluster with webhooks; options go to SimCluster."""
+    """A seeded cluster with webhooks; options go to SimCluster. The day begins for all at `start`, seconds since the epoch."""
     hooks = Hooks()
+    start = options.setdefault("start", BEGIN.timestamp())
+    clock = VirtualClock(datetime.fromtimestamp(start, UTC))
     async with SimCluster(webhooks=hooks.by_path(), **options) as cluster:
-        yield World(cluster, Client(MemoryWire(cluster, agent="user")), VirtualClock(), hooks)
+        yield World(cluster, Client(MemoryWire(cluster, agent="user")), clock, hooks)
 
 
 @asynccontextmanager

@@ -28,6 +28,7 @@ from aioctl.controller.service_state import AtRest, ServiceStates, WarmMemos
 from aioctl.controller.telling import Teller, failure
 from aioctl.controller.waves import Waves
 from aioctl.engine.clock import Clock
+from aioctl.engine.limits import GRAIN
 from aioctl.engine.workers import Done, Failed, RequeueAfter, Result
 from aioctl.kube.cached import Cached
 from aioctl.kube.errors import KubeError, asked_to_wait
@@ -64,7 +65,10 @@ class _Concluded:
     def again(self, now: float) -> float | None:
         """Seconds until the service is to be looked at again though nothing has changed."""
         wait = self.conclusion.again
-        return None if wait is None else max(0.0, wait - (now - self.at))
+        if wait is None:
+            return None
+        left = wait - (now - self.at)
+        return left if left > GRAIN else 0.0
 
 
 @dataclass
@@ -148,6 +152,9 @@ class Reconciler:
         state = self.states.of(key)
         rest = state.at_rest
         if rest is None or rest.version != cached.resource_version or self.confinement.holds(key):
+            return None
+        if rest.run is not None and rest.run.again(self.clock.monotonic()) == 0:
+            # Its time has come by the steady clock. Where the wall clock says that it has not, it says anew for how long.
             return None
         for _ in range(MOST_DEMANDS):
             view = self.converger.view(key)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from email.utils import format_datetime
 
 import anyio
 
@@ -32,8 +33,9 @@ class MemoryWire:
         with anyio.move_on_after(timeout):
             await anyio.sleep(self._latency)
             reply = await self._handle(request)
+            headers = {**reply.headers, "date": self._date()}
             await anyio.sleep(self._answers_after)
-            return Response(reply.status, reply.headers, await _whole(reply))
+            return Response(reply.status, headers, await _whole(reply))
         raise TransportError("timed out", maybe_sent=True)
 
     @asynccontextmanager
@@ -55,6 +57,9 @@ class MemoryWire:
 
     async def aclose(self) -> None:
         pass
+
+    def _date(self) -> str:
+        return format_datetime(self._cluster.core.clock.now(), usegmt=True)
 
     async def _handle(self, request: Request) -> SimReply:
         headers = {**request.headers, "user-agent": self._agent}
