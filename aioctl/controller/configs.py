@@ -55,9 +55,9 @@ class ConfigReconciler:
             self._deferred.pop(key, None)
             self._conflicts.pop(key, None)
             return Done()
-        due = self._due(key)
-        if due >= FIRST_RETRY and self._deferred.get(key) == cached.resource_version:
-            return RequeueAfter(due, quiet=True)
+        if self.waits(key):
+            return RequeueAfter(self._due(key), quiet=True)
+        self._deferred.pop(key, None)
         try:
             config = self.decode(cached.raw)
             users = self.users.of(key)
@@ -83,6 +83,12 @@ class ConfigReconciler:
         self._conflicts.pop(key, None)
         # Nobody watches namespaces.
         return RequeueAfter(LOOK_AGAIN, quiet=True) if goes and users and isinstance(result, Done) else result
+
+    def waits(self, key: ObjectKey) -> bool:
+        """Whether it comes back by itself when its status may be written: other users alone are no reason to look at it before."""
+        cached = self.caches.get(kinds.CONFIG, key)
+        deferred = cached is not None and self._deferred.get(key) == cached.resource_version
+        return deferred and self._due(key) >= FIRST_RETRY
 
     def _due(self, key: ObjectKey) -> float:
         """Seconds until its status may be written again; the last moments are not worth a wait, which floating point may

@@ -333,7 +333,8 @@ class Controller:
         if kind == kinds.CONFIG:
             configs = self._config_users.siblings(delta.key)
         for config in configs:
-            self.config_queue.add(config, priority=priority)
+            if kind == kinds.CONFIG or not self.configs.waits(config):
+                self.config_queue.add(config, priority=priority)
         keys = keys_for(kind, delta.old, delta.new, self._interests)
         if delta.new is not None:
             keys = self._own_writes.to_wake(ref, delta.new.resource_version, keys, priority)

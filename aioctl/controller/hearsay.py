@@ -55,7 +55,7 @@ class Hearsay:
 
     def _read(self, route: Cached | None) -> tuple[Word, ...]:
         """Nothing of one that is not managed, too large, or no HTTPRoute."""
-        if route is None or route.deleting or owning_service(route) is None or len(route.raw) > LARGEST:
+        if route is None or route.deleting or owning_service(route) is None or route.text.size > LARGEST:
             return ()
         found: Iterable[Word] = ()
         with suppress(msgspec.MsgspecError, RecursionError, FieldError):

@@ -5,6 +5,7 @@ from typing import Any
 
 import anyio
 import msgspec
+import pytest
 
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey, ObjectRef
@@ -104,12 +105,19 @@ def test_a_config_of_the_namespace_takes_the_place_of_the_shared_one() -> None:
     run_virtual(scene)
 
 
-def test_the_status_of_a_preset_is_written_seldom_and_counts_all() -> None:
+def test_the_status_of_a_preset_is_written_seldom_and_counts_all(monkeypatch: pytest.MonkeyPatch) -> None:
     reads: Counter[str] = Counter()
+    looks: Counter[str] = Counter()
 
     async def scene() -> int:
         async with furnished() as stage, stage.running(controller := stage.controller()):
-            decode = controller.configs.decode
+            decode, added = controller.configs.decode, controller.config_queue.add
+
+            def add(key: ObjectKey, *, priority: int = 0) -> None:
+                looks[key.name] += 1
+                added(key, priority=priority)
+
+            monkeypatch.setattr(controller.config_queue, "add", add)
 
             def counted(raw: bytes) -> Object:
                 config = decode(raw)
@@ -133,6 +141,7 @@ def test_the_status_of_a_preset_is_written_seldom_and_counts_all() -> None:
     assert run_virtual(scene) <= 3 * len(presets())
     # Nor is one read for each service while its next status waits.
     assert 0 < reads[PRESET] <= 10
+    assert 0 < looks[PRESET] <= 15
 
 
 def test_a_config_that_goes_on_conflicting_is_tried_seldom() -> None:
