@@ -9,7 +9,7 @@ import pytest
 
 from aioctl.sim.crds import resource_of
 from aioctl.sim.facts import custom_kinds
-from aioctl.sim.resources import GroupVersion
+from aioctl.sim.resources import GroupVersion, Resource
 from aioctl.sim.schema import Schema
 from aioctl.sim.webhooks import LocalWebhooks
 from testbed.shared_data import documents
@@ -114,9 +114,15 @@ def real_crds() -> dict[str, Object]:
     return {crd["metadata"]["name"]: crd for group in files.values() for crd in group if crd}
 
 
+@functools.cache
+def real_resource(name: str) -> Resource:
+    """What a server serves by that CRD, its schemas compiled."""
+    return resource_of(real_crds()[name])
+
+
 def _pairs() -> Iterator[tuple[str, Schema, Schema]]:
     for name, fact in custom_kinds().items():
-        for version in resource_of(real_crds()[name]).versions:
+        for version in real_resource(name).versions:
             mine = fact.version(version.at)
             if mine is not None and mine.schema is not None and version.schema is not None:
                 yield f"{name} {version.at.version}", mine.schema, version.schema
@@ -124,7 +130,7 @@ def _pairs() -> Iterator[tuple[str, Schema, Schema]]:
 
 def test_the_tables_know_every_served_version_of_the_real_crds() -> None:
     for name, fact in custom_kinds().items():
-        real = resource_of(real_crds()[name])
+        real = real_resource(name)
         assert {version.at for version in fact.versions} == {version.at for version in real.versions}
         assert (fact.stored, fact.namespaced, fact.status) == (real.stored, real.namespaced, real.status)
         assert (fact.kind, fact.plural, fact.short_names) == (real.kind, real.plural, real.short_names)
@@ -284,7 +290,7 @@ def _cases() -> Iterator[tuple[str, GroupVersion, Object]]:
 def test_the_tables_judge_and_default_as_the_real_crd_does(case: tuple[str, GroupVersion, Object]) -> None:
     name, at, sample = case
     results = []
-    for version in (resource_of(real_crds()[name]).version(at), custom_kinds()[name].version(at)):
+    for version in (real_resource(name).version(at), custom_kinds()[name].version(at)):
         assert version is not None
         assert version.schema is not None
         body = copy.deepcopy(sample)

@@ -16,7 +16,7 @@ def found() -> dict[str, dict[str, str]]:
     return {}
 
 
-@pytest.mark.parametrize("name", sampled(NAMES, every=6))
+@pytest.mark.parametrize("name", sampled(NAMES, every=10))
 def test_a_recorded_case_ends_as_recorded_but_for_what_is_decided(
     name: str, found: dict[str, dict[str, str]]
 ) -> None:

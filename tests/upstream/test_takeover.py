@@ -39,7 +39,7 @@ def runs_models(name: str) -> bool:
 TAKEN = [name for name in NAMES if runs_models(name)]
 
 
-@pytest.mark.parametrize("name", sampled(TAKEN, every=8))
+@pytest.mark.parametrize("name", sampled(TAKEN, every=14))
 def test_taking_over_from_todays_kserve_restarts_no_model_server(name: str) -> None:
     taken = case(name)
     before, after = run_virtual(take_over, taken, furnished(taken.world))
