@@ -23,7 +23,7 @@ from rich.live import Live
 from rich.table import Table
 
 from aioctl.api import kinds
-from aioctl.api.kinds import Kind
+from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind
 from aioctl.api.names import MIGRATED
 from aioctl.api.objects import dig, name_of, namespace_of
 from aioctl.demo import processes
@@ -107,8 +107,15 @@ async def _show(options: Options) -> int:
     return code
 
 
-LEADING: Final = {"AIOCTL_LEADER_ELECTION": "true", "AIOCTL_NAMESPACE": seed.SYSTEM_NAMESPACE}
-"""So that `aioctl check` and `aioctl finish` find who leads, as on a cluster."""
+SETTINGS: Final = {
+    # So that `aioctl check` and `aioctl finish` find who leads, as on a cluster.
+    "AIOCTL_LEADER_ELECTION": "true",
+    "AIOCTL_NAMESPACE": seed.SYSTEM_NAMESPACE,
+    "AIOCTL_MIGRATION_STRATEGY": "auto",
+}
+GATEWAY: Final = "example.com/takes-both"
+"""The controller of the demo's GatewayClass, of which nothing is known: it is asked whether it takes both InferencePool generations in
+one rule, says yes, and traffic moves by weight. Of an Istio it would be known that it does not."""
 
 
 @asynccontextmanager
@@ -117,9 +124,10 @@ async def _scene(folder: Path, options: Options) -> AsyncIterator[Scene]:
     certificates = processes.write_certificates(folder)
     kubeconfig = folder / "kubeconfig"
     played = ["--scenario", "demo", "--gateway-delay", str(options.gateway_delay)]
+    played += ["--gateway-controller", GATEWAY]
     async with (
         processes.cluster(folder, ports, certificates, played) as address,
-        processes.controller(folder, ports, certificates, kubeconfig, LEADING),
+        processes.controller(folder, ports, certificates, kubeconfig, SETTINGS),
     ):
         yield Scene(folder, kubeconfig, ports.metrics_page, ports.operators_page, address)
 
@@ -202,6 +210,7 @@ async def _summary(client: Client, console: Console, last: Snapshot, options: Op
         table.add_column(column)
     table.add_row("services", f"{len(services)} of {options.services}")
     table.add_row("migrated to the v1 InferencePool", f"{len(done)}")
+    table.add_row("of these by weight", f"{sum(map(_moved_by_weight, routes))}")
     table.add_row("seconds until all were migrated" if not missing else "seconds waited", f"{took:.1f}")
     ready = Counter(_ready_status(obj) for obj in services)
     table.add_row(
@@ -224,6 +233,16 @@ async def _summary(client: Client, console: Console, last: Snapshot, options: Op
     for obj in missing[:10]:
         console.print(f"  {namespace_of(obj)}/{name_of(obj)}: {_why(obj)}", highlight=False, markup=False)
     return 1
+
+
+def _moved_by_weight(route: Mapping[str, Any]) -> bool:
+    """Some rule has the reference that traffic came from beside the one that it went to, and the lock is there."""
+    rules = dig(route, "spec", "rules") or ()
+    both = any(
+        {ref.get("group") for ref in rule.get("backendRefs", ())} >= {POOL_GROUP_V1, POOL_GROUP_V1ALPHA2}
+        for rule in rules
+    )
+    return both and dig(route, "metadata", "annotations", MIGRATED) == "v1"
 
 
 def _ready_status(service: Mapping[str, Any]) -> str:

@@ -94,7 +94,7 @@ async def controller(
     the same variables. Raises StageError."""
     environment = {
         "KUBECONFIG": str(kubeconfig),
-        # The demo's gateway takes both generations in one rule, so its story is the one of weights.
+        # The older of the stories, by which figures are compared; the demo's own is `auto`.
         "AIOCTL_MIGRATION_STRATEGY": "weighted",
         "AIOCTL_WEBHOOK_HOST": "127.0.0.1",
         "AIOCTL_WEBHOOK_PORT": str(ports.webhook),

@@ -20,7 +20,9 @@ from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import find_condition, is_stale
 
 PATIENCE: Final = timedelta(seconds=10)
-"""How long a move waits for word on both in one rule. Gateway controllers were measured to answer within two seconds."""
+"""How long a move waits for word on both in one rule, once that is asked. Gateway controllers were measured to answer within two seconds."""
+UNASKED: Final = timedelta(seconds=60)
+"""How long it waits for the question to be put, from when the route, or the question about v1, was: what is put off may not come at all."""
 
 
 class Wait(NamedTuple):
@@ -82,19 +84,29 @@ def wait(
     pools: frozenset[str],
     evidence: Sequence[GatewayEvidence],
     probes: Sequence[Object],
+    asking: Object | None,
 ) -> Wait:
-    """Whether the move of an `auto` route waits until it is known in which form it is made."""
+    """Whether the move of an `auto` route waits until it is known in which form it is made. `probes`: of the service; `asking`: the
+    route that asks about both, whichever service's."""
     if _is_alone(live, pools):
         if take_both(evidence):
             return Wait(awaited=True)  # both go into the route first
         refused = any(each.mixed == Finding(Support.NO, Source.PROBE) for each in evidence)
-        since = [moment for each in (live, *probes) if (moment := created_at(each)) is not None]
-        if refused or not since or not is_asked(ctx, live, pools, evidence):
+        until = _until(live, probes, asking)
+        if refused or until is None or not is_asked(ctx, live, pools, evidence):
             return NO_WAIT
-        until = max(since) + PATIENCE
         return NO_WAIT if passed(ctx, until) else Wait(awaited=True, until=until)
     both = len(set().union(*references(live, pools))) > 1
     return Wait(awaited=both and ctx.policy.probe is not Probe.OFF and _is_unread(ctx, live))
+
+
+def _until(live: Object, probes: Sequence[Object], asking: Object | None) -> datetime | None:
+    """When the wait for word on both ends; None where it cannot be said since when it lasts."""
+    asked = created_at(asking) if asking is not None else None
+    if asked is not None:
+        return asked + PATIENCE
+    since = [moment for each in (live, *probes) if (moment := created_at(each)) is not None]
+    return max(since) + UNASKED if since else None
 
 
 def _is_alone(live: Object, pools: frozenset[str]) -> bool:

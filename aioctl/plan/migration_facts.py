@@ -22,6 +22,7 @@ from aioctl.api.objects import (
     is_deleting,
     labels_of,
     mapping,
+    name_of,
     sequence,
 )
 from aioctl.plan import forms, gateway_requests, refusals, silent_gateways
@@ -114,6 +115,21 @@ def takes_both(ctx: Context, live: Object | None) -> bool:
     return form is Strategy.WEIGHTED
 
 
+def _asking_about_both(
+    ctx: Context, probes: Sequence[Object], heard: Mapping[ObjectKey, Heard]
+) -> Object | None:
+    """The route that asks whether gateways take both generations in one rule: of this service, else of another one."""
+    own = names.mixed_probe_name(ctx.name)
+    for probe in probes:
+        if name_of(probe) == own:
+            return probe
+    for each in heard.values():
+        if each.asks_both is not None:
+            read = ctx.obs.get(kinds.HTTP_ROUTE, *each.asks_both)
+            return read.obj if isinstance(read, Present) else None
+    return None
+
+
 def heard_by(ctx: Context, wanted: Mapping[str, Any], *, probes: bool = True) -> dict[ObjectKey, Heard]:
     """What routes of other services say of the gateways that the managed route hangs on; `probes`: theirs count as well."""
     ours = frozenset(ObjectKey(ctx.namespace, name) for name in names.own_routes(ctx.name))
@@ -137,10 +153,15 @@ def _facts(ctx: Context, probes: Sequence[Object], *, listens: bool = True) -> M
     route_locked = live is not None and _lock_counts(ctx, live, wanted)
     # Of a service that has moved nothing depends on what others say, and it need not be woken by it.
     moved = route_locked or status_locked(ctx.service)
-    evidence = _evidence(ctx, live, wanted, probes, {} if moved else heard_by(ctx, wanted, probes=listens))
+    heard = {} if moved else heard_by(ctx, wanted, probes=listens)
+    evidence = _evidence(ctx, live, wanted, probes, heard)
     chooses = live is not None and not moved and strategy is Strategy.AUTO and owns_pools(ctx)
     pools = _pools(ctx)
-    wait = forms.wait(ctx, live, pools, evidence, probes) if chooses and live is not None else forms.NO_WAIT
+    wait = (
+        forms.wait(ctx, live, pools, evidence, probes, _asking_about_both(ctx, probes, heard))
+        if chooses and live is not None
+        else forms.NO_WAIT
+    )
     return MigrationFacts(
         scheduler=has_scheduler(ctx.spec),
         external=bool(external_pool_name(ctx.spec)),

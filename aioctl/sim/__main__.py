@@ -53,6 +53,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--gateway-delay", type=float, default=1.0, help="seconds until the gateway answers")
     parser.add_argument("--gateway-behaviour", choices=sorted(BEHAVIOURS), default="both")
     parser.add_argument(
+        "--gateway-controller", default=seed.ISTIO, help="whose GatewayClass it is (default: %(default)s)"
+    )
+    parser.add_argument(
         "--workload-delay", type=float, default=1.0, help="seconds until workloads are available"
     )
     parser.add_argument("--absent", action="append", default=[], metavar="CRD", help="a CRD not to install")
@@ -108,7 +111,11 @@ async def _stdin(ended: anyio.Event) -> None:
 
 async def run(arguments: argparse.Namespace) -> None:
     """Serves until told to stop."""
-    script = GatewayScript(BEHAVIOURS[arguments.gateway_behaviour], delay=arguments.gateway_delay)
+    script = GatewayScript(
+        BEHAVIOURS[arguments.gateway_behaviour],
+        delay=arguments.gateway_delay,
+        controller=arguments.gateway_controller,
+    )
     async with AsyncExitStack() as stack:
         # Before anything announces us: a parent may stop us at once.
         signals = stack.enter_context(anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT))
@@ -128,7 +135,7 @@ async def run(arguments: argparse.Namespace) -> None:
         players.start_soon(GatewayPlayer(client, stamp=stamp, default=script).run)
         players.start_soon(WorkloadPlayer(client, delay=arguments.workload_delay, stamp=stamp).run)
         if arguments.scenario == "demo":
-            for obj in seed.world():
+            for obj in seed.world(controller=arguments.gateway_controller):
                 await cluster.create(obj, client="sim")
         if arguments.webhook_url:
             bundle = arguments.webhook_ca.read_bytes() if arguments.webhook_ca else b""

@@ -86,13 +86,16 @@ def gateway(namespace: str = SYSTEM_NAMESPACE, name: str = "kserve-ingress-gatew
     }
 
 
-def world(*, namespaces: Sequence[str] = (DEMO_NAMESPACE,)) -> list[Object]:
-    """Everything a controller expects of a cluster, in the order of creation; not the CRDs."""
+ISTIO: Final = "istio.io/gateway-controller"
+
+
+def world(*, namespaces: Sequence[str] = (DEMO_NAMESPACE,), controller: str = ISTIO) -> list[Object]:
+    """Everything a controller expects of a cluster, in the order of creation; not the CRDs. `controller`: that of the GatewayClass."""
     gateway_class = {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "GatewayClass",
         "metadata": {"name": "istio"},
-        "spec": {"controllerName": "istio.io/gateway-controller"},
+        "spec": {"controllerName": controller},
     }
     return [
         _namespace(SYSTEM_NAMESPACE),

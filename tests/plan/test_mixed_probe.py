@@ -9,7 +9,7 @@ import pytest
 from aioctl.api import kinds, names
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectRef
 from aioctl.plan import probe
-from aioctl.plan.forms import PATIENCE
+from aioctl.plan.forms import PATIENCE, UNASKED
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import GatewayRequest, Policy, Probe, Strategy, Write
 from tests.plan.router_world import (
@@ -126,12 +126,20 @@ def test_a_no_moves_with_one_reference_and_says_nothing_of_either_generation() -
 
 def test_who_says_nothing_is_not_waited_for_long() -> None:
     world = served()
+    world.objects[QUESTION]["metadata"]["creationTimestamp"] = world.now.isoformat()
     assert look(world, PATIENCE / 2) == []
     wait = probe.seconds_until(world.ctx, migration_of(world.ctx))
     assert wait == (PATIENCE / 2).total_seconds()
     look(world, PATIENCE)
     assert (carried(world), world.a) == (MOVED_ALONE, "v1")
     assert QUESTION not in world.objects
+
+
+def test_a_question_that_cannot_be_put_is_not_waited_for_either() -> None:
+    world = served()
+    del world.objects[QUESTION]
+    look(world, UNASKED)
+    assert (carried(world), world.a) == (MOVED_ALONE, "v1")
 
 
 def test_a_service_that_is_kept_from_moving_asks_and_keeps_its_traffic_where_it_is() -> None:
