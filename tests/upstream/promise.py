@@ -34,6 +34,7 @@ FORMER, KEPT, EDITED, BY_HAND = "former", "kept", "edited", "by-hand"
 ROLES: Final = (FORMER, KEPT, EDITED, BY_HAND)
 NEXT_IMAGE, NEXT_DEFAULT = "kserve/storage-initializer:next", "HF_SOMETHING_NEW"
 NEW, WRONG = "quay.io/example/vllm:2", "quay.io/example/by-hand:1"
+MARK: Final = {"example.com/edited": "yes"}
 _IMAGE = "quay.io/example/vllm:1"
 _KINDS = (kinds.DEPLOYMENT, kinds.LEADER_WORKER_SET)
 _PICKERS = ("-router-scheduler", "-tokenizer")
@@ -94,6 +95,7 @@ class _Ground(Scene):
                     kept.sent = writes(self.cluster.audited()[seen:])
                     kept.taken = await self._look()
                     await self._edit(EDITED)
+                    await self._edit_taken()
                     await self._edit_by_hand(BY_HAND)
                     await self.rest()
                     kept.changed = await self._look()
@@ -131,6 +133,15 @@ class _Ground(Scene):
     async def _edit(self, role: str) -> None:
         spec = {"worker": _pods(NEW), "prefill": {"template": _pods(NEW)}}
         await self.client.patch(kinds.SERVICE, OURS, role, {"spec": spec})
+
+    async def _edit_taken(self) -> None:
+        """The users of what another controller left change something that reaches the main side's pods."""
+        for service in await self._listed(kinds.SERVICE, ""):
+            key = key_of(service)
+            if key.namespace != OURS:
+                await self.client.patch(
+                    kinds.SERVICE, key.namespace, key.name, {"spec": {"annotations": MARK}}
+                )
 
     async def _edit_by_hand(self, role: str) -> None:
         for kind in _KINDS:

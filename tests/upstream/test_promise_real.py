@@ -16,6 +16,7 @@ from tests.upstream.promise import (
     EDITED,
     FORMER,
     KEPT,
+    MARK,
     NEW,
     NEXT_DEFAULT,
     NEXT_IMAGE,
@@ -86,6 +87,18 @@ def test_an_edit_rolls_once_to_the_current_form(kept: Kept) -> None:
         assert NEW in pods.text
         assert NEXT_IMAGE in pods.text
     assert any(NEXT_DEFAULT in pods.text for pods in of(EDITED, kept.changed).values())
+
+
+def test_an_edit_of_what_another_controller_left_rolls_once_to_the_current_form(kept: Kept) -> None:
+    edited = {
+        at: pods
+        for at, pods in kept.changed.items()
+        if not at.startswith(f"{OURS}/") and pods.digest != kept.taken[at].digest
+    }
+    assert len(edited) > 10
+    assert all(next(iter(MARK)) in pods.text for pods in edited.values())
+    assert {pods.generation - kept.taken[at].generation for at, pods in edited.items()} == {1}
+    assert any(NEXT_DEFAULT in pods.text for pods in edited.values()), "the form that waited comes along"
 
 
 def test_a_hand_edit_is_put_right(kept: Kept) -> None:
