@@ -32,11 +32,11 @@ def test_what_scenarios_expect_stands_in_the_table_too() -> None:
 
 
 def test_a_time_stands_beside_its_judgement_and_is_not_judged_without_a_work_unit() -> None:
-    times = {"fresh": {"plan": {"median_ms": 1.5}}, "settled": {"plan": {"median_ms": 9.0}}}
+    times = {"fresh": {"plan": {"median_ms": 1.5}}, "settled": {"plan": {"median_ms": 12.0}}}
     measured = {"plan": {**times, "reference": {"unit_s": 0.001}}}
     fresh, settled = [each for each in figures.judge(measured) if each.figure.run == "plan"]
     assert (fresh.shown, fresh.verdict) == ("1.5 units (1.5 ms)", "met")
-    assert (settled.shown, settled.verdict) == ("9 units (9 ms)", "**missed**")
+    assert (settled.shown, settled.verdict) == ("12 units (12 ms)", "**missed**")
     fresh, _ = [each for each in figures.judge({"plan": times}) if each.figure.run == "plan"]
     assert (fresh.shown, fresh.verdict) == ("no work unit in that run (1.5 ms)", "not judged")
     assert not fresh.good
