@@ -30,12 +30,16 @@ from aioctl.sim.players.workload import WorkloadPlayer
 from bench import features, machine
 from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, at, in_units
 from testbed.shipped_files import presets
-from testbed.virtual_time import run_virtual
+from testbed.virtual_time import allow_cpu, run_virtual
 from testbed.world import World, world
 
 _RESYNCS: Final = 3
 _SETTLED: Final = 30.0
-"""Virtual seconds until every service of the fleet is at rest."""
+"""Virtual seconds until every service of a small fleet is at rest."""
+_PACED: Final = 0.1
+"""Virtual seconds more for each service: its pools wait for their turn."""
+_CPU: Final = 3.0
+"""Seconds of CPU that one service may take, on however busy a machine."""
 _STATES: Final = ("fresh", "settled")
 _OF_A_KIND: Final = 4
 """Services of each kind where two kinds are compared."""
@@ -74,6 +78,7 @@ def run(options: argparse.Namespace) -> Result:
 
 async def _run(services: int, rounds: int, drawn: int) -> dict[str, Any]:
     """Times for fresh and settled services, in milliseconds."""
+    allow_cpu(services * _CPU)
     async with _controlled(lambda stage: fill(stage, services, drawn)) as (controller, settle):
         fresh = await _times(controller, rounds)
         await settle()
@@ -136,7 +141,7 @@ async def _controlled(
                 group.start_soon(WorkloadPlayer(players, delay=1.0, stamp=stamp).run)
                 await group.start(controller.recorder.run)
                 await group.start(controller.work)
-                await anyio.sleep(_SETTLED)
+                await anyio.sleep(_SETTLED + _PACED * len(controller.caches.services()))
 
             await group.start(controller.watch)
             yield controller, settle
