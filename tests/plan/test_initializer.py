@@ -261,7 +261,8 @@ def test_arguments_that_do_not_stand_are_told_of_with_the_write_of_their_workloa
 ) -> None:
     """Not where nothing is downloaded, nor where the user's container is left as it is."""
     world = World()
-    users = {**MAIN, "initContainers": [_USERS]}
+    # A container that is left as it is needs an image of its own.
+    users = {**MAIN, "initContainers": [_USERS if told else {**_USERS, "image": "theirs:1"}]}
     spec = {**HF, "template": MAIN, **asked, field: users, "prefill": {"template": MAIN}}
     assert run(world, spec) is None
     noticed = [(write.kind, reason) for write in world.writes for reason, _ in write.warnings]
