@@ -229,6 +229,8 @@ def _shown_to_serve_v1(facts: MigrationFacts) -> bool:
     """A route that does not exist yet has no traffic that a missing picker could hurt."""
     ready_to_move = not facts.route_exists or (facts.picker_available and not facts.v1_awaited)
     shown = facts.v1_by is Support.YES and facts.v1_shown
+    if facts.v1 is PoolState.READY and facts.refusal is Refusal.NONE:
+        return False  # moves as well, for the plainer reason: V1PoolReady, below
     return (facts.alone or facts.silent) and shown and ready_to_move
 
 
