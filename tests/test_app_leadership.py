@@ -181,7 +181,9 @@ async def test_a_holder_that_is_cut_off_ends_before_the_other_begins(
         assert other.leads
 
 
-@pytest.mark.parametrize("write", [1, 6, 15])
+@pytest.mark.parametrize(
+    "write", [pytest.param(1, marks=pytest.mark.thorough), 6, pytest.param(15, marks=pytest.mark.thorough)]
+)
 def test_a_holder_that_was_stopped_for_longer_than_its_lease_writes_nothing_when_it_goes_on(
     write: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -201,17 +201,18 @@ def objects_in(tree: Any) -> Iterator[Mapping[str, Any]]:
             yield from objects_in(value)
 
 
-def documents() -> Iterator[Any]:
-    for path in shared_data.ROOT.rglob("*.yaml"):
+def documents(every: int) -> Iterator[Any]:
+    for path in sorted(shared_data.ROOT.rglob("*.yaml"))[::every]:
         if "crds" not in path.parts and "serving.kserve.io/" in (content := path.read_text()):
             yield from load_all(content)
-    for path in shared_data.ROOT.rglob("*.jsonl"):
+    for path in sorted(shared_data.ROOT.rglob("*.jsonl"))[::every]:
         yield from (json.loads(line) for line in path.read_text().splitlines())
 
 
-def test_no_recorded_object_of_kserve_is_over_a_bound() -> None:
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.thorough)], ids=["sample", "all"])
+def test_no_recorded_object_of_kserve_is_over_a_bound(every: int) -> None:
     if not shared_data.ROOT.is_dir():
         pytest.skip("recorded data is not here: shared/data")
-    objects = [obj for document in documents() for obj in objects_in(document)]
-    assert len(objects) > 1000
+    objects = [obj for document in documents(every) for obj in objects_in(document)]
+    assert len(objects) > 1000 / every
     assert [str(excess) for obj in objects for excess in bounds.excesses(obj)] == []

@@ -84,6 +84,7 @@ async def test_what_is_not_done_and_what_is_left_over_is_found() -> None:
     ]
 
 
+@pytest.mark.thorough
 def test_a_process_does_not_grow_and_one_that_keeps_what_is_gone_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

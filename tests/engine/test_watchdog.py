@@ -64,7 +64,7 @@ def test_a_short_stretch_is_nothing_and_nothing_is_left_behind() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "over\n", "")
 
 
-@pytest.mark.parametrize("what", ["spin", "match"])
+@pytest.mark.parametrize("what", ["spin", pytest.param("match", marks=pytest.mark.thorough)])
 def test_an_endless_stretch_ends_the_process(what: str) -> None:
     """The regular expression holds the interpreter lock and would take 2**60 steps."""
     done = run(what, 3600.0, 1.0)

@@ -41,7 +41,7 @@ def simulated(name: str) -> tuple[State, list[str]]:
     return run_virtual(play, furnished())
 
 
-@pytest.mark.parametrize("name", sampled(CASES, every=6))
+@pytest.mark.parametrize("name", sampled(CASES, every=12))
 def test_a_case_comes_to_rest_and_a_second_controller_changes_nothing(name: str) -> None:
     _, changed = simulated(name)
     assert changed == []

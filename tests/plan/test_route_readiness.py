@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aioctl.api import kinds, names
@@ -101,6 +101,7 @@ def test_what_others_left_in_the_status_of_the_route_counts_for_nothing(
     )
 
 
+@settings(max_examples=25)
 @given(
     st.lists(st.sampled_from(list(FOREIGN.values())), max_size=5),
     st.sampled_from([accepted(), REJECTED, INVALID_KIND, old(accepted()), []]),

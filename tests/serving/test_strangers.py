@@ -98,7 +98,14 @@ async def test_when_full_the_longest_idle_gives_way(ca: Ca, said: bytes) -> None
         assert observer.evicted >= 20
 
 
-@pytest.mark.parametrize("before", [b"", HALF, WHOLE], ids=["nothing", "half a header", "an answered call"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(b"", id="nothing", marks=pytest.mark.thorough),
+        pytest.param(HALF, id="half a header", marks=pytest.mark.thorough),
+        pytest.param(WHOLE, id="an answered call"),
+    ],
+)
 async def test_idle_connections_over_tls_shut_nobody_out(ca: Ca, before: bytes) -> None:
     webhook, observer = server(ca)
     async with running(webhook), AsyncExitStack() as opened:
