@@ -267,10 +267,12 @@ def _answers(
 def said_by_probe(
     probe: Object, gateway: ObjectKey, obs: Observation, names: frozenset[str] | None
 ) -> dict[str, Support]:
-    """As `said_by`. Refusal of both in one rule says nothing of either alone, whichever of them the message names."""
+    """As `said_by`. Of both in one rule True speaks for each, and refusal for neither alone, whichever of them the message names."""
     said = said_by(probe, gateway, obs, names)
     if not _asks_about_both(probe):
         return said
+    if said.get(BOTH) is Support.YES:
+        return {**said, **dict.fromkeys((POOL_GROUP_V1, POOL_GROUP_V1ALPHA2), Support.YES)}
     return {about: support for about, support in said.items() if about == BOTH or support is not Support.NO}
 
 
@@ -283,7 +285,7 @@ def said_by(
 ) -> dict[str, Support]:
     """What ResolvedRefs of the route's present generation says, by group or BOTH. Empty where it says nothing about kinds.
 
-    `names`: as of `references`. True speaks for what carries traffic, and for both in one rule where that is v1alpha2 or
+    `names`: as of `references`. True speaks for the one that carries all the traffic, and for both where that is v1alpha2 or
     shared: istiod resolves a rule whose only v1alpha2 reference has weight zero, and serves no v1alpha2.
     """
     conditions = list(_resolutions(route, gateway, obs))
@@ -293,7 +295,7 @@ def said_by(
         return {}
     against = [each for each in conditions if each is not None and each.get("status") == "False"]
     if not against:
-        found = dict.fromkeys(carrying, Support.YES)
+        found = dict.fromkeys(carrying, Support.YES) if len(carrying) == 1 else {}
         if both and POOL_GROUP_V1ALPHA2 in carrying:
             found[BOTH] = Support.YES
         return found

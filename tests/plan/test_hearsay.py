@@ -72,11 +72,7 @@ def others_route(
         (ON_OLD, INVALID_KIND, {(POOL_GROUP_V1ALPHA2, False)}),
         ([*ON_V1, (POOL_GROUP_V1ALPHA2, 0)], accepted(), {(POOL_GROUP_V1, True)}),
         ([(POOL_GROUP_V1, 0), *ON_OLD], accepted(), {(POOL_GROUP_V1ALPHA2, True), (BOTH, True)}),
-        (
-            [*ON_V1, *ON_OLD],
-            accepted(),
-            {(POOL_GROUP_V1, True), (POOL_GROUP_V1ALPHA2, True), (BOTH, True)},
-        ),
+        ([*ON_V1, *ON_OLD], accepted(), {(BOTH, True)}),
         ([*ON_V1, *ON_OLD], INVALID_KIND, {(BOTH, False)}),
         (ON_V1, NOT_FOUND, set()),
         (ON_V1, accepted(observedGeneration=0), {(POOL_GROUP_V1, True)}),
