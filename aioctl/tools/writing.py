@@ -26,6 +26,11 @@ from aioctl.tools.verbs import (
 )
 
 UNLOCK_TRIES: Final = 3
+UNLOCK_ROUNDS: Final = 10
+UNLOCK_PAUSE: Final = 0.1
+"""Rounds of one try, and seconds between them. The controller may hear of the service, whose events are converted on their way, later
+than of the HTTPRoute: then it still sees one copy and writes the other back at once."""
+
 UNLOCK_REST: Final = 2.0
 """Seconds after which a copy that the controller wrote back would show: longer than it waits with a status."""
 
@@ -179,6 +184,14 @@ async def _locked_again(connection: Connection, key: ObjectKey, routes: Sequence
 
 
 async def _without_lock(connection: Connection, key: ObjectKey, routes: Sequence[ObjectKey]) -> None:
+    """Takes both copies away, and again whichever comes back at once."""
+    for _ in range(UNLOCK_ROUNDS):
+        if await _locked(connection, key, routes):
+            await _removed(connection, key, routes)
+        await anyio.sleep(UNLOCK_PAUSE)
+
+
+async def _removed(connection: Connection, key: ObjectKey, routes: Sequence[ObjectKey]) -> None:
     await connection.client.patch(
         kinds.SERVICE, *key, {"status": {"annotations": {names.MIGRATED: None}}}, subresource="status"
     )

@@ -1,5 +1,7 @@
 """How traffic moves, and that it never moves back by itself."""
 
+import anyio
+
 from aioctl.api import kinds, names
 from aioctl.api.kinds import POOL_V1, POOL_V1ALPHA2
 from tests.scenarios.ground import Stage, on_both_servers, on_the_simulated_server
@@ -207,12 +209,15 @@ async def test_scenario_19_removing_both_copies_of_the_lock_is_the_manual_rollba
 
 
 async def remove_both_locks(scene: Scene) -> None:
-    """Until both are gone: whichever copy goes first is written again from the other one by a controller that is quick."""
+    """Until both are gone and stay so: a controller that still sees one copy writes the other again, and hears of them in any order."""
     no_copy = {"status": {"annotations": {names.MIGRATED: None}}}
 
     async def gone() -> bool:
-        await scene.user.patch(kinds.SERVICE, scene.namespace, SVC, no_copy, subresource="status")
-        await scene.annotate(names.MIGRATED, None, kind=kinds.HTTP_ROUTE, name=scene.route_name)
+        for _ in range(10):
+            await scene.user.patch(kinds.SERVICE, scene.namespace, SVC, no_copy, subresource="status")
+            await scene.annotate(names.MIGRATED, None, kind=kinds.HTTP_ROUTE, name=scene.route_name)
+            await anyio.sleep(0.1)
+        await scene.rest()
         return (await scene.traffic())[2] is None and await scene.copy_of_lock() is None
 
     await scene.until(gone)

@@ -13,6 +13,7 @@ from aioctl.plan.evidence import Finding, GatewayEvidence, Source, Support
 from aioctl.plan.migration import MigrationFacts, PoolState, Refusal
 from aioctl.plan.migration_facts import has_lock
 from aioctl.plan.model import Strategy
+from aioctl.sim.faults import Match
 from aioctl.sim.players.gateway import Behaviour
 from aioctl.tools.access import Access, ToolError
 from aioctl.tools.finishing import unresolved
@@ -186,6 +187,19 @@ async def test_unlock_is_told_first_then_done_and_stays_done() -> None:
             return await locks(stage) == (True, True)
 
         await stage.until(locked)
+
+
+@virtual_time
+@pytest.mark.parametrize("seconds", [0.05, 0.2, 0.4])
+async def test_unlock_stays_done_though_the_controller_hears_of_the_service_later_than_of_its_route(
+    seconds: float,
+) -> None:
+    """Events of services are converted on their way; a controller that still sees one copy writes the other back at once."""
+    async with fleet(at_rest=("one",)) as stage:
+        stage.cluster.faults.lag_watches(Match(resource=kinds.SERVICE.resource), seconds)
+        told = await unlocked(stage, yes=True)
+        assert (told.failed, told.said.split(":")[0]) == (False, "unlocked and paused")
+        assert await locks(stage) == (False, False)
 
 
 @virtual_time
