@@ -210,7 +210,7 @@ USERS: list[tuple[tuple[str, ...], dict[str, str]]] = [
 ]
 
 
-@pytest.mark.parametrize("start", sampled(product(SCRIPTS, VERSIONS, range(len(USERS))), every=3))
+@pytest.mark.parametrize("start", sampled(product(SCRIPTS, VERSIONS, range(len(USERS))), every=7))
 def test_a_script_starts_vllm_as_kserves_does(start: tuple[str, str, int], tmp_path: Path) -> None:
     name, version, user = start
     args, given = USERS[user]
