@@ -1,5 +1,6 @@
 """The authentication precondition: no managed route is exposed that nobody can protect (AUTH-1).
 
+A route whose lock no status remembers yet is taken from its gateways first, and deleted once the status has the lock (MIG-2).
 AuthPolicy objects are another controller's; here it is only asked whether their kind exists. A discovery that failed
 is not an answer: then nothing is deleted, and the reconcile stops before a new route could be made.
 """
@@ -11,9 +12,10 @@ from typing import Final
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import auth_enabled
 from aioctl.api.kinds import Served
-from aioctl.api.objects import FieldError
-from aioctl.plan.children import remove
-from aioctl.plan.model import NETWORKING, Context, Part, Step, Write, step
+from aioctl.api.objects import FieldError, Object, name_of, namespace_of, sequence
+from aioctl.plan.children import onto, remove
+from aioctl.plan.migration_facts import with_unrecorded_lock
+from aioctl.plan.model import NETWORKING, Context, Part, Step, Verb, Write, step
 from aioctl.plan.routing import Mode, mode
 
 OUTER: Final = NETWORKING
@@ -48,5 +50,25 @@ def _is_managed(ctx: Context) -> bool:
 
 
 def _take_down(ctx: Context) -> Iterator[Write]:
-    for write in remove(ctx, kinds.HTTP_ROUTE, names.route_name(ctx.name)):
+    route = with_unrecorded_lock(ctx)
+    writes = remove(ctx, kinds.HTTP_ROUTE, names.route_name(ctx.name)) if route is None else _detached(route)
+    for write in writes:
         yield replace(write, error=f"{MISSING}: {write.error}")
+
+
+def _detached(route: Object) -> Iterator[Write]:
+    """The route without a Gateway, as which nothing reaches it; nothing where it has none already."""
+    if not sequence(route, "spec", "parentRefs"):
+        return
+    kind, namespace, name = kinds.HTTP_ROUTE, namespace_of(route), name_of(route)
+    spec = {field: value for field, value in route["spec"].items() if field != "parentRefs"}
+    yield Write(
+        Verb.UPDATE,
+        kind,
+        namespace,
+        name,
+        body=onto({"spec": spec}, route),
+        live=route,
+        event=f"Updated {kind.type_name} {namespace}/{name}",
+        error=f"failed to update {kind.type_name} {namespace}/{name}: ",
+    )

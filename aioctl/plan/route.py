@@ -27,10 +27,9 @@ from aioctl.plan.migration_facts import (
     LOCK_KEYS,
     LOCKED_VALUE,
     Decided,
-    bears_lock,
     is_adoptable,
-    status_locked,
     takes_both,
+    with_unrecorded_lock,
 )
 from aioctl.plan.model import Context, PlanError, Present, Strategy, Unanswered, Verb, Write, need
 from aioctl.plan.model_routing import managed_spec
@@ -60,13 +59,8 @@ def route(ctx: Context, decided: Decided) -> Iterator[Write]:
 
 
 def waits_for_the_status(ctx: Context) -> bool:
-    """A route of ours that is to go stays until the service remembers its lock: else one made later would begin on the v1alpha2
-    pool again (MIG-2). The status is written after the plan, and may be lost.
-    """
-    if mode(ctx) is Mode.MANAGED or status_locked(ctx.service):
-        return False
-    live = ctx.obs.get(HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
-    return isinstance(live, Present) and bears_lock(ctx, live.obj)
+    """True where a route of ours that is to go stays until the service remembers its lock."""
+    return mode(ctx) is not Mode.MANAGED and with_unrecorded_lock(ctx) is not None
 
 
 def _removed(ctx: Context, name: str) -> Iterator[Write]:

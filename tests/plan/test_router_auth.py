@@ -1,13 +1,17 @@
 """Authentication of routes: whom it stops, and what is beside it (AUTH-1)."""
 
 import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from aioctl.api import kinds, names
 from aioctl.plan import status
-from aioctl.plan.model import Outcome, Part, Policy
+from aioctl.plan.model import Outcome, Part, Policy, Verb
 from tests.plan.router_world import (
+    EXTERNAL,
     GATEWAY,
     MANAGED,
     NS,
@@ -39,6 +43,92 @@ def test_scenario_37_without_authpolicy_there_is_no_managed_route() -> None:
     assert (found["reason"], found["message"]) == ("HTTPRouteReconcileError", AUTH_MISSING)
     world.unserved -= {kinds.AUTH_POLICY}
     world.reconcile()
+    assert (world.w, world.a) == ((100, 0), "v1")
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """A migrated service whose route nobody can protect any more, and what becomes of the route before the status is written."""
+
+    recorded: bool = True
+    """The status has its copy of the lock."""
+    locked: bool = True
+    attached: bool = True
+    ours: bool = True
+    router: Mapping[str, Any] = field(default_factory=lambda: copy.deepcopy(MANAGED))
+    verb: Verb | None = Verb.DELETE
+    """Of the only write; None: there is none."""
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(Exposed(), id="the status has the lock"),
+        pytest.param(Exposed(recorded=False, verb=Verb.UPDATE), id="it has not"),
+        pytest.param(
+            Exposed(recorded=False, attached=False, verb=None), id="it has not, and no gateway has the route"
+        ),
+        pytest.param(Exposed(recorded=True, attached=False), id="no gateway has the route"),
+        pytest.param(Exposed(recorded=False, locked=False), id="there is no lock"),
+        pytest.param(
+            Exposed(recorded=False, router=EXTERNAL), id="the status keeps no lock for another's pool"
+        ),
+        pytest.param(Exposed(recorded=False, ours=False, verb=None), id="another's route"),
+    ],
+)
+def test_no_route_goes_for_authentication_with_a_lock_that_no_status_remembers(case: Exposed) -> None:
+    """It is exposed by no write, and after all of them a route made anew is where the traffic was (AUTH-1, MIG-2)."""
+    world = RouterWorld().migrated()
+    world.edit_router(case.router)
+    if not case.recorded:
+        world.service["status"].pop("annotations")
+
+    def change(live: dict[str, Any]) -> None:
+        if not case.locked:
+            live["metadata"].pop("annotations")
+        if not case.attached:
+            live["spec"].pop("parentRefs")
+        if not case.ours:
+            live["metadata"]["ownerReferences"][0]["uid"] = "uid-another"
+
+    world.edit(ROUTE, change)
+    world.policy = Policy(auth_disabled=False)
+    world.unserved |= {kinds.AUTH_POLICY}
+    before = world.live
+    (last,) = [step for step in world.plan().steps if step.part is Part.AUTH]
+    missing = AUTH_MISSING.partition(": ")[2]
+    assert last.error == missing
+    assert [write.verb for write in last.writes] == ([case.verb] if case.verb else [])
+    for write in last.writes:
+        assert write.error.startswith(f"{missing}: failed to ")
+        if write.verb is Verb.UPDATE:
+            detached = {name: value for name, value in before["spec"].items() if name != "parentRefs"}
+            assert write.body is not None
+            assert (write.body["spec"], write.body["metadata"]) == (detached, before["metadata"])
+    world.reconcile()
+    world.reconcile()
+    assert world.condition("HTTPRoutesReady")["message"] == AUTH_MISSING
+    assert (ROUTE in world.objects) is not case.ours
+    world.unserved -= {kinds.AUTH_POLICY}
+    if case.ours and case.locked and case.router != EXTERNAL:
+        world.reconcile()
+        assert (world.w, world.a) == ((100, 0), "v1")
+
+
+def test_a_route_that_was_taken_from_its_gateways_gets_them_back() -> None:
+    """Authentication can be made again before any status was written."""
+    world = RouterWorld().migrated()
+    world.service["status"].pop("annotations")
+    wanted = world.live["spec"]
+    world.policy = Policy(auth_disabled=False)
+    world.unserved |= {kinds.AUTH_POLICY}
+    stale = copy.deepcopy(world.service)
+    world.reconcile()
+    assert "parentRefs" not in world.live["spec"]
+    world.service = stale
+    world.unserved -= {kinds.AUTH_POLICY}
+    world.reconcile()
+    assert world.live["spec"] == wanted
     assert (world.w, world.a) == ((100, 0), "v1")
 
 
