@@ -97,6 +97,8 @@ class MigrationFacts:
     v1alpha2_refused: Refusal = Refusal.NONE
     """How many gateways refuse the v1alpha2 reference that carries the live route's traffic, or would. SOME: all have spoken
     of it, and others serve it. What the v1alpha2 pool's status says does not matter: it outlives the gateway that wrote it."""
+    refuses_v1alpha2: bool = False
+    """Some gateway does, whatever is known of the others."""
     v1_by: Support = Support.UNKNOWN
     """Whether every gateway of the route is known to serve v1; NO when one of them is known not to."""
     v1_shown: bool = False
@@ -221,8 +223,16 @@ def _v1_pool_exists(facts: MigrationFacts) -> bool:
 
 
 def _only_v1_is_served(facts: MigrationFacts) -> bool:
-    """Traffic fails where it is, and is known to be served where it would go."""
-    return facts.v1alpha2_refused is Refusal.ALL and facts.v1_by is Support.YES and _v1_pool_exists(facts)
+    """Traffic fails where it is, and is known to be served where it would go. Where there is no route yet, it has no place that it
+    would lose: that one gateway refuses v1alpha2 is enough."""
+    fails = facts.v1alpha2_refused is Refusal.ALL or (facts.refuses_v1alpha2 and not facts.route_exists)
+    return fails and facts.v1_by is Support.YES and _v1_pool_exists(facts)
+
+
+def _is_divided(facts: MigrationFacts) -> bool:
+    """No generation is known to be served by all gateways. As long as there is no route, it may still be asked."""
+    known = facts.route_exists or facts.v1_by is Support.NO
+    return known and facts.v1alpha2_refused is Refusal.SOME and facts.v1_by is not Support.YES
 
 
 def _shown_to_serve_v1(facts: MigrationFacts) -> bool:
@@ -350,7 +360,8 @@ RULES: Final = (
         Reason.V1ALPHA2_NOT_SERVED,
     ),
     Rule(
-        "every parent refuses the v1alpha2 reference that carries the traffic, and every gateway serves v1",
+        "every parent refuses the v1alpha2 reference that carries the traffic, or one would before there is a route, and every "
+        "gateway serves v1",
         _only_v1_is_served,
         State.SHIFTING,
         Reason.V1ALPHA2_REFUSED,
@@ -398,8 +409,9 @@ RULES: Final = (
         Reason.GATEWAY_SERVES_V1,
     ),
     Rule(
-        "some gateway refuses the v1alpha2 reference that another serves, and v1 is not known to be served by all",
-        lambda f: f.v1alpha2_refused is Refusal.SOME and f.v1_by is not Support.YES,
+        "some gateway refuses the v1alpha2 reference that another serves, and v1 is not known to be served by all; before there is a "
+        "route: refused by one",
+        _is_divided,
         State.HELD,
         Reason.GATEWAY_REFUSES_V1,
         _serve_one_everywhere,

@@ -157,6 +157,7 @@ def _facts(ctx: Context, probes: Sequence[Object], *, listens: bool = True) -> M
     evidence = _evidence(ctx, live, wanted, probes, heard)
     chooses = live is not None and not moved and strategy is Strategy.AUTO and owns_pools(ctx)
     pools = _pools(ctx)
+    v1alpha2 = set() if isinstance(read, Unknown) else _of_v1alpha2(ctx, live, evidence)
     wait = (
         forms.wait(ctx, live, pools, evidence, probes, _asking_about_both(ctx, probes, heard))
         if chooses and live is not None
@@ -175,9 +176,8 @@ def _facts(ctx: Context, probes: Sequence[Object], *, listens: bool = True) -> M
         refusal=refusal_of(live, ctx.obs) if live is not None else Refusal.NONE,
         mixed=mixed,
         v1_has_traffic=live is not None and _v1_has_traffic(ctx, live),
-        v1alpha2_refused=Refusal.NONE
-        if isinstance(read, Unknown)
-        else _v1alpha2_refused(ctx, live, evidence),
+        v1alpha2_refused=_refusal(v1alpha2),
+        refuses_v1alpha2=Support.NO in v1alpha2,
         v1_by=_of_all(each.v1.support for each in evidence),
         v1_shown=bool(evidence) and all(each.v1.shown for each in evidence),
         v1_awaited=silent_gateways.is_awaited(ctx, (each.gateway for each in evidence)),
@@ -228,10 +228,14 @@ def _of_all(found: Iterable[Support]) -> Support:
     return Support.YES if said == {Support.YES} else Support.UNKNOWN
 
 
-def _v1alpha2_refused(ctx: Context, live: Object | None, evidence: Iterable[GatewayEvidence]) -> Refusal:
+def _of_v1alpha2(ctx: Context, live: Object | None, evidence: Iterable[GatewayEvidence]) -> set[Support]:
+    """What gateways have said on routes of the v1alpha2 reference that carries the live route's traffic, or would."""
     if live is not None and POOL_GROUP_V1ALPHA2 not in references(live, _pools(ctx))[0]:
-        return Refusal.NONE
-    said = {each.v1alpha2.support if each.v1alpha2.shown else Support.UNKNOWN for each in evidence}
+        return set()
+    return {each.v1alpha2.support if each.v1alpha2.shown else Support.UNKNOWN for each in evidence}
+
+
+def _refusal(said: set[Support]) -> Refusal:
     if said == {Support.NO}:
         return Refusal.ALL
     return Refusal.SOME if said == {Support.NO, Support.YES} else Refusal.NONE

@@ -10,8 +10,8 @@ pool its user has in the other generation alone (GROUP-5).
 
 It is asked at once where a gateway refuses v1alpha2, and after a while where v1alpha2 is served and one reference at a time is
 written, or where the gateway writes no status of pools. Not while somebody holds the service, as then nothing would follow. A gateway is asked by one service at a time, the first
-by name of those that did; the others hear the answer. A new service on a gateway that is known to refuse v1alpha2 asks before it
-has a route, and its route is made once that is answered.
+by name of those that did; the others hear the answer. A new service of which one gateway is known to refuse v1alpha2, and none v1,
+asks before it has a route, and its route is made once that is answered.
 """
 
 import hashlib
@@ -31,19 +31,21 @@ from aioctl.api.kinds import (
     ObjectKey,
     Served,
 )
-from aioctl.api.objects import Object, created_at, sequence
+from aioctl.api.objects import Object, created_at, generation_of, sequence
 from aioctl.golang.equality import derivative
 from aioctl.plan import silent_gateways
 from aioctl.plan.children import build, ensure, remove
 from aioctl.plan.evidence import Support, references
 from aioctl.plan.forms import may_ask
-from aioctl.plan.group_migration import generation
+from aioctl.plan.group_migration import generation, of_the_group
 from aioctl.plan.groups import group_name, group_of, lacks_generation, pools_of
 from aioctl.plan.hearsay import Heard
 from aioctl.plan.memo import left_until
-from aioctl.plan.migration import Decision, Reason, Refusal
+from aioctl.plan.migration import Decision, Reason
 from aioctl.plan.migration_facts import Decided, evidence_of, facts_of, heard_by, unprobed
 from aioctl.plan.model import Context, Present, Probe, Strategy, Unanswered, Unknown, Write
+from aioctl.plan.parents import parents_of
+from aioctl.plan.readiness import find_condition, is_stale
 from aioctl.plan.route_defaults import defaulted
 from aioctl.plan.routing import Mode, mode, owns_pools, parent_gateways, route_spec
 
@@ -118,7 +120,7 @@ def _wait(ctx: Context, decided: Decided) -> timedelta | None:
         isinstance(read, Present) and _is_asked(ctx, names.probe_name(ctx.name), lambda heard: heard.asks)
     ):
         return None
-    if facts.v1alpha2_refused is not Refusal.NONE:
+    if facts.refuses_v1alpha2:
         return timedelta(0)
     if not isinstance(read, Present):
         return None
@@ -137,14 +139,42 @@ def _left_to_the_silent(ctx: Context) -> timedelta | None:
 
 
 def comes_first(ctx: Context) -> bool:
-    """True while the managed route, which does not exist yet, is not made because gateways are asked: they are known to refuse
-    v1alpha2, and v1 is not known to be served. Who says nothing to the question would say nothing of the route. Where the cluster
-    has no v1 InferencePools there is nothing to ask."""
-    if ctx.policy.probe is Probe.OFF or not owns_pools(ctx) or ctx.obs.served(POOL_V1) is Served.NO:
+    """True while the managed route, which does not exist yet, is not made because gateways are asked: one is known to refuse
+    v1alpha2, none to refuse v1, and not all to serve it. Who says nothing to the question would say nothing of the route. Where the
+    cluster has no v1 InferencePools there is nothing to ask."""
+    if ctx.policy.probe is Probe.OFF or ctx.obs.served(POOL_V1) is Served.NO:
         return False
-    facts = facts_of(ctx)
+    facts = of_the_group(ctx, facts_of(ctx))
     held = facts.paused or facts.strategy is Strategy.HOLD
-    return facts.v1_by is Support.UNKNOWN and facts.v1alpha2_refused is Refusal.ALL and not held
+    if held or not facts.scheduler or facts.external:
+        return False
+    open_ = [each.gateway for each in evidence_of(ctx) if each.v1.support is Support.UNKNOWN]
+    return (
+        facts.refuses_v1alpha2
+        and facts.v1_by is Support.UNKNOWN
+        and any(_may_say(ctx, each) for each in open_)
+    )
+
+
+def _may_say(ctx: Context, gateway: ObjectKey) -> bool:
+    """Whether the gateway may still say of v1 what it does: it is asked, and does not keep the question out, as a listener with a
+    hostname of its own does. A service without a pool of its own, which shares those of its group, hears it when others ask."""
+    if not owns_pools(ctx):
+        return heard_by(ctx, route_spec(ctx))[gateway].asks is not None
+    read = ctx.obs.get(HTTP_ROUTE, ctx.namespace, names.probe_name(ctx.name))
+    return not isinstance(read, Present) or not _is_kept_out(ctx, read.obj, gateway)
+
+
+def _is_kept_out(ctx: Context, asking: Object, gateway: ObjectKey) -> bool:
+    """The gateway does not accept the question as it is now."""
+    said = [
+        condition
+        for parent in parents_of(asking, ctx.obs)
+        if parent.key == gateway
+        for entry in parent.entries
+        if (condition := find_condition(sequence(entry, "conditions"), "Accepted")) is not None
+    ]
+    return any(each.get("status") == "False" and not is_stale(each, generation_of(asking)) for each in said)
 
 
 def _left(ctx: Context, since: Object) -> timedelta | None:

@@ -27,7 +27,7 @@ from tests.model.played_state import (
 )
 
 REFUSED: Final = (
-    "no write puts a reference before a gateway that is known to refuse it, where another is not refused"
+    "no write puts a reference before a gateway that is known to refuse it, where another is refused by none"
 )
 EVIDENCE: Final = "no lock without positive evidence for v1 on every gateway"
 SERVED: Final = "no write takes traffic from where every gateway serves it to where one does not"
@@ -234,12 +234,15 @@ def _is_refused(state: State, gateway: int, group: str) -> bool:
 
 
 def _shows_refused(state: State, op: Op, before: Made | None, gateway: int, absent: set[str]) -> bool:
-    """A group is new on the route, the gateway is known to refuse it, and the other is neither refused there nor absent."""
+    """A group is new on the route, the gateway is known to refuse it, and the other is neither refused by any gateway nor absent.
+
+    Where each group is refused by some gateway, every route has a reference that is refused, and a service has to have one.
+    """
     fresh = named(op.spec) - (named(before.spec) if before is not None else frozenset())
     return any(
         _is_refused(state, gateway, group)
         and any(
-            other not in absent and not _is_refused(state, gateway, other)
+            other not in absent and not any(_is_refused(state, each, other) for each in _places(state))
             for other in GROUPS
             if other != group
         )

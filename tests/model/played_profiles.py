@@ -47,17 +47,16 @@ PLAYED: Final[Mapping[str, PlayedRules]] = {
     ),
     "auto-group-meddling": replace(_EACH, services=2, grouped=True),
     "auto-group-pairs": replace(_PAIRS, services=2, grouped=True),
+    "auto-two-pairs": replace(_PAIRS, services=2),
+    "auto-two-pairs-unasked": replace(_PAIRS, services=2, probes=False),
     "auto-group-crd-goes": replace(_EACH, services=2, grouped=True, meddling=False, crd_goes=True),
     "auto-crd-goes": replace(_EACH, crd_goes=True),
     "auto-v1-crd-alone": replace(_EACH, old_crd=False),
     "auto-old-crd-alone": replace(_EACH, v1_crd=False),
     "auto-two-old-crd-alone": replace(_EACH, v1_crd=False, services=2, meddling=False),
     "swap-played": replace(_EACH, strategy=Strategy.SWAP, upgrades=MEASURED),
+    "swap-two-pairs": replace(_PAIRS, services=2, strategy=Strategy.SWAP),
+    "swap-group-pairs": replace(_PAIRS, services=2, grouped=True, strategy=Strategy.SWAP),
+    "weighted-two-pairs": replace(_PAIRS, services=2, strategy=Strategy.WEIGHTED),
     "weighted-played": replace(_EACH, strategy=Strategy.WEIGHTED, upgrades=MEASURED),
 }
-
-OPEN: Final[Mapping[str, str]] = {
-    "auto-group-pairs": "a second service on two gateways, of which one refuses v1alpha2 on the route of the first and the other has not "
-    "spoken, begins on v1alpha2 instead of asking first"
-}
-"""Profiles in which a history that breaks a law is known and not mended: `python -m tests.model` leaves them out unless they are named."""

@@ -5,6 +5,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
+from typing import Final
 
 import structlog
 
@@ -18,6 +19,7 @@ EXPLORERS: Mapping[str, Callable[..., Report]] = {
     **{name: partial(explore_played, rules) for name, rules in PLAYED.items()},
 }
 """By the name of the profile; called with the limits."""
+_MOMENT: Final = 1e-9
 
 
 def explored(
@@ -30,7 +32,9 @@ def explored(
     if processes == 1:
         left = seconds
         for index, name in enumerate(chosen):
-            report = _explore(name, states, left / (len(chosen) - index))
+            # What is used up is not "no limit", which 0 means.
+            share = max(left / (len(chosen) - index), _MOMENT) if seconds else 0.0
+            report = _explore(name, states, share)
             left -= report.seconds
             yield name, report
         return

@@ -11,6 +11,7 @@ from tests.model.laws import LAWS
 from tests.model.moves import environment
 from tests.model.mutants import MUTANTS, Mutant
 from tests.model.profiles import PROFILES
+from tests.model.side_by_side import explored
 from tests.model.state import ONLY_V1, Answer, Crd, Route, State
 
 STATES = pytest.mark.parametrize("states", [25, pytest.param(150, marks=pytest.mark.thorough)])
@@ -42,6 +43,14 @@ def test_an_exploration_that_has_seen_everything_says_so() -> None:
     report = explore(least)
     assert report.complete
     assert "fixed point" in str(report)
+
+
+@pytest.mark.parametrize(("seconds", "states"), [(0.0, 5), (1e-9, 0)])
+def test_each_profile_gets_what_it_may_take(seconds: float, states: int) -> None:
+    """No limit of time is none for each, and one that is used up ends the later ones, too."""
+    least = ("auto-v1-crd-alone", "auto-old-crd-alone")
+    found = dict(explored(least, states=5, seconds=seconds, processes=1))
+    assert [report.states for report in found.values()] == [states] * 2
 
 
 def test_what_is_remembered_of_other_states_changes_no_plan() -> None:

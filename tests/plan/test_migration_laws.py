@@ -54,6 +54,7 @@ FACTS = st.builds(
     refusal=st.sampled_from(Refusal),
     mixed=st.booleans(),
     v1alpha2_refused=st.sampled_from(Refusal),
+    refuses_v1alpha2=st.booleans(),
     v1_by=st.sampled_from(Support),
     v1_shown=st.booleans(),
     picker_available=st.booleans(),
