@@ -7,7 +7,7 @@ next process plans from the cluster alone (ARCH-6).
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
@@ -24,11 +24,10 @@ from aioctl.controller.idle_looks import IdleLookLimit
 from aioctl.controller.interests import Interests
 from aioctl.controller.planner import Conclusion, Planner, PlanTooExpensive
 from aioctl.controller.progress import ProgressObserver
-from aioctl.controller.service_state import AtRest, ServiceStates, WarmMemos
+from aioctl.controller.service_state import AtRest, ServiceStates, Unsettled, WarmMemos
 from aioctl.controller.telling import Teller, failure
 from aioctl.controller.waves import Waves
 from aioctl.engine.clock import Clock
-from aioctl.engine.limits import GRAIN
 from aioctl.engine.workers import Done, Failed, RequeueAfter, Result
 from aioctl.kube.cached import Cached
 from aioctl.kube.errors import KubeError, asked_to_wait
@@ -49,26 +48,6 @@ EXPECTATION_RETRY: Final = 0.05
 
 class ReconcileError(Exception):
     """The reconcile ended with the error the event shows; the queue repeats it with back-off."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Concluded:
-    """A run whose status may have to settle yet."""
-
-    run: Run
-    conclusion: Conclusion
-    looked: Seen | None
-    """What the conclusion was made of; None where that was decided elsewhere."""
-    at: float
-    """On the clock's steady line."""
-
-    def again(self, now: float) -> float | None:
-        """Seconds until the service is to be looked at again though nothing has changed."""
-        wait = self.conclusion.again
-        if wait is None:
-            return None
-        left = wait - (now - self.at)
-        return left if left > GRAIN else 0.0
 
 
 @dataclass
@@ -102,7 +81,7 @@ class Reconciler:
         if cached is None:
             return self._end(key)
         if not self.expectations.pending_for(key) and (rest := await self._at_rest(key, cached)):
-            return Done() if rest.run is None else await self._finish(key, rest.run)
+            return await self._settle(key, cached, rest)
         service = weight.decode(cached.raw)
         if status.says_too_expensive(service):
             self.confinement.add(key)
@@ -147,13 +126,13 @@ class Reconciler:
         self.states.of(key).uid = cached.uid
         return cached
 
-    async def _at_rest(self, key: ObjectKey, cached: Cached) -> AtRest[_Concluded] | None:
+    async def _at_rest(self, key: ObjectKey, cached: Cached) -> AtRest | None:
         """Its last run, if that had nothing to do and everything that it looked at is as it was: so has this one."""
         state = self.states.of(key)
         rest = state.at_rest
         if rest is None or rest.version != cached.resource_version or self.confinement.holds(key):
             return None
-        if rest.run is not None and rest.run.again(self.clock.monotonic()) == 0:
+        if rest.unsettled is not None and rest.unsettled.left(self.clock.monotonic()) == 0:
             # Its time has come by the steady clock. Where the wall clock says that it has not, it says anew for how long.
             return None
         for _ in range(MOST_DEMANDS):
@@ -171,6 +150,13 @@ class Reconciler:
     async def _reconcile(self, key: ObjectKey, service: Object, planner: Planner) -> Result:
         state = self.states.of(key)
         state.at_rest = None
+        try:
+            return await self._look(key, service, planner)
+        finally:
+            self.warm.add(key, state.memo)
+
+    async def _look(self, key: ObjectKey, service: Object, planner: Planner) -> Result:
+        state = self.states.of(key)
         self.converger.heed(state, service)
         self.converger.trials.begin(key)
         run = await self.converger.converge(key, service, planner)
@@ -188,33 +174,60 @@ class Reconciler:
             self.progress.observed(key, decision, concluded.gateways)
         else:
             self.waves.gone(key)
-        ours = planner is self.planner
-        return await self._finish(
-            key, _Concluded(run, concluded, looked if ours else None, self.clock.monotonic())
-        )
+        return await self._finish(key, run, concluded, looked if planner is self.planner else None)
 
-    async def _finish(self, key: ObjectKey, ended: _Concluded) -> Result:
+    async def _finish(self, key: ObjectKey, run: Run, concluded: Conclusion, looked: Seen | None) -> Result:
         """Writes the status once it has settled, and remembers what need not be looked at again."""
-        state, run, concluded = self.states.of(key), ended.run, ended.conclusion
-        state.at_rest = None
+        state, outcome, decision = self.states.of(key), run.outcome, concluded.decision
+        ended = Unsettled(
+            concluded.status,
+            problem=decision is not None and bool(decision.problem),
+            unknown=bool(run.unknown),
+            wrote=bool(outcome.answers),
+            again=concluded.again,
+            at=self.clock.monotonic(),
+        )
+        # After a failure the queue's back-off decides when this service is looked at again, or the API server where it has put
+        # a write off: what is known is said now.
+        at_once = outcome.failed is not None or outcome.put_off or (outcome.retry and not run.conflict)
+        busy = outcome.deferred is not None
         try:
-            status_wait = await self.teller.status(key, run, concluded)
+            wait = await self.teller.status(
+                key, run.service, ended.status, problem=ended.problem, busy=busy, at_once=at_once
+            )
         except KubeError as error:
             return _status_failure(error)
-        decision = concluded.decision
         waits = decision is not None and decision.reason is Reason.WAITS_FOR_BUDGET
         result = self._result(
-            run, status_wait, ended.again(self.clock.monotonic()), self.waves.opens_in() if waits else None
+            run, wait, ended.left(self.clock.monotonic()), self.waves.opens_in() if waits else None
         )
         done = isinstance(result, Done)
-        if done:
-            self.warm.add(key, state.memo)
         # One that waits for its turn to move is woken by nothing that it could see.
-        same = run.left_nothing_to_do and not waits and (done or status_wait is not None)
-        if same and run.planned is not None and ended.looked is not None:
+        same = run.left_nothing_to_do and not waits and (done or wait is not None)
+        if same and run.planned is not None and looked is not None:
             version = resource_version_of(run.service)
-            state.at_rest = AtRest(version, run.planned, ended.looked, None if done else ended)
-        self.idle_looks.looked(key, idle=done and state.at_rest is not None and not run.outcome.answers)
+            state.at_rest = AtRest(version, run.planned, looked, None if done else ended)
+        self.idle_looks.looked(key, idle=done and state.at_rest is not None and not ended.wrote)
+        return result
+
+    async def _settle(self, key: ObjectKey, cached: Cached, rest: AtRest) -> Result:
+        """The same for a service of which nothing is new since its last run, which left nothing to do but to write this status."""
+        ended = rest.unsettled
+        if ended is None:
+            return Done()
+        state = self.states.of(key)
+        state.at_rest = None
+        try:
+            wait = await self.teller.status(
+                key, weight.decode(cached.raw), ended.status, problem=ended.problem
+            )
+        except KubeError as error:
+            return _status_failure(error)
+        result = self._again(key, wait, ended.left(self.clock.monotonic()), unknown=ended.unknown)
+        done = isinstance(result, Done)
+        if done or wait is not None:
+            state.at_rest = replace(rest, unsettled=None if done else ended)
+        self.idle_looks.looked(key, idle=done and not ended.wrote)
         return result
 
     async def _leave(self, run: Run) -> Result:
@@ -250,8 +263,15 @@ class Reconciler:
         state.conflicts = 0
         if outcome.retry:
             return Failed(ReconcileError(outcome.error))
-        waits = [wait for wait in (outcome.deferred, outcome.roll, *times) if wait is not None]
-        if not waits and run.unknown:
+        return self._again(
+            key_of(run.service), outcome.deferred, outcome.roll, *times, unknown=bool(run.unknown)
+        )
+
+    def _again(self, key: ObjectKey, *times: float | None, unknown: bool) -> Result:
+        """At the first of the times, where there is one. `unknown`: something was not known."""
+        state = self.states.of(key)
+        waits = [wait for wait in times if wait is not None]
+        if not waits and unknown:
             # Nothing was to be done for lack of an answer, and nobody is woken when there is one.
             state.unknowns += 1
             return RequeueAfter(

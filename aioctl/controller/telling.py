@@ -71,24 +71,29 @@ class Teller:
         if not status.status_equal(wanted, status.stored_status(service)):
             await self.applier.write_status(service, wanted)
 
-    async def status(self, key: ObjectKey, run: Run, concluded: Conclusion) -> float | None:
-        """Writes the status when it differs and has settled; else the seconds until it is due, None when it is right."""
-        wanted, decision = concluded.status, concluded.decision
-        if status.status_equal(wanted, status.stored_status(run.service)):
+    async def status(
+        self,
+        key: ObjectKey,
+        service: Object,
+        wanted: Object,
+        *,
+        problem: bool,
+        busy: bool = False,
+        at_once: bool = False,
+    ) -> float | None:
+        """Writes the status when it differs and has settled; else the seconds until it is due, None when it is right.
+
+        `problem` and `busy` as in `StatusSettling.wait`; `at_once`: it need not settle.
+        """
+        if status.status_equal(wanted, status.stored_status(service)):
             self.settling.forget(key)
             return None
-        # After a failure the queue's back-off decides when this service is looked at again, or the API server where it has put
-        # a write off: what is known is said now.
-        outcome = run.outcome
-        at_once = outcome.failed is not None or outcome.put_off or (outcome.retry and not run.conflict)
-        busy = run.outcome.deferred is not None
-        problem = decision is not None and bool(decision.problem)
         wait = 0.0 if at_once else self.settling.wait(key, wanted, problem=problem, busy=busy)
         if wait > 0:
             return wait
-        await self.applier.write_status(run.service, wanted)
-        self._tell_readiness(key, run.service, wanted)
-        for wrong in status.unreadable(run.service):
+        await self.applier.write_status(service, wanted)
+        self._tell_readiness(key, service, wanted)
+        for wrong in status.unreadable(service):
             log.warning("stored status replaced", service=str(key), problem=wrong)
         self.settling.forget(key)
         return None

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -10,7 +9,7 @@ import pytest
 
 from aioctl.api import kinds
 from aioctl.controller.knobs import Knobs
-from aioctl.controller.reconcile import _Concluded
+from aioctl.controller.service_state import Unsettled
 from aioctl.kube.wire import Request, Response
 from aioctl.metrics.shared import CONTROLLER
 from aioctl.sim.memory import MemoryWire
@@ -49,8 +48,7 @@ async def test_a_clock_that_jumps_in_mid_wait_makes_nobody_look_without_pause(ho
 
 def test_a_wait_that_is_shorter_than_any_clock_can_tell_is_over() -> None:
     """Else whoever has nothing to do looks again at once, and for ever where time stands still meanwhile: a soak hung on it."""
-    conclusion: Any = SimpleNamespace(again=5.0)
-    ended = _Concluded(None, conclusion, None, 14.000000027028648)  # type: ignore[arg-type]
-    assert ended.again(18.0) == pytest.approx(1.0)
+    ended = Unsettled({}, problem=False, unknown=False, wrote=False, again=5.0, at=14.000000027028648)
+    assert ended.left(18.0) == pytest.approx(1.0)
     for now in (19.000000027028644, 19.000000027028648, 20.0):
-        assert ended.again(now) == 0.0
+        assert ended.left(now) == 0.0

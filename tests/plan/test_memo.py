@@ -307,7 +307,7 @@ def test_what_is_large_goes_when_the_service_comes_to_rest_and_the_parts_stay(se
     assert all(name.startswith("status: ") for name in again)
 
 
-def test_the_memos_of_the_services_that_rested_last_stay_whole() -> None:
+def test_the_memos_of_the_services_that_were_planned_last_stay_whole() -> None:
     warm = WarmMemos()
     memos = [Memo(first=Entry((), 0, "large")) for _ in range(MOST_WARM + 1)]
     for number, memo in enumerate(memos):
