@@ -111,3 +111,12 @@ def shares(world: RouterWorld, rule: int = 1) -> list[tuple[str, str, int]]:
     """(generation or `svc`, name, weight) of each backend of a rule of the live route."""
     generations = {POOL_GROUP_V1: "v1", POOL_GROUP_V1ALPHA2: "x", "": "svc", None: "svc"}
     return [(generations[ref.get("group")], ref["name"], ref["weight"]) for ref in world.refs(rule)]
+
+
+OWN = ("x", "svc-inference-pool", 70)
+TWO = ("x", "two-inference-pool", 30)
+
+
+def degraded(world: RouterWorld) -> tuple[str, str, str]:
+    found = world.condition("GroupDegraded")
+    return found.get("status", ""), found.get("reason", ""), found.get("message", "")
