@@ -1,9 +1,8 @@
 """Whose word counts for a route, a pool and a gateway, of which generation, and what a condition then tells the user.
 
-ROUTE-6, ROUTE-7, ROUTE-8.
+ROUTE-6, ROUTE-8.
 """
 
-import copy
 from dataclasses import replace
 from typing import Any
 
@@ -11,53 +10,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aioctl.api import kinds, names
-from aioctl.api.kinds import ObjectRef
+from aioctl.api import kinds
 from aioctl.plan import route_readiness
 from aioctl.plan.migration import Refusal
 from aioctl.plan.migration_facts import refusal_of
-from aioctl.plan.model import Facts, Policy
 from aioctl.plan.readiness import describe
+from tests.plan.readiness_world import PREFIX, said, settled
 from tests.plan.router_world import (
     ALPHA,
     GATEWAY,
     INVALID_KIND,
-    MANAGED,
-    MODEL,
     NS,
     POOL,
     ROUTE,
-    SCHEDULER,
     V1,
     RouterWorld,
     accepted,
     condition,
     gateway,
     parent,
-    pool_ref,
     with_gateway_refs,
 )
 
 OWN = "example.org/gw"
 """Controller of the gateway class that the world's gateways have."""
-PREFIX = "The following HTTPRoutes are not ready: "
 GW = "Gateway kserve/kserve-ingress-gateway"
 REJECTED = [condition("Accepted", "False", "NotAllowedByListeners")]
-
-
-def settled() -> RouterWorld:
-    """Migrated, accepted by everybody, RouterReady."""
-    world = RouterWorld().migrated()
-    world.accept_route()
-    world.reconcile()
-    assert world.status_of("RouterReady") == "True"
-    return world
-
-
-def said(world: RouterWorld, type_: str = "HTTPRoutesReady") -> str:
-    world.reconcile()
-    found = world.condition(type_)
-    return "" if found["status"] == "True" else str(found["message"])
 
 
 def old(conditions: list[dict[str, Any]], generation: int = 1) -> list[dict[str, Any]]:
@@ -318,150 +296,6 @@ def test_a_foreign_message_is_quoted_up_to_a_length() -> None:
     assert len(describe(condition("Accepted", "False", message="x" * 32768))) < 1200
 
 
-# -- rules and references that serve nobody
-
-
-def inline(*rules: dict[str, Any]) -> dict[str, Any]:
-    return {**copy.deepcopy(MANAGED), "route": {"http": {"spec": {"rules": list(rules)}}}}
-
-
-SERVICE_REF = {"kind": "Service", "name": "svc-kserve-workload-svc", "port": 8000}
-V1_REF = pool_ref(kinds.POOL_GROUP_V1)
-FIELD = "spec.router.route.http.spec.rules"
-
-
-@pytest.mark.parametrize(
-    ("rules", "problem"),
-    [
-        (
-            [{"timeouts": {"request": "10s"}}],
-            (
-                "rule 0 sends traffic nowhere: it has no backendRefs; give it some in "
-                f"{FIELD}[0].backendRefs, or leave rules out to get the default ones"
-            ),
-        ),
-        (
-            [{"backendRefs": [SERVICE_REF]}, {"name": "slow", "backendRefs": []}],
-            (
-                'rule 1 "slow" sends traffic nowhere: it has no backendRefs; give it some in '
-                f"{FIELD}[1].backendRefs, or leave rules out to get the default ones"
-            ),
-        ),
-        (
-            [{"backendRefs": [{**SERVICE_REF, "weight": 0}]}],
-            (
-                "rule 0 sends traffic nowhere: every backendRef has weight 0; give one a weight above 0 in "
-                f"{FIELD}[0].backendRefs"
-            ),
-        ),
-        ([{"filters": [{"type": "RequestRedirect", "requestRedirect": {"scheme": "https"}}]}], ""),
-        ([{"filters": [{"type": "ExtensionRef", "extensionRef": {"name": "direct"}}]}], ""),
-        ([{"filters": [{"type": "URLRewrite", "urlRewrite": {}}], "backendRefs": [SERVICE_REF]}], ""),
-        (
-            [{"backendRefs": [pool_ref(kinds.POOL_GROUP_V1, "theirs")]}],
-            (
-                f"rule 0 backendRef 0 names InferencePool {NS}/theirs of group inference.networking.k8s.io, which does not "
-                f"exist; create it, or name {POOL}, the pool of this service"
-            ),
-        ),
-        ([{"backendRefs": [pool_ref(kinds.POOL_GROUP_V1, "theirs", weight=0), V1_REF]}], ""),
-        (
-            [{"backendRefs": [{"kind": "Service", "name": "s" * 64, "port": 80}]}],
-            (
-                f"rule 0 backendRef 0 names Service {NS}/{'s' * 64}, which cannot exist: a Service has at most 63 "
-                "characters in its name"
-            ),
-        ),
-    ],
-)
-def test_a_managed_route_that_serves_nobody_is_never_ready_and_says_why(
-    rules: list[dict[str, Any]], problem: str
-) -> None:
-    world = RouterWorld(inline(*rules))
-    world.reconcile()
-    world.pool_status(V1, accepted())
-    world.reconcile()
-    world.accept_route()
-    found = said(world)
-    assert found == (f"{PREFIX}[{NS}/{ROUTE.name}: {problem}]" if problem else "")
-    assert world.status_of("RouterReady") == ("False" if problem else "True")
-
-
-def test_of_many_rules_that_serve_nobody_some_are_named_and_the_rest_counted() -> None:
-    world = RouterWorld(inline(*({"timeouts": {"request": f"{n}s"}} for n in range(1, 10))))
-    world.reconcile()
-    world.accept_route()
-    assert said(world).count("sends traffic nowhere") == 5
-    assert said(world).endswith("; and 4 more]")
-
-
-LONG = "a-service-with-a-name-that-is-longer-than-what-leaves-room"
-
-
-def test_hand_written_names_of_children_that_are_hashed_get_the_right_name() -> None:
-    workload, pool = f"{LONG}-kserve-workload-svc", f"{LONG}-inference-pool"
-    rule = {"backendRefs": [{"kind": "Service", "name": workload}, pool_ref(kinds.POOL_GROUP_V1, pool)]}
-    world = RouterWorld(inline(rule))
-    world.service["metadata"]["name"] = LONG
-    world.reconcile()
-    found = said(world)
-    assert (
-        f"Service {NS}/{workload}, which cannot exist: the workload Service of this service is named "
-        in found
-    )
-    assert names.workload_service_name(LONG) in found
-    assert f"or name {names.default_pool_name(LONG)}, the pool of this service" in found
-
-
-def test_a_hand_written_picker_name_that_is_hashed_gets_the_right_name() -> None:
-    router = copy.deepcopy(MANAGED)
-    router["scheduler"]["pool"]["spec"]["endpointPickerRef"]["name"] = f"{LONG}-epp-service"
-    world = RouterWorld(router)
-    world.service["metadata"]["name"] = LONG
-    found = said(world, "InferencePoolReady")
-    assert found.startswith("spec.router.scheduler.pool.spec.endpointPickerRef.name is ")
-    assert found.endswith(f"is named {names.child(LONG, '-epp-service')}")
-
-
-def test_a_reference_to_a_generation_that_is_not_served_is_named() -> None:
-    world = RouterWorld(inline({"backendRefs": [{**V1_REF, "name": "of-others"}]}))
-    world.unserved |= {kinds.POOL_V1}
-    world.reconcile()
-    world.accept_route()
-    assert said(world) == (
-        f"{PREFIX}[{NS}/{ROUTE.name}: rule 0 backendRef 0 names InferencePool {NS}/of-others of group "
-        "inference.networking.k8s.io, which this cluster does not serve; install its CRD, or refer to group "
-        "inference.networking.x-k8s.io]"
-    )
-
-
-@pytest.mark.parametrize(
-    ("unserved", "group"),
-    [(kinds.POOL_V1, kinds.POOL_GROUP_V1ALPHA2), (kinds.POOL_V1ALPHA2, kinds.POOL_GROUP_V1)],
-)
-def test_where_one_generation_is_served_every_object_of_ours_names_that_one(
-    unserved: Any, group: str
-) -> None:
-    world = RouterWorld()
-    world.unserved |= {unserved}
-    world.reconcile()
-    assert world.objects[MODEL]["spec"]["poolRef"]["group"] == group
-    assert {ref["group"] for rule in world.live["spec"]["rules"][:2] for ref in rule["backendRefs"]} == {
-        group
-    }
-    world.unserved -= {unserved}
-    world.reconcile()
-    assert len(world.refs()) == 2
-
-
-def test_a_pool_deleted_by_hand_makes_the_service_not_ready_until_it_is_there_again() -> None:
-    world = settled()
-    ctx, facts = world.ctx, {ref: obj for ref, obj in world.objects.items() if ref != V1}
-    verdict = route_readiness.judge(replace(ctx, obs=Facts(objects=facts)))
-    assert "which does not exist; awaited: its creation" in verdict.message
-    assert not verdict.ready
-
-
 # -- the route comes after its pools
 
 
@@ -497,74 +331,3 @@ def test_a_pool_of_the_user_is_not_waited_for() -> None:
     assert "InferencePool ns/my-pool of group inference.networking.x-k8s.io, which does not exist" in said(
         world
     )
-
-
-# -- what was said before goes when it is no longer so
-
-
-def test_a_missing_gateway_that_came_is_not_named_while_a_later_check_fails() -> None:
-    world = RouterWorld({**copy.deepcopy(MANAGED), **with_gateway_refs("a"), "scheduler": SCHEDULER})
-    world.reconcile()
-    assert world.condition("GatewaysReady")["reason"] == "RefsInvalid"
-    world.put(kinds.GATEWAY, gateway(NS, "a", "203.0.113.1"))
-    world.edit_router({"route": {"http": {"refs": [{"name": "mine"}]}}, "gateway": {"refs": [{"name": "a"}]}})
-    world.reconcile()
-    assert world.condition("HTTPRoutesReady")["reason"] == "RefsInvalid"
-    assert world.condition("GatewaysReady") == {}
-
-
-def test_a_missing_route_that_came_is_not_named_while_an_earlier_check_fails() -> None:
-    world = RouterWorld({"route": {"http": {"refs": [{"name": "mine"}, {"name": "other"}]}}})
-    world.reconcile()
-    assert world.condition("HTTPRoutesReady")["message"].count("does not exist") == 2
-    ref = ObjectRef(kinds.HTTP_ROUTE, NS, "mine")
-    world.put(
-        kinds.HTTP_ROUTE,
-        {"metadata": {"namespace": NS, "name": "mine"}, "spec": {"parentRefs": [{"name": "a"}]}},
-    )
-    world.router = {**(world.router or {}), "gateway": {"refs": [{"name": "nowhere"}]}}
-    world.reconcile()
-    assert world.condition("GatewaysReady")["reason"] == "RefsInvalid"
-    assert world.condition("HTTPRoutesReady")["message"] == f"HTTPRoute {NS}/other does not exist"
-    world.put(
-        kinds.HTTP_ROUTE, {"metadata": {"namespace": NS, "name": "other"}, "spec": world.objects[ref]["spec"]}
-    )
-    world.put(kinds.GATEWAY, gateway(NS, "a", "203.0.113.1"))
-    world.reconcile()
-    assert world.condition("HTTPRoutesReady") == {}
-
-
-def test_a_gateway_that_is_programmed_is_not_named_while_another_reference_is_missing() -> None:
-    world = RouterWorld(with_gateway_refs("a"))
-    world.put(kinds.GATEWAY, gateway(NS, "a", "203.0.113.1", programmed="False"))
-    world.reconcile()
-    assert world.condition("GatewaysReady")["reason"] == "GatewaysNotReady"
-    world.put(kinds.GATEWAY, gateway(NS, "a", "203.0.113.1"))
-    world.router = {**(world.router or {}), "route": {"http": {"refs": [{"name": "mine"}]}}}
-    world.reconcile()
-    assert world.condition("HTTPRoutesReady")["reason"] == "RefsInvalid"
-    assert world.status_of("GatewaysReady") == "True"
-
-
-def test_what_cannot_be_read_now_does_not_keep_the_status_from_being_concluded() -> None:
-    world = RouterWorld()
-    world.reconcile()
-    assert world.condition("HTTPRoutesReady")["reason"] == "HTTPRoutesNotReady"
-    del world.objects[ROUTE]
-    world.unknown = {V1: "not synced", ALPHA: "not synced"}
-    world.edit_router(with_gateway_refs("nowhere"))
-    world.reconcile()
-    assert world.condition("GatewaysReady")["reason"] == "RefsInvalid"
-    assert "it does not exist yet; awaited: its creation" in world.condition("HTTPRoutesReady")["message"]
-
-
-def test_an_authpolicy_crd_that_came_is_not_missed_while_a_reference_is() -> None:
-    world = RouterWorld(policy=Policy(auth_disabled=False))
-    world.unserved |= {kinds.AUTH_POLICY}
-    world.reconcile()
-    assert "AuthPolicy CRD is not available" in world.condition("HTTPRoutesReady")["message"]
-    world.unserved -= {kinds.AUTH_POLICY}
-    world.edit_router(with_gateway_refs("nowhere"))
-    world.reconcile()
-    assert world.condition("GatewaysReady")["reason"] == "RefsInvalid"
-    assert world.condition("HTTPRoutesReady").get("reason") != "HTTPRouteReconcileError"
