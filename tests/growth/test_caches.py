@@ -6,7 +6,7 @@ from aioctl.caching import LARGEST
 from aioctl.plan import combine as combining
 from aioctl.plan import config_lookup
 from tests.growth.patterns import ROOT
-from tests.plan.test_combine import combined
+from tests.plan.combined_world import combined
 
 BY_ENTRIES = {
     "golang/roundtrip.py": "by the names of our own types",

@@ -1,102 +1,20 @@
 """The combination of presets, baseRefs and service (PRESET-3), and where each field came from.
 
-Rules: PRESET-1, PRESET-2, PRESET-7.
+Rules: PRESET-1, PRESET-2.
 """
 
 from typing import Any
 
 import pytest
 
-from aioctl.api.kinds import CONFIG, CONFIG_MAP, ObjectRef
 from aioctl.api.objects import FieldError
-from aioctl.plan import combine as combining
 from aioctl.plan.combine import Combined, combine
 from aioctl.plan.config_lookup import ConfigNotFound
-from aioctl.plan.global_config import GlobalConfig
-from aioctl.plan.model import Facts, PlanError, Policy, Unanswered
+from aioctl.plan.model import PlanError, Policy, Unanswered
 from aioctl.plan.provenance import CONTROLLER, explain
+from tests.plan.combined_world import PREFIX, PRESETS, SETTINGS, combined, observation, refs
 
-SETTINGS = GlobalConfig("kserve", ingress_gateway_name="gateway", ingress_gateway_namespace="gateways")
 CATCH_ALL = {"matches": [{"path": {"type": "PathPrefix", "value": "/"}}]}
-RULES = [
-    {"matches": [{"path": {"type": "PathPrefix", "value": "/v1"}}]}
-    | {
-        "backendRefs": [
-            {
-                "group": group,
-                "kind": "InferencePool",
-                "name": "{{ ChildName .Name `-inference-pool` }}",
-                "port": 8000,
-            }
-            for group in ("inference.networking.k8s.io", "inference.networking.x-k8s.io")
-        ]
-    }
-]
-PREFIX = "kserve-config-llm-"
-PRESETS: dict[str, dict[str, Any]] = {
-    f"kserve/{PREFIX}template": {
-        "template": {
-            "containers": [{"name": "main", "image": "preset", "args": ["--name", "{{ .Spec.Model.Name }}"]}],
-            "volumes": [{"name": "home", "emptyDir": {}}],
-        }
-    },
-    f"kserve/{PREFIX}scheduler": {
-        "router": {
-            "scheduler": {
-                "pool": {
-                    "spec": {
-                        "selector": {"matchLabels": {"mine": "x", "app.kubernetes.io/name": "other"}},
-                        "targetPorts": [{"number": 8000}],
-                    }
-                },
-                "template": {"containers": [{"name": "main", "image": "epp"}]},
-            }
-        }
-    },
-    f"kserve/{PREFIX}router-route": {
-        "router": {
-            "route": {
-                "http": {
-                    "spec": {
-                        "parentRefs": [{"name": "{{ .GlobalConfig.IngressGatewayName }}"}],
-                        "rules": RULES,
-                    }
-                }
-            }
-        }
-    },
-}
-
-
-def observation(configs: dict[str, Any] | None = None, unknown: tuple[str, ...] = ()) -> Facts:
-    def ref(key: str) -> ObjectRef:
-        namespace, _, name = key.partition("/")
-        return ObjectRef(CONFIG, namespace, name)
-
-    objects = {
-        ref(key): {"metadata": {"namespace": ref(key).namespace, "name": ref(key).name}, "spec": spec}
-        for key, spec in {**PRESETS, **(configs or {})}.items()
-        if spec is not None
-    }
-    return Facts(objects, unknown={ref(key): "not synced" for key in unknown})
-
-
-def combined(
-    spec: dict[str, Any],
-    configs: dict[str, Any] | None = None,
-    *,
-    unknown: tuple[str, ...] = (),
-    **metadata: Any,
-) -> Combined:
-    service = {
-        "metadata": {"name": "svc", "namespace": "ns", **metadata},
-        "spec": {"model": {"uri": "hf://o/m"}, **spec},
-    }
-    return combine(observation(configs, unknown), service, SETTINGS, Policy())
-
-
-def refs(*names: str) -> list[dict[str, str]]:
-    return [{"name": name} for name in names]
 
 
 def test_the_service_wins_over_its_base_refs_and_those_over_the_preset() -> None:
@@ -290,98 +208,6 @@ def test_what_is_applied_is_listed_weakest_first() -> None:
     )
 
 
-CONFIG_MAPS = {
-    "ns/mine": {"epp": "kind: EndpointPickerConfig\n", "other": "{}", "wrong": "a: b: c"},
-    "kserve/config-scheduler-shared": {"epp": "kind: Shared\n"},
-    "kserve/mine-too": {"epp": "x: 1"},
-}
-
-
-def referring(ref: dict[str, str]) -> Any:
-    """The combined configuration of the picker where the service refers to one."""
-    known = observation()
-    objects = dict(known.objects)
-    for key, data in CONFIG_MAPS.items():
-        namespace, _, name = key.partition("/")
-        objects[ObjectRef(CONFIG_MAP, namespace, name)] = {
-            "metadata": {"namespace": namespace, "name": name},
-            "data": data,
-        }
-    scheduler = {"config": {"ref": ref}}
-    service = {
-        "metadata": {"name": "svc", "namespace": "ns"},
-        "spec": {"model": {"uri": "hf://o/m"}, "router": {"scheduler": scheduler}},
-    }
-    made = combine(Facts(objects), service, SETTINGS, Policy())
-    return made.spec["router"]["scheduler"]["config"]
-
-
-@pytest.mark.parametrize(
-    ("ref", "text"),
-    [
-        ({"name": "mine", "key": "epp"}, "kind: EndpointPickerConfig\n"),
-        ({"name": "mine", "key": ""}, "kind: EndpointPickerConfig\n"),
-        ({"name": "mine", "key": "other"}, "{}"),
-        ({"name": "config-scheduler-shared", "key": "epp"}, "kind: Shared\n"),
-    ],
-)
-def test_a_reference_to_the_pickers_configuration_becomes_its_text(ref: dict[str, str], text: str) -> None:
-    assert referring(ref) == {"inline": text}
-
-
-def test_a_plugin_in_a_config_map_brings_the_tokenizers_preset_but_no_latency_predictors() -> None:
-    text = "kind: K\nplugins: [{type: token-producer}, {type: predicted-latency-producer}]"
-    config_map = {"metadata": {"namespace": "ns", "name": "mine"}, "data": {"epp": text}}
-    presets = {
-        ObjectRef(CONFIG, "kserve", f"{PREFIX}{part}"): {
-            "metadata": {"namespace": "kserve", "name": f"{PREFIX}{part}"},
-            "spec": spec,
-        }
-        for part, spec in (
-            ("scheduler", {}),
-            (
-                "tokenizer",
-                {"router": {"scheduler": {"tokenizer": {"template": {"containers": [{"name": "main"}]}}}}},
-            ),
-            ("template", {}),
-        )
-    }
-    service = {
-        "metadata": {"name": "svc", "namespace": "ns"},
-        "spec": {
-            "model": {"uri": "hf://o/m"},
-            "router": {"scheduler": {"config": {"ref": {"name": "mine"}}}},
-        },
-    }
-    known = Facts({ObjectRef(CONFIG_MAP, "ns", "mine"): config_map, **presets})
-    made = combine(known, service, SETTINGS, Policy()).spec["router"]["scheduler"]
-    assert [each["name"] for each in made["tokenizer"]["template"]["containers"]] == ["main"]
-    assert made["config"] == {"inline": text}
-
-
-@pytest.mark.parametrize(
-    ("ref", "problem"),
-    [
-        ({"name": "mine", "key": "no"}, 'ConfigMap ns/mine doesn\'t have key "no" in data'),
-        ({"name": "mine", "key": "wrong"}, 'ConfigMap ns/mine, key "wrong": neither JSON nor YAML: '),
-        ({"name": "mine-too", "key": "epp"}, "failed to get ConfigMap ns/mine-too: not found"),
-        (
-            {"name": "config-scheduler-no", "key": "epp"},
-            (
-                'failed to get scheduler config "config-scheduler-no" from namespaces ["ns", "kserve"]: '
-                'failed to get v1.ConfigMap kserve/config-scheduler-no from API Server: configmaps "config-scheduler-no" not found'
-            ),
-        ),
-    ],
-)
-def test_a_reference_that_leads_nowhere_says_where_it_was_looked_for(
-    ref: dict[str, str], problem: str
-) -> None:
-    with pytest.raises(PlanError) as caught:
-        referring(ref)
-    assert str(caught.value).startswith(problem)
-
-
 def _pool(pool_spec: dict[str, Any]) -> Any:
     own = {"router": {"scheduler": {"pool": {"spec": pool_spec}}}}
     preset = {
@@ -474,131 +300,6 @@ def test_combining_changes_neither_configs_nor_service() -> None:
     assert repr((spec, configs, PRESETS)) == before
 
 
-@pytest.mark.parametrize(
-    ("spec", "configs", "metadata"),
-    [
-        ({"template": {"hostname": "mine"}}, {}, {}),
-        ({}, {"ns/a": {"template": {"hostname": "other"}}}, {}),
-        ({}, {"kserve/a": {"template": {"hostname": "here"}}}, {}),
-        ({}, {}, {"annotations": {"note": "x"}}),
-        ({}, {}, {"uid": "other"}),
-    ],
-)
-def test_a_result_is_kept_for_exactly_what_it_was_made_of(
-    spec: dict[str, Any],
-    configs: dict[str, Any],
-    metadata: dict[str, Any],
-    made: list[combining._Inputs],
-) -> None:
-    base = {"baseRefs": refs("a")}
-    a = {"ns/a": {"template": {"hostname": "here"}}}
-    first = combined(base, a).spec
-    assert combined(base, a).spec == first
-    assert len(made) == 1
-    combined({**base, **spec}, configs or a, **metadata)
-    assert len(made) == 2
-
-
-@pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> list[combining._Inputs]:
-    """What was combined anew, from a time on when nothing was kept."""
-    found: list[combining._Inputs] = []
-    make = combining._made
-
-    def counted(inputs: combining._Inputs) -> tuple[dict[str, Any], combining._Read]:
-        found.append(inputs)
-        return make(inputs)
-
-    combining._KEPT.clear()
-    monkeypatch.setattr(combining, "_made", counted)
-    return found
-
-
-def test_a_result_is_kept_while_only_the_status_or_a_version_of_the_service_changes(
-    made: list[combining._Inputs],
-) -> None:
-    preset = {f"kserve/{PREFIX}template": {"template": {"hostname": "{{ .ObjectMeta.UID }}"}}}
-    first = combined({}, preset, uid="u")
-    passing: dict[str, Any] = {
-        "resourceVersion": "2",
-        "managedFields": [{"manager": "m"}],
-        "finalizers": ["a/b"],
-    }
-    second = combined({}, preset, uid="u", **passing)
-    assert second.spec == first.spec
-    assert len(made) == 1
-    assert second.service["metadata"]["resourceVersion"] == "2"
-
-
-def test_a_result_is_kept_for_any_number_of_replicas_which_stands_in_its_place(
-    made: list[combining._Inputs],
-) -> None:
-    preset = {
-        f"kserve/{PREFIX}decode-template": {"template": {"hostname": "h"}},
-        f"kserve/{PREFIX}prefill-template": {"replicas": 9, "template": {"hostname": "p"}},
-    }
-    edits: list[dict[str, Any]] = [
-        {"replicas": 3, "prefill": {"replicas": 1}},
-        {"replicas": 0, "prefill": {"replicas": 4}},
-        {"replicas": 3, "prefill": {"replicas": 0}},
-    ]
-    kept = [combined(spec, preset, generation=number) for number, spec in enumerate(edits)]
-    assert len(made) == 1
-    assert [(found.spec["replicas"], found.spec["prefill"]["replicas"]) for found in kept] == [
-        (3, 1),
-        (0, 4),
-        (3, 0),
-    ]
-    for number, spec in enumerate(edits):
-        combining._KEPT.clear()
-        assert combined(spec, preset, generation=number) == kept[number]
-
-
-@pytest.mark.parametrize("spec", [{}, {"replicas": 2**31}, {"replicas": 1, "prefill": {"replicas": 2}}])
-def test_a_number_of_replicas_that_comes_goes_or_is_none_is_combined_anew(
-    spec: dict[str, Any], made: list[combining._Inputs]
-) -> None:
-    preset = {
-        f"kserve/{name}": {"replicas": 9}
-        for name in (f"{PREFIX}decode-template", f"{PREFIX}prefill-template")
-    }
-    combined({"replicas": 1, "prefill": {}}, preset)
-    found = combined({"prefill": {}, **spec}, preset)
-    assert len(made) == 2
-    assert found.spec["replicas"] == spec.get("replicas", 9)
-
-
-@pytest.mark.parametrize(
-    "template",
-    [
-        "{{ .Spec.Replicas }}-{{ .ObjectMeta.Generation }}",
-        "{{ with .Spec }}{{ .Replicas }}{{ end }}-{{ .Generation }}",
-    ],
-)
-def test_a_template_that_reads_a_number_is_rendered_anew_for_another(template: str) -> None:
-    preset = {f"kserve/{PREFIX}template": {"template": {"hostname": template}}}
-    for replicas, generation in 2 * [(1, 1), (2, 1), (2, 2)]:
-        found = combined({"replicas": replicas}, preset, generation=generation)
-        assert found.numbered
-        assert found.spec["template"]["hostname"] == f"{replicas}-{generation}"
-
-
-@pytest.mark.parametrize(
-    ("template", "field", "values"),
-    [
-        ("v{{ .ObjectMeta.ResourceVersion }}", "resourceVersion", {"1": "v1", "2": "v2"}),
-        ("v{{ with .ObjectMeta }}{{ .ResourceVersion }}{{ end }}", "resourceVersion", {"1": "v1", "2": "v2"}),
-        ("v{{ if .ObjectMeta.Finalizers }}f{{ end }}", "finalizers", {("a/b",): "vf", (): "v"}),
-    ],
-)
-def test_a_template_that_reads_what_passes_is_rendered_anew(
-    template: str, field: str, values: dict[Any, str]
-) -> None:
-    preset = {f"kserve/{PREFIX}template": {"template": {"hostname": template}}}
-    for stored, hostname in 2 * list(values.items()):
-        assert combined({}, preset, **{field: stored}).spec["template"]["hostname"] == hostname
-
-
 def test_every_field_tells_where_it_came_from() -> None:
     result = combined(
         {
@@ -625,25 +326,3 @@ def test_a_model_name_that_would_leave_its_quotes_in_a_script_is_refused(name: s
         combined({"model": {"uri": "hf://o/m", "name": name}}, {})
     with pytest.raises(FieldError, match=r"^spec\.model\.name: "):
         combined({"baseRefs": refs("a")}, {"ns/a": {"model": {"uri": "hf://o/m", "name": name}}})
-
-
-BESIDE = {"router": {"scheduler": {"template": {"containers": [{"name": "main"}, {"name": "tokenizer"}]}}}}
-PRECISE = {"config": {"inline": {"plugins": [{"type": "precise-prefix-cache-scorer"}]}}}
-
-
-def test_a_fleet_whose_picker_has_its_tokenizer_beside_it_needs_no_preset_for_one() -> None:
-    """KServe's presets up to v0.20 (TOK-1)."""
-    old = {f"kserve/{PREFIX}scheduler": BESIDE}
-    made = combined({"router": {"scheduler": PRECISE}}, old)
-    assert "tokenizer" not in made.spec["router"]["scheduler"]
-    assert not any("tokenizer" in config["name"] for config in made.applied)
-    for asked, configs in (({**PRECISE, "tokenizer": {}}, old), (PRECISE, {})):
-        with pytest.raises(ConfigNotFound, match="tokenizer"):
-            combined({"router": {"scheduler": asked}}, configs)
-
-
-def test_one_that_has_the_preset_gets_the_tokenizer_of_today() -> None:
-    today = {"router": {"scheduler": {"tokenizer": {"template": {"containers": [{"name": "main"}]}}}}}
-    configs = {f"kserve/{PREFIX}scheduler": BESIDE, f"kserve/{PREFIX}tokenizer": today}
-    made = combined({"router": {"scheduler": PRECISE}}, configs)
-    assert made.spec["router"]["scheduler"]["tokenizer"]["template"]["containers"][0]["name"] == "main"
