@@ -1,7 +1,8 @@
 """A route that shares requests moves as one: when what its migration asks for holds for the pool of every member (GROUP-5).
 
 All its references are of one API group, v1 once the route is locked. Each route of a group moves and locks on its own: both
-pools of every member exist, so that none has to wait for another.
+pools of every member exist, so that none has to wait for another. Where v1alpha2 is refused and v1 served, a member without a v1
+pool is left behind: it gets no request in either place.
 """
 
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from typing import Final
 from aioctl.api import kinds
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind, Served
 from aioctl.api.objects import Object, is_deleting, sequence
+from aioctl.plan.evidence import Support
 from aioctl.plan.groups import Member, Pool, group_of, shared_generation
 from aioctl.plan.migration import Decision, MigrationFacts, PoolState
 from aioctl.plan.model import Absent, Context, Present, Strategy, Unanswered, Unknown
@@ -43,7 +45,11 @@ def of_the_group(ctx: Context, facts: MigrationFacts) -> MigrationFacts:
     if facts.external:
         return _with_own_from_user(facts, _worst(v1))
     own_v1, own_old = ([facts.v1], [facts.v1alpha2]) if facts.scheduler else ([], [])
-    return replace(facts, scheduler=True, v1=_worst((*own_v1, *v1)), v1alpha2=_worst((*own_old, *old)))
+    v1 = [*own_v1, *v1]
+    if facts.v1alpha2_fails and facts.v1_by is Support.YES:
+        # Whose v1 pool is not there has nothing to lose with the others, and is led to again once it is.
+        v1 = [state for state in v1 if state is not PoolState.ABSENT] or v1
+    return replace(facts, scheduler=True, v1=_worst(v1), v1alpha2=_worst((*own_old, *old)))
 
 
 def _with_own_from_user(facts: MigrationFacts, others: PoolState) -> MigrationFacts:

@@ -127,6 +127,13 @@ class MigrationFacts:
     """An annotation of the migration has a value that cannot be used; says which and what is allowed."""
 
     @property
+    def v1alpha2_fails(self) -> bool:
+        """Traffic fails on v1alpha2 where it is. Where there is no route yet, it has no place that it would lose: that one gateway
+        refuses v1alpha2 is enough."""
+        refused = self.v1alpha2_refused is Refusal.ALL
+        return refused or (self.refuses_v1alpha2 and not self.route_exists)
+
+    @property
     def shape(self) -> Strategy:
         """How rules with our pools are written."""
         return self.form or self.strategy
@@ -223,10 +230,8 @@ def _v1_pool_exists(facts: MigrationFacts) -> bool:
 
 
 def _only_v1_is_served(facts: MigrationFacts) -> bool:
-    """Traffic fails where it is, and is known to be served where it would go. Where there is no route yet, it has no place that it
-    would lose: that one gateway refuses v1alpha2 is enough."""
-    fails = facts.v1alpha2_refused is Refusal.ALL or (facts.refuses_v1alpha2 and not facts.route_exists)
-    return fails and facts.v1_by is Support.YES and _v1_pool_exists(facts)
+    """Traffic fails where it is, and is known to be served where it would go."""
+    return facts.v1alpha2_fails and facts.v1_by is Support.YES and _v1_pool_exists(facts)
 
 
 def _is_divided(facts: MigrationFacts) -> bool:

@@ -138,22 +138,20 @@ def _left_to_the_silent(ctx: Context) -> timedelta | None:
     return silent_gateways.wait(ctx, pool) if silent and pool is not None else None
 
 
-def comes_first(ctx: Context) -> bool:
-    """True while the managed route, which does not exist yet, is not made because gateways are asked: one is known to refuse
-    v1alpha2, none to refuse v1, and not all to serve it. Who says nothing to the question would say nothing of the route. Where the
-    cluster has no v1 InferencePools there is nothing to ask."""
+def awaited(ctx: Context) -> list[ObjectKey]:
+    """The gateways whose word on v1 the managed route, which does not exist yet, waits for: one is known to refuse v1alpha2, none to
+    refuse v1, and not all to serve it. Who says nothing to the question would say nothing of the route. Where the cluster has no v1
+    InferencePools there is nothing to ask."""
     if ctx.policy.probe is Probe.OFF or ctx.obs.served(POOL_V1) is Served.NO:
-        return False
+        return []
     facts = of_the_group(ctx, facts_of(ctx))
     held = facts.paused or facts.strategy is Strategy.HOLD
     if held or not facts.scheduler or facts.external:
-        return False
-    open_ = [each.gateway for each in evidence_of(ctx) if each.v1.support is Support.UNKNOWN]
-    return (
-        facts.refuses_v1alpha2
-        and facts.v1_by is Support.UNKNOWN
-        and any(_may_say(ctx, each) for each in open_)
-    )
+        return []
+    if not facts.refuses_v1alpha2 or facts.v1_by is not Support.UNKNOWN:
+        return []
+    unknown = (each.gateway for each in evidence_of(ctx) if each.v1.support is Support.UNKNOWN)
+    return [gateway for gateway in unknown if _may_say(ctx, gateway)]
 
 
 def _may_say(ctx: Context, gateway: ObjectKey) -> bool:

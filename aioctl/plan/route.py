@@ -187,7 +187,7 @@ def _managed(ctx: Context, name: str, decided: Decided) -> Iterator[Write]:
     wanted = expected_route(ctx, decision, live)
     announce = _announcement(ctx) if decision.moves and has_scheduler(ctx.spec) else None
     if live is None:
-        if not _awaited(ctx, wanted["spec"]) and (decision.locked or not probe.comes_first(ctx)):
+        if not _awaited(ctx, wanted["spec"]) and (decision.locked or not probe.awaited(ctx)):
             yield replace(create(HTTP_ROUTE, wanted), announce=announce)
     elif not _same(ctx, wanted, live, decision):
         yield Write(

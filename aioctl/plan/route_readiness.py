@@ -6,7 +6,7 @@ generations a gateway that knows only one of them says False for ever. Reads onl
 the refs, the managed one last.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -29,7 +29,7 @@ from aioctl.plan.readiness import (
 )
 from aioctl.plan.refusals import BACKEND_NOT_FOUND, INVALID_KIND
 from aioctl.plan.route import awaited_pools
-from aioctl.plan.routing import Mode, mode
+from aioctl.plan.routing import Mode, mode, owns_pools
 
 POLICY_CONTROLLER: Final = "kuadrant.io/policy-controller"
 POLICY_CONDITION: Final = "kuadrant.io/AuthPolicyAffected"
@@ -98,12 +98,21 @@ def _managed(ctx: Context) -> list[str]:
         with suppress(Unanswered):
             pools = " and ".join(awaited_pools(ctx))
             awaited = f"InferencePool {pools}" if pools else awaited
-            if not pools and probe.comes_first(ctx):
-                asked = ObjectKey(ctx.namespace, names.probe_name(ctx.name))
-                awaited = f"ResolvedRefs on HTTPRoute {asked}, which asks the gateways whether they serve v1 InferencePools"
+            if not pools and (silent := probe.awaited(ctx)):
+                awaited = _answers(ctx, silent)
         return [_entry(key, [f"it does not exist yet; awaited: {awaited}"])]
     found = [*backends.problems(ctx, route), *_findings(ctx, route)]
     return [_entry(key, found)] if found else []
+
+
+def _answers(ctx: Context, gateways: Sequence[ObjectKey]) -> str:
+    """What a route waits for that is not made before these gateways have answered."""
+    asked = ObjectKey(ctx.namespace, names.probe_name(ctx.name))
+    which = ", ".join(str(each) for each in gateways)
+    what = (
+        f"HTTPRoute {asked}, which asks" if owns_pools(ctx) else "an HTTPRoute of another service that asks"
+    )
+    return f"ResolvedRefs on {what} whether v1 InferencePools are served, of Gateway {which}"
 
 
 def _findings(ctx: Context, route: Object) -> Iterator[str]:

@@ -3,12 +3,14 @@
 Rules: GROUP-4, GROUP-5.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectRef
+from aioctl.plan.model import Strategy
 from tests.plan.group_world import OWN, TWO, accept_pools, degraded, grouped, join, peer, shares
 from tests.plan.router_world import (
     GATEWAY,
@@ -70,6 +72,19 @@ def test_a_member_without_a_pool_of_the_generation_is_left_out_and_named() -> No
     join(world, peer("other", models=("o",)))
     world.reconcile()
     assert degraded(world)[1] == "MemberDivergence"
+
+
+def test_where_v1alpha2_is_refused_a_route_waits_for_no_member_whose_v1_pool_is_not_there() -> None:
+    """It would have nothing to lose with the others: every request fails where they are."""
+    world = join(grouped(), peer("two"), peer("ext", external="ext"))
+    world.policy = replace(world.policy, strategy=Strategy.AUTO)
+    world.reconcile()
+    del world.objects[ObjectRef(kinds.POOL_V1, NS, "ext")]
+    world.route_status(parent(*GATEWAY, INVALID_KIND))
+    world.put(kinds.HTTP_ROUTE, others_route([(POOL_GROUP_V1, 1)], accepted()))
+    world.reconcile()
+    assert (shares(world), world.a) == ([ONLY, ("v1", "two-inference-pool", 30)], "v1")
+    assert degraded(world)[:2] == ("True", "MemberPoolGeneration")
 
 
 def alone_in_v1alpha2(world: RouterWorld) -> None:

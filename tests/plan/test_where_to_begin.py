@@ -18,7 +18,7 @@ from aioctl.plan import probe, route_readiness
 from aioctl.plan.migration import Reason, State
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import Probe, Strategy
-from tests.plan.group_world import grouped, join, peer
+from tests.plan.group_world import grouped, join, peer, shares
 from tests.plan.router_world import (
     GATEWAY,
     INVALID_KIND,
@@ -173,9 +173,19 @@ def test_the_route_waits_for_every_gateway_that_may_still_answer(
     world.reconcile()
     answer(world, first, second)
     world.reconcile()
+    waited_for = (None, STALE)
     if begins == "waits":
         assert ROUTE not in world.objects
-        assert "awaited: ResolvedRefs on HTTPRoute" in route_readiness.judge(world.ctx).message
+        silent = [
+            f"{place[0]}/{place[1]}"
+            for place, said in zip(PLACES, (first, second), strict=True)
+            if said in waited_for
+        ]
+        asks = "HTTPRoute ns/svc-aioctl-probe, which asks whether v1 InferencePools are served"
+        assert (
+            f"awaited: ResolvedRefs on {asks}, of Gateway {', '.join(silent)}]"
+            in route_readiness.judge(world.ctx).message
+        )
         assert migration_of(world.ctx).state is State.NO_ROUTE
         return
     assert groups(world.live) == {POOL_GROUP_V1 if begins == "v1" else POOL_GROUP_V1ALPHA2}
@@ -207,7 +217,7 @@ def test_a_gateway_that_refuses_v1alpha2_is_asked_at_once_while_another_has_said
 # -- a member of a traffic group that has no pool of its own
 
 
-def shares(*routes: dict[str, Any]) -> RouterWorld:
+def alone(*routes: dict[str, Any]) -> RouterWorld:
     world = join(grouped(scheduler=None), peer("two"))
     world.policy = replace(world.policy, strategy=Strategy.AUTO)
     for each in routes:
@@ -223,12 +233,35 @@ def asked_by_another() -> dict[str, Any]:
 
 def test_a_member_without_a_pool_waits_for_the_answer_to_another_one() -> None:
     refused = others(GATEWAY, POOL_GROUP_V1ALPHA2, serves=False)
-    world = shares(refused, asked_by_another())
+    world = alone(refused, asked_by_another())
     assert begins_on(world) == "nothing"
+    assert (
+        f"on an HTTPRoute of another service that asks whether v1 InferencePools are served, of Gateway {GATEWAY[0]}/{GATEWAY[1]}]"
+        in route_readiness.judge(world.ctx).message
+    )
     world.put(kinds.HTTP_ROUTE, {**asked_by_another(), "status": {"parents": [parent(*GATEWAY, accepted())]}})
     assert begins_on(world) == "v1"
 
 
 def test_a_member_without_a_pool_waits_for_nobody_where_nobody_asks_or_nothing_is_refused() -> None:
-    assert begins_on(shares(others(GATEWAY, POOL_GROUP_V1ALPHA2, serves=False))) == "v1alpha2"
-    assert begins_on(shares(asked_by_another())) == "v1alpha2"
+    assert begins_on(alone(others(GATEWAY, POOL_GROUP_V1ALPHA2, serves=False))) == "v1alpha2"
+    assert begins_on(alone(asked_by_another())) == "v1alpha2"
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_a_member_begins_on_v1_without_the_one_whose_v1_pool_is_not_there(user: bool) -> None:
+    """Where v1alpha2 is refused that one has nothing to lose; it is led to again once the pool is there."""
+    world = join(grouped(), peer("two", external="users" if user else ""))
+    world.policy = replace(world.policy, strategy=Strategy.AUTO)
+    world.reconcile()
+    del world.objects[ROUTE]
+    (pool,) = [ref for ref in world.objects if ref.kind == kinds.POOL_V1 and ref.name != V1.name]
+    gone = world.objects.pop(pool)
+    world.put(kinds.HTTP_ROUTE, others(GATEWAY, POOL_GROUP_V1ALPHA2, serves=False))
+    world.put(kinds.HTTP_ROUTE, others(GATEWAY, POOL_GROUP_V1, serves=True))
+    world.reconcile()
+    mine = ("v1", V1.name, 70)
+    assert (shares(world), world.a) == ([mine], "v1")
+    world.objects[pool] = gone
+    world.reconcile()
+    assert shares(world) == [mine, ("v1", pool.name, 30)]
