@@ -6,7 +6,9 @@ field needs a bound of its own for the loop's sake (docs/decisions/0013-bounds-o
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +23,7 @@ MOST_VALUES: Final = 6_000
 MOST_LEVELS: Final = 100
 """The schema itself is 16 levels deep, and the code that merges and writes specs recurses: Python ends that at 1,000 calls."""
 
+_HOLDERS: Final = frozenset({dict, list})
 _CURE: Final = "move long lists into a ConfigMap or the image, and remove what is repeated"
 
 
@@ -68,20 +71,20 @@ def _at_most(text: bytes) -> Weight:
 
 def _of_tree(size: int, tree: Any) -> Weight:
     """The weight of a tree, level by level; stops soon after it is too much."""
-    values, levels, row = 1, 0, [tree]
+    values, levels, row = 1, 0, _contents([tree])
     while values <= MOST_VALUES and levels <= MOST_LEVELS:
-        row = [part for value in row for part in _parts_of(value)]
-        if not row:
+        parts = list(chain.from_iterable(row))
+        if not parts:
             break
-        values += len(row)
+        values += len(parts)
         levels += 1
+        row = _contents(parts)
     return Weight(size, values, levels)
 
 
-def _parts_of(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+def _contents(values: Iterable[Any]) -> list[Iterable[Any]]:
+    """What each of the objects and lists among them holds."""
+    return [value.values() if type(value) is dict else value for value in values if type(value) in _HOLDERS]
 
 
 def problem(weight: Weight) -> str:
@@ -115,8 +118,14 @@ def decode(encoded: bytes | msgspec.Raw) -> dict[str, Any]:
     of labels is a `LeftOut`, so that nobody writes others over them. Finalizers stay encoded, too (`finalizers.py`). Raises msgspec.DecodeError for what is no JSON object.
     """
     text = bytes(encoded)
-    if len(text) <= MOST_BYTES and not problem(_at_most(text)):
-        return _whole(text)
+    if len(text) <= MOST_BYTES:
+        if not problem(_at_most(text)):
+            return _whole(text)
+        # Most objects with more than a hundred brackets are light, too: a tree that is there is weighed sooner than its parts.
+        with suppress(RecursionError, msgspec.DecodeError, UnicodeDecodeError):
+            whole = _whole(text)
+            if not problem(_of_tree(len(text), whole)):
+                return whole
     tree: dict[str, Any] = dict(decode_deep(_parts, encoded))
     for name, part in list(tree.items()):
         if name == "metadata" and bytes(memoryview(part)[:1]) == b"{":
