@@ -44,8 +44,8 @@ e2e: $(VENV)/.locked # the life of an installation on a whole cluster without co
 	nice $(BIN)/python -m testbed.real.build whole
 	$(BIN)/python -m testbed.real.private_network $(BIN)/python -m pytest -q -m whole --whole tests/whole_cluster
 
-laws: $(VENV)/.locked # 1,200 states of each profile of the migration, 100,000 mutated conversions, five virtual minutes of all at once
-	$(BIN)/python -m tests.model --states 1200 --processes 2
+laws: $(VENV)/.locked # 4,500 states of each profile of the migration, 100,000 mutated conversions, five virtual minutes of all at once
+	$(BIN)/python -m tests.model --states 4500 --processes 2
 	$(BIN)/python -m bench convert --parts losses
 	$(BIN)/python -m bench soak --minutes 5
 

@@ -15,7 +15,7 @@ from tests.model.side_by_side import explored
 from tests.model.state import ONLY_V1, Answer, Crd, Route, State
 
 STATES = pytest.mark.parametrize("states", [25, pytest.param(150, marks=pytest.mark.thorough)])
-"""For each profile; `make laws` goes on to 1,200, `python -m tests.model` to a fixed point."""
+"""For each profile; `make laws` goes on to 4,500, `python -m tests.model` to a fixed point."""
 
 
 @STATES
