@@ -32,7 +32,7 @@ from aioctl.caching import LARGEST, MIB, BoundedCache
 from aioctl.golang.roundtrip import round_trip
 from aioctl.golang.template import Rendered
 from aioctl.plan import alternatives, lasting, picker_config, presets, scheduler_config
-from aioctl.plan.config_lookup import ConfigNotFound, Load, Lookup, Tree, spec_of
+from aioctl.plan.config_lookup import ConfigNotFound, Load, Lookup, Tree, look, spec_of
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.merge import MergeError, merge_written
 from aioctl.plan.model import Observation, PlanError, Policy
@@ -81,7 +81,7 @@ def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Pol
     for a service field of the wrong type, Unanswered when it is not known which configs exist.
     """
     load = Load()
-    load.add(_title(service), to_json(dig(service, "spec")))
+    load.add(_title(service), look(to_json(dig(service, "spec"))).weight)
     service = apply_defaults(service)
     own = _own(service)
     lookup = Lookup(obs, namespace_of(service), policy.system_namespace, load)

@@ -9,7 +9,7 @@ Decision (ROUTE-1): route rules that are exactly the CRD's default count as not 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aioctl.api import bounds, weight
 from aioctl.api.encoding import from_json, to_json
@@ -27,6 +27,16 @@ _DEFAULT_RULES: Final = [{"matches": [{"path": {"type": "PathPrefix", "value": "
 _SPECS: Final[BoundedCache[bytes, Tree]] = BoundedCache(4 * MIB)
 
 
+class Looked(NamedTuple):
+    """What is told from the JSON text of a spec alone."""
+
+    weight: weight.Weight
+    digest: bytes
+
+
+_LOOKED: Final[BoundedCache[bytes, Looked]] = BoundedCache(2 * MIB)
+
+
 class ConfigNotFound(PlanError):
     """A config is in none of the namespaces where it is looked for (PRESET-2)."""
 
@@ -37,9 +47,9 @@ class Load:
     def __init__(self) -> None:
         self._weight = weight.Weight()
 
-    def add(self, title: str, encoded: bytes) -> None:
+    def add(self, title: str, weighed: weight.Weight) -> None:
         """Raises PlanError, naming what came last, when the sum is more than a plan bears."""
-        self._weight += weight.of(encoded) + _EACH
+        self._weight += weighed + _EACH
         if problem := weight.problem(self._weight):
             raise PlanError(f"what is combined, up to and with the spec of {title}, {problem}")
 
@@ -68,9 +78,11 @@ class Lookup:
             found = need(self.obs.get(CONFIG, place, name))
             if found is not None:
                 title = f"LLMInferenceServiceConfig {place}/{name}"
-                self.load.add(title, to_json(dig(found, "spec")))
+                encoded = to_json(dig(found, "spec"))
+                looked = look(encoded)
+                self.load.add(title, looked.weight)
                 self.found.setdefault(title, (name, place, source))
-                return _contribution(found, title)
+                return _contribution(found, title, encoded, looked.digest)
         pinned = f'; pinned in status.annotations["{pin}"]' if pin else ""
         raise ConfigNotFound(
             f'LLMInferenceServiceConfig "{name}" not found in namespaces [{self.namespace} {self.system}]{pinned}'
@@ -86,15 +98,24 @@ class Lookup:
         return {"name": name, "namespace": namespace, "source": source}
 
 
+def look(encoded: bytes) -> Looked:
+    """What the JSON text of a spec says before anything reads it, once for each text: a preset is looked up for every service."""
+    return _LOOKED.get(
+        encoded,
+        lambda: Looked(weight.of(encoded), blake2b(encoded, digest_size=16).digest()),
+        lambda _: len(encoded),
+    )
+
+
 def spec_of(encoded: bytes) -> Tree:
     """The spec of a JSON text as it is merged; shared, never to be changed in place."""
     return _SPECS.get(encoded, lambda: _as_merged(from_json(encoded)), lambda _: len(encoded))
 
 
-def _contribution(config: Object, title: str) -> Contribution:
+def _contribution(config: Object, title: str, encoded: bytes, digest: bytes) -> Contribution:
     try:
-        encoded = to_json(mapping(config, "spec"))
-        return Contribution(title, spec_of(encoded), blake2b(encoded, digest_size=16).digest(), len(encoded))
+        spec = spec_of(encoded if mapping(config, "spec") else b"{}")
+        return Contribution(title, spec, digest, len(encoded))
     except FieldError as error:
         raise PlanError(f"{title}: {error}") from error
 

@@ -41,7 +41,7 @@ def test_where_caches_without_a_bound_in_bytes_are_used() -> None:
 
 
 def test_a_large_spec_is_combined_and_not_kept() -> None:
-    caches = (config_lookup._SPECS, combining._FOLDS, combining._KEPT)
+    caches = (config_lookup._LOOKED, config_lookup._SPECS, combining._FOLDS, combining._KEPT)
     before = [cache.weight for cache in caches]
     arguments = ["x" * 100] * (LARGEST // 90)
     template = {"containers": [{"name": "main", "args": arguments}]}
