@@ -594,18 +594,15 @@ class Context:
     config: GlobalConfig
     policy: Policy
     now: datetime
+    name: str = field(init=False)
+    """With `namespace` and `uid` looked up once: a plan asks some 300 times."""
+    namespace: str = field(init=False)
+    uid: str = field(init=False)
 
-    @property
-    def name(self) -> str:
-        return name_of(self.service)
-
-    @property
-    def namespace(self) -> str:
-        return namespace_of(self.service)
-
-    @property
-    def uid(self) -> str:
-        return uid_of(self.service)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", name_of(self.service))
+        object.__setattr__(self, "namespace", namespace_of(self.service))
+        object.__setattr__(self, "uid", uid_of(self.service))
 
 
 @dataclass(frozen=True, slots=True)
