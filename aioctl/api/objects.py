@@ -8,12 +8,14 @@ objects exist when an older CRD let them in.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from aioctl.api.kinds import V1ALPHA2, ObjectKey
 from aioctl.golang.errors import FieldError as FieldError  # noqa: PLC0414 - the getters raise it; it is read with them
 
 Object = Mapping[str, Any]
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
 _MAPPINGS: Final = (dict, Mapping)
 """For isinstance: nearly all are dicts, and asking an abstract class is ten times slower."""
 
@@ -41,20 +43,6 @@ def dig(obj: object, *path: str) -> Any:
     return obj
 
 
-def _typed(
-    obj: object, path: tuple[str, ...], exact: type, wanted: type | tuple[type, ...], title: str
-) -> Any:
-    """A plan asks some 700 times: plain JSON, of the `exact` type in the end, takes the short way."""
-    found: Any = obj
-    for part in path:
-        if found.__class__ is not dict:
-            return _walked(obj, path, wanted, title)
-        found = found.get(part)
-        if found is None:
-            return None
-    return found if found.__class__ is exact else _walked(obj, path, wanted, title)
-
-
 def _walked(obj: object, path: tuple[str, ...], wanted: type | tuple[type, ...], title: str) -> Any:
     at: list[str] = []
     for part in path:
@@ -71,39 +59,53 @@ def _walked(obj: object, path: tuple[str, ...], wanted: type | tuple[type, ...],
     return obj
 
 
+class _Getter(Protocol[_T_co]):
+    def __call__(self, obj: object, *path: str) -> _T_co: ...
+
+
+def _getter(absent: _T, exact: type, wanted: type | tuple[type, ...], title: str) -> "_Getter[_T]":
+    """Gives what is at a path, `absent` where nothing is. Raises FieldError for what is not `wanted`.
+
+    A plan asks some 1,000 times: plain JSON, of the `exact` type in the end, takes the short way.
+    """
+
+    def get(obj: object, *path: str) -> _T:
+        found: Any = obj
+        for part in path:
+            if found.__class__ is not dict:
+                break
+            found = found.get(part)
+            if found is None:
+                return absent
+        else:
+            if found.__class__ is exact:
+                return cast("_T", found)
+        found = _walked(obj, path, wanted, title)
+        return absent if found is None else cast("_T", found)
+
+    return get
+
+
+sequence: Final = _getter(cast("Sequence[Any]", ()), list, (list, tuple), "a list")
+"""The list at the path, empty when absent. Raises FieldError when it is something else."""
+text: Final = _getter("", str, str, "a string")
+"""The string at the path, empty when absent. Raises FieldError when it is something else."""
+integer: Final = _getter(cast("int | None", None), int, int, "an integer")
+"""The integer at the path, None when absent. Raises FieldError when it is something else."""
+boolean: Final = _getter(False, bool, bool, "a boolean")
+"""The boolean at the path, False when absent. Raises FieldError when it is something else."""
+_object: Final = _getter(cast("Mapping[str, Any] | None", None), dict, Mapping, "an object")
+
+
 def mapping(obj: object, *path: str) -> Mapping[str, Any]:
     """The object at the path, empty when absent. Raises FieldError when it is something else."""
-    found: Mapping[str, Any] | None = _typed(obj, path, dict, Mapping, "an object")
+    found = _object(obj, *path)
     return found if found is not None else {}
 
 
 def present(obj: object, *path: str) -> bool:
     """True when the path holds an object, even an empty one (`scheduler: {}` means something, CONV-6)."""
-    return _typed(obj, path, dict, Mapping, "an object") is not None
-
-
-def sequence(obj: object, *path: str) -> Sequence[Any]:
-    """The list at the path, empty when absent. Raises FieldError when it is something else."""
-    found: Sequence[Any] | None = _typed(obj, path, list, (list, tuple), "a list")
-    return found if found is not None else ()
-
-
-def text(obj: object, *path: str) -> str:
-    """The string at the path, empty when absent. Raises FieldError when it is something else."""
-    found: str | None = _typed(obj, path, str, str, "a string")
-    return found if found is not None else ""
-
-
-def integer(obj: object, *path: str) -> int | None:
-    """The integer at the path, None when absent. Raises FieldError when it is something else."""
-    found: int | None = _typed(obj, path, int, int, "an integer")
-    return found
-
-
-def boolean(obj: object, *path: str) -> bool:
-    """The boolean at the path, False when absent. Raises FieldError when it is something else."""
-    found: bool | None = _typed(obj, path, bool, bool, "a boolean")
-    return bool(found)
+    return _object(obj, *path) is not None
 
 
 def name_of(obj: Object) -> str:

@@ -17,6 +17,7 @@ from aioctl.plan import standing
 from aioctl.plan.hearsay import Heard
 from aioctl.plan.model import (
     ABSENT,
+    Absent,
     Certificate,
     Context,
     GatewayRequest,
@@ -207,6 +208,8 @@ class Remembering:
             said = self._said.get(number)
             if isinstance(said, Present):
                 found = version_of(said.obj)
+            elif isinstance(said, Absent):
+                found = ABSENT
             else:
                 _, kind, namespace, wanted, by_user = asked
                 found = self.below.revision(kind, namespace, wanted, named_by_user=by_user)
