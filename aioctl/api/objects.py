@@ -78,10 +78,11 @@ def _getter(absent: _T, exact: type, wanted: type | tuple[type, ...], title: str
             if found is None:
                 return absent
         else:
-            if found.__class__ is exact:
-                return cast("_T", found)
-        found = _walked(obj, path, wanted, title)
-        return absent if found is None else cast("_T", found)
+            plain: _T = found
+            if type(found) is exact:
+                return plain
+        other: _T | None = _walked(obj, path, wanted, title)
+        return absent if other is None else other
 
     return get
 

@@ -6,8 +6,9 @@ is not an answer: then nothing is deleted, and the reconcile stops before a new 
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import auth_enabled

@@ -6,8 +6,9 @@ for keys that the caller alone may set.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec import structs
 
 from aioctl.api.kinds import Kind, Served
 from aioctl.api.objects import (
@@ -224,6 +225,6 @@ def under(prefix: str, writes: Iterable[Write]) -> Iterator[Write]:
     """The same writes, with the prefix before their errors and before what their builder raises as PlanError."""
     try:
         for write in writes:
-            yield replace(write, error=prefix + write.error)
+            yield structs.replace(write, error=prefix + write.error)
     except PlanError as error:
         raise PlanError(prefix + str(error)) from error

@@ -6,8 +6,9 @@ The finalizer's removal is planned only when everything before it could be decid
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
+
+from msgspec import structs
 
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
@@ -70,7 +71,7 @@ def finalize(obs: Observation, service: Object, policy: Policy) -> tuple[Step, .
     if present is None:
         return steps  # the others hold it; when there are fewer of them, ours goes
     release = _finalizers(service, [entry for entry in present if entry != names.FINALIZER])
-    return (*steps, Step(Part.FINALIZE, writes=(replace(release, releases=True),)))
+    return (*steps, Step(Part.FINALIZE, writes=(structs.replace(release, releases=True),)))
 
 
 def _finalizers(service: Object, wanted: list[str]) -> Write:
@@ -115,7 +116,7 @@ def _managed_route(obs: Observation, service: Object) -> Iterator[Write]:
             continue
         route = need(read)
         if route is not None and is_controlled_by(route, uid_of(service)) and not is_deleting(route):
-            yield replace(delete(kinds.HTTP_ROUTE, route), best_effort=True)
+            yield structs.replace(delete(kinds.HTTP_ROUTE, route), best_effort=True)
 
 
 def _shared(obs: Observation, service: Object, policy: Policy) -> Iterator[Write]:

@@ -15,6 +15,8 @@ from enum import Enum
 from itertools import count
 from typing import Any, Final, Protocol
 
+import msgspec
+
 from aioctl.api import served_models
 from aioctl.api.defaulting import runs
 from aioctl.api.encoding import to_sorted_json
@@ -298,8 +300,7 @@ class Sign:
     signer: ObjectRef | None
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True):
     """One request to the API server, decided. `live` is what the decision was based on (None for CREATE)."""
 
     verb: Verb
@@ -374,8 +375,7 @@ class Held:
         return f"{self.kind} {self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """Writes that belong together. A failing write, or `error`, ends the reconcile after this step.
 
     The reconcile error is outer + inner + text; conditions show inner + text (COND-3).

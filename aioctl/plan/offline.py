@@ -6,9 +6,11 @@ Objects come in and go out as mappings; reading files and printing is the comman
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
+
+from msgspec import structs
 
 from aioctl.api import kinds, names
 from aioctl.api.conversion import up
@@ -109,7 +111,7 @@ def _settled(world: Facts, service: Object, policy: Policy, now: datetime) -> li
     }
     then = {step.part: step.writes for step in plan(Overlay(world, made), service, policy, now).steps}
     return [
-        replace(
+        structs.replace(
             step,
             writes=(*step.writes, *(new for new in then.get(step.part, ()) if new.ref not in made)),
         )

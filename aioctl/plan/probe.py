@@ -16,9 +16,10 @@ asks before it has a route, and its route is made once that is answered.
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import (

@@ -10,6 +10,8 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, Final
 
+from msgspec import structs
+
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, external_pool_name
 from aioctl.api.encoding import to_json
@@ -188,7 +190,7 @@ def _managed(ctx: Context, name: str, decided: Decided) -> Iterator[Write]:
     announce = _announcement(ctx) if decision.moves and has_scheduler(ctx.spec) else None
     if live is None:
         if not _awaited(ctx, wanted["spec"]) and (decision.locked or not probe.awaited(ctx)):
-            yield replace(create(HTTP_ROUTE, wanted), announce=announce)
+            yield structs.replace(create(HTTP_ROUTE, wanted), announce=announce)
     elif not _same(ctx, wanted, live, decision):
         yield Write(
             Verb.UPDATE,

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import structs
+
 from aioctl.api import kinds, names
 from aioctl.api.kinds import HTTP_ROUTE, POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
 from aioctl.api.objects import Object, annotations_of
@@ -49,7 +51,7 @@ def _is_ours(write: Write) -> bool:
 def _makes_no_routes(facts: Facts, service: Object, policy: Policy, now: Any) -> Plan:
     plan = order.plan(facts, service, policy, now)
     steps = (
-        replace(each, writes=tuple(write for write in each.writes if not _is_ours(write)))
+        structs.replace(each, writes=tuple(write for write in each.writes if not _is_ours(write)))
         for each in plan.steps
     )
     return replace(plan, steps=tuple(steps))
@@ -58,7 +60,7 @@ def _makes_no_routes(facts: Facts, service: Object, policy: Policy, now: Any) ->
 def _never_stops_asking(facts: Facts, service: Object, policy: Policy, now: Any) -> Plan:
     plan = order.plan(facts, service, policy, now)
     steps = (
-        replace(each, writes=tuple(write for write in each.writes if write.verb is not Verb.DELETE))
+        structs.replace(each, writes=tuple(write for write in each.writes if write.verb is not Verb.DELETE))
         for each in plan.steps
     )
     return replace(plan, steps=tuple(steps))
@@ -72,11 +74,11 @@ def _changing(change: Callable[[dict[str, Any]], None]) -> Planner:
             return write
         body = copy.deepcopy(dict(write.body))
         change(body)
-        return replace(write, body=body)
+        return structs.replace(write, body=body)
 
     def planner(facts: Facts, service: Object, policy: Policy, now: Any) -> Plan:
         plan = order.plan(facts, service, policy, now)
-        steps = (replace(each, writes=tuple(map(tampered, each.writes))) for each in plan.steps)
+        steps = (structs.replace(each, writes=tuple(map(tampered, each.writes))) for each in plan.steps)
         return replace(plan, steps=tuple(steps))
 
     return planner

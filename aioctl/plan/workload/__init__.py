@@ -6,8 +6,9 @@ built. Error prefixes are those of ERR-1, split so that conditions show inner + 
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from aioctl.api import kinds, pod_images, pod_metadata, service_names
 from aioctl.api.defaulting import is_stopped

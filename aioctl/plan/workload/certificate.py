@@ -6,10 +6,11 @@ that cannot be used at all is replaced at once.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
+
+from msgspec.structs import replace
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import epp_service_name, external_pool_name, is_stopped

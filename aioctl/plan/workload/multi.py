@@ -5,9 +5,11 @@ nearly as they are sent, so they compare equal without local defaulting.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import group_size, is_data_parallel, is_stopped

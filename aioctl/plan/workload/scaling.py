@@ -7,8 +7,10 @@ and their errors end nothing but themselves: a missing Prometheus address must n
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names

@@ -5,8 +5,10 @@ Deployment's step; the account's step then leaves things alone.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import is_stopped
