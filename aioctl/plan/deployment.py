@@ -38,8 +38,10 @@ def rolling_update(given: Mapping[str, Any]) -> dict[str, Any] | None:
 class Form(Protocol):
     """Decides whether the pods of a workload that stands keep their template (FORM-1)."""
 
-    def judge(self, *, sent: Callable[[], Object], live: Object | None, same: bool) -> bool:
-        """True for keep. `sent`: the workload as it would be stored; `same`: that is the live template."""
+    def judge(
+        self, wanted: Object, *, sent: Callable[[Object], Object], live: Object | None, same: bool
+    ) -> bool:
+        """True for keep. `sent` makes of what is `wanted` the workload as it would be stored; `same`: that is the live template."""
         ...
 
     @property
@@ -81,7 +83,7 @@ def ensure_deployment(
     template: Mapping[str, Any] = {"metadata": metadata, "spec": pod_spec}
     if form is not None:
         same = ours is not None and _same_template(template, ours, exclusive)
-        if form.judge(sent=partial(_foretold, template), live=ours, same=same):
+        if form.judge(template, sent=_foretold, live=ours, same=same):
             template = mapping(ours, "spec", "template")
             pod_labels = mapping(template, "metadata", "labels")
     if ours is not None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from aioctl.api import kinds, names
-from aioctl.api.defaulting import is_stopped
 from aioctl.api.kinds import Kind, Served
 from aioctl.api.objects import mapping
 from aioctl.plan.children import build, ensure, under
@@ -35,7 +34,7 @@ def monitoring(ctx: Context) -> Iterator[Write]:
 
     Nothing either where neither kind of monitor is served: nobody would read with that account.
     """
-    if ctx.policy.monitoring_disabled or is_stopped(ctx.service):
+    if ctx.policy.monitoring_disabled or ctx.stopped:
         return
     if all(ctx.obs.served(kind) is Served.NO for kind in (kinds.POD_MONITOR, kinds.SERVICE_MONITOR)):
         return

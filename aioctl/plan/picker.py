@@ -3,7 +3,7 @@
 from typing import Final
 
 from aioctl.api import names
-from aioctl.api.defaulting import external_pool_name, is_stopped
+from aioctl.api.defaulting import external_pool_name
 from aioctl.api.objects import present
 from aioctl.plan.model import Context
 from aioctl.plan.scheduler_config import brings_tokenizer, needs_tokenizer
@@ -37,4 +37,4 @@ TOKENIZER_PORT: Final = 8000
 
 
 def _may_run(ctx: Context) -> bool:
-    return not external_pool_name(ctx.spec) and not is_stopped(ctx.service)
+    return not external_pool_name(ctx.spec) and not ctx.stopped

@@ -10,6 +10,7 @@ because what is equal to the letter is compared fastest.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from aioctl.api.encoding import MAPPINGS
 from aioctl.api.objects import mapping, sequence
 from aioctl.golang import quantity
 
@@ -35,6 +36,7 @@ _POD: Final = {
     "terminationGracePeriodSeconds": 30,
 }
 _PROBE: Final = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
+_NUMBERS: Final = frozenset({int, bool, float})
 _AMOUNTS: Final = frozenset({"limits", "requests"})
 _PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
 _REFERENCES: Final = {"fieldRef": {"apiVersion": "v1"}, "resourceFieldRef": {"divisor": "0"}}
@@ -54,12 +56,15 @@ def canonical(value: Any, *, _parent: str = "") -> Any:
     """A deep copy without null, and without the false and zero values that Go's types cannot tell from absent."""
     if isinstance(value, (list, tuple)):
         return [item if type(item) is str else canonical(item, _parent=_parent) for item in value]
-    if isinstance(value, (dict, Mapping)):
-        return {
-            key: item if type(item) is str else canonical(item, _parent=key)
-            for key, item in value.items()
-            if item or (item is not None and not _left_out(key, item, _parent))
-        }
+    if isinstance(value, MAPPINGS):
+        copy: dict[str, Any] = {}
+        for key, item in value.items():
+            kind = type(item)
+            if kind is str or (kind in _NUMBERS and item):
+                copy[key] = item
+            elif item or (item is not None and not _left_out(key, item, _parent)):
+                copy[key] = canonical(item, _parent=key)
+        return copy
     return value
 
 
@@ -160,15 +165,17 @@ def _volume(volume: dict[str, Any]) -> None:
 
 
 def _spelled(value: Any, key: str) -> Any:
-    if isinstance(value, Mapping):
+    if isinstance(value, MAPPINGS):
         if key in _AMOUNTS:
             return {name: _amount(item) for name, item in value.items()}
         return {
-            name: _amount(item) if name == "sizeLimit" else _spelled(item, name)
+            name: _amount(item)
+            if name == "sizeLimit"
+            else (item if type(item) is str else _spelled(item, name))
             for name, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [_spelled(item, key) for item in value]
+        return [item if type(item) is str else _spelled(item, key) for item in value]
     return value
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
-from aioctl.api.defaulting import effective_pool_name, external_pool_name, is_stopped
+from aioctl.api.defaulting import effective_pool_name, external_pool_name
 from aioctl.api.kinds import Kind, ObjectKey, Served
 from aioctl.api.objects import Object, text
 from aioctl.plan import backends, gateways, picker, pool_readiness, silent_gateways
@@ -53,7 +53,7 @@ def check(ctx: Context) -> Step | None:
 
     It fails the reconcile where an external pool is not there.
     """
-    verdict = None if is_stopped(ctx.service) else evaluate(ctx)
+    verdict = None if ctx.stopped else evaluate(ctx)
     if verdict is None or verdict.ready or _picker_nowhere(ctx):
         return None
     found = _look(ctx)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from aioctl.api import kinds, names
-from aioctl.api.defaulting import effective_pool_name, is_stopped
+from aioctl.api.defaulting import effective_pool_name
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind, Served
 from aioctl.api.objects import (
     annotations_of,
@@ -77,7 +77,7 @@ def model(ctx: Context) -> Iterator[Write]:
     Pickers from router 0.3 on know no such kind.
     """
     name = names.model_name(ctx.name)
-    if not has_scheduler(ctx.spec) or is_stopped(ctx.service) or _reads_no_model(ctx) or is_finished(ctx):
+    if not has_scheduler(ctx.spec) or ctx.stopped or _reads_no_model(ctx) or is_finished(ctx):
         yield from remove(ctx, kinds.MODEL, name, quiet=True)
         return
     if ctx.obs.served(kinds.MODEL) is Served.NO:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from aioctl.api import conditions, kinds
-from aioctl.api.defaulting import is_stopped
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import FieldError, Object, mapping
 from aioctl.plan.gateways import referenced_routes, route_key
@@ -37,7 +36,7 @@ REFS_INVALID: Final = "RefsInvalid"
 
 def validate(ctx: Context) -> Step:
     """The step that fails the reconcile when a reference leads nowhere; it writes nothing."""
-    if is_stopped(ctx.service):
+    if ctx.stopped:
         return Step(Part.VALIDATION, OUTER)
     for check, condition, prefix, reading in _CHECKS:
         try:

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, Final
 
 from aioctl.api import names, user_names
-from aioctl.api.defaulting import external_pool_name, is_stopped
+from aioctl.api.defaulting import external_pool_name
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectKey
 from aioctl.api.objects import Object, mapping, name_of, namespace_of, present, sequence, text, within
 from aioctl.plan.model import Context, PlanError
@@ -38,14 +38,14 @@ def has_scheduler(spec: Spec) -> bool:
 
 def mode(ctx: Context) -> Mode:
     """The routing mode of the service."""
-    if is_stopped(ctx.service) or not has_route(ctx.spec):
+    if ctx.stopped or not has_route(ctx.spec):
         return Mode.NONE
     return Mode.REFERENCED if route_refs(ctx) else Mode.MANAGED
 
 
 def owns_pools(ctx: Context) -> bool:
     """True when both pools are ours to make: scheduler wanted, no external pool, not stopped (CHILD-1)."""
-    return has_scheduler(ctx.spec) and not external_pool_name(ctx.spec) and not is_stopped(ctx.service)
+    return has_scheduler(ctx.spec) and not external_pool_name(ctx.spec) and not ctx.stopped
 
 
 def route_refs(ctx: Context) -> list[ObjectKey]:

@@ -11,7 +11,6 @@ from typing import Final
 from msgspec.structs import replace
 
 from aioctl.api import kinds, pod_images, pod_metadata, service_names
-from aioctl.api.defaulting import is_stopped
 from aioctl.api.kinds import Served
 from aioctl.api.objects import FieldError
 from aioctl.plan.memo import kept, kept_step, shared
@@ -204,7 +203,7 @@ def _can_be_built(
     ctx: Context, side: pods.Side, group: Callable[[], object], pod: Callable[[], object]
 ) -> bool:
     """Whether it is known that the pods of this side, if it has any, can be made."""
-    if is_stopped(ctx.service):
+    if ctx.stopped:
         return False
     try:
         if side.multi_node:
@@ -219,7 +218,7 @@ def _can_be_built(
 def _name_problem(ctx: Context) -> str:
     """Which name no Service can have, or which label no pod, so that nothing can be served. A field of the wrong type is for the
     step that reads it."""
-    if is_stopped(ctx.service):
+    if ctx.stopped:
         return ""
     try:
         combined = {**ctx.service, "spec": ctx.spec}
@@ -234,7 +233,7 @@ def _name_problem(ctx: Context) -> str:
 
 def _image_problem(ctx: Context) -> Step | None:
     """Which container has no image, told of the part that would run it (WORK-9)."""
-    if is_stopped(ctx.service):
+    if ctx.stopped:
         return None
     for found in pod_images.missing({**ctx.service, "spec": ctx.spec}):
         for side in (pods.prefill_side(ctx), pods.main_side(ctx)):
@@ -251,7 +250,7 @@ def _image_problem(ctx: Context) -> Step | None:
 
 def notices(ctx: Context) -> Iterator[str]:
     """What has no effect beside the service's name and the cluster's configuration. Raises Unanswered and FieldError."""
-    if not is_stopped(ctx.service):
+    if not ctx.stopped:
         combined = {**ctx.service, "spec": ctx.spec}
         yield from map(str, service_names.podless_sets(combined, _set_name(ctx)))
         with suppress(PlanError):  # the step of the pods says so

@@ -13,7 +13,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from aioctl.api import kinds, names
-from aioctl.api.defaulting import epp_service_name, external_pool_name, is_stopped
+from aioctl.api.defaulting import epp_service_name, external_pool_name
 from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.api.objects import Object, annotations_of, labels_of, mapping, sequence, text
 from aioctl.golang import gotime
@@ -36,7 +36,7 @@ _NO_SIGNER: Final = (
 def certificate(ctx: Context) -> Iterator[Write]:
     """The secret's write, if one is needed."""
     name = names.tls_secret_name(ctx.name)
-    if is_stopped(ctx.service):
+    if ctx.stopped:
         yield from remove(ctx, kinds.SECRET, name)
         return
     live = need(ctx.obs.get(kinds.SECRET, ctx.namespace, name))

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from aioctl.api import kinds, names
-from aioctl.api.defaulting import is_stopped
 from aioctl.api.kinds import Served
 from aioctl.api.objects import (
     Object,
@@ -76,7 +75,7 @@ def template(ctx: Context) -> Iterator[Write]:
     """
     name = template_name(ctx.name)
     try:
-        devices = None if is_stopped(ctx.service) else dra.asked(ctx.service)
+        devices = None if ctx.stopped else dra.asked(ctx.service)
     except ValueError as error:
         raise PlanError(str(error)) from error
     if devices is None:

@@ -6,13 +6,12 @@ nearly as they are sent, so they compare equal without local defaulting.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from aioctl.api import kinds, names
-from aioctl.api.defaulting import group_size, is_data_parallel, is_stopped
+from aioctl.api.defaulting import group_size, is_data_parallel
 from aioctl.api.kinds import Served
 from aioctl.api.objects import FieldError, Object, integer, mapping, present, sequence
 from aioctl.golang.equality import derivative, equal
@@ -75,7 +74,7 @@ def build_prefill(ctx: Context) -> Group:
 def main_access(ctx: Context, main: Build) -> Iterator[Write]:
     """Account of the main side; role and binding when one of its pods has the sidecar."""
     side = pods.main_side(ctx)
-    if is_stopped(ctx.service) or not side.multi_node:
+    if ctx.stopped or not side.multi_node:
         yield from remove_child(ctx, MAIN_GROUP, kinds.ROLE_BINDING, kinds.ROLE, kinds.SERVICE_ACCOUNT)
         return
     used = _checked_account(ctx, side)
@@ -87,7 +86,7 @@ def main_access(ctx: Context, main: Build) -> Iterator[Write]:
 def prefill_access(ctx: Context) -> Iterator[Write]:
     """Account of the prefill side; its pods get no role."""
     side = pods.prefill_side(ctx)
-    if side.multi_node and not is_stopped(ctx.service):
+    if side.multi_node and not ctx.stopped:
         used = _checked_account(ctx, side)
         yield from accounts.ensure(ctx, PREFILL_GROUP, used)
         yield from accounts.grant(ctx, PREFILL_GROUP, used, pods.base_labels(ctx), sidecar=False)
@@ -98,7 +97,7 @@ def prefill_access(ctx: Context) -> Iterator[Write]:
 def security_binding(ctx: Context) -> Iterator[Write]:
     """On OpenShift: lets both accounts use the SCC the presets need. Where the group is not served: nothing."""
     name = names.child(ctx.name, "-kserve-mn-scc")
-    if is_stopped(ctx.service) or not (pods.main_side(ctx).multi_node or pods.prefill_side(ctx).multi_node):
+    if ctx.stopped or not (pods.main_side(ctx).multi_node or pods.prefill_side(ctx).multi_node):
         yield from remove(ctx, kinds.ROLE_BINDING, name)
         return
     if ctx.policy.scc_disabled or ctx.obs.served(kinds.SCC) is not Served.YES:
@@ -119,7 +118,7 @@ def security_binding(ctx: Context) -> Iterator[Write]:
 
 def main_set(ctx: Context, main: Build, forms: Forms) -> Iterator[Write]:
     side = pods.main_side(ctx)
-    if is_stopped(ctx.service) or not side.multi_node:
+    if ctx.stopped or not side.multi_node:
         yield from remove_child(ctx, MAIN_GROUP, kinds.LEADER_WORKER_SET)
         return
     group = _with_prefix("failed to build the expected main LWS: ", main)
@@ -128,7 +127,7 @@ def main_set(ctx: Context, main: Build, forms: Forms) -> Iterator[Write]:
 
 def prefill_set(ctx: Context, prefill: Build, forms: Forms) -> Iterator[Write]:
     side = pods.prefill_side(ctx)
-    if is_stopped(ctx.service) or not side.multi_node:
+    if ctx.stopped or not side.multi_node:
         yield from remove_child(ctx, PREFILL_GROUP, kinds.LEADER_WORKER_SET)
         return
     group = _with_prefix("failed to build the expected prefill LWS: ", prefill)
@@ -200,7 +199,7 @@ def _ensure_set(ctx: Context, side: pods.Side, group: Group, forms: Forms) -> It
     spec = _spec(ctx, side, group, live)
     keeper = forms.keeper(ctx, side, kind, name, group.pods, group.used)
     same = live is not None and _same_templates({"spec": spec}, live)
-    if keeper.judge(sent=partial(_foretold, spec), live=live, same=same):
+    if keeper.judge(spec, sent=_foretold, live=live, same=same):
         spec["leaderWorkerTemplate"] = _with_templates(spec["leaderWorkerTemplate"], live)
     wanted = build(
         ctx, kind, name, labels=labels, annotations={**annotations, **keeper.annotations}, spec=spec

@@ -74,8 +74,10 @@ def remove_child(ctx: Context, children: tuple[Child, ...], *only: Kind) -> Iter
     for kind, suffix in children:
         if kind not in only:
             continue
-        for called in dict.fromkeys(possible(ctx.name, suffix) for possible in (names.child, names.safe)):
-            yield from remove(ctx, kind, called)
+        today, former = names.child(ctx.name, suffix), names.safe(ctx.name, suffix)
+        yield from remove(ctx, kind, today)
+        if former != today:
+            yield from remove(ctx, kind, former)
 
 
 def retire(ctx: Context, children: tuple[Child, ...]) -> Iterator[Write]:

@@ -20,7 +20,7 @@ asks for, or for `AIOCTL_POD_FORM=current`.
 Where the operator wants the current form, ADOPT and HOLD are ROLL: WRITE, one after another.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import blake2b, sha256
@@ -45,6 +45,7 @@ _OF_A_SIDE: Final = ("template", "worker", "labels", "annotations", "parallelism
 
 
 _TEMPLATES: Final[BoundedCache[bytes, str]] = BoundedCache(MIB)
+_FORETOLD: Final[BoundedCache[Hashable, str]] = BoundedCache(MIB)
 """Digests of templates by their text: a workload is judged several times while it stays as it is."""
 _ENTRY: Final = 256
 """Bytes of one of them, about."""
@@ -124,6 +125,13 @@ def template_digest(workload: Object) -> str:
     templates = found or [mapping(workload, "spec", "template")]
     known = blake2b(to_json(templates), digest_size=16).digest()
     return _TEMPLATES.get(known, lambda: _digest(_filled(templates)), lambda _: _ENTRY)
+
+
+def _foretold_digest(wanted: Object, sent: Callable[[Object], Object]) -> str:
+    """The `template_digest` of what is sent for the pods that are wanted; foretold once for the same pods, as a service is
+    planned several times in a row."""
+    known = sent, blake2b(to_json(wanted), digest_size=16).digest()
+    return _FORETOLD.get(known, lambda: template_digest(sent(wanted)), lambda _: _ENTRY)
 
 
 def confirmed(body: Object, answer: Object) -> tuple[Object, Object]:
@@ -207,11 +215,13 @@ class Keeper:
     verdict: Verdict = Verdict.WRITE
     record: Record | None = field(default=None, init=False)
 
-    def judge(self, *, sent: Callable[[], Object], live: Object | None, same: bool) -> bool:
+    def judge(
+        self, wanted: Object, *, sent: Callable[[Object], Object], live: Object | None, same: bool
+    ) -> bool:
         """Whether the live pod template stays; `deployment.Form`."""
         stored = None if live is None else template_digest(live)
         before = None if live is None else recorded(live)
-        foretold = stored if same and stored is not None else template_digest(sent())
+        foretold = stored if same and stored is not None else _foretold_digest(wanted, sent)
         same = foretold == stored
         settled = stored is not None and not same and before is None and self.settled()
         at = Standing(self.inputs, foretold, stored, before, settled=settled, current=self.current)

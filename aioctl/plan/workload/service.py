@@ -6,7 +6,6 @@ The switch that says whether model servers speak TLS changes the port's name and
 from collections.abc import Iterator
 
 from aioctl.api import kinds, names
-from aioctl.api.defaulting import is_stopped
 from aioctl.plan.children import remove
 from aioctl.plan.cluster_service import ensure_service
 from aioctl.plan.model import Context, Write
@@ -16,7 +15,7 @@ from aioctl.plan.workload import pods
 def service(ctx: Context) -> Iterator[Write]:
     """Exists for every service that is not stopped, with or without a router."""
     name = names.workload_service_name(ctx.name)
-    if is_stopped(ctx.service):
+    if ctx.stopped:
         yield from remove(ctx, kinds.CORE_SERVICE, name)
         return
     side = pods.main_side(ctx)

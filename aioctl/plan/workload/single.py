@@ -11,7 +11,6 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from aioctl.api import kinds, names
-from aioctl.api.defaulting import is_stopped
 from aioctl.api.objects import FieldError, Object, mapping
 from aioctl.plan.children import under
 from aioctl.plan.deployment import ensure_deployment, rolling_update
@@ -78,12 +77,8 @@ def build_prefill(ctx: Context) -> Built:
 def access(ctx: Context, main: Build) -> Iterator[Write]:
     """Account, role and binding of the sidecar; in multi-node they exist too (the main template decides)."""
     side = pods.main_side(ctx)
-    if is_stopped(ctx.service) or not pods.has_sidecar(side.template()):
-        if (
-            is_stopped(ctx.service)
-            or side.multi_node
-            or (_can_build(main) and not is_left_in_pods(ctx, MAIN))
-        ):
+    if ctx.stopped or not pods.has_sidecar(side.template()):
+        if ctx.stopped or side.multi_node or (_can_build(main) and not is_left_in_pods(ctx, MAIN)):
             yield from remove_child(ctx, MAIN, kinds.ROLE_BINDING, kinds.ROLE, kinds.SERVICE_ACCOUNT)
         return
     if side.multi_node:
@@ -99,7 +94,7 @@ def access(ctx: Context, main: Build) -> Iterator[Write]:
 
 def main_deployment(ctx: Context, main: Build, forms: Forms) -> Iterator[Write]:
     side = pods.main_side(ctx)
-    if is_stopped(ctx.service) or side.multi_node:
+    if ctx.stopped or side.multi_node:
         yield from remove_child(ctx, MAIN, kinds.DEPLOYMENT)
         return
     built = _with_prefix("failed to get expected main deployment: ", main)
@@ -109,7 +104,7 @@ def main_deployment(ctx: Context, main: Build, forms: Forms) -> Iterator[Write]:
 
 def prefill_deployment(ctx: Context, prefill: Build, forms: Forms) -> Iterator[Write]:
     side = pods.prefill_side(ctx)
-    if is_stopped(ctx.service) or not side.exists or side.multi_node:
+    if ctx.stopped or not side.exists or side.multi_node:
         yield from remove_child(ctx, PREFILL, kinds.DEPLOYMENT)
         return
     name = workload_name(ctx, PREFILL)
