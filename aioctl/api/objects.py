@@ -14,7 +14,7 @@ from aioctl.api.kinds import V1ALPHA2, ObjectKey
 from aioctl.golang.errors import FieldError as FieldError  # noqa: PLC0414 - the getters raise it; it is read with them
 
 Object = Mapping[str, Any]
-_T = TypeVar("_T")
+T = TypeVar("T")
 _T_co = TypeVar("_T_co", covariant=True)
 _MAPPINGS: Final = (dict, Mapping)
 """For isinstance: nearly all are dicts, and asking an abstract class is ten times slower."""
@@ -63,13 +63,13 @@ class _Getter(Protocol[_T_co]):
     def __call__(self, obj: object, *path: str) -> _T_co: ...
 
 
-def _getter(absent: _T, exact: type, wanted: type | tuple[type, ...], title: str) -> "_Getter[_T]":
+def _getter(absent: T, exact: type, wanted: type | tuple[type, ...], title: str) -> "_Getter[T]":
     """Gives what is at a path, `absent` where nothing is. Raises FieldError for what is not `wanted`.
 
     A plan asks some 1,000 times: plain JSON, of the `exact` type in the end, takes the short way.
     """
 
-    def get(obj: object, *path: str) -> _T:
+    def get(obj: object, *path: str) -> T:
         found: Any = obj
         for part in path:
             if found.__class__ is not dict:
@@ -78,10 +78,10 @@ def _getter(absent: _T, exact: type, wanted: type | tuple[type, ...], title: str
             if found is None:
                 return absent
         else:
-            plain: _T = found
+            plain: T = found
             if type(found) is exact:
                 return plain
-        other: _T | None = _walked(obj, path, wanted, title)
+        other: T | None = _walked(obj, path, wanted, title)
         return absent if other is None else other
 
     return get

@@ -8,12 +8,11 @@ is not an answer: then nothing is deleted, and the reconcile stops before a new 
 from collections.abc import Iterator
 from typing import Final
 
-from msgspec.structs import replace
-
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import auth_enabled
 from aioctl.api.kinds import Served
 from aioctl.api.objects import FieldError, Object, name_of, namespace_of, sequence
+from aioctl.api.records import changed
 from aioctl.plan.children import onto, remove
 from aioctl.plan.migration_facts import with_unrecorded_lock
 from aioctl.plan.model import NETWORKING, Context, Part, Step, Verb, Write, step
@@ -40,7 +39,7 @@ def precondition(ctx: Context) -> Step | None:
             return Step(Part.AUTH, OUTER, INNER, unanswered="it is not known whether AuthPolicy is available")
         case Served.NO:
             down = step(Part.AUTH, lambda: _take_down(ctx), outer=OUTER, inner=INNER)
-            return down if down.unanswered else replace(down, error=MISSING)
+            return down if down.unanswered else changed(down, error=MISSING)
 
 
 def _is_managed(ctx: Context) -> bool:
@@ -54,7 +53,7 @@ def _take_down(ctx: Context) -> Iterator[Write]:
     route = with_unrecorded_lock(ctx)
     writes = remove(ctx, kinds.HTTP_ROUTE, names.route_name(ctx.name)) if route is None else _detached(route)
     for write in writes:
-        yield replace(write, error=f"{MISSING}: {write.error}")
+        yield changed(write, error=f"{MISSING}: {write.error}")
 
 
 def _detached(route: Object) -> Iterator[Write]:

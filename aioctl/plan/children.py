@@ -8,8 +8,6 @@ for keys that the caller alone may set.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from msgspec import structs
-
 from aioctl.api.kinds import Kind, Served
 from aioctl.api.objects import (
     Object,
@@ -22,6 +20,7 @@ from aioctl.api.objects import (
     sequence,
     uid_of,
 )
+from aioctl.api.records import changed
 from aioctl.golang.equality import derivative
 from aioctl.plan.memo import get_standing
 from aioctl.plan.model import Context, PlanError, Verb, Write, need
@@ -225,6 +224,6 @@ def under(prefix: str, writes: Iterable[Write]) -> Iterator[Write]:
     """The same writes, with the prefix before their errors and before what their builder raises as PlanError."""
     try:
         for write in writes:
-            yield structs.replace(write, error=prefix + write.error)
+            yield changed(write, error=prefix + write.error)
     except PlanError as error:
         raise PlanError(prefix + str(error)) from error

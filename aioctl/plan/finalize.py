@@ -8,8 +8,6 @@ The finalizer's removal is planned only when everything before it could be decid
 from collections.abc import Iterator
 from typing import Final
 
-from msgspec import structs
-
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
 from aioctl.api.finalizers import finalizers_of, has_finalizer
@@ -25,6 +23,7 @@ from aioctl.api.objects import (
     resource_version_of,
     uid_of,
 )
+from aioctl.api.records import changed
 from aioctl.plan import groups, monitoring
 from aioctl.plan.children import delete
 from aioctl.plan.model import Observation, Part, Policy, Step, Unanswered, Unknown, Verb, Write, need, step
@@ -71,7 +70,7 @@ def finalize(obs: Observation, service: Object, policy: Policy) -> tuple[Step, .
     if present is None:
         return steps  # the others hold it; when there are fewer of them, ours goes
     release = _finalizers(service, [entry for entry in present if entry != names.FINALIZER])
-    return (*steps, Step(Part.FINALIZE, writes=(structs.replace(release, releases=True),)))
+    return (*steps, Step(Part.FINALIZE, writes=(changed(release, releases=True),)))
 
 
 def _finalizers(service: Object, wanted: list[str]) -> Write:
@@ -116,7 +115,7 @@ def _managed_route(obs: Observation, service: Object) -> Iterator[Write]:
             continue
         route = need(read)
         if route is not None and is_controlled_by(route, uid_of(service)) and not is_deleting(route):
-            yield structs.replace(delete(kinds.HTTP_ROUTE, route), best_effort=True)
+            yield changed(delete(kinds.HTTP_ROUTE, route), best_effort=True)
 
 
 def _shared(obs: Observation, service: Object, policy: Policy) -> Iterator[Write]:

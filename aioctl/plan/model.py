@@ -15,8 +15,6 @@ from enum import Enum
 from itertools import count
 from typing import Any, Final, Protocol
 
-import msgspec
-
 from aioctl.api import served_models
 from aioctl.api.defaulting import is_stopped, runs
 from aioctl.api.encoding import to_sorted_json
@@ -31,6 +29,7 @@ from aioctl.api.objects import (
     resource_version_of,
     uid_of,
 )
+from aioctl.api.records import Record
 from aioctl.plan import trial
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.hearsay import NOTHING, Heard
@@ -300,7 +299,7 @@ class Sign:
     signer: ObjectRef | None
 
 
-class Write(msgspec.Struct, frozen=True):
+class Write(Record, frozen=True):
     """One request to the API server, decided. `live` is what the decision was based on (None for CREATE)."""
 
     verb: Verb
@@ -375,7 +374,7 @@ class Held:
         return f"{self.kind} {self.name}"
 
 
-class Step(msgspec.Struct, frozen=True):
+class Step(Record, frozen=True):
     """Writes that belong together. A failing write, or `error`, ends the reconcile after this step.
 
     The reconcile error is outer + inner + text; conditions show inner + text (COND-3).

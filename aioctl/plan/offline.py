@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from msgspec import structs
-
 from aioctl.api import kinds, names
 from aioctl.api.conversion import up
 from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.api.objects import FieldError, Object, dig, mapping, name_of, namespace_of, sequence, text
+from aioctl.api.records import changed
 from aioctl.plan import trial
 from aioctl.plan.combine import Combined, combine
 from aioctl.plan.config import parse_config
@@ -111,7 +110,7 @@ def _settled(world: Facts, service: Object, policy: Policy, now: datetime) -> li
     }
     then = {step.part: step.writes for step in plan(Overlay(world, made), service, policy, now).steps}
     return [
-        structs.replace(
+        changed(
             step,
             writes=(*step.writes, *(new for new in then.get(step.part, ()) if new.ref not in made)),
         )

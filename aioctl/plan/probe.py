@@ -19,8 +19,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from msgspec.structs import replace
-
 from aioctl.api import kinds, names
 from aioctl.api.kinds import (
     HTTP_ROUTE,
@@ -33,6 +31,7 @@ from aioctl.api.kinds import (
     Served,
 )
 from aioctl.api.objects import Object, created_at, generation_of, sequence
+from aioctl.api.records import changed
 from aioctl.golang.equality import derivative
 from aioctl.plan import silent_gateways
 from aioctl.plan.children import build, ensure, remove
@@ -68,7 +67,7 @@ def probe(ctx: Context, decided: Decided) -> Iterator[Write]:
             if wanted
             else remove(ctx, HTTP_ROUTE, name, quiet=True)
         )
-        yield from (replace(write, best_effort=True) for write in writes)
+        yield from (changed(write, best_effort=True) for write in writes)
 
 
 def seconds_until(ctx: Context, decision: Decision) -> float | None:

@@ -10,13 +10,12 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, Final
 
-from msgspec import structs
-
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, external_pool_name
 from aioctl.api.encoding import to_json
 from aioctl.api.kinds import HTTP_ROUTE, Kind, Served
 from aioctl.api.objects import Object, annotations_of, labels_of, sequence, text
+from aioctl.api.records import changed
 from aioctl.caching import MIB, BoundedCache
 from aioctl.golang.equality import derivative, equal
 from aioctl.plan import probe
@@ -190,7 +189,7 @@ def _managed(ctx: Context, name: str, decided: Decided) -> Iterator[Write]:
     announce = _announcement(ctx) if decision.moves and has_scheduler(ctx.spec) else None
     if live is None:
         if not _awaited(ctx, wanted["spec"]) and (decision.locked or not probe.awaited(ctx)):
-            yield structs.replace(create(HTTP_ROUTE, wanted), announce=announce)
+            yield changed(create(HTTP_ROUTE, wanted), announce=announce)
     elif not _same(ctx, wanted, live, decision):
         yield Write(
             Verb.UPDATE,

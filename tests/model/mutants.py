@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from msgspec import structs
-
 from aioctl.api.objects import Object, mapping
+from aioctl.api.records import changed
 from aioctl.plan import order, status
 from aioctl.plan.model import Facts, Outcome, Part, Plan, Policy, Strategy, Verb, Write
 from tests.model import laws
@@ -56,9 +55,7 @@ def _writing(change: Callable[[Write, Facts], Iterator[Write]]) -> Planner:
     def planner(facts: Facts, service: Object, policy: Policy, now: Any) -> Plan:
         plan = order.plan(facts, service, policy, now)
         steps = [
-            structs.replace(
-                step, writes=tuple(made for write in step.writes for made in change(write, facts))
-            )
+            changed(step, writes=tuple(made for write in step.writes for made in change(write, facts)))
             for step in plan.steps
         ]
         return replace(plan, steps=tuple(steps))
@@ -77,7 +74,7 @@ def _adding(make: Callable[[Facts, Mapping[str, Any]], Write | None]) -> Planner
             return plan
         more = make(facts, live)
         writes = (more,) if more is not None else ()
-        steps = tuple(structs.replace(each, writes=writes) if each is step else each for each in plan.steps)
+        steps = tuple(changed(each, writes=writes) if each is step else each for each in plan.steps)
         return replace(plan, steps=steps)
 
     return planner
@@ -150,7 +147,7 @@ def _lock_comes_later(write: Write, facts: Facts) -> Iterator[Write]:
     if write.ref != ROUTE or body is None or live is None or live["spec"] == body["spec"]:
         yield write
     else:
-        yield structs.replace(write, body=_without_lock(body))
+        yield changed(write, body=_without_lock(body))
 
 
 def _undoes_itself(facts: Facts, live: Mapping[str, Any]) -> Write:
@@ -179,7 +176,7 @@ def _keeps_its_own_steps(planner: Planner) -> Planner:
         if more is None:
             return plan
         steps = tuple(
-            structs.replace(step, writes=(more,)) if step.part is Part.ROUTES else step for step in plan.steps
+            changed(step, writes=(more,)) if step.part is Part.ROUTES else step for step in plan.steps
         )
         return replace(plan, steps=steps)
 

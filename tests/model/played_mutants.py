@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from msgspec import structs
-
 from aioctl.api import kinds, names
 from aioctl.api.kinds import HTTP_ROUTE, POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
 from aioctl.api.objects import Object, annotations_of
+from aioctl.api.records import changed
 from aioctl.plan import order, status
 from aioctl.plan.model import Facts, Outcome, Part, Plan, Policy, Present, Probe, Step, Verb, Write
 from tests.model import played_laws as laws
@@ -51,7 +50,7 @@ def _is_ours(write: Write) -> bool:
 def _makes_no_routes(facts: Facts, service: Object, policy: Policy, now: Any) -> Plan:
     plan = order.plan(facts, service, policy, now)
     steps = (
-        structs.replace(each, writes=tuple(write for write in each.writes if not _is_ours(write)))
+        changed(each, writes=tuple(write for write in each.writes if not _is_ours(write)))
         for each in plan.steps
     )
     return replace(plan, steps=tuple(steps))
@@ -60,7 +59,7 @@ def _makes_no_routes(facts: Facts, service: Object, policy: Policy, now: Any) ->
 def _never_stops_asking(facts: Facts, service: Object, policy: Policy, now: Any) -> Plan:
     plan = order.plan(facts, service, policy, now)
     steps = (
-        structs.replace(each, writes=tuple(write for write in each.writes if write.verb is not Verb.DELETE))
+        changed(each, writes=tuple(write for write in each.writes if write.verb is not Verb.DELETE))
         for each in plan.steps
     )
     return replace(plan, steps=tuple(steps))
@@ -74,11 +73,11 @@ def _changing(change: Callable[[dict[str, Any]], None]) -> Planner:
             return write
         body = copy.deepcopy(dict(write.body))
         change(body)
-        return structs.replace(write, body=body)
+        return changed(write, body=body)
 
     def planner(facts: Facts, service: Object, policy: Policy, now: Any) -> Plan:
         plan = order.plan(facts, service, policy, now)
-        steps = (structs.replace(each, writes=tuple(map(tampered, each.writes))) for each in plan.steps)
+        steps = (changed(each, writes=tuple(map(tampered, each.writes))) for each in plan.steps)
         return replace(plan, steps=tuple(steps))
 
     return planner

@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from msgspec import structs
 
 from aioctl.api import kinds
 from aioctl.api.objects import annotations_of
+from aioctl.api.records import changed
 from aioctl.plan import workload
 from aioctl.plan.global_config import StorageConfig
 from aioctl.plan.model import PodForm, Policy, Verb
@@ -303,7 +303,7 @@ def test_what_an_admission_webhook_makes_of_pods_is_remembered_with_what_was_sen
     sent = annotations_of(write.body)["aioctl.dev/template"]
     assert recorded(body) == recorded(foreseen)
     assert recorded(body) == Record(annotations_of(body)["aioctl.dev/inputs"], template_digest(live), sent)
-    world.apply([structs.replace(write, body={**body, "spec": live["spec"]})])
+    world.apply([changed(write, body={**body, "spec": live["spec"]})])
     world.writes.clear()
     assert run(world, HF) is None
     assert world.writes == []

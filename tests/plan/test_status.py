@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from msgspec import structs
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind
+from aioctl.api.records import changed
 from aioctl.plan import status
 from aioctl.plan.migration import Reason, State
 from aioctl.plan.model import Outcome, Part, Plan, Policy, Step
@@ -398,7 +398,7 @@ def test_a_picker_that_is_available_now_is_not_called_scarce_while_a_reference_i
 def test_a_write_of_the_picker_that_failed_stands_until_it_is_tried_again() -> None:
     world, plan = settled(MAIN)
     steps, outcome = failing(plan, Part.SCHEDULER)
-    steps = (*steps[:-1], failed := structs.replace(steps[-1], condition=None))
+    steps = (*steps[:-1], failed := changed(steps[-1], condition=None))
     stored = conclude(world, Plan(world.service, steps, plan.context), replace(outcome, failed=failed))
     assert by_type(stored)["SchedulerWorkloadReady"]["reason"] == "SchedulerReconcileError"
     world.service["status"] = stored
@@ -425,7 +425,7 @@ def test_prefill_that_is_available_now_is_not_called_scarce_while_the_main_workl
     world.service["status"]["conditions"] = conclude(world, plan)["conditions"]
     world.put(DEPLOYMENT, workload(DEPLOYMENT, name, AVAILABLE))
     steps, outcome = failing(plan, Part.SINGLE_NODE)
-    steps = (*steps[:-1], failed := structs.replace(steps[-1], condition=None))
+    steps = (*steps[:-1], failed := changed(steps[-1], condition=None))
     made = by_type(conclude(world, Plan(world.service, steps, plan.context), replace(outcome, failed=failed)))
     assert made["PrefillWorkloadReady"]["status"] == "True"
     assert made["MainWorkloadReady"]["reason"] == "ReconcileSingleNodeWorkloadError"

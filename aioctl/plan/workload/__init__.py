@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final
 
-from msgspec.structs import replace
-
 from aioctl.api import kinds, pod_images, pod_metadata, service_names
 from aioctl.api.kinds import Served
 from aioctl.api.objects import FieldError
+from aioctl.api.records import changed
 from aioctl.plan.memo import kept, kept_step, shared
 from aioctl.plan.model import Context, Part, PlanError, Step, Unanswered, Write, step
 from aioctl.plan.workload import artifacts, certificate, managed_dra, multi, naming, pods, service, single
@@ -166,7 +165,7 @@ def _deployed(
 ) -> Step:
     """The same of a workload, with what of it keeps its form."""
     return kept_step(
-        ctx, name, lambda: replace(step(part, build, outer=outer, inner=inner), held=forms.take())
+        ctx, name, lambda: changed(step(part, build, outer=outer, inner=inner), held=forms.take())
     )
 
 

@@ -10,12 +10,11 @@ from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
-from msgspec.structs import replace
-
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import epp_service_name, external_pool_name
 from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.api.objects import Object, annotations_of, labels_of, mapping, sequence, text
+from aioctl.api.records import changed
 from aioctl.golang import gotime
 from aioctl.plan import picker
 from aioctl.plan.children import build, ensure, is_ours, remove, under
@@ -118,7 +117,7 @@ def _renew(ctx: Context, name: str, sign: Sign) -> Iterator[Write]:
     for write in ensure(
         ctx, kinds.SECRET, wanted, same=lambda _wanted, _live: False, exclusive=_expiries(ctx)
     ):
-        yield replace(write, sign=sign)
+        yield changed(write, sign=sign)
 
 
 def _needs_new(ctx: Context, live: Object) -> bool:

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from msgspec.structs import replace
-
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import group_size, is_data_parallel
 from aioctl.api.kinds import Served
 from aioctl.api.objects import FieldError, Object, integer, mapping, present, sequence
+from aioctl.api.records import changed
 from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, ensure, has_left_over, is_ours, remove
 from aioctl.plan.deployment import with_foreign
@@ -208,7 +207,7 @@ def _ensure_set(ctx: Context, side: pods.Side, group: Group, forms: Forms) -> It
     for write in ensure(
         ctx, kind, wanted, same=_same, confirm=True, exclusive=(*pods.EXCLUSIVE, names.FORM_SENT)
     ):
-        yield replace(
+        yield changed(
             write,
             warnings=(*notices(ctx, side, group.worker, group.leader), *sidecar.notices(ctx, group.pods)),
             rolls=keeper.rolls and write.verb is not Verb.CREATE,

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from msgspec.structs import replace
-
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import is_stopped
@@ -24,6 +22,7 @@ from aioctl.api.objects import (
     sequence,
     text,
 )
+from aioctl.api.records import changed
 from aioctl.golang.equality import equal
 from aioctl.plan.children import build, ensure, remove
 from aioctl.plan.model import Context, Part, PlanError, Step, Write, need, step
@@ -240,7 +239,7 @@ def _step(scaler: Scaler) -> Step:
     if not made.error or not scaler.lacks_crd:
         return made
     message = f"{inner}{made.error}"
-    return replace(
+    return changed(
         made,
         condition=(c.MAIN_WORKLOAD_READY, CRD_NOT_FOUND, message),
         warning=(CRD_NOT_FOUND, f"Required scaling CRD not installed: {message}"),

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from msgspec.structs import replace
-
 from aioctl.api import kinds, names
 from aioctl.api.objects import FieldError, Object, mapping
+from aioctl.api.records import changed
 from aioctl.plan.children import under
 from aioctl.plan.deployment import ensure_deployment, rolling_update
 from aioctl.plan.memo import get_standing
@@ -137,7 +136,7 @@ def _deploy(
         exclusive=pods.EXCLUSIVE,
         form=keeper,
     ):
-        yield replace(
+        yield changed(
             write,
             warnings=(*notices(ctx, side, built.pod), *sidecar.notices(ctx, (built.pod,))),
             rolls=keeper.rolls and write.verb is not Verb.CREATE,
