@@ -160,11 +160,11 @@ def delete(kind: Kind, live: Object, *, quiet: bool = False) -> Write:
 
 def has_left_over(wanted: Object, live: Object, exclusive: tuple[str, ...]) -> bool:
     """Whether live metadata has labels or annotations with these prefixes that the wanted metadata lacks."""
-    return any(
-        key.startswith(exclusive) and key not in mapping(wanted, field)
-        for field in ("labels", "annotations")
-        for key in mapping(live, field)
-    )
+    for field in ("labels", "annotations") if exclusive else ():
+        kept = mapping(wanted, field)
+        if any(key not in kept and key.startswith(exclusive) for key in mapping(live, field)):
+            return True
+    return False
 
 
 def onto(wanted: Object, live: Object, *, exclusive: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -194,9 +194,8 @@ def onto(wanted: Object, live: Object, *, exclusive: tuple[str, ...] = ()) -> di
 
 
 def _address(kind: Kind, obj: Object) -> tuple[str, str]:
-    return str(dig(obj, "metadata", "namespace") or "") if kind.namespaced else "", str(
-        dig(obj, "metadata", "name")
-    )
+    metadata = mapping(obj, "metadata")
+    return str(metadata.get("namespace") or "") if kind.namespaced else "", str(metadata.get("name"))
 
 
 def _merge_owners(ours: Iterable[Any], theirs: Iterable[Any]) -> list[Any]:
