@@ -69,9 +69,12 @@ def _scheduler_text(spec: Spec, *path: str) -> str:
     return text({"spec": spec}, "spec", "router", "scheduler", *path)
 
 
+_EXTERNAL_POOL: Final = ("spec", "router", "scheduler", "pool", "ref", "name")
+
+
 def external_pool_name(spec: Spec) -> str:
     """Name of the InferencePool the user brings; empty when there is none (an empty name counts as none)."""
-    return _scheduler_text(spec, "pool", "ref", "name")
+    return text({"spec": spec}, *_EXTERNAL_POOL)
 
 
 def effective_pool_name(service_name: str, spec: Spec) -> str:
