@@ -193,7 +193,13 @@ class Reconciler:
         busy = outcome.deferred is not None
         try:
             wait = await self.teller.status(
-                key, run.service, ended.status, problem=ended.problem, busy=busy, at_once=at_once
+                key,
+                run.service,
+                ended.status,
+                problem=ended.problem,
+                busy=busy,
+                wrote=ended.wrote,
+                at_once=at_once,
             )
         except KubeError as error:
             return _status_failure(error)

@@ -23,12 +23,14 @@ that cost 8 % more calls of functions than with all memos whole."""
 class PendingStatus:
     """A status that differs from the stored one, the moment it last changed, and the latest moment for its write.
 
-    `soon` is an earlier one, as long as the status says what people wait for.
+    Our own writes put `latest` off, never beyond `last`. `soon` is an earlier one, as long as the status says what people
+    wait for.
     """
 
     wanted: Object
     changed: float
     latest: float
+    last: float
     soon: float | None = None
 
 

@@ -19,6 +19,8 @@ REST: Final = 3
 LONGEST: Final = 20
 """Settle times after which a status is written though it goes on changing: with the default 10 s, in which most services of a
 storm get ready."""
+STILL_WRITING: Final = 240
+"""The same while it is our own writes that it goes on for: 120 s."""
 
 
 class StatusSettling:
@@ -30,19 +32,33 @@ class StatusSettling:
         self._clock = clock
         self._states = states
 
-    def wait(self, service: ObjectKey, wanted: Object, *, problem: bool = False, busy: bool = False) -> float:
+    def wait(
+        self,
+        service: ObjectKey,
+        wanted: Object,
+        *,
+        problem: bool = False,
+        busy: bool = False,
+        wrote: bool = False,
+    ) -> float:
         """Seconds until the wanted status, which differs from the stored one, is due; 0.0 when it is.
 
         `problem`: somebody has to do something about this service. `busy`: writes of ours for it are still to come.
+        `wrote`: this run wrote something for it, and what others say of that is still to come.
         """
         now = self._clock.monotonic()
         state = self._states.of(service)
         pending = state.pending
         if pending is None:
-            pending = PendingStatus(wanted, now, now + LONGEST * self._settle)
+            pending = PendingStatus(
+                wanted, now, now + LONGEST * self._settle, now + STILL_WRITING * self._settle
+            )
             state.pending = pending
         elif busy or not status_equal(pending.wanted, wanted):
             pending.wanted, pending.changed = wanted, now
+        if wrote:
+            # On a busy machine the runs of one service lie so far apart that each would write a status of its own.
+            pending.latest = min(max(pending.latest, now + REST * self._settle), pending.last)
         if not (problem or _is_ready(wanted)):
             pending.soon = None
         elif pending.soon is None:

@@ -79,16 +79,17 @@ class Teller:
         *,
         problem: bool,
         busy: bool = False,
+        wrote: bool = False,
         at_once: bool = False,
     ) -> float | None:
         """Writes the status when it differs and has settled; else the seconds until it is due, None when it is right.
 
-        `problem` and `busy` as in `StatusSettling.wait`; `at_once`: it need not settle.
+        `problem`, `busy` and `wrote` as in `StatusSettling.wait`; `at_once`: it need not settle.
         """
         if status.status_equal(wanted, status.stored_status(service)):
             self.settling.forget(key)
             return None
-        wait = 0.0 if at_once else self.settling.wait(key, wanted, problem=problem, busy=busy)
+        wait = 0.0 if at_once else self.settling.wait(key, wanted, problem=problem, busy=busy, wrote=wrote)
         if wait > 0:
             return wait
         await self.applier.write_status(service, wanted)

@@ -5,7 +5,7 @@ from typing import Any
 
 from aioctl.api.kinds import ObjectKey
 from aioctl.controller.service_state import ServiceStates
-from aioctl.controller.settling import LONGEST, REST, StatusSettling
+from aioctl.controller.settling import LONGEST, REST, STILL_WRITING, StatusSettling
 
 KEY = ObjectKey("ns", "svc")
 SETTLE = 0.5
@@ -54,6 +54,25 @@ def test_progress_without_rest_is_written_all_the_same() -> None:
         clock.time += SETTLE
     assert min(moments) > 0
     assert settling.wait(KEY, status("Unknown", "last")) == 0
+
+
+def test_what_we_write_ourselves_puts_a_status_off_until_it_rests() -> None:
+    """Runs far apart, as on a busy machine: the answer to what was written comes with the next one."""
+    clock = Clock()
+    settling = StatusSettling(SETTLE, clock, ServiceStates())
+    settling.wait(KEY, status("Unknown", "first pool"), wrote=True)
+    clock.time = LONGEST * SETTLE + 1
+    assert settling.wait(KEY, status("Unknown", "route moved"), wrote=True) == REST * SETTLE
+    clock.time += REST * SETTLE - 0.5
+    assert settling.wait(KEY, status("True", "resolved")) == 0.5
+
+
+def test_our_own_writes_do_not_put_it_off_for_ever() -> None:
+    clock = Clock()
+    settling = StatusSettling(SETTLE, clock, ServiceStates())
+    while settling.wait(KEY, status("Unknown", str(clock.time)), wrote=True):
+        clock.time += SETTLE
+    assert clock.time == STILL_WRITING * SETTLE
 
 
 def test_readiness_is_written_after_the_settle_time() -> None:
