@@ -200,8 +200,8 @@ FIGURES: Final[tuple[Figure, ...]] = (
         Unit.MORE,
     ),
     Figure("requests that the data plane lost for nothing, all storms", "burst", _lost, 0),
-    Figure("plan of one service with all children, median", "plan", _milliseconds(_at("plan", "fresh", "plan", "median_ms")), 6, Unit.WORK_UNITS),
-    Figure("plan of a settled service, median", "plan", _milliseconds(_at("plan", "settled", "plan", "median_ms")), 9, Unit.WORK_UNITS),
+    Figure("plan of one service with all children, median", "plan", _milliseconds(_at("plan", "fresh", "plan", "median_ms")), 5, Unit.WORK_UNITS),
+    Figure("plan of a settled service, median", "plan", _milliseconds(_at("plan", "settled", "plan", "median_ms")), 7.5, Unit.WORK_UNITS),
     Figure(
         "memory of 1,000 cached services beyond idle, after their storm",
         "memory",

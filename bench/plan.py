@@ -290,8 +290,8 @@ SCENARIO: Final = Scenario(
     expectations=[
         Expectation("a look at what is not new, by plan and status of a settled one", at("nothing_new", "of_a_whole_one"), 0.1, Unit.TIMES),
         Expectation("a resync of all, by one with nothing remembered", at("resync", "of_forgotten"), 0.1, Unit.TIMES),
-        Expectation("plan of one with all children", in_units(at("fresh", "plan", "median_ms"), scale=1e-3), 6, Unit.WORK_UNITS),
-        Expectation("plan of a settled one", in_units(at("settled", "plan", "median_ms"), scale=1e-3), 9, Unit.WORK_UNITS),
+        Expectation("plan of one with all children", in_units(at("fresh", "plan", "median_ms"), scale=1e-3), 5, Unit.WORK_UNITS),
+        Expectation("plan of a settled one", in_units(at("settled", "plan", "median_ms"), scale=1e-3), 7.5, Unit.WORK_UNITS),
     ],
     not_elsewhere="it is timed within one process on the embedded cluster, in virtual time",
 )  # fmt: skip
