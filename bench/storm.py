@@ -7,6 +7,7 @@ outside: times by watching routes and services, calls and conversions by the API
 
 import argparse
 from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
@@ -31,7 +32,7 @@ def run(options: argparse.Namespace) -> Result:
 
 async def _run(options: argparse.Namespace) -> Result:
     async with stage(options) as place, place.controller() as pid:
-        await processes.install_presets(place.client)
+        await processes.install_presets(place.client, options.presets)
         await until_still(place.counting)
         result, _ = await storm(place, pid, lambda client, witness: create_fleet(client, witness, options))
         return result
@@ -238,6 +239,7 @@ SCENARIO: Final = Scenario(
         *parameters(services=300),
         Parameter("readers", 0, "reads in v1alpha1 at once, in waves"),
         Parameter("quiet", 0.0, "seconds of watching afterwards for writes"),
+        Parameter("presets", None, "a folder of presets to install instead of the shipped ones", Path),
     ],
     seed=0,
     expectations=FLEET,

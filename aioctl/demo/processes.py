@@ -147,12 +147,12 @@ async def process(
                 await child.aclose()
 
 
-async def install_presets(client: Client) -> None:
-    """The shipped presets, as an administrator would apply them. Raises KubeError.
+async def install_presets(client: Client, folder: Path | None = None) -> None:
+    """The shipped presets, or those of the folder, as an administrator would apply them. Raises KubeError.
 
     A controller that has just started may not have read the ConfigMap that their admission needs.
     """
-    for preset in shipped.objects(shipped.presets_folder()):
+    for preset in shipped.objects(folder or shipped.presets_folder()):
         with anyio.fail_after(START_DEADLINE):
             while not await _created(client, preset):  # noqa: ASYNC110  another process reads on; nothing tells us when
                 await anyio.sleep(0.2)
