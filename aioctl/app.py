@@ -41,7 +41,7 @@ from aioctl.kube.lease import LeaderElection, LeadershipLost, new_identity
 from aioctl.kube.server_time import DatedWire, ServerTime
 from aioctl.metrics.figures import Figures
 from aioctl.metrics.page import Metrics
-from aioctl.plan.model import Policy
+from aioctl.plan.policy import Policy
 from aioctl.plan.waves import parse_budget, parse_window
 from aioctl.process import cluster_domain, freeze_heap, stop_on_signal
 from aioctl.reviews import Reviews

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from aioctl import shipped
-from aioctl.plan.model import PlanError, Policy, Strategy
+from aioctl.plan.model import PlanError
 from aioctl.plan.offline import Rendering, render
+from aioctl.plan.policy import Policy, Strategy
 from aioctl.tools.checks.files import OUR_KINDS, dropped_fields
 from aioctl.yaml_text import as_yaml, documents
 

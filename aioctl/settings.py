@@ -30,7 +30,7 @@ from aioctl.api import body_limits
 from aioctl.api.names import WELL_KNOWN_SUFFIXES
 from aioctl.api.user_names import LABEL, SUBDOMAIN
 from aioctl.controller.knobs import Knobs
-from aioctl.plan.model import PodForm, Policy, Probe, Strategy
+from aioctl.plan.policy import PodForm, Policy, Probe, Strategy
 from aioctl.plan.waves import parse_budget, parse_window
 
 PREFIX: Final = "AIOCTL_"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from aioctl.plan.model import Strategy
+from aioctl.plan.policy import Strategy
 from aioctl.tool_commands import quiet, session_in
 from aioctl.tools.access import Access, Exit, ToolError
 from aioctl.tools.options import reads_cluster

@@ -22,7 +22,8 @@ from aioctl.controller.controller import Controller
 from aioctl.controller.live_reads import LiveReads
 from aioctl.controller.observe import CacheObservation, Decoded
 from aioctl.plan import order, status
-from aioctl.plan.model import Outcome, Overlay, Plan
+from aioctl.plan.facts import Overlay
+from aioctl.plan.model import Outcome, Plan
 from aioctl.plan.remembered import Memo
 from aioctl.sim import fleet, seed
 from aioctl.sim.players.following import player_client

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind
-from aioctl.plan.model import Strategy
+from aioctl.plan.policy import Strategy
 from aioctl.sim.errors import conflict, plain_500, too_many_requests
 from aioctl.sim.faults import Faults, Match
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayScript

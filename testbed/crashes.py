@@ -19,7 +19,7 @@ from aioctl.api import kinds
 from aioctl.controller.controller import Controller
 from aioctl.controller.knobs import Knobs
 from aioctl.kube.wire import Request, Response
-from aioctl.plan.model import Policy
+from aioctl.plan.policy import Policy
 from aioctl.sim.api import SimCluster
 from aioctl.sim.memory import MemoryWire
 from aioctl.sim.players.following import player_client

@@ -18,7 +18,7 @@ from aioctl.api import kinds, names
 from aioctl.api.objects import Object, dig, key_of, namespace_of
 from aioctl.controller.knobs import Knobs
 from aioctl.kube.errors import AlreadyExists, KubeError
-from aioctl.plan.model import Strategy
+from aioctl.plan.policy import Strategy
 from aioctl.sim import fleet
 from aioctl.sim.dataplane import DataPlane
 from aioctl.sim.errors import StatusError, conflict, plain_500, too_many_requests

@@ -11,9 +11,12 @@ from typing import Any, Final
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.api.objects import Object, owner_reference, uid_of
+from aioctl.plan.facts import Facts
 from aioctl.plan.global_config import CredentialConfig, GlobalConfig, S3Config, StorageConfig
-from aioctl.plan.model import Certificate, Context, Facts, Policy, Step, Verb, Write
+from aioctl.plan.model import Context, Step, Verb, Write
+from aioctl.plan.observation import Certificate
 from aioctl.plan.pod_defaults import with_defaults
+from aioctl.plan.policy import Policy
 
 NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 STORAGE: Final = StorageConfig(

@@ -29,7 +29,7 @@ from aioctl.kube.server_time import DatedWire, ServerTime
 from aioctl.kube.wire import Wire
 from aioctl.metrics.page import Metrics
 from aioctl.metrics.shared import CONTROLLER
-from aioctl.plan.model import Policy
+from aioctl.plan.policy import Policy
 from aioctl.reviews import Reviews
 from aioctl.sim import seed
 from aioctl.sim.api import SimCluster

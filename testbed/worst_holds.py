@@ -24,7 +24,9 @@ from aioctl.api.objects import Object, name_of, namespace_of
 from aioctl.engine.turnstile import Turnstile
 from aioctl.plan import order, status
 from aioctl.plan.config_check import check_config
-from aioctl.plan.model import Facts, Outcome, Policy
+from aioctl.plan.facts import Facts
+from aioctl.plan.model import Outcome
+from aioctl.plan.policy import Policy
 from aioctl.serving.admission import AdmissionHandler
 from aioctl.serving.conversion import ConversionHandler
 from aioctl.serving.webhook import Answer, Call

@@ -17,8 +17,10 @@ from aioctl.api.names import CONFIG_MAP_NAME
 from aioctl.crdgen.schema import set_bound
 from aioctl.plan import status
 from aioctl.plan.combine import combine
-from aioctl.plan.model import Facts, Outcome, Part, PlanError, Policy
+from aioctl.plan.facts import Facts
+from aioctl.plan.model import Outcome, Part, PlanError
 from aioctl.plan.order import plan
+from aioctl.plan.policy import Policy
 from aioctl.sim import seed
 from testbed import plan_world, shared_data
 from testbed.recorded_yaml import load_all

@@ -7,7 +7,8 @@ import pytest
 
 from aioctl.api import kinds
 from aioctl.plan import order
-from aioctl.plan.model import Part, Plan, Present
+from aioctl.plan.model import Part, Plan
+from aioctl.plan.observation import Present
 from bench import crash as command
 from testbed import crashes
 from testbed.catalogue import catalogue

@@ -11,7 +11,7 @@ import pytest
 import aioctl
 from aioctl.kube.client import Client
 from aioctl.kube.lease import LeaderElection
-from aioctl.plan.model import Strategy
+from aioctl.plan.policy import Strategy
 from aioctl.settings import Settings, SettingsError, load, variable_of
 from testbed.scripted_wire import ScriptedWire
 

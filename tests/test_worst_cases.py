@@ -15,7 +15,9 @@ from aioctl.api import kinds, weight
 from aioctl.api.admission import review_admission
 from aioctl.api.conversion import convert_object
 from aioctl.plan.combine import combine
-from aioctl.plan.model import Facts, PlanError, Policy
+from aioctl.plan.facts import Facts
+from aioctl.plan.model import PlanError
+from aioctl.plan.policy import Policy
 from bench import reference
 from testbed.plan_world import CONFIG
 from testbed.worst_cases import LARGEST, Case, cases

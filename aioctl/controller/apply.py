@@ -24,7 +24,8 @@ from aioctl.kube.client import Client
 from aioctl.kube.errors import AlreadyExists, Conflict, Invalid, KubeError, NotFound, asked_to_wait
 from aioctl.kube.events import regarding
 from aioctl.kube.expectations import Expectations
-from aioctl.plan.model import Absent, Outcome, Plan, Present, Sign, Verb, Write
+from aioctl.plan.model import Outcome, Plan, Sign, Verb, Write
+from aioctl.plan.observation import Absent, Present
 from aioctl.plan.workload import pod_form
 
 log = structlog.get_logger(__name__)

@@ -32,17 +32,9 @@ from aioctl.controller.observe import Certificates, certificate_of, signer_probl
 from aioctl.controller.planner import Conclusion, conclude
 from aioctl.plan import order
 from aioctl.plan.hearsay import Heard
-from aioctl.plan.model import (
-    Certificate,
-    GatewayRequest,
-    Outcome,
-    Plan,
-    Policy,
-    Read,
-    Unknown,
-    Versions,
-    never_again,
-)
+from aioctl.plan.model import Outcome, Plan
+from aioctl.plan.observation import Certificate, GatewayRequest, Read, Unknown, Versions, never_again
+from aioctl.plan.policy import Policy
 from aioctl.plan.trial import DryRunResult
 
 LENGTH: Final = 4
@@ -106,7 +98,7 @@ class _Pipe:
 
 
 class _Asked:
-    """An observation whose answers come from the parent; implements `plan.model.Observation`."""
+    """An observation whose answers come from the parent; implements `plan.observation.Observation`."""
 
     def __init__(self, pipe: _Pipe) -> None:
         self._pipe = pipe

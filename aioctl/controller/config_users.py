@@ -12,7 +12,7 @@ from aioctl.api.names import well_known_configs
 from aioctl.controller.caches import Caches
 from aioctl.kube.cached import Cached
 from aioctl.plan.config_use import Uses
-from aioctl.plan.model import Policy
+from aioctl.plan.policy import Policy
 
 
 class _Named(msgspec.Struct):

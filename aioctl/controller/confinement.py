@@ -32,7 +32,9 @@ from aioctl.controller.marks import Marks
 from aioctl.controller.planner import Conclusion, PlanTooExpensive
 from aioctl.engine.clock import Clock
 from aioctl.engine.turnstile import Turnstile
-from aioctl.plan.model import Observation, Outcome, Plan, Policy, Step
+from aioctl.plan.model import Outcome, Plan, Step
+from aioctl.plan.observation import Observation
+from aioctl.plan.policy import Policy
 
 _CHILD: Final = "import sys; from aioctl.controller.child import main; main(*sys.argv[1:])"
 COMMAND: Final[Sequence[str]] = (sys.executable, "-c", _CHILD)

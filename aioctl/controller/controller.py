@@ -57,7 +57,7 @@ from aioctl.kube.expectations import Expectations
 from aioctl.kube.reflector import Reflector, ReflectorObserver
 from aioctl.kube.through_gateway import status_of
 from aioctl.pki import pairs
-from aioctl.plan.model import Policy
+from aioctl.plan.policy import Policy
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,9 @@ from aioctl.engine.clock import Clock
 from aioctl.engine.tracing import span
 from aioctl.kube.discovery import ServerVersion
 from aioctl.plan import lasting
+from aioctl.plan.facts import Overlay
 from aioctl.plan.memo import Remembering
-from aioctl.plan.model import Outcome, Overlay, Plan, Verb
+from aioctl.plan.model import Outcome, Plan, Verb
 from aioctl.plan.remembered import Seen
 from aioctl.plan.route import MIGRATED_EVENT
 

@@ -17,7 +17,7 @@ from aioctl.api.objects import Object, resource_version_of
 from aioctl.engine.clock import Clock
 from aioctl.kube.client import Client
 from aioctl.kube.errors import KubeError, NotFound
-from aioctl.plan.model import Absent, Present, Read, Unknown
+from aioctl.plan.observation import Absent, Present, Read, Unknown
 
 FRESH_PRESENT: Final = 30.0
 FRESH_ABSENT: Final = 5.0

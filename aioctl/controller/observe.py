@@ -1,4 +1,4 @@
-"""The observation a plan gets: caches, discovery and the few single reads, behind `plan.model.Observation`.
+"""The observation a plan gets: caches, discovery and the few single reads, behind `plan.observation.Observation`.
 
 Reads only; nothing waits. What was read is recorded (for `interests.py`), and what nobody watches and was not read yet
 is recorded as a demand, which the reconciler fetches before it plans again; so is a dry run (`trials.py`).
@@ -25,7 +25,7 @@ from aioctl.kube.cached import Cached
 from aioctl.kube.discovery import ServerVersion
 from aioctl.pki import pairs
 from aioctl.plan.hearsay import Heard
-from aioctl.plan.model import (
+from aioctl.plan.observation import (
     ABSENT,
     Absent,
     Certificate,

@@ -28,7 +28,9 @@ from aioctl.plan import (
 )
 from aioctl.plan.memo import concluded
 from aioctl.plan.migration import Decision
-from aioctl.plan.model import Context, Observation, Outcome, Part, Plan, Policy, Unanswered
+from aioctl.plan.model import Context, Outcome, Part, Plan
+from aioctl.plan.observation import Observation, Unanswered
+from aioctl.plan.policy import Policy
 from aioctl.plan.reach import progress_of
 
 _STATUS_WRITTEN: Final = 1.0
@@ -60,7 +62,7 @@ class Conclusion:
 
 
 class Planner(Protocol):
-    """Decides for one service at a time. `turn`: see `plan.model.Policy`.
+    """Decides for one service at a time. `turn`: see `plan.policy.Policy`.
 
     `read` is called whenever the view was asked, before anything is awaited.
     """

@@ -10,7 +10,7 @@ from typing import Final
 from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.api.objects import Object
 from aioctl.engine.limits import GRAIN
-from aioctl.plan.model import Certificate
+from aioctl.plan.observation import Certificate
 from aioctl.plan.remembered import Memo, Seen
 from aioctl.plan.trial import DryRunResult
 

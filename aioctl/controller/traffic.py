@@ -10,7 +10,7 @@ import structlog
 from aioctl.api.kinds import ObjectKey
 from aioctl.engine.clock import Clock
 from aioctl.kube.errors import TransportError
-from aioctl.plan.model import GatewayRequest
+from aioctl.plan.observation import GatewayRequest
 
 Send = Callable[[str, str], Awaitable[int]]
 """(URL, Host) -> HTTP status. Raises TransportError."""

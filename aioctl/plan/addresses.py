@@ -11,8 +11,9 @@ from typing import Any, Final
 from aioctl.api import names
 from aioctl.api.objects import FieldError, Object, mapping, sequence, text
 from aioctl.plan.gateways import managed_route, referenced_routes
-from aioctl.plan.model import NETWORKING, Context, Part, PlanError, Step, Unanswered
+from aioctl.plan.model import NETWORKING, Context, Part, PlanError, Step
 from aioctl.plan.model_routing import without_adapters
+from aioctl.plan.observation import Unanswered
 from aioctl.plan.routing import GATEWAY_API_GROUP, Mode, mode
 from aioctl.plan.urls import Url, is_internal, route_urls
 

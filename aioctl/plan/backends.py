@@ -15,7 +15,8 @@ from aioctl.api.defaulting import effective_pool_name
 from aioctl.api.kinds import Kind, ObjectKey, Served
 from aioctl.api.objects import Object, integer, mapping, namespace_of, sequence, text
 from aioctl.plan import groups
-from aioctl.plan.model import Absent, Context, Observation
+from aioctl.plan.model import Context
+from aioctl.plan.observation import Absent, Observation
 from aioctl.plan.routing import Spec
 
 FIELD: Final = "spec.router.route.http.spec"

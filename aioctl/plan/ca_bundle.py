@@ -11,7 +11,8 @@ from typing import Final
 from aioctl.api.kinds import CONFIG_MAP
 from aioctl.api.objects import FieldError, Object, mapping, namespace_of, text
 from aioctl.plan.children import onto
-from aioctl.plan.model import Observation, PlanError, Verb, Write, need
+from aioctl.plan.model import PlanError, Verb, Write
+from aioctl.plan.observation import Observation, need
 
 NAME: Final = "global-ca-bundle"
 FILE: Final = "cabundle.crt"

@@ -23,7 +23,8 @@ from aioctl.api.objects import (
 from aioctl.api.records import changed
 from aioctl.golang.equality import derivative
 from aioctl.plan.memo import get_standing
-from aioctl.plan.model import Context, PlanError, Verb, Write, need
+from aioctl.plan.model import Context, PlanError, Verb, Write
+from aioctl.plan.observation import need
 
 Same = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
 """(wanted, live) -> True when nothing of what we want differs; labels and annotations are compared apart."""

@@ -11,7 +11,8 @@ from aioctl.api.kinds import CORE_SERVICE
 from aioctl.api.objects import Object, dig, mapping, sequence
 from aioctl.golang.equality import derivative
 from aioctl.plan.children import build, ensure, is_ours
-from aioctl.plan.model import Context, Write, need
+from aioctl.plan.model import Context, Write
+from aioctl.plan.observation import need
 
 _KEPT: Final = ("type", "clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
 """Node ports survive only with the type; the addresses are the API server's (EQ-1)."""

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from aioctl.api.objects import text
 from aioctl.plan.addresses import Models
 from aioctl.plan.groups import group_name
-from aioctl.plan.model import Context, Unknown
+from aioctl.plan.model import Context
+from aioctl.plan.observation import Unknown
 from aioctl.plan.routing import Mode, mode
 
 

@@ -35,7 +35,9 @@ from aioctl.plan import alternatives, lasting, picker_config, presets, scheduler
 from aioctl.plan.config_lookup import ConfigNotFound, Load, Lookup, Tree, look, spec_of
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.merge import MergeError, merge_written
-from aioctl.plan.model import Observation, PlanError, Policy
+from aioctl.plan.model import PlanError
+from aioctl.plan.observation import Observation
+from aioctl.plan.policy import Policy
 from aioctl.plan.provenance import Contribution, owner_of
 from aioctl.plan.route import rewrite_default_refs
 from aioctl.plan.templates import render, root

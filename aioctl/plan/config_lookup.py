@@ -18,7 +18,9 @@ from aioctl.api.objects import FieldError, Object, dig, mapping, replaced
 from aioctl.caching import MIB, BoundedCache
 from aioctl.golang.roundtrip import round_trip
 from aioctl.plan import presets
-from aioctl.plan.model import Observation, PlanError, Policy, need
+from aioctl.plan.model import PlanError
+from aioctl.plan.observation import Observation, need
+from aioctl.plan.policy import Policy
 from aioctl.plan.provenance import Contribution
 
 Tree = Mapping[str, Any]

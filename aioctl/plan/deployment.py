@@ -18,7 +18,8 @@ from aioctl.api.objects import Object, dig, integer, is_deleting, mapping
 from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, delete, ensure, has_left_over, is_ours
 from aioctl.plan.memo import get_standing
-from aioctl.plan.model import Context, Write, need
+from aioctl.plan.model import Context, Write
+from aioctl.plan.observation import need
 from aioctl.plan.pod_defaults import with_canonical_amounts, with_defaults
 
 _POD_SPEC: Final = ("spec", "template", "spec")

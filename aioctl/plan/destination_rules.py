@@ -16,7 +16,8 @@ from aioctl.golang.equality import equal
 from aioctl.plan.children import build, ensure, remove, under
 from aioctl.plan.gateways import any_istio, referenced_routes, route_key
 from aioctl.plan.migration_facts import Decided
-from aioctl.plan.model import Context, PlanError, Write, need, need_list
+from aioctl.plan.model import Context, PlanError, Write
+from aioctl.plan.observation import need, need_list
 from aioctl.plan.routing import (
     Mode,
     gateways_of,

@@ -25,7 +25,8 @@ from aioctl.caching import MIB, keeping
 from aioctl.golang import goyaml
 from aioctl.plan.combine import Combined
 from aioctl.plan.epp_config import LONGEST
-from aioctl.plan.model import Observation, Part, Step, Unanswered
+from aioctl.plan.model import Part, Step
+from aioctl.plan.observation import Observation, Unanswered
 from aioctl.plan.routing import hung_on_gateways
 from aioctl.plan.trial import Accepted, DryRunResult, Rejected, Unavailable
 

@@ -30,8 +30,9 @@ from aioctl.api.objects import (
     text,
 )
 from aioctl.plan import refusals
+from aioctl.plan.facts import Facts
 from aioctl.plan.hearsay import ASKS, ASKS_BOTH, BOTH, NOTHING, Heard, Word, gather
-from aioctl.plan.model import Facts, Observation, Present
+from aioctl.plan.observation import Observation, Present
 from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import Condition, accepted_by, find_condition, holds, is_stale
 from aioctl.plan.refusals import INVALID_KIND

@@ -26,7 +26,9 @@ from aioctl.api.objects import (
 from aioctl.api.records import changed
 from aioctl.plan import groups, monitoring
 from aioctl.plan.children import delete
-from aioctl.plan.model import Observation, Part, Policy, Step, Unanswered, Unknown, Verb, Write, need, step
+from aioctl.plan.model import Part, Step, Verb, Write, step
+from aioctl.plan.observation import Observation, Unanswered, Unknown, need
+from aioctl.plan.policy import Policy
 from aioctl.plan.scheduler import remove_delegators
 
 _ERROR: Final = "failed to update finalizers: "

@@ -16,7 +16,8 @@ from aioctl.api import kinds, names
 from aioctl.api.defaulting import external_pool_name
 from aioctl.api.kinds import POOL_GROUP_V1ALPHA2, Served
 from aioctl.api.objects import Object, annotations_of, dig, generation_of, sequence
-from aioctl.plan.model import Context, Present
+from aioctl.plan.model import Context
+from aioctl.plan.observation import Present
 from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import find_condition, holds
 

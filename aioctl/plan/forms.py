@@ -15,8 +15,9 @@ from aioctl.api.kinds import POOL_GROUP_V1ALPHA2
 from aioctl.api.objects import Object, created_at, generation_of, sequence
 from aioctl.plan.evidence import Finding, GatewayEvidence, Source, Support, is_open, references
 from aioctl.plan.memo import passed
-from aioctl.plan.model import Context, Probe, Strategy
+from aioctl.plan.model import Context
 from aioctl.plan.parents import parents_of
+from aioctl.plan.policy import Probe, Strategy
 from aioctl.plan.readiness import find_condition, is_stale
 
 PATIENCE: Final = timedelta(seconds=10)

@@ -12,7 +12,8 @@ from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import Object, dig, generation_of, sequence, text
 from aioctl.plan.evidence import class_of
-from aioctl.plan.model import Context, GatewayRequest, Present
+from aioctl.plan.model import Context
+from aioctl.plan.observation import GatewayRequest, Present
 
 PATH: Final = "/v1/models"
 _SCHEMES: Final = {"HTTP": "http", "HTTPS": "https"}

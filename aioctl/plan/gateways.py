@@ -10,7 +10,8 @@ from typing import Final
 from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import Object, generation_of, mapping, name_of, namespace_of, sequence, text
-from aioctl.plan.model import Context, Observation, PlanError, Present, Unanswered, need
+from aioctl.plan.model import Context, PlanError
+from aioctl.plan.observation import Observation, Present, Unanswered, need
 from aioctl.plan.readiness import explain, find_condition, holds
 from aioctl.plan.routing import Mode, gateway_refs, gateways_of, mode, route_refs
 

@@ -15,7 +15,9 @@ from aioctl.api.objects import Object, is_deleting, sequence
 from aioctl.plan.evidence import Support
 from aioctl.plan.groups import Member, Pool, group_of, shared_generation
 from aioctl.plan.migration import Decision, MigrationFacts, PoolState
-from aioctl.plan.model import Absent, Context, Present, Strategy, Unanswered, Unknown
+from aioctl.plan.model import Context
+from aioctl.plan.observation import Absent, Present, Unanswered, Unknown
+from aioctl.plan.policy import Strategy
 from aioctl.plan.readiness import v1_ready, v1alpha2_ready
 from aioctl.plan.routing import parent_gateways, route_spec
 

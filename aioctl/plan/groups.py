@@ -27,7 +27,8 @@ from aioctl.api.objects import (
 from aioctl.plan.addresses import planned_addresses
 from aioctl.plan.gateways import managed_route
 from aioctl.plan.memo import once
-from aioctl.plan.model import Context, Observation, PlanError, need, need_list
+from aioctl.plan.model import Context, PlanError
+from aioctl.plan.observation import Observation, need, need_list
 from aioctl.plan.routing import POOL_GROUPS, Mode, has_scheduler, is_pool_ref, mode, pool_names
 
 PORT: Final = 8000

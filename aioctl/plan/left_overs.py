@@ -17,7 +17,9 @@ from aioctl.plan import route
 from aioctl.plan.backends import pool_key, pool_kind
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.migration_facts import migration_of
-from aioctl.plan.model import Context, Observation, Part, Policy, Step, Verb, Write, need, need_list, step
+from aioctl.plan.model import Context, Part, Step, Verb, Write, step
+from aioctl.plan.observation import Observation, need, need_list
+from aioctl.plan.policy import Policy
 from aioctl.plan.workload import multi, single
 from aioctl.plan.workload.forms import Forms
 

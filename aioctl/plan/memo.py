@@ -14,18 +14,17 @@ from typing import Any, Final, TypeVar
 from aioctl.api.kinds import Kind, ObjectKey, ObjectRef, Served
 from aioctl.api.objects import Object, integer
 from aioctl.plan import standing
+from aioctl.plan.facts import Overlay
 from aioctl.plan.hearsay import Heard
-from aioctl.plan.model import (
+from aioctl.plan.model import Context, Step
+from aioctl.plan.observation import (
     ABSENT,
     Absent,
     Certificate,
-    Context,
     GatewayRequest,
     Observation,
-    Overlay,
     Present,
     Read,
-    Step,
     Unknown,
     Versions,
     never_again,

@@ -17,7 +17,7 @@ from typing import Final
 from aioctl.api import names
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Served
 from aioctl.plan.evidence import Support
-from aioctl.plan.model import Strategy
+from aioctl.plan.policy import Strategy
 
 
 class State(StrEnum):

@@ -41,8 +41,10 @@ from aioctl.plan.groups import group_of, pools_of
 from aioctl.plan.hearsay import Heard
 from aioctl.plan.memo import concluded, once
 from aioctl.plan.migration import Decision, MigrationFacts, PoolState, Refusal, decide
-from aioctl.plan.model import Absent, Context, Observation, Present, Probe, Strategy, Unanswered, Unknown
+from aioctl.plan.model import Context
+from aioctl.plan.observation import Absent, Observation, Present, Unanswered, Unknown
 from aioctl.plan.parents import parents_of
+from aioctl.plan.policy import Probe, Strategy
 from aioctl.plan.readiness import Readiness, accepts, find_condition, is_stale, v1_ready, v1alpha2_ready
 from aioctl.plan.refusals import INVALID_KIND
 from aioctl.plan.routing import (

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.objects import annotations_of, sequence, text
-from aioctl.plan.model import Context, PlanError, need
+from aioctl.plan.model import Context, PlanError
+from aioctl.plan.observation import need
 from aioctl.plan.routing import gateway_refs, route_spec
 
 MOST_IN_A_RULE: Final = 64

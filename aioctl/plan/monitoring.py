@@ -11,7 +11,8 @@ from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind, Served
 from aioctl.api.objects import mapping
 from aioctl.plan.children import build, ensure, under
-from aioctl.plan.model import Context, Write, need
+from aioctl.plan.model import Context, Write
+from aioctl.plan.observation import need
 from aioctl.plan.rbac import account_subject, binding, ensure_binding
 
 ACCOUNT: Final = "kserve-metrics-reader-sa"

@@ -18,8 +18,10 @@ from aioctl.api.records import changed
 from aioctl.plan import trial
 from aioctl.plan.combine import Combined, combine
 from aioctl.plan.config import parse_config
-from aioctl.plan.model import Facts, Overlay, PlanError, Policy, Step, Verb
+from aioctl.plan.facts import Facts, Overlay
+from aioctl.plan.model import PlanError, Step, Verb
 from aioctl.plan.order import plan
+from aioctl.plan.policy import Policy
 from aioctl.plan.provenance import explain as explain_fields
 
 _UID: Final = "00000000-0000-0000-0000-000000000000"

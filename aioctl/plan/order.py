@@ -40,21 +40,9 @@ from aioctl.plan.left_overs import left_overs
 from aioctl.plan.memo import Remembering, is_settled, kept, kept_step, shared
 from aioctl.plan.mending import mend
 from aioctl.plan.migration_facts import migration_of
-from aioctl.plan.model import (
-    NETWORKING,
-    Context,
-    Observation,
-    Part,
-    Plan,
-    PlanError,
-    Policy,
-    Step,
-    Unanswered,
-    Write,
-    need,
-    step,
-    version_of,
-)
+from aioctl.plan.model import NETWORKING, Context, Part, Plan, PlanError, Step, Write, step
+from aioctl.plan.observation import Observation, Unanswered, need, version_of
+from aioctl.plan.policy import Policy
 from aioctl.plan.remembered import Basis, Ground
 from aioctl.plan.workload import pod_form, scaling
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import Object, dig, mapping, namespace_of, sequence, text
-from aioctl.plan.model import Observation, Present
+from aioctl.plan.observation import Observation, Present
 from aioctl.plan.readiness import find_condition
 from aioctl.plan.routing import GATEWAY_API_GROUP
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 from aioctl.api import kinds, names
 from aioctl.api.objects import Object, annotations_of, text
 from aioctl.plan.children import build
-from aioctl.plan.model import Context, need
+from aioctl.plan.model import Context
+from aioctl.plan.observation import need
 from aioctl.plan.rbac import without_tracking
 
 _NAME: Final = "serviceAccountName"

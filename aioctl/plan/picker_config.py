@@ -9,7 +9,8 @@ from typing import Any, Final
 from aioctl.api.kinds import CONFIG_MAP
 from aioctl.api.objects import Object, dig, mapping, text
 from aioctl.plan import epp_config
-from aioctl.plan.model import Observation, PlanError, need
+from aioctl.plan.model import PlanError
+from aioctl.plan.observation import Observation, need
 
 SHARED: Final = "config-scheduler-"
 DEFAULT_KEY: Final = "epp"

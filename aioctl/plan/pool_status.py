@@ -16,18 +16,8 @@ from aioctl.api.kinds import Kind, ObjectKey, Served
 from aioctl.api.objects import Object, text
 from aioctl.plan import backends, gateways, picker, pool_readiness, silent_gateways
 from aioctl.plan.gateways import Judgement
-from aioctl.plan.model import (
-    NETWORKING,
-    Absent,
-    Context,
-    Observation,
-    Part,
-    Present,
-    Read,
-    Step,
-    Unanswered,
-    Unknown,
-)
+from aioctl.plan.model import NETWORKING, Context, Part, Step
+from aioctl.plan.observation import Absent, Observation, Present, Read, Unanswered, Unknown
 from aioctl.plan.parents import controller_of_class
 from aioctl.plan.routing import (
     Mode,

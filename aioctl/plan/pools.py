@@ -25,7 +25,8 @@ from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, create, delete, ensure, is_ours, remove
 from aioctl.plan.epp_rewriting import version_of
 from aioctl.plan.finished import is_finished, may_go, v1alpha2_served
-from aioctl.plan.model import Context, PlanError, Write, need
+from aioctl.plan.model import Context, PlanError, Write
+from aioctl.plan.observation import need
 from aioctl.plan.readiness import Readiness, v1_ready, v1alpha2_ready
 from aioctl.plan.routing import has_scheduler, owns_pools
 

@@ -12,7 +12,7 @@ from aioctl.api.defaulting import external_pool_name, is_data_parallel, is_pipel
 from aioctl.api.names import WELL_KNOWN_SUFFIXES, pin_key
 from aioctl.api.objects import Object, dig, present, sequence
 from aioctl.plan import epp_config, scheduler_config
-from aioctl.plan.model import Policy
+from aioctl.plan.policy import Policy
 
 TEMPLATE: Final = "template"
 SCHEDULER: Final = "scheduler"

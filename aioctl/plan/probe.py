@@ -43,8 +43,10 @@ from aioctl.plan.hearsay import Heard
 from aioctl.plan.memo import left_until
 from aioctl.plan.migration import Decision, Reason
 from aioctl.plan.migration_facts import Decided, evidence_of, facts_of, heard_by, unprobed
-from aioctl.plan.model import Context, Present, Probe, Strategy, Unanswered, Unknown, Write
+from aioctl.plan.model import Context, Write
+from aioctl.plan.observation import Present, Unanswered, Unknown
 from aioctl.plan.parents import parents_of
+from aioctl.plan.policy import Probe, Strategy
 from aioctl.plan.readiness import find_condition, is_stale
 from aioctl.plan.route_defaults import defaulted
 from aioctl.plan.routing import Mode, mode, owns_pools, parent_gateways, route_spec

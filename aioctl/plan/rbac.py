@@ -12,7 +12,8 @@ from aioctl.api.kinds import Kind
 from aioctl.api.objects import Object, annotations_of, labels_of, name_of
 from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, ensure, under
-from aioctl.plan.model import Context, Write, need
+from aioctl.plan.model import Context, Write
+from aioctl.plan.observation import need
 
 RBAC: Final = "rbac.authorization.k8s.io"
 _READ: Final = ("get", "list", "watch")

@@ -14,7 +14,8 @@ from aioctl.api import conditions, kinds
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import FieldError, Object, mapping
 from aioctl.plan.gateways import referenced_routes, route_key
-from aioctl.plan.model import NETWORKING, Context, Part, Step, Unanswered, need
+from aioctl.plan.model import NETWORKING, Context, Part, Step
+from aioctl.plan.observation import Unanswered, need
 from aioctl.plan.routing import (
     Mode,
     gateway_refs,

@@ -32,8 +32,10 @@ from aioctl.plan.migration_facts import (
     takes_both,
     with_unrecorded_lock,
 )
-from aioctl.plan.model import Context, PlanError, Present, Strategy, Unanswered, Verb, Write, need
+from aioctl.plan.model import Context, PlanError, Verb, Write
 from aioctl.plan.model_routing import managed_spec
+from aioctl.plan.observation import Present, Unanswered, need
+from aioctl.plan.policy import Strategy
 from aioctl.plan.route_defaults import defaulted
 from aioctl.plan.routing import Mode, has_scheduler, is_pool_ref, mode, owns_pools, pool_names, route_spec
 from aioctl.plan.weights import weights

@@ -16,7 +16,8 @@ from aioctl.api.objects import Object, generation_of, mapping, namespace_of, seq
 from aioctl.plan import auth, backends, probe, refusals
 from aioctl.plan.gateways import READY, Judgement, managed_route, referenced_routes, route_key
 from aioctl.plan.migration_facts import has_lock
-from aioctl.plan.model import Context, Observation, Present, Unanswered
+from aioctl.plan.model import Context
+from aioctl.plan.observation import Observation, Present, Unanswered
 from aioctl.plan.parents import Entry, Parent, is_parent, parents_of
 from aioctl.plan.readiness import (
     Condition,

@@ -22,7 +22,8 @@ from aioctl.plan.epp_rewriting import Picker
 from aioctl.plan.epp_rules import MODEL_AT, PRECISE_SCORER
 from aioctl.plan.finished import v1alpha2_read
 from aioctl.plan.memo import get_standing
-from aioctl.plan.model import Context, Observation, PlanError, Write, need, need_list
+from aioctl.plan.model import Context, PlanError, Write
+from aioctl.plan.observation import Observation, need, need_list
 from aioctl.plan.picker import deployment_name, is_wanted, tokenizer_address, tokenizer_is_wanted
 from aioctl.plan.pod_defaults import canonical
 from aioctl.plan.presets import LATENCY_PRODUCER

@@ -18,7 +18,8 @@ from aioctl.api.objects import Object, created_at, dig, generation_of, sequence,
 from aioctl.plan import gateways, picker, picker_readiness
 from aioctl.plan.evidence import references
 from aioctl.plan.memo import concluded, left_until, passed
-from aioctl.plan.model import Context, Present, Unanswered
+from aioctl.plan.model import Context
+from aioctl.plan.observation import Present, Unanswered
 from aioctl.plan.parents import Parent, parents_of
 from aioctl.plan.readiness import accepted_by, find_condition, holds
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from aioctl.api import kinds
 from aioctl.api.encoding import to_json
 from aioctl.api.objects import Object, mapping
-from aioctl.plan.model import Present, Read
+from aioctl.plan.observation import Present, Read
 
 KINDS: Final = frozenset(
     {kinds.DEPLOYMENT, kinds.LEADER_WORKER_SET, kinds.HTTP_ROUTE, kinds.POOL_V1, kinds.POOL_V1ALPHA2}

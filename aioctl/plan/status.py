@@ -18,7 +18,9 @@ from aioctl.golang.equality import equal
 from aioctl.plan import migration_facts, presets
 from aioctl.plan.memo import laid_over
 from aioctl.plan.migration import Decision
-from aioctl.plan.model import Held, Observation, Outcome, Part, Plan, Policy
+from aioctl.plan.model import Held, Outcome, Part, Plan
+from aioctl.plan.observation import Observation
+from aioctl.plan.policy import Policy
 from aioctl.plan.reach import WORKLOAD_PARTS, Progress, mark_failure, progress_of
 from aioctl.plan.status_builder import StatusBuilder
 from aioctl.plan.workload.pod_form import WORKLOADS_BEHIND, settled_by_another

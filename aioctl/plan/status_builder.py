@@ -35,18 +35,9 @@ from aioctl.plan.group_migration import generation
 from aioctl.plan.memo import concluded
 from aioctl.plan.migration import Decision
 from aioctl.plan.migration_facts import LOCKED_VALUE, bears_lock, has_lock
-from aioctl.plan.model import (
-    Absent,
-    Context,
-    Held,
-    Outcome,
-    Part,
-    PlanError,
-    PodForm,
-    Present,
-    Unanswered,
-    Unknown,
-)
+from aioctl.plan.model import Context, Held, Outcome, Part, PlanError
+from aioctl.plan.observation import Absent, Present, Unanswered, Unknown
+from aioctl.plan.policy import PodForm
 from aioctl.plan.reach import FAILURES, WORKLOAD_PARTS, Progress, mark_failure
 from aioctl.plan.routing import Mode, gateway_refs, mode
 from aioctl.plan.workload import artifacts, naming, oci, pods, scaling

@@ -15,7 +15,9 @@ from aioctl.plan import dry_run
 from aioctl.plan.combine import combine
 from aioctl.plan.config import parse_config
 from aioctl.plan.global_config import GlobalConfig, StorageConfig
-from aioctl.plan.model import Context, Observation, PlanError, Policy, Unanswered, need
+from aioctl.plan.model import Context, PlanError
+from aioctl.plan.observation import Observation, Unanswered, need
+from aioctl.plan.policy import Policy
 from aioctl.plan.trial import Accepted
 
 

@@ -13,7 +13,8 @@ from aioctl.api.kinds import ObjectKey, Served
 from aioctl.api.objects import Object, name_of, namespace_of, sequence, text
 from aioctl.plan import groups
 from aioctl.plan.gateways import routes
-from aioctl.plan.model import Context, Present
+from aioctl.plan.model import Context
+from aioctl.plan.observation import Present
 from aioctl.plan.routing import GATEWAY_API_GROUP, Mode, has_scheduler, mode
 
 

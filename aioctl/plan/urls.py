@@ -18,7 +18,9 @@ from aioctl.api.objects import Object, dig, integer, name_of, namespace_of, sequ
 from aioctl.golang.gourl import UrlError, go_string
 from aioctl.plan.gateways import lookup, route_key
 from aioctl.plan.global_config import RoutingConfig
-from aioctl.plan.model import Observation, PlanError, Policy, need, need_list
+from aioctl.plan.model import PlanError
+from aioctl.plan.observation import Observation, need, need_list
+from aioctl.plan.policy import Policy
 
 _SCHEMES: Final = {"HTTP": "http", "HTTPS": "https", "TLS": "https"}
 """By the protocol of a listener; listeners of other protocols take no HTTPRoutes."""

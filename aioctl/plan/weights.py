@@ -9,7 +9,7 @@ from typing import Any
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
 from aioctl.api.objects import sequence
 from aioctl.plan.migration import Decision
-from aioctl.plan.model import Strategy
+from aioctl.plan.policy import Strategy
 from aioctl.plan.routing import is_pool_ref
 
 

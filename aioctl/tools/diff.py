@@ -11,7 +11,9 @@ from aioctl.api import kinds, names
 from aioctl.api.conversion import up
 from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.api.objects import Object, key_of, mapping, name_of, namespace_of
-from aioctl.plan.model import Observation, Overlay, Policy, Present
+from aioctl.plan.facts import Overlay
+from aioctl.plan.observation import Observation, Present
+from aioctl.plan.policy import Policy
 from aioctl.tools.access import Exit, ToolError
 from aioctl.tools.origin import Origins, Path
 from aioctl.tools.output import Column

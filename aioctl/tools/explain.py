@@ -15,7 +15,7 @@ from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import FieldError, Object, dig, generation_of, key_of, sequence, text
 from aioctl.plan import refusals
 from aioctl.plan.migration import Reason, State
-from aioctl.plan.model import Observation, Present
+from aioctl.plan.observation import Observation, Present
 from aioctl.plan.parents import Parent, parents_of
 from aioctl.plan.readiness import Condition, find_condition, is_stale
 from aioctl.tools import codes

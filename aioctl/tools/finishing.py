@@ -26,7 +26,7 @@ from aioctl.api.objects import (
 from aioctl.plan.finished import is_marked
 from aioctl.plan.migration import PoolState, Refusal, State
 from aioctl.plan.migration_facts import LOCK_KEYS, facts_of
-from aioctl.plan.model import Present
+from aioctl.plan.observation import Present
 from aioctl.plan.readiness import find_condition, is_stale
 from aioctl.plan.routing import Mode, has_scheduler, mode
 from aioctl.plan.workload.pods import SIDECAR

@@ -14,20 +14,13 @@ from aioctl.api.defaulting import effective_pool_name, is_stopped
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind, ObjectKey
 from aioctl.api.objects import FieldError, Object, dig, key_of, name_of, namespace_of, sequence
 from aioctl.plan import order, status
+from aioctl.plan.facts import Overlay
 from aioctl.plan.gateways import routes
 from aioctl.plan.migration import Decision, Reason
 from aioctl.plan.migration_facts import has_lock, status_locked
-from aioctl.plan.model import (
-    Observation,
-    Overlay,
-    Plan,
-    PlanError,
-    Policy,
-    Present,
-    Read,
-    Unanswered,
-    Unknown,
-)
+from aioctl.plan.model import Plan, PlanError
+from aioctl.plan.observation import Observation, Present, Read, Unanswered, Unknown
+from aioctl.plan.policy import Policy
 from aioctl.plan.readiness import find_condition
 from aioctl.plan.routing import is_pool_ref, pool_names
 

@@ -12,7 +12,8 @@ from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import FieldError, Object, labels_of
 from aioctl.plan.combine import combine
-from aioctl.plan.model import Plan, PlanError, Unanswered
+from aioctl.plan.model import Plan, PlanError
+from aioctl.plan.observation import Unanswered
 from aioctl.plan.provenance import CONTROLLER, explain
 
 Path = tuple[str | int, ...]

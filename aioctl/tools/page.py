@@ -8,7 +8,8 @@ from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import key_of
 from aioctl.controller.progress import ProgressObserver
 from aioctl.plan.migration import Decision
-from aioctl.plan.model import Observation, Plan
+from aioctl.plan.model import Plan
+from aioctl.plan.observation import Observation
 from aioctl.tools import fleet
 from aioctl.tools.explain import chains
 from aioctl.tools.look import Look, Standing, standing

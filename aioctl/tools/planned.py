@@ -13,8 +13,11 @@ from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import Object, dig, key_of, labels_of, mapping
 from aioctl.golang.equality import equal
 from aioctl.plan import order
-from aioctl.plan.model import Observation, Overlay, Plan, Policy, Verb, Write
+from aioctl.plan.facts import Overlay
+from aioctl.plan.model import Plan, Verb, Write
+from aioctl.plan.observation import Observation
 from aioctl.plan.pod_defaults import with_defaults
+from aioctl.plan.policy import Policy
 from aioctl.plan.route_defaults import defaulted
 
 _ROUNDS: Final = 6

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from aioctl.api.objects import Object
-from aioctl.plan.model import Observation
+from aioctl.plan.observation import Observation
 from aioctl.tools.diff import Report, edited, report
 from aioctl.tools.session import Session
 

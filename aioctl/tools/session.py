@@ -8,7 +8,7 @@ from typing import TypeVar
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import Object, key_of
-from aioctl.plan.model import Policy
+from aioctl.plan.policy import Policy
 from aioctl.plan.waves import Pace
 from aioctl.tools.access import Access, Exit, ToolError
 from aioctl.tools.connect import Connection

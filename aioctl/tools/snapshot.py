@@ -25,7 +25,7 @@ from aioctl.kube.errors import Invalid, KubeError, NotFound, is_kind_missing
 from aioctl.plan import trial
 from aioctl.plan.evidence import listen
 from aioctl.plan.hearsay import Heard
-from aioctl.plan.model import (
+from aioctl.plan.observation import (
     Absent,
     Certificate,
     GatewayRequest,

@@ -19,7 +19,7 @@ from aioctl.api.objects import (
     namespace_of,
     sequence,
 )
-from aioctl.plan.model import Absent, Observation, Unknown
+from aioctl.plan.observation import Absent, Observation, Unknown
 from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import Condition, find_condition, is_stale
 from aioctl.tools.look import Look, Workload, age, gateways, present, traffic

@@ -15,7 +15,7 @@ from aioctl.api.kinds import Served
 from aioctl.api.objects import Object, annotations_of, dig, is_deleting
 from aioctl.plan.evidence import GatewayEvidence, Source, Support
 from aioctl.plan.migration import MigrationFacts, PoolState, Refusal
-from aioctl.plan.model import PodForm, Strategy
+from aioctl.plan.policy import PodForm, Strategy
 from aioctl.plan.readiness import find_condition
 
 Patch = Mapping[str, Any]

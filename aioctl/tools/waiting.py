@@ -13,7 +13,8 @@ from aioctl.api.defaulting import is_stopped
 from aioctl.api.objects import FieldError, Object, dig, is_deleting, key_of
 from aioctl.plan.migration import Reason, State
 from aioctl.plan.migration_facts import status_locked
-from aioctl.plan.model import Observation, Policy
+from aioctl.plan.observation import Observation
+from aioctl.plan.policy import Policy
 from aioctl.plan.readiness import find_condition
 from aioctl.plan.waves import Pace, taken
 from aioctl.tools.look import Look, look

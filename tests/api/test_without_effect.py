@@ -8,7 +8,7 @@ from aioctl.api import admission_warnings, local_model, names, without_effect
 from aioctl.api.names import MODEL_ROUTING
 from aioctl.api.rules.dra import CONTAINER_NAME
 from aioctl.plan.finished import FINISHED, LEAVING
-from aioctl.plan.model import PodForm, Strategy
+from aioctl.plan.policy import PodForm, Strategy
 
 HF: dict[str, Any] = {"uri": "hf://a/b"}
 

@@ -17,7 +17,9 @@ from aioctl.controller.knobs import ChildLimits
 from aioctl.controller.marks import Marks
 from aioctl.controller.planner import LocalPlanner, PlanTooExpensive
 from aioctl.engine.turnstile import Turnstile
-from aioctl.plan.model import Facts, Outcome, Policy
+from aioctl.plan.facts import Facts
+from aioctl.plan.model import Outcome
+from aioctl.plan.policy import Policy
 from aioctl.plan.trial import Rejected
 from aioctl.sim import seed
 from testbed.shipped_files import presets

@@ -19,7 +19,8 @@ from aioctl.controller.marks import Marks
 from aioctl.controller.planner import Conclusion, LocalPlanner, PlanTooExpensive
 from aioctl.engine.turnstile import Turnstile
 from aioctl.plan import order
-from aioctl.plan.model import Observation, Outcome, Plan
+from aioctl.plan.model import Outcome, Plan
+from aioctl.plan.observation import Observation
 from testbed.virtual_time import virtual_time
 from testbed.world import NAMESPACE, POLICY, World, condition, furnished, plain_service
 

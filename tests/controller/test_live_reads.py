@@ -12,7 +12,7 @@ from aioctl.controller.knobs import Knobs
 from aioctl.controller.live_reads import FRESH_ABSENT, FRESH_PRESENT, MOST_BYTES, LiveReads
 from aioctl.controller.observe import CacheObservation
 from aioctl.kube.client import Client
-from aioctl.plan.model import Absent, Present, Read, Unknown
+from aioctl.plan.observation import Absent, Present, Read, Unknown
 from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import GatewayPlayer
 from testbed.scripted_wire import ScriptedWire

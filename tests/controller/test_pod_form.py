@@ -12,7 +12,7 @@ import pytest
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind
 from aioctl.controller.knobs import Knobs
-from aioctl.plan.model import PodForm, Policy
+from aioctl.plan.policy import PodForm, Policy
 from aioctl.plan.workload import initializer
 from aioctl.plan.workload.pod_form import template_digest
 from aioctl.sim import seed

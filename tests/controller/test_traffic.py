@@ -11,7 +11,7 @@ from aioctl.api.kinds import ObjectKey
 from aioctl.controller.traffic import AGAIN, HOLDS, TRIES, Traffic
 from aioctl.kube.errors import TransportError
 from aioctl.kube.through_gateway import status_of
-from aioctl.plan.model import GatewayRequest
+from aioctl.plan.observation import GatewayRequest
 from testbed.virtual_time import VirtualClock, virtual_time
 
 REQUEST = GatewayRequest("http://203.0.113.1:80/v1/models", "x.aioctl-probe.invalid")

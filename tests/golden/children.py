@@ -6,8 +6,8 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aioctl.plan.model import Policy
 from aioctl.plan.offline import render
+from aioctl.plan.policy import Policy
 from aioctl.yaml_text import as_yaml
 from testbed.shared_data import ROOT, documents
 from testbed.shipped_files import presets

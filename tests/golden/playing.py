@@ -18,7 +18,7 @@ from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.kube.client import Client
 from aioctl.kube.errors import AlreadyExists, ApiError, NotFound
 from aioctl.kube.events import COMPONENT, CORE_EVENT
-from aioctl.plan.model import Policy
+from aioctl.plan.policy import Policy
 from aioctl.sim import seed
 from tests.golden.cases import LABELLED, OTHERS, RECORDED, Case, Object, kind_at, kind_of, presets
 from tests.golden.compare import State

@@ -19,7 +19,9 @@ from aioctl.golang.template import ParseError, parse
 from aioctl.kube.cached import Cached, key_of_raw
 from aioctl.plan.combine import combine
 from aioctl.plan.config import parse_config
-from aioctl.plan.model import Facts, PlanError, Policy
+from aioctl.plan.facts import Facts
+from aioctl.plan.model import PlanError
+from aioctl.plan.policy import Policy
 from aioctl.plan.presets import chosen
 from aioctl.rendering import RenderError, render_file
 from aioctl.serving.splitting import Splitter

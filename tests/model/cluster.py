@@ -15,8 +15,10 @@ from aioctl.api import kinds, names
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind, ObjectKey, ObjectRef
 from aioctl.api.objects import Object, mapping, sequence
 from aioctl.plan import lasting, order, status
+from aioctl.plan.facts import Facts, Overlay
 from aioctl.plan.memo import Remembering
-from aioctl.plan.model import Facts, Outcome, Overlay, Plan, Policy, Probe, Strategy, Verb, Write
+from aioctl.plan.model import Outcome, Plan, Verb, Write
+from aioctl.plan.policy import Policy, Probe, Strategy
 from aioctl.plan.remembered import Memo
 from aioctl.sim import seed
 from testbed.default_route import default_route_spec

@@ -6,7 +6,7 @@ is on its way nobody can know. The migration's laws: ARCH-3, MIG-1, MIG-3, MIG-4
 
 from collections.abc import Iterator
 
-from aioctl.plan.model import Strategy
+from aioctl.plan.policy import Strategy
 from tests.model.cluster import Cluster, Planned
 from tests.model.moves import land
 from tests.model.state import (

@@ -9,7 +9,7 @@ conflict, which ends the run.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aioctl.plan.model import Strategy
+from aioctl.plan.policy import Strategy
 from tests.model.cluster import Cluster
 from tests.model.state import (
     ALPHA,

@@ -11,7 +11,9 @@ from typing import Any
 from aioctl.api.objects import Object, mapping
 from aioctl.api.records import changed
 from aioctl.plan import order, status
-from aioctl.plan.model import Facts, Outcome, Part, Plan, Policy, Strategy, Verb, Write
+from aioctl.plan.facts import Facts
+from aioctl.plan.model import Outcome, Part, Plan, Verb, Write
+from aioctl.plan.policy import Policy, Strategy
 from tests.model import laws
 from tests.model.cluster import POOL_V1, ROUTE, Conclude, Planner
 from tests.model.moves import Rules

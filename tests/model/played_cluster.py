@@ -12,8 +12,10 @@ from aioctl.api.kinds import POOL_GROUP_V1, Kind, ObjectKey, ObjectRef
 from aioctl.api.objects import Object, mapping
 from aioctl.plan import lasting, order, status
 from aioctl.plan.evidence import words_of
+from aioctl.plan.facts import Facts
 from aioctl.plan.hearsay import Heard, Word, gather
-from aioctl.plan.model import Facts, Outcome, Plan, Policy, Probe, Strategy, Verb, Write
+from aioctl.plan.model import Outcome, Plan, Verb, Write
+from aioctl.plan.policy import Policy, Probe, Strategy
 from aioctl.sim import seed
 from testbed.default_route import default_route_spec
 from testbed.plan_world import NOW, World

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
-from aioctl.plan.model import Strategy
+from aioctl.plan.policy import Strategy
 from aioctl.sim.players.gateway import BEHAVIOURS
 from tests.model.played_cluster import PlayedCluster
 from tests.model.played_moves import PlayedRules, land, looks, put

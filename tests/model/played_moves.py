@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from aioctl.api import names
-from aioctl.plan.model import Strategy
+from aioctl.plan.policy import Strategy
 from aioctl.sim.players.gateway import BEHAVIOURS
 from aioctl.sim.players.gateway import pools_of as pools_named
 from tests.model.played_cluster import PlayedCluster

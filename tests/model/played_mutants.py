@@ -10,7 +10,10 @@ from aioctl.api.kinds import HTTP_ROUTE, POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
 from aioctl.api.objects import Object, annotations_of
 from aioctl.api.records import changed
 from aioctl.plan import order, status
-from aioctl.plan.model import Facts, Outcome, Part, Plan, Policy, Present, Probe, Step, Verb, Write
+from aioctl.plan.facts import Facts
+from aioctl.plan.model import Outcome, Part, Plan, Step, Verb, Write
+from aioctl.plan.observation import Present
+from aioctl.plan.policy import Policy, Probe
 from tests.model import played_laws as laws
 from tests.model.cluster import Conclude, Planner
 from tests.model.played import cluster_for

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from aioctl.plan.model import Strategy
+from aioctl.plan.policy import Strategy
 from tests.model.played_moves import PlayedRules
 
 MEASURED: Final = (

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from aioctl.plan.model import Strategy
+from aioctl.plan.policy import Strategy
 from tests.model.moves import Rules
 from tests.model.state import HALF, ON_ALPHA, ON_V1, Crd, Failing
 

@@ -18,7 +18,8 @@ from aioctl.api.kinds import ObjectRef
 from aioctl.api.names import child
 from aioctl.api.objects import Object, mapping
 from aioctl.plan import order, status
-from aioctl.plan.model import Facts, Outcome, Verb
+from aioctl.plan.facts import Facts
+from aioctl.plan.model import Outcome, Verb
 from testbed.plan_world import NOW
 from tests.model.cluster import GATEWAYS, NS, POLICY, POOL_ALPHA, POOL_V1, ROUTE, SERVICE, SVC, settled
 from tests.model.cluster_on_virtual_time import without_times

@@ -7,7 +7,7 @@ answer from a current one, a read that failed from an object that is not there) 
 from enum import Enum
 from typing import NamedTuple
 
-from aioctl.plan.model import Strategy
+from aioctl.plan.policy import Strategy
 
 V1, ALPHA = "v1", "v1alpha2"
 

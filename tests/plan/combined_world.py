@@ -4,8 +4,9 @@ from typing import Any
 
 from aioctl.api.kinds import CONFIG, ObjectRef
 from aioctl.plan.combine import Combined, combine
+from aioctl.plan.facts import Facts
 from aioctl.plan.global_config import GlobalConfig
-from aioctl.plan.model import Facts, Policy
+from aioctl.plan.policy import Policy
 
 SETTINGS = GlobalConfig("kserve", ingress_gateway_name="gateway", ingress_gateway_namespace="gateways")
 RULES = [

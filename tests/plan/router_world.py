@@ -27,21 +27,12 @@ from aioctl.plan import (
     status,
 )
 from aioctl.plan.evidence import listen
+from aioctl.plan.facts import Facts
 from aioctl.plan.global_config import GlobalConfig, RoutingConfig
 from aioctl.plan.migration_facts import migration_of
-from aioctl.plan.model import (
-    Context,
-    Facts,
-    GatewayRequest,
-    Outcome,
-    Part,
-    Plan,
-    Policy,
-    Step,
-    Verb,
-    Write,
-    step,
-)
+from aioctl.plan.model import Context, Outcome, Part, Plan, Step, Verb, Write, step
+from aioctl.plan.observation import GatewayRequest
+from aioctl.plan.policy import Policy
 from aioctl.plan.route_defaults import defaulted
 from testbed.default_route import default_route_spec
 

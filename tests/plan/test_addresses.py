@@ -10,9 +10,11 @@ import pytest
 from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectRef
 from aioctl.plan import addresses
+from aioctl.plan.facts import Facts
 from aioctl.plan.global_config import GlobalConfig, RoutingConfig
-from aioctl.plan.model import Context, Facts, Part, PlanError, Policy
+from aioctl.plan.model import Context, Part, PlanError
 from aioctl.plan.model_routing import managed_spec
+from aioctl.plan.policy import Policy
 from aioctl.plan.route_defaults import defaulted
 from tests.plan.router_world import MANAGED, RouterWorld, gateway
 from tests.plan.test_urls import listener, rule

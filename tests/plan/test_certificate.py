@@ -9,7 +9,10 @@ import pytest
 from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import FieldError, Object
-from aioctl.plan.model import Certificate, Context, Facts, PlanError, Policy, Sign, Verb
+from aioctl.plan.facts import Facts
+from aioctl.plan.model import Context, PlanError, Sign, Verb
+from aioctl.plan.observation import Certificate
+from aioctl.plan.policy import Policy
 from aioctl.plan.workload.certificate import certificate, expected_addresses, expected_names
 from testbed.plan_world import CONFIG, HF, MAIN, NOW, World, service
 

@@ -10,7 +10,9 @@ import pytest
 from aioctl.api.objects import FieldError
 from aioctl.plan.combine import Combined, combine
 from aioctl.plan.config_lookup import ConfigNotFound
-from aioctl.plan.model import PlanError, Policy, Unanswered
+from aioctl.plan.model import PlanError
+from aioctl.plan.observation import Unanswered
+from aioctl.plan.policy import Policy
 from aioctl.plan.provenance import CONTROLLER, explain
 from tests.plan.combined_world import PREFIX, PRESETS, SETTINGS, combined, observation, refs
 

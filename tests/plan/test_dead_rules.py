@@ -11,7 +11,7 @@ import pytest
 
 from aioctl.api import kinds, names
 from aioctl.plan import route_readiness
-from aioctl.plan.model import Facts
+from aioctl.plan.facts import Facts
 from tests.plan.readiness_world import PREFIX, said, settled
 from tests.plan.router_world import (
     MANAGED,

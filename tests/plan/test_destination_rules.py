@@ -8,7 +8,7 @@ import pytest
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectRef
-from aioctl.plan.model import Policy
+from aioctl.plan.policy import Policy
 from testbed.shared_data import documents
 from tests.plan.router_world import (
     EXTERNAL,

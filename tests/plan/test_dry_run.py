@@ -20,9 +20,12 @@ from aioctl.api.validation import validate
 from aioctl.plan import status, trial
 from aioctl.plan.combine import Combined, combine
 from aioctl.plan.dry_run import RECHECK, candidate
-from aioctl.plan.model import Facts, Outcome, Part, Plan, Policy, Unknown
+from aioctl.plan.facts import Facts
+from aioctl.plan.model import Outcome, Part, Plan
+from aioctl.plan.observation import Unknown
 from aioctl.plan.offline import facts
 from aioctl.plan.order import plan
+from aioctl.plan.policy import Policy
 from aioctl.plan.trial import Accepted, DryRunResult, Rejected, Unavailable
 from aioctl.sim import fleet
 from testbed.plan_world import CONFIG, NOW

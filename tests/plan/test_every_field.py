@@ -16,8 +16,8 @@ import pytest
 from aioctl import shipped
 from aioctl.api import admission_warnings, kinds, without_effect
 from aioctl.plan import trial
-from aioctl.plan.model import Policy
 from aioctl.plan.offline import SETTINGS, render
+from aioctl.plan.policy import Policy
 from aioctl.plan.trial import Accepted
 from testbed.worst_cases import Schema, least, schema
 

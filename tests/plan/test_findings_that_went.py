@@ -4,7 +4,7 @@ import copy
 
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
-from aioctl.plan.model import Policy
+from aioctl.plan.policy import Policy
 from tests.plan.router_world import (
     ALPHA,
     MANAGED,

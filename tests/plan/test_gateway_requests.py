@@ -10,7 +10,9 @@ from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
 from aioctl.plan import gateway_requests
 from aioctl.plan.migration_facts import migration_of
-from aioctl.plan.model import Context, GatewayRequest, Probe, Strategy
+from aioctl.plan.model import Context
+from aioctl.plan.observation import GatewayRequest
+from aioctl.plan.policy import Probe, Strategy
 from tests.plan.router_world import GATEWAY, OPEN, RouterWorld, accepted, gateway
 from tests.plan.test_hearsay import ON_V1, others_route
 from tests.plan.test_probe import NO_OLD, QUESTION, say, started

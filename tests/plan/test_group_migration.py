@@ -10,7 +10,7 @@ import pytest
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectRef
-from aioctl.plan.model import Strategy
+from aioctl.plan.policy import Strategy
 from tests.plan.group_world import OWN, TWO, accept_pools, degraded, grouped, join, peer, shares
 from tests.plan.router_world import (
     GATEWAY,

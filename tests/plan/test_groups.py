@@ -12,7 +12,9 @@ from aioctl.api import kinds, names
 from aioctl.api.kinds import POOL_GROUP_V1, ObjectRef
 from aioctl.controller.planner import conclude
 from aioctl.plan import groups
-from aioctl.plan.model import Facts, Outcome, Unanswered
+from aioctl.plan.facts import Facts
+from aioctl.plan.model import Outcome
+from aioctl.plan.observation import Unanswered
 from tests.plan.group_world import OWN, TWO, accept_pools, degraded, grouped, join, peer, rules, shares
 from tests.plan.router_world import (
     GATEWAY,

@@ -11,7 +11,7 @@ from aioctl.plan import probe, route_readiness
 from aioctl.plan.evidence import words_of
 from aioctl.plan.hearsay import ASKS, BOTH, Word
 from aioctl.plan.migration_facts import migration_of
-from aioctl.plan.model import Probe, Strategy
+from aioctl.plan.policy import Probe, Strategy
 from tests.plan.router_world import (
     GATEWAY,
     INVALID_KIND,

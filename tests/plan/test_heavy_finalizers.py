@@ -8,8 +8,10 @@ import pytest
 from aioctl.api import names, weight
 from aioctl.api.finalizers import finalizers_of, has_finalizer
 from aioctl.api.mutation import finalizer_patch
+from aioctl.plan.facts import Facts
 from aioctl.plan.finalize import add_finalizer, finalize
-from aioctl.plan.model import Facts, Part, Policy
+from aioctl.plan.model import Part
+from aioctl.plan.policy import Policy
 from testbed.plan_world import service
 
 MANY = ["a.b/c"] * 10_000

@@ -6,8 +6,10 @@ import pytest
 
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
-from aioctl.plan.model import Facts, Part, Policy, Verb
+from aioctl.plan.facts import Facts
+from aioctl.plan.model import Part, Verb
 from aioctl.plan.order import plan
+from aioctl.plan.policy import Policy
 from aioctl.sim import seed
 from testbed.plan_world import NOW, World, service
 

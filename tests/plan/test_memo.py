@@ -19,9 +19,12 @@ from aioctl.api.objects import Object, name_of
 from aioctl.controller.planner import conclude
 from aioctl.controller.service_state import MOST_WARM, WarmMemos
 from aioctl.plan import lasting, order
+from aioctl.plan.facts import Facts, Overlay
 from aioctl.plan.memo import Remembering
-from aioctl.plan.model import Certificate, Facts, Outcome, Overlay, Plan, Policy, Verb, Write
+from aioctl.plan.model import Outcome, Plan, Verb, Write
+from aioctl.plan.observation import Certificate
 from aioctl.plan.offline import facts
+from aioctl.plan.policy import Policy
 from aioctl.plan.remembered import Entry, Memo
 from aioctl.sim import seed
 

@@ -26,7 +26,7 @@ from aioctl.plan.migration import (
     State,
     decide,
 )
-from aioctl.plan.model import Strategy
+from aioctl.plan.policy import Strategy
 from aioctl.plan.weights import weights
 from tests.plan.router_world import (
     ALPHA,

@@ -11,7 +11,9 @@ from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectRef
 from aioctl.plan import probe
 from aioctl.plan.forms import PATIENCE, UNASKED
 from aioctl.plan.migration_facts import migration_of
-from aioctl.plan.model import GatewayRequest, Policy, Probe, Strategy, Write
+from aioctl.plan.model import Write
+from aioctl.plan.observation import GatewayRequest
+from aioctl.plan.policy import Policy, Probe, Strategy
 from tests.plan.router_world import (
     ALPHA,
     GATEWAY,

@@ -9,9 +9,10 @@ import pytest
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectRef
+from aioctl.plan.facts import Facts
 from aioctl.plan.global_config import RoutingConfig
 from aioctl.plan.migration import Decision, Reason, State
-from aioctl.plan.model import Context, Facts, PlanError, Unanswered
+from aioctl.plan.model import Context, PlanError
 from aioctl.plan.model_routing import (
     adapter_names,
     is_on,
@@ -19,6 +20,7 @@ from aioctl.plan.model_routing import (
     with_adapters,
     without_model_matches,
 )
+from aioctl.plan.observation import Unanswered
 from aioctl.plan.route import expected_route
 from testbed.shared_data import UPSTREAM, vectors
 from tests.plan.router_world import GATEWAY, ROUTE, RouterWorld, gateway

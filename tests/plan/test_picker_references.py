@@ -10,7 +10,9 @@ import pytest
 from aioctl.api.kinds import CONFIG, CONFIG_MAP, ObjectRef
 from aioctl.plan.combine import combine
 from aioctl.plan.config_lookup import ConfigNotFound
-from aioctl.plan.model import Facts, PlanError, Policy
+from aioctl.plan.facts import Facts
+from aioctl.plan.model import PlanError
+from aioctl.plan.policy import Policy
 from tests.plan.combined_world import PREFIX, SETTINGS, combined, observation
 
 CONFIG_MAPS = {

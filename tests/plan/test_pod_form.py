@@ -11,7 +11,8 @@ from aioctl.api.objects import annotations_of
 from aioctl.api.records import changed
 from aioctl.plan import workload
 from aioctl.plan.global_config import StorageConfig
-from aioctl.plan.model import PodForm, Policy, Verb
+from aioctl.plan.model import Verb
+from aioctl.plan.policy import PodForm, Policy
 from aioctl.plan.workload import initializer
 from aioctl.plan.workload.pod_form import (
     WORKLOADS_BEHIND,

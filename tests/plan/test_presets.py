@@ -19,7 +19,8 @@ from aioctl.api.names import WELL_KNOWN_CONFIGS, WELL_KNOWN_SUFFIXES
 from aioctl.golang.roundtrip import round_trip
 from aioctl.plan.config_check import SAMPLE, check_config
 from aioctl.plan.global_config import GlobalConfig, RoutingConfig
-from aioctl.plan.model import PlanError, Policy
+from aioctl.plan.model import PlanError
+from aioctl.plan.policy import Policy
 from aioctl.plan.presets import chosen, name_of, pin_of, pins
 from aioctl.plan.templates import render, root
 from aioctl.sim.schema import Schema

@@ -10,7 +10,8 @@ from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectRef
 from aioctl.plan import probe
 from aioctl.plan.migration_facts import migration_of
-from aioctl.plan.model import Policy, Probe, Strategy, Verb
+from aioctl.plan.model import Verb
+from aioctl.plan.policy import Policy, Probe, Strategy
 from tests.plan.router_world import (
     ALPHA,
     GATEWAY,

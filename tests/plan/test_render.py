@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from aioctl.plan.model import PlanError, Policy
+from aioctl.plan.model import PlanError
 from aioctl.plan.offline import Rendering, render
+from aioctl.plan.policy import Policy
 from testbed.shared_data import documents
 from testbed.shipped_files import presets
 

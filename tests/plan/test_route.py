@@ -15,7 +15,8 @@ from aioctl.api import kinds
 from aioctl.golang.equality import equal
 from aioctl.plan.migration import Decision, Reason, State
 from aioctl.plan.migration_facts import migration_of
-from aioctl.plan.model import PlanError, Strategy
+from aioctl.plan.model import PlanError
+from aioctl.plan.policy import Strategy
 from aioctl.plan.route import rewrite_default_refs, route
 from aioctl.plan.route_defaults import defaulted
 from aioctl.plan.routing import route_spec

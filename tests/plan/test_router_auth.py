@@ -9,7 +9,8 @@ import pytest
 
 from aioctl.api import kinds, names
 from aioctl.plan import status
-from aioctl.plan.model import Outcome, Part, Policy, Verb
+from aioctl.plan.model import Outcome, Part, Verb
+from aioctl.plan.policy import Policy
 from tests.plan.router_world import (
     EXTERNAL,
     GATEWAY,

@@ -10,8 +10,10 @@ from aioctl.api.kinds import ObjectRef
 from aioctl.plan import monitoring, scheduler
 from aioctl.plan.availability import availability
 from aioctl.plan.ca_bundle import ca_bundle
+from aioctl.plan.facts import Facts
 from aioctl.plan.finalize import add_finalizer, finalize
-from aioctl.plan.model import Facts, PlanError, Policy, Verb, Write
+from aioctl.plan.model import PlanError, Verb, Write
+from aioctl.plan.policy import Policy
 from testbed.plan_world import HF, NOW, World, service
 
 SHARED = [

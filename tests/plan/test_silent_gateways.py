@@ -11,7 +11,7 @@ from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
 from aioctl.plan import pool_status, silent_gateways
 from aioctl.plan.migration_facts import migration_of
-from aioctl.plan.model import Policy, Probe, Strategy
+from aioctl.plan.policy import Policy, Probe, Strategy
 from tests.plan.router_world import (
     ALPHA,
     GATEWAY,

@@ -14,7 +14,8 @@ from aioctl.api.kinds import Kind
 from aioctl.api.records import changed
 from aioctl.plan import status
 from aioctl.plan.migration import Reason, State
-from aioctl.plan.model import Outcome, Part, Plan, Policy, Step
+from aioctl.plan.model import Outcome, Part, Plan, Step
+from aioctl.plan.policy import Policy
 from tests.plan.router_world import ALPHA, NS, ROUTE, V1, RouterWorld, condition
 
 ORDER = [

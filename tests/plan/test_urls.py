@@ -8,8 +8,11 @@ import pytest
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.plan import urls
+from aioctl.plan.facts import Facts
 from aioctl.plan.global_config import RoutingConfig
-from aioctl.plan.model import Facts, PlanError, Policy, Unanswered
+from aioctl.plan.model import PlanError
+from aioctl.plan.observation import Unanswered
+from aioctl.plan.policy import Policy
 from testbed.shared_data import UPSTREAM, vectors
 from tests.plan.router_world import gateway
 

@@ -17,7 +17,7 @@ from aioctl.api.objects import dig
 from aioctl.plan import probe, route_readiness
 from aioctl.plan.migration import Reason, State
 from aioctl.plan.migration_facts import migration_of
-from aioctl.plan.model import Probe, Strategy
+from aioctl.plan.policy import Probe, Strategy
 from tests.plan.group_world import grouped, join, peer, shares
 from tests.plan.router_world import (
     GATEWAY,

@@ -12,7 +12,8 @@ from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import labels_of
 from aioctl.plan.global_config import RoutingConfig
-from aioctl.plan.model import Policy, Verb
+from aioctl.plan.model import Verb
+from aioctl.plan.policy import Policy
 from testbed.plan_world import CONFIG, HF, MAIN, World, service
 from tests.plan.workload_world import DECODE, SIDECAR, WORKER, run, without_record
 

@@ -11,7 +11,8 @@ import pytest
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
 from aioctl.plan import workload
-from aioctl.plan.model import Context, Facts, Part
+from aioctl.plan.facts import Facts
+from aioctl.plan.model import Context, Part
 from testbed.plan_world import HF, MAIN, World, errors_of, service
 from tests.plan.workload_world import DECODE, SIDECAR, WORKER, run
 

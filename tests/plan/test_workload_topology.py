@@ -7,7 +7,9 @@ import pytest
 
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
-from aioctl.plan.model import Context, Facts, Unanswered
+from aioctl.plan.facts import Facts
+from aioctl.plan.model import Context
+from aioctl.plan.observation import Unanswered
 from aioctl.plan.workload import topology
 from tests.plan.router_world import MANAGED, NS, SVC, RouterWorld
 

@@ -18,7 +18,7 @@ import pytest
 from aioctl.api import kinds
 from aioctl.controller.controller import Controller
 from aioctl.controller.knobs import Knobs
-from aioctl.plan.model import Policy
+from aioctl.plan.policy import Policy
 from aioctl.sim import seed
 from aioctl.sim.api import SimCluster
 from aioctl.sim.backup import Backup

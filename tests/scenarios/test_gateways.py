@@ -17,7 +17,7 @@ from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind
 from aioctl.api.objects import dig, sequence
 from aioctl.controller.knobs import Knobs
 from aioctl.controller.traffic import AGAIN, TRIES, Send
-from aioctl.plan.model import Policy, Probe, Strategy
+from aioctl.plan.policy import Policy, Probe, Strategy
 from aioctl.sim.facts import ABSENT_BY_DEFAULT
 from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript

@@ -11,8 +11,9 @@ import pytest
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectRef
+from aioctl.plan.facts import Facts
 from aioctl.plan.migration import RULES, Decision, Reason, State
-from aioctl.plan.model import Facts, Plan
+from aioctl.plan.model import Plan
 from aioctl.tools import codes
 from aioctl.tools.explain import Chain, chains
 from aioctl.tools.look import Look, look

@@ -12,7 +12,7 @@ from aioctl.api.objects import annotations_of
 from aioctl.plan.evidence import Finding, GatewayEvidence, Source, Support
 from aioctl.plan.migration import MigrationFacts, PoolState, Refusal
 from aioctl.plan.migration_facts import has_lock
-from aioctl.plan.model import Strategy
+from aioctl.plan.policy import Strategy
 from aioctl.sim.faults import Match
 from aioctl.sim.players.gateway import Behaviour
 from aioctl.tools.access import Access, ToolError

@@ -22,7 +22,9 @@ from aioctl.api.conversion import convert_object
 from aioctl.api.kinds import ObjectRef
 from aioctl.controller.planner import conclude
 from aioctl.plan import order
-from aioctl.plan.model import Facts, Outcome, Policy
+from aioctl.plan.facts import Facts
+from aioctl.plan.model import Outcome
+from aioctl.plan.policy import Policy
 from testbed.plan_world import NOW, World
 from testbed.worst_cases import schema
 from tests.golden.cases import Object

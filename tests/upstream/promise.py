@@ -15,7 +15,7 @@ import msgspec
 
 from aioctl.api import kinds
 from aioctl.api.objects import annotations_of, dig, key_of
-from aioctl.plan.model import PodForm
+from aioctl.plan.policy import PodForm
 from aioctl.plan.workload import initializer
 from aioctl.plan.workload.pod_form import template_digest
 from aioctl.sim.seed import SYSTEM_NAMESPACE

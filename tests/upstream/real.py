@@ -25,7 +25,7 @@ from aioctl.kube.config import load_config
 from aioctl.kube.errors import KubeError, NotFound
 from aioctl.kube.events import CORE_EVENT
 from aioctl.kube.wire import Wire
-from aioctl.plan.model import Strategy
+from aioctl.plan.policy import Strategy
 from aioctl.sim.players.following import AGENT, Object
 from aioctl.sim.players.gateway import GLOBAL_GATEWAY
 from testbed import real_world

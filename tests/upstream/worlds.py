@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from aioctl.api import kinds
-from aioctl.plan.model import Policy, Strategy
+from aioctl.plan.policy import Policy, Strategy
 from aioctl.sim import seed
 from aioctl.sim.crds import resource_of
 from aioctl.sim.facts import ABSENT_BY_DEFAULT, custom_kinds

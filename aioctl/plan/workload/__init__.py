@@ -13,7 +13,8 @@ from aioctl.api.kinds import Served
 from aioctl.api.objects import FieldError
 from aioctl.api.records import changed
 from aioctl.plan.memo import kept, kept_step, shared
-from aioctl.plan.model import Context, Part, PlanError, Step, Unanswered, Write, step
+from aioctl.plan.model import Context, Part, PlanError, Step, Write, step
+from aioctl.plan.observation import Unanswered
 from aioctl.plan.workload import artifacts, certificate, managed_dra, multi, naming, pods, service, single
 from aioctl.plan.workload.forms import Forms
 

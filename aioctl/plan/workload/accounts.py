@@ -14,7 +14,8 @@ from aioctl.api.kinds import Served
 from aioctl.api.objects import Object, integer, mapping, name_of, text
 from aioctl.plan import rbac
 from aioctl.plan.children import is_ours, under
-from aioctl.plan.model import Context, Write, need
+from aioctl.plan.model import Context, Write
+from aioctl.plan.observation import need
 from aioctl.plan.workload import naming, pods
 
 

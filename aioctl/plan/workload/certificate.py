@@ -20,7 +20,8 @@ from aioctl.plan import picker
 from aioctl.plan.children import build, ensure, is_ours, remove, under
 from aioctl.plan.cluster_service import has_address
 from aioctl.plan.memo import passed
-from aioctl.plan.model import Context, PlanError, Present, Sign, Write, need, need_list
+from aioctl.plan.model import Context, PlanError, Sign, Write
+from aioctl.plan.observation import Present, need, need_list
 from aioctl.plan.routing import picker_of
 
 _Address = IPv4Address | IPv6Address

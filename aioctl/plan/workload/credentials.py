@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from aioctl.api.kinds import SECRET, SERVICE_ACCOUNT
 from aioctl.api.objects import Object, annotations_of, mapping, name_of, sequence, text
-from aioctl.plan.model import Context, PlanError, need
+from aioctl.plan.model import Context, PlanError
+from aioctl.plan.observation import need
 from aioctl.plan.workload import s3
 from aioctl.plan.workload.containers import Item, add_named, append, from_secret, mount, named, override
 

@@ -21,7 +21,8 @@ from aioctl.api.objects import (
 )
 from aioctl.api.rules import dra
 from aioctl.plan.children import build, create, delete, ensure, is_ours, remove, under
-from aioctl.plan.model import Context, PlanError, Write, need
+from aioctl.plan.model import Context, PlanError, Write
+from aioctl.plan.observation import need
 from aioctl.plan.workload.containers import Item, add_named, named
 
 _PODS: Final = ("template", "worker")

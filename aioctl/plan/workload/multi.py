@@ -17,7 +17,8 @@ from aioctl.golang.equality import derivative, equal
 from aioctl.plan.children import build, ensure, has_left_over, is_ours, remove
 from aioctl.plan.deployment import with_foreign
 from aioctl.plan.memo import get_standing
-from aioctl.plan.model import Context, PlanError, Present, Verb, Write, need
+from aioctl.plan.model import Context, PlanError, Verb, Write
+from aioctl.plan.observation import Present, need
 from aioctl.plan.rbac import account_subject, binding, ensure_binding
 from aioctl.plan.workload import accounts, naming, pods, sidecar
 from aioctl.plan.workload.accounts import Account

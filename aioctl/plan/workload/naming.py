@@ -15,7 +15,8 @@ from aioctl.api.objects import Object, name_of
 from aioctl.plan.availability import availability
 from aioctl.plan.children import is_ours, remove
 from aioctl.plan.memo import get_standing
-from aioctl.plan.model import Context, Read, Write, need
+from aioctl.plan.model import Context, Write
+from aioctl.plan.observation import Read, need
 
 Child = tuple[Kind, str]
 """Kind and the end of its name."""

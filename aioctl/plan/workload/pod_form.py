@@ -32,7 +32,8 @@ from aioctl.api.encoding import to_json, to_sorted_json
 from aioctl.api.objects import Object, annotations_of, dig, generation_of, mapping
 from aioctl.caching import MIB, BoundedCache
 from aioctl.plan.finished import is_leaving
-from aioctl.plan.model import Context, PodForm
+from aioctl.plan.model import Context
+from aioctl.plan.policy import PodForm
 
 WORKLOADS_BEHIND: Final = "aioctl.dev/workloads-behind"
 """In status.annotations: a generation that is observed but that the workloads have not got yet."""

@@ -12,7 +12,8 @@ from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name
 from aioctl.api.objects import Object, annotations_of, labels_of, mapping, present, sequence, text
 from aioctl.plan.memo import count
-from aioctl.plan.model import Context, PlanError, need
+from aioctl.plan.model import Context, PlanError
+from aioctl.plan.observation import need
 from aioctl.plan.pod_defaults import canonical
 from aioctl.plan.rbac import rule
 

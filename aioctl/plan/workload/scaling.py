@@ -25,7 +25,8 @@ from aioctl.api.objects import (
 from aioctl.api.records import changed
 from aioctl.golang.equality import equal
 from aioctl.plan.children import build, ensure, remove
-from aioctl.plan.model import Context, Part, PlanError, Step, Write, need, step
+from aioctl.plan.model import Context, Part, PlanError, Step, Write, step
+from aioctl.plan.observation import need
 from aioctl.plan.workload import naming, pods
 
 CRD_NOT_FOUND: Final = "ScalingCRDNotFound"

@@ -14,7 +14,8 @@ from aioctl.api.records import changed
 from aioctl.plan.children import under
 from aioctl.plan.deployment import ensure_deployment, rolling_update
 from aioctl.plan.memo import get_standing
-from aioctl.plan.model import Context, PlanError, Present, Verb, Write
+from aioctl.plan.model import Context, PlanError, Verb, Write
+from aioctl.plan.observation import Present
 from aioctl.plan.workload import accounts, pods, sidecar
 from aioctl.plan.workload.accounts import Account, is_left_in_pods
 from aioctl.plan.workload.contents import fill, notices

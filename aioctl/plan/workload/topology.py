@@ -5,7 +5,8 @@ from typing import Any, Final
 from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import integer, present
-from aioctl.plan.model import Context, need
+from aioctl.plan.model import Context
+from aioctl.plan.observation import need
 from aioctl.plan.routing import owns_pools
 from aioctl.plan.workload import naming, pods
 

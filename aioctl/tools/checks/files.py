@@ -17,8 +17,9 @@ from aioctl.api.verdict import ApiErrorStatus, Verdict
 from aioctl.golang.unknown_fields import unknown_fields
 from aioctl.plan.config_check import check_config
 from aioctl.plan.global_config import GlobalConfig
-from aioctl.plan.model import PlanError, Policy
+from aioctl.plan.model import PlanError
 from aioctl.plan.offline import render
+from aioctl.plan.policy import Policy
 from aioctl.sim.patch import json_patch
 from aioctl.tools.checks.declared import problems
 from aioctl.tools.checks.finding import Finding, bad, fine, title, warn

@@ -19,7 +19,7 @@ from aioctl.api.objects import (
 )
 from aioctl.plan import evidence
 from aioctl.plan.evidence import GatewayEvidence, Source, Support
-from aioctl.plan.model import Facts
+from aioctl.plan.facts import Facts
 from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import find_condition
 from aioctl.tools.checks.finding import Finding, bad, fine, warn
