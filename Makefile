@@ -4,7 +4,7 @@ VENV := .venv
 # Each test process would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
-# Processes of test-real; 0: one, without workers.
+# Processes of test-real and ship-check; 0: one, without workers.
 REAL_WORKERS ?= 2
 
 .PHONY: demo test test-thorough test-real test-gateways test-page test-kserve e2e laws ship-check bench lint types fmt lock clean
@@ -53,7 +53,7 @@ ship-check: $(VENV)/.locked # what ships, judged by programs of others; says wha
 	$(BIN)/python -m testbed.real.build
 	$(BIN)/python -m testbed.tools
 	$(BIN)/python -m release licences
-	$(BIN)/python -m pytest -q -m ship --real --ship tests/ship
+	$(BIN)/python -m pytest -q -m ship --real --ship -n $(REAL_WORKERS) --dist loadfile tests/ship
 	@$(BIN)/python -m release unchecked
 
 bench: $(VENV)/.locked # for a machine that does nothing else: three quarters of an hour
