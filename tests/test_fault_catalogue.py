@@ -1,8 +1,14 @@
 """Fleets that are created while something goes wrong; `python -m bench faults` has larger ones, and every pair."""
 
-from collections.abc import Sequence
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -101,6 +107,51 @@ def test_what_is_wrong_is_said() -> None:
         f"{9 * good.tried} writes tried, {good.tried} on a good day",
         f"{2 * good.taken} writes taken, {good.taken} on a good day",
     ]
+
+
+def test_shares_are_the_whole_catalogue_and_each_fleet_is_in_one() -> None:
+    whole = command.chosen(command.arguments([]))
+    shares = [command.chosen(command.arguments(["--share", f"{number}/8"])) for number in range(1, 9)]
+    count = len(MISFORTUNES)
+    assert len(whole) == count + count * (count - 1) // 2
+    assert sorted(itertools.chain(*shares)) == sorted(whole)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.parametrize("text", ["0/8", "9/8", "3", "3/", "/8", "-1/8", "3/0", "1_0/20", "a/b"])
+def test_what_is_no_share_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        command.arguments([f"--share={text}"])
+    assert left.value.code == 2
+    assert f"{text!r} is no share: write 3/8" in capsys.readouterr().err
+
+
+def test_the_record_names_each_fleet(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that lost a service, one that broke off; both say how to play them again."""
+    good, lost = calm(), replace(calm(), lost=["demo/one"], recovery=7.0)
+    broken = replace(good, broke="OSError: no")
+    fleets = {(): good, ("409",): lost, ("500",): broken}
+    monkeypatch.setattr(command, "processes", _inline)
+    monkeypatch.setattr(command, "_fleet", lambda which, **_: fleets[tuple(which)])
+    monkeypatch.setattr(command, "chosen", lambda _: [("409",), ("500",)])
+    record = tmp_path / "faults.json"
+    assert command.main(["--services", "3", "--json", str(record)]) == 1
+    found = json.loads(record.read_text())
+    assert (found["fleets"], found["failed"], found["recovery"]) == (2, 2, 7.0)
+    assert [(each["misfortunes"], each["wrong"]) for each in found["each"]] == [
+        (["409"], ["lost: demo/one"]),
+        (["500"], ["broke off: OSError: no"]),
+    ]
+    said = capsys.readouterr().out
+    assert "FAILED python -m bench faults --services 3 --seed 0 --only '500'" in said
+
+
+@contextmanager
+def _inline(*_: Any, **__: Any) -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
 
 
 def test_a_fleet_that_breaks_off_is_told_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
