@@ -115,7 +115,11 @@ class Controller:
         self.confined_queue = WorkQueue(clock=self.clock)
         self.queue = WorkQueue(clock=self.clock, observer=self.observers.queue)
         self.recorder = EventRecorder(
-            self.events_client, instance=self.instance, clock=self.clock, observer=self.observers.events
+            self.events_client,
+            instance=self.instance,
+            clock=self.clock,
+            observer=self.observers.events,
+            busy=self.queue.has_work,
         )
         self.reflectors = {
             watch: Reflector(
