@@ -3,7 +3,8 @@
 The mark is the annotation `aioctl.dev/v1alpha2-pools: finished`: on a service, where it counts from the moment that the lock is
 held in both places, or on ConfigMap `inferenceservice-config`, for every service there is and will be. From then on v1alpha2 counts as not
 served for the service's own pools: routes name v1 alone, nothing of v1alpha2 is made, and ours is deleted once no route of
-the service needs it. Without the mark the pools come back; the lock stays.
+the service needs it. Without the mark the pools come back; the lock stays. A service whose routes are the user's, or that has none,
+has nothing to lock: its mark counts at once.
 
 Before that, `leaving` on a service takes its processes off v1alpha2 while the pool is still there: the picker and the routing sidecars
 are told v1, which restarts them.
@@ -14,12 +15,13 @@ from typing import Final
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import external_pool_name
-from aioctl.api.kinds import POOL_GROUP_V1ALPHA2, Served
+from aioctl.api.kinds import POOL_GROUP_V1ALPHA2, ObjectKey, Served
 from aioctl.api.objects import Object, annotations_of, dig, generation_of, sequence
 from aioctl.plan.model import Context
 from aioctl.plan.observation import Present
 from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import find_condition, holds
+from aioctl.plan.routing import Mode, mode, route_refs
 
 FINISHED: Final = "finished"
 LEAVING: Final = "leaving"
@@ -45,7 +47,7 @@ def v1alpha2_read(ctx: Context) -> Served:
 def is_leaving(ctx: Context) -> bool:
     """Its processes are taken off v1alpha2, as its traffic is."""
     asked = annotations_of(ctx.service).get(names.OLD_POOLS) == LEAVING
-    return asked and _is_locked(ctx) and not external_pool_name(ctx.spec)
+    return asked and _counts(ctx) and not external_pool_name(ctx.spec)
 
 
 def is_finished(ctx: Context) -> bool:
@@ -54,22 +56,29 @@ def is_finished(ctx: Context) -> bool:
         return False
     if ctx.config.old_pools_finished:
         return True
-    return is_marked(ctx.service) and _is_locked(ctx)
+    return is_marked(ctx.service) and _counts(ctx)
 
 
-def _is_locked(ctx: Context) -> bool:
-    return bool(dig(ctx.service, "status", "annotations", names.MIGRATED) == "v1")
+def _counts(ctx: Context) -> bool:
+    """A mark of the service alone: its traffic is locked on v1, or it is not ours to move."""
+    locked = dig(ctx.service, "status", "annotations", names.MIGRATED) == "v1"
+    return locked or (not ctx.stopped and mode(ctx) is not Mode.MANAGED)
 
 
 def may_go(ctx: Context, pool: str) -> bool:
-    """Our v1alpha2 pool is in nobody's way any more: the managed route names it no more, and resolves everywhere."""
-    found = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
-    if not isinstance(found, Present) or _names(found.obj, pool):
-        return False
-    parents = list(parents_of(found.obj, ctx.obs))
-    return bool(parents) and all(
-        any(_resolved(entry, generation_of(found.obj)) for entry in parent.entries) for parent in parents
+    """Our v1alpha2 pool is in nobody's way any more: no route of the service names it, and each resolves everywhere."""
+    managed = ObjectKey(ctx.namespace, names.route_name(ctx.name))
+    keys = [managed] if mode(ctx) is Mode.MANAGED else route_refs(ctx)
+    read = [ctx.obs.get(kinds.HTTP_ROUTE, *key) for key in keys]
+    return all(isinstance(one, Present) and _does_without(ctx, one.obj, pool) for one in read)
+
+
+def _does_without(ctx: Context, route: Object, pool: str) -> bool:
+    parents = list(parents_of(route, ctx.obs))
+    resolved = bool(parents) and all(
+        any(_resolved(entry, generation_of(route)) for entry in parent.entries) for parent in parents
     )
+    return resolved and not _names(route, pool)
 
 
 def _names(route: Object, pool: str) -> bool:

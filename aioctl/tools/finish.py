@@ -14,7 +14,6 @@ import msgspec
 
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
-from aioctl.api.defaulting import external_pool_name
 from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import Object, annotations_of, dig, key_of
 from aioctl.kube.errors import KubeError, NotFound
@@ -23,7 +22,18 @@ from aioctl.plan.readiness import find_condition
 from aioctl.tools import writing
 from aioctl.tools.access import ToolError
 from aioctl.tools.connect import Connection, explain, told
-from aioctl.tools.finishing import Around, Check, checks, is_reading, service_of, strangers, unresolved
+from aioctl.tools.finishing import (
+    Around,
+    Check,
+    checks,
+    is_open,
+    is_reading,
+    not_any_more,
+    routes_of,
+    service_of,
+    strangers,
+    unresolved,
+)
 from aioctl.tools.look import Look
 from aioctl.tools.session import Session
 from aioctl.tools.writing import Told
@@ -119,17 +129,10 @@ async def picture(opened: Session, options: Options) -> Picture:
     held = {key_of(pool) for pool in pools}
     now = datetime.now(UTC)
     judged = checks(seen, around, options.soak, now)
-    todo = [one for one in seen if _is_open(one, held)]
+    todo = [one for one in seen if is_open(one, held)]
     config_map = await got(kinds.CONFIG_MAP, ObjectKey(system, names.CONFIG_MAP_NAME))
     reading = frozenset(service_of(pod) for pod in around.pods if is_reading(pod))
     return Picture(judged, seen, todo, strangers(seen, pools), config_map, reading)
-
-
-def _is_open(one: Look, held: set[ObjectKey]) -> bool:
-    ctx = one.plan.context
-    if one.stopped or (ctx is not None and external_pool_name(ctx.spec)):
-        return False
-    return _pool(one.key) in held or not is_marked(one.service)
 
 
 def _pool(service: ObjectKey) -> ObjectKey:
@@ -165,7 +168,7 @@ async def _finish_one(connection: Connection, one: Look, options: Options, *, re
     if service is None:
         return Told(one.key, "is gone")
     if not is_marked(service):
-        if reason := _not_any_more(service):
+        if reason := not_any_more(one, service):
             return Told(one.key, f"{reason}; nothing was changed", failed=True)
         if reads and (left := await _leave(connection, one.key, options)).failed:
             return left
@@ -176,11 +179,12 @@ async def _finish_one(connection: Connection, one: Look, options: Options, *, re
         while True:
             if await _now(connection, kinds.POOL_V1ALPHA2, _pool(one.key)) is None:
                 return Told(one.key, "finished: routes name v1 alone, the v1alpha2 pool is gone")
-            route = await _now(
-                connection, kinds.HTTP_ROUTE, ObjectKey(one.key.namespace, names.route_name(one.key.name))
-            )
-            if route is not None and (why := unresolved(route)):
-                return Told(one.key, f"stopped: its HTTPRoute does not resolve any more: {why}", failed=True)
+            for key in routes_of(one):
+                route = await _now(connection, kinds.HTTP_ROUTE, key)
+                if route is not None and (why := unresolved(route)):
+                    return Told(
+                        one.key, f"stopped: its HTTPRoute {key.name} does not resolve: {why}", failed=True
+                    )
             await anyio.sleep(POLL)
     return Told(
         one.key,
@@ -219,15 +223,6 @@ async def _not_left(connection: Connection, key: ObjectKey) -> str:
     found = find_condition(dig(service, "status", "conditions") or (), c.READY) if service else None
     if service and (found is None or found.get("status") != c.TRUE):
         return f"is not Ready ({dig(found, 'reason')})"
-    return ""
-
-
-def _not_any_more(service: Object) -> str:
-    """What has changed since the conditions were judged."""
-    if (dig(service, "metadata", "annotations") or {}).get(names.MIGRATION):
-        return "is paused"
-    if (dig(service, "status", "annotations") or {}).get(names.MIGRATED) != "v1":
-        return "is not locked any more"
     return ""
 
 

@@ -4,7 +4,7 @@ Every condition is looked at for every service, so that one run tells everything
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -28,7 +28,7 @@ from aioctl.plan.migration import PoolState, Refusal, State
 from aioctl.plan.migration_facts import LOCK_KEYS, facts_of
 from aioctl.plan.observation import Present
 from aioctl.plan.readiness import find_condition, is_stale
-from aioctl.plan.routing import Mode, has_scheduler, mode
+from aioctl.plan.routing import Mode, mode, owns_pools, route_refs
 from aioctl.plan.workload.pods import SIDECAR
 from aioctl.plan.workload.sidecar import can_read_v1
 from aioctl.tools.look import Look
@@ -71,12 +71,15 @@ class Around:
 def checks(seen: Sequence[Look], around: Around, soak: timedelta, now: datetime) -> list[Check]:
     """All conditions, in order."""
     ours = [one for one in seen if _concerned(one)]
+    routed = [one for one in ours if _moves(one)]
     return [
         Check("everything that matters could be read", tuple(around.unread)),
-        Check("every service is migrated and locked", tuple(_each(ours, _not_migrated))),
-        Check(f"locked for at least {_span(soak)}", tuple(_each(ours, lambda one: _soaking(one, soak, now)))),
-        Check("the v1 pool is ready for every gateway", tuple(_each(ours, _not_ready))),
-        Check("no other HTTPRoute names a v1alpha2 pool", tuple(_foreign_routes(ours, around.routes))),
+        Check("every service is migrated and locked", tuple(_each(routed, _not_migrated))),
+        Check(
+            f"locked for at least {_span(soak)}", tuple(_each(routed, lambda one: _soaking(one, soak, now)))
+        ),
+        Check("the v1 pool is ready for every gateway", tuple(_each(routed, _not_ready))),
+        Check("no other HTTPRoute names a v1alpha2 pool", tuple(_foreign_routes(routed, around.routes))),
         Check("no pod reads v1alpha2 pools", tuple(_reading_pods(ours, around))),
         Check("no InferenceModel, objective or rewrite hangs on v1alpha2", tuple(_hanging(ours, around))),
         Check("no pool.ref names a pool that exists as v1alpha2 only", tuple(_each(seen, _old_external))),
@@ -92,11 +95,38 @@ def _each(seen: Iterable[Look], ask: Any) -> Iterator[str]:
 
 
 def _concerned(one: Look) -> bool:
-    """Services whose route and pools are the controller's."""
+    """Services whose pools are the controller's, and those of which nobody knows."""
     ctx = one.plan.context
-    if ctx is None or one.stopped:
-        return ctx is None and not one.stopped
-    return mode(ctx) is Mode.MANAGED and has_scheduler(ctx.spec) and not external_pool_name(ctx.spec)
+    return not one.stopped and (ctx is None or owns_pools(ctx))
+
+
+def _moves(one: Look) -> bool:
+    """Their traffic is the controller's to move, too."""
+    ctx = one.plan.context
+    return ctx is None or mode(ctx) is Mode.MANAGED
+
+
+def is_open(one: Look, pools: Container[ObjectKey]) -> bool:
+    """Something is left to do for it. `pools`: v1alpha2 InferencePools that are there."""
+    own = ObjectKey(one.key.namespace, names.default_pool_name(one.key.name))
+    return _concerned(one) and (own in pools or not is_marked(one.service))
+
+
+def not_any_more(one: Look, service: Object) -> str:
+    """What has changed in the service since the conditions were judged; empty when it may be marked."""
+    if not _moves(one):
+        return ""
+    if annotations_of(service).get(names.MIGRATION):
+        return "is paused"
+    return "" if dig(service, "status", "annotations", names.MIGRATED) == "v1" else "is not locked any more"
+
+
+def routes_of(one: Look) -> list[ObjectKey]:
+    """Its HTTPRoutes: the managed one, or those that the user has named."""
+    ctx = one.plan.context
+    if ctx is None or mode(ctx) is Mode.MANAGED:
+        return [ObjectKey(one.key.namespace, names.route_name(one.key.name))]
+    return route_refs(ctx)
 
 
 def _not_migrated(one: Look) -> str:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from itertools import product
 from typing import Any
 
+import anyio
 import pytest
 
 from aioctl.api import kinds, names
@@ -26,7 +27,7 @@ from aioctl.tools.session import Session
 from aioctl.tools.writing import Told
 from testbed.sampling import sampled
 from testbed.virtual_time import virtual_time
-from testbed.world import NAMESPACE, POLICY, World
+from testbed.world import NAMESPACE, POLICY, World, plain_service
 from tests.tools.small_fleet import fleet, ready
 
 LEASE = ObjectKey("kserve", "llminferenceservice-kserve-controller-manager")
@@ -137,6 +138,80 @@ async def test_pools_go_routes_name_v1_alone_and_undo_brings_them_back() -> None
         await stage.until(back)
         for name in SERVICES:
             await groups(stage, name)
+
+
+def own_route(**ref: Any) -> dict[str, Any]:
+    """A user's HTTPRoute on the gateway of the demo, to one backend."""
+    return {
+        "metadata": {"name": "own"},
+        "spec": {
+            "parentRefs": [{"name": "kserve-ingress-gateway", "namespace": "kserve"}],
+            "rules": [{"backendRefs": [{"port": 8000, **ref}]}],
+        },
+    }
+
+
+OWN_POOL = {"group": kinds.POOL_GROUP_V1, "kind": "InferencePool", "name": names.default_pool_name("one")}
+OWN = {"http": {"refs": [{"name": "own"}]}}
+
+
+@virtual_time
+@pytest.mark.parametrize(
+    ("router", "pool"),
+    [
+        ({}, False),
+        ({"gateway": {}, "route": {}}, False),
+        ({"scheduler": {}}, True),
+        ({"route": OWN, "scheduler": {}}, True),
+        ({"route": OWN}, False),
+    ],
+    ids=[
+        "an empty router",
+        "no scheduler",
+        "no route",
+        "a route of the user's",
+        "to no pool",
+    ],
+)
+async def test_a_service_without_a_pool_or_a_route_of_ours_is_in_nobodys_way(
+    router: dict[str, Any], pool: bool
+) -> None:
+    """There is nothing to lock: it is asked for what it has, and is not marked where it has nothing."""
+    async with fleet(at_rest=("two",)) as stage:
+        await settled(stage)
+        await create(kinds.HTTP_ROUTE, own_route(**OWN_POOL))(stage)
+        await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service(router=router))
+        await anyio.sleep(30)
+        assert (await old_pools(stage)) == ({"one", "two"} if pool else {"two"})
+        told = await done(session(stage))
+        assert [(str(one.service), one.failed) for one in told] == [
+            *([("demo/one", False)] if pool else []),
+            ("demo/two", False),
+            ("kserve/inferenceservice-config", False),
+        ]
+        assert await old_pools(stage) == set()
+        assert is_marked(await config_map(stage))
+
+
+@virtual_time
+async def test_the_pool_of_a_service_stays_as_long_as_a_route_that_it_names_does_not_resolve() -> None:
+    async with fleet() as stage:
+        await settled(stage)
+        nowhere = {"group": kinds.POOL_GROUP_V1, "kind": "InferencePool", "name": "nobodys"}
+        await create(kinds.HTTP_ROUTE, own_route(**nowhere))(stage)
+        await stage.user.create(
+            kinds.SERVICE, NAMESPACE, plain_service(router={"route": OWN, "scheduler": {}})
+        )
+        await anyio.sleep(30)
+        (told,) = await done(session(stage))
+        assert told.failed
+        assert told.said.startswith(
+            "stopped: its HTTPRoute own does not resolve: gateway kserve-ingress-gateway: "
+        )
+        assert await old_pools(stage) == {"one"}
+        await stage.user.patch(kinds.HTTP_ROUTE, NAMESPACE, "own", own_route(**OWN_POOL))
+        assert not any(one.failed for one in await done(session(stage)))
+        assert await old_pools(stage) == set()
 
 
 @virtual_time
