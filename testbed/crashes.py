@@ -85,6 +85,8 @@ class Scenario:
     """A regular expression: the writes, as `<method> <path>`, at which it is of interest to die."""
     dies_from: int = 1
     """The first step whose writes are of interest."""
+    discovery_interval: float = AFTERWARDS
+    """Virtual seconds between two looks at which kinds there are; by default nothing comes or goes that they would have to find."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,7 @@ class _Process:
 
     def _controller(self) -> Controller:
         wire = _MortalWire(self, self._world)
-        # Nothing here comes or goes that discovery would have to find.
-        knobs = Knobs(status_settle=0.05, discovery_interval=AFTERWARDS)
+        knobs = Knobs(status_settle=0.05, discovery_interval=self._scenario.discovery_interval)
         return self._world.controller(policy=self._scenario.policy, knobs=knobs, wire=wire)
 
     def note(self, write: str) -> Mode | None:

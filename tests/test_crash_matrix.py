@@ -32,6 +32,8 @@ def test_the_catalogue_has_what_is_asked_of_it() -> None:
         "presets",
         "strategy",
         "change",
+        "group",
+        "kinds",
         "fault",
         "takeover",
     }
