@@ -56,7 +56,7 @@ ship-check: $(VENV)/.locked # what ships, judged by programs of others; says wha
 	$(BIN)/python -m pytest -q -m ship --real --ship -n $(REAL_WORKERS) --dist loadfile tests/ship
 	@$(BIN)/python -m release unchecked
 
-bench: $(VENV)/.locked # for a machine that does nothing else: three quarters of an hour
+bench: $(VENV)/.locked # for a machine that does nothing else: twenty minutes
 	$(BIN)/python -m testbed.real.build
 	$(BIN)/python -m bench all
 

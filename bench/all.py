@@ -1,7 +1,8 @@
 """`python -m bench all`: every run behind docs/benchmarks.md, one after the other, each in a process of its own; then the
 figures, judged, and the table in the document written anew.
 
-About three quarters of an hour, for a machine that does nothing else. It needs the programs that `make test-real` builds, or builds them.
+About twenty minutes, for a machine that does nothing else; how long is told at the start, from what each run took last time. It
+needs the programs that `make test-real` builds, or builds them.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,17 +22,17 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 _BEGIN, _END = "<!-- figures: written by `python -m bench all` -->", "<!-- end of figures -->"
 
 _UNPACED: Final = "--rate 0 --stagger 0"
+_HUNDRED: Final = "storm --services 100 --one-core --look-every 30 --set AIOCTL_SERVICE_SERIES=500 --rate 0"
+"""As the storm of a thousand services in `memory`, with which it is compared."""
 RUNS: Final[Mapping[str, str]] = {
     "plan": "plan",
     "convert": "convert",
     "real": "storm --real --services 60 --one-core --quiet 60",
     "real-unpaced": f"storm --real --services 60 --one-core {_UNPACED}",
     "burst": "storm --services 300 --readers 720",
-    "stagger-0": f"storm --services 300 --one-core {_UNPACED}",
-    "stagger-100": "storm --services 300 --one-core --rate 0 --stagger 0.1",
-    "scale-100": f"storm --services 100 --one-core {_UNPACED}",
-    "scale-1000": f"storm --services 1000 --one-core {_UNPACED} --timeout 900",
-    "memory": "memory --services 1000",
+    "stagger-100": f"{_HUNDRED} --stagger 0.1",
+    "scale-100": f"{_HUNDRED} --stagger 0",
+    "memory": "memory --services 1000 --one-core",
     "strangers": "strangers",
     "wave": "wave",
     "update": "update --one-core",
@@ -49,6 +50,8 @@ JUDGED_BY_THEMSELVES: Final = (
     "wave", "update", "restart", "steady", "flap", "fight", "list-convert", "burst-convert", "rotation", "takeover",
 )  # fmt: skip
 """Runs whose figures are what their scenario expects."""
+_UNKNOWN: Final = 60.0
+"""Seconds of a run that was never recorded."""
 _STORMS: Final = ("storm", "convert")
 """Scenarios that know --first-on-core."""
 
@@ -74,7 +77,12 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str]) -> int:
     """Exit code 1 when a figure was missed or a run gave no result."""
     options = arguments(argv)
-    for name in () if options.judge_only else options.only or RUNS:
+    names = [] if options.judge_only else list(options.only or RUNS)
+    lasts = {name: _took(options.results / f"{name}.json") for name in names}
+    for number, name in enumerate(names):
+        print(
+            f"-- {number + 1} of {len(names)}, {left([lasts[each] for each in names[number:]])}", flush=True
+        )
         _run(name, options.results, first=options.first_on_core)
     results = _read(options.results)
     verdicts = [*figures.judge(results), *figures.expected(results, JUDGED_BY_THEMSELVES)]
@@ -82,6 +90,22 @@ def main(argv: list[str]) -> int:
     options.document.write_text(between(options.document.read_text("utf-8"), _BEGIN, _END, written), "utf-8")
     report.give("figures", [_row(verdict) for verdict in verdicts])
     return 0 if all(verdict.good for verdict in verdicts) else 1
+
+
+def left(lasts: Sequence[float | None]) -> str:
+    """For people, from what the runs took last time, in seconds; of None that is not known."""
+    unknown = sum(last is None for last in lasts)
+    minutes = sum(_UNKNOWN if last is None else last for last in lasts) / 60
+    without = f" ({unknown} of them without a record of last time)" if unknown else ""
+    return f"about {minutes:.0f} minutes left{without}"
+
+
+def _took(file: Path) -> float | None:
+    """Seconds of the run whose record that is."""
+    if not file.exists():
+        return None
+    seconds: float | None = json.loads(file.read_text("utf-8")).get("whole_run_s")
+    return seconds
 
 
 def _run(name: str, folder: Path, *, first: bool) -> None:

@@ -28,7 +28,7 @@ from bench import report
 Record = Mapping[str, Any]
 
 _NOT_COMPARED: Final = frozenset(
-    {"machine", "plots", "measuring", "expectations", "settings", "seed", "seconds"}
+    {"machine", "plots", "measuring", "expectations", "settings", "seed", "seconds", "whole_run_s"}
 )
 _TIME: Final = re.compile(r"(^|_)(s|ms|us|seconds|p50|p99|max)($|_)")
 """Names of figures that are times: those of conversions have no unit in theirs."""

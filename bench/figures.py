@@ -123,12 +123,12 @@ def _per_second(results: Results) -> float:
 
 
 def _longer(results: Results) -> float:
-    return float(results["stagger-100"]["migrated"]["all_s"] - results["stagger-0"]["migrated"]["all_s"])
+    return float(results["stagger-100"]["migrated"]["all_s"] - results["scale-100"]["migrated"]["all_s"])
 
 
 def _growth(*path: str) -> Callable[[Results], float]:
     """Per cent by which a thousand services cost more each than a hundred."""
-    return lambda results: (_at("scale-1000", *path)(results) / _at("scale-100", *path)(results) - 1) * 100
+    return lambda results: (_at("memory", *path)(results) / _at("scale-100", *path)(results) - 1) * 100
 
 
 def _worst(what: str) -> Callable[[Results], float]:
@@ -138,7 +138,7 @@ def _worst(what: str) -> Callable[[Results], float]:
 
 def _lost(results: Results) -> float:
     """Over all storms on the simulated cluster, which has a data plane."""
-    storms = ("burst", "stagger-0", "stagger-100", "scale-100", "scale-1000")
+    storms = ("burst", "stagger-100", "scale-100", "memory")
     return float(sum(results[run]["data_plane"]["lost_for_nothing"] for run in storms))
 
 
@@ -188,13 +188,13 @@ FIGURES: Final[tuple[Figure, ...]] = (
         Unit.WORK_UNITS,
     ),
     Figure("the same: not migrated", "burst", _missing("burst", "migrated"), 0),
-    Figure("300 services: longer for a stagger of 100 ms", "stagger-100", _longer, 2500, Unit.WORK_UNITS),
+    Figure("100 services: longer for a stagger of 100 ms", "stagger-100", _longer, 1000, Unit.WORK_UNITS),
     Figure(
-        "CPU per service, 1,000 against 100 services", "scale-1000", _growth("cpu_s_per_service"), 20, Unit.MORE
+        "CPU per service, 1,000 against 100 services", "memory", _growth("cpu_s_per_service"), 20, Unit.MORE
     ),
     Figure(
         "API calls per service, 1,000 against 100 services",
-        "scale-1000",
+        "memory",
         _growth("calls_per_service", "without_events"),
         20,
         Unit.MORE,

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from time import monotonic
 from typing import Any, Final
 
 from aioctl import logs
@@ -211,9 +212,11 @@ def once(scenario: Scenario, options: argparse.Namespace, *, command: str = "") 
     }
     if scenario.seed is not None:
         about["seed"] = options.seed
+    began = monotonic()
     with reference.beside() as beside:
         result = scenario.run(options)
     record: Tree = {**about, **result.figures, "reference": beside.summary()}
+    record["whole_run_s"] = round(monotonic() - began, 1)
     record["measuring"] = result.measuring
     record["plots"] = [plot.as_json() for plot in result.plots]
     values = [(each, each.value(record)) for each in scenario.expectations]

@@ -14,7 +14,7 @@ from bench.registry import SCENARIOS
 
 def test_every_figure_belongs_to_a_run() -> None:
     judged = {figure.run for figure in figures.FIGURES} | set(everything.JUDGED_BY_THEMSELVES)
-    assert judged == set(everything.RUNS) - {"stagger-0", "scale-100"}
+    assert judged == set(everything.RUNS) - {"scale-100"}
 
 
 def test_every_run_is_a_scenario_with_options_that_it_has() -> None:
@@ -64,14 +64,13 @@ def test_figures_that_compare_two_runs_need_both() -> None:
         return {"migrated": {"all_s": seconds}, "cpu_s_per_service": cpu, "reference": {"unit_s": 0.001}}
 
     results = {
-        "stagger-0": storm(10, 0),
-        "stagger-100": storm(12.6, 0),
-        "scale-100": storm(1, 0.1),
-        "scale-1000": storm(1, 0.119),
+        "stagger-100": storm(5.1, 0),
+        "scale-100": storm(4, 0.1),
+        "memory": storm(1, 0.119),
     }
     found = {verdict.figure.what: verdict for verdict in figures.judge(results)}
-    longer = found["300 services: longer for a stagger of 100 ms"]
-    assert longer.value == pytest.approx(2600)
+    longer = found["100 services: longer for a stagger of 100 ms"]
+    assert longer.value == pytest.approx(1100)
     assert not longer.good
     growth = found["CPU per service, 1,000 against 100 services"]
     assert growth.value == pytest.approx(19)
@@ -79,6 +78,15 @@ def test_figures_that_compare_two_runs_need_both() -> None:
     del results["scale-100"]
     found = {verdict.figure.what: verdict for verdict in figures.judge(results)}
     assert found["CPU per service, 1,000 against 100 services"].value is None
+
+
+def test_how_long_it_takes_is_told_from_the_last_time(tmp_path: Path) -> None:
+    (tmp_path / "new.json").write_text('{"whole_run_s": 270.0}')
+    (tmp_path / "old.json").write_text("{}")
+    lasts = [everything._took(tmp_path / f"{name}.json") for name in ("new", "old", "none")]
+    assert lasts == [270.0, None, None]
+    assert everything.left(lasts[:1] * 2) == "about 9 minutes left"
+    assert everything.left(lasts) == "about 6 minutes left (2 of them without a record of last time)"
 
 
 def test_the_table_in_the_document_is_replaced_and_nothing_else(tmp_path: Path) -> None:
