@@ -264,6 +264,10 @@ def _kinds_that_come_and_go() -> Iterator[Scenario]:
     )
 
 
+_QUESTIONS: Final = frozenset(f"{kinds.HTTP_ROUTE.resource}/{name}-aioctl-probe" for name in ("one", "two"))
+"""A gateway is asked by one service at a time, whichever comes first (MIG-12)."""
+
+
 def _groups() -> Iterator[Scenario]:
     """A group's one route, on gateways that refuse a generation."""
     for behaviour in ("both", "v1-only", "v1alpha2-only", "istio", "envoy-gateway-ai-v1"):
@@ -273,6 +277,7 @@ def _groups() -> Iterator[Scenario]:
             replace(POLICY, strategy=Strategy.AUTO),
             GatewayScript(BEHAVIOURS[behaviour]),
             dies_at=_TRAFFIC,
+            any_of=_QUESTIONS,
         )
 
 

@@ -85,6 +85,8 @@ class Scenario:
     """A regular expression: the writes, as `<method> <path>`, at which it is of interest to die."""
     dies_from: int = 1
     """The first step whose writes are of interest."""
+    any_of: frozenset[str] = frozenset()
+    """Objects, as `<resource>/<name>`, that stand for each other: how many are there counts, not which."""
     discovery_interval: float = AFTERWARDS
     """Virtual seconds between two looks at which kinds there are; by default nothing comes or goes that they would have to find."""
 
@@ -303,4 +305,12 @@ def verdict(scenario: Scenario, whole: End, crash: Crash) -> list[str]:
         end = play(scenario, crash)
     except Exception as error:  # noqa: BLE001  any at all is a finding; out of `rest` they come in groups
         return [said(error)]
-    return differences(whole.objects, end.objects) + [f"written later: {line}" for line in end.later]
+    counts = [len(scenario.any_of & each.objects.keys()) for each in (whole, end)]
+    fewer = [f"{' or '.join(sorted(scenario.any_of))}: {counts[1]} there, not {counts[0]}"] * (
+        counts[0] != counts[1]
+    )
+    found = (
+        {name: obj for name, obj in each.objects.items() if name not in scenario.any_of}
+        for each in (whole, end)
+    )
+    return differences(*found) + fewer + [f"written later: {line}" for line in end.later]

@@ -72,6 +72,28 @@ def test_a_fleet_that_never_rests_is_found(monkeypatch: pytest.MonkeyPatch, whol
     ]
 
 
+def test_one_of_several_that_stand_for_each_other_has_to_be_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    either = replace(PLAIN, any_of=frozenset({"a/one", "a/two"}))
+    whole = End({"a/one": 1, "b/three": 3}, 1, ())
+    found = {}
+    for name, objects in {
+        "the other": {"a/two": 2, "b/three": 3},
+        "none": {"b/three": 3},
+        "both": {"a/one": 1, "a/two": 2, "b/three": 3},
+        "another changed": {"a/two": 2, "b/three": 4},
+    }.items():
+        monkeypatch.setattr(crashes, "play", lambda *_, at=objects: End(at, 1, ()))
+        found[name] = verdict(either, whole, Crash(1, Mode.LOST))
+    assert found == {
+        "the other": [],
+        "none": ["a/one or a/two: 0 there, not 1"],
+        "both": ["a/one or a/two: 2 there, not 1"],
+        "another changed": ["b/three: : 3 became 4"],
+    }
+
+
 def test_a_plan_that_fails_says_how_to_play_it_again() -> None:
     tried = command.Tried("shape: plain", Crash(3, Mode.LOST), ["deployments.apps/one-kserve: missing"])
     line = command._line(tried).splitlines()
