@@ -39,6 +39,12 @@ class Looked(NamedTuple):
 _LOOKED: Final[BoundedCache[bytes, Looked]] = BoundedCache(2 * MIB)
 
 
+_READ: Final[BoundedCache[int, tuple[Object, bytes, Looked]]] = BoundedCache(MIB)
+"""By identity of the config's object, which is kept beside it, so that the number stays its own."""
+_AS_TREE: Final = 6
+"""Bytes of an object's tree and text, by those of its text."""
+
+
 class ConfigNotFound(PlanError):
     """A config is in none of the namespaces where it is looked for (PRESET-2)."""
 
@@ -80,8 +86,7 @@ class Lookup:
             found = need(self.obs.get(CONFIG, place, name))
             if found is not None:
                 title = f"LLMInferenceServiceConfig {place}/{name}"
-                encoded = to_json(dig(found, "spec"))
-                looked = look(encoded)
+                encoded, looked = _read(found)
                 self.load.add(title, looked.weight)
                 self.found.setdefault(title, (name, place, source))
                 return _contribution(found, title, encoded, looked.digest)
@@ -98,6 +103,18 @@ class Lookup:
     def applied(self, config: Contribution) -> Mapping[str, str]:
         name, namespace, source = self.found[config.title]
         return {"name": name, "namespace": namespace, "source": source}
+
+
+def _read(config: Object) -> tuple[bytes, Looked]:
+    """The JSON text of the spec and what it says, once for each object, which nobody changes: those of a cache are read for every
+    service."""
+
+    def read() -> tuple[Object, bytes, Looked]:
+        encoded = to_json(dig(config, "spec"))
+        return config, encoded, look(encoded)
+
+    _, encoded, looked = _READ.get(id(config), read, lambda made: _AS_TREE * len(made[1]))
+    return encoded, looked
 
 
 def look(encoded: bytes) -> Looked:

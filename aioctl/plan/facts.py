@@ -196,5 +196,20 @@ class Overlay:
         return self.below.signer(secret)
 
 
+@dataclass(frozen=True, slots=True)
+class Told(Overlay):
+    """An observation that is asked for each object once: what is below does not change while one plan is made."""
+
+    answers: Mapping[ObjectRef, Object | None] = field(default_factory=dict)
+    reads: dict[tuple[Kind, str, str, bool], Read] = field(default_factory=dict)
+
+    def get(self, kind: Kind, namespace: str, name: str, *, named_by_user: bool = False) -> Read:
+        asked = kind, namespace, name, named_by_user
+        known = self.reads.get(asked)
+        if known is None:
+            known = self.reads[asked] = self.below.get(kind, namespace, name, named_by_user=named_by_user)
+        return known
+
+
 def _fits(ref: ObjectRef, obj: Object, namespace: str, labels: Mapping[str, str]) -> bool:
     return namespace in ("", ref.namespace) and has_our_labels(labels_of(obj), labels)

@@ -374,11 +374,16 @@ def laid_over(obs: Observation, answers: Mapping[ObjectRef, Object | None]) -> O
 
 
 def once(ctx: Context, name: Hashable, make: Callable[[], T]) -> T:
-    """`make`, called once in one view of the cluster where the context's observation can keep that; see `Remembering.once`.
+    """`make`, called once in one view of the cluster; see `Remembering.once`.
 
     Only for what follows from the context, whichever part asks.
     """
-    return ctx.obs.once(name, make) if isinstance(ctx.obs, Remembering) else make()
+    if isinstance(ctx.obs, Remembering):
+        return ctx.obs.once(name, make)
+    if name not in ctx.found:
+        ctx.found[name] = make()
+    value: T = ctx.found[name]
+    return value
 
 
 def shared(ctx: Context, name: Hashable, make: Callable[[], T]) -> Callable[[], T]:

@@ -5,11 +5,12 @@ ordered `Step`s of `Write`s; `controller/apply.py` runs them and reports an `Out
 outcome into the status. Everything here is frozen data; nothing waits.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any, Final
+from functools import wraps
+from typing import Any, Final, TypeVar
 
 from aioctl.api.defaulting import is_stopped
 from aioctl.api.kinds import Kind, ObjectRef
@@ -18,6 +19,8 @@ from aioctl.api.records import Record
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.observation import Observation, Unanswered
 from aioctl.plan.policy import Policy
+
+T = TypeVar("T")
 
 NETWORKING: Final = "failed to reconcile networking: "
 """What every error of the router part begins with (ERR-1)."""
@@ -208,12 +211,31 @@ class Context:
     namespace: str = field(init=False)
     uid: str = field(init=False)
     stopped: bool = field(init=False)
+    found: dict[Hashable, Any] = field(init=False, compare=False, repr=False, default_factory=dict)
+    """What was worked out of this context and is asked for again, by what it is (`of_context`, `memo.once`)."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", name_of(self.service))
         object.__setattr__(self, "namespace", namespace_of(self.service))
         object.__setattr__(self, "uid", uid_of(self.service))
         object.__setattr__(self, "stopped", is_stopped(self.service))
+
+
+def of_context(make: Callable[[Context], T]) -> Callable[[Context], T]:
+    """Decorator for what follows from a context without a look at the cluster: worked out once for each, and shared, so never to be
+    changed in place. What is raised is not kept."""
+
+    name = f"{make.__module__}.{make.__qualname__}"  # no function, as a context may go to another process
+
+    @wraps(make)
+    def found(ctx: Context) -> T:
+        known = ctx.found
+        if name not in known:
+            known[name] = make(ctx)
+        value: T = known[name]
+        return value
+
+    return found
 
 
 @dataclass(frozen=True, slots=True)

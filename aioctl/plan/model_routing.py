@@ -21,7 +21,7 @@ MOST_RULES: Final = 16
 Rule = Mapping[str, Any]
 
 
-def managed_spec(ctx: Context) -> dict[str, Any]:
+def managed_spec(ctx: Context) -> Mapping[str, Any]:
     """The spec of the managed route before the migration sets its pool references.
 
     Raises PlanError when the adapters need more matches or rules than a route holds, or when no rule is left, Unanswered when
@@ -38,10 +38,12 @@ def managed_spec(ctx: Context) -> dict[str, Any]:
     if not rules or not is_on(ctx):
         return spec
     header, adapters = ctx.config.routing.model_header, adapter_names(ctx.spec)
+    if not adapters and all(len(sequence(rule, "matches")) <= MOST_IN_A_RULE for rule in rules):
+        return spec
     return {**spec, "rules": _fitting(with_adapters(rules, header, ctx.namespace, adapters), len(adapters))}
 
 
-def without_adapters(ctx: Context) -> dict[str, Any]:
+def without_adapters(ctx: Context) -> Mapping[str, Any]:
     """The spec of the managed route as for a model that has no adapters. Raises Unanswered as `managed_spec`."""
     spec = route_spec(ctx)
     rules = sequence(spec, "rules")

@@ -35,6 +35,7 @@ from aioctl.plan import (
 from aioctl.plan.combine import Combined, combine
 from aioctl.plan.config import parse_config
 from aioctl.plan.config_lookup import ConfigNotFound
+from aioctl.plan.facts import Told
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.left_overs import left_overs
 from aioctl.plan.memo import Remembering, is_settled, kept, kept_step, shared
@@ -52,6 +53,8 @@ def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Pl
 
     Where `obs` is a `Remembering`, only those parts are decided whose reads changed since it was planned last.
     """
+    if not isinstance(obs, Remembering):
+        obs = Told(obs)
     if is_deleting(service):
         present = has_finalizer(service, names.FINALIZER)
         return Plan(service, finalize.finalize(obs, service, policy) if present else ())

@@ -5,12 +5,13 @@ from typing import Final
 from aioctl.api import names
 from aioctl.api.defaulting import external_pool_name
 from aioctl.api.objects import present
-from aioctl.plan.model import Context
+from aioctl.plan.model import Context, of_context
 from aioctl.plan.scheduler_config import brings_tokenizer, needs_tokenizer
 
 _TEMPLATE: Final = ("spec", "router", "scheduler", "template")
 
 
+@of_context
 def is_wanted(ctx: Context) -> bool:
     """Whether this service runs a picker of its own."""
     return present({"spec": ctx.spec}, *_TEMPLATE) and _may_run(ctx)
@@ -21,6 +22,7 @@ def deployment_name(service: str) -> str:
     return names.child(service, "-kserve-router-scheduler")
 
 
+@of_context
 def tokenizer_is_wanted(ctx: Context) -> bool:
     """Whether this service runs a tokenizer; it needs no template of a picker."""
     return _may_run(ctx) and needs_tokenizer(ctx.spec) and not brings_tokenizer(ctx.spec)

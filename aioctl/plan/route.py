@@ -90,7 +90,7 @@ def expected_route(ctx: Context, decision: Decision, live: Object | None = None)
         if group is not None:
             on = generation(ctx, decision, live)
             rules = share(ctx, group, rules, on, lambda: takes_both(ctx, live))
-        spec["rules"] = rules
+        spec = {**spec, "rules": rules}
     return build(
         ctx,
         HTTP_ROUTE,

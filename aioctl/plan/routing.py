@@ -11,7 +11,7 @@ from aioctl.api import names, user_names
 from aioctl.api.defaulting import external_pool_name
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectKey
 from aioctl.api.objects import Object, mapping, name_of, namespace_of, present, sequence, text, within
-from aioctl.plan.model import Context, PlanError
+from aioctl.plan.model import Context, PlanError, of_context
 
 Spec = Mapping[str, Any]
 
@@ -36,6 +36,7 @@ def has_scheduler(spec: Spec) -> bool:
     return present({"spec": spec}, "spec", "router", "scheduler")
 
 
+@of_context
 def mode(ctx: Context) -> Mode:
     """The routing mode of the service."""
     if ctx.stopped or not has_route(ctx.spec):
@@ -43,11 +44,13 @@ def mode(ctx: Context) -> Mode:
     return Mode.REFERENCED if route_refs(ctx) else Mode.MANAGED
 
 
+@of_context
 def owns_pools(ctx: Context) -> bool:
     """True when both pools are ours to make: scheduler wanted, no external pool, not stopped (CHILD-1)."""
     return has_scheduler(ctx.spec) and not external_pool_name(ctx.spec) and not ctx.stopped
 
 
+@of_context
 def route_refs(ctx: Context) -> list[ObjectKey]:
     """The user's own HTTPRoutes, in order; always in the namespace of the service."""
     refs = _refs(ctx, "spec", "router", "route", "http", "refs")
@@ -68,7 +71,8 @@ def _refs(ctx: Context, *path: str) -> Iterator[tuple[str, str]]:
         yield entry
 
 
-def route_spec(ctx: Context) -> dict[str, Any]:
+@of_context
+def route_spec(ctx: Context) -> Mapping[str, Any]:
     """The combined `router.route.http.spec` with its parentRefs replaced by the gateway refs, if any (ROUTE-9)."""
     return hung_on_gateways(ctx.spec)
 

@@ -6,13 +6,14 @@ Deployment or, when it has a `worker`, as a LeaderWorkerSet.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name
 from aioctl.api.objects import Object, annotations_of, labels_of, mapping, present, sequence, text
 from aioctl.plan.memo import count
-from aioctl.plan.model import Context, PlanError
+from aioctl.plan.model import Context, PlanError, of_context
 from aioctl.plan.observation import need
 from aioctl.plan.pod_defaults import canonical
 from aioctl.plan.rbac import rule
@@ -35,9 +36,9 @@ RESERVED_LABEL: Final = "ReservedLabel"
 Pod = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Side:
-    """One side of the combined spec: the main part or the prefill part."""
+    """One side of the combined spec: the main part or the prefill part. Has a `__dict__`, for what is asked for in every step."""
 
     root: Mapping[str, Any]
     """The combined spec below key `spec`, so that errors name fields as users write them."""
@@ -47,11 +48,11 @@ class Side:
     def path(self) -> tuple[str, ...]:
         return ("spec", "prefill") if self.prefill else ("spec",)
 
-    @property
+    @cached_property
     def exists(self) -> bool:
         return present(self.root, *self.path)
 
-    @property
+    @cached_property
     def multi_node(self) -> bool:
         return self.exists and present(self.root, *self.path, "worker")
 
@@ -125,10 +126,12 @@ def replicas(ctx: Context, side: Side) -> int | None:
     return count(ctx, *side.path[1:], "replicas")
 
 
+@of_context
 def main_side(ctx: Context) -> Side:
     return Side({"spec": ctx.spec}, prefill=False)
 
 
+@of_context
 def prefill_side(ctx: Context) -> Side:
     return Side({"spec": ctx.spec}, prefill=True)
 
