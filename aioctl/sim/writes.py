@@ -181,10 +181,14 @@ class Writer:
             raise invalid(resource.kind, resource.group, str(obj["metadata"].get("name", "")), causes)
 
     async def _stored(self, collection: Collection, obj: Object) -> Object:
-        """The object in the stored version."""
+        """The object in the stored version, with its defaults: the real server adds those whenever it reads one."""
         resource = collection.resource
-        converted = await self._core.converter.convert(resource, [obj], resource.stored, cause="write")
-        return converted[0]
+        at = resource.stored
+        converted = (await self._core.converter.convert(resource, [obj], at, cause="write"))[0]
+        version = resource.version(at)
+        if version is not None and version.schema is not None and obj.get("apiVersion") != at.api_version:
+            version.schema.complete(converted)
+        return converted
 
     def _commit(
         self, collection: Collection, obj: Object, key: Key, by: Manager | None, *, is_dry_run: bool

@@ -248,6 +248,26 @@ def test_a_conflict_carries_the_details_of_the_object(server: Server, namespace:
     assert details == {"name": HELD, "group": "serving.kserve.io", "kind": "llminferenceservices"}
 
 
+def test_a_status_makes_no_new_generation_of_what_was_made_in_the_old_version(
+    server: Server, namespace: str
+) -> None:
+    """The stored version has a default (`appProtocol`) where the version it was made in has no field."""
+    reference = {"group": "", "kind": "Service", "name": "picker", "portNumber": 9002}
+    pool = {"selector": {"a": "b"}, "targetPortNumber": 8000, "extensionRef": reference}
+    router = {"route": {}, "gateway": {}, "scheduler": {"pool": {"spec": pool}}}
+    made = server("POST", services(namespace, old=True), service(old=True, router=router))
+    assert (made.status, made.body["metadata"]["generation"]) == (201, 1)
+    path = services(namespace, name="svc")
+    read = server("GET", path).body
+    assert read["spec"]["router"]["scheduler"]["pool"]["spec"]["appProtocol"] == "http"
+    written = server.merge(f"{path}/status", {"status": {"url": "http://a"}}).body
+    assert (written["metadata"]["generation"], written["spec"]) == (1, read["spec"])
+    labelled = server.merge(path, {"metadata": {"labels": {"a": "b"}}}).body
+    assert (labelled["metadata"]["generation"], labelled["spec"]) == (1, read["spec"])
+    old = server("GET", services(namespace, old=True, name="svc")).body
+    assert old["spec"]["router"] == made.body["spec"]["router"]
+
+
 def test_generation_counts_changes_of_the_spec_only(server: Server, namespace: str) -> None:
     path = services(namespace, name="svc")
     server("POST", services(namespace), service())
