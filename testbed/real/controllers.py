@@ -182,7 +182,9 @@ def _kubernetes_options(cluster: RealCluster, port: int, name: str) -> list[str]
 def _node(name: str) -> dict[str, Any]:
     labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
     # kwok keeps what it finds here, and says ready.
-    room = {"cpu": "1k", "memory": "10Ti", "pods": "1k", "nvidia.com/gpu": "1k"}
+    room = {
+        "cpu": "1k", "memory": "10Ti", "ephemeral-storage": "10Ti", "pods": "1k", "nvidia.com/gpu": "1k",
+    }  # fmt: skip
     return {
         "apiVersion": "v1",
         "kind": "Node",

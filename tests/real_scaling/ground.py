@@ -26,9 +26,9 @@ from testbed.real.build import Assets
 from testbed.real.cluster import RealCluster
 from testbed.real.controllers import controller_manager, leader_worker_sets
 from testbed.real.kubectl import Kubectl, prepared
+from testbed.real.metrics import ExternalMetrics, serving
 from testbed.real_players import stamp
 from testbed.real_world import Webhooks
-from tests.real_scaling.metrics import ExternalMetrics, serving
 from tests.scenarios.scene import SVC, Scene
 
 CONTROLLERS = (

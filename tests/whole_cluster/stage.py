@@ -1,7 +1,7 @@
 """A whole cluster without containers, and what the story asks of it.
 
-etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok, LeaderWorkerSet's controller, istiod; the pods of aioctl's own
-Deployment are processes with addresses of their own.
+etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok, LeaderWorkerSet's controller, istiod, an adapter of external
+metrics; the pods of aioctl's own Deployment are processes with addresses of their own. KEDA is its CRD, and its operator is played.
 """
 
 import contextlib
@@ -15,19 +15,26 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
+
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind
 from aioctl.api.names import MIGRATED, route_name
 from aioctl.api.objects import annotations_of, dig
+from aioctl.demo.processes import write_certificates
 from testbed.real import build, controllers, gateways
 from testbed.real.api import Answer
 from testbed.real.build import Assets
 from testbed.real.cluster import RealCluster, running
 from testbed.real.kubectl import Kubectl, KubectlError
+from testbed.real.metrics import ExternalMetrics, serving
 from testbed.real.private_network import HOST
 from testbed.real.process_node import ProcessNode
+from testbed.real.schemas import SCALED_OBJECT
 from tests.deploy.manifests import DEPLOY, NAMESPACE, container
 from tests.real_install.installation import Administrator
+from tests.whole_cluster import others
+from tests.whole_cluster.fleet import SHAPES, Pool, Route
 
 ROOT = DEPLOY.parent
 PATIENCE = 600.0
@@ -57,6 +64,8 @@ OPTIONS = (
     # There is no way out of the network, so no address could be found that is not loopback's.
     f"--advertise-address={HOST}",
 )
+QUICK = ("--horizontal-pod-autoscaler-sync-period=2s",)
+"""Of kube-controller-manager: 15 s ships."""
 T = TypeVar("T")
 
 
@@ -84,10 +93,13 @@ def leads(address: str) -> bool:
 class Stage:
     """The running cluster."""
 
-    def __init__(self, cluster: RealCluster, kubectl: Kubectl, node: ProcessNode) -> None:
+    def __init__(
+        self, cluster: RealCluster, kubectl: Kubectl, node: ProcessNode, metrics: ExternalMetrics
+    ) -> None:
         self.cluster = cluster
         self.kubectl = kubectl
         self.node = node
+        self.metrics = metrics
         self.admin = Administrator(cluster)
         self.before = self._settled_inventory()
 
@@ -166,17 +178,34 @@ class Stage:
         return "", "", ""
 
     def not_settled(self) -> dict[str, Any]:
-        """Services that are not Ready for what they ask for, with their traffic on v1, and what they say."""
-        left = {}
-        for name, service in self.services().items():
-            route = self.find(
-                kinds.HTTP_ROUTE, service["metadata"]["namespace"], route_name(service["metadata"]["name"])
-            )
-            current = dig(service, "status", "observedGeneration") == service["metadata"]["generation"]
-            ready = self.condition(service, "Ready")
-            if not (current and ready[0] == "True" and annotations_of(route or {}).get(MIGRATED) == "v1"):
-                left[name] = [c for c in dig(service, "status", "conditions") or () if c["status"] != "True"]
-        return left
+        """Services that are not Ready for what they ask for, or whose traffic is not where it belongs, and what they say."""
+        return {name: said for name, service in self.services().items() if (said := self._awaited(service))}
+
+    def _awaited(self, service: dict[str, Any]) -> list[Any]:
+        """What a service still lacks by the truth of its shape; empty when nothing."""
+        meta = service["metadata"]
+        shape = SHAPES[f"{meta['namespace']}/{meta['name']}"]
+        awaited: list[Any] = []
+        if dig(service, "status", "observedGeneration") != meta["generation"]:
+            awaited.append("its last change is not observed")
+        if self.condition(service, "Ready")[0] != "True":
+            awaited.append("it is not Ready")
+            awaited += [c for c in dig(service, "status", "conditions") or () if c["status"] != "True"]
+        route = self.find(kinds.HTTP_ROUTE, meta["namespace"], route_name(meta["name"]))
+        if (route is not None) != (shape.route is Route.OURS):
+            awaited.append("a route of ours that is not wanted" if route else "a route of ours")
+        # Where nothing is ours to move nothing is locked; of a user's pool only the route is.
+        for where, locked, wanted in (
+            ("route", annotations_of(route or {}).get(MIGRATED), shape.moves),
+            (
+                "status",
+                dig(service, "status", "annotations", MIGRATED),
+                shape.moves and shape.pool is Pool.OURS,
+            ),
+        ):
+            if locked != ("v1" if wanted else None):
+                awaited.append(f"the lock of the {where} is {locked}")
+        return awaited
 
     def until_settled(self) -> None:
         until(lambda: not self.not_settled(), lambda: f"settled, but {self.not_settled()}")
@@ -238,17 +267,24 @@ def opened(assets: Assets) -> Iterator[Stage]:
         cluster = stack.enter_context(running(assets, options=OPTIONS, gogc=200))
         kubectl = Kubectl.of(assets, cluster)
         # Of Gateway API those that istiod wants.
-        others = (path for path in assets.crds if "gateway.networking.k8s.io" not in path.name)
-        kubectl.install_crds(*build.gateway_crds(build=False), *others)
+        foreign = (path for path in assets.crds if "gateway.networking.k8s.io" not in path.name)
+        keda = (path for path in assets.schemas if path.name == SCALED_OBJECT)
+        kubectl.install_crds(*build.gateway_crds(build=False), *foreign, *keda)
         kubectl("create", "namespace", gateways.ISTIO_NAMESPACE)
         node = ProcessNode(cluster, OUR_PODS, COMMANDS, SETTINGS)
         for part in (
-            controllers.controller_manager(cluster),
+            controllers.controller_manager(cluster, options=QUICK),
             controllers.scheduler(cluster),
             controllers.kwok(cluster, kubectl, but_pods=dict([OUR_PODS])),
             controllers.leader_worker_sets(cluster, kubectl),
             node.running(),
             gateways.istiod(cluster),
+            others.keda_operator(cluster),
         ):
             stack.enter_context(part)
-        yield Stage(cluster, kubectl, node)
+        kubectl.apply(documents=yaml.safe_dump_all(others.devices()))
+        folder = cluster.folder / "metrics"
+        folder.mkdir()
+        metrics = stack.enter_context(serving(write_certificates(folder), HOST))
+        kubectl.apply(documents=yaml.safe_dump_all(metrics.registration()))
+        yield Stage(cluster, kubectl, node, metrics)

@@ -7,6 +7,7 @@ replica to the last. The parts build on each other and run in order.
 import json
 import re
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,9 @@ from typing import Any
 import pytest
 
 from aioctl.api import kinds, names
-from aioctl.api.names import MIGRATED
 from aioctl.api.objects import annotations_of, dig, name_of
+from aioctl.plan.finished import FINISHED
 from aioctl.process import cluster_domain
-from aioctl.sim import fleet as fleets
 from aioctl.sim import seed
 from aioctl.upkeep.webhook_certificates import service_names
 from aioctl.upkeep.webhook_rotation import (
@@ -32,6 +32,21 @@ from testbed.real.gateways import ADDRESSED, ENDPOINT_SLICE, ingress
 from testbed.real.kubectl import KubectlError
 from tests.deploy.manifests import DEPLOY, NAMESPACE
 from tests.real_install.installation import CERTIFICATE, MONITOR_CRDS, WEBHOOK_SERVICE
+from tests.whole_cluster.fleet import (
+    GATEWAY,
+    GROUP,
+    HPA,
+    MOST,
+    OTHER,
+    OWN_POOL,
+    OWN_ROUTE,
+    SCALED,
+    SHAPES,
+    SINGLE,
+    TEAM,
+    TOKENIZED,
+    Pool,
+)
 from tests.whole_cluster.stage import (
     NEXT_IMAGE,
     OVERLAP,
@@ -43,21 +58,12 @@ from tests.whole_cluster.stage import (
 from tests.whole_cluster.watcher import Watcher
 
 pytestmark = pytest.mark.whole
-TEAM, OTHER = "team", "other"
-SERVICES, OF_OTHER = 20, 6
-"""In all, and those of the namespace that goes."""
-SINGLE = "llm-0000"
+PROMETHEUS = {"prometheus": {"url": "http://prometheus:9090"}}
+"""Where KEDA is told to ask for what the variant autoscaler wants."""
+TOKENIZER = f"{TEAM}/{names.tokenizer_name(TOKENIZED)}-"
 QUIET = 5.0
 """Seconds for which nothing may come of it, where nothing shall."""
 ISTIO = [obj for obj in seed.world(namespaces=()) if obj["kind"] in ("GatewayClass", "Gateway")]
-
-
-def fleet() -> list[dict[str, Any]]:
-    """Services of every shape, half of them v1alpha1, in two namespaces."""
-    return [
-        *fleets.services(SERVICES - OF_OTHER, namespace=TEAM),
-        *fleets.services(OF_OTHER, seed=1, namespace=OTHER),
-    ]
 
 
 def test_installed_as_shipped_it_runs(stage: Stage) -> None:
@@ -67,24 +73,34 @@ def test_installed_as_shipped_it_runs(stage: Stage) -> None:
     stage.until_rolled_out()
     # A replica is ready once it has written the bundle; the API server calls it by that a moment later.
     until(lambda: is_applied(stage, DEPLOY / "presets"), "the presets are installed")
+    stage.patch(
+        kinds.CONFIG_MAP,
+        NAMESPACE,
+        names.CONFIG_MAP_NAME,
+        {"data": {"autoscaling-wva-controller-config": json.dumps(PROMETHEUS)}},
+    )
     for namespace in (TEAM, OTHER):
         stage.kubectl("create", "namespace", namespace)
-        stage.kubectl.apply(documents="\n---\n".join(json.dumps(obj) for obj in volume(namespace)))
-    stage.kubectl.apply(documents="\n---\n".join(json.dumps(obj) for obj in ISTIO))
-    found = ingress(NAMESPACE)
-    stage.create(kinds.CORE_SERVICE, NAMESPACE, found.service)
-    stage.patch(kinds.CORE_SERVICE, NAMESPACE, name_of(found.service), {"status": ADDRESSED}, "status")
-    stage.create(ENDPOINT_SLICE, NAMESPACE, found.endpoints)
+        stage.kubectl.apply(documents=documents(volume(namespace)))
+    stage.kubectl.apply(documents=documents(ISTIO))
     (gateway,) = (obj for obj in ISTIO if obj["kind"] == "Gateway")
-    stage.patch(kinds.GATEWAY, NAMESPACE, name_of(gateway), found.gateway)
+    give_proxies(stage, NAMESPACE, name_of(gateway))
 
 
-def test_twenty_services_of_every_shape_get_ready_and_migrate(stage: Stage, watcher: Watcher) -> None:
-    for service in fleet():
-        kind = kinds.SERVICE_V1ALPHA1 if service["apiVersion"] == kinds.V1ALPHA1 else kinds.SERVICE
-        stage.create(kind, service["metadata"]["namespace"], service)
+def test_services_of_every_shape_get_ready_and_migrate(stage: Stage, watcher: Watcher) -> None:
+    stage.metrics.values[TEAM, SCALED + HPA] = 1
+    for shape in SHAPES.values():
+        if shape.needs:
+            stage.kubectl.apply(documents=documents(shape.needs))
+        service = shape.service()
+        kind = kinds.SERVICE_V1ALPHA1 if shape.is_old else kinds.SERVICE
+        stage.create(kind, shape.namespace, service)
+    give_proxies(stage, TEAM, GATEWAY)
     stage.until_settled()
-    assert len(stage.services()) == SERVICES
+    assert stage.services().keys() == SHAPES.keys()
+    for shape in SHAPES.values():
+        for kind, suffix in shape.makes:
+            assert stage.find(kind, shape.namespace, shape.name + suffix), (shape.key, suffix)
     pods = stage.items(kinds.POD, TEAM)
     assert {dig(pod, "status", "phase") for pod in pods} == {"Running"}
     owners = {owner["kind"] for pod in pods for owner in pod["metadata"]["ownerReferences"]}
@@ -96,6 +112,25 @@ def test_twenty_services_of_every_shape_get_ready_and_migrate(stage: Stage, watc
     }
     for name in stage.services(TEAM):
         assert slices[names.workload_service_name(name.partition("/")[2])] > 0, name
+    # Members of a group share the traffic of each by their weights.
+    shares = {names.default_pool_name(name): weight for name, weight in GROUP.items()}
+    for member in GROUP:
+        route = stage.get(kinds.HTTP_ROUTE, TEAM, names.route_name(member))
+        shared = [rule["backendRefs"] for rule in route["spec"]["rules"] if len(rule["backendRefs"]) > 1]
+        assert shared
+        assert all({ref["name"]: ref["weight"] for ref in refs} == shares for refs in shared)
+        assert {ref["group"] for refs in shared for ref in refs} == {kinds.POOL_GROUP_V1}
+    assert old_pools(stage) == {key for key, shape in SHAPES.items() if shape.pool is Pool.OURS}
+    assert watcher.failures == []
+
+
+def test_scaled_by_kubernetes_autoscaler(stage: Stage, watcher: Watcher) -> None:
+    """The variant autoscaler asks for more than there may be; HorizontalPodAutoscaler and Deployment are Kubernetes'."""
+    assert len(pods_of(stage, SCALED)) == 1
+    stage.metrics.values[TEAM, SCALED + HPA] = MOST + 1
+    until_pods(stage, SCALED, MOST)
+    stage.metrics.values[TEAM, SCALED + HPA] = 1
+    stage.until_settled()
     assert watcher.failures == []
 
 
@@ -121,7 +156,9 @@ def test_an_edit_is_one_rollout(stage: Stage, watcher: Watcher) -> None:
     assert watcher.failures == []
 
 
-def test_another_version_with_another_default_replaces_no_pod(stage: Stage, watcher: Watcher) -> None:
+def test_another_version_with_another_default_replaces_no_model_server(
+    stage: Stage, watcher: Watcher
+) -> None:
     before, ours = stage.model_pods(), {pod["metadata"]["uid"] for pod in stage.our_pods()}
     stage.kubectl("set", "image", f"--namespace={NAMESPACE}", "deployment/aioctl", f"aioctl={NEXT_IMAGE}")
     stage.until_rolled_out()
@@ -143,7 +180,12 @@ def test_another_version_with_another_default_replaces_no_pod(stage: Stage, watc
     )
     time.sleep(QUIET)  # nothing may come of it
     stage.until_settled()
-    assert stage.model_pods() == before
+    until(lambda: len(stage.model_pods()) == len(before), "no rollout goes on")
+    # What is held back is the form of model servers (FORM-1). A tokenizer downloads as they do, and takes the new form at once.
+    after = stage.model_pods()
+    assert {name for name in before if before[name] != after.get(name)} <= {
+        name for name in before if name.startswith(TOKENIZER)
+    }
     assert stage.node.ended == [0, 0], stage.node.tail()
     assert watcher.failures == []
 
@@ -228,7 +270,13 @@ def test_finish_removes_the_old_pools_and_nothing_else(stage: Stage, watcher: Wa
     finish = "aioctl finish --all-namespaces --yes --soak 0"
     with pytest.raises(AssertionError, match=r"x\s+no pod reads v1alpha2 pools"):
         stage.shell(finish)
-    assert len(stage.items(kinds.POOL_V1ALPHA2)) >= len(stage.services())
+    assert old_pools(stage) == {
+        key for key, shape in SHAPES.items() if shape.pool is Pool.OURS and shape.namespace == TEAM
+    }
+    theirs = [
+        stage.get(kinds.HTTP_ROUTE, TEAM, OWN_ROUTE)["spec"],
+        stage.get(kinds.POOL_V1, TEAM, OWN_POOL)["spec"],
+    ]
     # What the shipped presets tell the sidecars: the administrator takes it out, as advised, and their pods roll.
     flag = f"--pool-group={kinds.POOL_GROUP_V1ALPHA2}"
     without = f"kubectl kustomize deploy/presets | grep -v -e {flag}"
@@ -239,8 +287,21 @@ def test_finish_removes_the_old_pools_and_nothing_else(stage: Stage, watcher: Wa
     stage.shell(finish)
     assert stage.items(kinds.POOL_V1ALPHA2) == []
     stage.until_settled()
+    # Services without a pool of their own are in nobody's way, and what users made is as they made it.
+    found = [
+        stage.get(kinds.HTTP_ROUTE, TEAM, OWN_ROUTE)["spec"],
+        stage.get(kinds.POOL_V1, TEAM, OWN_POOL)["spec"],
+    ]
+    assert found == theirs
+    marked = {
+        name
+        for name, service in stage.services().items()
+        if annotations_of(service).get(names.OLD_POOLS) == FINISHED
+    }
+    assert marked == {
+        key for key, shape in SHAPES.items() if shape.pool is Pool.OURS and shape.namespace == TEAM
+    }
     routes = stage.items(kinds.HTTP_ROUTE)
-    assert {annotations_of(route).get(MIGRATED) for route in routes} == {"v1"}
     assert kinds.POOL_GROUP_V1ALPHA2 not in json.dumps([route["spec"] for route in routes])
     assert stage.model_pods() == before
     assert watcher.failures == []
@@ -249,8 +310,8 @@ def test_finish_removes_the_old_pools_and_nothing_else(stage: Stage, watcher: Wa
 def test_uninstalled_as_documented_nothing_is_left(stage: Stage, watcher: Watcher) -> None:
     watcher.stop()
     assert watcher.failures == []
-    assert watcher.changes > SERVICES
-    assert all(count > SERVICES for count in watcher.read_in.values()), watcher.read_in
+    assert watcher.changes > len(SHAPES)
+    assert all(count > len(SHAPES) for count in watcher.read_in.values()), watcher.read_in
     in_order, _ = ways_out()
     stage.shell(in_order)
     for namespace in (TEAM, "kserve"):
@@ -259,6 +320,30 @@ def test_uninstalled_as_documented_nothing_is_left(stage: Stage, watcher: Watche
     stage.kubectl("delete", "gatewayclass", "istio")
     stage.kubectl("delete", "persistentvolume", "--all")
     until(lambda: not stage.left(), lambda: f"left: {sorted(stage.left())}")
+
+
+def give_proxies(stage: Stage, namespace: str, gateway: str) -> None:
+    """A Service with an address for a Gateway, and an endpoint behind it."""
+    found = ingress(namespace)
+    stage.create(kinds.CORE_SERVICE, namespace, found.service)
+    stage.patch(kinds.CORE_SERVICE, namespace, name_of(found.service), {"status": ADDRESSED}, "status")
+    stage.create(ENDPOINT_SLICE, namespace, found.endpoints)
+    stage.patch(kinds.GATEWAY, namespace, gateway, found.gateway)
+
+
+def documents(objects: Iterable[dict[str, Any]]) -> str:
+    """As a file of several has them."""
+    return "\n---\n".join(json.dumps(obj) for obj in objects)
+
+
+def old_pools(stage: Stage) -> set[str]:
+    """Services with a v1alpha2 InferencePool, by namespace and name."""
+    held = {(pool["metadata"]["namespace"], name_of(pool)) for pool in stage.items(kinds.POOL_V1ALPHA2)}
+    found = {
+        key for key, shape in SHAPES.items() if (shape.namespace, names.default_pool_name(shape.name)) in held
+    }
+    assert len(found) == len(held), held
+    return found
 
 
 def volume(namespace: str) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The external metrics API as an aggregated API of a real kube-apiserver: what a metrics adapter in front of Prometheus serves.
 
-Only `wva_desired_replicas` exists, by the label `variant_name`. A HorizontalPodAutoscaler controller asks for it.
+Only `wva_desired_replicas` exists, by the label `variant_name`. A HorizontalPodAutoscaler controller asks for it. An API server
+calls it by loopback, or, where it calls Services through their EndpointSlices, which must not hold loopback, at another address.
 """
 
 import json
@@ -12,10 +13,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-GROUP, VERSION, METRIC = "external.metrics.k8s.io", "v1beta1", "wva_desired_replicas"
-API = f"/apis/{GROUP}/{VERSION}"
+LOOPBACK: Final = "127.0.0.1"
+GROUP: Final = "external.metrics.k8s.io"
+VERSION: Final = "v1beta1"
+METRIC: Final = "wva_desired_replicas"
+API: Final = f"/apis/{GROUP}/{VERSION}"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -47,12 +51,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class ExternalMetrics(ThreadingHTTPServer):
-    """Serves over TLS on loopback; `values` are by namespace and variant name."""
+    """Serves over TLS; `values` are by namespace and variant name."""
 
     daemon_threads = True
 
-    def __init__(self, certificates: Path) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, certificates: Path, address: str = LOOPBACK) -> None:
+        super().__init__((address, 0), Handler)
         self.values: dict[tuple[str, str], int] = {}
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificates / "tls.crt", certificates / "tls.key")
@@ -74,16 +78,33 @@ class ExternalMetrics(ThreadingHTTPServer):
         }  # fmt: skip
 
     def registration(self) -> list[dict[str, Any]]:
-        """The APIService, and the Service that it calls: an external name, as there is no network of pods here."""
-        port = self.server_address[1]
+        """The APIService, and the Service that it calls."""
+        address, port = self.server_address[:2]
         name, namespace = "metrics-adapter", "default"
-        return [
-            {
-                "apiVersion": "v1",
-                "kind": "Service",
-                "metadata": {"name": name, "namespace": namespace},
-                "spec": {"type": "ExternalName", "externalName": "localhost", "ports": [{"port": port}]},
+        spec: dict[str, Any] = {"ports": [{"port": port}]}
+        if address == LOOPBACK:
+            spec |= {"type": "ExternalName", "externalName": "localhost"}
+        service = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": spec,
+        }
+        endpoints = {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "labels": {"kubernetes.io/service-name": name},
             },
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+            "ports": [{"port": port}],
+        }
+        return [
+            service,
+            *([] if address == LOOPBACK else [endpoints]),
             {
                 "apiVersion": "apiregistration.k8s.io/v1",
                 "kind": "APIService",
@@ -110,9 +131,9 @@ def _discovery() -> dict[str, Any]:
 
 
 @contextmanager
-def serving(certificates: Path) -> Iterator[ExternalMetrics]:
+def serving(certificates: Path, address: str = LOOPBACK) -> Iterator[ExternalMetrics]:
     """Until the block ends."""
-    with ExternalMetrics(certificates) as server:
+    with ExternalMetrics(certificates, address) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
