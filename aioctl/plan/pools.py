@@ -78,7 +78,8 @@ def model(ctx: Context) -> Iterator[Write]:
     Pickers from router 0.3 on know no such kind.
     """
     name = names.model_name(ctx.name)
-    if not has_scheduler(ctx.spec) or ctx.stopped or _reads_no_model(ctx) or is_finished(ctx):
+    finished = is_finished(ctx) or ctx.config.old_pools_finished  # also where the pool is a user's
+    if not has_scheduler(ctx.spec) or ctx.stopped or _reads_no_model(ctx) or finished:
         yield from remove(ctx, kinds.MODEL, name, quiet=True)
         return
     if ctx.obs.served(kinds.MODEL) is Served.NO:

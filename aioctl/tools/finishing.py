@@ -81,7 +81,7 @@ def checks(seen: Sequence[Look], around: Around, soak: timedelta, now: datetime)
         Check("the v1 pool is ready for every gateway", tuple(_each(routed, _not_ready))),
         Check("no other HTTPRoute names a v1alpha2 pool", tuple(_foreign_routes(routed, around.routes))),
         Check("no pod reads v1alpha2 pools", tuple(_reading_pods(ours, around))),
-        Check("no InferenceModel, objective or rewrite hangs on v1alpha2", tuple(_hanging(ours, around))),
+        Check("no InferenceModel, objective or rewrite hangs on v1alpha2", tuple(_hanging(seen, around))),
         Check("no pool.ref names a pool that exists as v1alpha2 only", tuple(_each(seen, _old_external))),
         Check("nobody else holds the v1alpha2 pools", tuple(_each(ours, _held))),
         Check("this controller leads, and no other one runs", tuple(_leaders(around))),
@@ -258,8 +258,8 @@ def _is_guarded_by_v1alpha2(container: Mapping[str, Any]) -> bool:
     return guarded and bool(_SIDECAR.search(str(container.get("image"))))
 
 
-def _hanging(ours: Sequence[Look], around: Around) -> Iterator[str]:
-    own = {ObjectKey(one.key.namespace, names.model_name(one.key.name)) for one in ours}
+def _hanging(seen: Sequence[Look], around: Around) -> Iterator[str]:
+    own = {ObjectKey(one.key.namespace, names.model_name(one.key.name)) for one in seen}
     for model in around.models:
         if key_of(model) not in own:
             yield f"InferenceModel {key_of(model)} is nobody's here"

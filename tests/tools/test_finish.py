@@ -194,6 +194,25 @@ async def test_a_service_without_a_pool_or_a_route_of_ours_is_in_nobodys_way(
 
 
 @virtual_time
+async def test_the_model_of_a_service_with_a_users_pool_is_ours_and_goes_with_the_others() -> None:
+    ports = [{"number": 8000}]
+    picker = {"name": "picker", "port": {"number": 9002}}
+    spec = {"selector": {"matchLabels": {"app": "a"}}, "targetPorts": ports, "endpointPickerRef": picker}
+    router = {"gateway": {}, "route": {}, "scheduler": {"pool": {"ref": {"name": "theirs"}}}}
+    async with fleet() as stage:
+        await settled(stage)
+        await create(kinds.POOL_V1, {"metadata": {"name": "theirs"}, "spec": spec})(stage)
+        await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service(router=router))
+        await anyio.sleep(30)
+        assert await stage.find(kinds.MODEL, names.model_name("one"))
+        (told,) = await done(session(stage))
+        assert not told.failed
+        await anyio.sleep(30)
+        assert await stage.find(kinds.MODEL, names.model_name("one")) is None
+        assert await stage.find(kinds.POOL_V1, "theirs")
+
+
+@virtual_time
 async def test_the_pool_of_a_service_stays_as_long_as_a_route_that_it_names_does_not_resolve() -> None:
     async with fleet() as stage:
         await settled(stage)
