@@ -31,7 +31,7 @@ from aioctl.api.objects import (
 )
 from aioctl.plan import refusals
 from aioctl.plan.facts import Facts
-from aioctl.plan.hearsay import ASKS, ASKS_BOTH, BOTH, NOTHING, Heard, Word, gather
+from aioctl.plan.hearsay import ASKS, ASKS_BOTH, BESIDE, BOTH, NOTHING, Heard, Word, gather
 from aioctl.plan.observation import Observation, Present
 from aioctl.plan.parents import parents_of
 from aioctl.plan.readiness import Condition, accepted_by, find_condition, holds, is_stale
@@ -56,6 +56,7 @@ class Source(StrEnum):
     PROBE = "probe"
     ROUTE = "HTTPRoute"
     OTHERS = "HTTPRoute of another service"
+    BESIDE = "probe that names both generations"
     POOL = "InferencePool status"
     FEATURES = "GatewayClass features"
     CONTROLLER = "GatewayClass controller"
@@ -70,7 +71,7 @@ class Finding:
     @property
     def shown(self) -> bool:
         """Seen on a route, and not only said of a pool."""
-        return self.source in (Source.PROBE, Source.ROUTE, Source.OTHERS)
+        return self.source in (Source.PROBE, Source.ROUTE, Source.OTHERS, Source.BESIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +205,7 @@ def _of(
             (Source.PROBE, asked.get(kind.group)),
             (Source.ROUTE, seen.get(kind.group)),
             (Source.OTHERS, others.get(kind.group)),
+            (Source.BESIDE, asked.get(BESIDE[kind.group]) or others.get(BESIDE[kind.group])),
             (Source.POOL, _of_pool(entries.get(kind, ()), pools.get(kind))),
             (Source.FEATURES, Support.YES if kind == kinds.POOL_V1 and _has_feature(cls) else None),
         )
@@ -268,13 +270,14 @@ def _answers(
 def said_by_probe(
     probe: Object, gateway: ObjectKey, obs: Observation, names: frozenset[str] | None
 ) -> dict[str, Support]:
-    """As `said_by`. Of both in one rule True speaks for each, and refusal for neither alone, whichever of them the message names."""
+    """As `said_by`. Of both in one rule True speaks for each; refusal of one that it names is kept apart from what a gateway says of
+    that one alone, which is stronger: it may be that they do not go together."""
     said = said_by(probe, gateway, obs, names)
     if not _asks_about_both(probe):
         return said
     if said.get(BOTH) is Support.YES:
         return {**said, **dict.fromkeys((POOL_GROUP_V1, POOL_GROUP_V1ALPHA2), Support.YES)}
-    return {about: support for about, support in said.items() if about == BOTH or support is not Support.NO}
+    return {BESIDE.get(about, about): support for about, support in said.items()}
 
 
 def _asks_about_both(probe: Object) -> bool:

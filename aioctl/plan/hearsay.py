@@ -16,11 +16,16 @@ ASKS: Final = "asks"
 """Nothing is said: the route is there to ask about v1."""
 ASKS_BOTH: Final = "asks about both"
 """The same about both in one rule."""
-_ABOUT: Final = (POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, BOTH)
+BESIDE: Final[Mapping[str, str]] = {
+    group: f"{group} beside the other" for group in (POOL_GROUP_V1, POOL_GROUP_V1ALPHA2)
+}
+"""By group: that it is refused where a question names both in one rule. Weaker than a word on the group alone, as it may be the company
+that is refused."""
+_ABOUT: Final = (POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, BOTH, *BESIDE.values())
 
 
 class Word(NamedTuple):
-    """`about`: the group of a pool generation, BOTH, ASKS or ASKS_BOTH; `serves`: it does, or does not; `asked`: said of a probe."""
+    """`about`: the group of a pool generation, BOTH, one of BESIDE, ASKS or ASKS_BOTH; `serves`: it does, or does not; `asked`: said of a probe."""
 
     gateway: ObjectKey
     about: str

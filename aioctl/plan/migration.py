@@ -101,6 +101,8 @@ class MigrationFacts:
     """Some gateway does, whatever is known of the others."""
     v1_by: Support = Support.UNKNOWN
     """Whether every gateway of the route is known to serve v1; NO when one of them is known not to."""
+    v1_doubted: bool = False
+    """Some gateway has refused it where both generations stand in one rule, and is not known to serve it alone."""
     v1_shown: bool = False
     """Every gateway has resolved a v1 reference on a route, and not only accepted the pool."""
     picker_available: bool = False

@@ -29,6 +29,7 @@ from aioctl.plan import forms, gateway_requests, refusals, silent_gateways
 from aioctl.plan.children import is_ours
 from aioctl.plan.evidence import (
     GatewayEvidence,
+    Source,
     Support,
     of_gateways,
     references,
@@ -38,7 +39,7 @@ from aioctl.plan.finished import v1alpha2_served
 from aioctl.plan.forms import form_of
 from aioctl.plan.group_migration import of_the_group
 from aioctl.plan.groups import group_of, pools_of
-from aioctl.plan.hearsay import Heard
+from aioctl.plan.hearsay import BESIDE, Heard
 from aioctl.plan.memo import concluded, once
 from aioctl.plan.migration import Decision, MigrationFacts, PoolState, Refusal, decide
 from aioctl.plan.model import Context
@@ -81,13 +82,15 @@ def facts_of(ctx: Context) -> MigrationFacts:
 
 
 def unprobed(ctx: Context) -> MigrationFacts:
-    """The facts without what the gateways answer to our questions, whichever service puts them."""
+    """The facts without what the gateways answer to our questions, whichever service puts them; but with what they refuse of a rule
+    with both generations, which is a reason to ask about one."""
 
     def facts() -> MigrationFacts:
         answers = (each.probes for each in heard_by(ctx, route_spec(ctx)).values())
         if not _probes(ctx) and not any(answers):
             return facts_of(ctx)  # nobody has answered
-        return _facts(ctx, [], listens=False)
+        mixed = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.mixed_probe_name(ctx.name))
+        return _facts(ctx, [mixed.obj] if isinstance(mixed, Present) else [], affirmed=False)
 
     return once(ctx, ("facts without answers", ctx.policy.turn), facts)
 
@@ -132,19 +135,29 @@ def _asking_about_both(
     return None
 
 
-def heard_by(ctx: Context, wanted: Mapping[str, Any], *, probes: bool = True) -> dict[ObjectKey, Heard]:
-    """What routes of other services say of the gateways that the managed route hangs on; `probes`: theirs count as well."""
+def heard_by(ctx: Context, wanted: Mapping[str, Any], *, affirmed: bool = True) -> dict[ObjectKey, Heard]:
+    """What routes of other services say of the gateways that the managed route hangs on. Without what is `affirmed`, of their probes
+    nothing counts but what is refused where both generations stand in one rule."""
     ours = frozenset(ObjectKey(ctx.namespace, name) for name in names.own_routes(ctx.name))
     heard = {gateway: ctx.obs.heard(gateway, ours) for gateway in parent_gateways(wanted, ctx.namespace)}
     # Where a request has to go through as well, the word on another's probe is not enough.
-    return (
-        heard
-        if probes and ctx.policy.probe is not Probe.TRAFFIC
-        else {gateway: replace(each, probes={}) for gateway, each in heard.items()}
+    if ctx.policy.probe is Probe.TRAFFIC:
+        return {gateway: replace(each, probes={}) for gateway, each in heard.items()}
+    return heard if affirmed else {gateway: _doubts(each) for gateway, each in heard.items()}
+
+
+def _doubts(heard: Heard) -> Heard:
+    return replace(
+        heard, probes={about: yes for about, yes in heard.probes.items() if about in BESIDE.values()}
     )
 
 
-def _facts(ctx: Context, probes: Sequence[Object], *, listens: bool = True) -> MigrationFacts:
+def _never(_probe: Object, _gateway: ObjectKey) -> bool:
+    return False
+
+
+def _facts(ctx: Context, probes: Sequence[Object], *, affirmed: bool = True) -> MigrationFacts:
+    """`affirmed`: what gateways affirm on probes counts."""
     strategy, paused, problem = preferences(ctx)
     if mode(ctx) is not Mode.MANAGED:
         return MigrationFacts(managed=False, strategy=strategy, paused=paused)
@@ -155,8 +168,8 @@ def _facts(ctx: Context, probes: Sequence[Object], *, listens: bool = True) -> M
     route_locked = live is not None and _lock_counts(ctx, live, wanted)
     # Of a service that has moved nothing depends on what others say, and it need not be woken by it.
     moved = route_locked or status_locked(ctx.service)
-    heard = {} if moved else heard_by(ctx, wanted, probes=listens)
-    evidence = _evidence(ctx, live, wanted, probes, heard)
+    heard = {} if moved else heard_by(ctx, wanted, affirmed=affirmed)
+    evidence = _evidence(ctx, live, wanted, probes, heard, affirmed=affirmed)
     chooses = live is not None and not moved and strategy is Strategy.AUTO and owns_pools(ctx)
     pools = _pools(ctx)
     v1alpha2 = set() if isinstance(read, Unknown) else _of_v1alpha2(ctx, live, evidence)
@@ -181,6 +194,7 @@ def _facts(ctx: Context, probes: Sequence[Object], *, listens: bool = True) -> M
         v1alpha2_refused=_refusal(v1alpha2),
         refuses_v1alpha2=Support.NO in v1alpha2,
         v1_by=_of_all(each.v1.support for each in evidence),
+        v1_doubted=any(each.v1.source is Source.BESIDE for each in evidence),
         v1_shown=bool(evidence) and all(each.v1.shown for each in evidence),
         v1_awaited=silent_gateways.is_awaited(ctx, (each.gateway for each in evidence)),
         picker_available=_picker_available(ctx),
@@ -203,8 +217,11 @@ def _evidence(
     wanted: Mapping[str, Any],
     probes: Sequence[Object],
     heard: Mapping[ObjectKey, Heard],
+    *,
+    affirmed: bool = True,
 ) -> tuple[GatewayEvidence, ...]:
     """What is known of each gateway that the managed route hangs on, or will after this write."""
+    by_traffic = partial(gateway_requests.answers, ctx) if ctx.policy.probe is Probe.TRAFFIC else None
     name = effective_pool_name(ctx.name, ctx.spec)
     reads = {
         kind: ctx.obs.get(kind, ctx.namespace, name)
@@ -219,7 +236,7 @@ def _evidence(
         _pools(ctx),
         probes,
         heard,
-        partial(gateway_requests.answers, ctx) if ctx.policy.probe is Probe.TRAFFIC else None,
+        by_traffic if affirmed else _never,
     )
 
 

@@ -86,14 +86,31 @@ def _asks_about_both(ctx: Context, decided: Decided) -> bool:
     """Whether the gateways are to be asked now if they take both generations in one rule."""
     if ctx.policy.probe is Probe.OFF or mode(ctx) is not Mode.MANAGED or not owns_pools(ctx):
         return False
-    read = ctx.obs.get(HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
-    if not isinstance(read, Present) or not all(_pool(ctx, kind) for kind in (POOL_V1, POOL_V1ALPHA2)):
+    if not all(_pool(ctx, kind) for kind in (POOL_V1, POOL_V1ALPHA2)):
         return False
     decision = decided()
     if decision.reason in (Reason.PAUSED, Reason.STRATEGY_HOLD):
         return False
-    wanted = _for_a_member(ctx, decision, read.obj) if group_name(ctx) else facts_of(ctx).asks_both
+    read = ctx.obs.get(HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
+    live = read.obj if isinstance(read, Present) else None
+    if not decision.locked and _tells(ctx, live):
+        return True
+    if live is None:
+        return False
+    if group_name(ctx):
+        wanted = _for_a_member(ctx, decision, live)
+    else:
+        wanted = facts_of(ctx).asks_both and not decision.locked
     return wanted and not _is_asked(ctx, names.mixed_probe_name(ctx.name), lambda heard: heard.asks_both)
+
+
+def _tells(ctx: Context, live: Object | None) -> bool:
+    """Whether the service's own question about both has brought out what nothing else says: that a gateway refuses v1, or, before
+    there is a route, v1alpha2. It stands then: what it said would be forgotten with it."""
+    if not isinstance(ctx.obs.get(HTTP_ROUTE, ctx.namespace, names.mixed_probe_name(ctx.name)), Present):
+        return False
+    facts = unprobed(ctx)
+    return facts.v1_doubted or (live is None and facts.refuses_v1alpha2)
 
 
 def _for_a_member(ctx: Context, decision: Decision, live: Object) -> bool:
@@ -118,7 +135,7 @@ def _wait(ctx: Context, decided: Decided) -> timedelta | None:
     if decision.locked or decision.reason in (Reason.PAUSED, Reason.STRATEGY_HOLD):
         return None
     facts = unprobed(ctx)
-    if facts.v1_by is not Support.UNKNOWN or (
+    if (facts.v1_by is not Support.UNKNOWN and not facts.v1_doubted) or (
         isinstance(read, Present) and _is_asked(ctx, names.probe_name(ctx.name), lambda heard: heard.asks)
     ):
         return None

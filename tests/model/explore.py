@@ -95,7 +95,7 @@ def explore(
     laws: frozenset[str] | None = None,
 ) -> Report:
     """Explores the first model; limits of 0 are none. `laws`: only these count as broken."""
-    system = _Migration(rules, cluster or Cluster(rules.gateways))
+    system = Migration(rules, cluster or Cluster(rules.gateways))
     return search(system, most_states=most_states, most_seconds=most_seconds, laws=laws)
 
 
@@ -132,7 +132,7 @@ def search(
 
 
 @dataclass(frozen=True)
-class _Migration:
+class Migration:
     """The first model as a system."""
 
     rules: Rules
@@ -162,3 +162,11 @@ def _story(came_from: Mapping[S, tuple[S | None, str]], state: S | None) -> list
         state, step = came_from[state]
         story.append(step)
     return [step for step in reversed(story) if step]
+
+
+def replay(system: System[S], story: tuple[str, ...]) -> S:
+    """The state that a told history leads to; its first line names the root. Raises KeyError for a step that cannot happen."""
+    state = {told: root for root, told in system.roots().items()}[story[0]]
+    for step in story[1:]:
+        state = dict(system.moves(state))[step]
+    return state

@@ -83,7 +83,7 @@ def _route_write(state: State, made: Route) -> Iterator[str]:
 
 def _hurts(state: State, live: Route, made: Route) -> bool:
     """Before the lock. Behind it there is one right place for the traffic, whatever somebody sets the weights to."""
-    usable = {V1: _takes_v1(state, live), ALPHA: _takes_alpha(state, live)}
+    usable = {V1: _takes_v1(state, live, made), ALPHA: _takes_alpha(state, live)}
     for before, after in zip(live.rules, made.rules, strict=True):
         lost = {each for each in usable if share(after, each) < share(before, each)}
         won = {each for each in usable if share(after, each) > share(before, each)}
@@ -97,9 +97,12 @@ def _takes_alpha(state: State, live: Route) -> bool:
     return alpha_usable(state) and not refused_alone(live, ALPHA)
 
 
-def _takes_v1(state: State, live: Route) -> bool:
-    """The v1 pool is accepted everywhere, and no gateway that serves v1alpha2 refuses the route for its v1 reference."""
-    alone = state.strategy is Strategy.SWAP and not is_mixed(live)
+def _takes_v1(state: State, live: Route, made: Route) -> bool:
+    """The v1 pool is accepted everywhere, and no gateway that serves v1alpha2 refuses the route for its v1 reference.
+
+    What was said of a route with one reference in a rule says nothing of the other, where that is written alone as well.
+    """
+    alone = not is_mixed(live) and not is_mixed(made)
     usable = v1_usable(state) and not refused_alone(live, V1)
     return usable and (alone or not refused(state) or not _takes_alpha(state, live))
 

@@ -93,22 +93,22 @@ class PlayedCluster:
     def _read(self, state: State, index: int) -> Any:
         """What the plan of a service can depend on: itself, what it hears of others' routes, and in a group the others' pools."""
         if len(state.services) == 1:
-            return index, state.services[0]._replace(pending=()), state.old, state.old_crd
+            return index, state.services[0]._replace(pending=()), state.old, state.just_asked, state.old_crd
         own = state.services[index]._replace(pending=())
         routes = [ref for ref, _, _ in self._routes(index, own)]
         hearsay = self._hearsay(state)
         heard = tuple(repr(hearsay(gateway, frozenset(map(_key, routes)))) for gateway in self.gateways)
         others = tuple(each.pools for each in state.services) if self._grouped else ()
-        return index, own, heard, others, state.old, state.old_crd
+        return index, own, heard, others, state.old, state.just_asked, state.old_crd
 
     def _hearsay(self, state: State) -> Hearsay:
         """What is heard of all routes, as `listen` gathers it."""
         said: defaultdict[Word, set[ObjectKey]] = defaultdict(set)
-        created = self._created(state)
         for index, service in enumerate(state.services):
-            for ref, _, made in self._routes(index, service):
+            for ref, target, made in self._routes(index, service):
                 key = ref, made
                 if key not in self._words:
+                    created = self._created(state, target)
                     self._words[key] = tuple(words_of(self._made(ref, index, made, created)))
                 for word in self._words[key]:
                     said[word].add(_key(ref))
@@ -166,22 +166,24 @@ class PlayedCluster:
 
     def _facts(self, view: State) -> Facts:
         objects: dict[ObjectRef, Object] = dict(self._world.objects)
-        created = self._created(view)
         for index, service in enumerate(view.services):
             objects[_service_ref(index)] = self._stored(index, service)
-            for ref, _, made in self._routes(index, service):
-                objects[ref] = self._made(ref, index, made, created)
+            for ref, target, made in self._routes(index, service):
+                objects[ref] = self._made(ref, index, made, self._created(view, target))
             for kind, entries in zip(_POOLS, service.pools, strict=True):
                 if entries is not None:
-                    objects[_pool(index, kind)] = self._pool(index, kind, entries, created)
+                    objects[_pool(index, kind)] = self._pool(
+                        index, kind, entries, self._created(view, kind.group)
+                    )
         absent = {kinds.POOL_V1: self._v1_crd, kinds.POOL_V1ALPHA2: view.old_crd}
         unserved = UNSERVED | {kind for kind, served in absent.items() if not served}
         return Facts(
             objects, unserved=unserved, certificates=self._world.certificates, hearsay=self._hearsay(view)
         )
 
-    def _created(self, view: State) -> str:
-        return (NOW - _AGE if view.old else NOW).isoformat()
+    def _created(self, view: State, target: str) -> str:
+        old = view.old and not (view.just_asked and target in ("probe", "mixed"))
+        return (NOW - _AGE if old else NOW).isoformat()
 
     def _keep(self, key: Any, made: dict[str, Any]) -> dict[str, Any]:
         """An object, as a version of its own, kept by what it was made of."""
@@ -201,7 +203,8 @@ class PlayedCluster:
                 "annotations": {names.MIGRATED: "v1"} if made.lock else {},
             }
             if ref in _probes(index):
-                metadata["labels"] = {**metadata["labels"], names.PROBE: "true"}
+                own = names.labels(service_name(index), names.PROBE_COMPONENT)
+                metadata["labels"] = {**metadata["labels"], **own, names.PROBE: "true"}
                 metadata["labels"].pop(names.ROUTING_GROUP, None)
             parents = list(self._parents(made))
             spec = json.loads(made.spec)

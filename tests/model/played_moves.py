@@ -59,8 +59,8 @@ def environment(state: State, rules: PlayedRules) -> Iterator[Move]:
             if behaviour != state.behaviours[gateway]:
                 changed = _with(state.behaviours, gateway, behaviour)
                 yield f"gateway {gateway} becomes {behaviour}", state._replace(behaviours=changed)
-    if not state.old:
-        yield "time passes", state._replace(old=True)
+    if not state.old or state.just_asked:
+        yield "time passes", state._replace(old=True, just_asked=False)
     if rules.crd_goes and state.old_crd:
         services = tuple(each._replace(pools=(each.pools[0], None)) for each in state.services)
         yield "the v1alpha2 CRD goes", state._replace(old_crd=False, services=services)
@@ -165,7 +165,11 @@ def land(state: State, index: int) -> State:
     """The next pending write of the service takes effect."""
     service = state.services[index]
     op, rest = service.pending[0], service.pending[1:]
-    return put(state, index, _landed(service._replace(pending=rest), op, state))
+    reached = put(state, index, _landed(service._replace(pending=rest), op, state))
+    if op.target not in ("probe", "mixed"):
+        return reached
+    asks = any(each.probe or each.mixed for each in reached.services)
+    return reached._replace(just_asked=asks and (state.just_asked or not op.gone))
 
 
 def _landed(service: Service, op: Op, state: State) -> Service:

@@ -68,11 +68,13 @@ class Service(NamedTuple):
 
 
 class State(NamedTuple):
-    """`old`: every object is old enough for whatever waits for a while; `old_crd`: v1alpha2 InferencePools are served."""
+    """`old`: every object is old enough for whatever waits for a while, but for the questions where one was `just_asked`;
+    `old_crd`: v1alpha2 InferencePools are served."""
 
     services: tuple[Service, ...]
     behaviours: tuple[str, ...]
     old: bool = False
+    just_asked: bool = False
     old_crd: bool = True
 
 
