@@ -13,6 +13,7 @@ from aioctl.api import kinds, names
 from aioctl.api.defaulting import is_stopped
 from aioctl.api.finalizers import has_finalizer
 from aioctl.api.objects import FieldError, Object, is_deleting, namespace_of
+from aioctl.api.records import changed
 from aioctl.plan import (
     addresses,
     auth,
@@ -46,6 +47,7 @@ from aioctl.plan.observation import Observation, Unanswered, need, version_of
 from aioctl.plan.policy import Policy
 from aioctl.plan.remembered import Basis, Ground
 from aioctl.plan.workload import pod_form, scaling
+from aioctl.plan.workload.forms import Forms
 
 
 def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Plan:
@@ -75,7 +77,7 @@ def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Pl
     steps += configured.steps
     if configured.ready is None:
         if steps[-1].part in (Part.CONFIG, Part.COMBINE):
-            removal = left_overs(obs, service, policy, now, picker=_scheduler)
+            removal = left_overs(obs, service, policy, now, picker=lambda ctx: _scheduler(ctx, Forms()))
             steps[-1:] = [removal, steps[-1]] if removal else steps[-1:]
         # A configuration that cannot be read says nothing of what is applied.
         return Plan(service, tuple(steps), applied=() if steps[-1].part is Part.COMBINE else None)
@@ -208,9 +210,7 @@ def _router_parts(ctx: Context) -> Iterator[Step]:
     if precondition is not None:
         yield precondition
     yield kept_step(ctx, "references", lambda: references.validate(ctx))
-    yield _kept_part(
-        ctx, Part.SCHEDULER, lambda: _scheduler(ctx), outer=NETWORKING + "failed to reconcile scheduler: "
-    )
+    yield kept_step(ctx, Part.SCHEDULER.value, lambda: _scheduler_step(ctx))
     yield _kept_part(
         ctx,
         Part.ROUTES,
@@ -241,12 +241,19 @@ def _kept_part(ctx: Context, part: Part, build: Callable[[], Iterable[Write]], *
     return kept_step(ctx, part.value, lambda: step(part, build, outer=outer))
 
 
-def _scheduler(ctx: Context) -> Iterator[Write]:
+def _scheduler_step(ctx: Context) -> Step:
+    forms = Forms()
+    outer = NETWORKING + "failed to reconcile scheduler: "
+    made = step(Part.SCHEDULER, lambda: _scheduler(ctx, forms), outer=outer)
+    return changed(made, held=forms.take())
+
+
+def _scheduler(ctx: Context, forms: Forms) -> Iterator[Write]:
     """The order of EPP-1: access, model, tokenizer, deployment, service, pools."""
     pools.check(ctx)
     yield from scheduler.access(ctx)
     yield from pools.model(ctx)
-    yield from tokenizer.tokenizer(ctx)
+    yield from tokenizer.tokenizer(ctx, forms)
     yield from scheduler.deployment(ctx)
     yield from scheduler.service(ctx)
     yield from pools.pools(ctx)

@@ -9,9 +9,10 @@ import pytest
 
 from aioctl.api import kinds, names
 from aioctl.plan import picker_readiness, tokenizer
-from aioctl.plan.global_config import GlobalConfig, RoutingConfig
+from aioctl.plan.global_config import GlobalConfig, RoutingConfig, StorageConfig
 from aioctl.plan.model import PlanError, Verb
 from aioctl.plan.picker import tokenizer_address, tokenizer_is_wanted
+from aioctl.plan.workload.forms import Forms
 from testbed.plan_world import HF, World, service
 
 LABELS = names.labels("svc", "tokenizer")
@@ -27,7 +28,7 @@ SPEC = spec_with(template={"serviceAccountName": "svc-epp-sa", "containers": [{"
 
 
 def run(world: World, spec: dict[str, Any], **more: Any) -> list[Any]:
-    return world.apply(tokenizer.tokenizer(world.context(spec, **more)))
+    return world.apply(tokenizer.tokenizer(world.context(spec, **more), Forms()))
 
 
 def pod_of(world: World) -> dict[str, Any]:
@@ -53,6 +54,26 @@ def test_deployment_and_service_are_made_and_a_second_look_changes_nothing() -> 
     ]
     assert served["selector"] == LABELS
     assert run(world, SPEC) == []
+
+
+def test_another_image_for_downloads_waits_for_the_next_rollout() -> None:
+    world, spec = World(), {**SPEC, "model": {"uri": "hf://a/b"}}
+    before, after = (
+        GlobalConfig("kserve", storage=StorageConfig(image=image)) for image in ("init:1", "init:2")
+    )
+    run(world, spec, config=before)
+    forms = Forms()
+    assert world.apply(tokenizer.tokenizer(world.context(spec, config=after), forms)) == []
+    assert [(held.kind, held.name) for held in forms.take()] == [("Deployment", "svc-tokenizer")]
+    edited = spec_with(tokenizer={"template": {"containers": [{"name": "main", "image": "vllm:2"}]}})
+    [write] = run(
+        world,
+        {**spec, "router": {"scheduler": {**SPEC["router"]["scheduler"], **edited["router"]["scheduler"]}}},
+        config=after,
+    )
+    assert write.verb is Verb.UPDATE
+    [initializer] = pod_of(world)["initContainers"]
+    assert initializer["image"] == "init:2"
 
 
 MODELS = [

@@ -3,7 +3,7 @@
 See `pod_form.py` for the decision.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,12 +32,38 @@ class Forms:
         account: Object | None,
     ) -> Keeper:
         """For a workload of the side whose pods are like one of `built` and whose credentials are those of `account`."""
-        inputs = inputs_digest(
+        return self.keeper_at(
             ctx,
             side.path,
+            kind,
+            name,
+            built,
+            account,
             role=side.role,
             copied=(pods.copied_labels(ctx), pods.copied_annotations(ctx, pods.GROUP_ANNOTATIONS)),
             pool=next((told for pod in built if (told := pods.told_pool(ctx, pod))), ""),
+        )
+
+    def keeper_at(
+        self,
+        ctx: Context,
+        path: tuple[str, ...],
+        kind: Kind,
+        name: str,
+        built: Sequence[pods.Pod],
+        account: Object | None,
+        *,
+        role: str,
+        copied: Iterable[Mapping[str, str]] = (),
+        pool: str = "",
+    ) -> Keeper:
+        """The same for a workload whose pods are described at `path` of the spec; see `inputs_digest`."""
+        inputs = inputs_digest(
+            ctx,
+            path,
+            role=role,
+            copied=copied,
+            pool=pool,
             oci_mode=_oci_mode(ctx),
             credentials=credentials.found(ctx, account) if any(map(_downloads, built)) else None,
         )
