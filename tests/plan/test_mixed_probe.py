@@ -25,11 +25,13 @@ from tests.plan.router_world import (
     V1,
     RouterWorld,
     accepted,
+    condition,
     parent,
 )
 from tests.plan.test_hearsay import others_route
 
 QUESTION = ObjectRef(kinds.HTTP_ROUTE, NS, f"{SVC}-aioctl-probe-mixed")
+V1_QUESTION = ObjectRef(kinds.HTTP_ROUTE, NS, f"{SVC}-aioctl-probe")
 AUTO = replace(OPEN, strategy=Strategy.AUTO)
 ALONE = [(POOL_GROUP_V1ALPHA2, 100)]
 MOVED_ALONE = [(POOL_GROUP_V1, 100)]
@@ -121,6 +123,35 @@ def test_a_yes_puts_both_into_the_route_and_moves_by_weight_once_that_resolves()
 def test_a_no_moves_with_one_reference_and_says_nothing_of_either_generation() -> None:
     world = served()
     say(world, QUESTION, INVALID_KIND)
+    look(world)
+    assert (carried(world), world.a) == (MOVED_ALONE, "v1")
+    assert QUESTION not in world.objects
+
+
+def refusing(group: str) -> list[dict[str, Any]]:
+    """As istiod says it of a kind that it does not know."""
+    message = f'referencing unsupported backendRef: group "{group}" kind "InferencePool"'
+    return [condition("Accepted"), condition("ResolvedRefs", "False", "InvalidKind", message=message)]
+
+
+def test_a_no_that_names_v1_holds_the_move_until_v1_alone_is_answered() -> None:
+    """The pool may have been accepted by the gateway before; or the gateway serves each of them, and not both in one rule."""
+    world = served()
+    say(world, QUESTION, refusing(POOL_GROUP_V1))
+    look(world, probe.PATIENCE)
+    assert (carried(world), world.a) == (ALONE, None)
+    assert {QUESTION, V1_QUESTION} <= world.objects.keys(), "both stand"
+    assert look(world) == []
+    for answer, moved in ((refusing(POOL_GROUP_V1), ALONE), (accepted(), MOVED_ALONE)):
+        say(world, V1_QUESTION, answer)
+        look(world)
+        assert carried(world) == moved
+    assert not {QUESTION, V1_QUESTION} & world.objects.keys()
+
+
+def test_a_no_that_names_v1alpha2_does_not_hold_the_move() -> None:
+    world = served()
+    say(world, QUESTION, refusing(POOL_GROUP_V1ALPHA2))
     look(world)
     assert (carried(world), world.a) == (MOVED_ALONE, "v1")
     assert QUESTION not in world.objects
