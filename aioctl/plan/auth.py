@@ -14,7 +14,7 @@ from aioctl.api.kinds import Served
 from aioctl.api.objects import FieldError, Object, name_of, namespace_of, sequence
 from aioctl.api.records import changed
 from aioctl.plan.children import onto, remove
-from aioctl.plan.migration_facts import with_unrecorded_lock
+from aioctl.plan.lock import with_unrecorded_lock
 from aioctl.plan.model import NETWORKING, Context, Part, Step, Verb, Write, step
 from aioctl.plan.routing import Mode, mode
 

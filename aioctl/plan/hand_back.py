@@ -16,7 +16,7 @@ from aioctl.api.defaulting import external_pool_name
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
 from aioctl.api.objects import Object, annotations_of, name_of, sequence
 from aioctl.plan.evidence import references
-from aioctl.plan.migration_facts import LOCKED_VALUE, has_lock, status_locked
+from aioctl.plan.lock import LOCKED_VALUE, has_lock, status_locked
 from aioctl.plan.parents import is_parent
 from aioctl.plan.readiness import find_condition
 from aioctl.plan.routing import has_scheduler, pool_names

@@ -1,14 +1,10 @@
-"""Gathers from the cluster what `plan/migration.py` decides on. Reads only; unknown stays unknown.
-
-The lock on the live route counts only for the pool it was set for: when `pool.ref` changes to another name, the route
-still refers to the old one, and the new pool has to be looked for first (MIG-4).
-"""
+"""Gathers from the cluster what `plan/migration.py` decides on. Reads only; unknown stays unknown."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, external_pool_name
@@ -16,17 +12,14 @@ from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind, ObjectKey
 from aioctl.api.objects import (
     Object,
     annotations_of,
-    controller_of,
     dig,
     generation_of,
     is_deleting,
-    labels_of,
     mapping,
     name_of,
     sequence,
 )
 from aioctl.plan import forms, gateway_requests, refusals, silent_gateways
-from aioctl.plan.children import is_ours
 from aioctl.plan.evidence import (
     GatewayEvidence,
     Source,
@@ -40,6 +33,7 @@ from aioctl.plan.forms import form_of
 from aioctl.plan.group_migration import of_the_group
 from aioctl.plan.groups import group_of, pools_of
 from aioctl.plan.hearsay import BESIDE, Heard
+from aioctl.plan.lock import lock_counts, status_locked
 from aioctl.plan.memo import concluded, once
 from aioctl.plan.migration import Decision, MigrationFacts, PoolState, Refusal, decide
 from aioctl.plan.model import Context
@@ -50,6 +44,7 @@ from aioctl.plan.readiness import Readiness, accepts, find_condition, is_stale, 
 from aioctl.plan.refusals import INVALID_KIND
 from aioctl.plan.routing import (
     Mode,
+    groups_of_pools,
     has_scheduler,
     is_any_pool_ref,
     is_pool_ref,
@@ -59,9 +54,6 @@ from aioctl.plan.routing import (
     pool_names,
     route_spec,
 )
-
-LOCKED_VALUE: Final = "v1"
-LOCK_KEYS: Final = (names.MIGRATED, names.MIGRATED_MERGED_SPELLING)
 
 Decided = Callable[[], Decision]
 """The state of the migration for the parts of one plan: they ask, and it is found once. Raises as `migration_of`."""
@@ -165,7 +157,7 @@ def _facts(ctx: Context, probes: Sequence[Object], *, affirmed: bool = True) -> 
     live = read.obj if isinstance(read, Present) else None
     wanted = route_spec(ctx)
     mixed = live is not None and _is_mixed(ctx, live)
-    route_locked = live is not None and _lock_counts(ctx, live, wanted)
+    route_locked = live is not None and lock_counts(ctx, live, wanted)
     # Of a service that has moved nothing depends on what others say, and it need not be woken by it.
     moved = route_locked or status_locked(ctx.service)
     heard = {} if moved else heard_by(ctx, wanted, affirmed=affirmed)
@@ -285,39 +277,6 @@ def _refuser(found: GatewayEvidence) -> str:
     )
 
 
-def has_lock(route: Object) -> bool:
-    """True when the route carries the lock, in either spelling (MIG-2)."""
-    return any(annotations_of(route).get(key) == LOCKED_VALUE for key in LOCK_KEYS)
-
-
-def bears_lock(ctx: Context, route: Object) -> bool:
-    """True when the managed route carries the lock for the pool of the service's own; of a stopped service the spec says nothing."""
-    own = frozenset({names.default_pool_name(ctx.name)})
-    return is_ours(ctx, route) and has_lock(route) and bool(_groups(route.get("spec"), own))
-
-
-def with_unrecorded_lock(ctx: Context) -> Object | None:
-    """The live managed route whose lock the status does not remember yet: it has to stay until then, else one made later would
-    begin on the v1alpha2 pool again (MIG-2). The status is written after the plan, and may be lost. None: nothing would be lost, as
-    where the pool is another's, for which the status keeps no lock.
-    """
-    if status_locked(ctx.service) or external_pool_name(ctx.spec):
-        return None
-    live = ctx.obs.get(kinds.HTTP_ROUTE, ctx.namespace, names.route_name(ctx.name))
-    return live.obj if isinstance(live, Present) and bears_lock(ctx, live.obj) else None
-
-
-def status_locked(service: Object) -> bool:
-    """The copy of the lock in the status; a stored status of the wrong type, which is replaced, holds none."""
-    return bool(dig(service, "status", "annotations", names.MIGRATED) == LOCKED_VALUE)
-
-
-def is_adoptable(ctx: Context, route: Object) -> bool:
-    """True for a route that lost its owner: no controller at all, but all our labels for this service (2.4)."""
-    ours = names.labels(ctx.name, names.ROUTER_COMPONENT)
-    return controller_of(route) is None and names.has_our_labels(labels_of(route), ours)
-
-
 def preferences(ctx: Context) -> tuple[Strategy, bool, str]:
     """Strategy, whether the service is paused, and what is wrong with its annotations (defaults stay in force)."""
     annotations = annotations_of(ctx.service)
@@ -356,18 +315,8 @@ def _refuses(entry: Mapping[str, Any], route: Object) -> bool:
     return not named or any(is_any_pool_ref(ref) for ref in named)
 
 
-def _lock_counts(ctx: Context, live: Object, wanted: Mapping[str, Any]) -> bool:
-    if not has_lock(live) or not (is_ours(ctx, live) or is_adoptable(ctx, live)):
-        return False
-    external = external_pool_name(ctx.spec)
-    if not external:
-        return True
-    pool = frozenset({external})
-    return bool(_groups(live.get("spec"), pool)) or not _groups(wanted, pool)
-
-
 def _is_mixed(ctx: Context, live: Object) -> bool:
-    groups = _groups(live.get("spec"), _pools(ctx))
+    groups = groups_of_pools(live.get("spec"), _pools(ctx))
     return groups >= {POOL_GROUP_V1, POOL_GROUP_V1ALPHA2}
 
 
@@ -388,15 +337,6 @@ def _pools(ctx: Context) -> frozenset[str]:
         return own | pools_of(group_of(ctx))
     except Unanswered:
         return own
-
-
-def _groups(spec: Any, pools: frozenset[str]) -> set[str]:
-    return {
-        ref["group"]
-        for rule in sequence(spec, "rules")
-        for ref in sequence(rule, "backendRefs")
-        if is_pool_ref(ref, pools)
-    }
 
 
 def _v1(ctx: Context, wanted: Mapping[str, Any]) -> PoolState:

@@ -23,15 +23,9 @@ from aioctl.plan.children import build, create, has_left_over, is_ours, onto, re
 from aioctl.plan.finished import v1alpha2_served
 from aioctl.plan.group_migration import generation
 from aioctl.plan.groups import group_of, share
+from aioctl.plan.lock import LOCK_KEYS, LOCKED_VALUE, is_adoptable, with_unrecorded_lock
 from aioctl.plan.migration import Decision, Reason
-from aioctl.plan.migration_facts import (
-    LOCK_KEYS,
-    LOCKED_VALUE,
-    Decided,
-    is_adoptable,
-    takes_both,
-    with_unrecorded_lock,
-)
+from aioctl.plan.migration_facts import Decided, takes_both
 from aioctl.plan.model import Context, PlanError, Verb, Write
 from aioctl.plan.model_routing import managed_spec
 from aioctl.plan.observation import Present, Unanswered, need

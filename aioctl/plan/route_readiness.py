@@ -15,7 +15,7 @@ from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import Object, generation_of, mapping, namespace_of, sequence, text
 from aioctl.plan import auth, backends, probe, refusals
 from aioctl.plan.gateways import READY, Judgement, managed_route, referenced_routes, route_key
-from aioctl.plan.migration_facts import has_lock
+from aioctl.plan.lock import has_lock
 from aioctl.plan.model import Context
 from aioctl.plan.observation import Observation, Present, Unanswered
 from aioctl.plan.parents import Entry, Parent, is_parent, parents_of

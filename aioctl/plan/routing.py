@@ -139,3 +139,13 @@ def picker_of(pool: Object) -> str:
     if name and (problem := user_names.host_problem(name)):
         raise PlanError(f"InferencePool {namespace_of(pool)}/{name_of(pool)}: spec.{field}.name: {problem}")
     return name
+
+
+def groups_of_pools(spec: Any, pools: frozenset[str]) -> set[str]:
+    """The groups by which a route's spec refers to InferencePools of these names."""
+    return {
+        ref["group"]
+        for rule in sequence(spec, "rules")
+        for ref in sequence(rule, "backendRefs")
+        if is_pool_ref(ref, pools)
+    }

@@ -32,9 +32,9 @@ from aioctl.plan.availability import mark_availability
 from aioctl.plan.children import is_ours
 from aioctl.plan.gateways import Judgement
 from aioctl.plan.group_migration import generation
+from aioctl.plan.lock import LOCKED_VALUE, bears_lock, has_lock
 from aioctl.plan.memo import concluded
 from aioctl.plan.migration import Decision
-from aioctl.plan.migration_facts import LOCKED_VALUE, bears_lock, has_lock
 from aioctl.plan.model import Context, Held, Outcome, Part, PlanError
 from aioctl.plan.observation import Absent, Present, Unanswered, Unknown
 from aioctl.plan.policy import PodForm

@@ -24,8 +24,9 @@ from aioctl.api.objects import (
     sequence,
 )
 from aioctl.plan.finished import is_marked
+from aioctl.plan.lock import LOCK_KEYS
 from aioctl.plan.migration import PoolState, Refusal, State
-from aioctl.plan.migration_facts import LOCK_KEYS, facts_of
+from aioctl.plan.migration_facts import facts_of
 from aioctl.plan.observation import Present
 from aioctl.plan.readiness import find_condition, is_stale
 from aioctl.plan.routing import Mode, mode, owns_pools, route_refs

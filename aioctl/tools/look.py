@@ -16,8 +16,8 @@ from aioctl.api.objects import FieldError, Object, dig, key_of, name_of, namespa
 from aioctl.plan import order, status
 from aioctl.plan.facts import Overlay
 from aioctl.plan.gateways import routes
+from aioctl.plan.lock import has_lock, status_locked
 from aioctl.plan.migration import Decision, Reason
-from aioctl.plan.migration_facts import has_lock, status_locked
 from aioctl.plan.model import Plan, PlanError
 from aioctl.plan.observation import Observation, Present, Read, Unanswered, Unknown
 from aioctl.plan.policy import Policy

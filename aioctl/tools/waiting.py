@@ -11,8 +11,8 @@ from datetime import datetime
 from aioctl.api import conditions as c
 from aioctl.api.defaulting import is_stopped
 from aioctl.api.objects import FieldError, Object, dig, is_deleting, key_of
+from aioctl.plan.lock import status_locked
 from aioctl.plan.migration import Reason, State
-from aioctl.plan.migration_facts import status_locked
 from aioctl.plan.observation import Observation
 from aioctl.plan.policy import Policy
 from aioctl.plan.readiness import find_condition

@@ -11,7 +11,8 @@ from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import Object, annotations_of, key_of
 from aioctl.kube.errors import ApiError, Invalid, KubeError, NotFound, is_kind_missing
 from aioctl.plan.finished import FINISHED, LEAVING
-from aioctl.plan.migration_facts import LOCK_KEYS, evidence_of, facts_of, has_lock
+from aioctl.plan.lock import LOCK_KEYS, has_lock
+from aioctl.plan.migration_facts import evidence_of, facts_of
 from aioctl.tools.access import Access, Exit, ToolError
 from aioctl.tools.connect import Connection, explain, told
 from aioctl.tools.finishing import unresolved

@@ -12,8 +12,8 @@ from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectKey
 from aioctl.controller.knobs import Knobs
 from aioctl.controller.waves import Waves
+from aioctl.plan.lock import has_lock
 from aioctl.plan.migration import Decision, Reason, State
-from aioctl.plan.migration_facts import has_lock
 from aioctl.plan.waves import Budget, parse_window
 from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript

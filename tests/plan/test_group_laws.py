@@ -11,7 +11,7 @@ import pytest
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectRef
-from aioctl.plan.migration_facts import has_lock
+from aioctl.plan.lock import has_lock
 from tests.plan.group_world import accept_pools, grouped, join, peer
 from tests.plan.router_world import NS, ROUTE, SCHEDULER, RouterWorld
 

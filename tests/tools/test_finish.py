@@ -17,7 +17,7 @@ from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import annotations_of, sequence
 from aioctl.kube.client import Client
 from aioctl.plan.finished import is_marked
-from aioctl.plan.migration_facts import has_lock
+from aioctl.plan.lock import has_lock
 from aioctl.sim.memory import MemoryWire
 from aioctl.tools import finish
 from aioctl.tools.access import Access, ToolError

@@ -10,8 +10,8 @@ from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectKey, Served
 from aioctl.api.objects import annotations_of
 from aioctl.plan.evidence import Finding, GatewayEvidence, Source, Support
+from aioctl.plan.lock import has_lock
 from aioctl.plan.migration import MigrationFacts, PoolState, Refusal
-from aioctl.plan.migration_facts import has_lock
 from aioctl.plan.policy import Strategy
 from aioctl.sim.faults import Match
 from aioctl.sim.players.gateway import Behaviour
