@@ -115,11 +115,7 @@ class Controller:
         self.confined_queue = WorkQueue(clock=self.clock)
         self.queue = WorkQueue(clock=self.clock, observer=self.observers.queue)
         self.recorder = EventRecorder(
-            self.events_client,
-            instance=self.instance,
-            clock=self.clock,
-            observer=self.observers.events,
-            busy=self.queue.has_work,
+            self.events_client, instance=self.instance, clock=self.clock, observer=self.observers.events
         )
         self.reflectors = {
             watch: Reflector(

@@ -217,10 +217,6 @@ class WorkQueue(Generic[K]):
         """Keys that are ready: neither delayed nor running."""
         return self._ready_count
 
-    def has_work(self) -> bool:
-        """Whether a key is ready or running."""
-        return bool(self._ready_count or self._running)
-
     def statistics(self) -> QueueStatistics:
         """How many keys are where."""
         delayed = len(self._waiting) - self._ready_count

@@ -4,15 +4,10 @@ Recording never waits and never fails: an event goes into a bounded queue, what 
 same event again (object, type, reason, message) becomes a higher count on the one already written, at most one write per
 `REPEAT` seconds; distinct messages are never merged, unlike in the Go library (EVENT-1). They are
 core `v1` Events, as the Go controller's, so that `kubectl describe` shows them the same way.
-
-A service that is created has twenty events that only say what went well, and each costs an API server as much as a write
-of a child does. So these give way to the work, for at most `PATIENCE` seconds; a warning never does.
 """
 
-import itertools
-import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from sys import intern
@@ -36,7 +31,6 @@ from aioctl.kube.errors import (
 
 CORE_EVENT: Final = Kind("", "v1", "Event", "events")
 COMPONENT: Final = "LLMInferenceServiceController"
-WARNING: Final = "Warning"
 REPEAT: Final = 10.0
 """Seconds between two writes of the same event."""
 QUEUE: Final = 20_000
@@ -44,10 +38,6 @@ QUEUE: Final = 20_000
 REMEMBERED: Final = 4096
 """Events whose repetition is recognised beyond those that wait; client-go remembers as many."""
 ATTEMPTS: Final = 4
-PATIENCE: Final = 30.0
-"""Seconds that an event without a warning waits at most for the work to rest."""
-LOOK: Final = 0.1
-"""Seconds between two looks whether the work rests."""
 FLUSH: Final = 3.0
 """Seconds the last events get at the stop."""
 MESSAGE: Final = 8192
@@ -107,31 +97,6 @@ class _Tally:
     written: bool = False
     due: float = 0.0
     """Loop time before which the next write is not made."""
-    since: float = 0.0
-    """Loop time since which the next write waits."""
-
-
-class _Waiting:
-    """Events that are to be written: the warnings, then the others, each in the order in which they came."""
-
-    def __init__(self) -> None:
-        self.warnings: OrderedDict[_Same, None] = OrderedDict()
-        self.others: OrderedDict[_Same, None] = OrderedDict()
-
-    def __contains__(self, same: _Same | None) -> bool:
-        return same in self.warnings or same in self.others
-
-    def __len__(self) -> int:
-        return len(self.warnings) + len(self.others)
-
-    def __iter__(self) -> Iterator[_Same]:
-        return itertools.chain(self.warnings, self.others)
-
-    def add(self, same: _Same) -> None:
-        (self.warnings if same.type == WARNING else self.others)[same] = None
-
-    def remove(self, same: _Same) -> None:
-        del (self.warnings if same.type == WARNING else self.others)[same]
 
 
 class EventRecorder:
@@ -146,19 +111,17 @@ class EventRecorder:
         queue: int = QUEUE,
         clock: Clock = SYSTEM_CLOCK,
         observer: EventsObserver | None = None,
-        busy: Callable[[], bool] = lambda: False,
     ) -> None:
         """`client` should not share its rate limit with the work. `instance` names this process (the pod), `queue` bounds
-        the events that wait, `busy` returns whether there is work that they give way to."""
+        the events that wait."""
         self._client = client
         self._component = component
         self._instance = instance
         self._queue = queue
         self._clock = clock
         self._observer: EventsObserver = observer or EventsObserver()
-        self._busy = busy
         self._known: OrderedDict[_Same, _Tally] = OrderedDict()
-        self._waiting = _Waiting()
+        self._waiting: OrderedDict[_Same, None] = OrderedDict()
         self._in_flight: _Same | None = None
         self._something = anyio.Event()
         self._last_stamp = 0
@@ -190,9 +153,7 @@ class EventRecorder:
         tally.count += 1
         tally.last = now
         self._known.move_to_end(same)
-        if same not in self._waiting:
-            tally.since = self._clock.monotonic()
-            self._waiting.add(same)
+        self._waiting[same] = None
         self._something.set()
         self._forget_oldest()
 
@@ -214,33 +175,26 @@ class EventRecorder:
             await self._write(next(iter(self._waiting)))
 
     async def _write_next(self) -> None:
-        """Writes the first event that is due and need not give way, or waits for one."""
+        """Writes the first event that is due, or waits for one."""
         now = self._clock.monotonic()
-        giving_way = self._gives_way(now)
-        candidates = self._waiting.warnings if giving_way else self._waiting
         # Nearly always the first one is due: a storm's backlog must not be walked for every event.
-        ready = next((same for same in candidates if self._known[same].due <= now), None)
+        ready = next((same for same in self._waiting if self._known[same].due <= now), None)
         if ready is not None:
             await self._write(ready)
             return
         self._something = anyio.Event()
-        soonest = min((self._known[same].due - now for same in candidates), default=math.inf)
-        with anyio.move_on_after(min(soonest, LOOK if giving_way else math.inf)):
+        soonest = min((self._known[same].due for same in self._waiting), default=None)
+        with anyio.move_on_after(None if soonest is None else soonest - now):
             await self._something.wait()
-
-    def _gives_way(self, now: float) -> bool:
-        """Whether the events that are no warnings wait: there is work, and the oldest of them still has patience."""
-        oldest = next(iter(self._waiting.others), None)
-        return oldest is not None and now < self._known[oldest].since + PATIENCE and self._busy()
 
     async def _write(self, same: _Same) -> None:
         tally = self._known[same]
-        self._waiting.remove(same)
+        del self._waiting[same]
         self._in_flight = same
         try:
             await self._deliver(same, tally)
         except anyio.get_cancelled_exc_class():
-            self._waiting.add(same)
+            self._waiting[same] = None
             raise
         finally:
             self._in_flight = None

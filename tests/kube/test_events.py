@@ -14,16 +14,7 @@ import pytest
 
 from aioctl.kube.client import Client
 from aioctl.kube.errors import TransportError
-from aioctl.kube.events import (
-    LOOK,
-    PATIENCE,
-    QUEUE,
-    REMEMBERED,
-    REPEAT,
-    EventRecorder,
-    EventsObserver,
-    regarding,
-)
+from aioctl.kube.events import QUEUE, REMEMBERED, REPEAT, EventRecorder, EventsObserver, regarding
 from aioctl.kube.wire import Request, Response
 from testbed.scripted_wire import ScriptedWire, encode, status_body
 from testbed.virtual_time import VirtualClock, virtual_time
@@ -51,16 +42,11 @@ class Counts(EventsObserver):
 
 
 class Scene:
-    def __init__(self, queue: int = QUEUE, busy: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, queue: int = QUEUE) -> None:
         self.wire = ScriptedWire()
         self.counts = Counts()
         self.recorder = EventRecorder(
-            Client(self.wire),
-            instance="pod-1",
-            queue=queue,
-            clock=VirtualClock(),
-            observer=self.counts,
-            busy=busy,
+            Client(self.wire), instance="pod-1", queue=queue, clock=VirtualClock(), observer=self.counts
         )
 
     def bodies(self, method: str) -> list[dict[str, Any]]:
@@ -75,9 +61,6 @@ class Scene:
             return OK
 
         return create
-
-    def messages(self) -> list[str]:
-        return [body["message"] for body in self.bodies("POST")]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -277,37 +260,6 @@ async def test_recording_never_waits() -> None:
         for number in range(100):
             scene.recorder.event(REF, "Normal", "Created", str(number))
         assert anyio.current_time() == 0
-
-
-@virtual_time
-async def test_what_went_well_gives_way_to_the_work_and_a_warning_does_not() -> None:
-    working = True
-    scene = Scene(busy=lambda: working)
-    scene.wire.answer("POST", PATH, OK)
-    async with scene.running():
-        scene.recorder.event(REF, "Normal", "Created", "first")
-        scene.recorder.event(REF, "Warning", "Error", "trouble")
-        scene.recorder.event(REF, "Normal", "Created", "second")
-        await anyio.sleep(PATIENCE / 2)
-        assert scene.messages() == ["trouble"]
-        working = False
-        await anyio.sleep(2 * LOOK)
-        assert scene.messages() == ["trouble", "first", "second"]
-
-
-@virtual_time
-async def test_under_work_without_end_every_event_is_written_after_its_patience() -> None:
-    scene = Scene(busy=lambda: True)
-    scene.wire.answer("POST", PATH, OK)
-    async with scene.running():
-        for number in range(5):
-            scene.recorder.event(REF, "Normal", "Created", str(number))
-            await anyio.sleep(1)
-        await anyio.sleep(PATIENCE - 5 - LOOK)
-        assert scene.messages() == []
-        for number in range(5):
-            await anyio.sleep(1)
-            assert scene.messages() == [str(seen) for seen in range(number + 1)]
 
 
 @virtual_time
