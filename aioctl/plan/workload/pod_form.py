@@ -1,4 +1,4 @@
-"""Whether the pods of a model server take the form of today or keep the one they have (FORM-1).
+"""Whether the pods of a model server, or of a tokenizer, take the form of today or keep the one they have (FORM-1).
 
 A controller never restarts a model server on its own account: not when it takes over from another one, not when it is
 itself replaced. What made the live pod template is remembered beside it, in annotations of the Deployment or LeaderWorkerSet:
