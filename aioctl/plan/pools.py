@@ -33,7 +33,6 @@ from aioctl.plan.routing import has_scheduler, owns_pools
 __all__ = ["Readiness", "model", "pools", "v1_ready", "v1alpha2_ready"]
 
 _DEFAULT_PROTOCOL: Final = "http"
-PICKER_PORT: Final = 9002
 _SUBJECT: Final = "LLMInferenceService"
 _CRITICALITIES: Final = ("Critical", "Standard", "Sheddable")
 _POOL_SPEC: Final = ("spec", "router", "scheduler", "pool", "spec")
@@ -112,10 +111,6 @@ def _pool(ctx: Context, kind: Kind, name: str, spec: Mapping[str, Any]) -> dict[
 def _v1_spec(ctx: Context) -> dict[str, Any]:
     root = {"spec": ctx.spec}
     spec = dict(mapping(root, *_POOL_SPEC))
-    picker = dict(mapping(root, *_POOL_SPEC, "endpointPickerRef"))
-    if picker.get("port") is None:
-        picker["port"] = {"number": PICKER_PORT}
-    spec["endpointPickerRef"] = picker
     if spec.get("appProtocol") == _DEFAULT_PROTOCOL:
         # Our schema fills it in; a pool CRD older than the field would warn of it at every write, a newer one has the default.
         del spec["appProtocol"]

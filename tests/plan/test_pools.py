@@ -50,14 +50,13 @@ def test_both_pools_have_the_same_name_labels_and_owner() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "picker", [{"name": "p"}, {"name": "p", "kind": "Other", "group": "g", "port": None}]
-)
-def test_a_picker_without_port_gets_9002_in_both_versions(picker: dict[str, Any]) -> None:
+def test_what_the_combined_spec_does_not_say_of_the_picker_the_pools_do_not_either() -> None:
+    """A port is filled in where specs are combined, for those kinds that have one (PRESET-3)."""
+    picker = {"name": "p", "kind": "Other", "group": "g"}
     world = RouterWorld(with_pool(endpointPickerRef=picker))
     world.reconcile()
-    assert world.objects[V1]["spec"]["endpointPickerRef"]["port"] == {"number": 9002}
-    assert world.objects[ALPHA]["spec"]["extensionRef"]["portNumber"] == 9002
+    assert world.objects[V1]["spec"]["endpointPickerRef"] == picker
+    assert world.objects[ALPHA]["spec"]["extensionRef"] == picker
 
 
 def test_group_kind_and_failure_mode_go_to_v1alpha2_only_when_given() -> None:
