@@ -13,7 +13,7 @@ from typing import Any, Final
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import effective_pool_name, external_pool_name
 from aioctl.api.encoding import to_json
-from aioctl.api.kinds import HTTP_ROUTE, Kind, Served
+from aioctl.api.kinds import HTTP_ROUTE, POOL_GROUP_V1, Kind, Served
 from aioctl.api.objects import Object, annotations_of, labels_of, sequence, text
 from aioctl.api.records import changed
 from aioctl.caching import MIB, BoundedCache
@@ -31,7 +31,16 @@ from aioctl.plan.model_routing import managed_spec
 from aioctl.plan.observation import Present, Unanswered, need
 from aioctl.plan.policy import Strategy
 from aioctl.plan.route_defaults import defaulted
-from aioctl.plan.routing import Mode, has_scheduler, is_pool_ref, mode, owns_pools, pool_names, route_spec
+from aioctl.plan.routing import (
+    POOL_GROUPS,
+    Mode,
+    has_scheduler,
+    is_pool_ref,
+    mode,
+    owns_pools,
+    pool_names,
+    route_spec,
+)
 from aioctl.plan.weights import weights
 
 MIGRATED_EVENT: Final = "InferencePoolMigrated"
@@ -140,23 +149,25 @@ def rewrite_default_refs(
 ) -> dict[str, Any]:
     """The HTTPRoute spec with its references to the default pool set right for this service (ROUTE-3).
 
-    Without a scheduler they become references to the workload Service, with an external pool they take its name; group
-    does not matter for what counts as default. `spec` is the merged spec; call this after variables were replaced.
+    Default is every reference of that kind and name, whatever its group. Without a scheduler they become references to the
+    workload Service, with an external pool they take its name; one without a group of InferencePools, which would lead
+    nowhere, gets that of v1. `spec` is the merged spec; call this after variables were replaced.
     """
     external = external_pool_name(spec)
-    if not has_scheduler(spec):
-        change = {"group": "", "kind": "Service", "name": names.workload_service_name(service_name)}
-    elif external:
-        change = {"name": external}
-    else:
-        return dict(route_spec)
     default = names.default_pool_name(service_name)
 
     def rewritten(ref: Any) -> Any:
-        is_default = (
-            isinstance(ref, Mapping) and ref.get("kind") == "InferencePool" and ref.get("name") == default
-        )
-        return {**ref, **change} if is_default else ref
+        if not isinstance(ref, Mapping) or (ref.get("kind"), ref.get("name")) != (
+            kinds.POOL_V1.kind,
+            default,
+        ):
+            return ref
+        if not has_scheduler(spec):
+            service = names.workload_service_name(service_name)
+            return {**ref, "group": "", "kind": "Service", "name": service}
+        group = ref.get("group")
+        group = group if group in POOL_GROUPS else POOL_GROUP_V1
+        return {**ref, "group": group, "name": external or default}
 
     rules = [
         {**rule, "backendRefs": [rewritten(ref) for ref in sequence(rule, "backendRefs")]}

@@ -20,8 +20,8 @@ def weights(
 
     Both generations in a rule: 100/0 when locked, as given before; with strategy swap only the active one stays, and where
     the cluster serves one generation only that one, with the weight of the rule's pools.
-    One reference in a rule, to a pool of our `own`: its group is ours to set. It is written as both generations, the active
-    one with its weight and the other with none, or as the active one alone where only one may stand.
+    References of one generation to a pool of our `own`: their group is ours to set. Each is written as both generations, the
+    active one with its weight and the other with none, or as the active one alone where only one may stand.
     References to a user's pool in one generation: v1 when locked, before that the generation that was `found`; the weights
     stay. Nothing found: as the user has them.
     """
@@ -33,7 +33,7 @@ def _rule(rule: Any, decision: Decision, pools: frozenset[str], own: bool, found
         return rule
     refs = list(sequence(rule, "backendRefs"))
     groups = [ref["group"] for ref in refs if is_pool_ref(ref, pools)]
-    if own and len(groups) == 1:
+    if own and len(set(groups)) == 1:
         changed = _single(refs, decision, pools)
     elif len(set(groups)) > 1:
         changed = _both(refs, decision, pools)
@@ -49,7 +49,7 @@ def _active(decision: Decision) -> str:
 
 
 def _single(refs: Sequence[Any], decision: Decision, pools: frozenset[str]) -> list[Any]:
-    """References with one to our pool: as one or two of the generations that may stand, the weight with the active one."""
+    """Each reference to our pool as one or two of the generations that may stand, the weight with the active one."""
     active = decision.only or _active(decision)
     alone = bool(decision.only) or decision.strategy is Strategy.SWAP
     changed: list[Any] = []

@@ -52,6 +52,11 @@ SERVICE = {"kind": "Service", "name": "p", "weight": 3}
         ),
         ([ref(V1, 5)], [ref(V1, 0), ref(ALPHA, 5)], [ref(V1, 5), ref(ALPHA, 0)]),
         (
+            [ref(V1, 3), SERVICE, ref(V1, 1)],
+            [ref(V1, 0), ref(ALPHA, 3), SERVICE, ref(V1, 0), ref(ALPHA, 1)],
+            [ref(V1, 3), ref(ALPHA, 0), SERVICE, ref(V1, 1), ref(ALPHA, 0)],
+        ),
+        (
             [ref(V1, 80, "a"), ref(V1, 20, "b")],
             [ref(V1, 80, "a"), ref(V1, 20, "b")],
             [ref(V1, 80, "a"), ref(V1, 20, "b")],
@@ -137,6 +142,35 @@ def test_default_references_follow_scheduler_and_external_pool() -> None:
     assert [each["name"] for each in external["rules"][0]["backendRefs"]] == ["my-pool", "my-pool"]
     assert [each["group"] for each in external["rules"][0]["backendRefs"]] == [V1, ALPHA]
     assert rewrite_default_refs(spec, SVC, {"router": MANAGED}) == spec
+
+
+NOBODYS: tuple[dict[str, Any], ...] = ({}, {"group": ""}, {"group": None}, {"group": "example.com"})
+"""Groups in which there are no InferencePools, or none that we make; left out means the core group."""
+
+
+@pytest.mark.parametrize("group", [*NOBODYS, {"group": V1}, {"group": ALPHA}])
+def test_a_reference_to_the_default_pool_is_one_whatever_its_group(group: dict[str, Any]) -> None:
+    """As in KServe, which sets the group of every reference of that kind and name (ROUTE-3)."""
+    given = {"rules": [{"backendRefs": [{**group, "kind": "InferencePool", "name": "svc-inference-pool"}]}]}
+
+    def rewritten(router: dict[str, Any]) -> dict[str, Any]:
+        (only,) = rewrite_default_refs(given, SVC, {"router": router})["rules"][0]["backendRefs"]
+        return dict(only)
+
+    named = ALPHA if group.get("group") == ALPHA else V1
+    assert rewritten(MANAGED) == ref(named, name="svc-inference-pool")
+    assert rewritten(EXTERNAL) == ref(named, name="my-pool")
+    assert rewritten({}) == {"group": "", "kind": "Service", "name": "svc-kserve-workload-svc"}
+
+
+@pytest.mark.parametrize("group", NOBODYS)
+def test_a_reference_without_a_group_of_pools_moves_as_any_other(group: dict[str, Any]) -> None:
+    rule = {"backendRefs": [{**group, "kind": "InferencePool", "name": "svc-inference-pool", "port": 8000}]}
+    world = RouterWorld({**MANAGED, "route": {"http": {"spec": {"rules": [rule]}}}})
+    world.reconcile()
+    world.reconcile()
+    assert [each["group"] for each in world.refs()] == [V1, ALPHA]
+    assert [each["weight"] for each in world.refs()] == [0, 1]
 
 
 def test_rewriting_leaves_other_references_and_specs_without_rules_alone() -> None:
