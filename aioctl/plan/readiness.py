@@ -51,12 +51,17 @@ def holds(condition: Condition, generation: int) -> bool:
     return condition.get("status") == "True" and not is_stale(condition, generation)
 
 
-def describe(condition: Condition) -> str:
-    """`<type>="<status>" (reason "<reason>", message "<message>")`, as KServe quotes the conditions of others."""
+def quoted(condition: Condition) -> str:
+    """`"<status>" (reason "<reason>", message "<message>")`, as today's KServe quotes the conditions of others."""
     status, reason, message = (
         quote(cut(str(condition.get(key, "")))) for key in ("status", "reason", "message")
     )
-    return f"{cut(str(condition.get('type', '')))}={status} (reason {reason}, message {message})"
+    return f"{status} (reason {reason}, message {message})"
+
+
+def describe(condition: Condition) -> str:
+    """The same with its type in front: `<type>="<status>" (...)`."""
+    return f"{cut(str(condition.get('type', '')))}={quoted(condition)}"
 
 
 def explain(condition: Condition | None, type_: str, speaker: str, generation: int) -> str:
@@ -66,14 +71,19 @@ def explain(condition: Condition | None, type_: str, speaker: str, generation: i
     """
     if condition is None:
         return f'{speaker} has not reported {type_} for generation {generation}; awaited: {type_}="True"'
+    return f"{describe(condition)} {source(condition, type_, speaker, generation)}"
+
+
+def source(condition: Condition, type_: str, speaker: str, generation: int) -> str:
+    """By whom a condition that stands in the way is, of which generation, and what is awaited."""
     observed = condition.get("observedGeneration")
     if is_stale(condition, generation):
         return (
-            f"{describe(condition)} from {speaker} is of generation {observed}, the object is at generation "
-            f"{generation}; awaited: {type_} for generation {generation}"
+            f"from {speaker} is of generation {observed}, the object is at generation {generation}; "
+            f"awaited: {type_} for generation {generation}"
         )
     of = f"of generation {generation}" if observed else "that names no generation"
-    return f'{describe(condition)} from {speaker} {of}; awaited: {type_}="True"'
+    return f'from {speaker} {of}; awaited: {type_}="True"'
 
 
 _LONGEST_QUOTE: Final = 1000

@@ -6,8 +6,9 @@ generations a gateway that knows only one of them says False for ever. Reads onl
 the refs, the managed one last.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from aioctl.api import names
@@ -27,6 +28,8 @@ from aioctl.plan.readiness import (
     find_condition,
     holds,
     is_stale,
+    quoted,
+    source,
 )
 from aioctl.plan.refusals import BACKEND_NOT_FOUND, INVALID_KIND
 from aioctl.plan.route import awaited_pools
@@ -44,6 +47,49 @@ _NOT_ENFORCED: Final[Condition] = {
         "or install Red Hat Connectivity Link"
     ),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """What stands in the way of a route. `said`: the condition that does, None where nobody said anything."""
+
+    words: str
+    """By whom the condition is and what is awaited; without one all there is to say."""
+    said: Condition | None = None
+
+    @property
+    def whole(self) -> str:
+        return self.words if self.said is None else f"{describe(self.said)} {self.words}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A route that is not ready, and why."""
+
+    route: ObjectKey
+    findings: Sequence[_Finding]
+    """What somebody said comes first: that is all KServe shows."""
+
+    @classmethod
+    def of(cls, route: ObjectKey, findings: Iterable[_Finding]) -> "_Entry | None":
+        found = sorted(findings, key=lambda each: each.said is None)
+        return cls(route, found) if found else None
+
+    @property
+    def short(self) -> str:
+        """As KServe has it, the condition without its type; in our words where there is none to quote."""
+        said = self.findings[0].said
+        words = quoted(said) if said is not None else "; ".join(each.words for each in self.findings)
+        return f"{self.route}: {words}"
+
+    @property
+    def more(self) -> str:
+        """What `short` leaves out; empty where that is nothing."""
+        first, *others = self.findings
+        if first.said is None:
+            return ""
+        words = (f"{first.said.get('type')} {first.words}", *(each.whole for each in others))
+        return f"{self.route}: {'; '.join(words)}"
 
 
 _NOT_REPORTED: Final[Condition] = {
@@ -70,29 +116,23 @@ def judge(ctx: Context) -> Judgement:
             reason="HTTPRouteFetchError",
             message=f"Failed to fetch referenced HTTPRoutes: {error}",
         )
-    entries = [_entry(route_key(route), found) for route in routes if (found := list(_findings(ctx, route)))]
-    entries += _managed(ctx)
-    if not entries:
+    entries = [_Entry.of(route_key(route), _findings(ctx, route)) for route in routes]
+    not_ready = [entry for entry in (*entries, _managed(ctx)) if entry is not None]
+    if not not_ready:
         return READY
-    return Judgement(
-        ready=False,
-        reason="HTTPRoutesNotReady",
-        message=f"The following HTTPRoutes are not ready: [{' '.join(entries)}]",
-    )
+    shown = f"The following HTTPRoutes are not ready: [{' '.join(entry.short for entry in not_ready)}]"
+    more = "; ".join(filter(None, (entry.more for entry in not_ready)))
+    return Judgement(ready=False, reason="HTTPRoutesNotReady", message=f"{shown}. {more}" if more else shown)
 
 
-def _entry(key: ObjectKey, findings: list[str]) -> str:
-    return f"{key}: {'; '.join(findings)}"
-
-
-def _managed(ctx: Context) -> list[str]:
+def _managed(ctx: Context) -> _Entry | None:
     """The entry of the managed route, if it is not ready; one that cannot be read is left out, as KServe does."""
     if mode(ctx) is not Mode.MANAGED:
-        return []
+        return None
     try:
         route = managed_route(ctx)
     except Unanswered:
-        return []
+        return None
     key = ObjectKey(ctx.namespace, names.route_name(ctx.name))
     if route is None:
         awaited = "its creation"
@@ -101,9 +141,8 @@ def _managed(ctx: Context) -> list[str]:
             awaited = f"InferencePool {pools}" if pools else awaited
             if not pools and (silent := probe.awaited(ctx)):
                 awaited = _answers(ctx, silent)
-        return [_entry(key, [f"it does not exist yet; awaited: {awaited}"])]
-    found = [*backends.problems(ctx, route), *_findings(ctx, route)]
-    return [_entry(key, found)] if found else []
+        return _Entry.of(key, [_Finding(f"it does not exist yet; awaited: {awaited}")])
+    return _Entry.of(key, (*map(_Finding, backends.problems(ctx, route)), *_findings(ctx, route)))
 
 
 def _answers(ctx: Context, gateways: Sequence[ObjectKey]) -> str:
@@ -116,10 +155,10 @@ def _answers(ctx: Context, gateways: Sequence[ObjectKey]) -> str:
     return f"ResolvedRefs on {what} whether v1 InferencePools are served, of Gateway {which}"
 
 
-def _findings(ctx: Context, route: Object) -> Iterator[str]:
+def _findings(ctx: Context, route: Object) -> Iterator[_Finding]:
     """What stands in the way of one route."""
     if not sequence(route, "spec", "parentRefs"):
-        yield "it names no parent; give it a Gateway in spec.parentRefs"
+        yield _Finding("it names no parent; give it a Gateway in spec.parentRefs")
         return
     if auth.is_enabled(ctx):
         yield from _unprotected(route)
@@ -127,17 +166,19 @@ def _findings(ctx: Context, route: Object) -> Iterator[str]:
         yield from _of_parent(ctx.obs, route, parent)
 
 
-def _of_parent(obs: Observation, route: Object, parent: Parent) -> Iterator[str]:
+def _of_parent(obs: Observation, route: Object, parent: Parent) -> Iterator[_Finding]:
     """Empty when one of the entries has nothing against the route, else what the first one says."""
     if not parent.entries:
-        yield f'{parent} has not reported on generation {generation_of(route)}; awaited: Accepted="True"'
+        yield _Finding(
+            f'{parent} has not reported on generation {generation_of(route)}; awaited: Accepted="True"'
+        )
         return
     said = [list(_of_entry(obs, route, parent, entry)) for entry in parent.entries]
     if all(said):
         yield from said[0]
 
 
-def _of_entry(obs: Observation, route: Object, parent: Parent, entry: Entry) -> Iterator[str]:
+def _of_entry(obs: Observation, route: Object, parent: Parent, entry: Entry) -> Iterator[_Finding]:
     generation = generation_of(route)
     conditions = sequence(entry, "conditions")
     speaker = str(parent)
@@ -146,14 +187,14 @@ def _of_entry(obs: Observation, route: Object, parent: Parent, entry: Entry) -> 
     accepted = find_condition(conditions, "Accepted")
     resolved = find_condition(conditions, "ResolvedRefs")
     if accepted is None or not holds(accepted, generation):
-        yield explain(accepted, "Accepted", speaker, generation)
+        yield _finding(accepted, "Accepted", speaker, generation)
         if resolved is None:
             return
     resolved = resolved or _NOT_REPORTED
     if not holds(resolved, generation) and (
         is_stale(resolved, generation) or not _of_weight_zero(obs, route, parent, resolved)
     ):
-        yield explain(resolved, "ResolvedRefs", speaker, generation)
+        yield _finding(resolved, "ResolvedRefs", speaker, generation)
 
 
 def _of_weight_zero(obs: Observation, route: Object, parent: Parent, refusal: Condition) -> bool:
@@ -193,7 +234,13 @@ def _serves(obs: Observation, gateway: ObjectKey, ref: Entry, namespace: str) ->
     return isinstance(read, Present) and accepts(read.obj, kind, gateway)
 
 
-def _unprotected(route: Object) -> Iterator[str]:
+def _finding(condition: Condition | None, type_: str, speaker: str, generation: int) -> _Finding:
+    if condition is None:
+        return _Finding(explain(None, type_, speaker, generation))
+    return _Finding(source(condition, type_, speaker, generation), condition)
+
+
+def _unprotected(route: Object) -> Iterator[_Finding]:
     """What the policy controller says, or has not said, of the parents of the route."""
     generation = generation_of(route)
     enforced = False
@@ -204,8 +251,10 @@ def _unprotected(route: Object) -> Iterator[str]:
         if affected is None:
             continue
         if not holds(affected, generation):
-            yield explain(affected, POLICY_CONDITION, POLICY_CONTROLLER, generation)
+            yield _finding(affected, POLICY_CONDITION, POLICY_CONTROLLER, generation)
             return
         enforced = True
     if not enforced:
-        yield describe(_NOT_ENFORCED)
+        yield _Finding(
+            f'has not been reported by {POLICY_CONTROLLER}; awaited: {POLICY_CONDITION}="True"', _NOT_ENFORCED
+        )

@@ -20,6 +20,7 @@ from tests.plan.router_world import (
     ALPHA,
     GATEWAY,
     INVALID_KIND,
+    MANAGED,
     NS,
     POOL,
     ROUTE,
@@ -74,8 +75,8 @@ def test_what_others_left_in_the_status_of_the_route_counts_for_nothing(
     assert said(world) == ""
     world.route_status(entry, parent(*GATEWAY, REJECTED, controllerName=OWN))
     assert said(world) == (
-        f'{PREFIX}[{NS}/{ROUTE.name}: Accepted="False" (reason "NotAllowedByListeners", message "") from {GW} '
-        f'({OWN}) that names no generation; awaited: Accepted="True"]'
+        f'{PREFIX}[{NS}/{ROUTE.name}: "False" (reason "NotAllowedByListeners", message "")]. '
+        f'{NS}/{ROUTE.name}: Accepted from {GW} ({OWN}) that names no generation; awaited: Accepted="True"'
     )
 
 
@@ -131,9 +132,70 @@ def test_a_stale_condition_is_explained_and_not_only_quoted(type_: str) -> None:
     conditions = [{**each, "observedGeneration": generation - (each["type"] == type_)} for each in accepted()]
     world.route_status(parent(*GATEWAY, conditions))
     assert said(world) == (
-        f'{PREFIX}[{NS}/{ROUTE.name}: {type_}="True" (reason "{type_}", message "") from {GW} is of generation '
-        f"{generation - 1}, the object is at generation {generation}; awaited: {type_} for generation {generation}]"
+        f'{PREFIX}[{NS}/{ROUTE.name}: "True" (reason "{type_}", message "")]. {NS}/{ROUTE.name}: {type_} from {GW} is of '
+        f"generation {generation - 1}, the object is at generation {generation}; awaited: {type_} for generation {generation}"
     )
+
+
+@pytest.mark.parametrize(
+    ("conditions", "broken", "shown", "more"),
+    [
+        (
+            INVALID_KIND,
+            False,
+            '"False" (reason "InvalidKind", message "")',
+            'ResolvedRefs from {gw} that names no generation; awaited: ResolvedRefs="True"',
+        ),
+        (
+            [condition("Accepted", "False", "No"), condition("ResolvedRefs", "Unknown", "Pending")],
+            False,
+            '"False" (reason "No", message "")',
+            (
+                'Accepted from {gw} that names no generation; awaited: Accepted="True"; ResolvedRefs="Unknown" (reason '
+                '"Pending", message "") from {gw} that names no generation; awaited: ResolvedRefs="True"'
+            ),
+        ),
+        (
+            [condition("ResolvedRefs")],
+            False,
+            "{gw} has not reported Accepted for generation 1; {accepted}",
+            "",
+        ),
+        ([], False, "{gw} has not reported on generation 1; {accepted}", ""),
+        (
+            [],
+            True,
+            "rule 0 sends traffic nowhere: {cure}; {gw} has not reported on generation 1; {accepted}",
+            "",
+        ),
+        (
+            INVALID_KIND,
+            True,
+            '"False" (reason "InvalidKind", message "")',
+            (
+                'ResolvedRefs from {gw} that names no generation; awaited: ResolvedRefs="True"; '
+                "rule 0 sends traffic nowhere: {cure}"
+            ),
+        ),
+    ],
+)
+def test_what_somebody_said_is_quoted_first_as_kserve_quotes_it(
+    conditions: list[dict[str, Any]], broken: bool, shown: str, more: str
+) -> None:
+    """Today's KServe shows one condition of a route, without its type, and nothing else (ROUTE-5)."""
+    rules = {"http": {"spec": {"rules": [{"matches": [{"path": {"type": "Exact", "value": "/"}}]}]}}}
+    world = RouterWorld({**MANAGED, "route": rules}) if broken else RouterWorld()
+    world.reconcile()
+    if conditions:
+        world.route_status(parent(*GATEWAY, conditions))
+    cure = (
+        "it has no backendRefs; give it some in spec.router.route.http.spec.rules[0].backendRefs, or leave rules out to "
+        "get the default ones"
+    )
+    words = {"gw": GW, "cure": cure, "accepted": 'awaited: Accepted="True"'}
+    where = f"{NS}/{ROUTE.name}"
+    expected = f"{PREFIX}[{where}: {shown.format(**words)}]"
+    assert said(world) == (f"{expected}. {where}: {more.format(**words)}" if more else expected)
 
 
 def test_each_parent_of_the_route_has_to_answer_and_the_silent_one_is_named() -> None:
@@ -192,7 +254,7 @@ def test_only_a_refusal_of_the_idle_generation_alone_is_not_held_against_a_migra
     world.route_status(parent(*GATEWAY, [condition("Accepted"), refusal]))
     found = said(world)
     assert (found == "") is ready
-    assert ready or f'ResolvedRefs="False" (reason "{reason}", message ' in found
+    assert ready or found.startswith(f'{PREFIX}[{NS}/{ROUTE.name}: "False" (reason "{reason}", message ')
 
 
 def test_a_stale_refusal_says_nothing_of_the_route_as_it_is() -> None:

@@ -164,9 +164,10 @@ def test_scenario_38_a_route_without_enforced_policy_is_not_ready(*, managed: bo
         world.reconcile()
     at = f"{NS}/{ROUTE.name}" if managed else f"{NS}/mine"
     assert world.condition("HTTPRoutesReady")["message"] == (
-        f'The following HTTPRoutes are not ready: [{at}: kuadrant.io/AuthPolicyAffected="False" '
-        '(reason "Authentication is not enforced", message "Either disable authentication with '
-        'security.opendatahub.io/enable-auth=false annotation or install Red Hat Connectivity Link")]'
+        f'The following HTTPRoutes are not ready: [{at}: "False" (reason "Authentication is not enforced", '
+        'message "Either disable authentication with security.opendatahub.io/enable-auth=false annotation or install '
+        f'Red Hat Connectivity Link")]. {at}: kuadrant.io/AuthPolicyAffected has not been reported by '
+        'kuadrant.io/policy-controller; awaited: kuadrant.io/AuthPolicyAffected="True"'
     )
 
 

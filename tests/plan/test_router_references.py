@@ -31,9 +31,9 @@ def test_scenario_36_a_missing_route_that_comes_replaces_refs_invalid_by_its_rea
     world.put(kinds.HTTP_ROUTE, user_route(condition("Accepted", "False", "NoMatchingParent")))
     world.reconcile()
     assert world.condition("HTTPRoutesReady")["message"] == (
-        f'The following HTTPRoutes are not ready: [{NS}/mine: Accepted="False" '
-        '(reason "NoMatchingParent", message "") from Gateway kserve/kserve-ingress-gateway '
-        'that names no generation; awaited: Accepted="True"]'
+        f'The following HTTPRoutes are not ready: [{NS}/mine: "False" (reason "NoMatchingParent", message "")]. '
+        f"{NS}/mine: Accepted from Gateway kserve/kserve-ingress-gateway that names no generation; "
+        'awaited: Accepted="True"'
     )
 
 

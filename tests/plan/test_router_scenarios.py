@@ -336,7 +336,7 @@ def test_a_stopped_service_with_a_router_error_shows_the_error() -> None:
         ),
         (
             [condition("Accepted"), condition("ResolvedRefs", "Unknown", "Pending")],
-            'ResolvedRefs="Unknown" (reason "Pending"',
+            '"Unknown" (reason "Pending"',
         ),
         (accepted(), ""),
     ],
