@@ -1,14 +1,15 @@
 """The authentication precondition: no managed route is exposed that nobody can protect (AUTH-1).
 
 A route whose lock no status remembers yet is taken from its gateways first, and deleted once the status has the lock (MIG-2).
-AuthPolicy objects are another controller's; here it is only asked whether their kind exists. A discovery that failed
-is not an answer: then nothing is deleted, and the reconcile stops before a new route could be made.
+AuthPolicy objects are another controller's; here it is only asked whether their kind exists. Where it does not, nothing has failed:
+the router part ends there, and goes on when the kind is installed. A discovery that failed is not an answer: then nothing is
+deleted, and the reconcile stops before a new route could be made.
 """
 
 from collections.abc import Iterator
 from typing import Final
 
-from aioctl.api import kinds, names
+from aioctl.api import conditions, kinds, names
 from aioctl.api.defaulting import auth_enabled
 from aioctl.api.kinds import Served
 from aioctl.api.objects import FieldError, Object, name_of, namespace_of, sequence
@@ -18,7 +19,8 @@ from aioctl.plan.lock import with_unrecorded_lock
 from aioctl.plan.model import NETWORKING, Context, Part, Step, Verb, Write, step
 from aioctl.plan.routing import Mode, mode
 
-OUTER: Final = NETWORKING
+OUTER: Final = f"{NETWORKING}failed to ensure gateway preconditions: "
+NOT_MET: Final = "GatewayPreconditionNotMet"
 INNER: Final = "failed to validate Gateway on OpenShift: "
 MISSING: Final = "AuthPolicy CRD is not available, please install Red Hat Connectivity Link"
 
@@ -29,7 +31,7 @@ def is_enabled(ctx: Context) -> bool:
 
 
 def precondition(ctx: Context) -> Step | None:
-    """None when the way is free; else the step that ends the reconcile, taking a managed route down where it must."""
+    """None when the way is free; else the step that ends the router part, taking a managed route down where it must."""
     if not is_enabled(ctx) or not _is_managed(ctx):
         return None
     match ctx.obs.served(kinds.AUTH_POLICY):
@@ -39,7 +41,8 @@ def precondition(ctx: Context) -> Step | None:
             return Step(Part.AUTH, OUTER, INNER, unanswered="it is not known whether AuthPolicy is available")
         case Served.NO:
             down = step(Part.AUTH, lambda: _take_down(ctx), outer=OUTER, inner=INNER)
-            return down if down.unanswered else changed(down, error=MISSING)
+            said = (conditions.HTTP_ROUTES_READY, NOT_MET, f"{INNER}{MISSING}")
+            return down if down.unanswered or down.error else changed(down, condition=said)
 
 
 def _is_managed(ctx: Context) -> bool:

@@ -136,7 +136,8 @@ class Step(Record, frozen=True):
     error: str = ""
     """The step could not be planned; its writes (if any) are still sent first."""
     condition: tuple[str, str, str] | None = None
-    """(type, reason, message) that `error` sets instead of the part's usual condition, e.g. RefsInvalid."""
+    """(type, reason, message) that `error` sets instead of the part's usual condition, e.g. RefsInvalid. Without `error`: what is so
+    though nothing failed."""
     held: tuple["Held", ...] = ()
     """Workloads of the step whose pods keep the form that they have (FORM-1)."""
     warning: tuple[str, str] | None = None

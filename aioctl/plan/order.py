@@ -41,7 +41,7 @@ from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.left_overs import left_overs
 from aioctl.plan.memo import Remembering, is_settled, kept, kept_step, shared
 from aioctl.plan.mending import mend
-from aioctl.plan.migration_facts import migration_of
+from aioctl.plan.migration_facts import Decided, migration_of
 from aioctl.plan.model import NETWORKING, Context, Part, Plan, PlanError, Step, Write, step
 from aioctl.plan.observation import Observation, Unanswered, need, version_of
 from aioctl.plan.policy import Policy
@@ -209,6 +209,21 @@ def _router_parts(ctx: Context) -> Iterator[Step]:
     precondition = kept(ctx, "auth", lambda: auth.precondition(ctx), is_settled)
     if precondition is not None:
         yield precondition
+    met = precondition is None or precondition.condition is None
+    if met:
+        yield from _routing_parts(ctx, decided)
+    yield _kept_part(
+        ctx,
+        Part.MONITORING,
+        lambda: monitoring.monitoring(ctx),
+        outer="failed to reconcile monitoring resources: ",
+    )
+    undiscoverable = kept(ctx, "addresses", lambda: addresses.check(ctx), is_settled) if met else None
+    if undiscoverable is not None:
+        yield undiscoverable
+
+
+def _routing_parts(ctx: Context, decided: Decided) -> Iterator[Step]:
     yield kept_step(ctx, "references", lambda: references.validate(ctx))
     yield kept_step(ctx, Part.SCHEDULER.value, lambda: _scheduler_step(ctx))
     yield _kept_part(
@@ -221,20 +236,11 @@ def _router_parts(ctx: Context) -> Iterator[Step]:
         ctx,
         Part.DESTINATION_RULES,
         lambda: destination_rules.destination_rules(ctx, decided),
-        outer=NETWORKING + "failed to reconcile istio destination rules: ",
+        outer=NETWORKING + "failed to reconcile router platform networking: ",
     )
     unread = kept(ctx, "pool status", lambda: pool_status.check(ctx), is_settled)
     if unread is not None:
         yield unread
-    yield _kept_part(
-        ctx,
-        Part.MONITORING,
-        lambda: monitoring.monitoring(ctx),
-        outer="failed to reconcile monitoring resources: ",
-    )
-    undiscoverable = kept(ctx, "addresses", lambda: addresses.check(ctx), is_settled)
-    if undiscoverable is not None:
-        yield undiscoverable
 
 
 def _kept_part(ctx: Context, part: Part, build: Callable[[], Iterable[Write]], *, outer: str) -> Step:

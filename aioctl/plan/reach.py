@@ -36,8 +36,8 @@ FAILURES: Final[Mapping[Part, tuple[str, str, str]]] = {
     Part.ADDRESSES: (c.HTTP_ROUTES_READY, "HTTPRouteReconcileError", "Failed to reconcile HTTPRoute: "),
     Part.DESTINATION_RULES: (
         c.HTTP_ROUTES_READY,
-        "IstioDestinationRuleReconcileError",
-        "Failed to reconcile DestinationRule: ",
+        "PlatformNetworkingReconcileError",
+        "Failed to reconcile platform networking: ",
     ),
 }
 """Condition, reason and the words before the error, by the part that failed (COND-4, COND-3)."""
@@ -50,6 +50,8 @@ class Progress:
     done: frozenset[Part]
     stopped_at: Step | None
     failed: bool
+    said: tuple[tuple[str, str, str], ...] = ()
+    """Conditions that finished steps give though nothing failed."""
 
     def ended_in(self, parts: tuple[Part, ...]) -> bool:
         return self.stopped_at is not None and self.stopped_at.part in parts
@@ -68,17 +70,21 @@ class Progress:
 
 def progress_of(plan: Plan, outcome: Outcome) -> Progress:
     done: list[Part] = []
+    said: list[tuple[str, str, str]] = []
     for step in plan.steps:
         if step is outcome.failed or step == outcome.failed:
-            return Progress(frozenset(done) - {step.part}, step, failed=True)
+            return Progress(frozenset(done) - {step.part}, step, failed=True, said=tuple(said))
         if step.unanswered or step is outcome.blocked:
-            return Progress(frozenset(done) - {step.part}, step, failed=False)
+            return Progress(frozenset(done) - {step.part}, step, failed=False, said=tuple(said))
         done.append(step.part)
-    return Progress(frozenset(done), outcome.failed, failed=outcome.failed is not None)
+        said += [step.condition] if step.condition is not None else []
+    return Progress(frozenset(done), outcome.failed, failed=outcome.failed is not None, said=tuple(said))
 
 
 def mark_failure(made: ConditionSet, progress: Progress, outcome: Outcome) -> None:
-    """The condition of the step that failed, if it is one that has a condition."""
+    """The condition of the step that failed, if it is one that has a condition; and those that steps gave without failing."""
+    for condition in progress.said:
+        made.mark_false(*condition)
     step = progress.stopped_at
     if step is None or not progress.failed:
         return

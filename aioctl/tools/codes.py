@@ -66,7 +66,7 @@ SERVICE: Final[Mapping[str, Code]] = {
         18: ("HTTPRouteReconcileError", "the HTTPRoute or its protection could not be built or written", _LOOK),
         19: ("HTTPRouteFetchError", "a route that the service refers to could not be read", "create the HTTPRoute that the message names, or correct spec.router.route.http.refs"),
         20: ("RefsInvalid", "the service refers to a gateway or route that is not there, or routes that do not lead to its gateways", "create what the message names, or correct spec.router"),
-        21: ("IstioDestinationRuleReconcileError", "a DestinationRule could not be written", _LOOK),
+        21: ("PlatformNetworkingReconcileError", "a DestinationRule could not be written", _LOOK),
         22: ("GatewaysNotReady", "a gateway of the service is not Programmed", "look at the Gateway: its class, its listeners, its controller's log"),
         23: ("GatewayFetchError", "a gateway of the service could not be read", "create the Gateway that the message names, or correct spec.router.gateway.refs"),
         24: ("InvalidRenderedConfig", "the API server refuses the combined spec in a dry run", "correct the preset, baseRef or field that the message names"),
@@ -84,6 +84,7 @@ SERVICE: Final[Mapping[str, Code]] = {
         37: ("ImageVolumeAlpha", "the API server's version has image volumes behind a feature gate", "switch the feature gate ImageVolume on, or upgrade the cluster to 1.35"),
         38: ("HeldBack", "the pods keep the form that another controller or an earlier release gave them", "nothing is broken; `aioctl diff NAME` shows what the present form changes, and a change of the service's own spec brings it"),
         39: ("WaitsForRollout", "the pods are to take the present form, and wait for their turn", "nothing to do: services take turns"),
+        40: ("GatewayPreconditionNotMet", "requests must be authenticated, and nothing that could do that is installed: there is no managed route", "install Red Hat Connectivity Link, or set the annotation security.opendatahub.io/enable-auth to false"),
         30: ("NotPlanned", "the service cannot be planned", "correct what the message names; `aioctl render -f FILE` shows the outcome without a cluster"),
     }.items()
 }  # fmt: skip

@@ -214,6 +214,17 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
             "ART-1: a model that cannot be fetched is refused at admission, so nothing is made for it", "*"
         ),
     ),
+    "auth-on": (
+        because(
+            "AUTH-1: a precondition that is not met has a reason of its own in today's KServe, and is no failure",
+            *(
+                f"{LLM} status.conditions.{type_}.reason"
+                for type_ in ("HTTPRoutesReady", "RouterReady", "Ready")
+            ),
+            "event theirs Warning Error: Reconciliation failed: *failed to validate Gateway on OpenShift: *",
+            *_MONITORING,
+        ),
+    ),
     "baserefs-missing": (
         _SAYS_WHY_NOT_COMBINED,
         because(
@@ -434,6 +445,12 @@ _BINDING_TAKEN_UP = because(
     "deleted serviceaccounts <ns>/*-kserve",
 )
 TAKEOVER: Mapping[str, tuple[Reason, ...]] = {
+    "auth-on": (
+        because(
+            "AUTH-1: a precondition that is not met ends the router part, and not the reconcile",
+            *_MONITORING_MADE,
+        ),
+    ),
     "sample-dp-ep-deepseek-r1-pd-gpu-p-deepep-ht-d-d": (_BINDING_TAKEN_UP,),
     "sample-dp-ep-deepseek-r1-pd-gpu-p-deepep-ht-d-p": (_BINDING_TAKEN_UP,),
     "gateway-refs": (

@@ -353,6 +353,8 @@ def _parts(ctx: Context) -> Iterator[Step]:
     first = auth.precondition(ctx)
     if first is not None:
         yield first
+        if first.condition is not None:
+            return
     yield references.validate(ctx)
     yield step(
         Part.SCHEDULER,

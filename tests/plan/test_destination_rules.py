@@ -177,9 +177,9 @@ def test_a_rule_of_somebody_else_is_an_error_with_the_wrapper() -> None:
     )
     world.reconcile()
     found = world.condition("HTTPRoutesReady")
-    assert found["reason"] == "IstioDestinationRuleReconcileError"
+    assert found["reason"] == "PlatformNetworkingReconcileError"
     assert found["message"].startswith(
-        "Failed to reconcile DestinationRule: failed to reconcile Istio destination rule for scheduler: "
+        "Failed to reconcile platform networking: failed to reconcile Istio destination rule for scheduler: "
         f"failed to update v1.DestinationRule {NS}/{SCHEDULER_RULE.name}: it is not controlled by"
     )
 

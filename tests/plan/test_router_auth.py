@@ -40,8 +40,14 @@ def test_scenario_37_without_authpolicy_there_is_no_managed_route() -> None:
     world.reconcile()
     assert ROUTE not in world.objects
     assert V1 in world.objects
-    found = world.condition("HTTPRoutesReady")
-    assert (found["reason"], found["message"]) == ("HTTPRouteReconcileError", AUTH_MISSING)
+    for type_ in ("HTTPRoutesReady", "RouterReady", "Ready"):
+        found = world.condition(type_)
+        assert (found["status"], found["reason"], found["message"]) == (
+            "False",
+            "GatewayPreconditionNotMet",
+            AUTH_MISSING,
+        )
+    assert world.error == ""  # nothing has failed: there is nothing to try again
     world.unserved -= {kinds.AUTH_POLICY}
     world.reconcile()
     assert (world.w, world.a) == ((100, 0), "v1")
@@ -98,7 +104,7 @@ def test_no_route_goes_for_authentication_with_a_lock_that_no_status_remembers(c
     before = world.live
     (last,) = [step for step in world.plan().steps if step.part is Part.AUTH]
     missing = AUTH_MISSING.partition(": ")[2]
-    assert last.error == missing
+    assert last.error == ""
     assert [write.verb for write in last.writes] == ([case.verb] if case.verb else [])
     for write in last.writes:
         assert write.error.startswith(f"{missing}: failed to ")
@@ -146,11 +152,13 @@ def test_a_delete_that_fails_in_the_auth_check_is_named_after_the_reason() -> No
     world.policy = Policy(auth_disabled=False)
     world.unserved |= {kinds.AUTH_POLICY}
     plan = world.plan()
-    assert plan.steps[-1].part is Part.AUTH
-    (write,) = plan.steps[-1].writes
-    failed = Outcome(failed=plan.steps[-1], error=f"{write.error}boom")
+    (down,) = [step for step in plan.steps if step.part is Part.AUTH]
+    assert down.outer == "failed to reconcile networking: failed to ensure gateway preconditions: "
+    (write,) = down.writes
+    failed = Outcome(failed=down, error=f"{write.error}boom")
     made = status.conclude(plan, failed, world.facts, world.policy, world.now)
     entry = next(each for each in made["conditions"] if each["type"] == "HTTPRoutesReady")
+    assert entry["reason"] == "HTTPRouteReconcileError"
     assert entry["message"] == f"{AUTH_MISSING}: failed to delete v1.HTTPRoute {NS}/{ROUTE.name}: boom"
 
 

@@ -48,7 +48,21 @@ async def test_scenario_25_a_route_of_somebody_else_is_an_error_and_stays(scene:
 async def test_scenario_37_without_authpolicy_there_is_no_managed_route(scene: Scene) -> None:
     await scene.created(annotations={})
     assert await scene.find(kinds.HTTP_ROUTE, scene.route_name) is None
-    assert await scene.condition("HTTPRoutesReady") == ("False", "HTTPRouteReconcileError", MISSING_AUTH)
+    assert await scene.condition("HTTPRoutesReady") == ("False", "GatewayPreconditionNotMet", MISSING_AUTH)
+
+
+@on_the_simulated_server
+async def test_scenario_37_a_route_that_nobody_could_protect_is_made_when_somebody_can(stage: Stage) -> None:
+    """It is no failure, so nothing is tried again for it: the kind's arrival wakes the service (AUTH-1)."""
+    scene = stage.scene
+    await scene.created(annotations={})
+    assert "Error" not in [reason for _, reason, _ in await scene.events()]
+    await stage.cluster.install(kinds.AUTH_POLICY.resource)
+
+    async def made() -> bool:
+        return await scene.find(kinds.HTTP_ROUTE, scene.route_name) is not None
+
+    await scene.until(made)
 
 
 @on_the_simulated_server

@@ -37,7 +37,7 @@ SPOKEN = {
     c.INFERENCE_POOL_READY: ("WaitingForGateway", "InferencePoolNotReady", "InferencePoolFetchError"),
     c.HTTP_ROUTES_READY: (
         "HTTPRoutesNotReady", "HTTPRouteReconcileError", "HTTPRouteFetchError", "RefsInvalid",
-        "IstioDestinationRuleReconcileError",
+        "PlatformNetworkingReconcileError", "GatewayPreconditionNotMet",
     ),
     c.GATEWAYS_READY: ("GatewaysNotReady", "GatewayFetchError"),
 }  # fmt: skip
