@@ -196,6 +196,19 @@ async def test_each_gateway_plays_its_own_script() -> None:
 
 
 @virtual_time
+async def test_a_gateway_answers_each_of_the_parent_refs_to_it() -> None:
+    wanted = route(*BOTH)
+    (ref,) = wanted["spec"]["parentRefs"]
+    wanted["spec"]["parentRefs"] = [{**ref, "sectionName": name} for name in ("http", "https")]
+    async with stage() as (api, _):
+        await api("POST", ROUTES, wanted)
+        await anyio.sleep(5)
+        parents = (await api.get(f"{ROUTES}/r")).body["status"]["parents"]
+        assert [parent["parentRef"]["sectionName"] for parent in parents] == ["http", "https"]
+        assert all(parent["conditions"][0]["status"] == "True" for parent in parents)
+
+
+@virtual_time
 async def test_a_new_script_is_played_at_once() -> None:
     async with stage(default=GatewayScript(BEHAVIOURS["v1alpha2-only"])) as (api, player):
         await pools_and_route(api)

@@ -5,7 +5,7 @@ route. `GatewayScript` adds delay and address, for each gateway its own. Statuse
 of gateways that are not played, and drop the synthetic `Status/default` parent of v1alpha2 pools (POOL-2).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -228,7 +228,7 @@ class GatewayPlayer:
             return {"conditions": [accepted]}
         gateways = self._gateways_of(kind, key)
         if kind is HTTP_ROUTE:
-            entries = [self._route_entry(obj, gateway) for gateway in gateways]
+            entries = [entry for gateway in gateways for entry in self._route_entries(obj, gateway)]
             return {"parents": _merged(sequence(obj, "status", "parents"), entries, gateways, key.namespace)}
         field_name, group = ("parents", POOL_GROUP_V1) if kind is POOL_V1 else ("parent", POOL_GROUP_V1ALPHA2)
         able = [gateway for gateway in gateways if group in self.script_of(gateway).behaviour.pools]
@@ -274,19 +274,18 @@ class GatewayPlayer:
         ]
         return {"parentRef": _reference(gateway), "conditions": conditions}
 
-    def _route_entry(self, route: Object, gateway: ObjectKey) -> Object:
+    def _route_entries(self, route: Object, gateway: ObjectKey) -> Iterator[Object]:
+        """One for each parentRef to the gateway, such as to two of its listeners."""
         script, stamp = self.script_of(gateway), self._stamp()
         accepted = _condition("Accepted", "True", "Accepted", route, stamp)
         resolved = self._resolved(route, script.behaviour, stamp)
-        parent = next(
-            (
-                dict(ref)
-                for ref in sequence(route, "spec", "parentRefs")
-                if _key_of_ref(ref, route) == gateway
-            ),
-            _reference(gateway),
-        )
-        return {"controllerName": script.controller, "parentRef": parent, "conditions": [accepted, resolved]}
+        for ref in sequence(route, "spec", "parentRefs"):
+            if _key_of_ref(ref, route) == gateway:
+                yield {
+                    "controllerName": script.controller,
+                    "parentRef": dict(ref),
+                    "conditions": [accepted, resolved],
+                }
 
     def _resolved(self, route: Object, behaviour: Behaviour, stamp: str) -> Object:
         reason, message = resolution(route, behaviour, lambda kind, key: key in self._known[kind])
