@@ -16,6 +16,7 @@ from aioctl.controller.marks import Marks
 from aioctl.engine.turnstile import Turnstile
 from aioctl.plan import (
     collisions,
+    gateway_requests,
     groups,
     order,
     probe,
@@ -166,6 +167,8 @@ def _noticed_of_others(ctx: Context) -> list[tuple[str, str]]:
         found += groups.notices(ctx, groups.group_of(ctx))
     with suppress(FieldError):
         found += collisions.notices(ctx)
+    with suppress(FieldError):
+        found += gateway_requests.notices(ctx)
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from aioctl.api import names
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import Object, generation_of, mapping, namespace_of, sequence, text
-from aioctl.plan import auth, backends, probe, refusals
+from aioctl.plan import auth, backends, gateway_requests, probe, refusals
 from aioctl.plan.gateways import READY, Judgement, managed_route, referenced_routes, route_key
 from aioctl.plan.lock import has_lock
 from aioctl.plan.model import Context
@@ -148,11 +148,18 @@ def _managed(ctx: Context) -> _Entry | None:
 def _answers(ctx: Context, gateways: Sequence[ObjectKey]) -> str:
     """What a route waits for that is not made before these gateways have answered."""
     asked = ObjectKey(ctx.namespace, names.probe_name(ctx.name))
-    which = ", ".join(str(each) for each in gateways)
     what = (
         f"HTTPRoute {asked}, which asks" if owns_pools(ctx) else "an HTTPRoute of another service that asks"
     )
-    return f"ResolvedRefs on {what} whether v1 InferencePools are served, of Gateway {which}"
+    unreached = gateway_requests.unanswered(ctx, gateways)
+    awaited = (
+        (
+            f"ResolvedRefs on {what} whether v1 InferencePools are served, of Gateway ",
+            [each for each in gateways if each not in unreached],
+        ),
+        (f"an answer below 500 to requests for {what.partition(',')[0]} through Gateway ", list(unreached)),
+    )
+    return " and ".join(f"{words}{', '.join(map(str, whose))}" for words, whose in awaited if whose)
 
 
 def _findings(ctx: Context, route: Object) -> Iterator[_Finding]:

@@ -9,11 +9,12 @@ import pytest
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
 from aioctl.plan import gateway_requests
+from aioctl.plan.facts import Told
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import Context
-from aioctl.plan.observation import GatewayRequest
-from aioctl.plan.policy import Probe, Strategy
-from tests.plan.router_world import GATEWAY, OPEN, RouterWorld, accepted, gateway
+from aioctl.plan.observation import GatewayRequest, Unknown
+from aioctl.plan.policy import Policy, Probe, Strategy
+from tests.plan.router_world import GATEWAY, INVALID_KIND, OPEN, RouterWorld, accepted, gateway
 from tests.plan.test_hearsay import ON_V1, others_route
 from tests.plan.test_probe import NO_OLD, QUESTION, say, started
 
@@ -138,3 +139,45 @@ def test_what_was_answered_says_nothing_of_another_class() -> None:
     world.put(kinds.GATEWAY, gateway(*GATEWAY, "203.0.113.1", cls="next"))
     assert not migration_of(after(world, answered)).locked
     assert migration_of(after(world, wanted(world))).locked
+
+
+@pytest.mark.parametrize(
+    ("resolves", "reached", "policy", "told"),
+    [
+        (True, 0, TRAFFIC, ["203.0.113.1", "203.0.113.2"]),
+        (True, 1, TRAFFIC, ["203.0.113.2"]),
+        (True, 2, TRAFFIC, []),
+        (False, 0, TRAFFIC, []),
+        (True, 0, replace(TRAFFIC, probe=Probe.STATUS), []),
+    ],
+)
+def test_who_waits_for_an_answer_that_does_not_come_is_told_by_an_event(
+    resolves: bool, reached: int, policy: Policy, told: list[str]
+) -> None:
+    """With the requests, and a way out; what is not known yet is no news (MIG-13)."""
+    world = asked()
+    world.policy = policy
+    world.put(kinds.GATEWAY, gateway(*GATEWAY, "203.0.113.1", "203.0.113.2"))
+    if not resolves:
+        say(world, QUESTION, INVALID_KIND)
+    ctx = seen(world, *urls(world)[:reached])
+    found = list(gateway_requests.notices(ctx))
+    assert [reason for reason, _ in found] == ["GatewayAnswersNoRequest"] * bool(told)
+    for _, message in found:
+        assert f"Gateway {PLACE} resolves" in message
+        assert [f"GET http://{each}:80/v1/models" in message for each in told] == [True] * len(told)
+        assert message.count("GET ") == len(told)
+        assert "AIOCTL_PROBE=status" in message
+
+
+def test_an_answer_that_is_not_known_yet_is_no_news() -> None:
+    world = asked()
+    nobody_knows = Waiting(world.ctx.obs)
+    assert list(gateway_requests.notices(replace(world.ctx, obs=nobody_knows))) == []
+
+
+class Waiting(Told):
+    """The requests are on their way."""
+
+    def reaches(self, request: GatewayRequest) -> Unknown:
+        return Unknown(f"{request.url} is being asked")

@@ -193,6 +193,35 @@ def test_the_route_waits_for_every_gateway_that_may_still_answer(
     assert (QUESTION in world.objects) is (begins == "v1alpha2"), "it stands until v1 is served"
 
 
+@pytest.mark.parametrize(
+    ("second", "awaited"),
+    [
+        (
+            accepted(),
+            (
+                "an answer below 500 to requests for HTTPRoute ns/svc-aioctl-probe through Gateway "
+                f"{PLACES[0][0]}/{PLACES[0][1]}, {PLACES[1][0]}/{PLACES[1][1]}]"
+            ),
+        ),
+        (
+            None,
+            (
+                f"of Gateway {PLACES[1][0]}/{PLACES[1][1]} and an answer below 500 to requests for HTTPRoute "
+                f"ns/svc-aioctl-probe through Gateway {PLACES[0][0]}/{PLACES[0][1]}]"
+            ),
+        ),
+    ],
+)
+def test_a_route_that_waits_for_requests_says_so(second: Any, awaited: str) -> None:
+    """Where the word on the question is not enough (MIG-13)."""
+    world = new(V1ALPHA2_REFUSED, (NOTHING, NOTHING), asks=Probe.TRAFFIC)
+    world.reconcile()
+    answer(world, accepted(), second)
+    world.reconcile()
+    assert ROUTE not in world.objects
+    assert awaited in route_readiness.judge(world.ctx).message
+
+
 def test_the_pool_s_own_status_is_word_enough_of_a_gateway_that_says_nothing_else() -> None:
     world = new((YES, NO), (NOTHING, NOTHING))
     world.pool_status(V1, accepted(), PLACES[1])
