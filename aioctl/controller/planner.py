@@ -174,7 +174,7 @@ def _noticed_of_others(ctx: Context) -> list[tuple[str, str]]:
 
 def _noticed(ctx: Context) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
-    with suppress(FieldError):
+    with suppress(FieldError, Unanswered):
         found += scheduler.notices(ctx)
     combined = {**ctx.service, "spec": ctx.spec}
     found += [(without_effect.REASON, text) for text in without_effect.of_combined(combined)]

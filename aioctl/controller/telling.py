@@ -11,13 +11,14 @@ import structlog
 
 from aioctl.api.conditions import FALSE, TRUE
 from aioctl.api.kinds import ObjectKey
-from aioctl.api.objects import Object, generation_of
+from aioctl.api.objects import Object, generation_of, name_of
 from aioctl.controller.apply import Applier, Recorder
 from aioctl.controller.converging import Run
 from aioctl.controller.planner import Conclusion
 from aioctl.controller.service_state import ServiceStates
 from aioctl.controller.settling import StatusSettling
 from aioctl.engine.clock import Clock
+from aioctl.kube.errors import Forbidden, Invalid
 from aioctl.kube.events import regarding
 from aioctl.plan import status
 from aioctl.plan.migration import Decision
@@ -56,7 +57,7 @@ class Teller:
         if waiting is None:
             return False
         if not status.status_equal(waiting, status.stored_status(run.service)):
-            await self.applier.write_status(run.service, waiting)
+            await self._write(run.service, waiting)
         return True
 
     async def too_expensive(self, key: ObjectKey, service: Object, problem: str, *, news: bool) -> None:
@@ -69,7 +70,7 @@ class Teller:
         wanted = status.too_expensive(service, message, self.clock.now())
         self.settling.forget(key)
         if not status.status_equal(wanted, status.stored_status(service)):
-            await self.applier.write_status(service, wanted)
+            await self._write(service, wanted)
 
     async def status(
         self,
@@ -92,12 +93,21 @@ class Teller:
         wait = 0.0 if at_once else self.settling.wait(key, wanted, problem=problem, busy=busy, wrote=wrote)
         if wait > 0:
             return wait
-        await self.applier.write_status(service, wanted)
+        await self._write(service, wanted)
         self._tell_readiness(key, service, wanted)
         for wrong in status.unreadable(service):
             log.warning("stored status replaced", service=str(key), problem=wrong)
         self.settling.forget(key)
         return None
+
+    async def _write(self, service: Object, wanted: Object) -> None:
+        """Writes a status; one that is refused is told. What the API server cannot do just now it cannot do for events either."""
+        try:
+            await self.applier.write_status(service, wanted)
+        except (Forbidden, Invalid) as error:
+            note = f'Failed to update status for LLMInferenceService "{name_of(service)}": {error}'
+            self.recorder.event(regarding(service), "Warning", "UpdateFailed", note)
+            raise
 
     def _tell_readiness(self, key: ObjectKey, service: Object, written: Object) -> None:
         """One event when a service becomes ready, and one when it is no longer, whatever lay between (EVENT-2)."""

@@ -87,7 +87,7 @@ def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Pol
     service = apply_defaults(service)
     own = _own(service)
     lookup = Lookup(obs, namespace_of(service), policy.system_namespace, load)
-    base_refs = [lookup.find(_ref_name(ref), "UserRef") for ref in sequence(own, "baseRefs")]
+    base_refs = [lookup.find(_ref_name(ref)) for ref in sequence(own, "baseRefs")]
     resolved = own
     for contribution in base_refs:
         resolved = merge_written(resolved, contribution.spec)
@@ -109,7 +109,10 @@ def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Pol
         if problem := user_names.model_problem(text(model, "spec", "model", "name")):
             raise FieldError("spec.model.name", problem)
     spec = picker_config.resolved(obs, spec, namespace_of(service), policy.system_namespace)
-    applied = tuple(lookup.applied(config) for config in configs)
+    applied = (
+        *(lookup.applied(config, "Preset") for config in chosen),
+        *(lookup.applied(config, "UserRef") for config in base_refs),
+    )
     return Combined(spec, service, inputs.sources, applied, read.passing, read.numbers)
 
 

@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 
 from aioctl.api import bounds, weight
 from aioctl.api.encoding import from_json, to_json
-from aioctl.api.kinds import CONFIG
-from aioctl.api.objects import FieldError, Object, dig, mapping, replaced
+from aioctl.api.kinds import CONFIG, ObjectKey
+from aioctl.api.objects import FieldError, Object, dig, mapping, namespace_of, replaced, sequence, text
 from aioctl.caching import MIB, BoundedCache
 from aioctl.golang.roundtrip import round_trip
 from aioctl.plan import presets
@@ -74,10 +74,10 @@ class Lookup:
     namespace: str
     system: str
     load: Load
-    found: dict[str, tuple[str, str, str]] = field(default_factory=dict)
-    """By title: name, namespace and source."""
+    found: dict[str, ObjectKey] = field(default_factory=dict)
+    """By title."""
 
-    def find(self, name: str, source: str, *, pin: str = "") -> Contribution:
+    def find(self, name: str, *, pin: str = "") -> Contribution:
         """The config of that name; `pin` is the key under which the service keeps it.
 
         Raises ConfigNotFound where there is none, PlanError where it is too heavy for what `load` holds already.
@@ -88,7 +88,7 @@ class Lookup:
                 title = f"LLMInferenceServiceConfig {place}/{name}"
                 encoded, looked = _read(found)
                 self.load.add(title, looked.weight)
-                self.found.setdefault(title, (name, place, source))
+                self.found[title] = ObjectKey(place, name)
                 return _contribution(found, title, encoded, looked.digest)
         pinned = f'; pinned in status.annotations["{pin}"]' if pin else ""
         raise ConfigNotFound(
@@ -98,11 +98,26 @@ class Lookup:
     def preset(self, preset: str, service: Object, policy: Policy) -> Contribution:
         """The preset by the last part of its name; raises as `find` does."""
         name = presets.name_of(preset, service, policy)
-        return self.find(name, "Preset", pin=presets.pin_of(preset, service, policy))
+        return self.find(name, pin=presets.pin_of(preset, service, policy))
 
-    def applied(self, config: Contribution) -> Mapping[str, str]:
-        name, namespace, source = self.found[config.title]
-        return {"name": name, "namespace": namespace, "source": source}
+    def applied(self, config: Contribution, source: str) -> Mapping[str, str]:
+        """The entry of status.appliedConfigs; a preset that a service also refers to stands there twice, by either source."""
+        key = self.found[config.title]
+        return {"name": key.name, "namespace": key.namespace, "source": source}
+
+
+def as_written(obs: Observation, service: Object, system_namespace: str) -> list[Object] | None:
+    """The service and its baseRefs as they are written, the strongest last of these; None when one of them is not there."""
+    found = [service]
+    for ref in sequence(service, "spec", "baseRefs"):
+        for place in dict.fromkeys((namespace_of(service), system_namespace)):
+            config = need(obs.get(CONFIG, place, text(ref, "name")))
+            if config is not None:
+                found.append(config)
+                break
+        else:
+            return None
+    return found
 
 
 def _read(config: Object) -> tuple[bytes, Looked]:

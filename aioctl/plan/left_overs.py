@@ -12,13 +12,14 @@ from functools import cache
 
 from aioctl.api import kinds, names
 from aioctl.api.kinds import ObjectKey
-from aioctl.api.objects import Object, mapping, name_of, namespace_of, present, sequence, text
+from aioctl.api.objects import Object, mapping, name_of, namespace_of, present, sequence
 from aioctl.plan import route
 from aioctl.plan.backends import pool_key, pool_kind
+from aioctl.plan.config_lookup import as_written
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.migration_facts import migration_of
 from aioctl.plan.model import Context, Part, Step, Verb, Write, step
-from aioctl.plan.observation import Observation, need, need_list
+from aioctl.plan.observation import Observation, need_list
 from aioctl.plan.policy import Policy
 from aioctl.plan.workload import multi, single
 from aioctl.plan.workload.forms import Forms
@@ -38,7 +39,7 @@ def left_overs(
 
 
 def _deletions(ctx: Context, picker: Builder) -> Iterator[Write]:
-    specs = _written(ctx)
+    specs = as_written(ctx.obs, ctx.service, ctx.policy.system_namespace)
     if specs is None:
         return
     if not any(present(spec, "spec", "prefill") for spec in specs):
@@ -56,20 +57,6 @@ def _deletions(ctx: Context, picker: Builder) -> Iterator[Write]:
 
 def _only_deletions(writes: Iterable[Write]) -> Iterator[Write]:
     return (write for write in writes if write.verb is Verb.DELETE)
-
-
-def _written(ctx: Context) -> list[Object] | None:
-    """The service and its baseRefs as they are written; None when one of them is not there."""
-    found = [ctx.service]
-    for ref in sequence(ctx.service, "spec", "baseRefs"):
-        for place in dict.fromkeys((ctx.namespace, ctx.policy.system_namespace)):
-            config = need(ctx.obs.get(kinds.CONFIG, place, text(ref, "name")))
-            if config is not None:
-                found.append(config)
-                break
-        else:
-            return None
-    return found
 
 
 def _is_pointed_at(ctx: Context) -> bool:

@@ -252,3 +252,5 @@ class Plan:
     """Of a stopped service, which needs no spec to be taken away: why it has none, empty when it has, None when unknown."""
     applied: tuple[Mapping[str, str], ...] | None = None
     """What status.appliedConfigs shall say; None: what it says."""
+    image_volume: bool | None = None
+    """Without a context: whether the model would come as an image volume, of which the cluster may be warned; None: not known."""

@@ -12,7 +12,7 @@ from aioctl.api import conditions as c
 from aioctl.api import kinds, names
 from aioctl.api.defaulting import is_stopped
 from aioctl.api.finalizers import has_finalizer
-from aioctl.api.objects import FieldError, Object, is_deleting, namespace_of
+from aioctl.api.objects import FieldError, Object, dig, is_deleting, namespace_of
 from aioctl.api.records import changed
 from aioctl.plan import (
     addresses,
@@ -46,7 +46,7 @@ from aioctl.plan.model import NETWORKING, Context, Part, Plan, PlanError, Step, 
 from aioctl.plan.observation import Observation, Unanswered, need, version_of
 from aioctl.plan.policy import Policy
 from aioctl.plan.remembered import Basis, Ground
-from aioctl.plan.workload import pod_form, scaling
+from aioctl.plan.workload import artifacts, pod_form, scaling
 from aioctl.plan.workload.forms import Forms
 
 
@@ -80,11 +80,13 @@ def plan(obs: Observation, service: Object, policy: Policy, now: datetime) -> Pl
             removal = left_overs(obs, service, policy, now, picker=lambda ctx: _scheduler(ctx, Forms()))
             steps[-1:] = [removal, steps[-1]] if removal else steps[-1:]
         # A configuration that cannot be read says nothing of what is applied.
-        return Plan(service, tuple(steps), applied=() if steps[-1].part is Part.COMBINE else None)
+        applied = () if steps[-1].part is Part.COMBINE else None
+        return Plan(service, tuple(steps), applied=applied, image_volume=configured.image_volume(service))
     config, combined = configured.ready
     if configured.refused is not None:
         steps.append(configured.refused)
-        return Plan(service, tuple(steps), applied=combined.applied)
+        image_volume = configured.image_volume(service)
+        return Plan(service, tuple(steps), applied=combined.applied, image_volume=image_volume)
     seen, spec = lasting.part(combined.service), combined.spec
     if isinstance(obs, Remembering) and obs.keeps:
         # Of what changes alone, parts see what they ask for (`memo.count`, `memo.told`).
@@ -99,10 +101,24 @@ class _Configured:
     """What all parts are planned from, and the steps that it took."""
 
     steps: tuple[Step, ...]
-    ready: tuple[GlobalConfig, Combined] | None
-    """None where the last step says what is wrong."""
+    config: GlobalConfig | None
+    combined: Combined | None
+    """None, and `config` too where that cannot be read, where the last step says what is wrong."""
     refused: Step | None
     """Says why the combined spec is not used."""
+
+    @property
+    def ready(self) -> tuple[GlobalConfig, Combined] | None:
+        if self.config is None or self.combined is None:
+            return None
+        return self.config, self.combined
+
+    def image_volume(self, service: Object) -> bool | None:
+        """Whether the model would come as an image volume; None: not known."""
+        if self.config is None:
+            return None
+        spec = self.combined.spec if self.combined is not None else dig(service, "spec")
+        return artifacts.native_wanted(self.config, spec)
 
     def ground(self, policy: Policy) -> Ground | None:
         """What the parts may look at of this; None where it may not be kept."""
@@ -116,10 +132,10 @@ class _Configured:
 
     def renumbered(self, service: Object) -> "_Configured | None":
         """The same for a version of the service in which only numbers differ; None where it has to be made again."""
-        if self.ready is None or self.ready[1].numbered:
+        combined = self.combined
+        if self.config is None or combined is None or combined.numbered:
             return None
-        config, combined = self.ready
-        return replace(self, ready=(config, combined.renumbered(service)))
+        return replace(self, combined=combined.renumbered(service))
 
 
 def _begun(obs: Observation, service: Object, policy: Policy) -> _Configured:
@@ -127,9 +143,9 @@ def _begun(obs: Observation, service: Object, policy: Policy) -> _Configured:
 
     def configure() -> _Configured:
         steps: list[Step] = []
-        ready = _configure(obs, service, policy, steps)
-        refused = dry_run.problem(obs, ready[1]) if ready is not None else None
-        return _Configured(tuple(steps), ready, refused)
+        config, combined = _configure(obs, service, policy, steps)
+        refused = dry_run.problem(obs, combined) if combined is not None else None
+        return _Configured(tuple(steps), config, combined, refused)
 
     if not isinstance(obs, Remembering):
         return configure()
@@ -179,18 +195,18 @@ def collect(ctx: Context, steps: list[Step]) -> None:
 
 def _configure(
     obs: Observation, service: Object, policy: Policy, steps: list[Step]
-) -> tuple[GlobalConfig, Combined] | None:
-    """Global configuration and combined spec; None after adding the step that says what is wrong with them."""
+) -> tuple[GlobalConfig | None, Combined | None]:
+    """Global configuration and combined spec; None for what there is not, after adding the step that says why."""
     config_map = need(obs.get(kinds.CONFIG_MAP, policy.system_namespace, names.CONFIG_MAP_NAME))
     bundle = step(Part.CA_BUNDLE, lambda: ca_bundle.ca_bundle(obs, namespace_of(service), config_map))
     steps.append(bundle)
     if bundle.error or bundle.unanswered:
-        return None
+        return None, None
     try:
         config = parse_config(config_map, policy.system_namespace)
     except (PlanError, FieldError) as error:
         steps.append(Step(Part.CONFIG, outer="failed to load ingress config: ", error=str(error)))
-        return None
+        return None, None
     try:
         return config, combine(obs, service, config, policy)
     except ConfigNotFound as error:
@@ -198,10 +214,10 @@ def _configure(
         steps.append(
             Step(Part.COMBINE, outer="terminal error: ", error=str(error), condition=condition, terminal=True)
         )
-        return None
+        return config, None
     except (PlanError, FieldError) as error:
         steps.append(Step(Part.COMBINE, outer="failed to combine base-configurations: ", error=str(error)))
-        return None
+        return config, None
 
 
 def _router_parts(ctx: Context) -> Iterator[Step]:

@@ -17,6 +17,7 @@ from aioctl.api.pod_reading import Finding
 from aioctl.plan import epp_config, epp_rewriting, picker_account
 from aioctl.plan.children import delete, is_ours, remove, under
 from aioctl.plan.cluster_service import ensure_service
+from aioctl.plan.config_lookup import as_written
 from aioctl.plan.deployment import ensure_deployment
 from aioctl.plan.epp_rewriting import Picker
 from aioctl.plan.epp_rules import MODEL_AT, PRECISE_SCORER
@@ -204,8 +205,7 @@ def notices(ctx: Context) -> tuple[tuple[str, str], ...]:
     if _tokenizes_for_nobody(ctx):
         why = "the generated configuration has no plugin that calls one; scheduler.config with a token-producer has"
         found.append((without_effect.REASON, str(Finding("spec.router.scheduler.tokenizer", why))))
-    ref = text(ctx.service, *_SCHEDULER, "config", "ref", "name")
-    if ref and LATENCY_PRODUCER in types:
+    if LATENCY_PRODUCER in types and (ref := _referred(ctx)):
         found.append(
             (
                 "LatencyPredictorConfigRef",
@@ -216,6 +216,13 @@ def notices(ctx: Context) -> tuple[tuple[str, str], ...]:
             )
         )
     return tuple(found)
+
+
+def _referred(ctx: Context) -> str:
+    """The ConfigMap whose text is the picker's configuration, whether service or baseRef names it; empty where none does."""
+    service, *configs = as_written(ctx.obs, ctx.service, ctx.policy.system_namespace) or [ctx.service]
+    named = (text(each, *_SCHEDULER, "config", "ref", "name") for each in (service, *reversed(configs)))
+    return next((name for name in named if name), "")
 
 
 def _tokenizes_for_nobody(ctx: Context) -> bool:

@@ -22,7 +22,7 @@ from aioctl.plan.model import Held, Outcome, Part, Plan
 from aioctl.plan.observation import Observation
 from aioctl.plan.policy import Policy
 from aioctl.plan.reach import WORKLOAD_PARTS, Progress, mark_failure, progress_of
-from aioctl.plan.status_builder import StatusBuilder
+from aioctl.plan.status_builder import StatusBuilder, advise
 from aioctl.plan.workload.pod_form import WORKLOADS_BEHIND, settled_by_another
 
 TOO_EXPENSIVE: Final = "PlanTooExpensive"
@@ -57,6 +57,8 @@ def conclude(
     )
     status = dict(stored)
     if plan.context is None:
+        if plan.image_volume is not None:
+            advise(made, obs, image_volume=plan.image_volume)
         mark_failure(made, progress, outcome)
     else:
         ctx = replace(plan.context, obs=laid_over(obs, outcome.answers), policy=policy)

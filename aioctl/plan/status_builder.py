@@ -36,7 +36,7 @@ from aioctl.plan.lock import LOCKED_VALUE, bears_lock, has_lock
 from aioctl.plan.memo import concluded
 from aioctl.plan.migration import Decision
 from aioctl.plan.model import Context, Held, Outcome, Part, PlanError
-from aioctl.plan.observation import Absent, Present, Unanswered, Unknown
+from aioctl.plan.observation import Absent, Observation, Present, Unanswered, Unknown
 from aioctl.plan.policy import PodForm
 from aioctl.plan.reach import FAILURES, WORKLOAD_PARTS, Progress, mark_failure
 from aioctl.plan.routing import Mode, gateway_refs, mode
@@ -67,6 +67,15 @@ _EVALUATIONS: Final[Mapping[str, tuple[tuple[str, ...], Callable[[Context], Judg
     c.HTTP_ROUTES_READY: (("HTTPRoutesNotReady", "HTTPRouteFetchError"), route_readiness.evaluate),
 }
 """What judges each condition, and the reasons that come from judging and not from a write that failed."""
+
+
+def advise(made: ConditionSet, obs: Observation, *, image_volume: bool) -> None:
+    """What the API server may lack for the model's image as a volume; in no roll-up (ART-5)."""
+    found = oci.compatibility(obs.server_version()) if image_volume else None
+    if found is None:
+        made.unset(c.OCI_IMAGE_VOLUME_COMPATIBLE)
+    else:
+        made.mark_false(c.OCI_IMAGE_VOLUME_COMPATIBLE, *found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +114,6 @@ class StatusBuilder:
         elif combined is not None:
             self.made.mark_true(c.PRESETS_COMBINED)
 
-    def _image_volumes(self) -> None:
-        """What the API server may lack for the model's image as a volume; an advice, in no roll-up (ART-5)."""
-        found = None
-        if artifacts.native_wanted(self.ctx):
-            found = oci.compatibility(self.ctx.obs.server_version())
-        if found is None:
-            self.made.unset(c.OCI_IMAGE_VOLUME_COMPATIBLE)
-        else:
-            self.made.mark_false(c.OCI_IMAGE_VOLUME_COMPATIBLE, *found)
-
     def _pod_form(self) -> None:
         """Pods that keep the form of an earlier controller until somebody changes the service, or says so."""
         if self.held is None:
@@ -140,7 +139,7 @@ class StatusBuilder:
         """Availability of what the finished parts made; a part that fails later overwrites it."""
         if not self.progress.left(WORKLOAD_PARTS):
             return
-        self._image_volumes()
+        advise(self.made, self.ctx.obs, image_volume=artifacts.native_wanted(self.ctx.config, self.ctx.spec))
         for prefill, single, multi in (
             (False, c.MAIN_WORKLOAD_READY, c.WORKER_WORKLOAD_READY),
             (True, c.PREFILL_WORKLOAD_READY, c.PREFILL_WORKER_WORKLOAD_READY),

@@ -41,8 +41,9 @@ def _shutdown_timeout(operands: Sequence[Value]) -> Value:
     grace = None
     if pod_spec.type.title == _POD_SPEC and pod_spec.data is not None:
         grace = integer(pod_spec.data, "terminationGracePeriodSeconds")
-    left = (_GRACE if grace is None else grace) - pre_stop.data
-    return of_int(max(0, left - min(_RESERVE, left)))
+    if grace is None:
+        grace = _GRACE
+    return of_int(max(0, grace - pre_stop.data - min(_RESERVE, grace)))
 
 
 _POD_SPEC: Final = "*v1.PodSpec"

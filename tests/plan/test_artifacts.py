@@ -73,7 +73,7 @@ def user(*secrets: str, **annotations: str) -> dict[str, Any]:
 def test_uris_that_cannot_be_served_say_so(uri: str, text: str) -> None:
     with pytest.raises(PlanError) as caught:
         attach(uri)
-    assert str(caught.value) == f"{text} (spec.model.uri; {FORMS})"
+    assert str(caught.value) == text
 
 
 def test_a_scheme_in_capitals_is_read_in_lower_case() -> None:
@@ -137,8 +137,7 @@ def test_modelcars_that_cannot_run_say_why(enabled: bool, into: dict[str, Any], 
     config = replace(CONFIG, storage=replace(STORAGE, enable_modelcar=enabled))
     with pytest.raises(PlanError) as caught:
         attach("oci://i:1", config=config, into=into)
-    assert str(caught.value).startswith(text)
-    assert enabled or "spec.model.uri" in str(caught.value)
+    assert str(caught.value) == text
 
 
 def test_the_storage_initializer_comes_last_and_is_complete() -> None:
@@ -430,7 +429,7 @@ def test_with_the_storage_initializer_off_nothing_is_attached(uri: str) -> None:
 
 def test_with_the_storage_initializer_off_a_uri_still_needs_a_scheme() -> None:
     ctx = World().context({"model": {"uri": "m"}, "storageInitializer": {"enabled": False}})
-    with pytest.raises(PlanError, match=r"^invalid model URI: m "):
+    with pytest.raises(PlanError, match=r"^invalid model URI: m$"):
         attach_model(ctx, pod(), None)
 
 

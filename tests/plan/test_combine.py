@@ -210,6 +210,14 @@ def test_what_is_applied_is_listed_weakest_first() -> None:
     )
 
 
+def test_a_preset_that_a_service_refers_to_is_listed_by_both_sources() -> None:
+    made = combined({"baseRefs": refs(f"{PREFIX}template")}).applied
+    assert [(each["name"], each["source"]) for each in made] == [
+        (f"{PREFIX}template", "Preset"),
+        (f"{PREFIX}template", "UserRef"),
+    ]
+
+
 def _pool(pool_spec: dict[str, Any]) -> Any:
     own = {"router": {"scheduler": {"pool": {"spec": pool_spec}}}}
     preset = {

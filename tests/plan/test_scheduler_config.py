@@ -248,6 +248,31 @@ PREDICTED = "kind: K\nplugins: [{type: predicted-latency-producer}]"
 
 
 @pytest.mark.parametrize(
+    ("own", "bases", "name"),
+    [
+        ({}, ["a"], "of-a"),
+        ({}, ["a", "b"], "of-b"),
+        ({}, ["b", "other"], "of-b"),
+        ({"ref": {"name": "mine"}}, ["a", "b"], "mine"),
+        ({"inline": {}}, ["shared"], "of-shared"),
+        ({}, ["other"], ""),
+        ({}, ["a", "gone"], ""),
+    ],
+)
+def test_a_config_map_that_a_config_names_is_told_of_as_the_services_own(
+    own: dict[str, Any], bases: list[str], name: str
+) -> None:
+    world = World()
+    for place, config in (("ns", "a"), ("ns", "b"), ("kserve", "shared"), ("ns", "other")):
+        named = {} if config == "other" else {"config": {"ref": {"name": f"of-{config}"}}}
+        world.put(kinds.CONFIG, config, place, spec={"router": {"scheduler": named}})
+    refs = [{"name": base} for base in bases]
+    stored = {**service(), "spec": {"baseRefs": refs, "router": {"scheduler": {"config": own}}}}
+    told = scheduler.notices(world.context(spec_with(config={"inline": PREDICTED}), of=stored))
+    assert [text.partition('"')[2].partition('"')[0] for _, text in told] == [name] * bool(name)
+
+
+@pytest.mark.parametrize(
     ("config", "own", "reasons"),
     [
         ({"inline": PRECISE}, {}, ["DeprecatedPlugin"]),

@@ -506,6 +506,7 @@ def test_keys_are_rendered_and_untouched_trees_are_shared() -> None:
         ({"terminationGracePeriodSeconds": 3}, 15, 0),
         ({"terminationGracePeriodSeconds": 0}, 15, 0),
         ({"terminationGracePeriodSeconds": 60}, 0, 55),
+        ({"terminationGracePeriodSeconds": 3}, -10, 10),
     ],
 )
 def test_a_server_gets_what_the_grace_period_leaves(

@@ -19,10 +19,7 @@ from tests.plan.workload_world import DECODE, SIDECAR, WORKER, run
 SINGLE = "failed to reconcile workload: failed to reconcile single node workload: "
 MULTI = "failed to reconcile workload: failed to reconcile multi node workload: "
 BAD = {**HF, "model": {"uri": "ftp://host/model"}}
-UNSUPPORTED = (
-    "unsupported schema in model URI: ftp://host/model (spec.model.uri; use hf://<organisation>/<model>, "
-    "s3://<bucket>/<path>, pvc://<claim>/<path>, oci://<image> or oci+native://<image>)"
-)
+UNSUPPORTED = "unsupported schema in model URI: ftp://host/model"
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,14 @@ PlanError for a URI that cannot be served.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from aioctl.api import local_model, model_uri, pod_reading
 from aioctl.api.idle_fields import processes_apart
 from aioctl.api.objects import Object, dig, mapping, text
 from aioctl.api.pod_reading import Finding, pods
 from aioctl.golang import gourl
+from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.model import Context, PlanError
 from aioctl.plan.workload import initializer, lora, oci
 from aioctl.plan.workload.containers import (
@@ -41,7 +42,7 @@ def attach_model(ctx: Context, pod: Item, account: Object | None, reader: Reader
     uri = _cached(ctx, uri)
     scheme, _, rest = uri.partition(model_uri.SEPARATOR)
     if scheme not in model_uri.SCHEMES:
-        raise PlanError(f"unsupported schema in model URI: {uri} ({_AT}; {model_uri.FORMS})")
+        raise PlanError(f"unsupported schema in model URI: {uri}")
     if problem := model_uri.rest_problem(scheme, rest):
         raise PlanError(f"invalid model URI: {uri} ({_AT}: {problem}; {model_uri.FORMS})")
     adapters = lora.resolve(ctx.spec) if reader == SERVER else ()
@@ -62,12 +63,12 @@ def attach_model(ctx: Context, pod: Item, account: Object | None, reader: Reader
     lora.attach(pod, adapters, mapping({"spec": ctx.spec}, "spec", "model", "lora"), ctx.namespace)
 
 
-def native_wanted(ctx: Context) -> bool:
-    """Whether the service's image, or all images by configuration, come as image volumes."""
-    uri = text({"spec": ctx.spec}, "spec", "model", "uri")
-    return ctx.config.storage.oci_model_mode == oci.NATIVE or uri.startswith(
-        f"{model_uri.OCI_NATIVE}{model_uri.SEPARATOR}"
-    )
+def native_wanted(config: GlobalConfig, spec: Any) -> bool:
+    """Whether the service's image, or all images by configuration, come as image volumes; whatever the spec is."""
+    if config.storage.oci_model_mode == oci.NATIVE:
+        return True
+    uri = dig(spec, "model", "uri")
+    return isinstance(uri, str) and uri.startswith(f"{model_uri.OCI_NATIVE}{model_uri.SEPARATOR}")
 
 
 def notices(ctx: Context) -> Iterator[Finding]:
@@ -94,7 +95,7 @@ def _served(uri: str) -> str:
     except gourl.UrlError as error:
         raise PlanError(f"invalid model URI: {uri}: {error} ({_AT}; {model_uri.FORMS})") from error
     if model_uri.split(printed) is None:
-        raise PlanError(f"invalid model URI: {printed} ({_AT}; {model_uri.FORMS})")
+        raise PlanError(f"invalid model URI: {printed}")
     return printed
 
 

@@ -36,10 +36,7 @@ def mode(ctx: Context) -> str:
         return NATIVE if storage.oci_model_mode == NATIVE else MODELCAR
     if storage.enable_modelcar or storage.enable_oci_model_support:
         return MODELCAR
-    raise PlanError(
-        "OCI modelcars is not enabled (spec.model.uri begins with oci://; set ociModelMode or enableModelcar in "
-        "storageInitializer of ConfigMap inferenceservice-config, or use oci+native://, hf://, s3:// or pvc://)"
-    )
+    raise PlanError("OCI modelcars is not enabled")
 
 
 def compatibility(version: tuple[str, str] | None) -> tuple[str, str] | None:
