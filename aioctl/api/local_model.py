@@ -92,12 +92,12 @@ def is_cached(service: Object) -> bool:
 def cached_uri(service: Object, uri: str) -> str | None:
     """The claim in which a marked service finds the model of this URI, as `pvc://...`; None for an unmarked service.
 
-    Raises KeyError with the key of an annotation that is not there.
+    Raises KeyError with the key of the first annotation that is not there, in KServe's order.
     """
     if CACHE not in labels_of(service):
         return None
     annotations = annotations_of(service)
-    claim, source = annotations[CLAIM], annotations[SOURCE]
+    source, claim = annotations[SOURCE], annotations[CLAIM]
     place = uri.removeprefix(source.rstrip("/")).lstrip("/") if _below(uri, source) else uri
     return f"pvc://{claim}/models/{sha256(source.encode()).hexdigest()[:16]}/{place}"
 
