@@ -154,7 +154,7 @@ class Settings(BaseModel):
     )
     status_settle: Annotated[float, Field(ge=0, le=60)] = Field(
         _KNOBS.status_settle,
-        description="how long a readiness or a problem waits before it is written to the status; progress waits until it rests, three times that, at most twenty times (240 while the controller itself goes on writing for the service)",
+        description="how long a problem, or a readiness that is news, waits before it is written to the status; progress waits until it rests, three times that, at most twenty times (240 while the controller itself goes on writing for the service)",
     )
     migration_strategy: Strategy = Field(
         Strategy.AUTO,

@@ -252,7 +252,7 @@ class Applier:
         if self._same.get(write.ref) == fingerprint:
             self._observer.avoided(write)
             return None
-        if write.confirm:
+        if write.confirm and not write.scales:
             try:
                 answer = await self._client.update(write.kind, body, dry_run=True)
             except (Conflict, NotFound):
@@ -271,6 +271,12 @@ class Applier:
         except NotFound as error:
             self._live.remember(write.ref, Absent())
             raise _Stale(str(error)) from error
+        except Conflict:
+            raise
+        except KubeError as error:
+            if write.scales:
+                raise _Unconfirmed(error) from error
+            raise
         if resource_version_of(answer) == resource_version_of(live):
             # The API server dropped all that differs, as it does with fields its CRD does not know: no write, no event.
             self._same[write.ref] = fingerprint

@@ -1,18 +1,20 @@
 """When a changed status is written (WEB-1: each write of a service object costs conversions).
 
-What people wait for (it is ready, somebody has to do something) is written after the settle time. Everything else is
-written once it rests: a rollout that goes well is one write and not five, and a route that is stale for the second in
-which the gateway looks at our change does not make the service flap.
+What people wait for (it has become ready, somebody has to do something) is written after the settle time. Everything else is
+written once it rests: a rollout that goes well is one write and not five, a service that was ready and is scaled says once how
+many pods it has now, and a route that is stale for the second in which the gateway looks at our change does not make the service
+flap.
 """
 
 from typing import Final
 
+from aioctl.api.conditions import TRUE
 from aioctl.api.kinds import ObjectKey
-from aioctl.api.objects import Object, sequence
+from aioctl.api.objects import Object
 from aioctl.controller.service_state import PendingStatus, ServiceStates
 from aioctl.engine.clock import Clock
 from aioctl.engine.limits import GRAIN
-from aioctl.plan.status import status_equal
+from aioctl.plan.status import readiness, status_equal
 
 REST: Final = 3
 """Settle times without a change after which a status is written: with the default, longer than a gateway's usual second."""
@@ -32,18 +34,24 @@ class StatusSettling:
         self._clock = clock
         self._states = states
 
+    @property
+    def shortest(self) -> float:
+        """Seconds that every changed status waits, if it waits at all."""
+        return self._settle
+
     def wait(
         self,
         service: ObjectKey,
         wanted: Object,
         *,
+        was_ready: bool = False,
         problem: bool = False,
         busy: bool = False,
         wrote: bool = False,
     ) -> float:
         """Seconds until the wanted status, which differs from the stored one, is due; 0.0 when it is.
 
-        `problem`: somebody has to do something about this service. `busy`: writes of ours for it are still to come.
+        `was_ready`: the stored one says so already, so that being ready is no news. `problem`: somebody has to do something about this service. `busy`: writes of ours for it are still to come.
         `wrote`: this run wrote something for it, and what others say of that is still to come.
         """
         now = self._clock.monotonic()
@@ -59,7 +67,8 @@ class StatusSettling:
         if wrote:
             # On a busy machine the runs of one service lie so far apart that each would write a status of its own.
             pending.latest = min(max(pending.latest, now + REST * self._settle), pending.last)
-        if not (problem or _is_ready(wanted)):
+        became_ready = not was_ready and readiness(wanted) == TRUE
+        if not (problem or became_ready):
             pending.soon = None
         elif pending.soon is None:
             pending.soon = now + self._settle
@@ -72,8 +81,3 @@ class StatusSettling:
         """The status was written, or is right again."""
         if (state := self._states.known(service)) is not None:
             state.pending = None
-
-
-def _is_ready(status: Object) -> bool:
-    conditions = sequence(status, "conditions")
-    return any(found.get("type") == "Ready" and found.get("status") == "True" for found in conditions)

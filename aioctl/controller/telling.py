@@ -87,10 +87,16 @@ class Teller:
 
         `problem`, `busy` and `wrote` as in `StatusSettling.wait`; `at_once`: it need not settle.
         """
-        if status.status_equal(wanted, status.stored_status(service)):
+        stored = status.stored_status(service)
+        if status.status_equal(wanted, stored):
             self.settling.forget(key)
             return None
-        wait = 0.0 if at_once else self.settling.wait(key, wanted, problem=problem, busy=busy, wrote=wrote)
+        was_ready = status.readiness(stored) == TRUE
+        wait = (
+            0.0
+            if at_once
+            else self.settling.wait(key, wanted, was_ready=was_ready, problem=problem, busy=busy, wrote=wrote)
+        )
         if wait > 0:
             return wait
         await self._write(service, wanted)

@@ -30,6 +30,8 @@ Same = Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
 """(wanted, live) -> True when nothing of what we want differs; labels and annotations are compared apart."""
 
 _SERVER_FIELDS: Final = ("metadata", "status", "apiVersion", "kind")
+_PODS: Final = ("template", "leaderWorkerTemplate")
+"""What a workload makes its pods of."""
 
 
 def spec_is_derivative(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
@@ -106,6 +108,7 @@ def ensure(
         event="" if quiet else f"Updated {kind.type_name} {namespace}/{name}",
         error=f"failed to update {kind.type_name} {namespace}/{name}: ",
         confirm=confirm,
+        scales=confirm and _scales(wanted, live),
     )
 
 
@@ -192,6 +195,14 @@ def onto(wanted: Object, live: Object, *, exclusive: tuple[str, ...] = ()) -> di
         metadata["ownerReferences"] = owners
     body["metadata"] = metadata
     return body
+
+
+def _scales(wanted: Object, live: Object) -> bool:
+    """Whether another number of the pods that stand is wanted."""
+    number, stands = dig(wanted, "spec", "replicas"), dig(live, "spec", "replicas")
+    if type(number) is not int or type(stands) is not int or number == stands:
+        return False
+    return all(dig(wanted, "spec", pods) == dig(live, "spec", pods) for pods in _PODS)
 
 
 def _address(kind: Kind, obj: Object) -> tuple[str, str]:

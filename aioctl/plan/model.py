@@ -63,6 +63,9 @@ class Write(Record, frozen=True):
     """Prefix of the error text, such as `failed to create v1.Service ns/name: `."""
     confirm: bool = False
     """UPDATE only: ask with dryRun=All first and send only if the answer differs from `live` (EQ-3)."""
+    scales: bool = False
+    """Of one to confirm: it differs in a number of pods that stay as they are, which no default makes equal, so nobody is asked
+    first. What is refused is told as if the dry run had been (CHILD-2)."""
     paced: bool = False
     """CREATE of an InferencePool: goes through the pacer (ARCH-5)."""
     rolls: bool = False

@@ -85,6 +85,16 @@ def test_readiness_is_written_after_the_settle_time() -> None:
     assert settling.wait(KEY, status("True", "newer")) == 0
 
 
+def test_who_was_ready_and_still_is_has_no_news_but_progress() -> None:
+    """Scaled, it says with one write that the edit was seen and how many pods it has now."""
+    clock = Clock()
+    settling = StatusSettling(SETTLE, clock, ServiceStates())
+    assert settling.wait(KEY, status("True", "the edit"), was_ready=True) == REST * SETTLE
+    clock.time = 1.0
+    assert settling.wait(KEY, status("True", "its pods"), was_ready=True) == REST * SETTLE
+    assert settling.wait(KEY, status("True", "its pods"), was_ready=True, problem=True) == SETTLE
+
+
 def test_readiness_that_is_over_before_it_was_written_is_progress_again() -> None:
     """A service ready on v1alpha2 whose route moves to v1 in that moment: only the readiness after it is worth a write."""
     clock = Clock()

@@ -78,5 +78,28 @@ async def test_a_status_is_written_once_where_all_comes_within_a_second_and_else
         group.cancel_scope.cancel()
 
 
+@virtual_time
+async def test_who_is_scaled_and_stays_ready_costs_one_write_of_the_workload_and_one_of_the_status() -> None:
+    async with furnished() as stage, anyio.create_task_group() as group:
+        stamp = stage.cluster.core.clock.stamp
+        players = player_client(stage.cluster)
+        group.start_soon(GatewayPlayer(players, stamp=stamp).run)
+        group.start_soon(WorkloadPlayer(players, delay=1.0, stamp=stamp).run)
+        services = [FLEET[0], FLEET[2]]
+        async with stage.running(stage.controller(knobs=Knobs())):
+            await fleet.create(stage.user, services)
+            await stage.until(lambda: is_ready(stage, services))
+            await anyio.sleep(30.0)
+            before = stage.cluster.stats.verbs(client="aioctl/")
+            for each in services:
+                await stage.user.patch(
+                    kinds.SERVICE, namespace_of(each), name_of(each), {"spec": {"replicas": 7}}
+                )
+            await anyio.sleep(20.0)
+            assert await readiness(stage, services) == {"True"}
+            assert (stage.cluster.stats.verbs(client="aioctl/") - before)["update"] == 2 * len(services)
+        group.cancel_scope.cancel()
+
+
 async def is_ready(stage: World, services: list[dict[str, Any]]) -> bool:
     return await readiness(stage, services) == {"True"}

@@ -83,7 +83,11 @@ async def test_a_dry_run_that_is_refused_has_words_of_its_own() -> None:
             await stage.cluster.create(obj, client="user")
         live = await stage.user.create(kinds.DEPLOYMENT, NAMESPACE, deployment)
         changed = {**live, "spec": {**live["spec"], "selector": {"matchLabels": {"c": "d"}}}}
-        for confirm, words in ((True, "failed to get defaults for"), (False, "failed to update")):
+        for confirm, scales, words in (
+            (True, False, "failed to get defaults for"),
+            (True, True, "failed to get defaults for"),
+            (False, False, "failed to update"),
+        ):
             write = Write(
                 Verb.UPDATE,
                 kinds.DEPLOYMENT,
@@ -93,7 +97,10 @@ async def test_a_dry_run_that_is_refused_has_words_of_its_own() -> None:
                 live=live,
                 error="outer: failed to update v1.Deployment one: ",
                 confirm=confirm,
+                scales=scales,
             )
             plan = Plan(SERVICE, (Step(Part.SINGLE_NODE, writes=(write,)),))
             outcome = (await stage.controller().reconciler.converger.applier.run(plan)).outcome
             assert outcome.error.startswith(f"outer: {words} v1.Deployment one: ")
+        # Whose number differs is not asked about first.
+        assert sum(stage.cluster.stats.dry_runs.values()) == 1

@@ -259,6 +259,24 @@ def test_the_security_binding_needs_openshift_and_names_both_accounts() -> None:
     assert world.get(kinds.ROLE_BINDING, "svc-kserve-mn-scc") is None
 
 
+@pytest.mark.parametrize("spec", [HF, WORKER])
+def test_another_number_of_the_same_pods_is_sent_without_asking_and_another_pod_is_not(
+    spec: dict[str, Any],
+) -> None:
+    world = World()
+    settle(world, {**spec, "replicas": 2})
+    assert run(world, {**spec, "replicas": 3}) is None
+    assert [(write.verb, write.confirm, write.scales) for write in world.writes] == [
+        (Verb.UPDATE, True, True)
+    ]
+    world.writes.clear()
+    other = {"containers": [{"name": "main", "image": "vllm:v2"}]}
+    assert run(world, {**spec, "replicas": 4, "template": other}) is None
+    assert [(write.verb, write.confirm, write.scales) for write in world.writes] == [
+        (Verb.UPDATE, True, False)
+    ]
+
+
 def test_the_live_number_of_replicas_stays_when_the_spec_has_none() -> None:
     for kind, name, spec in (
         (kinds.DEPLOYMENT, "svc-kserve", HF),
