@@ -162,6 +162,8 @@ class Reconciler:
         run = await self.converger.converge(key, service, planner)
         if is_deleting(run.service):
             return await self._leave(run)
+        if self._is_back_before_its_status(run):
+            return self._result(run)
         concluded, looked = await self.converger.conclude(key, run, planner)
         self.teller.tell(key, run, concluded)
         if concluded.held is not None:
@@ -175,6 +177,13 @@ class Reconciler:
         else:
             self.waves.gone(key)
         return await self._finish(key, run, concluded, looked if planner is self.planner else None)
+
+    def _is_back_before_its_status(self, run: Run) -> bool:
+        """A pool waits for its turn, and for less time than any status waits before it is written: what is to be said is concluded by
+        the run that makes the pool."""
+        outcome = run.outcome
+        ended = outcome.failed is not None or outcome.blocked is not None or outcome.retry
+        return outcome.deferred is not None and outcome.deferred < self.teller.settling.shortest and not ended
 
     async def _finish(self, key: ObjectKey, run: Run, concluded: Conclusion, looked: Seen | None) -> Result:
         """Writes the status once it has settled, and remembers what need not be looked at again."""
