@@ -11,6 +11,10 @@ from aioctl.sim.errors import Cause
 _TOP: Final = "replicas and scaling are mutually exclusive; use scaling for autoscaled deployments or replicas for static deployments"
 _IDLE: Final = "idleReplicaCount must be less than minReplicas; idleReplicaCount defines the replica floor when no triggers are active"
 
+_NAMED_HPA: Final = "horizontalPodAutoscalerConfig.name must not be set; the controller manages the HPA name"
+_MODIFIED: Final = "scalingModifiers must not be set; WVA controls the scaling metric formula and logic"
+_MODIFIERS: Final = ("formula", "target", "activationTarget", "metricType")
+
 
 def autoscaling(new: Mapping[str, Any], _old: Mapping[str, Any] | None) -> list[Cause]:
     """Every rule that the main and the prefill workload break."""
@@ -36,6 +40,9 @@ def _workload(workload: Mapping[str, Any], at: str) -> Iterator[Cause]:
     wva = scaling.get("wva")
     if isinstance(wva, Mapping):
         yield from (_broken(f"{at}.scaling.wva", text) for text in _wva(wva))
+    for above in ((), ("wva",)):
+        if _advanced(scaling, *above, "horizontalPodAutoscalerConfig").get("name"):
+            yield _broken(".".join((at, "scaling", *above, "keda")), _NAMED_HPA)
 
 
 def _scaling(scaling: Mapping[str, Any]) -> Iterator[str]:
@@ -57,6 +64,17 @@ def _wva(wva: Mapping[str, Any]) -> Iterator[str]:
         yield "hpa and keda are mutually exclusive; choose one actuator backend"
     if not hpa and not keda:
         yield "either hpa or keda must be specified as the actuator backend"
+    modifiers = _advanced(wva, "scalingModifiers")
+    if any(modifiers.get(field) for field in _MODIFIERS):
+        yield _MODIFIED
+
+
+def _advanced(scaling: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    """A part of `keda.advanced`; the last of the path is the part, what is before it leads to `keda`."""
+    *above, part = path
+    for name in (*above, "keda", "advanced", part):
+        scaling = _mapping(scaling, name)
+    return scaling
 
 
 def _broken(at: str, text: str) -> Cause:

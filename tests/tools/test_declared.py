@@ -13,12 +13,24 @@ from tests.tools.bad_files import BAD, service
 
 FINE = {"timeouts that are fine"}
 TIMES = st.integers(1, 5)
+ADVANCED = st.fixed_dictionaries(
+    {},
+    optional={
+        "horizontalPodAutoscalerConfig": st.fixed_dictionaries(
+            {}, optional={"name": st.sampled_from(["", "mine"])}
+        ),
+        "scalingModifiers": st.dictionaries(
+            st.sampled_from(["formula", "target", "activationTarget"]), st.sampled_from(["", "1"])
+        ),
+    },
+)
+KEDA = {"idleReplicaCount": TIMES, "advanced": ADVANCED}
 SCALING = st.fixed_dictionaries(
     {"maxReplicas": TIMES},
     optional={
         "minReplicas": TIMES,
-        "wva": st.fixed_dictionaries({}, optional={"hpa": st.just({}), "keda": st.fixed_dictionaries({}, optional={"idleReplicaCount": TIMES})}),
-        "keda": st.fixed_dictionaries({"triggers": st.just([{"type": "cpu", "metadata": {}}])}, optional={"idleReplicaCount": TIMES}),
+        "wva": st.fixed_dictionaries({}, optional={"hpa": st.just({}), "keda": st.fixed_dictionaries({}, optional=KEDA)}),
+        "keda": st.fixed_dictionaries({"triggers": st.just([{"type": "cpu", "metadata": {}}])}, optional=KEDA),
     },
 )  # fmt: skip
 WORKLOAD = st.fixed_dictionaries({}, optional={"replicas": TIMES, "scaling": SCALING})
