@@ -20,7 +20,7 @@ from aioctl.controller.conflicts import FIRST_RETRY, conflict_wait
 from aioctl.engine.clock import Clock
 from aioctl.engine.workers import Done, Failed, RequeueAfter, Result
 from aioctl.kube.client import Client
-from aioctl.kube.errors import Conflict, KubeError, NotFound, asked_to_wait
+from aioctl.kube.errors import Conflict, Forbidden, Invalid, KubeError, NotFound, asked_to_wait
 from aioctl.kube.events import regarding
 from aioctl.plan import config_use
 
@@ -79,6 +79,8 @@ class ConfigReconciler:
         except KubeError as error:
             if wait := asked_to_wait(error):
                 return RequeueAfter(wait, quiet=True)
+            if isinstance(error, Forbidden | Invalid):
+                self.recorder.event(regarding(config), "Warning", "Error", f"Reconciliation failed: {error}")
             return Failed(error)
         self._conflicts.pop(key, None)
         # Nobody watches namespaces.
