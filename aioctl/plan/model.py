@@ -27,7 +27,11 @@ NETWORKING: Final = "failed to reconcile networking: "
 
 
 class PlanError(Exception):
-    """A step cannot be planned; the text is what condition and event say below the step's prefixes."""
+    """A step cannot be planned; the text is what condition and event say below the step's prefixes. `revisit`: as of the step."""
+
+    def __init__(self, text: str, *, revisit: float = 0.0) -> None:
+        super().__init__(text)
+        self.revisit = revisit
 
 
 class Verb(Enum):
@@ -168,7 +172,9 @@ def step(part: Part, build: Callable[[], Iterable[Write]], *, outer: str = "", i
             writes.append(write)  # noqa: PERF402 - what came before an exception is kept
     except Unanswered as unanswered:
         return Step(part, outer, inner, unanswered=str(unanswered))
-    except (PlanError, FieldError) as error:
+    except PlanError as error:
+        return Step(part, outer, inner, writes=tuple(writes), error=str(error), revisit=error.revisit)
+    except FieldError as error:
         return Step(part, outer, inner, writes=tuple(writes), error=str(error))
     return Step(part, outer, inner, writes=tuple(writes))
 

@@ -281,4 +281,4 @@ def _scheduler(ctx: Context, forms: Forms) -> Iterator[Write]:
     yield from pools.pools(ctx)
     problem = scheduler.account_problem(ctx)
     if problem:
-        raise PlanError(problem)
+        raise PlanError(problem, revisit=scheduler.ACCOUNT_REVISIT)

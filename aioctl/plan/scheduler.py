@@ -42,6 +42,8 @@ from aioctl.plan.workload.artifacts import attach_model
 from aioctl.plan.workload.containers import MAIN, Reader, add_named, named
 from aioctl.plan.workload.tracing import environment
 
+ACCOUNT_REVISIT: Final = 60.0
+"""Seconds until a picker whose account is missing is looked at again: accounts of users are not watched."""
 _SCHEDULER: Final = ("spec", "router", "scheduler")
 _TEMPLATE: Final = (*_SCHEDULER, "template")
 _POOL_SPEC: Final = (*_SCHEDULER, "pool", "spec")

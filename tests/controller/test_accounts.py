@@ -7,7 +7,7 @@ import anyio
 from aioctl.api import kinds
 from aioctl.api.objects import dig
 from testbed.virtual_time import virtual_time
-from testbed.world import NAMESPACE, World, furnished
+from testbed.world import NAMESPACE, World, condition, furnished
 
 OURS = "one-kserve"
 """The name of the account that a routing sidecar of service `one` would get."""
@@ -96,3 +96,22 @@ async def test_an_account_with_many_secrets_is_read_without_a_failed_reconcile()
         async with stage.running(stage.controller()):
             await anyio.sleep(5)
         assert stage.failed_reconciles() == 0
+
+
+@virtual_time
+async def test_a_pickers_account_that_comes_after_a_while_is_seen_within_a_minute() -> None:
+    """Nobody watches accounts of users, and the back-off of failures grows to a quarter of an hour (EPP-9)."""
+    template = {"serviceAccountName": "late", "containers": [{"name": "main"}]}
+    router = {"route": {}, "gateway": {}, "scheduler": {"template": template}}
+    async with furnished() as stage, stage.running(stage.controller()):
+        await stage.user.create(kinds.SERVICE, NAMESPACE, service("mine", router=router))
+        await create_account(stage, "mine")
+
+        async def said() -> str:
+            return condition(await stage.find(kinds.SERVICE, "one"), "SchedulerWorkloadReady")[1]
+
+        await anyio.sleep(3600)
+        assert await said() == "SchedulerReconcileError"
+        await create_account(stage, "late")
+        await anyio.sleep(70)
+        assert await said() != "SchedulerReconcileError"
