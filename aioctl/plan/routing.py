@@ -46,7 +46,8 @@ def mode(ctx: Context) -> Mode:
 
 @of_context
 def owns_pools(ctx: Context) -> bool:
-    """True when both pools are ours to make: scheduler wanted, no external pool, not stopped (CHILD-1)."""
+    """True when both pools are ours to make: scheduler wanted, no external pool, not stopped (CHILD-1). Whether the service runs
+    a picker does not matter (docs/decisions/0022)."""
     return has_scheduler(ctx.spec) and not external_pool_name(ctx.spec) and not ctx.stopped
 
 

@@ -276,3 +276,25 @@ def test_the_model_goes_once_its_picker_knows_no_such_kind(version: str, *, stay
     )
     world.reconcile()
     assert (MODEL in world.objects) is stays
+
+
+@pytest.mark.parametrize(
+    ("router", "stay"),
+    [
+        (None, False),
+        ({"route": {}}, False),
+        ({**MANAGED, "scheduler": {"pool": {"ref": {"name": "mine"}}}}, False),
+        ({**MANAGED, "scheduler": {**SCHEDULER, "template": {"containers": [{"name": "main"}]}}}, True),
+        ({**MANAGED, "scheduler": SCHEDULER}, True),
+    ],
+    ids=["no router", "no scheduler", "a user's pool", "a picker", "no picker"],
+)
+def test_pools_go_with_the_scheduler_and_not_with_its_template(
+    router: dict[str, Any] | None, *, stay: bool
+) -> None:
+    """The picker may be somebody else's (CHILD-1, docs/decisions/0022)."""
+    world = RouterWorld()
+    world.reconcile()
+    world.edit_router(router)
+    world.reconcile()
+    assert [ref in world.objects for ref in (V1, ALPHA)] == [stay, stay]
