@@ -1,5 +1,6 @@
 """What reaches the log of a process: configured in a process of its own, since the set-up is for good."""
 
+import os
 import subprocess
 import sys
 
@@ -45,3 +46,31 @@ def test_no_trace_shows_the_values_of_variables(style: str) -> None:
     text = "\n".join(_lines(style))
     assert "ValueError: no" in text
     assert "password-in-a-variable" not in text
+
+
+_ON = """
+import logging, sys
+import structlog
+from aioctl.logs import configure
+from aioctl.settings import LogFormat, LogLevel
+
+configure(LogLevel.INFO, LogFormat(sys.argv[1]))
+for _ in range(3):
+    structlog.get_logger("aioctl").info("stopping", signal="SIGTERM")
+    logging.getLogger("aioctl.engine.services").info("stopping service")
+sys.stdout.write("went on")
+"""
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_line_that_nobody_reads_holds_up_nothing(style: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _ON, style],
+            check=False, stdout=subprocess.PIPE, stderr=writing, text=True, timeout=60,
+        )  # fmt: skip
+    finally:
+        os.close(writing)
+    assert done.stdout == "went on"
