@@ -108,13 +108,12 @@ async def _of_cluster(access: Access, asked: _Asked) -> "list[Finding]":
     from aioctl.tools.checks.judge import BEFORE, INSTALLED, check
     from aioctl.tools.checks.survey import survey
     from aioctl.tools.checks.takeover import check_takeover
-    from aioctl.tools.connect import connected, reachable
+    from aioctl.tools.connect import connected
     from aioctl.tools.installation import Installation, deployment_of
     from aioctl.tools.rehearsal import rehearse
     from aioctl.tools.session import Session
 
     async with connected(access) as connection:
-        await reachable(connection)
         deployment, _ = await deployment_of(connection)
         settings = settings_from(Installation(deployment).environment)
         installed = _installed(settings, deployment, asked.system_namespace)

@@ -26,12 +26,11 @@ def status(access: Access, output: str) -> None:
     """Show what is stored in which version, and who still uses v1alpha1. Reads only; exit code 1 while old versions are stored."""
     import anyio
 
-    from aioctl.tools.connect import connected, reachable
+    from aioctl.tools.connect import connected
     from aioctl.tools.storage import read_status
 
     async def read() -> "Status":
         async with connected(access) as connection:
-            await reachable(connection)
             return await read_status(connection)
 
     quiet()
@@ -54,13 +53,12 @@ def migrate(access: Access, rate: float) -> None:
     import anyio
 
     from aioctl.engine.clock import SystemClock
-    from aioctl.tools.connect import connected, reachable
+    from aioctl.tools.connect import connected
     from aioctl.tools.storage import migrate as run
 
     async def tell() -> int:
         failed = False
         async with connected(access) as connection:
-            await reachable(connection)
             pace = rate or (await settings_in(connection)).storage_migration_rate
             async for one in run(connection, rate=pace, clock=SystemClock()):
                 click.echo(f"{one.service}: {one.said}", err=one.failed)

@@ -217,10 +217,9 @@ async def _version(access: Access, form: Output) -> str:
     from aioctl import __version__
     from aioctl.api.kinds import ObjectKey
     from aioctl.tools import installation
-    from aioctl.tools.connect import connected, reachable
+    from aioctl.tools.connect import connected
 
     async with connected(access) as connection:
-        await reachable(connection)
         deployment, _ = await installation.deployment_of(connection)
         settings = settings_from(installation.Installation(deployment).environment)
         lease = ObjectKey(settings.namespace, settings.lease_name)

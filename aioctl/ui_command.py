@@ -35,7 +35,7 @@ async def _serve(access: Access, port: int, opens: bool) -> None:  # noqa: FBT00
     import webbrowser
 
     from aioctl.local_page import LocalPage
-    from aioctl.tools.connect import connected, reachable
+    from aioctl.tools.connect import connected
 
     def started(address: str) -> None:
         click.echo(f"the fleet is at {address} (interrupt to stop)")
@@ -43,7 +43,6 @@ async def _serve(access: Access, port: int, opens: bool) -> None:  # noqa: FBT00
             webbrowser.open(address)
 
     async with connected(access) as connection:
-        await reachable(connection)
         await LocalPage(await session_in(connection, access), port=port).run(started)
 
 

@@ -101,7 +101,7 @@ def test_a_cluster_that_is_not_reachable_is_named_with_its_own_code(command: str
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--context", "absent"], "context 'absent' is not in the kubeconfig"),
+        (["--context", "absent"], "no context has the name absent; it has "),
         (["-n", "a", "-A"], "-n and -A exclude each other"),
         (["--watch", "-o", "json"], "--watch goes with -o table and -o wide only"),
         (["-o", "xml"], "'xml' is not one of"),

@@ -122,17 +122,20 @@ class Client:
         observer: ClientObserver | None = None,
         field_manager: str = FIELD_MANAGER,
         call_timeout: float = CALL_TIMEOUT,
+        list_timeout: float = LIST_TIMEOUT,
         patience: float = PATIENCE,
     ) -> None:
         """`limiter` bounds the requests per second (None: no bound); watches pass it once, when they are opened.
         `field_manager`: the name that writes stand under in `metadata.managedFields`.
 
-        `call_timeout`: seconds for the answer to one request that is no page of a list, and for a watch to open.
+        `call_timeout`: seconds for the answer to one request that is no page of a list, and for a watch to open;
+        `list_timeout`: for a page.
         `patience`: seconds the server may ask to wait before a repetition; if it asks for more, that is raised
         (`errors.asked_to_wait`).
         """
         self._wire = wire
         self._call_timeout = call_timeout
+        self._list_timeout = list_timeout
         self._patience = patience
         self._limiter = limiter
         self._field_manager = field_manager
@@ -237,7 +240,7 @@ class Client:
                 query.append(("resourceVersion", resource_version))
             headers = {"Accept": METADATA_LIST_ONLY if metadata_only else _JSON}
             request = Request("GET", kind.path(namespace), tuple(query), headers)
-            response = await self._send(request, LIST_TIMEOUT)
+            response = await self._send(request, self._list_timeout)
             found = _decode(request, _list_decoder, response.body)
             more = found.metadata.continue_
             items = [bytes(item) for item in found.items or ()]
@@ -314,7 +317,7 @@ class Client:
     async def _send(self, request: Request, limit: float) -> Response:
         """One call with its retries; returns only successes."""
         # tenacity costs a tenth of a call that succeeds, so it comes in when the first attempt has failed.
-        until = anyio.current_time() + REPEAT_WITHIN
+        until = anyio.current_time() + min(REPEAT_WITHIN, limit)
         try:
             return await self._once(request, limit)
         except KubeError as error:

@@ -105,7 +105,7 @@ Load = Callable[[], Awaitable[_Loaded]]
 async def _from_kubeconfig(paths: str, context: str) -> ClusterConfig:
     files = _existing(paths.split(os.pathsep))
     if not files:
-        raise ConfigError(f"kubeconfig {paths}: no such file")
+        raise ConfigError(f"kubeconfig {paths}: no such file, or one that may not be read")
 
     async def load() -> _Loaded:
         from kubernetes_asyncio.client import Configuration  # noqa: PLC0415
@@ -124,8 +124,8 @@ async def _from_kubeconfig(paths: str, context: str) -> ClusterConfig:
 
 def _existing(paths: Sequence[str]) -> list[str]:
     """The files that are there, `~` expanded; missing ones in a list are skipped, as kubectl does."""
-    full = [Path(path).expanduser() for path in paths if path]
-    return [str(path) for path in full if path.is_file()]
+    full = [os.path.expanduser(path) for path in paths if path]  # noqa: PTH111  Path's raises without a home
+    return [path for path in full if os.path.isfile(path)]  # noqa: PTH113  Path's raises where a folder is closed to us
 
 
 def _exec_refresh(loader: Any) -> Callable[[], Awaitable[str]] | None:
@@ -164,6 +164,10 @@ async def _build(load: Load, source: str) -> ClusterConfig:
     settings = loaded.settings
     if not settings.host:
         raise ConfigError(f"{source}: the cluster has no server")
+    if not settings.host.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"{source}: server {settings.host} of the cluster begins with neither https:// nor http://"
+        )
     tls = _ssl_context(settings, source) if settings.host.startswith("https") else None
     return ClusterConfig(
         server=settings.host,
@@ -182,11 +186,20 @@ async def _load(load: Load, source: str) -> _Loaded:
     except (TypeError, AttributeError, LookupError, AssertionError) as error:
         # The library stumbles over what it does not look for, such as a list where it expects an object.
         raise ConfigError(
-            f"{source}: does not have the expected form ({type(error).__name__}: {error})"
+            f"{source}: is empty, or does not have the expected form ({type(error).__name__}: {error})"
         ) from error
     # It raises what comes: its own ConfigException, errors of yaml, ssl and aiohttp.
     except Exception as error:
-        raise ConfigError(f"{source}: {str(error) or type(error).__name__}") from error
+        raise ConfigError(f"{source}: {_on_one_line(error)}") from error
+
+
+def _on_one_line(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "is no text in UTF-8"
+    mark = getattr(error, "problem_mark", None)  # of an error of yaml
+    if mark is not None:
+        return f"is no YAML: line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _ssl_context(settings: Any, source: str) -> ssl.SSLContext:

@@ -5,6 +5,7 @@ answered, and its text is kept word for word because conditions and events show 
 here retries: `kube/client.py` repeats what is safe, everything else goes to the queue's backoff.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -122,6 +123,9 @@ def is_kind_missing(error: KubeError) -> bool:
     )
 
 
+_LONGEST_TEXT: Final = 1024
+"""Bytes of an answer that become a message: it is shown in conditions and events."""
+_TITLE: Final = re.compile(r"<title>([^<]{1,200})</title>", re.IGNORECASE)
 LONGEST_WAIT: Final = 60.0
 """Seconds; whoever asks for more, such as a proxy, is asked again after this."""
 
@@ -167,9 +171,18 @@ def from_response(response: Response) -> ApiError:
         body = None
     if isinstance(body, Mapping) and body.get("kind") == "Status":
         return from_status(body, status=response.status, retry_after=retry_after)
-    text = response.body[:1024].decode("utf-8", "replace").strip()
-    message = text or f"the server answered {response.status}"
+    message = _of_a_proxy(response)
     return error_class(response.status, "")(response.status, "", message, None, retry_after)
+
+
+def _of_a_proxy(response: Response) -> str:
+    """The words of an answer that is no Status object, on one line. Pages for browsers are known by their title alone."""
+    text = " ".join(response.body[:_LONGEST_TEXT].decode("utf-8", "replace").split())
+    if not text.startswith("<"):
+        return text or f"the server answered {response.status}"
+    title = _TITLE.search(text)
+    said = f' titled "{title[1].strip()}"' if title else ""
+    return f"the server answered {response.status} with a page for browsers{said}"
 
 
 def _seconds(header: str) -> float | None:

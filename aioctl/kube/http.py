@@ -6,10 +6,13 @@ server answers 401: nothing was done then, so the request is sent again whatever
 as `TransportError`; statuses are not judged.
 """
 
+import errno
 import io
+import os
+import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from ssl import SSLContext
 from typing import Final, Protocol
 
 import aiohttp
@@ -59,7 +62,7 @@ class HttpWire:
         self,
         server: str,
         *,
-        ssl_context: SSLContext | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         credentials: Credentials | None = None,
         server_hostname: str = "",
         proxy: str = "",
@@ -72,7 +75,7 @@ class HttpWire:
         self._server_hostname = server_hostname or None
         self._proxy = proxy or None
         self._user_agent = user_agent
-        tls: SSLContext | bool = ssl_context if ssl_context is not None else True
+        tls: ssl.SSLContext | bool = ssl_context if ssl_context is not None else True
         self._requests = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, ssl=tls, keepalive_timeout=_KEEP_IDLE),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -214,13 +217,32 @@ def _as_transport_errors(request: Request) -> Iterator[None]:
         yield
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         # No connection, so no byte of the request has left.
-        raise TransportError(f"{_title(request)}: {error}", maybe_sent=False) from error
+        raise TransportError(f"{_title(request)}: {_plainly(error)}", maybe_sent=False) from error
     except TimeoutError as error:
         text = str(error) or "no answer within the deadline"
         raise TransportError(f"{_title(request)}: {text}", maybe_sent=True) from error
     except (aiohttp.ClientError, OSError) as error:
-        text = str(error) or type(error).__name__
-        raise TransportError(f"{_title(request)}: {text}", maybe_sent=True) from error
+        raise TransportError(f"{_title(request)}: {_plainly(error)}", maybe_sent=True) from error
+
+
+def _plainly(error: Exception) -> str:
+    """One line without the library's own words."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return f"the certificate of {error.host}:{error.port} is not trusted: {error.certificate_error}"
+        case aiohttp.ClientConnectorError():
+            where = f"{error.host}:{error.port}"
+            number = error.os_error.errno
+            # asyncio puts its own words in the place of the system's.
+            known = isinstance(number, int) and not isinstance(error.os_error, socket.gaierror | ssl.SSLError)
+            said = os.strerror(number) if known and number in errno.errorcode else error.os_error.strerror
+            return f"cannot connect to {where}: {said or error.os_error}"
+        case aiohttp.ClientPayloadError():
+            return "the answer ended before it was whole"
+        case aiohttp.ClientResponseError():
+            return f"what answers does not speak HTTP: {error.message.splitlines()[0] if error.message else error.status}"
+        case _:
+            return " ".join(str(error).split()) or type(error).__name__
 
 
 def _title(request: Request) -> str:

@@ -17,12 +17,27 @@ _ISSUER_TIMEOUT: Final = aiohttp.ClientTimeout(total=30.0)
 log = structlog.get_logger(__name__)
 
 
+def _choose(config: Any, context: str) -> None:
+    """Raises ConfigException, with what there is to choose from, where no context can be taken."""
+    contexts = config.get("contexts")
+    # Entries of merged files are the library's nodes.
+    entries = [getattr(each, "value", each) for each in contexts] if isinstance(contexts, list) else []
+    known = [each.get("name") for each in entries if isinstance(each, dict)]
+    there = f"it has {', '.join(map(str, known))}" if known else "it has none"
+    name = context or config.get("current-context")
+    if not name:
+        raise ConfigException(f"no context is chosen (current-context); {there}")
+    if name not in known:
+        raise ConfigException(f"no context has the name {name}; {there}")
+
+
 class Loader(KubeConfigLoader):
     """Reads merged files; a refreshed token goes back into the file it came from, as kubectl does: some work once only."""
 
     def __init__(self, paths: str, context: str) -> None:
-        """`paths` as in `$KUBECONFIG`; an empty context is the current one."""
+        """`paths` as in `$KUBECONFIG`; an empty context is the current one. Raises ConfigException."""
         self._files = KubeConfigMerger(paths)
+        _choose(self._files.config.value, context)
         super().__init__(
             config_dict=self._files.config, config_base_path=None, active_context=context or None
         )

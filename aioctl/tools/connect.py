@@ -3,12 +3,22 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from aioctl.api.kinds import CONFIG, SERVICE, Kind
 from aioctl.kube.client import Client
 from aioctl.kube.config import ConfigError, load_config
-from aioctl.kube.errors import Forbidden, KubeError, TransportError, Unauthorized, is_kind_missing
+from aioctl.kube.errors import (
+    Forbidden,
+    KubeError,
+    ServerUnavailable,
+    TooManyRequests,
+    TransportError,
+    Unauthorized,
+    is_kind_missing,
+)
 from aioctl.tools.access import Access, Exit, ToolError
 
 
@@ -23,38 +33,48 @@ class Connection:
 
 ATTEMPT_TIMEOUT: Final = 10.0
 """Seconds for one answer: somebody sits before the terminal."""
+PAGE_TIMEOUT: Final = 30.0
+"""Seconds for a page of a list, which may have to be converted first."""
+_decoder: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 @asynccontextmanager
 async def connected(access: Access) -> AsyncIterator[Connection]:
-    """Opens the way and closes it. Raises ToolError."""
+    """Opens the way and closes it. Raises ToolError, also where no API server answers there, or it does not know us."""
     try:
         config = await load_config(access.kubeconfig, context=access.context)
     except ConfigError as error:
-        raise ToolError(_sentence(error, access), Exit.USAGE) from error
-    client = Client(config.wire(connections=8), call_timeout=ATTEMPT_TIMEOUT, patience=0.0)
+        raise ToolError(str(error), Exit.USAGE) from error
+    wire = config.wire(connections=8)
+    client = Client(wire, call_timeout=ATTEMPT_TIMEOUT, list_timeout=PAGE_TIMEOUT, patience=0.0)
     namespace = "" if access.everywhere else access.namespace or config.namespace or "default"
     try:
+        await greet(client, config.server)
         yield Connection(client, config.server, namespace)
     finally:
         await client.aclose()
 
 
-async def reachable(connection: Connection) -> None:
-    """Raises ToolError when nobody answers there, or does not know us."""
+async def greet(client: Client, server: str) -> None:
+    """One small question before all others: a server that hangs or is none is told of at once, and once."""
     try:
-        await connection.client.get_raw("/version")
-    except (TransportError, Unauthorized) as error:
-        raise ToolError(explain(error, "get", SERVICE, "", connection.server)) from error
-    except KubeError:
+        answer = _decoder.decode(await client.get_raw("/version"))
+    except Forbidden:
         return  # it answers; what may be read shows later
+    except (TransportError, Unauthorized) as error:
+        raise ToolError(explain(error, "get", SERVICE, "", server)) from error
+    except (ServerUnavailable, TooManyRequests) as error:
+        raise ToolError(
+            f"cluster {server} does not answer now ({error.status}): {error}; look at its API server, or at what is before it"
+        ) from error
+    except (KubeError, msgspec.MsgspecError) as error:
+        raise ToolError(_stranger(server, str(error))) from error
+    if "gitVersion" not in answer:
+        raise ToolError(_stranger(server, "it does not say its version"))
 
 
-def _sentence(error: ConfigError, access: Access) -> str:
-    text = str(error)
-    if access.context and "context" in text and access.context in text:
-        return f"context {access.context!r} is not in the kubeconfig; `kubectl config get-contexts` lists what there is"
-    return text
+def _stranger(server: str, why: str) -> str:
+    return f"{server} does not answer as an API server ({why}): see the kubeconfig's server, and any proxy before it"
 
 
 @contextmanager
@@ -69,10 +89,11 @@ def told(verb: str, kind: Kind, namespace: str, server: str) -> Iterator[None]:
 def explain(error: KubeError, verb: str, kind: Kind, namespace: str, server: str) -> str:
     """One sentence for a failed call, with the cure where there is one."""
     what = f"{verb} {kind.resource}"
+    said = " ".join(str(error).split())
     where = f" in namespace {namespace}" if namespace else ""
     match error:
         case TransportError():
-            return f"cluster {server} cannot be reached: {error}"
+            return f"cluster {server} cannot be reached: {said}"
         case Unauthorized():
             return f"cluster {server} does not know these credentials (401): log in again"
         case Forbidden():
@@ -82,4 +103,4 @@ def explain(error: KubeError, verb: str, kind: Kind, namespace: str, server: str
                 f"the cluster does not serve {kind.resource} {kind.version}: its CRDs are not installed, "
                 "or are those of an earlier KServe; `aioctl check --pre` says which"
             )
-    return f"cannot {what}{where}: {error}"
+    return f"cannot {what}{where}: {said}"

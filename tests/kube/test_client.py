@@ -291,13 +291,23 @@ async def test_a_call_without_an_answer_ends_at_its_deadline() -> None:
 
 
 @virtual_time
-async def test_a_read_that_ran_into_its_deadline_is_not_repeated() -> None:
+@pytest.mark.parametrize("deadline", [1.0, 10.0, 35.0])
+async def test_a_read_that_ran_into_its_deadline_is_not_repeated(deadline: float) -> None:
     wire = ScriptedWire(delay=1e9)
     wire.answer("GET", f"{PATH}/s", body=OBJECT)
     with pytest.raises(TransportError):
-        await Client(wire).get(SERVICE, "n", "s")
-    assert anyio.current_time() == 35.0
+        await Client(wire, call_timeout=deadline).get(SERVICE, "n", "s")
+    assert anyio.current_time() == deadline
     assert len(wire.requests) == 1
+
+
+@virtual_time
+async def test_a_page_of_a_list_has_a_deadline_of_its_own() -> None:
+    wire = ScriptedWire(delay=1e9)
+    wire.answer("GET", PATH, body=OBJECT)
+    with pytest.raises(TransportError):
+        _ = [page async for page in Client(wire, list_timeout=30.0).list_pages(SERVICE, namespace="n")]
+    assert anyio.current_time() == 30.0
 
 
 async def test_a_list_comes_in_pages_of_raw_objects() -> None:

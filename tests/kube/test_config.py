@@ -212,11 +212,20 @@ async def test_the_home_directory_is_looked_at_last(tmp_path: Path) -> None:
     ("content", "text"),
     [
         (None, "no such file"),
-        ("{half a fi", "kubeconfig"),
-        ("current-context: x\ncontexts: []\nclusters: []\n", "kubeconfig"),
-        ("", "kubeconfig"),
+        ("{half a fi", "config: is no YAML: line 1, column 11: "),
+        ("a: \tb: [", "config: is no YAML: line 1, column "),
+        ("current-context: x\ncontexts: []\nclusters: []\n", "no context has the name x; it has none"),
+        ("current-context: x\ncontexts: [{name: y}, {name: z}]\n", "no context has the name x; it has y, z"),
+        ("contexts: [{name: y}]\n", r"no context is chosen \(current-context\); it has y"),
+        ("contexts: many\n", "Invalid kube-config file"),
+        (
+            "current-context: x\ncontexts: [{name: x, context: {cluster: c, user: u}}]\n",
+            "Expected object with name c",
+        ),
+        ("", "config: is empty, or does not have"),
         (":::garbage", "does not have the expected form"),
         ("- a list\n", "does not have the expected form"),
+        ("\x00", "special characters are not allowed"),
     ],
 )
 async def test_a_configuration_that_cannot_be_used_is_named(
@@ -228,6 +237,18 @@ async def test_a_configuration_that_cannot_be_used_is_named(
     with pytest.raises(ConfigError, match=text) as caught:
         await load(path)
     assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+async def test_a_server_without_a_scheme_is_named(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path / "config", user={}, server="10.0.0.1:6443")
+    with pytest.raises(ConfigError, match=r"server 10\.0\.0\.1:6443 of the cluster begins with neither"):
+        await load(path)
+
+
+async def test_a_folder_is_no_kubeconfig(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file, or one that may not be read"):
+        await load(tmp_path)
 
 
 async def test_without_any_configuration_the_error_says_what_to_do(tmp_path: Path) -> None:

@@ -71,6 +71,12 @@ def test_a_retry_after_that_is_no_number_counts_as_not_given(header: str) -> Non
         (b"", "the server answered 502"),
         (b"[1]", "[1]"),
         (b"\xff\xfe", "\ufffd\ufffd"),
+        (b"no healthy upstream\r\n\r\n  at edge-1 ", "no healthy upstream at edge-1"),
+        (
+            b"\n<html><head><TITLE>\n502 Bad Gateway</TITLE></head>" + 5000 * b"<p>",
+            'the server answered 502 with a page for browsers titled "502 Bad Gateway"',
+        ),
+        (b"<!DOCTYPE html>", "the server answered 502 with a page for browsers"),
     ],
 )
 def test_the_text_of_a_proxy_is_the_message(body: bytes, text: str) -> None:
