@@ -1,6 +1,7 @@
 """`aioctl check` on the command line: what is looked at, and how findings are shown. What is wrong is decided in `tools/checks/`."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from aioctl.tools.checks.survey import Installed
     from aioctl.tools.connect import Connection
 
-_COLOURS: Final = {"ok": "green", "warning": "yellow", "failed": "red"}
+_COLOURS: Final = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "yellow"}
 
 
 class Scope(Enum):
@@ -74,7 +75,7 @@ def check(
     pre: bool,
     takeover: bool,
 ) -> None:
-    """Look for what is wrong, in groups, each finding with a code. Reads, and creates as dry runs; exit code 1 if anything failed."""
+    """Look for what is wrong, in groups, each finding with a code. Reads, and creates as dry runs; exit code 1 if anything failed, 3 if something could not be looked at."""
     import anyio
 
     if bool(files) + pre + takeover > 1:
@@ -147,22 +148,26 @@ def _installed(settings: "Settings", deployment: "Mapping[str, object] | None", 
 def _shown(found: "list[Finding]", form: Output) -> tuple[str, int]:
     from aioctl.tools.checks.finding import Grade
 
-    failed = sum(one.grade is Grade.FAILED for one in found)
-    code = Exit.ACT if failed else Exit.FINE
+    counts = Counter(one.grade for one in found)
+    code = Exit.ACT if counts[Grade.FAILED] else Exit.UNREADABLE if counts[Grade.UNKNOWN] else Exit.FINE
     if form is not Output.TABLE:
         items = [one.as_data() for one in found if form is not Output.NAME or one.code]
         return listing(items, (), form, name="code", kind="FindingList"), code
-    warnings = sum(one.grade is Grade.WARNING for one in found)
     lines = [_line(one) for one in found]
-    return "\n".join([*lines, f"{failed} failed, {warnings} warnings"]) + "\n", code
+    summary = f"{counts[Grade.FAILED]} failed, {counts[Grade.WARNING]} warnings"
+    if counts[Grade.UNKNOWN]:
+        summary += f", {counts[Grade.UNKNOWN]} unknown"
+    return "\n".join([*lines, summary]) + "\n", code
 
 
 def _line(one: "Finding") -> str:
     from aioctl.tools.checks.codes import GROUPS
+    from aioctl.tools.checks.finding import Grade
 
     mark = coloured(one.grade.value.ljust(8), _COLOURS[one.grade.value])
     if one.code is None:
-        return f"{mark}{one.found}" if one.found == GROUPS[one.group] else f"          {one.found}"
+        heads = one.grade is not Grade.OK or one.found == GROUPS[one.group]
+        return f"{mark}{one.found}" if heads else f"          {one.found}"
     return f"{mark}{one.code.code}  {one.found}\n        cure: {one.code.cure}\n        page: {one.code.page}"
 
 

@@ -113,7 +113,7 @@ def text(found: "Status") -> str:
         shown += (
             f"{old if found.done else 'not migrated: `aioctl storage migrate`, or wait for the controller'}\n"
         )
-    return shown + "".join(f"not known: {said}\n" for said in found.unread)
+    return shown + "".join(f"not known: {said}\n" for said in dict.fromkeys(found.unread))
 
 
 def clients(found: "Status") -> list[str]:
@@ -127,7 +127,9 @@ def clients(found: "Status") -> list[str]:
         f"v1alpha1 was asked for since this API server started: {one.verb} {one.resource} {one.count} times"
         for one in found.requests
     ]
-    return lines or ["nobody was seen to use v1alpha1"]
+    if lines or not found.crds:
+        return lines  # where nothing was read, nobody was looked for
+    return ["nobody was seen to use v1alpha1"]
 
 
 COMMANDS: Final[tuple[click.Command, ...]] = (storage,)

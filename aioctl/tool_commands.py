@@ -225,7 +225,7 @@ async def _version(access: Access, form: Output) -> str:
         lease = ObjectKey(settings.namespace, settings.lease_name)
         found = await installation.read_installation(connection, lease)
         told = installation.report(__version__, found, connection.server, datetime.now(UTC))
-    return installation.text(told) if form is Output.TABLE else document(told, form)
+    return installation.text(told, found.unread) if form is Output.TABLE else document(told, form)
 
 
 @click.command()

@@ -234,8 +234,8 @@ def _plainly(error: Exception) -> str:
             where = f"{error.host}:{error.port}"
             number = error.os_error.errno
             # asyncio puts its own words in the place of the system's.
-            known = isinstance(number, int) and not isinstance(error.os_error, socket.gaierror | ssl.SSLError)
-            said = os.strerror(number) if known and number in errno.errorcode else error.os_error.strerror
+            own = isinstance(error.os_error, socket.gaierror | ssl.SSLError) or number not in errno.errorcode
+            said = error.os_error.strerror if own or number is None else os.strerror(number)
             return f"cannot connect to {where}: {said or error.os_error}"
         case aiohttp.ClientPayloadError():
             return "the answer ended before it was whole"

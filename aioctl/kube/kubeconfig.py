@@ -37,7 +37,8 @@ class Loader(KubeConfigLoader):
     def __init__(self, paths: str, context: str) -> None:
         """`paths` as in `$KUBECONFIG`; an empty context is the current one. Raises ConfigException."""
         self._files = KubeConfigMerger(paths)
-        _choose(self._files.config.value, context)
+        merged = self._files.config
+        _choose(merged.value if merged is not None else {}, context)
         super().__init__(
             config_dict=self._files.config, config_base_path=None, active_context=context or None
         )

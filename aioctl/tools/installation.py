@@ -1,6 +1,6 @@
 """What of aioctl is installed: its Deployment and settings, the CRDs, who leads. Each part may be unreadable by itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -22,12 +22,12 @@ _decoder = msgspec.json.Decoder(dict[str, Any])
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """As read. `crds`: by name, None where absent; `unread`: sentences about what could not be read."""
+    """As read. `crds`: by name, None where absent; `unread`: by part, sentences about what could not be read."""
 
     deployment: Object | None = None
     crds: Mapping[str, Object | None] = field(default_factory=dict)
     lease: Object | None = None
-    unread: Sequence[str] = ()
+    unread: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def namespace(self) -> str:
@@ -70,7 +70,7 @@ async def deployment_of(connection: Connection) -> tuple[Object | None, str]:
 async def read_installation(connection: Connection, lease: ObjectKey) -> Installation:
     """Reads what there is. Raises nothing: what could not be read is told in `unread`."""
     deployment, why = await deployment_of(connection)
-    unread = [why] if why else []
+    unread = {"controller": why} if why else {}
     crds: dict[str, Object | None] = {}
     found: dict[str, Object | None] = {}
 
@@ -80,13 +80,14 @@ async def read_installation(connection: Connection, lease: ObjectKey) -> Install
         except NotFound:
             into[name] = None
         except KubeError as error:
-            unread.append(explain(error, "get", kind, namespace, connection.server))
+            part = "leader" if kind is kinds.LEASE else name
+            unread[part] = explain(error, "get", kind, namespace, connection.server)
 
     async with anyio.create_task_group() as group:
         for name in CRDS:
             group.start_soon(get, crds, kinds.CRD, "", name)
         group.start_soon(get, found, kinds.LEASE, lease.namespace, lease.name)
-    return Installation(deployment, crds, found.get(lease.name), tuple(sorted(unread)))
+    return Installation(deployment, crds, found.get(lease.name), unread)
 
 
 def versions(crd: Object) -> tuple[list[str], str]:
@@ -126,12 +127,12 @@ def report(client: str, found: Installation, server: str, now: datetime) -> dict
         "controller": controller,
         "crds": crds,
         "leader": lease,
-        "notKnown": list(found.unread),
+        "notKnown": sorted(set(found.unread.values())),
     }
 
 
-def text(told: Mapping[str, Any]) -> str:
-    """The same for people, a line each."""
+def text(told: Mapping[str, Any], unread: Mapping[str, str]) -> str:
+    """The same for people, a line each; what could not be read is not told as absent."""
     controller, leader = told["controller"], told["leader"]
     lines = [f"client       aioctl {told['client']}", f"cluster      {told['server']}"]
     if controller:
@@ -139,6 +140,8 @@ def text(told: Mapping[str, Any]) -> str:
             f"controller   {controller['image']}, Deployment {controller['deployment']}, "
             f"{controller['readyReplicas']}/{controller['replicas']} ready"
         )
+    elif "controller" in unread:
+        lines.append("controller   not known")
     else:
         lines.append(f"controller   no Deployment labelled {DEPLOYMENT_LABEL}")
     lines += [
@@ -152,6 +155,8 @@ def text(told: Mapping[str, Any]) -> str:
     ]
     if leader and leader["holder"]:
         lines.append(f"leader       {leader['holder']}, lease {leader['lease']} renewed {leader['age']} ago")
+    elif "leader" in unread:
+        lines.append("leader       not known")
     else:
         lines.append(
             "leader       none" + (f": lease {leader['lease']} is free" if leader else ": there is no lease")

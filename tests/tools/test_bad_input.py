@@ -86,6 +86,19 @@ def test_what_looks_at_the_installation_tells_that_it_is_not_there(monkeypatch: 
     assert "CRD llminferenceservices.serving.kserve.io is not installed" in done.stdout
 
 
+def test_what_may_not_be_read_is_not_told_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster_for(monkeypatch, faults=(Match(),))
+    told = run("version").stdout.splitlines()
+    assert {"controller   not known", "leader       not known"} <= set(told)
+    assert len(told) == len(set(told)), "each sentence once"
+    done = run("check", "--pre")
+    assert done.exit_code == 3
+    assert not [line for line in done.stdout.splitlines() if line.startswith("ok")]
+    done = run("storage", "status")
+    assert done.exit_code == 3
+    assert "nobody" not in done.stdout
+
+
 @pytest.mark.parametrize("words", READS[3:] + WRITES[:1] + WRITES[2:3] + WRITES[6:7], ids=" ".join)
 def test_an_unknown_service_is_one_sentence(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     cluster_for(monkeypatch)

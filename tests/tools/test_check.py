@@ -16,7 +16,8 @@ import pytest
 
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
-from aioctl.sim.errors import forbidden
+from aioctl.api.objects import name_of
+from aioctl.sim.errors import forbidden, internal
 from aioctl.sim.faults import Match
 from aioctl.tools.checks.codes import CHECK, GROUPS
 from aioctl.tools.checks.finding import Finding, Grade
@@ -24,7 +25,7 @@ from aioctl.tools.checks.judge import BEFORE, check
 from aioctl.tools.checks.permissions import Permission, account_of
 from aioctl.tools.checks.presets import digest
 from aioctl.tools.checks.releases import KSERVE, OPENDATAHUB, RELEASES
-from aioctl.tools.checks.survey import REVIEW, DryRun, Served, Survey, mounted_secret
+from aioctl.tools.checks.survey import LISTS, REVIEW, DryRun, Served, Survey, mounted_secret
 from aioctl.tools.installation import CRDS
 from testbed import shared_data
 from testbed.virtual_time import virtual_time
@@ -94,6 +95,11 @@ async def refused(stage: World) -> None:
     stage.cluster.faults.fail(Match(verb="list", resource="gatewayclasses", client="user"), error, times=0)
 
 
+async def failing(stage: World) -> None:
+    error = internal("etcdserver: request timed out")
+    stage.cluster.faults.fail(Match(verb="list", resource="gatewayclasses", client="user"), error, times=0)
+
+
 async def no_answer(stage: World) -> None:
     error = forbidden(kinds.SERVICE.resource, kinds.SERVICE.group, "", "failed calling webhook")
     stage.cluster.faults.fail(Match(verb="create", resource="llminferenceservices"), error, times=0)
@@ -143,6 +149,7 @@ async def no_certificate(stage: World) -> None:
 
 PLANTED: dict[str, Plant] = {
     "AIO-CLU-002": refused,
+    "AIO-CLU-003": failing,
     "AIO-CRD-002": lambda stage: versions(
         stage, lambda one: {**one, "served": False} if one["name"] == "v1alpha1" else one
     ),
@@ -222,6 +229,26 @@ def schema_of(obj: dict[str, Any]) -> dict[str, Any]:
     (found,) = [one for one in obj["spec"]["versions"] if one["name"] == "v1alpha2"]
     spec: dict[str, Any] = found["schema"]["openAPIV3Schema"]["properties"]["spec"]
     return spec
+
+
+def test_where_nothing_could_be_read_nothing_is_said_to_be_well() -> None:
+    """Neither ok nor missing: of each group the line says what could not be read."""
+    listed = {kind.resource: f"no access: you may not list {kind.resource}" for kind in LISTS}
+    others = dict.fromkeys((kinds.LEASE.resource, kinds.CONFIG_MAP.resource, kinds.SECRET.resource), "no")
+    facts = Survey(SYSTEM, LEASE, NOW, unread=listed | others)
+    found = check(facts)
+    assert [one.group for one in found if one.grade is Grade.UNKNOWN] == list(GROUPS)[1:12]
+    assert {one.code.code for one in found if one.code} == {"AIO-CLU-002"}
+    assert [one for one in found if one.grade is Grade.OK] == []
+    assert any(one.found == f"our CRDs: {kinds.CRD.resource} could not be read" for one in found)
+
+
+def test_a_group_that_was_read_in_part_tells_both() -> None:
+    gone = [name_of(obj) for obj in healthy().all(kinds.CONFIG)]
+    facts = replace(without(kinds.CONFIG, *gone), unread={kinds.CONFIG_MAP.resource: "no"})
+    found = [one for one in check(facts) if one.group == "PRE"]
+    assert found[0].grade is Grade.UNKNOWN
+    assert {one.code.code for one in found[1:] if one.code} == {"AIO-PRE-001"}
 
 
 def small_schema(*, spec: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,16 @@ from aioctl.sim.errors import forbidden, invalid
 from aioctl.sim.faults import Match
 from aioctl.storage_command import clients, text
 from aioctl.tools.connect import Connection
-from aioctl.tools.storage import Requests, Status, Writer, migrate, read_status, requests_of, writers_of
+from aioctl.tools.storage import (
+    Requests,
+    Status,
+    Stored,
+    Writer,
+    migrate,
+    read_status,
+    requests_of,
+    writers_of,
+)
 from aioctl.tools.writing import Told
 from testbed.virtual_time import VirtualClock, virtual_time
 from testbed.world import NAMESPACE, World, furnished, plain_service
@@ -160,4 +169,6 @@ def test_a_writer_is_told_once_with_its_last_write() -> None:
         f"v1alpha1 is written by ci: {kinds.SERVICE.resource}, 2 objects such as n/a, last {last}",
         "v1alpha1 was asked for since this API server started: GET x 2 times",
     ]
-    assert clients(Status()) == ["nobody was seen to use v1alpha1"]
+    looked = Stored(kinds.SERVICE.resource, "v1alpha2", ("v1alpha2",), 3)
+    assert clients(Status(crds=(looked,))) == ["nobody was seen to use v1alpha1"]
+    assert clients(Status()) == [], "where nothing was read, nobody was looked for"

@@ -35,8 +35,8 @@ def cluster(facts: Survey) -> Iterator[Finding]:
     match = re.match(r"v?(\d+)\.(\d+)", facts.version)
     if match and (int(match[1]), int(match[2])) < (1, OLDEST_MINOR):
         yield warn("AIO-CLU-001", f"the API server is {facts.version}")
-    for said in facts.unread.values():
-        yield warn("AIO-CLU-002", said)
+    for what, said in facts.unread.items():
+        yield warn("AIO-CLU-003" if what in facts.broken else "AIO-CLU-002", said)
 
 
 def others(facts: Survey) -> Iterator[Finding]:

@@ -30,6 +30,7 @@ CHECK: Final[Mapping[str, Code]] = {
     for code, see, why, cure in (
         ("AIO-CLU-001", "an old API server", "the controller is tested from Kubernetes 1.30 on", "upgrade the cluster"),
         ("AIO-CLU-002", "something that may not be read", "the command's user lacks a right", "ask for the right that the line names, or run the check as an administrator"),
+        ("AIO-CLU-003", "something that could not be read, though nobody forbids it", "the API server does not answer, or fails", "see `kubectl get --raw '/readyz?verbose'`, and run the check again when the API server is well"),
         ("AIO-CRD-001", "a CRD of ours is not installed", "nothing of ours can be stored", _APPLY),
         ("AIO-CRD-002", "a CRD of ours does not serve v1alpha1 and v1alpha2", "clients of the missing version fail", _APPLY),
         ("AIO-CRD-003", "a CRD of ours does not store v1alpha2", "fields that v1alpha1 lacks are lost", _APPLY),

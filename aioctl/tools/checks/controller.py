@@ -16,6 +16,8 @@ LEASE_SECONDS: Final = 15
 
 
 def rights(facts: Survey) -> Iterator[Finding]:
+    if not facts.read(kinds.DEPLOYMENT):
+        return
     account = permissions.account_of(facts.all(kinds.DEPLOYMENT))
     if account is None:
         yield fine("RBAC", "no controller was found, so nothing is known of what its account may do")

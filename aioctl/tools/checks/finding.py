@@ -1,5 +1,6 @@
 """What a check finds: one line, its grade, and the code that leads to the cure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -14,11 +15,13 @@ class Grade(StrEnum):
     OK = "ok"
     WARNING = "warning"
     FAILED = "failed"
+    UNKNOWN = "unknown"
+    """What it stands on could not be read: nothing is said of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line. `code` None: nothing is wrong, and `found` says what was looked at."""
+    """One line. `code` None: nothing is known to be wrong, and `found` says what was looked at."""
 
     group: str
     grade: Grade
@@ -50,6 +53,11 @@ def warn(code: str, found: str) -> Finding:
 def fine(group: str, found: str) -> Finding:
     """What was seen and is well."""
     return Finding(group, Grade.OK, found)
+
+
+def unknown(group: str, resources: Sequence[str]) -> Finding:
+    """The line of a group that nobody could look at as a whole."""
+    return Finding(group, Grade.UNKNOWN, f"{GROUPS[group]}: {', '.join(resources)} could not be read")
 
 
 def title(group: str) -> Finding:

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -93,6 +93,8 @@ class Survey:
     """Every lease of the controller's name, in whatever namespace."""
     dry_runs: Sequence[DryRun] = ()
     unread: Mapping[str, str] = field(default_factory=dict)
+    broken: Collection[str] = frozenset()
+    """Of `unread`, what nobody forbids: the API server failed."""
     served: Served | None = None
     denied: Sequence[Permission] | None = None
     """What the API server says the controller's account may not do; None where it was not asked."""
@@ -147,6 +149,7 @@ async def survey(connection: Connection, installed: Installed, *, calls: bool = 
         found.get("leases", ()),
         runs,
         reading.unread,
+        frozenset(reading.broken),
         found.get("served"),
         denied,
         found.get("settings_map"),
@@ -160,6 +163,7 @@ class _Reading:
         self._connection, self._client, self._installed = connection, connection.client, installed
         self.objects: dict[Kind, Sequence[Object]] = {}
         self.unread: dict[str, str] = {}
+        self.broken: set[str] = set()
         self.found: dict[str, Any] = {}
 
     async def list(self, kind: Kind) -> None:
@@ -168,7 +172,12 @@ class _Reading:
         except NotFound:
             self.objects[kind] = ()  # the kind is not served: the CRD's check says so
         except KubeError as error:
-            self.unread[kind.resource] = explain(error, "list", kind, "", self._connection.server)
+            self._cannot("list", kind, "", error)
+
+    def _cannot(self, verb: str, kind: Kind, namespace: str, error: KubeError) -> None:
+        self.unread[kind.resource] = explain(error, verb, kind, namespace, self._connection.server)
+        if not isinstance(error, Forbidden):
+            self.broken.add(kind.resource)
 
     async def _listed(self, kind: Kind, fields: str = "") -> Sequence[Object]:
         return [
@@ -183,6 +192,8 @@ class _Reading:
             self.found["version"] = str(answer.get("gitVersion", ""))
         except (KubeError, msgspec.MsgspecError) as error:
             self.unread["/version"] = f"cannot read the version of {self._connection.server}: {error}"
+            if not isinstance(error, Forbidden):
+                self.broken.add("/version")
 
     async def leases(self) -> None:
         try:
@@ -190,9 +201,7 @@ class _Reading:
                 kinds.LEASE, f"metadata.name={self._installed.lease.name}"
             )
         except KubeError as error:
-            self.unread[kinds.LEASE.resource] = explain(
-                error, "list", kinds.LEASE, "", self._connection.server
-            )
+            self._cannot("list", kinds.LEASE, "", error)
 
     async def settings_map(self) -> None:
         namespace = self._installed.namespace
@@ -203,9 +212,7 @@ class _Reading:
         except NotFound:
             return
         except KubeError as error:
-            self.unread[kinds.CONFIG_MAP.resource] = explain(
-                error, "get", kinds.CONFIG_MAP, namespace, self._connection.server
-            )
+            self._cannot("get", kinds.CONFIG_MAP, namespace, error)
 
     async def certificate(self, secret: ObjectKey) -> None:
         """Keeps the certificate, and not the key."""
@@ -214,9 +221,7 @@ class _Reading:
         except NotFound:
             found = {}
         except KubeError as error:
-            self.unread[kinds.SECRET.resource] = explain(
-                error, "get", kinds.SECRET, secret.namespace, self._connection.server
-            )
+            self._cannot("get", kinds.SECRET, secret.namespace, error)
             return
         try:
             chain = base64.b64decode(str(dig(found, "data", "tls.crt") or ""))

@@ -132,6 +132,8 @@ def _believed(facts: Survey, bundle: bytes, who: str) -> Iterator[Finding]:
 def _served(facts: Survey) -> Iterator[Finding]:
     served = facts.served
     if served is None:
+        if kinds.SECRET.resource in facts.unread:
+            return
         yield fine("CERT", "the certificate that is served was not looked at: no Secret is known to have it")
         return
     where = f"Secret {served.secret}"
