@@ -1,6 +1,5 @@
 """`aioctl render`: reads a service and presets from files, prints the children; what they are is decided in `plan`."""
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from aioctl import shipped
+from aioctl.api.objects import FieldError, name_of
 from aioctl.plan.model import PlanError
 from aioctl.plan.offline import Rendering, render
 from aioctl.plan.policy import Policy, Strategy
-from aioctl.tools.checks.files import OUR_KINDS, dropped_fields
-from aioctl.yaml_text import as_yaml, documents
+from aioctl.tools import manifests
+from aioctl.tools.access import ToolError
+from aioctl.tools.checks.files import OUR_KINDS, VERSIONS, dropped_fields
+from aioctl.yaml_text import as_yaml
 
 
 class RenderError(Exception):
@@ -30,7 +32,7 @@ class Rendered:
 def render_file(file: Path, configs: Path | None, *, explain: bool) -> Rendered:
     """The children (or with `explain` the origin of each field) of every LLMInferenceService in the file, as YAML text.
 
-    The file `-` is standard input. Objects of other kinds in the file count as being in the cluster. Raises RenderError.
+    The file `-` is standard input, a folder its YAML files. Objects of other kinds in the file count as being in the cluster. Raises RenderError.
     """
     given = _read(file)
     services = [obj for obj in given if obj.get("kind") == "LLMInferenceService"]
@@ -45,12 +47,18 @@ def render_file(file: Path, configs: Path | None, *, explain: bool) -> Rendered:
         f"{where}: {problem}" for where, obj in _sources(file, given, folder) for problem in _dropped(obj)
     ]
     for service in services:
+        name = name_of(service)
+        if service.get("apiVersion") not in VERSIONS:
+            raise RenderError(
+                f"{file}: {name}: apiVersion {service.get('apiVersion')} is none of ours; use {' or '.join(sorted(VERSIONS))}"
+            )
+        if not name:
+            raise RenderError(f"{file}: a service has no metadata.name")
         try:
             made = render(service, around, policy=policy, now=datetime.now(UTC))
-        except PlanError as error:
+        except (PlanError, FieldError) as error:
             raise RenderError(f"{file}: {error}") from error
         parts.append(_explained(made) if explain else _printed(made))
-        name = (service.get("metadata") or {}).get("name")
         problems += [f"{file}: {name}: {problem}" for problem in made.problems]
     return Rendered("".join(parts), tuple(problems))
 
@@ -90,11 +98,6 @@ def _folder(folder: Path) -> list[dict[str, Any]]:
 
 def _read(file: Path) -> list[dict[str, Any]]:
     try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-        found = documents(text)
-    except (OSError, ValueError) as error:
-        raise RenderError(f"{file}: {error}") from error
-    for document in found:
-        if document is not None and not isinstance(document, dict):
-            raise RenderError(f"{file}: holds a document that is no object")
-    return [document for document in found if document]
+        return [obj for _, obj in manifests.read(file)]
+    except ToolError as error:
+        raise RenderError(str(error)) from error

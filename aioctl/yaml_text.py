@@ -16,22 +16,56 @@ DEEPEST: Final = 200
 """Levels of lists and maps in each other; our CRDs have 70."""
 
 
+_TEXT: Final = "tag:yaml.org,2002:str"
+_DATE: Final = "tag:yaml.org,2002:timestamp"
+
+
 class _Loader(EventComposer, SafeConstructor, Resolver):
-    """As PyYAML's safe loader."""
+    """As PyYAML's safe loader, but that keys are texts, and that dates and `10:30` are: so kubectl makes JSON of YAML."""
 
     def __init__(self, text: str) -> None:
         EventComposer.__init__(self, text, DEEPEST)
         SafeConstructor.__init__(self)
         Resolver.__init__(self)
 
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
+        """See PyYAML."""
+        tag = str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
+        if kind is yaml.ScalarNode and implicit[0] and (tag == _DATE or (":" in value and tag in _NUMBERS)):
+            return _TEXT
+        return tag
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  PyYAML's shape
+        """See PyYAML."""
+        found = super().construct_mapping(node, deep)
+        if all(isinstance(key, str) for key in found):
+            return found
+        return {key if isinstance(key, str) else _key(key, node): value for key, value in found.items()}
+
+
+_NUMBERS: Final = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+
+def _key(key: object, node: yaml.Node) -> str:
+    """As JSON writes it."""
+    if isinstance(key, bool):
+        return str(key).lower()
+    if isinstance(key, int | float):
+        return str(key)
+    raise yaml.constructor.ConstructorError(None, None, f"{key!r} cannot be a key", node.start_mark)
+
 
 def documents(text: str) -> list[Any]:
-    """All documents of the text. Raises ValueError with the place or the reason why it cannot be read."""
+    """All documents of the text. Raises ValueError with the place or the reason why it cannot be read, on one line."""
     try:
         found = list(_documents(_Loader(text)))
         values = _count(found, {})
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ValueError(f"is no YAML: {where}{error.problem}") from error
     except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(f"is no YAML: {' '.join(str(error).split())}") from error
     except TooDeep as error:
         raise ValueError(f"it is nested too deeply: more than {DEEPEST} levels") from error
     if values > MAX_VALUES:

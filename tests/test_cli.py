@@ -139,6 +139,23 @@ spec: {model: {uri: "hf://m/m", name: m}, baseRefs: BASE_REFS}
 """
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("v1alpha2", "v9"), "-: a: apiVersion serving.kserve.io/v9 is none of ours; use serving.kserve.io/v1alpha1 or "),
+        (("name: a", "name: 1"), "metadata.name is 1, not a text: put it in quotes"),
+        (("name: a", "labels: {}"), "-: a service has no metadata.name"),
+    ],
+)  # fmt: skip
+def test_what_the_api_server_would_not_take_is_not_rendered(change: tuple[str, str], said: str) -> None:
+    text = SERVICE.replace("BASE_REFS", "[]").replace(*change)
+    assert text != SERVICE.replace("BASE_REFS", "[]")
+    answer = CliRunner().invoke(main, ["render", "-f", "-"], input=text)
+    assert (answer.exit_code, answer.stdout) == (1, "")
+    assert said in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+
+
 def test_a_service_is_rendered_from_standard_input() -> None:
     answer = CliRunner().invoke(main, ["render", "-f", "-"], input=SERVICE.replace("BASE_REFS", "[]"))
     assert answer.exit_code == 0

@@ -12,7 +12,7 @@ from aioctl.yaml_text import documents
 def read(file: Path) -> list[tuple[str, dict[str, Any]]]:
     """(file, object) of each document of a file, of the YAML files of a folder, or of standard input (`-`).
 
-    Raises ToolError with one sentence that names the file.
+    Each has a `metadata` whose names are texts. Raises ToolError with one sentence that names the file.
     """
     return [(str(path), one) for path in _files(file) for one in _objects(path)]
 
@@ -25,9 +25,31 @@ def _objects(path: Path) -> Iterator[dict[str, Any]]:
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
         found = [one for one in documents(text) if one is not None]
-    except (OSError, ValueError) as error:
-        raise ToolError(f"{path}: {' '.join(str(error).split())}", Exit.USAGE) from error
+    except UnicodeDecodeError as error:
+        raise ToolError(f"{path}: is no text in UTF-8", Exit.USAGE) from error
+    except OSError as error:
+        raise ToolError(f"{path}: {error.strerror or error}", Exit.USAGE) from error
+    except ValueError as error:
+        raise ToolError(f"{path}: {error}", Exit.USAGE) from error
     for one in found:
         if not isinstance(one, dict):
             raise ToolError(f"{path}: holds a document that is no object", Exit.USAGE)
+        if said := _unnamed(one):
+            raise ToolError(f"{path}: {one.get('kind')}: {said}", Exit.USAGE)
         yield one
+
+
+def _unnamed(obj: dict[str, Any]) -> str:
+    """What of its names is no text; the API server could not read the object either."""
+    for field in ("apiVersion", "kind"):
+        if not isinstance(obj.get(field, ""), str):
+            return f"{field} is {obj[field]!r}, not a text"
+    metadata = obj.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        return "metadata is no object"
+    for field in ("name", "namespace"):
+        if not isinstance(metadata.get(field) or "", str):
+            return f"metadata.{field} is {metadata[field]!r}, not a text: put it in quotes"
+    items = obj.get("items") if str(obj.get("kind", "")).endswith("List") else None
+    inner = (_unnamed(item) for item in items if isinstance(item, dict)) if isinstance(items, list) else ()
+    return next((said for said in inner if said), "")

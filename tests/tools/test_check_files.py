@@ -126,6 +126,11 @@ def test_the_command_needs_no_cluster(tmp_path: Path, monkeypatch: pytest.Monkey
         ("kind: ConfigMap\nmetadata: {name: a}\n", "no LLMInferenceService and no LLMInferenceServiceConfig"),
         ("- 1\n", "holds a document that is no object"),
         ("", "no LLMInferenceService"),
+        ("metadata: {name: 5}\nkind: A\n", "-: A: metadata.name is 5, not a text: put it in quotes"),
+        ("metadata: {name: a, namespace: 1}\nkind: A\n", "metadata.namespace is 1, not a text"),
+        ("metadata: [a]\nkind: A\n", "-: A: metadata is no object"),
+        ("kind: {a: b}\n", "kind is {'a': 'b'}, not a text"),
+        ("kind: List\nitems: [{metadata: {name: true}}]\n", "metadata.name is True, not a text"),
     ],
 )
 def test_a_file_that_holds_nothing_to_check_is_a_usage_error(text: str, said: str) -> None:
@@ -133,6 +138,11 @@ def test_a_file_that_holds_nothing_to_check_is_a_usage_error(text: str, said: st
     assert code == 2
     assert said in output
     assert len(output.splitlines()) <= 2
+
+
+def test_a_file_that_is_no_text_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes("kind: A".encode("utf-16"))
+    assert run("-f", str(tmp_path)) == (2, f"Error: {tmp_path / 'a.yaml'}: is no text in UTF-8\n")
 
 
 def test_ways_to_check_exclude_each_other() -> None:

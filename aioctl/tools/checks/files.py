@@ -26,7 +26,7 @@ from aioctl.tools.checks.finding import Finding, bad, fine, title, warn
 from aioctl.tools.checks.presets import settings_of
 
 OUR_KINDS: Final = frozenset({kinds.SERVICE.kind, kinds.CONFIG.kind})
-_VERSIONS: Final = frozenset({kinds.V1ALPHA1, kinds.V1ALPHA2})
+VERSIONS: Final = frozenset({kinds.V1ALPHA1, kinds.V1ALPHA2})
 _DEFAULT: Final = ("spec.router.scheduler.pool.spec.appProtocol", "http")
 """Nothing is lost with what the schema fills in: pools of Inference Extension before 1.3 have no such field."""
 _TOP: Final = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
@@ -81,7 +81,7 @@ def _settings_map(every: Sequence[Given]) -> Object | None:
 
 
 def _of(one: Given, around: Sequence[Object], settings: GlobalConfig, now: datetime) -> Iterator[Finding]:
-    if one.obj.get("apiVersion") not in _VERSIONS:
+    if one.obj.get("apiVersion") not in VERSIONS:
         yield bad("AIO-FILE-004", f"{one}: apiVersion {one.obj.get('apiVersion')}")
         return
     for path in dropped_fields(one.obj):
