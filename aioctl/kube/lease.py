@@ -25,7 +25,7 @@ from anyio.abc import TaskStatus
 from aioctl.api.kinds import LEASE
 from aioctl.engine.clock import SYSTEM_CLOCK, Clock
 from aioctl.kube.client import Client
-from aioctl.kube.errors import Conflict, KubeError, NotFound
+from aioctl.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
 
 RELEASE: Final = 3.0
 """Seconds that giving the lease back may take; then it simply runs out."""
@@ -108,6 +108,8 @@ class LeaderElection:
         self._observed: _Observed | None = None
         self._leads = False
         self._renewed_at = 0.0
+        self._told = ""
+        """Why we do not hold the lease, as last logged: every look finds the same."""
 
     @property
     def leads(self) -> bool:
@@ -189,12 +191,24 @@ class LeaderElection:
             if not (self._leads and await self._renewed()):
                 await self._look()
                 if self._somebody_elses():
+                    if not self._leads and self._is_news(self.holder):
+                        log.info("another holds the lease", lease=self._name, holder=self.holder)
                     return False
                 await self._write()
+        except (Conflict, AlreadyExists):
+            return False  # somebody was first: the next look tells who
         except KubeError as error:
-            log.info("lease not written", lease=self._name, error=str(error))
+            if self._is_news(str(error)):
+                log.warning(
+                    "lease cannot be had", lease=self._name, namespace=self._namespace, error=str(error)
+                )
             return False
+        self._told = ""
         return True
+
+    def _is_news(self, why: str) -> bool:
+        was, self._told = self._told, why
+        return why != was
 
     async def _renewed(self) -> bool:
         """Writes without looking first, which is enough as long as nobody else writes."""

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from aioctl.kube.client import Client
 from aioctl.kube.errors import TransportError
@@ -151,6 +152,34 @@ def test_one_of_two_leads_and_keeps_leading() -> None:
         assert server.spec["leaseDurationSeconds"] == 15
 
     scenario(body)
+
+
+def test_who_waits_says_once_for_whom() -> None:
+    async def body(server: LeaseServer, a: Candidate, b: Candidate) -> None:
+        with capture_logs() as lines:
+            await anyio.sleep(60)
+        assert lines == [], "b has said it before, and nothing has changed"
+        with capture_logs() as lines:
+            a.stop.cancel()
+            server.lease = {**(server.lease or {}), "spec": {**server.spec, "holderIdentity": "c"}}
+            await anyio.sleep(5)
+        (line,) = [line for line in lines if line["event"] == "another holds the lease"]
+        assert (line["log_level"], line["lease"], line["holder"]) == ("info", "lock", "c")
+
+    scenario(body)
+
+
+@virtual_time
+async def test_a_lease_that_cannot_be_had_is_a_warning_and_one_line_for_each_cause() -> None:
+    wire = ScriptedWire()
+    wire.answer("GET", PATH, refused(404, "NotFound"))
+    causes = iter([*["Forbidden"] * 5, *["Denied"] * 500])
+    wire.answer("POST", COLLECTION, lambda _: refused(403, next(causes)))
+    election = LeaderElection(Client(wire), "kserve", "lock", "a", clock=VirtualClock())
+    with capture_logs() as lines, anyio.move_on_after(60):
+        await election.run(anyio.sleep_forever)
+    told = [(line["log_level"], line["error"]) for line in lines if line["event"] == "lease cannot be had"]
+    assert told == [("warning", "Forbidden"), ("warning", "Denied")]
 
 
 def test_a_holder_renews_with_one_call() -> None:
