@@ -1,5 +1,6 @@
 """The command line. Each command imports what it runs, so that `aioctl --help` is quick."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -23,6 +24,11 @@ from aioctl.crdgen.command import crds
 @click.version_option(__version__, prog_name="aioctl")
 def main() -> None:
     """Controller for KServe's LLMInferenceService: both InferencePool generations, one-way migration, conversion."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="replace"
+            )  # a terminal that lacks a letter gets `?` for it, not a traceback
 
 
 @main.command()

@@ -156,6 +156,13 @@ def test_what_the_api_server_would_not_take_is_not_rendered(change: tuple[str, s
     assert len(answer.stderr.splitlines()) == 1
 
 
+def test_a_terminal_that_lacks_a_letter_gets_a_question_mark_for_it() -> None:
+    text = SERVICE.replace("BASE_REFS", "[]").replace("{uri:", "{gr─e: 1, uri:").encode()
+    answer = CliRunner(charset="latin-1").invoke(main, ["check", "-f", "-"], input=text)
+    assert answer.exit_code == 1
+    assert "spec.model.gr?e" in answer.stdout
+
+
 def test_a_service_is_rendered_from_standard_input() -> None:
     answer = CliRunner().invoke(main, ["render", "-f", "-"], input=SERVICE.replace("BASE_REFS", "[]"))
     assert answer.exit_code == 0

@@ -23,7 +23,7 @@ def _files(file: Path) -> list[Path]:
 
 def _objects(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        text = (sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()).decode()
         found = [one for one in documents(text) if one is not None]
     except UnicodeDecodeError as error:
         raise ToolError(f"{path}: is no text in UTF-8", Exit.USAGE) from error
