@@ -4,6 +4,7 @@ import io
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +13,7 @@ from aioctl import (
     check_command,
     diff_command,
     finish_command,
+    piped,
     storage_command,
     tool_commands,
     ui_command,
@@ -20,7 +22,16 @@ from aioctl import (
 from aioctl.crdgen.command import crds
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """click is quiet about a reader that has gone, but not where several tasks print."""
+
+    def main(self, *args: Any, **given: Any) -> Any:
+        if not given.get("standalone_mode", True):
+            return super().main(*args, **given)
+        return piped.command(lambda: super(_Commands, self).main(*args, **given))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="aioctl")
 def main() -> None:
     """Controller for KServe's LLMInferenceService: both InferencePool generations, one-way migration, conversion."""

@@ -19,6 +19,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from aioctl import piped
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
 from aioctl.demo import processes
@@ -163,4 +164,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    piped.command(main)

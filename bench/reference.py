@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from time import thread_time
 from typing import Any, Final
 
+from aioctl import piped
 from bench.machine import quantile
 
 _PAUSE: Final = 0.2
@@ -84,5 +85,9 @@ def _until_told() -> Sequence[float]:
     return seconds
 
 
-if __name__ == "__main__":
+def main() -> None:
     print(json.dumps([round(each, 7) for each in _until_told()]), flush=True)
+
+
+if __name__ == "__main__":
+    piped.command(main)

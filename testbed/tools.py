@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from aioctl import piped
 from testbed.real.build import NotAvailable, cache_folder, module_files
 
 
@@ -58,7 +59,7 @@ def build(name: str) -> Path:
     if go is None:
         raise NotAvailable(f"no {name}: there is no Go to build it with")
     path.parent.mkdir(parents=True, exist_ok=True)
-    print(f"building {name} {tool.version} from Go modules ...", flush=True)  # noqa: T201
+    print(f"building {name} {tool.version} from Go modules ...", file=sys.stderr, flush=True)  # noqa: T201
     command = ["nice", go, "install", "-trimpath", "-ldflags", tool.ldflags, f"{tool.package}@{tool.version}"]
     environment = {**os.environ, "GOBIN": str(path.parent), "CGO_ENABLED": "0"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd="/")
@@ -102,4 +103,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    piped.command(main)

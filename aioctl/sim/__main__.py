@@ -22,6 +22,7 @@ from typing import Final
 import anyio
 import anyio.abc
 
+from aioctl import piped
 from aioctl.sim import seed
 from aioctl.sim.api import SimCluster
 from aioctl.sim.dataplane import DataPlane
@@ -173,4 +174,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    piped.command(main)

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from aioctl import piped
 from testbed.kserve_suite.differences import SPECS
 from testbed.real.build import NotAvailable, assets, cache_folder, download
 
@@ -119,4 +120,4 @@ def main(focus: str = "") -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:2]))
+    piped.command(lambda: main(*sys.argv[1:2]))

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from aioctl import piped
+
 KUBERNETES: Final = "v1.34.1"
 HERE: Final = Path(__file__).parent
 _KUBERNETES_FLAGS: Final = (
@@ -198,7 +200,7 @@ def _build(name: str, folder: Path) -> None:
     found = GO_PROGRAMS[name]
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f".{name}.unfinished"
-    print(f"building {name} ({found.package}) from Go modules ...", flush=True)  # noqa: T201
+    print(f"building {name} ({found.package}) from Go modules ...", file=sys.stderr, flush=True)  # noqa: T201
     command = [_go(), "build", "-trimpath", "-ldflags", found.ldflags, "-o", str(unfinished), found.package]
     done = subprocess.run(
         command, cwd=HERE / found.module, env={**os.environ, "CGO_ENABLED": "0"}, check=False
@@ -265,4 +267,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    piped.command(lambda: main(sys.argv[1:]))

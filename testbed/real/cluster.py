@@ -22,6 +22,7 @@ from typing import Final
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from aioctl import piped
 from aioctl.demo.ports import free_port
 from testbed.real.build import Assets
 from testbed.real.build import assets as find_assets
@@ -189,4 +190,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     os.umask(0o077)
-    main()
+    piped.command(main)

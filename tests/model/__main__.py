@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from functools import partial
 
+from aioctl import piped
 from testbed.virtual_time import run_virtual
 from tests.model.explore import Report
 from tests.model.orders import ILL, MIXED, WELL, told
@@ -107,4 +108,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    piped.command(main)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
+from aioctl import piped
 from aioctl.api import kinds
 from aioctl.api.admission import review_admission
 from aioctl.api.conversion import convert_object
@@ -207,4 +208,4 @@ def main(count: int = 2000, seed: int = 0) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:3])))
+    piped.command(lambda: main(*map(int, sys.argv[1:3])))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 
+from aioctl import piped
 from testbed.real.build import assets
 from testbed.real.cluster import running
 from tests.upstream.cases import NAMES, case, names_of
@@ -55,4 +56,4 @@ def _world(world: str, names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    piped.command(lambda: main(sys.argv[1:]))

@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import structlog
 
+from aioctl import piped
 from tests.upstream.cases import NAMES, WHY_ABSENT
 from tests.upstream.decisions import EMBEDDED, undecided
 from tests.upstream.play import all_differences
@@ -42,4 +43,4 @@ def _open(name: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    piped.command(lambda: main(sys.argv[1:]))
