@@ -1,10 +1,12 @@
 """`python -m bench SCENARIO`, `list`, or one of the tools; the result is the exit code."""
 
+import difflib
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from aioctl import piped
 from bench import all as everything
 from bench import compare, running, sweep
 from bench.registry import SCENARIOS
@@ -31,6 +33,10 @@ def main(argv: list[str]) -> int:
     if name in SCENARIOS:
         return running.execute(SCENARIOS[name], rest)
     print(listing(verbose=False), file=sys.stderr)
+    if name:
+        near = difflib.get_close_matches(name, [*SCENARIOS, *_TOOLS], n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        print(f"\n{name}: there is no such scenario or tool{hint}", file=sys.stderr)
     return 2
 
 
@@ -73,4 +79,4 @@ def _block(scenario: Scenario) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    piped.command(lambda: main(sys.argv[1:]))

@@ -23,8 +23,8 @@ from aioctl.kube.client import Client
 from aioctl.sim.players.following import Object, listed, patch_status
 from bench import machine
 from bench.counts import STATUS, WRITES, Counts, metrics_page, total
-from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, at, in_units
-from bench.stage import Stage, parameters, stage, until_still
+from bench.scenario import CannotRun, Expectation, Parameter, Result, Scenario, Unit, at, in_units
+from bench.stage import Stage, is_of_fleet, parameters, stage, until_still
 
 _TICK: Final = "bench.aioctl.dev/tick"
 _WORD: Final = "BenchAccepted"
@@ -55,7 +55,7 @@ class Change(ABC):
         self.done += 1
 
     async def objects(self) -> list[Object]:
-        """What is changed. Raises LookupError without any."""
+        """What is changed. Raises CannotRun without any."""
         return await _workloads(self.client)
 
     @abstractmethod
@@ -91,9 +91,13 @@ class Fight(Change):
 
     async def objects(self) -> list[Object]:
         found = await listed(self.client, kinds.POOL_V1)
-        pools = [each for each in found[0] if dig(each, "status", "parents")] if found else []
+        pools = (
+            [each for each in found[0] if is_of_fleet(each) and dig(each, "status", "parents")]
+            if found
+            else []
+        )
         if not pools:
-            raise LookupError("no gateway has said anything of a v1 pool of the fleet")
+            raise CannotRun("no gateway has said anything of a v1 pool of the fleet")
         return pools[:1]
 
     async def change(self, obj: Object, turn: int) -> None:
@@ -168,11 +172,15 @@ def _costs(counted: Counts, used: float, reconciles: float, changes: int) -> dic
 
 
 async def _workloads(client: Client) -> list[Object]:
-    """Deployments that are available. Raises LookupError without any."""
+    """Deployments that are available. Raises CannotRun without any."""
     found = await listed(client, kinds.DEPLOYMENT)
-    objects = [each for each in found[0] if dig(each, "status", "conditions")] if found else []
+    objects = (
+        [each for each in found[0] if is_of_fleet(each) and dig(each, "status", "conditions")]
+        if found
+        else []
+    )
     if not objects:
-        raise LookupError("no service of the fleet has a Deployment that is available")
+        raise CannotRun("no service of the fleet has a Deployment that is available")
     return objects
 
 
@@ -202,8 +210,8 @@ def _rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 _PARAMETERS: Final = (
-    Parameter("per-second", 20.0, "changes in a second, over all workloads"),
-    Parameter("seconds", 20.0, "for so long; then everything is as before"),
+    Parameter("per-second", 20.0, "changes in a second, over all workloads", least=0.01),
+    Parameter("seconds", 20.0, "for so long; then everything is as before", least=1),
 )
 _JUDGED: Final = "changes that began late or that the API server refused, and the client's own load; rest is three seconds without a write."
 
@@ -247,8 +255,8 @@ FIGHT: Final = Scenario(
     run=partial(run, Fight),
     parameters=[
         *parameters(services=1),
-        Parameter("per-second", 22.0, "words in a second"),
-        Parameter("seconds", 40.0, "for so long"),
+        Parameter("per-second", 22.0, "words in a second", least=0.01),
+        Parameter("seconds", 40.0, "for so long", least=1),
     ],
     seed=0,
     expectations=[

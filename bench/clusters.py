@@ -7,7 +7,7 @@ shipped presets, and players that answer for gateway and pods.
 import base64
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,29 +21,15 @@ from aioctl.api import kinds
 from aioctl.api.kinds import Kind
 from aioctl.demo import processes
 from aioctl.kube.client import Client
-from aioctl.kube.config import load_config
+from aioctl.kube.config import ConfigError, load_config
 from aioctl.kube.errors import AlreadyExists, NotFound, ServerUnavailable, TransportError
 from aioctl.sim import seed
 from aioctl.sim.hooks import admission_configurations, conversion_patch
+from bench import guest
 from bench.counts import AuditCounting, Counting, SimCounting
+from bench.scenario import CannotRun
 
 AGENT: Final = "bench/1"
-CRD: Final = Kind(
-    "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
-)
-NAMESPACE: Final = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
-_WORLD_KINDS: Final = {
-    kind.kind: kind
-    for kind in (
-        NAMESPACE,
-        kinds.CONFIG_MAP,
-        kinds.GATEWAY_CLASS,
-        kinds.GATEWAY,
-        kinds.CONFIG,
-        kinds.VALIDATING_WEBHOOK,
-        kinds.MUTATING_WEBHOOK,
-    )
-}
 _OUR_CRDS: Final = Path(__file__).resolve().parents[1] / "deploy" / "crds"
 _SERVED_DEADLINE: Final = 300.0
 
@@ -97,12 +83,13 @@ async def real(
     found = assets(build=True)
     with running(found, audit=True) as cluster:
         others = [document for path in found.crds for document in yaml.safe_load_all(path.read_text())]
-        async with (
-            given(folder, ports, certificates, players, cluster.kubeconfig, others) as arena,
-            client_for(cluster.kubeconfig) as client,
-        ):
-            counting = AuditCounting(client, cluster.audit_log)
-            yield Arena(f"kube-apiserver {KUBERNETES}", arena.kubeconfig, counting)
+        async with client_for(cluster.kubeconfig) as client:
+            for crd in filter(None, others):
+                await _ensure(client, crd)
+            await _bring(client, _brought(ports, certificates))
+            async with _playing(folder, cluster.kubeconfig, players):
+                counting = AuditCounting(client, cluster.audit_log)
+                yield Arena(f"kube-apiserver {KUBERNETES}", cluster.kubeconfig, counting)
 
 
 @asynccontextmanager
@@ -112,24 +99,48 @@ async def given(
     certificates: Path,
     players: Players,
     kubeconfig: Path,
-    crds: list[Any] | None = None,
+    *,
+    clean: bool,
 ) -> AsyncIterator[Arena]:
-    """Somebody's API server, whose webhooks must reach this host's loopback: only for clusters made for this."""
-    async with client_for(kubeconfig) as client:
-        bundle = base64.b64encode((certificates / "ca.crt").read_bytes()).decode()
-        ours = list(shipped.objects(_OUR_CRDS))
-        for crd in (document for document in crds or () if document):
-            await _ensure(client, CRD, crd)
-        for crd in ours:
-            clause = conversion_patch(ports.webhook_url, bundle)
-            await _ensure(client, CRD, {**crd, "spec": {**crd["spec"], **clause["spec"]}})
-        for kind in (kinds.GATEWAY, kinds.HTTP_ROUTE, kinds.POOL_V1, kinds.CONFIG, kinds.SERVICE):
-            await _until_served(client, kind)
-        for obj in (*seed.world(), *admission_configurations(ports.webhook_url, bundle)):
-            await _ensure(client, _WORLD_KINDS[obj["kind"]], obj)
-        play = [sys.executable, "-m", "testbed.real_players", "--kubeconfig", str(kubeconfig)]
-        async with processes.process("players", [*play, *players.options()], folder):
+    """Somebody's API server, whose webhooks must reach this host's loopback. Raises CannotRun."""
+    brought = [guest.marked(obj) for obj in _brought(ports, certificates)]
+    try:
+        config = await load_config(str(kubeconfig))
+    except ConfigError as error:
+        raise CannotRun(str(error)) from error
+    async with client_for(kubeconfig) as client, guest.visit(client, config.server, brought, clean=clean):
+        await _bring(client, brought)
+        options = ["--namespaces", seed.SYSTEM_NAMESPACE, seed.DEMO_NAMESPACE]
+        async with _playing(folder, kubeconfig, players, options):
             yield Arena("a given API server", kubeconfig, AuditCounting(client, None, ports.metrics_page))
+
+
+def _brought(ports: processes.Ports, certificates: Path) -> list[dict[str, Any]]:
+    """What a cluster with the kinds of others lacks, in the order of creation."""
+    bundle = base64.b64encode((certificates / "ca.crt").read_bytes()).decode()
+    clause = conversion_patch(ports.webhook_url, bundle)["spec"]
+    crds = [{**crd, "spec": {**crd["spec"], **clause}} for crd in shipped.objects(_OUR_CRDS)]
+    return [*crds, *seed.world(), *admission_configurations(ports.webhook_url, bundle)]
+
+
+async def _bring(client: Client, objects: Sequence[dict[str, Any]]) -> None:
+    for obj in objects:
+        if obj["kind"] == kinds.CRD.kind:
+            await _ensure(client, obj)
+    for kind in (kinds.GATEWAY, kinds.HTTP_ROUTE, kinds.POOL_V1, kinds.CONFIG, kinds.SERVICE):
+        await _until_served(client, kind)
+    for obj in objects:
+        if obj["kind"] != kinds.CRD.kind:
+            await _ensure(client, obj)
+
+
+@asynccontextmanager
+async def _playing(
+    folder: Path, kubeconfig: Path, players: Players, options: Sequence[str] = ()
+) -> AsyncIterator[None]:
+    play = [sys.executable, "-m", "testbed.real_players", "--kubeconfig", str(kubeconfig)]
+    async with processes.process("players", [*play, *players.options(), *options], folder):
+        yield
 
 
 @asynccontextmanager
@@ -145,8 +156,9 @@ async def client_for(kubeconfig: Path, connections: int = 0) -> AsyncIterator[Cl
             await client.aclose()
 
 
-async def _ensure(client: Client, kind: Kind, obj: dict[str, Any]) -> None:
-    """What is there already stays. A server that has no time for it is asked again."""
+async def _ensure(client: Client, obj: dict[str, Any]) -> None:
+    """A server that has no time for it is asked again, and may have it by then."""
+    kind = guest.KINDS[obj["kind"]]
     with anyio.fail_after(_SERVED_DEADLINE):
         while True:
             with contextlib.suppress(ServerUnavailable, TransportError):

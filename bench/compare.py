@@ -14,7 +14,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -23,7 +23,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from bench import report
+from bench import machine, report
 
 Record = Mapping[str, Any]
 
@@ -94,7 +94,7 @@ def runs_of(file: Path) -> list[Record]:
     """A file's runs. Raises OSError, and ValueError when it is no record of the bench."""
     found = json.loads(file.read_text("utf-8"))
     runs = found.get("runs", [found]) if isinstance(found, dict) else []
-    if not runs or not all(isinstance(run, dict) and "command" in run for run in runs):
+    if not runs or not all(isinstance(run, dict) and {"command", "machine"} <= run.keys() for run in runs):
         raise ValueError(f"{file} is no record of the bench: write one with --json")
     return runs
 
@@ -107,7 +107,8 @@ def summary(sides: Mapping[str, Sequence[Record]]) -> list[report.Row]:
         found = [dict(numbers(record)) for record in first]
         shared = [name for name in found[0] if all(name in each for each in found) and _is_short(name)]
         return [(name, _spread([each[name] for each in found])) for name in shared]
-    return [
+    about = ("A and B", f"{names[0]} and {names[-1]}; ratios are B by A, least to greatest of neighbours")
+    return [about] + [
         (
             each.name,
             f"{each.a:.4g} and {each.b:.4g}: {each.ratio:.2f} ({each.low:.2f} to {each.high:.2f}) times",
@@ -155,8 +156,35 @@ def main(argv: list[str]) -> int:
         return 2
     print(f"A: {options.a.name}, {len(sides[0])} runs of {sides[0][0]['command']}")
     print(f"B: {options.b.name}, {len(sides[1])} runs of {sides[1][0]['command']}")
+    for line in differences(*sides):
+        print(line)
     Console(width=140).print(table([each for each in ratios(*sides) if options.all or _is_short(each.name)]))
     return 0
+
+
+def differences(first: Sequence[Record], second: Sequence[Record]) -> list[str]:
+    """What is not the same on both sides beside the figures: each may be why they differ."""
+    lines = []
+    for what, of in _CIRCUMSTANCES.items():
+        a, b = (sorted({str(of(record)) for record in side}) for side in (first, second))
+        if a != b:
+            lines.append(f"not the same {what}: A {', '.join(a)}; B {', '.join(b)}")
+    return lines
+
+
+def _machine(record: Record) -> str:
+    return machine.words({**record["machine"], "date": ""}).removesuffix(", ")
+
+
+_CIRCUMSTANCES: Final[Mapping[str, Callable[[Record], Any]]] = {
+    "scenario": lambda record: record.get("scenario"),
+    "command": lambda record: record["command"],
+    "controller": lambda record: record.get("controller"),
+    "seed": lambda record: record.get("seed"),
+    "cluster": lambda record: record.get("on"),
+    "machine": _machine,
+    "day": lambda record: record["machine"]["date"],
+}
 
 
 def table(found: Sequence[Ratio]) -> Table:
@@ -177,6 +205,13 @@ def table(found: Sequence[Ratio]) -> Table:
 
 def _again(options: argparse.Namespace, commands: Sequence[str]) -> list[list[Record]]:
     """Both sides' commands in turns. Raises ValueError when one gives no record."""
+    if options.turns < 0:
+        raise ValueError(f"--turns {options.turns}: at least one, or none to compare what is there")
+    for asked in commands:
+        if "--kubeconfig" in asked:
+            raise ValueError(
+                f"{asked}: its cluster is not in the record; run it by hand, and compare the files"
+            )
     found: list[list[Record]] = [[], []]
     with tempfile.TemporaryDirectory(prefix="aioctl-bench-") as folder:
         for turn in range(options.turns):

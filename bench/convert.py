@@ -388,7 +388,7 @@ SCENARIO: Final = Scenario(
     run=run,
     parameters=[
         Parameter("parts", _PARTS, "what is done", choices=_PARTS),
-        Parameter("mutate", 100_000, "conversions of mutated objects"),
+        Parameter("mutate", 100_000, "conversions of mutated objects", least=1),
         Parameter("first-on-core", False, "on a machine busy with other things (needs root)"),
     ],
     seed=1,

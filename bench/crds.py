@@ -41,6 +41,6 @@ SCENARIO: Final = Scenario(
     measures="seconds of each, and the files' bytes.",
     judged_by="several fresh servers; the spread between them is printed.",
     run=run,
-    parameters=[Parameter("servers", 3, "fresh API servers")],
+    parameters=[Parameter("servers", 3, "fresh API servers", least=1)],
     not_elsewhere="it installs CRDs, which a cluster with services must not lose and get anew",
 )

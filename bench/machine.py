@@ -30,6 +30,12 @@ def describe() -> dict[str, Any]:
     }
 
 
+def available_mb() -> float:
+    """Memory that a process could still take."""
+    lines = dict(line.split(":", 1) for line in (_PROC / "meminfo").read_text().splitlines())
+    return int(lines["MemAvailable"].split()[0]) / 1000
+
+
 def words(about: Mapping[str, Any]) -> str:
     """A description for people."""
     return (

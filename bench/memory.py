@@ -13,7 +13,7 @@ from typing import Any, Final
 import anyio
 import httpx
 
-from aioctl.demo import processes, progress
+from aioctl.demo import progress
 from bench import machine, report
 from bench.scenario import Expectation, Result, Scenario, Unit, at
 from bench.stage import parameters, stage, until_still
@@ -37,7 +37,7 @@ async def _run(options: argparse.Namespace) -> Result:
     """The readings, in MB. Raises StageError, and TimeoutError when the second controller does not get ready."""
     async with stage(options) as place:
         async with place.controller(_SETTINGS) as pid:
-            await processes.install_presets(place.client)
+            await place.presets()
             await until_still(place.counting)
             idle = machine.usage(pid).rss
             made, _ = await storm(place, pid, lambda client, witness: create_fleet(client, witness, options))

@@ -45,15 +45,23 @@ def _inert(text: str) -> str:
 def _run(number: int, record: Mapping[str, Any], of: int) -> str:
     which = f"Run {number + 1} of {of}: " if of > 1 else ""
     figures = [(name, f"{value:.6g}") for name, value in compare.numbers(record) if "seconds" not in name]
+    unit = record["reference"]
     about = [
-        ("machine", machine.words(record["machine"])),
         ("controller", record["controller"]),
-        *((f"the measuring: {name.replace('_', ' ')}", value) for name, value in record["measuring"].items()),
+        (
+            "machine",
+            f"{machine.words(record['machine'])}; load average before the run {record['machine']['load_average']:.1f}",
+        ),
+        ("a work unit took", f"{unit['unit_s'] * 1e3:.2f} ms; slow ones by quick ones {unit.get('spread')}"),
+        (
+            "the measuring",
+            "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in record["measuring"].items()),
+        ),
     ]
     return (
         f"<section><h2>{html.escape(which + str(record['command']))}</h2>"
-        f"{_expected(record['expectations'])}<div class='plots' data-run='{number}'></div>"
-        f"<details><summary>Figures</summary>{_table([*about, *figures])}</details></section>"
+        f"{_table(about)}{_expected(record['expectations'])}<div class='plots' data-run='{number}'></div>"
+        f"<details><summary>Figures</summary>{_table(figures)}</details></section>"
     )
 
 

@@ -284,8 +284,8 @@ SCENARIO: Final = Scenario(
     judged_by="CPU time of the thread only, so that other processes are not in it, beside a fixed work unit.",
     run=run,
     parameters=[
-        Parameter("services", 30, "how many there are"),
-        Parameter("rounds", 20, "how often each is planned"),
+        Parameter("services", 30, "how many there are", least=1),
+        Parameter("rounds", 20, "how often each is planned", least=1),
     ],
     seed=0,
     expectations=[

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -36,6 +36,9 @@ class Plot:
         }
 
 
+SHARES: Final = "% that took at most so long"
+
+
 def quantiles(title: str, unit: str, samples: Mapping[str, Sequence[float]]) -> Plot:
     """Distributions side by side: what share of the samples is at most so much."""
     shares = [*range(0, 100, 2), 99, 99.9, 100]
@@ -44,7 +47,7 @@ def quantiles(title: str, unit: str, samples: Mapping[str, Sequence[float]]) -> 
         for name, found in samples.items()
         if (ordered := sorted(found))
     }
-    return Plot(title, "% of all", unit, shares, lines)
+    return Plot(title, SHARES, unit, shares, lines)
 
 
 def give(title: str, rows: Sequence[Row]) -> None:

@@ -17,8 +17,8 @@ from aioctl.api.objects import key_of
 from aioctl.kube.client import Client
 from aioctl.sim.players.following import follow, listed
 from bench import machine
-from bench.scenario import Expectation, Result, Scenario, Unit, at, in_units
-from bench.stage import Stage, first, parameters, stage, until_still
+from bench.scenario import CannotRun, Expectation, Result, Scenario, Unit, at, in_units
+from bench.stage import Stage, first, is_of_fleet, parameters, stage, until_still
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -72,11 +72,12 @@ Configs' status)."""
 
 
 async def _taken_away(client: Client) -> ObjectKey:
-    """A workload is deleted: the first one there is. Raises LookupError without any."""
+    """A workload is deleted: the first one there is. Raises CannotRun without any."""
     found = await listed(client, kinds.DEPLOYMENT)
-    workloads = [key_of(each) for each in found[0] if key_of(each).name.endswith("-kserve")] if found else []
+    fleet = [key_of(each) for each in found[0] if is_of_fleet(each)] if found else []
+    workloads = [key for key in fleet if key.name.endswith("-kserve")]
     if not workloads:
-        raise LookupError("no service of the fleet has a Deployment")
+        raise CannotRun("no service of the fleet has a Deployment")
     await client.delete(kinds.DEPLOYMENT, *workloads[0])
     return workloads[0]
 

@@ -143,8 +143,8 @@ SCENARIO: Final = Scenario(
     run=run,
     parameters=[
         *parameters(services=20),
-        Parameter("rotations", 5, "new leaves, one after the other"),
-        Parameter("at-once", 20, "readers through the API server"),
+        Parameter("rotations", 5, "new leaves, one after the other", least=1),
+        Parameter("at-once", 20, "readers through the API server", least=1),
     ],
     seed=0,
     expectations=[

@@ -100,7 +100,7 @@ class Sampler:
 
         return [
             Plot("Services by state", "seconds", "services", self.moments, states),
-            over_time("Conversions in flight, and the queue", "at the moment", in_flight="in_flight", queue="queue"),
+            over_time("Conversions in flight, and the queue", "calls, services", in_flight="in_flight", queue="queue"),
             over_time("Event loop lag, 99th percentile between two looks", "ms", lag="lag_ms"),
             over_time("CPU of the controller", "cores", CPU="cpu"),
             over_time("Memory of the controller", "MB", resident="memory_mb"),

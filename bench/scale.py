@@ -1,15 +1,17 @@
 """`python -m bench scale`: what does a service cost when there are ten times as many, and ten times more?
 
 Each size is a storm without pacing on a cluster of its own; cost per service against the number of services is the plot. With
-`--virtual N ...` such fleets live in this process as well, on the embedded cluster in virtual time and without sockets. Costs
+`--virtual N ...` such fleets live on the embedded cluster in virtual time and without sockets as well, each in one process. Costs
 there are the controller's, the players' and the cluster's together.
 """
 
 import argparse
 import asyncio
 import math
+import multiprocessing
 import resource
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from time import process_time
 from typing import Any, Final
 
@@ -19,14 +21,13 @@ from aioctl.api import kinds
 from aioctl.api.names import MIGRATED
 from aioctl.api.objects import dig
 from aioctl.controller.knobs import Knobs
-from aioctl.demo import processes
 from aioctl.sim.players.following import listed, player_client
 from aioctl.sim.players.gateway import GatewayPlayer
 from aioctl.sim.players.workload import WorkloadPlayer
-from bench import report
+from bench import machine, report
 from bench.plan import fill
 from bench.report import Plot
-from bench.scenario import Expectation, Parameter, Result, Scenario, Tree, Unit
+from bench.scenario import CannotRun, Expectation, Parameter, Result, Scenario, Tree, Unit
 from bench.stage import parameters, stage, until_still
 from bench.storm import create_fleet, storm
 from testbed.virtual_time import VirtualTimeLoop, run_virtual
@@ -34,11 +35,14 @@ from testbed.world import world
 
 _HISTORY: Final = 5_000
 """Changes that a watch can look back: all that a watch in the same process needs, and a tenth of what a fleet would fill."""
+_VIRTUAL_MB: Final = 0.6
+"""Memory of a service, its children and their events in cluster and controller, measured with 1,000 services."""
 _VIRTUAL_LOOK, _VIRTUAL_PATIENCE = 20.0, 20
 """Virtual seconds between two looks, and looks without news after which the rest counts as lost."""
 
 
 def run(options: argparse.Namespace) -> Result:
+    _fits(options.virtual)
     options.rate = 0.0 if options.rate is None else options.rate
     options.stagger = 0.0 if options.stagger is None else options.stagger
     sizes: list[Tree] = []
@@ -55,7 +59,7 @@ def run(options: argparse.Namespace) -> Result:
         measuring["client_saturated"] |= result.measuring["client_saturated"]
         for name in ("observations_expected", "observations_missed"):
             measuring[name] += result.measuring[name]
-    virtual = [run_virtual(_virtual, size, options.seed) for size in options.virtual]
+    virtual = [_alone(size, options.seed) for size in options.virtual]
     figures: Tree = {
         "settings": {"AIOCTL_POOL_CREATE_RATE": options.rate, "AIOCTL_POOL_STAGGER": options.stagger},
         "sizes": sizes,
@@ -66,7 +70,7 @@ def run(options: argparse.Namespace) -> Result:
 
 async def _storm(options: argparse.Namespace) -> Result:
     async with stage(options) as place, place.controller() as pid:
-        await processes.install_presets(place.client)
+        await place.presets()
         await until_still(place.counting)
         result, _ = await storm(place, pid, lambda client, witness: create_fleet(client, witness, options))
         return result
@@ -86,8 +90,29 @@ def _kept(figures: Mapping[str, Any]) -> Tree:
     }
 
 
+def _fits(sizes: Sequence[int]) -> None:
+    """Raises CannotRun: a fleet that is too large would be killed after hours."""
+    free = machine.available_mb()
+    if too_large := [size for size in sizes if size * _VIRTUAL_MB > free]:
+        raise CannotRun(
+            f"--virtual {too_large[0]}: cluster and controller in one process take about {_VIRTUAL_MB:g} MB a service,"
+            f" and {free:.0f} MB are free here: at most {int(free / _VIRTUAL_MB)} services"
+        )
+
+
+def _alone(services: int, seed: int) -> Tree:
+    """In a process of its own: what an earlier fleet left would be taken for memory that this one did not need."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=context) as process:
+        return process.submit(lived, services, seed).result()
+
+
+def lived(services: int, seed: int) -> Tree:
+    """One fleet in virtual time in this process."""
+    return run_virtual(_virtual, services, seed)
+
+
 async def _virtual(services: int, seed: int) -> Tree:
-    """One fleet in this process."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)  # noqa: S101
     loop.cpu_deadline = math.inf  # a fleet may take hours
@@ -207,8 +232,8 @@ SCENARIO: Final = Scenario(
     judged_by="as a storm; sizes follow each other in one run, so that they share the machine's day.",
     run=run,
     parameters=[
-        Parameter("sizes", (100, 1000, 10000), "fleets, each on a cluster of its own"),
-        Parameter("virtual", (), "fleets in virtual time in this process", kind=int),
+        Parameter("sizes", (100, 1000, 10000), "fleets, each on a cluster of its own", least=1),
+        Parameter("virtual", (), "fleets in virtual time, without sockets; memory sets the limit", kind=int, least=1),
         *(each for each in parameters(services=0, timeout=7200) if each.name != "services"),
     ],
     seed=0,

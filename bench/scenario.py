@@ -5,6 +5,7 @@ Expectations are counts or ratios, never seconds: `reference` tells why.
 """
 
 import argparse
+import difflib
 import os
 import shlex
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from aioctl import logs
 from aioctl.settings import LogFormat, LogLevel
@@ -21,6 +22,19 @@ from bench.report import Plot, Row
 
 Tree = dict[str, Any]
 Number = float | None
+
+
+class CannotRun(Exception):
+    """It cannot be done as asked, or not there; the text is for people."""
+
+
+def reason(error: BaseException) -> str:
+    """In one line: of a group its first error, whose name stands for those that have no words."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, TimeoutError) and not str(error):
+        return "it was not done in time"
+    return str(error) or type(error).__name__
 
 
 class Unit(StrEnum):
@@ -44,19 +58,33 @@ class Parameter:
     text: str
     kind: type = str
     choices: Sequence[str] | None = None
+    least: float | None = None
+
+    def read(self, word: str) -> Any:
+        """A value as the command line has it. Raises argparse.ArgumentTypeError."""
+        given = self.default[0] if isinstance(self.default, tuple) and self.default else self.default
+        kind = type(given) if given not in (None, ()) else self.kind
+        try:
+            value = kind(word)
+        except ValueError as error:
+            what = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{word!r} is not {what}") from error
+        if self.least is not None and not value >= self.least:
+            raise argparse.ArgumentTypeError(f"{word}: at least {self.least:g}")
+        return value
 
     def add(self, parser: argparse.ArgumentParser) -> None:
         option = f"--{self.name}"
         if self.default is False:
             parser.add_argument(option, action="store_true", help=self.text)
         elif isinstance(self.default, tuple):
-            kind = type(self.default[0]) if self.default else self.kind
             parser.add_argument(
-                option, nargs="*", type=kind, default=self.default, choices=self.choices, help=self.text
+                option, nargs="*", type=self.read, default=self.default, choices=self.choices, help=self.text
             )
         else:
-            kind = self.kind if self.default is None else type(self.default)
-            parser.add_argument(option, type=kind, default=self.default, choices=self.choices, help=self.text)
+            parser.add_argument(
+                option, type=self.read, default=self.default, choices=self.choices, help=self.text
+            )
 
     @property
     def attribute(self) -> str:
@@ -158,7 +186,7 @@ class Scenario:
 
 
 _RECORD: Final = (
-    Parameter("runs", 1, "so many runs, with a second controller in turns"),
+    Parameter("runs", 1, "so many runs, with a second controller in turns", least=1),
     Parameter("json", None, "write the record there"),
     Parameter("html", None, "write a page with plots there, which needs nothing else"),
 )
@@ -169,13 +197,30 @@ _VERSUS: Final = Parameter(
     " webhook's variables (AIOCTL_WEBHOOK_PORT, AIOCTL_CERT_DIR, AIOCTL_HEALTH_PORT, AIOCTL_METRICS_PORT)",
 )
 _KUBECONFIG: Final = Parameter(
-    "kubeconfig", None, "an API server of yours, made for this, whose webhooks reach this host"
+    "kubeconfig",
+    None,
+    "an API server of yours without KServe, on this host: what the run brings is removed at its end",
 )
+_CLEAN: Final = Parameter("clean", False, "with --kubeconfig: first remove what an earlier run left")
 _SEED: Final = "of everything that is drawn"
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says of an option that there is not which one was meant."""
+
+    def error(self, message: str) -> NoReturn:
+        mark = "unrecognized arguments: "
+        if message.startswith(mark):
+            word = message.removeprefix(mark).split()[0]
+            near = difflib.get_close_matches(word, self._option_string_actions, n=1)
+            hint = f"did you mean {near[0]}?" if near else "--help lists what it takes"
+            message = f"{word}: there is no such option; {hint}"
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
 def parser_of(scenario: Scenario) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
+        allow_abbrev=False,
         prog=f"python -m bench {scenario.name}",
         description=scenario.what,
         epilog=f"Measured: {scenario.measures} The measuring is judged by: {scenario.judged_by}",
@@ -188,7 +233,8 @@ def parser_of(scenario: Scenario) -> argparse.ArgumentParser:
 def parameters_of(scenario: Scenario) -> list[Parameter]:
     """All but those about the record."""
     seed = [] if scenario.seed is None else [Parameter("seed", scenario.seed, _SEED)]
-    return [*scenario.parameters, *seed, _KUBECONFIG, *([_VERSUS] if scenario.has_versus else [])]
+    elsewhere = [_KUBECONFIG, _CLEAN]
+    return [*scenario.parameters, *seed, *elsewhere, *([_VERSUS] if scenario.has_versus else [])]
 
 
 def command_of(scenario: Scenario, options: argparse.Namespace) -> str:
@@ -239,12 +285,17 @@ def all_met(record: Mapping[str, Any]) -> bool:
 def refused(scenario: Scenario, options: argparse.Namespace) -> str:
     """Why it cannot be done as asked; empty when it can."""
     if getattr(options, "kubeconfig", None) and scenario.not_elsewhere:
-        return f"{scenario.name} cannot run on a cluster of yours: {scenario.not_elsewhere}"
+        return not_there(scenario)
+    if options.clean and not options.kubeconfig:
+        return "--clean goes with --kubeconfig: the other clusters are thrown away after each run"
     if options.kubeconfig and getattr(options, "real", False):
         return "--kubeconfig and --real exclude each other: the one is your API server, the other starts one"
-    if options.runs < 1:
-        return f"--runs {options.runs}: at least one"
     return ""
+
+
+def not_there(scenario: Scenario) -> str:
+    """What those say that cannot run on a given cluster."""
+    return f"{scenario.name} cannot run on a cluster of yours: {scenario.not_elsewhere}"
 
 
 def cores() -> list[int]:

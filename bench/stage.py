@@ -14,10 +14,12 @@ from typing import Any, Final
 import anyio
 import httpx
 
+from aioctl.api.objects import Object, namespace_of
 from aioctl.demo import processes
 from aioctl.kube.client import Client
 from aioctl.pki.pairs import Pair
 from aioctl.sim import fleet
+from aioctl.sim.seed import DEMO_NAMESPACE
 from bench import clusters, machine
 from bench.counts import Counting, any_controller
 from bench.sampling import LOOK, Measuring, Sampler
@@ -33,24 +35,28 @@ _STILL_DEADLINE: Final = 600.0
 def parameters(*, services: int, timeout: float = 300.0) -> list[Parameter]:
     """What every scenario with a fleet takes."""
     return [
-        Parameter("services", services, "how many there are"),
+        Parameter("services", services, "how many there are", least=1),
+        Parameter("presets", None, "a folder of presets to install instead of the shipped ones", Path),
         Parameter("real", False, "start a kube-apiserver and an etcd for this run"),
-        Parameter("stagger", None, "AIOCTL_POOL_STAGGER (seconds)", float),
-        Parameter("rate", None, "AIOCTL_POOL_CREATE_RATE (per second, 0: unlimited)", float),
-        Parameter("workers", None, "AIOCTL_WORKERS", int),
+        Parameter("stagger", None, "AIOCTL_POOL_STAGGER (seconds)", float, least=0),
+        Parameter("rate", None, "AIOCTL_POOL_CREATE_RATE (per second, 0: unlimited)", float, least=0),
+        Parameter("workers", None, "AIOCTL_WORKERS", int, least=1),
         Parameter("set", (), "any other variables, each NAME=VALUE"),
-        Parameter("gateway-delay", 1.0, "seconds until the gateway answers"),
-        Parameter("workload-delay", 1.0, "seconds until workloads are available"),
+        Parameter("gateway-delay", 1.0, "seconds until the gateway answers", least=0),
+        Parameter("workload-delay", 1.0, "seconds until workloads are available", least=0),
         Parameter("one-core", False, "one processor for the controller; the rest may use all"),
         Parameter(
             "first-on-core",
             False,
             "and it goes before everything else there (needs root): for a machine that is busy with other things",
         ),
-        Parameter("timeout", timeout, "seconds until what is not done counts as lost"),
+        Parameter("timeout", timeout, "seconds until what is not done counts as lost", least=1),
         Parameter("profile", None, "run the controller under cProfile, and write that file"),
         Parameter(
-            "look-every", LOOK, "seconds between two looks at the controller's metrics, which cost it CPU"
+            "look-every",
+            LOOK,
+            "seconds between two looks at the controller's metrics, which cost it CPU",
+            least=0.05,
         ),
         Parameter("keep-log", None, "copy the controller's log to that file"),
     ]
@@ -136,9 +142,13 @@ class Stage:
         """A sampler of that controller, at work while inside."""
         return Sampler(pid, self.ports.metrics_page, self.http, every=self.options.look_every).working()
 
+    async def presets(self) -> None:
+        """As an administrator applies them."""
+        await processes.install_presets(self.client, self.options.presets)
+
     async def settled(self, services: int) -> Witness:
         """Presets, and a fleet that is created, migrated, Ready and at rest. Raises TimeoutError."""
-        await processes.install_presets(self.client)
+        await self.presets()
         witness = Witness(services)
         async with anyio.create_task_group() as group:
             group.start_soon(witness.run, self.client)
@@ -177,6 +187,11 @@ async def stage(
                 yield made
 
 
+def is_of_fleet(obj: Object) -> bool:
+    """A given cluster has more than that."""
+    return namespace_of(obj) == DEMO_NAMESPACE
+
+
 def _keep(log: Path, wanted: str | None) -> None:
     if wanted and log.exists():
         Path(wanted).write_bytes(log.read_bytes())
@@ -192,7 +207,8 @@ def _arena(
     if options.real:
         return clusters.real(folder, ports, certificates, players)
     if options.kubeconfig:
-        return clusters.given(folder, ports, certificates, players, Path(options.kubeconfig))
+        kubeconfig = Path(options.kubeconfig)
+        return clusters.given(folder, ports, certificates, players, kubeconfig, clean=options.clean)
     return clusters.simulated(folder, ports, certificates, players)
 
 

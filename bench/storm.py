@@ -7,14 +7,12 @@ outside: times by watching routes and services, calls and conversions by the API
 
 import argparse
 from collections.abc import Callable, Coroutine, Mapping
-from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
 import anyio
 import httpx
 
-from aioctl.demo import processes
 from aioctl.histogram import quantile as histogram_quantile
 from aioctl.kube.client import Client
 from aioctl.sim import fleet
@@ -32,7 +30,7 @@ def run(options: argparse.Namespace) -> Result:
 
 async def _run(options: argparse.Namespace) -> Result:
     async with stage(options) as place, place.controller() as pid:
-        await processes.install_presets(place.client, options.presets)
+        await place.presets()
         await until_still(place.counting)
         result, _ = await storm(place, pid, lambda client, witness: create_fleet(client, witness, options))
         return result
@@ -100,13 +98,13 @@ def _distributions(witness: Witness, before: Series, after: Series) -> list[Plot
         "migrated": witness.seconds_to(witness.migrated),
         "Ready": witness.seconds_to(witness.ready),
     }
-    plots = [report.quantiles("From creation to", "seconds", seconds)]
+    plots = [report.quantiles("Seconds from the creation of a service to", "seconds", seconds)]
     took = summed_buckets(after, "aioctl_conversion_duration_seconds", before)
     if took and took[-1][1]:
         shares = [1, *range(5, 100, 5), 99, 99.9]
         line = [round(histogram_quantile(share / 100, took) * 1e3, 3) for share in shares]
         plots.append(
-            Plot("Conversions, by the webhook's clock", "% of all", "ms", shares, {"conversion": line})
+            Plot("Conversions, by the webhook's clock", report.SHARES, "ms", shares, {"conversion": line})
         )
     return plots
 
@@ -237,9 +235,8 @@ SCENARIO: Final = Scenario(
     run=run,
     parameters=[
         *parameters(services=300),
-        Parameter("readers", 0, "reads in v1alpha1 at once, in waves"),
-        Parameter("quiet", 0.0, "seconds of watching afterwards for writes"),
-        Parameter("presets", None, "a folder of presets to install instead of the shipped ones", Path),
+        Parameter("readers", 0, "reads in v1alpha1 at once, in waves", least=0),
+        Parameter("quiet", 0.0, "seconds of watching afterwards for writes", least=0),
     ],
     seed=0,
     expectations=FLEET,

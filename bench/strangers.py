@@ -136,7 +136,7 @@ SCENARIO: Final = Scenario(
     run=run,
     parameters=[
         Parameter("only", tuple(attacks.ATTACKS), "these attacks", choices=tuple(attacks.ATTACKS)),
-        Parameter("seconds", 8.0, "how long each attack is measured"),
+        Parameter("seconds", 8.0, "how long each attack is measured", least=1),
     ],
     expectations=[
         Expectation("calls that failed", over_all("failed"), 0),

@@ -15,9 +15,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from aioctl.settings import Settings, variable_of
+from aioctl.settings import Settings, SettingsError, load, variable_of
 from bench import compare, machine, report
 from bench.documents import between
+from bench.registry import SCENARIOS
+from bench.scenario import parser_of
 
 BEGIN, END = "<!-- sweep: written by `python -m bench sweep` -->", "<!-- end of sweep -->"
 _SCENARIO: Final = "storm --services 40 --rate 0"
@@ -57,13 +59,12 @@ def main(argv: list[str]) -> int:
     options = arguments(argv)
     try:
         combinations = combined(options.settings)
-    except ValueError as error:
+        _possible(options, combinations)
+    except (ValueError, OSError, SettingsError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(
-        f"-- {options.repeats * len(combinations)} runs; a storm of 40 takes about half a minute",
-        file=sys.stderr,
-    )
+    hint = "; a storm of 40 takes about half a minute" if options.scenario == _SCENARIO else ""
+    print(f"-- {options.repeats * len(combinations)} runs{hint}", file=sys.stderr)
     found: dict[Combination, list[Mapping[str, Any]]] = {each: [] for each in combinations}
     for _ in range(options.repeats):
         for number, each in enumerate(combinations, 1):
@@ -73,12 +74,27 @@ def main(argv: list[str]) -> int:
         runs = [{**run, "swept": dict(each)} for each, runs in found.items() for run in runs]
         report.write({"runs": runs}, options.json)
     text = table(found)
-    print(text)
     if options.document:
         written = f"{_circumstances(options)}\n\n{text}"
         document = options.document.read_text("utf-8")
         options.document.write_text(between(document, BEGIN, END, written), "utf-8")
+    print(text)
     return 0 if all(found.values()) else 1
+
+
+def _possible(options: argparse.Namespace, combinations: Sequence[Combination]) -> None:
+    """Before the first run, for the last one may come hours later. Raises ValueError, OSError, SettingsError."""
+    if options.repeats < 1:
+        raise ValueError(f"--repeats {options.repeats}: at least one")
+    name, *words = shlex.split(options.scenario) or [""]
+    if name not in SCENARIOS or not any(each.name == "set" for each in SCENARIOS[name].parameters):
+        able = [each.name for each in SCENARIOS.values() if any(p.name == "set" for p in each.parameters)]
+        raise ValueError(f"--scenario {name}: it takes no settings; these do: {', '.join(able)}")
+    parser_of(SCENARIOS[name]).parse_args(words)
+    for combination in combinations:
+        load({variable_of(field): value for field, value in combination})
+    if options.document:
+        between(options.document.read_text("utf-8"), BEGIN, END, "")
 
 
 def combined(words: Sequence[str]) -> list[Combination]:

@@ -33,7 +33,7 @@ async def _run(options: argparse.Namespace) -> Result:
             place.controller(leads, ports=processes.Ports.free(), name="leader")
         )
         second = await replicas.enter_async_context(place.controller(leads, name="other"))
-        await processes.install_presets(place.client)
+        await place.presets()
         await until_still(place.counting)
         return await _killed(place, first, second)
 
@@ -101,7 +101,7 @@ SCENARIO: Final = Scenario(
     run=run,
     parameters=[
         *parameters(services=60),
-        Parameter("killed-at", 0.3, "share of the services that are migrated when the leader dies"),
+        Parameter("killed-at", 0.3, "share of the services that are migrated when the leader dies", least=0),
     ],
     seed=0,
     expectations=[

@@ -7,7 +7,6 @@ from typing import Any, Final
 import anyio
 
 from aioctl.api.objects import key_of, namespace_of
-from aioctl.demo import processes
 from aioctl.kube.client import Client
 from aioctl.sim import fleet
 from bench.machine import quantile
@@ -26,7 +25,7 @@ def run(options: argparse.Namespace) -> Result:
 async def _run(options: argparse.Namespace) -> Result:
     pace = Pace(options.per_second)
     async with stage(options) as place, place.controller() as pid:
-        await processes.install_presets(place.client)
+        await place.presets()
         await until_still(place.counting)
         result, witness = await storm(
             place, pid, lambda client, seen: pace.create(client, seen, options.services, options.seed)
@@ -88,7 +87,7 @@ SCENARIO: Final = Scenario(
     measures="seconds from creation to migrated, of the first and of the last quarter; the costs of a storm.",
     judged_by="creations that began late, the client's own load, services that the witness did not see.",
     run=run,
-    parameters=[*parameters(services=120), Parameter("per-second", 4.0, "services that come in a second")],
+    parameters=[*parameters(services=120), Parameter("per-second", 4.0, "services that come in a second", least=0.01)],
     seed=0,
     expectations=[
         *FLEET,

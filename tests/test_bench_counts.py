@@ -114,3 +114,11 @@ async def test_without_an_audit_log_the_controller_s_own_page_tells_of_its_write
 @pytest.mark.parametrize(("verb", "writes"), [("patch", 1), ("watch", 0), (DRY_RUN, 0)])
 def test_only_what_changes_something_is_a_write(verb: str, writes: int) -> None:
     assert Counts(Counter({(verb, "secrets"): 1})).writes == writes
+
+
+@respx.mock
+async def test_of_one_that_leads_renewals_of_its_lease_are_not_taken_for_statuses() -> None:
+    counting = AuditCounting(cast("Client", Metrics()), None, f"{URL}/metrics")
+    leading = f'{PAGE}leader_election_master_status{{name="a lease"}} 1.0\n'
+    respx.get(f"{URL}/metrics").mock(httpx.Response(200, text=leading))
+    assert (await counting.read()).writes == 5

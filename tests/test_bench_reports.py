@@ -160,3 +160,33 @@ def test_the_page_has_everything_in_it_and_asks_nobody() -> None:
     (plots,) = re.findall(r'<script type="application/json" id="plots">(.*?)</script>', made, re.DOTALL)
     assert json.loads(plots)[0][0]["title"] == HOSTILE
     assert "Permission is hereby granted" in made
+
+
+def test_two_records_say_what_is_not_the_same() -> None:
+    other = run(10, 20, seed=2, machine={**MACHINE, "cores": 8}, command="python -m bench storm --seed 2")
+    assert compare.differences([run(1, 1)], [run(2, 2)]) == []
+    said = compare.differences([run(10, 20, seed=1)], [other])
+    assert [line.partition(":")[0] for line in said] == [
+        "not the same command",
+        "not the same seed",
+        "not the same machine",
+    ]
+    assert "A 2 cores" in said[-1]
+    assert "B 8 cores" in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["workers=0"], "AIOCTL_WORKERS='0'"),
+        (["workrs=1"], "workrs: there is no such setting"),
+        (["workers=1", "--repeats", "0"], "--repeats 0: at least one"),
+        (["workers=1", "--scenario", "crash"], "--scenario crash: it takes no settings"),
+        (["workers=1", "--document", "README.md"], "the document lacks the lines"),
+    ],
+)
+def test_a_sweep_finds_what_cannot_be_before_its_first_run(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep.main(words) == 2
+    assert said in capsys.readouterr().err

@@ -6,6 +6,7 @@ import pytest
 
 from bench import running
 from bench.registry import SCENARIOS
+from bench.scale import lived
 from bench.scenario import parser_of
 
 SCALE = SCENARIOS["scale"]
@@ -39,9 +40,10 @@ def test_growth_is_the_dearest_by_the_first(
     assert values["services that did not migrate"] == 0
 
 
-def test_a_small_fleet_in_virtual_time_is_all_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_small_fleet_in_virtual_time_is_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SCALE.run is not None
     options = parser_of(SCALE).parse_args(["--sizes", "--virtual", "1"])
+    monkeypatch.setattr("bench.scale._alone", lived)
     found = SCALE.run(options)
     assert found.figures["sizes"] == []
     (one,) = found.figures["virtual"]
@@ -50,3 +52,11 @@ def test_a_small_fleet_in_virtual_time_is_all_there_is(capsys: pytest.CaptureFix
     (cpu, *_) = found.plots
     assert cpu.values == [1]
     assert running.turns(options) == [""]
+
+
+def test_a_fleet_that_does_not_fit_is_refused_before_it_begins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.machine.available_mb", lambda: 6.0)
+    assert running.execute(SCALE, ["--sizes", "--virtual", "11"]) == 2
+    assert "--virtual 11: " in capsys.readouterr().err

@@ -1,7 +1,10 @@
 """The bench's scenarios: all that were asked for are there, say of themselves what they must, and are judged by ratios."""
 
 import argparse
+import json
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,7 +75,71 @@ def test_the_list_has_every_scenario_and_every_tool(capsys: pytest.CaptureFixtur
 
 def test_an_unknown_name_gets_the_list_and_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["stormy"]) == 2
-    assert "python -m bench storm " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "python -m bench storm " in said
+    assert "stormy: there is no such scenario or tool; did you mean storm?" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--services", "0"], "argument --services: 0: at least 1"),
+        (["--services", "many"], "argument --services: 'many' is not a whole number"),
+        (["--gateway-delay", "nan"], "argument --gateway-delay: nan: at least 0"),
+        (["--servces", "3"], "--servces: there is no such option; did you mean --services?"),
+        (["--clean"], "--clean goes with --kubeconfig"),
+        (["--set", "AIOCTL_WORKRS=3"], "AIOCTL_WORKRS is not a setting of aioctl"),
+        (["--set", "AIOCTL_WORKERS=0"], "AIOCTL_WORKERS='0'"),
+        (["--kubeconfig", "/no/such/file"], "kubeconfig /no/such/file: no such file"),
+    ],
+)
+def test_a_word_that_cannot_be_is_named_with_its_cure(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code: object = running.execute(SCENARIOS["storm"], words)
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("each", [each for each in WHOLE if each.run is not None], ids=named)
+def test_no_number_of_a_scenario_may_be_less_than_makes_sense(each: Scenario) -> None:
+    free = {"seed", "profile", "keep-log", "presets"}
+    numbers = [
+        parameter
+        for parameter in each.parameters
+        if parameter.name not in free
+        and (parameter.kind in (int, float) or isinstance(parameter.default, int | float))
+        and not isinstance(parameter.default, bool)
+    ]
+    assert [parameter.name for parameter in numbers if parameter.least is None] == []
+
+
+def test_a_run_that_cannot_go_on_is_told_in_a_line_and_what_was_measured_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = iter([Result({"lost": 0, "took_s": 0.5, "size": 3}, [("size", "3")])])
+
+    def once_only(_: argparse.Namespace) -> Result:
+        for result in runs:
+            return result
+        raise ExceptionGroup("of tasks", [scenario.CannotRun("the cluster has gone")])
+
+    file = tmp_path / "record.json"
+    asked = replace(SMALL, run=once_only)
+    assert running.execute(asked, ["--runs", "2", "--json", str(file)]) == 2
+    assert "small: the cluster has gone" in capsys.readouterr().err
+    assert json.loads(file.read_text())["size"] == 3
+
+
+def test_a_fault_of_ours_keeps_its_trace() -> None:
+    def faulty(_: argparse.Namespace) -> Result:
+        raise ExceptionGroup("of tasks", [KeyError("of ours")])
+
+    with pytest.raises(ExceptionGroup):
+        running.execute(replace(SMALL, run=faulty), [])
 
 
 def small(options: argparse.Namespace) -> Result:

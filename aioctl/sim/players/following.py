@@ -30,6 +30,7 @@ WATCH_SECONDS: Final = 3600.0
 """How long a watch may last: a player that lists anew is late by `RETRY_SECONDS`."""
 
 Item = TypeVar("Item", bound=Hashable)
+Plays = Callable[[Object], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +55,16 @@ async def patch_status(client: Client, kind: Kind, key: ObjectKey, status: Objec
         return None
 
 
-async def follow(client: Client, kind: Kind, known: dict[ObjectKey, Object]) -> AsyncIterator[Event]:
-    """All changes of a kind from its beginning; keeps `known` up to date before each one. Endless."""
+async def follow(
+    client: Client, kind: Kind, known: dict[ObjectKey, Object], *, plays: Plays = lambda _: True
+) -> AsyncIterator[Event]:
+    """All changes of a kind from its beginning; keeps `known` up to date before each one. Endless. Objects that `plays` says no
+    to are as if they were not there."""
     while True:
         try:
             found = await listed(client, kind)
             objects, since = found if found is not None else ([], "")
-            for event in _differences(objects, known):
+            for event in _differences([obj for obj in objects if plays(obj)], known):
                 yield event
             if found is None:
                 await anyio.sleep(ABSENT_SECONDS)
@@ -70,8 +74,9 @@ async def follow(client: Client, kind: Kind, known: dict[ObjectKey, Object]) -> 
                     if change.type == "BOOKMARK":
                         continue
                     event = Event(change.type, msgspec.json.decode(change.object))
-                    _remember(event, known)
-                    yield event
+                    if plays(event.object):
+                        _remember(event, known)
+                        yield event
         except KubeError:
             pass  # listed anew below, as every client of an API server does
         await anyio.sleep(RETRY_SECONDS)

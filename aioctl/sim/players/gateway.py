@@ -24,7 +24,7 @@ from aioctl.api.kinds import (
 )
 from aioctl.api.objects import dig, generation_of, key_of, mapping, namespace_of, sequence, text
 from aioctl.kube.client import Client
-from aioctl.sim.players.following import Agenda, Event, Object, follow, patch_status
+from aioctl.sim.players.following import Agenda, Event, Object, Plays, follow, patch_status
 
 _Job = tuple[Kind, ObjectKey]
 _KINDS: Final = (GATEWAY, GATEWAY_CLASS, HTTP_ROUTE, POOL_V1, POOL_V1ALPHA2)
@@ -100,11 +100,14 @@ class GatewayPlayer:
         scripts: Mapping[ObjectKey, GatewayScript] | None = None,
         accepts_unreferenced: bool = True,
         global_gateway: ObjectKey = GLOBAL_GATEWAY,
+        plays: Plays = lambda _: True,
     ) -> None:
         """`scripts` override the default for single gateways. With `accepts_unreferenced` the global gateway and the
         gateways of a pool's namespace answer for it before any route names it, as in the recordings; otherwise only
-        gateways whose routes name the pool do. `stamp` gives the time for conditions."""
+        gateways whose routes name the pool do. `stamp` gives the time for conditions. Only what it `plays` is answered, the rest is left to
+        others."""
         self._client = client
+        self._plays = plays
         self._stamp = stamp
         self._default = default or GatewayScript()
         self._scripts = dict(scripts or {})
@@ -141,7 +144,7 @@ class GatewayPlayer:
     # -- what a change means
 
     async def _follow(self, kind: Kind) -> None:
-        async for event in follow(self._client, kind, self._known[kind]):
+        async for event in follow(self._client, kind, self._known[kind], plays=self._plays):
             if kind is HTTP_ROUTE:
                 self._index(event)
             if self._matters(kind, event):

@@ -11,7 +11,7 @@ import anyio
 from aioctl.api.kinds import DEPLOYMENT, LEADER_WORKER_SET, Kind, ObjectKey
 from aioctl.api.objects import dig, generation_of, key_of
 from aioctl.kube.client import Client
-from aioctl.sim.players.following import Agenda, Object, follow, patch_status
+from aioctl.sim.players.following import Agenda, Object, Plays, follow, patch_status
 
 _Job = tuple[Kind, ObjectKey]
 
@@ -26,10 +26,12 @@ class WorkloadPlayer:
         delay: float,
         stamp: Callable[[], str],
         fails: Callable[[Object], bool] = lambda _: False,
+        plays: Plays = lambda _: True,
     ) -> None:
         """`delay` seconds after a new generation it is available, unless `fails` says that this object never is.
-        `stamp` gives the time for conditions."""
+        `stamp` gives the time for conditions. Only what it `plays` is answered, the rest is left to others."""
         self._client = client
+        self._plays = plays
         self.delay = delay
         self.fails = fails
         self._stamp = stamp
@@ -44,7 +46,7 @@ class WorkloadPlayer:
                 group.start_soon(self._follow, kind)
 
     async def _follow(self, kind: Kind) -> None:
-        async for event in follow(self._client, kind, self._known[kind]):
+        async for event in follow(self._client, kind, self._known[kind], plays=self._plays):
             if event.type != "DELETED" and self._is_news(kind, event.object):
                 self._agenda.add((kind, key_of(event.object)), self.delay)
 
