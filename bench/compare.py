@@ -99,6 +99,11 @@ def runs_of(file: Path) -> list[Record]:
     return runs
 
 
+def of_first_controller(runs: Sequence[Record]) -> list[Record]:
+    """Of a file that was made with `--versus` the runs of ours: medians over both would be of neither."""
+    return [run for run in runs if run.get("controller") == runs[0].get("controller")]
+
+
 def summary(sides: Mapping[str, Sequence[Record]]) -> list[report.Row]:
     """For people, after several runs: of one controller medians, of two ratios."""
     names = list(sides)
@@ -154,6 +159,7 @@ def main(argv: list[str]) -> int:
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
+    sides = [of_first_controller(side) for side in sides]
     print(f"A: {options.a.name}, {len(sides[0])} runs of {sides[0][0]['command']}")
     print(f"B: {options.b.name}, {len(sides[1])} runs of {sides[1][0]['command']}")
     for line in differences(*sides):

@@ -190,3 +190,15 @@ def test_a_sweep_finds_what_cannot_be_before_its_first_run(
 ) -> None:
     assert sweep.main(words) == 2
     assert said in capsys.readouterr().err
+
+
+def test_of_two_controllers_in_a_file_the_first_is_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, both = tmp_path / "one.json", tmp_path / "both.json"
+    report.write(run(10, 20), one)
+    report.write({"runs": [run(20, 20), run(90, 20, controller="theirs")]}, both)
+    assert compare.main([str(one), str(both)]) == 0
+    said = capsys.readouterr().out
+    assert "B: both.json, 1 runs" in said
+    assert "2.00" in said
