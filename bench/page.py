@@ -60,7 +60,7 @@ def _run(number: int, record: Mapping[str, Any], of: int) -> str:
     ]
     return (
         f"<section><h2>{html.escape(which + str(record['command']))}</h2>"
-        f"{_table(about)}{_expected(record['expectations'])}<div class='plots' data-run='{number}'></div>"
+        f"<div class='about'>{_table(about)}</div>{_expected(record['expectations'])}<div class='plots' data-run='{number}'></div>"
         f"<details><summary>Figures</summary>{_table(figures)}</details></section>"
     )
 
