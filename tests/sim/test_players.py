@@ -12,6 +12,7 @@ from aioctl.sim import seed
 from aioctl.sim.players.following import player_client
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
+from testbed.real_players import BROUGHT, within
 from testbed.virtual_time import virtual_time
 from tests.sim.driver import Driver, Object, cluster
 from tests.sim.test_crud import APPS, POOLS_OLD, POOLS_V1, ROUTES, deployment, pool_old, pool_v1
@@ -300,3 +301,33 @@ async def test_a_failing_workload_says_so() -> None:
         [available, _] = (await api.get(f"{APPS}/d")).body["status"]["conditions"]
         assert (available["type"], available["status"]) == ("Available", "False")
         group.cancel_scope.cancel()
+
+
+@virtual_time
+async def test_what_a_player_does_not_play_is_left_to_others() -> None:
+    there = within(["elsewhere"])
+    async with stage(plays=there) as (api, _), anyio.create_task_group() as group:
+        stamp = api.cluster.core.clock.stamp
+        player = WorkloadPlayer(player_client(api.cluster), delay=0, stamp=stamp, plays=there)
+        group.start_soon(player.run)
+        await pools_and_route(api)
+        await api("POST", APPS, deployment())
+        await anyio.sleep(10)
+        for path in (f"{APPS}/d", f"{ROUTES}/r", f"{POOLS_V1}/p"):
+            assert not (await api.get(path)).body.get("status", {}).get("conditions"), path
+            assert not (await api.get(path)).body.get("status", {}).get("parents"), path
+        ours = deployment()
+        ours["metadata"] = {**ours["metadata"], "name": "ours", "labels": {BROUGHT: "true"}}
+        await api("POST", APPS, ours)
+        await anyio.sleep(10)
+        assert (await api.get(f"{APPS}/ours")).body["status"]["conditions"]
+        group.cancel_scope.cancel()
+
+
+def test_a_player_within_namespaces_plays_there_and_on_what_was_brought() -> None:
+    plays = within(["demo"])
+    assert plays({"metadata": {"name": "a", "namespace": "demo"}})
+    assert plays({"metadata": {"name": "a", "labels": {BROUGHT: "true"}}})
+    assert not plays({"metadata": {"name": "a", "namespace": "prod"}})
+    assert not plays({"metadata": {"name": "a"}})
+    assert within(())({"metadata": {"name": "a"}})
