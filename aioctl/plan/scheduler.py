@@ -48,6 +48,12 @@ _SCHEDULER: Final = ("spec", "router", "scheduler")
 _TEMPLATE: Final = (*_SCHEDULER, "template")
 _POOL_SPEC: Final = (*_SCHEDULER, "pool", "spec")
 _SERVED_PORTS: Final = frozenset({"grpc", "grpc-health", "metrics", "zmq"})
+_TOKENIZER_FILES: Final = (
+    '["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt", "config.json",'
+    ' "generation_config.json"]'
+)
+"""KServe v0.20's text, so that a picker taken over from it is not restarted."""
+_SIDE_READER: Final = Reader(epp_rewriting.SIDE_TOKENIZER, MODEL_AT, _TOKENIZER_FILES)
 _ALL_VERBS: Final = ("get", "list", "watch", "create", "update", "patch", "delete")
 _BOTH_GROUPS: Final = (kinds.POOL_GROUP_V1, kinds.POOL_GROUP_V1ALPHA2)
 _RULES: Final = (
@@ -131,13 +137,13 @@ def _trace(ctx: Context, pod: dict[str, Any]) -> None:
         add_named(main, "env", variable)
 
 
-def _attach_side_tokenizer(ctx: Context, pod: dict[str, Any]) -> None:
-    """The model, for the tokenizer that older pickers have beside them in the pod."""
+def _attach_side_tokenizer(ctx: Context, pod: dict[str, Any], running: Mapping[str, Any] | None) -> None:
+    """The tokenizer's files, for the container that older pickers have beside them in the pod (TOK-3)."""
     if named(pod, "containers", epp_rewriting.SIDE_TOKENIZER) is None:
         return
     account = picker_account.credentials(ctx)
     try:
-        attach_model(ctx, pod, account, Reader(epp_rewriting.SIDE_TOKENIZER, MODEL_AT))
+        attach_model(ctx, pod, account, _SIDE_READER, running)
     except PlanError as error:
         raise PlanError(f"failed to attach model artifacts to scheduler deployment: {error}") from error
 
@@ -161,7 +167,7 @@ def _pod(ctx: Context, live: Object | None) -> dict[str, Any]:
     served = [kind for kind, served in may_be.items() if served is not Served.NO]
     if len(served) == 1:
         with_served_group(pod, served[0].group)
-    _attach_side_tokenizer(ctx, pod)
+    _attach_side_tokenizer(ctx, pod, running)
     where = f"{ctx.namespace}/{deployment_name(ctx.name)}"
     version = text({"spec": ctx.spec}, *_SCHEDULER, "annotations", epp_rewriting.VERSION)
     url = tokenizer_address(ctx) if tokenizer_is_wanted(ctx) else ""

@@ -4,7 +4,7 @@ Changes the pod spec it is given, which must be the caller's own copy. Only the 
 PlanError for a URI that cannot be served.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from aioctl.api import local_model, model_uri, pod_reading
@@ -31,10 +31,16 @@ _AT: Final = "spec.model.uri"
 _CLAIM_VOLUME: Final = "kserve-pvc-source"
 
 
-def attach_model(ctx: Context, pod: Item, account: Object | None, reader: Reader = SERVER) -> None:
+def attach_model(
+    ctx: Context,
+    pod: Item,
+    account: Object | None,
+    reader: Reader = SERVER,
+    running: Mapping[str, Any] | None = None,
+) -> None:
     """Attach the service's model. `account` is whose credentials count; None means `default` of the namespace.
 
-    Adapters are for the model server alone.
+    Adapters are for the model server alone. `running`: as `initializer.attach` takes it.
     """
     uri = _served(text({"spec": ctx.spec}, "spec", "model", "uri"))
     if not initializer.enabled(ctx.spec):
@@ -57,7 +63,8 @@ def attach_model(ctx: Context, pod: Item, account: Object | None, reader: Reader
     base = [Download(uri, MODEL_PATH)] if scheme in model_uri.DOWNLOADED else []
     if wanted := [*base, *lora.downloads(adapters)]:
         # A modelcar has the shared volume at /mnt in `main`, so that is where adapters must appear.
-        initializer.attach(ctx, pod, wanted, account, at="/mnt" if modelcar else None, reader=reader)
+        at = "/mnt" if modelcar else None
+        initializer.attach(ctx, pod, wanted, account, at=at, reader=reader, running=running)
     else:
         initializer.remove_users(pod)
     lora.attach(pod, adapters, mapping({"spec": ctx.spec}, "spec", "model", "lora"), ctx.namespace)

@@ -17,6 +17,8 @@ class Reader:
 
     container: str = MAIN
     path: str = MODEL_PATH
+    files: str = ""
+    """The files that a download brings it, as the initializer reads them: a JSON list of patterns; empty: all."""
 
 
 SERVER: Final = Reader()

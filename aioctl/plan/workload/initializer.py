@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from aioctl.api import model_uri
-from aioctl.api.objects import Object, dig, mapping, text
+from aioctl.api.objects import Object, dig, mapping, sequence, text
 from aioctl.golang.gotypes import go_type
 from aioctl.golang.strategic_merge import MissingMergeKey, merge_struct
 from aioctl.plan.model import Context, PlanError
@@ -36,6 +36,7 @@ _HF_DEFAULTS: Final[tuple[tuple[str, str], ...]] = (
     ("HF_XET_HIGH_PERFORMANCE", "1"),
     ("HF_XET_NUM_CONCURRENT_RANGE_GETS", "8"),
 )
+_FILES: Final = "STORAGE_ALLOW_PATTERNS"
 
 
 class Download(NamedTuple):
@@ -72,15 +73,19 @@ def attach(
     *,
     at: str | None = None,
     reader: Reader = SERVER,
+    running: Mapping[str, Any] | None = None,
 ) -> None:
     """Add the container, last, and give the reader what it downloads. `at`: where it mounts the shared volume.
 
+    `running` is the live pod spec of a pod that no form is remembered for: another image, or variables that only make a
+    download faster, are no reason to restart it.
     Raises PlanError for a container of the user's that cannot be laid over, or for credentials that are not there.
     """
     base_alone = [download.path for download in downloads] == [MODEL_PATH]
     parent = at or posixpath.commonpath([download.path for download in downloads])
     users = take_named(pod, "initContainers", NAME)
-    container = _laid_over(_generated(ctx, downloads), users)
+    kept = named(dict(running), "initContainers", NAME) if running is not None else None
+    container = _laid_over(_generated(ctx, downloads, kept), users)
     add_provision_volume(pod)
     add_named(container, "volumeMounts", mount(PROVISION_VOLUME, parent))
     append(pod, "initContainers", container)
@@ -89,18 +94,26 @@ def attach(
         there = parent if reader == SERVER else reader.path
         add_named(main, "volumeMounts", mount(PROVISION_VOLUME, there, readOnly=True))
     schemes = {download.uri.partition("://")[0] for download in downloads}
-    if attach_credentials(ctx, pod, container, account) and model_uri.HF in schemes:
+    credible = attach_credentials(ctx, pod, container, account)
+    if credible and model_uri.HF in schemes and _has_defaults(kept):
         for name, value in _HF_DEFAULTS:
             add_named(container, "env", {"name": name, "value": value})
     if not base_alone or model_uri.S3 in schemes:
         attach_ca_bundle(ctx, pod, container)
+    if credible and reader.files:
+        add_named(container, "env", {"name": _FILES, "value": reader.files})
 
 
-def _generated(ctx: Context, downloads: Sequence[Download]) -> Item:
+def _has_defaults(kept: Mapping[str, Any] | None) -> bool:
+    """Whether a running container was made with Hugging Face's variables, or there is none."""
+    return kept is None or any(text(variable, "name").startswith("HF_") for variable in sequence(kept, "env"))
+
+
+def _generated(ctx: Context, downloads: Sequence[Download], kept: Mapping[str, Any] | None) -> Item:
     storage = ctx.config.storage
     container: Item = {
         "name": NAME,
-        "image": storage.image or _DEFAULT_IMAGE,
+        "image": text(kept or {}, "image") or storage.image or _DEFAULT_IMAGE,
         "args": [text for download in downloads for text in download],
         "resources": {
             "limits": _amount(cpu=storage.cpu_limit, memory=storage.memory_limit),
