@@ -33,6 +33,7 @@ from aioctl.sim import seed
 START_DEADLINE: Final = 180.0
 """Seconds until a process has said that it is ready; on a busy machine the start alone takes long."""
 STOP_DEADLINE: Final = 10.0
+_BOUND: Final = Path(__file__).with_name("bound.py")
 
 
 class StageError(Exception):
@@ -122,10 +123,16 @@ async def process(
     *,
     core: int | None = None,
 ) -> AsyncIterator[anyio.abc.Process]:
-    """A child with `environment` beside our own; its standard error goes to `<name>.log` in the folder."""
+    """A child with `environment` beside our own; its standard error goes to `<name>.log` in the folder.
+
+    A terminal's Ctrl-C does not reach it: whoever started it ends it, in the order that is right. It ends with this process in
+    any case.
+    """
+    bound = [sys.executable, "-I", "-S", str(_BOUND), str(os.getpid()), *command]
     with (folder / f"{name}.log").open("wb") as log:
         child = await anyio.open_process(
-            command,
+            bound,
+            start_new_session=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -1,0 +1,26 @@
+"""`python bound.py PARENT COMMAND...` becomes the command, and dies when its parent has died, even by SIGKILL (Linux only).
+
+A controller whose bench or demo was killed would go on writing to a cluster that nobody looks after any more. No program that
+is started here needs to know of this.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from typing import Final
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def main() -> None:
+    parent, *command = sys.argv[1:]
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != int(parent):
+            return  # it died before
+    os.execvp(command[0], command)  # noqa: S606  what was asked for
+
+
+if __name__ == "__main__":
+    main()
