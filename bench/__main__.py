@@ -9,6 +9,7 @@ from typing import Final
 from aioctl import piped
 from bench import all as everything
 from bench import compare, running, sweep
+from bench.ending import Ended
 from bench.registry import SCENARIOS
 from bench.scenario import Scenario
 
@@ -28,10 +29,14 @@ def main(argv: list[str]) -> int:
     if name == "list":
         print(listing(verbose="--names" not in rest))
         return 0
-    if name in _TOOLS:
-        return _TOOLS[name][0](rest)
-    if name in SCENARIOS:
-        return running.execute(SCENARIOS[name], rest)
+    try:
+        if name in _TOOLS:
+            return _TOOLS[name][0](rest)
+        if name in SCENARIOS:
+            return running.execute(SCENARIOS[name], rest)
+    except Ended as ended:
+        print(f"{name}: {ended}", file=sys.stderr)
+        return ended.code
     print(listing(verbose=False), file=sys.stderr)
     if name:
         near = difflib.get_close_matches(name, [*SCENARIOS, *_TOOLS], n=1)

@@ -9,13 +9,12 @@ import argparse
 import json
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bench import figures, machine, report
+from bench import ending, figures, machine, report
 from bench.documents import between
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
@@ -117,7 +116,7 @@ def _run(name: str, folder: Path, *, first: bool) -> None:
     print(f"-- {name}: python -m bench {shlex.join([*words, *extra])}", flush=True)
     # Relative: the result names its command, and no folder of this machine.
     target = os.path.relpath(file)
-    subprocess.run([sys.executable, "-m", "bench", *words, *extra, "--json", target], check=False)
+    ending.child([sys.executable, "-m", "bench", *words, *extra, "--json", target])
 
 
 def _read(folder: Path) -> dict[str, Any]:

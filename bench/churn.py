@@ -21,7 +21,7 @@ from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import dig, key_of, sequence
 from aioctl.kube.client import Client
 from aioctl.sim.players.following import Object, listed, patch_status
-from bench import machine
+from bench import ending, machine
 from bench.counts import STATUS, WRITES, Counts, metrics_page, total
 from bench.scenario import CannotRun, Expectation, Parameter, Result, Scenario, Unit, at, in_units
 from bench.stage import Stage, is_of_fleet, parameters, stage, until_still
@@ -116,7 +116,7 @@ class Fight(Change):
 
 
 def run(kind: type[Change], options: argparse.Namespace) -> Result:
-    return anyio.run(_run, kind, options)
+    return ending.run(_run, kind, options)
 
 
 async def _run(kind: type[Change], options: argparse.Namespace) -> Result:

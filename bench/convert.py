@@ -18,7 +18,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
-import anyio
 import msgspec
 import yaml
 
@@ -26,7 +25,7 @@ from aioctl.api import review
 from aioctl.api.conversion import convert_object, up
 from aioctl.api.kinds import V1ALPHA1, V1ALPHA2
 from aioctl.api.v1alpha1 import down
-from bench import from_schema, machine, report, webhook
+from bench import ending, from_schema, machine, report, webhook
 from bench.scenario import Expectation, Parameter, Result, Scenario
 from bench.webhook import envelope
 
@@ -368,7 +367,7 @@ def run(options: argparse.Namespace) -> Result:
     if "functions" in options.parts:
         figures["functions"] = time_functions()
     if "server" in options.parts:
-        figures["server"] = anyio.run(
+        figures["server"] = ending.run(
             partial(webhook.measure, _sized_object(), _LISTS, first=options.first_on_core)
         )
     return Result(figures, _table(figures))

@@ -14,7 +14,7 @@ import anyio
 import httpx
 
 from aioctl.demo import progress
-from bench import machine, report
+from bench import ending, machine, report
 from bench.scenario import Expectation, Result, Scenario, Unit, at
 from bench.stage import parameters, stage, until_still
 from bench.storm import FLEET, create_fleet, storm
@@ -30,7 +30,7 @@ _SETTINGS: Final = {
 
 
 def run(options: argparse.Namespace) -> Result:
-    return anyio.run(_run, options)
+    return ending.run(_run, options)
 
 
 async def _run(options: argparse.Namespace) -> Result:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import anyio
 
 from aioctl.histogram import quantile
-from bench import machine, readers, report
+from bench import ending, machine, readers, report
 from bench.counts import metrics_page, summed_buckets, total
 from bench.scenario import CannotRun, Expectation, Parameter, Result, Scenario, Unit, at, in_units
 from bench.stage import Stage, parameters, stage
@@ -20,7 +20,7 @@ _DURATION: Final = "aioctl_conversion_duration_seconds"
 
 
 def run(options: argparse.Namespace, *, lists: bool) -> Result:
-    return anyio.run(partial(_run, options, lists=lists))
+    return ending.run(partial(_run, options, lists=lists))
 
 
 async def _run(options: argparse.Namespace, *, lists: bool) -> Result:

@@ -67,7 +67,8 @@ def beside() -> Iterator[Reference]:
     """A process of its own does a unit after the other while inside."""
     reference = Reference()
     command = [sys.executable, "-m", "bench.reference"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+    # In a group of its own: a terminal's Ctrl-C is for the run, which ends it.
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0) as child:
         try:
             yield reference
         finally:

@@ -16,13 +16,13 @@ from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import key_of
 from aioctl.kube.client import Client
 from aioctl.sim.players.following import follow, listed
-from bench import machine
+from bench import ending, machine
 from bench.scenario import CannotRun, Expectation, Result, Scenario, Unit, at, in_units
 from bench.stage import Stage, first, is_of_fleet, parameters, stage, until_still
 
 
 def run(options: argparse.Namespace) -> Result:
-    return anyio.run(_run, options)
+    return ending.run(_run, options)
 
 
 async def _run(options: argparse.Namespace) -> Result:

@@ -19,7 +19,7 @@ import anyio.to_thread
 
 from aioctl.demo import processes
 from aioctl.pki.pairs import Pair
-from bench import machine, readers, report
+from bench import ending, machine, readers, report
 from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, at
 from bench.stage import Stage, parameters, stage
 from bench.webhook import Caller, envelope
@@ -30,7 +30,7 @@ _PAUSE: Final = 0.02
 
 
 def run(options: argparse.Namespace) -> Result:
-    return anyio.run(_run, options)
+    return ending.run(_run, options)
 
 
 async def _run(options: argparse.Namespace) -> Result:

@@ -15,7 +15,7 @@ from testbed.real.build import NotAvailable
 
 
 def execute(asked: Scenario, argv: list[str]) -> int:
-    """Exit code 1 when an expectation was missed by ours, 2 when it cannot be done as asked."""
+    """Exit code 1 when an expectation was missed by ours, 2 when it cannot be done as asked. Raises Ended."""
     if asked.command is not None:
         if any(word.partition("=")[0] == "--kubeconfig" for word in argv):
             scenario.say(scenario.not_there(asked))
@@ -28,16 +28,18 @@ def execute(asked: Scenario, argv: list[str]) -> int:
     scenario.quiet_logs()
     records: list[Tree] = []
     failure = ""
-    for command in turns(options):
-        try:
-            records.append(_one(asked, options, command))
-        except (*_PLAIN, ExceptionGroup) as error:
-            if not _is_plain(error):
-                raise
-            failure = f"{asked.name}{f' with {command}' if command else ''}: {_told_why(error)}"
-            break
-    if records:
-        _hand_over(asked, records, options)
+    try:
+        for command in turns(options):
+            try:
+                records.append(_one(asked, options, command))
+            except (*_PLAIN, ExceptionGroup) as error:
+                if not _is_plain(error):
+                    raise
+                failure = f"{asked.name}{f' with {command}' if command else ''}: {_told_why(error)}"
+                break
+    finally:
+        if records:
+            _hand_over(asked, records, options)
     if failure:
         scenario.say(failure)
         return 2

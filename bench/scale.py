@@ -24,7 +24,7 @@ from aioctl.controller.knobs import Knobs
 from aioctl.sim.players.following import listed, player_client
 from aioctl.sim.players.gateway import GatewayPlayer
 from aioctl.sim.players.workload import WorkloadPlayer
-from bench import machine, report
+from bench import ending, machine, report
 from bench.plan import fill
 from bench.report import Plot
 from bench.scenario import CannotRun, Expectation, Parameter, Result, Scenario, Tree, Unit
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> Result:
     plots: list[Plot] = []
     for size in options.sizes:
         one = argparse.Namespace(**{**vars(options), "services": size})
-        result = anyio.run(_storm, one)
+        result = ending.run(_storm, one)
         sizes.append(_kept(result.figures))
         plots += [
             Plot(f"{size}: {plot.title}", plot.x, plot.y, plot.values, plot.lines)

@@ -16,7 +16,7 @@ import httpx
 from aioctl.histogram import quantile as histogram_quantile
 from aioctl.kube.client import Client
 from aioctl.sim import fleet
-from bench import machine, readers, report
+from bench import ending, machine, readers, report
 from bench.counts import WRITES, Counting, Counts, Series, metrics_page, summed_buckets, total
 from bench.report import Plot
 from bench.scenario import Expectation, Parameter, Result, Scenario, at
@@ -25,7 +25,7 @@ from bench.witness import Witness
 
 
 def run(options: argparse.Namespace) -> Result:
-    return anyio.run(_run, options)
+    return ending.run(_run, options)
 
 
 async def _run(options: argparse.Namespace) -> Result:

@@ -18,7 +18,7 @@ import anyio
 import anyio.to_thread
 
 from aioctl.demo import processes
-from bench import attacks, clusters, machine
+from bench import attacks, clusters, ending, machine
 from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, in_units
 from bench.webhook import Caller, envelope
 
@@ -32,7 +32,7 @@ _REVIEW: Final = b'{"apiVersion":"serving.kserve.io/v1alpha1","kind":"LLMInferen
 
 
 def run(options: argparse.Namespace) -> Result:
-    figures: Tree = anyio.run(_measured, tuple(options.only), options.seconds)
+    figures: Tree = ending.run(_measured, tuple(options.only), options.seconds)
     rows = [(_title(name), _summary(each)) for name, each in figures.items()]
     return Result({"attacks": figures}, rows)
 

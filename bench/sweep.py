@@ -7,7 +7,6 @@ writes the table between the lines that mark its place there, as in docs/operati
 import argparse
 import itertools
 import shlex
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from statistics import median
 from typing import Any, Final
 
 from aioctl.settings import Settings, SettingsError, load, variable_of
-from bench import compare, machine, report
+from bench import compare, ending, machine, report
 from bench.documents import between
 from bench.registry import SCENARIOS
 from bench.scenario import parser_of
@@ -156,7 +155,7 @@ def _run(scenario: str, combination: Combination) -> list[Mapping[str, Any]]:
         file = Path(folder) / "run.json"
         variables = [f"{variable_of(name)}={value}" for name, value in combination]
         words = [*shlex.split(scenario), "--set", *variables, "--json", str(file)]
-        subprocess.run([sys.executable, "-m", "bench", *words], check=False)
+        ending.child([sys.executable, "-m", "bench", *words])
         return compare.runs_of(file) if file.exists() else []
 
 

@@ -15,7 +15,7 @@ import anyio
 
 from aioctl.demo import processes
 from aioctl.settings import Settings
-from bench import report
+from bench import ending, report
 from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, at
 from bench.stage import Stage, parameters, settings_of, stage, until_still
 from bench.storm import create_fleet
@@ -23,7 +23,7 @@ from bench.witness import Witness
 
 
 def run(options: argparse.Namespace) -> Result:
-    return anyio.run(_run, options)
+    return ending.run(_run, options)
 
 
 async def _run(options: argparse.Namespace) -> Result:

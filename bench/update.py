@@ -21,7 +21,7 @@ from aioctl.api.objects import Object, controller_of, dig, integer, name_of, nam
 from aioctl.kube.client import Client
 from aioctl.kube.errors import KubeError
 from aioctl.sim.players.following import follow
-from bench import clusters, machine, report, whole_plans
+from bench import clusters, ending, machine, report, whole_plans
 from bench.counts import Counts
 from bench.readers import Readers, services_of
 from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, at
@@ -102,7 +102,7 @@ class Updates:
 
 
 def run(options: argparse.Namespace) -> Result:
-    return anyio.run(_run, options)
+    return ending.run(_run, options)
 
 
 class _Patching:

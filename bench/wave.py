@@ -9,6 +9,7 @@ import anyio
 from aioctl.api.objects import key_of, namespace_of
 from aioctl.kube.client import Client
 from aioctl.sim import fleet
+from bench import ending
 from bench.machine import quantile
 from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, at
 from bench.stage import parameters, stage, until_still
@@ -19,7 +20,7 @@ _QUARTER: Final = 4
 
 
 def run(options: argparse.Namespace) -> Result:
-    return anyio.run(_run, options)
+    return ending.run(_run, options)
 
 
 async def _run(options: argparse.Namespace) -> Result:
