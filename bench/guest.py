@@ -17,7 +17,15 @@ from aioctl.api import kinds
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import dig, key_of, labels_of, name_of, namespace_of, sequence, text
 from aioctl.kube.client import Client
-from aioctl.kube.errors import Conflict, KubeError, NotFound, TransportError, Unauthorized
+from aioctl.kube.errors import (
+    Conflict,
+    KubeError,
+    NotFound,
+    ServerUnavailable,
+    TooManyRequests,
+    TransportError,
+    Unauthorized,
+)
 from aioctl.settings import Settings
 from aioctl.sim.players.following import Object, listed
 from bench.scenario import CannotRun, reason, say
@@ -46,6 +54,7 @@ _OTHERS: Final = (kinds.GATEWAY, kinds.GATEWAY_CLASS, kinds.HTTP_ROUTE, kinds.PO
 _OURS: Final = (kinds.SERVICE, kinds.CONFIG)
 _AT_ONCE: Final = 16
 _GONE_DEADLINE: Final = 300.0
+_AGAIN: Final = 1.0
 _NOBODY_EMPTIES: Final = 15.0
 """Seconds after which a deleted namespace without a condition has no controller that would empty it."""
 
@@ -103,28 +112,47 @@ async def _admitted(client: Client, server: str, brought: Sequence[Object], *, c
         )
     if there:
         say("-- removing what an earlier run left")
-        await leave(client)
+        if not await leave(client):
+            raise CannotRun("what an earlier run left is still there")
 
 
-async def leave(client: Client) -> None:
-    """Removes all that is marked, and what services made outside their namespaces; says what could not be removed."""
-    try:
-        with anyio.fail_after(_GONE_DEADLINE):
-            # First of all nobody may wait for webhooks that are gone.
-            for kind in (kinds.VALIDATING_WEBHOOK, kinds.MUTATING_WEBHOOK):
-                await _delete_marked(client, kind)
-            await _remove_crds(client)
-            namespaces = [name_of(each) for each in await _marked(client, kinds.NAMESPACE)]
-            bindings = await _all(client, kinds.CLUSTER_ROLE_BINDING)
-            await _delete(
-                client, kinds.CLUSTER_ROLE_BINDING, (each for each in bindings if _binds(each, namespaces))
-            )
-            await _delete_marked(client, kinds.GATEWAY_CLASS)
-            await _each(namespaces, partial(_remove_namespace, client))
-    except (KubeError, TimeoutError, ExceptionGroup) as error:
-        say(
-            f"not all that the run brought could be removed ({reason(error)}): the next one removes it with --clean"
-        )
+async def leave(client: Client) -> bool:
+    """Removes all that is marked, and what services made outside their namespaces. False, and said: not all could be removed."""
+    why: Exception = TimeoutError()
+    with anyio.move_on_after(_GONE_DEADLINE):
+        while True:
+            try:
+                await _remove_all(client)
+            except (KubeError, ExceptionGroup) as error:
+                why = error
+                if not _passes(error):
+                    break
+            else:
+                return True
+            await anyio.sleep(_AGAIN)
+    say(
+        f"not all that the run brought could be removed ({reason(why)}): the next one removes it with --clean"
+    )
+    return False
+
+
+async def _remove_all(client: Client) -> None:
+    # First of all nobody may wait for webhooks that are gone.
+    for kind in (kinds.VALIDATING_WEBHOOK, kinds.MUTATING_WEBHOOK):
+        await _delete_marked(client, kind)
+    await _remove_crds(client)
+    namespaces = [name_of(each) for each in await _marked(client, kinds.NAMESPACE)]
+    bindings = await _all(client, kinds.CLUSTER_ROLE_BINDING)
+    await _delete(client, kinds.CLUSTER_ROLE_BINDING, (each for each in bindings if _binds(each, namespaces)))
+    await _delete_marked(client, kinds.GATEWAY_CLASS)
+    await _each(namespaces, partial(_remove_namespace, client))
+
+
+def _passes(error: Exception) -> bool:
+    """A busy API server has no time for a call now and then: nothing is left behind for that."""
+    if isinstance(error, ExceptionGroup):
+        return all(map(_passes, error.exceptions))
+    return isinstance(error, TransportError | ServerUnavailable | TooManyRequests)
 
 
 async def _remove_crds(client: Client) -> None:

@@ -51,19 +51,26 @@ class Account(MemoryWire):
     """Asks for what it may do: the simulated cluster has no such question."""
 
     may_everything = True
+    answers: dict[str, list[int]]
+    """To deletions, by the end of their path, instead of the cluster's."""
 
     async def send(self, request: Request, *, timeout: float) -> Response:  # noqa: ASYNC109
+        answers = self.answers.get(request.path.rpartition("/")[2])
+        if request.method == "DELETE" and answers:
+            return Response(answers.pop(0), {}, b"")
         if request.path.endswith("/selfsubjectaccessreviews"):
             return Response(201, {}, json.dumps({"status": {"allowed": self.may_everything}}).encode())
         return await super().send(request, timeout=timeout)
 
 
 @asynccontextmanager
-async def somebodys(*absent: str, may_everything: bool = True) -> AsyncIterator[Client]:
+async def somebodys(
+    *absent: str, may_everything: bool = True, answers: dict[str, list[int]] | None = None
+) -> AsyncIterator[Client]:
     """A cluster with things on it that are not ours."""
     async with SimCluster(absent={*ABSENT_BY_DEFAULT, *absent}) as cluster:
         wire = Account(cluster)
-        wire.may_everything = may_everything
+        wire.may_everything, wire.answers = may_everything, answers or {}
         client = Client(wire)
         for kind, obj in THEIRS:
             await create(client, kind, obj)
@@ -174,6 +181,26 @@ async def test_what_an_earlier_run_left_is_removed_only_when_asked_for() -> None
             assert await everything(client) == before
             await bring(client)
         assert await everything(client) == before
+
+
+@virtual_time
+async def test_a_busy_server_is_asked_again_until_all_is_gone() -> None:
+    async with somebodys(answers={"demo": [504, 503], "istio": [429]}) as client:
+        before = await everything(client)
+        async with guest.visit(client, SERVER, BROUGHT, clean=False):
+            await bring(client)
+        assert await everything(client) == before
+
+
+@virtual_time
+async def test_what_may_not_be_removed_is_told_and_no_run_begins_on_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with somebodys(answers={"istio": [403, 403]}) as client:
+        async with guest.visit(client, SERVER, BROUGHT, clean=False):
+            await bring(client)
+        assert "not all that the run brought could be removed" in capsys.readouterr().err
+        assert "is still there" in await refusal(client, clean=True)
 
 
 @pytest.mark.parametrize(("ago", "works"), [(5, True), (60, False)])
