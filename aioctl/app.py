@@ -195,9 +195,10 @@ class Application:
         self.client = client(fenced, limiter=limiter)
         self._upkeep_client = client(fenced)
         # Leadership, certificates and events must not wait behind a storm of reconciles, nor for leadership.
-        self.side_client = client(wire)
-        events_client = client(wire, limiter=TokenBucket(EVENT_RATE, EVENT_RATE, clock))
-        self._review_client = client(wire, limiter=TokenBucket(REVIEW_RATE, REVIEW_RATE, clock))
+        aside = partial(client, wire, tells_failures=False)
+        self.side_client = aside()
+        events_client = aside(limiter=TokenBucket(EVENT_RATE, EVENT_RATE, clock))
+        self._review_client = aside(limiter=TokenBucket(REVIEW_RATE, REVIEW_RATE, clock))
         self.controller = Controller(
             client=self.client,
             events_client=events_client,

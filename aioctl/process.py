@@ -1,7 +1,9 @@
 """What the program has of its host: the DNS domain in resolv.conf, the signals that end it, its heap."""
 
 import gc
+import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -33,11 +35,15 @@ def cluster_domain(fallback: str, resolv_conf: Path = RESOLV_CONF) -> str:
     return fallback
 
 
-async def stop_on_signal(ended: anyio.Event) -> None:
-    """Sets the event at SIGTERM or SIGINT."""
+async def stop_on_signal(ended: anyio.Event, leave: Callable[[int], object] = os._exit) -> None:
+    """Sets the event at SIGTERM or SIGINT. A second one waits for no drain: `leave` ends the process, as Go controllers do."""
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for signum in signals:
-            log.info("stopping", signal=signal.Signals(signum).name)
+            name = signal.Signals(signum).name
+            if ended.is_set():
+                log.warning("asked again to stop, leaving what still runs", signal=name)
+                leave(1)
+            log.info("stopping", signal=name)
             ended.set()
 
 

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from structlog.testing import capture_logs
 
-from aioctl.api.kinds import ObjectKey
+from aioctl.api.kinds import POOL_V1, SERVICE, Kind, ObjectKey
 from aioctl.engine.workers import Failed, ResultLabel, Run
 from aioctl.metrics.page import Metrics
 from aioctl.metrics.shared import exposed
@@ -101,6 +101,16 @@ def test_a_failed_reconcile_is_logged_once_with_its_service(unexpected: bool) ->
         metrics.reconcile.finished(Run(key, Failed(ValueError("no")), ResultLabel.ERROR, 1.0, unexpected))
     (line,) = lines
     assert (line["service"], line["error"], line["exc_info"] is not None) == (str(key), "no", unexpected)
+
+
+@pytest.mark.parametrize(("kind", "levels"), [(SERVICE, ["warning", "info"]), (POOL_V1, [])])
+def test_a_kind_of_ours_that_is_not_served_is_a_warning(kind: Kind, levels: list[str]) -> None:
+    """Of optional kinds discovery tells."""
+    metrics = Metrics()
+    with capture_logs() as lines:
+        metrics.client.presence_changed(kind, True)
+        metrics.client.presence_changed(kind, False)
+    assert [line["log_level"] for line in lines] == levels
 
 
 class OneFamily:

@@ -56,6 +56,7 @@ class Marks:
             log.warning(
                 "what is planned is not written down: a service that kills the process is planned again",
                 error=str(error),
+                cure="let AIOCTL_STATE_DIR name a folder that this user may write into, such as an emptyDir",
             )
         return marks
 

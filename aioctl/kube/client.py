@@ -124,6 +124,7 @@ class Client:
         call_timeout: float = CALL_TIMEOUT,
         list_timeout: float = LIST_TIMEOUT,
         patience: float = PATIENCE,
+        tells_failures: bool = True,
     ) -> None:
         """`limiter` bounds the requests per second (None: no bound); watches pass it once, when they are opened.
         `field_manager`: the name that writes stand under in `metadata.managedFields`.
@@ -132,6 +133,7 @@ class Client:
         `list_timeout`: for a page.
         `patience`: seconds the server may ask to wait before a repetition; if it asks for more, that is raised
         (`errors.asked_to_wait`).
+        `tells_failures`: a write that fails is a line of the log; False where who calls tells of each cause once.
         """
         self._wire = wire
         self._call_timeout = call_timeout
@@ -140,6 +142,7 @@ class Client:
         self._limiter = limiter
         self._field_manager = field_manager
         self._observer: ClientObserver = observer or ClientObserver()
+        self._tells_failures = tells_failures
 
     def with_patience(self, seconds: float) -> "Client":
         """The same client, wire and all, with another patience: none for those who must not wait in a call."""
@@ -360,7 +363,7 @@ class Client:
         if response.status >= 300:
             error = from_response(response)
             # A write that fails is worth a line; a read of what is not there is daily business.
-            say = log.debug if request.method == "GET" else log.info
+            say = log.info if self._tells_failures and request.method != "GET" else log.debug
             say("API call failed", method=request.method, path=request.path, status=code, error=str(error))
             raise error
         return response

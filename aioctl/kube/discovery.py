@@ -5,7 +5,7 @@ or its list lacks the kind. A failed call says nothing: what was served is taken
 UNKNOWN, and calls to such a kind report their own errors (CRD-1). A kind that is served only goes
 to NO after a second look, because an API server that restarts forgets its CRDs for a moment. Looks come every `recheck`
 seconds, so a CRD that comes or goes is noticed within 60 s. The server's version is asked with every look; the last that
-was told counts.
+was told counts. The log names in one line what the first look found absent, and then each kind that came or went.
 """
 
 from collections.abc import Callable, Iterable
@@ -85,6 +85,11 @@ class Discovery:
         self._observer: DiscoveryObserver = observer or DiscoveryObserver()
         self._presence = dict.fromkeys(kinds, Served.UNKNOWN)
         self._doubted: set[Kind] = set()
+        self._told: dict[Kind, Served] = {}
+        """What the log says of a kind; empty until the first look is over."""
+        self._failures: dict[str, str] = {}
+        """What could not be asked in this look -> the error."""
+        self._failures_told: dict[str, str] = {}
         self._handlers: list[Handler] = []
         self._version: ServerVersion | None = None
         self._version_handlers: list[Callable[[], None]] = []
@@ -117,10 +122,13 @@ class Discovery:
         """Until cancelled. Reports started at once."""
         task_status.started()
         while True:
+            self._failures = {}
             async with anyio.create_task_group() as looks:
                 for api_version in sorted({kind.api_version for kind in self._presence}):
                     looks.start_soon(self._look, api_version)
                 looks.start_soon(self._ask_version)
+            self._tell()
+            self._tell_failures()
             self._looked.set()
             await anyio.sleep(CONFIRM if self._doubted else self._recheck)
 
@@ -129,7 +137,7 @@ class Discovery:
         try:
             plurals = await self._plurals(api_version)
         except KubeError as error:
-            log.warning("discovery failed", group_version=api_version, error=str(error))
+            self._failures[api_version] = str(error)
             self._observer.discovery_failed(api_version)
             for kind in kinds:
                 if self._presence[kind] is Served.NO:
@@ -142,7 +150,7 @@ class Discovery:
         try:
             found = await server_version(self._client)
         except KubeError as error:
-            log.warning("the API server's version is not known", error=str(error))
+            self._failures["version"] = str(error)
             return
         if self._version == found:
             return
@@ -178,7 +186,32 @@ class Discovery:
         if self._presence[kind] is presence:
             return
         self._presence[kind] = presence
-        log.info("presence of a kind", kind=kind.resource, presence=presence.value)
         self._observer.presence(kind, presence)
         for handler in self._handlers:
             handler(kind, presence)
+
+    def _tell(self) -> None:
+        """Into the log: once what is absent, then what differs from that. That an answer failed to come is no news of a kind."""
+        news = {
+            kind: presence
+            for kind, presence in self._presence.items()
+            if presence is not Served.UNKNOWN and presence is not self._told.get(kind)
+        }
+        if not self._told:
+            if news:
+                absent = sorted(kind.resource for kind, presence in news.items() if presence is Served.NO)
+                log.info("optional kinds", served=len(news) - len(absent), absent=absent)
+        else:
+            for kind, presence in news.items():
+                event = "kind is served" if presence is Served.YES else "kind is not served"
+                log.info(event, kind=kind.resource)
+        self._told |= news
+
+    def _tell_failures(self) -> None:
+        """An outage is one line, however many calls it fails and however long it lasts."""
+        news = sorted(self._failures.keys() - self._failures_told)
+        if news:
+            log.warning("discovery failed", asked=news, error=self._failures[news[0]])
+        if self._failures_told and not self._failures:
+            log.info("discovery works again")
+        self._failures_told = self._failures

@@ -106,6 +106,8 @@ class Reflector:
         self._poked = anyio.Event()
         self._heard_at: float | None = None
         self._whole_list = False
+        self._failure = ""
+        """Why the last list failed; empty where it did not."""
         self._version = ""
         # Secrets stay as they are: as a dictionary the text of one would outlive it, and what is random cannot be packed.
         self._packing = Packing() if kind != SECRET else None
@@ -136,11 +138,13 @@ class Reflector:
                     self._heard()
                     self.store.mark_unsynced()
                     missing += 1
-                    await self._not_served(error, missing)
+                    await self._not_served(missing)
                     continue
                 if isinstance(error, Gone):
                     self._whole_list = True
-                log.warning("list failed", kind=self.kind.resource, error=str(error))
+                say = log.debug if str(error) == self._failure else log.warning
+                say("list failed", kind=self.kind.resource, error=str(error))
+                self._failure = str(error)
                 await self._pause(self._backoff.next(self.kind))
 
     async def _list(self) -> None:
@@ -164,6 +168,9 @@ class Reflector:
             self.store.replace(seen)
         self._version = version
         self._whole_list = False
+        if self._failure:
+            self._failure = ""
+            log.info("list works again", kind=self.kind.resource, objects=len(seen))
         self._heard()
         self._observer.listed(self.kind, len(seen), self._clock.monotonic() - started)
 
@@ -260,12 +267,10 @@ class Reflector:
             )
             return key
 
-    async def _not_served(self, error: KubeError, times: int) -> None:
+    async def _not_served(self, times: int) -> None:
         if times < 2:
             await self._pause(CONFIRM)
             return
-        if not self.absent:
-            log.info("kind is not served", kind=self.kind.resource, error=str(error))
         self._set_absent(absent=True)
         self.store.replace({})
         await self._pause(self._recheck)

@@ -36,7 +36,7 @@ _PRESENCE: Final = {Served.YES: 1, Served.NO: 0, Served.UNKNOWN: -1}
 
 
 class ClientMetrics(ClientObserver, ReflectorObserver, DiscoveryObserver, EventsObserver, LeaseObserver):
-    """Hears all of `kube/`; an optional kind that is missing is one log line and a zero."""
+    """Hears all of `kube/`; an optional kind that is missing is a zero."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._declare_requests(registry)
@@ -89,18 +89,23 @@ class ClientMetrics(ClientObserver, ReflectorObserver, DiscoveryObserver, Events
 
     def listed(self, kind: Kind, objects: int, seconds: float) -> None:
         self._lists.labels(kind.resource).inc()
-        log.info("listed", kind=kind.resource, objects=objects, seconds=round(seconds, 3))
+        log.debug("listed", kind=kind.resource, objects=objects, seconds=round(seconds, 3))
 
     def watch_ended(self, kind: Kind, why: str) -> None:
         self._watch_ends.labels(why).inc()
         log.debug("watch ended", kind=kind.resource, cause=why)
 
     def presence_changed(self, kind: Kind, absent: bool) -> None:  # noqa: FBT001  the observer's shape
-        log.info("kind is not served" if absent else "kind is served", kind=kind.resource)
+        """Of optional kinds discovery tells."""
+        if kind.optional:
+            return
+        if absent:
+            log.warning("a kind that the work needs is not served: its CRD is missing", kind=kind.resource)
+        else:
+            log.info("kind is served", kind=kind.resource)
 
     def presence(self, kind: Kind, presence: Served) -> None:
         self._kinds_served.labels(_served_label(kind)).set(_PRESENCE[presence])
-        log.info("optional kind", kind=kind.resource, version=kind.version, served=presence.value)
 
     def discovery_failed(self, group_version: str) -> None:
         self._discovery_failures.inc()

@@ -166,14 +166,17 @@ class WebhookCertificates:
                     self._live.offer(state.current.leaf.crt, state.current.leaf.key)
 
     async def _keep(self, task_status: TaskStatus[None]) -> None:
-        started = False
+        started, told = False, ""
         while True:
             try:
                 pause = 0.0 if await self.look() else self._interval
+                told = ""
             except (Conflict, _Overtaken):
                 pause = _AFTER_CONFLICT  # another replica was faster: see what it did
             except (KubeError, SecretNotOurs, FieldError) as error:
-                log.warning("webhook certificates cannot be kept", error=str(error))
+                say = log.debug if str(error) == told else log.warning
+                say("webhook certificates cannot be kept", error=str(error))
+                told = str(error)
                 pause = min(RETRY, self._interval)
             if not started:
                 started = True

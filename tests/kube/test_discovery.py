@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
+from structlog.testing import capture_logs
 
 from aioctl.api.kinds import (
     LEADER_WORKER_SET,
@@ -193,3 +194,36 @@ async def test_a_server_that_tells_no_version_holds_nothing_up() -> None:
     async with scene.running():
         assert scene.served() is Served.YES
         assert scene.discovery.version() is None
+
+
+@virtual_time
+async def test_the_log_names_what_is_absent_in_one_line_and_then_what_comes_and_goes() -> None:
+    scene = Scene(POOL_V1, POOL_V1ALPHA2, MODEL)
+    scene.wire.answer("GET", V1, MISSING, POOLS, DOWN, DOWN, DOWN, POOLS, MISSING)
+    scene.wire.answer("GET", V1ALPHA2, POOLS, POOLS, DOWN, DOWN, DOWN, POOLS)
+    with capture_logs() as lines:
+        async with scene.running():
+            await anyio.sleep(10 * RECHECK)
+    kinds = [line for line in lines if "kind" in line["event"]]
+    gone = "inferencepools.inference.networking.k8s.io"
+    assert [line.get("absent") or (line["event"], line["kind"]) for line in kinds] == [
+        ["inferencemodels.inference.networking.x-k8s.io", gone],
+        ("kind is served", gone),
+        ("kind is not served", gone),
+    ]
+
+
+@virtual_time
+async def test_an_outage_of_discovery_is_a_line_at_its_begin_and_one_at_its_end() -> None:
+    scene = Scene(POOL_V1, POOL_V1ALPHA2)
+    refused = Response(403, {}, b"no")
+    scene.wire.answer("GET", V1, refused, refused, POOLS)
+    scene.wire.answer("GET", V1ALPHA2, refused, refused, POOLS)
+    with capture_logs() as lines:
+        async with scene.running():
+            await anyio.sleep(5 * RECHECK)
+    told = [(line["event"], line.get("asked")) for line in lines if line["event"].startswith("discovery")]
+    assert told == [
+        ("discovery failed", ["inference.networking.k8s.io/v1", "inference.networking.x-k8s.io/v1alpha2"]),
+        ("discovery works again", None),
+    ]

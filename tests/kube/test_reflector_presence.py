@@ -1,6 +1,7 @@
 """The reflector says whether a kind is served, and does not take a failure for an answer."""
 
 import anyio
+from structlog.testing import capture_logs
 
 from aioctl.kube.errors import TransportError
 from aioctl.kube.reflector import RECHECK
@@ -103,3 +104,18 @@ async def test_a_server_that_answers_nothing_useful_for_long_is_silent() -> None
         age = scene.reflector.last_event_age
         assert age is not None
         assert age > 1000
+
+
+@virtual_time
+async def test_why_a_list_fails_is_told_once_and_so_is_that_it_works_again() -> None:
+    scene = Scene()
+    down = TransportError("refused", maybe_sent=True)
+    scene.list_answer(*[down] * 20, listing(version=5))
+    scene.stream()
+    with capture_logs() as lines:
+        async with scene.running():
+            await anyio.sleep(900)
+    assert scene.synced()
+    lists = [line for line in lines if line["event"].startswith("list")]
+    told = [line["event"] for line in lists if line["log_level"] != "debug"]
+    assert told == ["list failed", "list works again"]

@@ -4,6 +4,7 @@ from contextlib import suppress
 
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
 from aioctl.api.kinds import CRD, SECRET, VALIDATING_WEBHOOK
 from aioctl.kube.errors import Conflict
@@ -16,6 +17,7 @@ from aioctl.upkeep.webhook_certificates import (
     service_names,
 )
 from aioctl.upkeep.webhook_rotation import from_secret_data
+from testbed.virtual_time import virtual_time
 from tests.upkeep.webhook_api import (
     SECRET_PATH,
     SERVICE,
@@ -125,3 +127,19 @@ def test_entries_of_other_services_are_left_alone_and_urls_count_as_ours() -> No
 
 
 _ours = {"service": "aioctl-webhook", "namespace": "kserve"}
+
+
+@virtual_time
+async def test_why_certificates_cannot_be_kept_is_told_once_for_each_cause() -> None:
+    api = installed()
+    one = keeper(api, LiveCertificate(), HandClock())
+    with capture_logs() as lines:
+        async with anyio.create_task_group() as group:
+            group.start_soon(one.run)
+            for down in (True, False, True):
+                api.down = down
+                await anyio.sleep(600)
+            group.cancel_scope.cancel()
+    told = [line["log_level"] for line in lines if line["event"] == "webhook certificates cannot be kept"]
+    assert told.count("warning") == 2
+    assert told.count("debug") > 20
