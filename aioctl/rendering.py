@@ -13,7 +13,7 @@ from aioctl.plan.offline import Rendering, render
 from aioctl.plan.policy import Policy, Strategy
 from aioctl.tools import manifests
 from aioctl.tools.access import ToolError
-from aioctl.tools.checks.files import OUR_KINDS, VERSIONS, dropped_fields
+from aioctl.tools.checks.files import OUR_KINDS, VERSIONS, dropped_fields, refused
 from aioctl.yaml_text import as_yaml
 
 
@@ -54,6 +54,8 @@ def render_file(file: Path, configs: Path | None, *, explain: bool) -> Rendered:
             )
         if not name:
             raise RenderError(f"{file}: a service has no metadata.name")
+        if said := refused(service):
+            raise RenderError("\n".join(f"{file}: {name}: {each}" for each in said))
         try:
             made = render(service, around, policy=policy, now=datetime.now(UTC))
         except (PlanError, FieldError) as error:

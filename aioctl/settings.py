@@ -300,7 +300,14 @@ class Settings(BaseModel):
             raise ValueError("must be a DNS label: lower-case letters, digits and '-', at most 63 characters")
         return value
 
-    @field_validator("cert_secret", "lease_name", "signing_secret_name", mode="after")
+    @field_validator(
+        "cert_secret",
+        "lease_name",
+        "signing_secret_name",
+        "wildcard_hostname",
+        "cluster_domain",
+        mode="after",
+    )
     @classmethod
     def _is_subdomain(cls, value: str) -> str:
         if not SUBDOMAIN.fullmatch(value):
@@ -325,6 +332,14 @@ class Settings(BaseModel):
         longest = max(WELL_KNOWN_SUFFIXES, key=len)
         if not SUBDOMAIN.fullmatch(f"{value}{longest}"):
             raise ValueError(f"must begin a DNS subdomain: {value}{longest} is none")
+        return value
+
+    @field_validator("istio_ca_path", mode="after")
+    @classmethod
+    def _is_one_word(cls, value: str) -> str:
+        """A file in the proxies, of which nobody here knows more."""
+        if not value.isprintable() or any(letter.isspace() for letter in value):
+            raise ValueError("must be the path of a file, without spaces")
         return value
 
     @field_validator("webhook_client_ca", mode="after")
@@ -469,11 +484,16 @@ def _range(field: str) -> str:
     low = high = ""
     for item in Settings.model_fields[field].metadata:
         low = (
-            f"{item.ge:g}"
+            _number(item.ge)
             if hasattr(item, "ge")
-            else f"more than {item.gt:g}"
+            else f"more than {_number(item.gt)}"
             if hasattr(item, "gt")
             else low
         )
-        high = f"{item.le:g}" if hasattr(item, "le") else high
+        high = _number(item.le) if hasattr(item, "le") else high
     return f"{low} to {high}" if low or high else ""
+
+
+def _number(bound: float) -> str:
+    """Whole numbers with all their digits, as somebody would type them."""
+    return str(int(bound)) if bound == int(bound) else f"{bound:g}"

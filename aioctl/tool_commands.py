@@ -89,10 +89,12 @@ async def _status_once(access: Access, name: str, form: Output) -> tuple[str, in
 
     async with connected(access) as connection:
         found, seen = await (await session_in(connection, access)).looks(name)
-        return _shown(found, seen, name, form), Exit.ACT if any(one.problem for one in seen) else Exit.FINE
+        return _shown(found, seen, name, form, connection.namespace), Exit.ACT if any(
+            one.problem for one in seen
+        ) else Exit.FINE
 
 
-def _shown(found: "Snapshot", seen: "list[Look]", name: str, form: Output) -> str:
+def _shown(found: "Snapshot", seen: "list[Look]", name: str, form: Output, namespace: str) -> str:
     from aioctl.tools import fleet, tree
 
     if name and form is not Output.NAME:
@@ -105,7 +107,7 @@ def _shown(found: "Snapshot", seen: "list[Look]", name: str, form: Output) -> st
         items = [fleet.public(one) for one in items]
     text = listing(items, fleet.COLUMNS, form, name="resource", kind="ServiceStatusList")
     if form in (Output.TABLE, Output.WIDE):
-        text = f"{text}{fleet.summary(seen)}\n"
+        text = f"{text}{fleet.summary(seen, namespace)}\n"
         for said in dict.fromkeys(found.unread.values()):
             text += f"not known: {said}\n"
     return text
@@ -145,7 +147,7 @@ def _watch(access: Access, name: str, form: Output) -> None:
                 while True:
                     begun = anyio.current_time()
                     found, seen = await opened.looks(name)
-                    text = _shown(found, seen, name, form)
+                    text = _shown(found, seen, name, form, connection.namespace)
                     standing = [fleet.public(fleet.item(one)) for one in seen]
                     if live is not None:
                         live.update(Text.from_ansi(text), refresh=True)

@@ -1,5 +1,6 @@
 """YAML documents out of a text that somebody wrote, read without trusting it, and objects as text for people."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -21,7 +22,10 @@ _DATE: Final = "tag:yaml.org,2002:timestamp"
 
 
 class _Loader(EventComposer, SafeConstructor, Resolver):
-    """As PyYAML's safe loader, but that keys are texts, and that dates and `10:30` are: so kubectl makes JSON of YAML."""
+    """As PyYAML's safe loader, but that keys are texts, and that dates and `10:30` are, and without numbers that JSON lacks.
+
+    So kubectl makes JSON of YAML.
+    """
 
     def __init__(self, text: str) -> None:
         EventComposer.__init__(self, text, DEEPEST)
@@ -34,6 +38,14 @@ class _Loader(EventComposer, SafeConstructor, Resolver):
         if kind is yaml.ScalarNode and implicit[0] and (tag == _DATE or (":" in value and tag in _NUMBERS)):
             return _TEXT
         return tag
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  PyYAML's shape
+        """See PyYAML."""
+        found = super().construct_object(node, deep)
+        if isinstance(found, float) and not math.isfinite(found):
+            said = f"{node.value} is no number of JSON"
+            raise yaml.constructor.ConstructorError(None, None, said, node.start_mark)
+        return found
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  PyYAML's shape
         """See PyYAML."""

@@ -204,3 +204,15 @@ def test_unknown_fields_of_services_and_configs_are_named_with_their_paths(tmp_p
         f"{tmp_path}: kserve-config-llm-template: unknown field spec.template.containers[0].imagePullPolice, which",
     ):
         assert line in answer.stderr
+
+
+def test_render_refuses_what_the_schema_refuses(tmp_path: Path) -> None:
+    file = tmp_path / "one.yaml"
+    file.write_text(
+        "apiVersion: serving.kserve.io/v1alpha2\nkind: LLMInferenceService\nmetadata: {name: one}\n"
+        "spec: {model: {uri: 'hf://a/b', name: m}, replicas: 1.5}\n"
+    )
+    answer = CliRunner().invoke(main, ["render", "-f", str(file)])
+    assert answer.exit_code == 1
+    assert answer.stdout == ""
+    assert "one: spec.replicas: Invalid value" in answer.stderr

@@ -61,6 +61,10 @@ def test_namespace_falls_back_to_the_pods(environ: dict[str, str], namespace: st
         ("SERVICE_CA_SIGNING_SECRET_NAME", "a/b", "DNS subdomain"),
         ("SERVICE_CA_SIGNING_SECRET_NAMESPACE", "a.b", "DNS label"),
         ("LLMISVC_AUTH_DISABLED", "1", "true or false"),
+        ("CLUSTER_DOMAIN", "cluster.local.", "DNS subdomain"),
+        ("GATEWAY_API_WILDCARD_HOSTNAME", "*", "DNS subdomain"),
+        ("ISTIO_CA_CERTIFICATE_PATH", "/etc/a b", "path of a file"),
+        ("AIOCTL_CONVERSION_BODY_LIMIT", "1", "1048576 to 2147483648"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name_value_and_cure(variable: str, value: str, says: str) -> None:
@@ -68,6 +72,15 @@ def test_a_wrong_value_is_refused_with_its_name_value_and_cure(variable: str, va
         load({variable: value})
     assert str(caught.value).startswith(f"{variable}={value!r}: ")
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "field", [name for name, field in Settings.model_fields.items() if field.annotation is str]
+)
+def test_no_text_is_taken_unseen(field: str) -> None:
+    """It becomes a name, a host or a path, and fails far from here if it is none."""
+    with pytest.raises(SettingsError, match=variable_of(field)):
+        load({variable_of(field): "two words\n"})
 
 
 def test_authorities_of_clients_have_to_be_readable_at_the_start(tmp_path: Path) -> None:

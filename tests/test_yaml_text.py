@@ -30,6 +30,8 @@ def test_what_json_has_no_form_for_is_text(text: str, value: Any) -> None:
         ("a: 1\n\tb: 2", "is no YAML: line 2, column 1: found a "),
         ("a: !!python/name:os.system", "is no YAML: line 1, column 4: could not determine a constructor"),
         ("{~: a}", "is no YAML: line 1, column 1: None cannot be a key"),
+        ("a: [1, .nan]", "is no YAML: line 1, column 8: .nan is no number of JSON"),
+        ("a: -.inf", "is no YAML: line 1, column 4: -.inf is no number of JSON"),
         ("\x07", "is no YAML: "),
     ],
 )

@@ -51,6 +51,8 @@ INTERVAL: Final = 30.0
 """Seconds between two looks; less where the overlap is short, because every replica has to look several times in it."""
 RETRY: Final = 2.0
 """Seconds until the next look after an error."""
+REMINDER: Final = 3600.0
+"""Seconds after which an error that lasts is told again: it hurts when the certificate ends, months later."""
 _AFTER_CONFLICT: Final = 0.1
 _LOOKS_PER_OVERLAP: Final = 4
 _MANAGED_BY: Final = "app.kubernetes.io/managed-by"
@@ -166,7 +168,7 @@ class WebhookCertificates:
                     self._live.offer(state.current.leaf.crt, state.current.leaf.key)
 
     async def _keep(self, task_status: TaskStatus[None]) -> None:
-        started, told = False, ""
+        started, told, again = False, "", 0.0
         while True:
             try:
                 pause = 0.0 if await self.look() else self._interval
@@ -174,9 +176,11 @@ class WebhookCertificates:
             except (Conflict, _Overtaken):
                 pause = _AFTER_CONFLICT  # another replica was faster: see what it did
             except (KubeError, SecretNotOurs, FieldError) as error:
-                say = log.debug if str(error) == told else log.warning
+                news = str(error) != told or anyio.current_time() >= again
+                say = log.warning if news else log.debug
                 say("webhook certificates cannot be kept", error=str(error))
-                told = str(error)
+                if news:
+                    told, again = str(error), anyio.current_time() + REMINDER
                 pause = min(RETRY, self._interval)
             if not started:
                 started = True

@@ -440,6 +440,7 @@ SEEN: dict[str, Callable[[], Survey]] = {
     "AIO-LEAD-005": lambda: replace(
         healthy(), leases=[*healthy().leases, lease(NOW, "kserve-1", "opendatahub")]
     ),
+    "AIO-LEAD-006": lambda: without(kinds.DEPLOYMENT, "aioctl"),
     "AIO-PRE-002": lambda: config(lambda obj: template(obj, "another")),
     "AIO-PRE-003": lambda: config(
         lambda obj: template(obj, "{{ Lookup .Name }}"),
@@ -481,7 +482,7 @@ def test_a_controller_outside_of_the_cluster_is_worth_a_warning() -> None:
     """Its Deployment is not to be found, but it holds the lease: as `aioctl run` with a kubeconfig, and the demo."""
     found = [one for one in check(without(kinds.DEPLOYMENT, "aioctl")) if one.group == "LEAD"]
     assert [(one.grade, one.code.code) for one in found if one.code is not None] == [
-        (Grade.WARNING, "AIO-LEAD-001")
+        (Grade.WARNING, "AIO-LEAD-006")
     ]
     assert any(" leads, lease " in one.found for one in found)
 

@@ -42,7 +42,7 @@ async def test_a_migrated_service_in_the_list() -> None:
         }
         assert (item["readyReplicas"], item["wantedReplicas"]) == (1, 1)
         assert item["gateways"] == ["kserve/kserve-ingress-gateway"]
-        assert fleets.summary([seen]) == "1 service: 1 Migrated; 1 ready"
+        assert fleets.summary([seen], "") == "1 service: 1 Migrated; 1 ready"
 
 
 @virtual_time
@@ -78,7 +78,7 @@ async def test_a_gateway_that_refuses_is_marked_and_somebody_has_to_act() -> Non
         text = "\n".join(lines(tree(seen, found)))
         assert "InvalidKind" in text
         assert "what to do: every parent of the HTTPRoute refuses" in text
-        assert fleets.summary([seen]).endswith("1 waits for somebody")
+        assert fleets.summary([seen], "").endswith("1 waits for somebody")
 
 
 @virtual_time
@@ -198,3 +198,8 @@ def test_a_list_in_every_form() -> None:
     assert "a/b,c/d" in row
     assert "LOCK" in shown[Output.WIDE]
     assert "LOCK" not in header
+
+
+def test_that_nothing_was_found_says_where() -> None:
+    assert fleets.summary([], "a") == "no services in namespace a; -A shows all"
+    assert fleets.summary([], "") == "no services in any namespace"

@@ -63,6 +63,7 @@ CHECK: Final[Mapping[str, Code]] = {
         ("AIO-LEAD-003", "nobody leads", "nothing is reconciled", "look at the log of the controller: it says why it cannot take the lease"),
         ("AIO-LEAD-004", "the lease has run out", "nothing is reconciled", "look at the log of the holder; another replica takes the lease by itself"),
         ("AIO-LEAD-005", "a controller leads in another namespace", "two controllers write the same objects", "end one of them: they exclude each other only within a namespace"),
+        ("AIO-LEAD-006", "a controller runs outside of the cluster", "it ends with the terminal or the machine where it was started, and webhooks may not be reached", "nothing if that is meant, as in the demo or with `aioctl run --kubeconfig`; else install the release: kubectl apply --server-side -k deploy/base"),
         ("AIO-PRE-001", "a preset is missing", "services that need it cannot be combined", "kubectl apply --server-side -k deploy/presets"),
         ("AIO-PRE-002", "a preset differs from that of this release", "services follow what is installed; one changed byte restarts their model servers", "nothing, if it is meant; else compare it with `kubectl diff -k deploy/presets`"),
         ("AIO-PRE-003", "a config does not render", "services that it is part of cannot be combined", "correct the template that the message names"),

@@ -50,7 +50,7 @@ def leader(facts: Survey) -> Iterator[Finding]:
             yield bad("AIO-LEAD-001", found)
             return
         # As `aioctl run` with a kubeconfig does, and the demo.
-        yield warn("AIO-LEAD-001", f"{found}, though one leads: a controller runs outside of the cluster")
+        yield warn("AIO-LEAD-006", f"{found}, though one leads")
     elif not dig(controller, "status", "readyReplicas"):
         yield bad(
             "AIO-LEAD-002",

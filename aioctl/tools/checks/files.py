@@ -87,9 +87,9 @@ def _of(one: Given, around: Sequence[Object], settings: GlobalConfig, now: datet
     for path in dropped_fields(one.obj):
         yield bad("AIO-FILE-001", f"{one}: {path}")
     written = _as_written(one.obj)
-    if refused := problems(written):
+    if said_by_schema := problems(written):
         # The API server asks the webhooks only of what the schema lets through.
-        yield from (bad("AIO-FILE-006", f"{one}: {said}") for said in refused)
+        yield from (bad("AIO-FILE-006", f"{one}: {said}") for said in said_by_schema)
         return
     verdict, problem = admitted(written, settings)
     if problem:
@@ -100,6 +100,11 @@ def _of(one: Given, around: Sequence[Object], settings: GlobalConfig, now: datet
     if one.obj.get("kind") == kinds.SERVICE.kind:
         for said in _unrendered(one.obj, around, now):
             yield bad("AIO-FILE-003", f"{one}: {said}")
+
+
+def refused(obj: Object) -> Sequence[str]:
+    """What the schema says of an object of ours once the webhook has seen it, a sentence each."""
+    return problems(_as_written(obj))
 
 
 def _as_written(obj: Object) -> Object:
