@@ -23,6 +23,7 @@ from aioctl.serving import hello
 from aioctl.serving.connection import Connection, ConnectionObserver, readable
 from aioctl.serving.limits import KIB, Limits
 from aioctl.serving.room import FairPlaces, Guest, Room
+from aioctl.serving.seldom import Seldom
 from aioctl.serving.tls import GOODBYE, TlsProtocol
 
 RequestHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -75,6 +76,7 @@ class HttpServer:
         self._tls = tls
         self._observer: ConnectionObserver = observer or ConnectionObserver()
         self._handshakes = FairPlaces(limits.handshakes)
+        self._complaints = Seldom(log.warning, "TLS handshake failed")
         self._room = Room(
             limits, evicted=self._observer.connection_evicted, refused=self._observer.connection_refused
         )
@@ -237,7 +239,7 @@ class HttpServer:
         opening.adopted = connection
         with anyio.CancelScope(shield=True, deadline=self._end_by) as scope:
             self._adopting.add(scope)
-            with suppress(OSError):  # TLS errors, resets and time-outs alike
+            try:
                 try:
                     tls = await self._begin(opening.socket, connection, context, said)
                 finally:
@@ -248,6 +250,10 @@ class HttpServer:
                     opening.cut = tls.cut
                     await tls.opened
                     connection.unsent = tls.unsent
+            except ssl.SSLError as error:
+                self._complaints.say(peer=opening.guest.peer, error=error.reason or str(error))
+            except OSError:
+                pass  # resets and time-outs, which the metrics count
         self._adopting.discard(scope)
         if connection.wire is None and connection in self._guests:  # never opened, rather than lost since
             del self._guests[connection]

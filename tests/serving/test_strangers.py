@@ -4,6 +4,8 @@ Every attack runs from the same address as the client, so that no rule about add
 attack needs to starve the server is less than what is sent here.
 """
 
+import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
@@ -244,6 +246,28 @@ async def test_a_malformed_request_is_one_line_in_the_log_and_many_are_not_many(
     lines = [entry for entry in logs if entry["event"] == "malformed request refused"]
     assert len(lines) <= 1
     assert all("\n" not in entry["problem"] and entry["peer"] == "127.0.0.1" for entry in lines)
+
+
+def distrust(port: int) -> None:
+    """As a client that says why it leaves; asyncio's own leaves without a word."""
+    plain = socket.create_connection(("127.0.0.1", port))
+    with ssl.create_default_context().wrap_socket(plain, server_hostname="127.0.0.1"):
+        pass
+
+
+async def test_a_client_that_does_not_trust_the_certificate_is_named_in_the_log_with_its_reason(
+    ca: Ca,
+) -> None:
+    """As an API server whose caBundle does not fit: whoever reads the log finds the cause there."""
+    webhook, observer = server(ca)
+    with capture_logs() as logs:
+        async with running(webhook):
+            with pytest.raises(ssl.SSLError):
+                await anyio.to_thread.run_sync(distrust, webhook.port)
+            await until(lambda: observer.handshakes_failed == 1)
+    (line,) = [entry for entry in logs if entry["event"] == "TLS handshake failed"]
+    assert (line["peer"], line["log_level"]) == ("127.0.0.1", "warning")
+    assert "UNKNOWN_CA" in line["error"] or "BAD_CERTIFICATE" in line["error"]
 
 
 def page_server(page: bytes, observer: Recorder) -> HttpServer:
