@@ -40,19 +40,29 @@ def listed(versions: Mapping[str, str]) -> dict[At, str]:
 
 
 def is_busy(application: Application, listed: Mapping[At, str], *, namespace: str = "") -> bool:
-    """Whether the program still starts, works, or has not seen what was listed (resource versions); in the namespace, or anywhere.
+    """Whether the program still starts, works, tells, or has not seen what was listed (resource versions); in the namespace, or anywhere.
 
     One that does not lead has nothing to do but to watch.
     """
     controller = application.controller
     if application.leads() and not controller._working:
         return True
-    return has_work(controller, namespace) or is_behind(controller, listed)
+    return (
+        has_work(controller, namespace) or has_events(controller, namespace) or is_behind(controller, listed)
+    )
 
 
 def has_work(controller: Controller, namespace: str = "") -> bool:
     """Whether a service or config of the namespace ('' = any) is worked on, or will be soon."""
     return any(namespace in ("", key.namespace) for key in _keys_at_work(controller))
+
+
+def has_events(controller: Controller, namespace: str = "") -> bool:
+    """Whether an event of something in the namespace ('' = any) is written, or will be soon: they come after the work, one by one."""
+    recorder, soon = controller.recorder, controller.clock.monotonic() + SOON
+    writing = [recorder._in_flight] if recorder._in_flight is not None else []
+    due = (same for same in recorder._waiting if recorder._known[same].due <= soon)
+    return any(namespace in ("", same.namespace) for same in (*writing, *due))
 
 
 def _keys_at_work(controller: Controller) -> Iterator[ObjectKey]:

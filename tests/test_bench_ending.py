@@ -19,12 +19,13 @@ from bench.registry import SCENARIOS
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 60.0
-CHILD = "import subprocess; child = subprocess.Popen(['sleep', '600']); print(child.pid, flush=True)"
-STUBBORN = f"""
+STUBBORN = """
+import subprocess
 import anyio
 from bench import ending
-{CHILD}
 async def work():
+    child = subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL)
+    print(child.pid, flush=True)
     try:
         await anyio.sleep_forever()
     finally:
