@@ -14,8 +14,8 @@ from anyio.abc import TaskStatus
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 _GC_THRESHOLDS: Final = (5_000, 10, 20)
 """Objects, young collections and middle ones after which the next older generation is collected. With Python's (700, 10, 10) a storm
-makes a full collection for every 70,000 objects that stay, each of which walks all that came before: of a process that has made
-450 services they took 6 % of the CPU, and all collections 10 %; of one that has made 100, 2 and 5.5 %."""
+makes a full collection for every 70,000 objects that stay, each of which walks all that came before: of a process that was
+making 500 services they took 6 % of the CPU, and all collections 10 %; of one that has made 100, 2 and 5.5 %."""
 
 log = structlog.get_logger(__name__)
 

@@ -51,7 +51,8 @@ class StatusSettling:
     ) -> float:
         """Seconds until the wanted status, which differs from the stored one, is due; 0.0 when it is.
 
-        `was_ready`: the stored one says so already, so that being ready is no news. `problem`: somebody has to do something about this service. `busy`: writes of ours for it are still to come.
+        `was_ready`: the stored one says so already, so that being ready is no news. `problem`: somebody has to do something
+        about this service. `busy`: writes of ours for it are still to come.
         `wrote`: this run wrote something for it, and what others say of that is still to come.
         """
         now = self._clock.monotonic()
