@@ -14,6 +14,7 @@ from tests.golden.cases import Case, Object
 
 _ROUTER: Mapping[str, Any] = {"gateway": {}, "route": {}, "scheduler": {}}
 _MODEL = {"uri": "hf://facebook/opt-125m", "name": "facebook/opt-125m"}
+_ANOTHER_MODEL = {"uri": "hf://facebook/opt-350m", "name": "facebook/opt-350m"}
 _STOP = {"metadata": {"annotations": {"serving.kserve.io/stop": "true"}}}
 _RULES = [
     {
@@ -365,12 +366,22 @@ def _made() -> dict[str, dict[str, Any]]:
             ],
         },
         "two-then-one": {
-            "services": [_service(router=_ROUTER), _service(metadata={"name": "other"}, router=_ROUTER)],
+            "services": [
+                _service(router=_ROUTER),
+                _service(metadata={"name": "other"}, model=_ANOTHER_MODEL, router=_ROUTER),
+            ],
             "then_delete": ["other"],
         },
         "two-then-none": {
-            "services": [_service(router=_ROUTER), _service(metadata={"name": "other"}, **workers)],
+            "services": [
+                _service(router=_ROUTER),
+                _service(metadata={"name": "other"}, model=_ANOTHER_MODEL, **workers),
+            ],
             "then_delete": ["svc", "other"],
+        },
+        # The one that comes later tells of it at once; the first would only when it is looked at again.
+        "same-model": {
+            "services": [_service(metadata={"name": "other"}, **workers), _service(router=_ROUTER)],
         },
         "upd-bad-scheme": {
             "services": [_service(router=_ROUTER)],
