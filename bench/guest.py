@@ -5,11 +5,11 @@ known by its mark. Without a word of ours nothing would tell it apart from an in
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import anyio
 
@@ -29,6 +29,7 @@ from aioctl.kube.errors import (
 from aioctl.settings import Settings
 from aioctl.sim.players.following import Object, listed
 from bench.scenario import CannotRun, reason, say
+from testbed.at_once import for_each
 from testbed.real_players import BROUGHT
 
 MARK: Final = BROUGHT
@@ -145,7 +146,7 @@ async def _remove_all(client: Client) -> None:
     bindings = await _all(client, kinds.CLUSTER_ROLE_BINDING)
     await _delete(client, kinds.CLUSTER_ROLE_BINDING, (each for each in bindings if _binds(each, namespaces)))
     await _delete_marked(client, kinds.GATEWAY_CLASS)
-    await _each(namespaces, partial(_remove_namespace, client))
+    await for_each(namespaces, partial(_remove_namespace, client), most=_AT_ONCE)
 
 
 def _passes(error: Exception) -> bool:
@@ -166,7 +167,7 @@ async def _remove_crds(client: Client) -> None:
     for kind in _OURS:
         if kind.resource in names:
             held = [each for each in await _all(client, kind) if sequence(each, "metadata", "finalizers")]
-            await _each(held, partial(_let_go, client, kind))
+            await for_each(held, partial(_let_go, client, kind), most=_AT_ONCE)
     await _delete(client, kinds.CRD, crds)
     while await _marked(client, kinds.CRD):  # noqa: ASYNC110  the API server does the rest; nothing tells us when
         await anyio.sleep(0.2)
@@ -294,16 +295,4 @@ async def _delete(client: Client, kind: Kind, objects: Iterable[Object]) -> None
         with suppress(NotFound):
             await client.delete(kind, *key_of(obj))
 
-    await _each(list(objects), one)
-
-
-async def _each(items: Sequence[Any], work: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
-    limit = anyio.CapacityLimiter(_AT_ONCE)
-
-    async def one(item: Any) -> None:
-        async with limit:
-            await work(item)
-
-    async with anyio.create_task_group() as group:
-        for item in items:
-            group.start_soon(one, item)
+    await for_each(list(objects), one, most=_AT_ONCE)

@@ -5,7 +5,7 @@ server over TLS.
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +20,7 @@ from aioctl.kube.client import Client
 from aioctl.kube.errors import KubeError
 from aioctl.sim.players.gateway import GatewayScript
 from testbed import real_players, real_world
+from testbed.at_once import for_each
 from testbed.at_rest import is_busy, listed
 from testbed.real.cluster import RealCluster
 from testbed.real_world import Webhooks
@@ -130,13 +131,13 @@ class RealScene:
 
         async with self.controlled(), self.played():
             await self.prepare()
-            await _for_each(cases, self.stage.open)
-            await _for_each(cases, give)
+            await for_each(cases, self.stage.open)
+            await for_each(cases, give)
             await self.stage.rest()
-            await _for_each([case for case in cases if case.later()], follow)
+            await for_each([case for case in cases if case.later()], follow)
             await self.stage.rest()
             # The program converts what is read here, so it still has to run.
-            await _for_each(cases, look)
+            await for_each(cases, look)
         before, seen = await self.stage.versions(), self.cluster.audited()
         async with self.controlled():
             await self.stage.rest()
@@ -159,14 +160,14 @@ class RealScene:
         await real_world.let_another_lead(self.stage.client)
         async with self.controlled(leader_election=True), self.played():
             await self.prepare()
-            await _for_each(cases, leave)
+            await for_each(cases, leave)
             await self.stage.rest()
-            await _for_each(cases, partial(look, into=old))
+            await for_each(cases, partial(look, into=old))
         before = await self.stage.versions()
         async with self.controlled():
             await self.stage.rest()
             after = await self.stage.versions()
-            await _for_each(cases, partial(look, into=new))
+            await for_each(cases, partial(look, into=new))
         written = changes(before, after)
         return {
             case.name: Taken(
@@ -237,12 +238,6 @@ def _service(name: str, version: str, *, uri: str, **spec: Any) -> Object:
         "metadata": {"name": name, "namespace": "default"},
         "spec": {"model": {"uri": uri}, **spec},
     }
-
-
-async def _for_each(cases: Sequence[Case], do: Callable[[Case], Coroutine[Any, Any, None]]) -> None:
-    async with anyio.create_task_group() as group:
-        for case in cases:
-            group.start_soon(do, case)
 
 
 @asynccontextmanager

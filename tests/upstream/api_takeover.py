@@ -4,9 +4,8 @@ Objects are read in both versions, rewritten and storage-migrated on the way; wh
 otherwise, or says in addition, is noted. The program serves its webhooks and nothing else: another process holds the lease.
 """
 
-import functools
 import json
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +19,7 @@ from aioctl.kube.client import Client
 from aioctl.kube.errors import ApiError
 from aioctl.sim.hooks import conversion_patch
 from aioctl.upkeep.storage_migration import migrate_storage
+from testbed.at_once import for_each
 from testbed.real.kubectl import Kubectl
 from testbed.real_world import Webhooks
 from testbed.shared_data import documents
@@ -75,7 +75,7 @@ class Takeover:
             await anyio.to_thread.run_sync(lambda: self.kubectl.install_crds(documents=text))
 
         # The API server compiles the rules of a CRD for seconds whenever it is written: both at the same time.
-        await for_each(texts, applied)
+        await for_each(texts, applied, most=CALLS)
 
     async def leave(self, cases: Iterable[UpstreamCase], version: str) -> None:
         """Makes the recorded services and configs of the cases, in one version, and remembers how they are kept."""
@@ -84,7 +84,7 @@ class Takeover:
             namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": case.namespace}}
             await self.client.create(kinds.NAMESPACE, "", namespace)
             objects += list(_recorded(case, version))
-        await for_each(objects, self._leave)
+        await for_each(objects, self._leave, most=CALLS)
 
     async def _leave(self, item: tuple[ObjectRef, Object]) -> None:
         ref, obj = item
@@ -101,7 +101,7 @@ class Takeover:
             now = await self._read(ref)
             self.noted += [f"{step}: {ref} {change}" for change in changes(self.stood[ref], now)]
 
-        await for_each(list(self.stood), compared)
+        await for_each(list(self.stood), compared, most=CALLS)
 
     async def rewrite(self, step: str) -> None:
         """Reads every object in the version it was not stored in, and writes that back as it is, status too."""
@@ -117,7 +117,7 @@ class Takeover:
             except ApiError as error:
                 self.noted.append(f"{step}: {ref} cannot be rewritten: {error.status}: {error.message}")
 
-        await for_each(list(self.stood), rewritten)
+        await for_each(list(self.stood), rewritten, most=CALLS)
 
     async def migrate(self) -> list[list[str]]:
         """The storage migration; returns what the CRDs say is stored afterwards."""
@@ -178,16 +178,3 @@ def changes(was: Any, now: Any, at: str = "") -> Iterator[str]:
             yield from changes(left, right, f"{at}.{index}")
     elif was != now or type(was) is not type(now):
         yield f"{at}: {was!r:.200} -> {now!r:.200}"
-
-
-async def for_each(items: Sequence[Any], do: Callable[[Any], Awaitable[None]]) -> None:
-    """All of them, some at the same time."""
-    limit = anyio.CapacityLimiter(CALLS)
-
-    async def one(item: Any) -> None:
-        async with limit:
-            await do(item)
-
-    async with anyio.create_task_group() as group:
-        for item in items:
-            group.start_soon(functools.partial(one, item))

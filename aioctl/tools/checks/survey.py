@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -270,14 +269,14 @@ async def _dry_run(connection: Connection, kind: Kind) -> DryRun:
         "metadata": {"name": "aioctl-check-dry-run", "namespace": namespace},
         "spec": {"model": {"uri": "hf://facebook/opt-125m", "name": "dry-run"}},
     }
-    began = time.monotonic()
+    began = anyio.current_time()
     try:
         await connection.client.create(kind, namespace, body, dry_run=True)
     except KubeError as error:
         return DryRun(
-            kind, explain(error, "create", kind, namespace, connection.server), time.monotonic() - began
+            kind, explain(error, "create", kind, namespace, connection.server), anyio.current_time() - began
         )
-    return DryRun(kind, "", time.monotonic() - began)
+    return DryRun(kind, "", anyio.current_time() - began)
 
 
 def mounted_secret(deployment: Object | None, folder: str) -> str:
