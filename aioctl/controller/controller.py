@@ -335,7 +335,7 @@ class Controller:
         for config in configs:
             if kind == kinds.CONFIG or not self.configs.waits(config):
                 self.config_queue.add(config, priority=priority)
-        keys = keys_for(kind, delta.old, delta.new, self._interests)
+        keys = keys_for(kind, delta.old, delta.new, self._interests, self.policy.system_namespace)
         if delta.new is not None:
             keys = self._own_writes.to_wake(ref, delta.new.resource_version, keys, priority)
         by_status = kind != kinds.SERVICE and by_status_alone(delta.old, delta.new)

@@ -12,15 +12,16 @@ from aioctl.api.kinds import Kind, ObjectKey, ObjectRef
 from aioctl.api.objects import dig
 from aioctl.controller.interests import Interests, members_of
 from aioctl.kube.cached import Cached
+from aioctl.plan.config import say_the_same
 from aioctl.plan.groups import Member, member_of
 
 
-def keys_for(kind: Kind, old: Cached | None, new: Cached | None, interests: Interests) -> set[ObjectKey]:
+def keys_for(
+    kind: Kind, old: Cached | None, new: Cached | None, interests: Interests, system_namespace: str = ""
+) -> set[ObjectKey]:
     """The services to reconcile after the object changed from `old` to `new` (None = not there)."""
     keys: set[ObjectKey] = _peers(old, new, interests) if kind == kinds.SERVICE else set()
-    if kind == kinds.CONFIG and old is not None and new is not None and _same_spec(old, new):
-        return keys
-    if kind == kinds.CRD and old is not None and new is not None and _same_schema(old, new):
+    if old is not None and new is not None and _says_the_same(kind, old, new, system_namespace):
         return keys
     for item in (old, new):
         if item is None:
@@ -57,6 +58,21 @@ def _peers(old: Cached | None, new: Cached | None, interests: Interests) -> set[
 
 def _as_member(item: Cached | None) -> Member | None:
     return member_of(weight.decode(item.raw)) if item is not None else None
+
+
+def _says_the_same(kind: Kind, old: Cached, new: Cached, system_namespace: str) -> bool:
+    """Nothing that a plan reads has changed."""
+    if kind == kinds.CONFIG_MAP:
+        return _same_settings(old, new, system_namespace)
+    if kind == kinds.CONFIG:
+        return _same_spec(old, new)
+    return kind == kinds.CRD and _same_schema(old, new)
+
+
+def _same_settings(old: Cached, new: Cached, system_namespace: str) -> bool:
+    """Of `inferenceservice-config` most keys are for other controllers; of another ConfigMap everything counts."""
+    settings = new.key == ObjectKey(system_namespace, names.CONFIG_MAP_NAME)
+    return settings and say_the_same(old.decode(), new.decode(), system_namespace)
 
 
 def _same_spec(old: Cached, new: Cached) -> bool:

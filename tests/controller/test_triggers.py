@@ -1,4 +1,4 @@
-"""What of a pod wakes its service: addresses and the states of its init containers (WATCH-2)."""
+"""What of a pod wakes its service, addresses and the states of its init containers (WATCH-2), and what of the settings (WATCH-1)."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from aioctl.api import kinds, names
-from aioctl.api.kinds import ObjectKey
+from aioctl.api.kinds import ObjectKey, ObjectRef
 from aioctl.controller.interests import Interests
 from aioctl.controller.service_state import ServiceStates
 from aioctl.controller.triggers import keys_for
@@ -84,3 +84,57 @@ def test_a_pod_that_a_service_owns_wakes_it_as_every_child_does() -> None:
     }
     owned = Cached.from_raw(msgspec.json.encode(raw), kinds.POD)
     assert keys_for(kinds.POD, None, owned, Interests(ServiceStates())) == {ObjectKey("ns", "one")}
+
+
+INGRESS = '{"ingressGateway": "a/b", "kserveIngressGateway": "kserve/gw"}'
+BROKEN = '{"ingressGateway": ""}'
+STORAGE = '{"memoryRequest": "1Gi", "memoryLimit": "1Gi", "cpuRequest": "1", "cpuLimit": "1"%s}'
+FINISHED = {names.OLD_POOLS: "finished"}
+
+
+def settings(
+    version: int, *, namespace: str = "kserve", annotations: dict[str, str] | None = None, **data: str
+) -> Cached:
+    metadata: dict[str, Any] = {
+        "name": names.CONFIG_MAP_NAME,
+        "namespace": namespace,
+        "uid": "u",
+        "resourceVersion": str(version),
+        "labels": {"version": str(version)},
+    }
+    if annotations:
+        metadata["annotations"] = annotations
+    said = {"storageInitializer": STORAGE % "", **data}
+    return Cached.from_raw(msgspec.json.encode({"metadata": metadata, "data": said}), kinds.CONFIG_MAP)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wakes"),
+    [
+        ({"ingress": INGRESS}, {"ingress": INGRESS}, False),
+        ({"ingress": INGRESS}, {"ingress": INGRESS, "explainers": "{}"}, False),
+        ({"ingress": INGRESS}, {"ingress": INGRESS.replace(",", " ,")}, False),
+        ({"ingress": INGRESS}, {"ingress": INGRESS.replace("kserve/gw", "kserve/other")}, True),
+        ({"ingress": INGRESS}, {"ingress": INGRESS, "annotations": FINISHED}, True),
+        ({"ingress": INGRESS}, {"ingress": BROKEN}, True),
+        ({"ingress": BROKEN}, {"ingress": BROKEN}, False),
+        # What is refused for its gateway may name another CA bundle all the same.
+        (
+            {"ingress": BROKEN},
+            {"ingress": BROKEN, "storageInitializer": STORAGE % ', "caBundleConfigMapName": "ca"'},
+            True,
+        ),
+        # Of an object of the user's that has the name by chance everything counts.
+        ({"namespace": "ns", "epp": "a"}, {"namespace": "ns", "epp": "b"}, True),
+    ],
+)
+def test_the_settings_wake_services_when_they_say_something_else(
+    old: dict[str, Any], new: dict[str, Any], wakes: bool
+) -> None:
+    before, after = settings(1, **old), settings(2, **new)
+    reader, interests = ObjectKey("ns", "one"), Interests(ServiceStates())
+    interests.record(reader, [ObjectRef(kinds.CONFIG_MAP, before.key.namespace, names.CONFIG_MAP_NAME)])
+    woken = {reader} if wakes else set()
+    assert keys_for(kinds.CONFIG_MAP, before, after, interests, "kserve") == woken
+    assert keys_for(kinds.CONFIG_MAP, None, after, interests, "kserve") == {reader}
+    assert keys_for(kinds.CONFIG_MAP, before, None, interests, "kserve") == {reader}
