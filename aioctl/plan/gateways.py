@@ -12,7 +12,7 @@ from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import Object, generation_of, mapping, name_of, namespace_of, sequence, text
 from aioctl.plan.model import Context, PlanError
 from aioctl.plan.observation import Observation, Present, Unanswered, need
-from aioctl.plan.readiness import explain, find_condition, holds
+from aioctl.plan.readiness import explain, find_condition
 from aioctl.plan.routing import Mode, gateway_refs, gateways_of, mode, route_refs
 
 
@@ -109,9 +109,11 @@ def _read(obs: Observation, key: ObjectKey) -> Object:
 
 
 def _not_programmed(gateway: Object) -> str:
-    """Why a gateway is not ready; empty when its current generation is Programmed."""
+    """Why a gateway is not ready; empty when it is Programmed, in whatever generation.
+
+    One that was changed a moment ago goes on serving as before; what has not been taken in yet shows in its routes.
+    """
     condition = find_condition(sequence(mapping(gateway, "status"), "conditions"), "Programmed")
-    generation = generation_of(gateway)
-    if condition is not None and holds(condition, generation):
+    if condition is not None and condition.get("status") == "True":
         return ""
-    return explain(condition, "Programmed", "its controller", generation)
+    return explain(condition, "Programmed", "its controller", generation_of(gateway))

@@ -279,7 +279,7 @@ def _gateways(seen: Look, obs: Observation) -> Iterator[Found]:
             return
         said = find_condition(sequence(read.obj, "status", "conditions"), "Programmed")
         generation = generation_of(read.obj)
-        if said is None or said.get("status") != "True" or is_stale(said, generation):
+        if said is None or said.get("status") != "True":
             missing: Condition = said or {
                 "type": "Programmed",
                 "status": "Unknown",
