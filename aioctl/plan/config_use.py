@@ -12,7 +12,7 @@ from typing import Any, Final
 from aioctl.api.conditions import timestamp
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.names import CONFIG_FINALIZER
-from aioctl.api.objects import Object, is_deleting, mapping, sequence
+from aioctl.api.objects import Object, generation_of, is_deleting, mapping, sequence
 
 MOST_REFERENCES: Final = 100
 """Services in status.referencedBy: well-known configs are used by every service of the cluster. The count is of all."""
@@ -61,6 +61,9 @@ def plan(config: Object, users: Sequence[ObjectKey], now: datetime) -> ConfigPla
     stored = config.get("status")
     stored = stored if isinstance(stored, Mapping) else {}
     status = _status(stored, users, now, deleting=deleting)
+    # As in KServe: a generation that is being deleted is not looked at any more.
+    if not deleting and (generation := generation_of(config)):
+        status["observedGeneration"] = generation
     blocked = ""
     if deleting and _reason(stored) != BLOCKED:
         title = f"{mapping(config, 'metadata').get('namespace')}/{mapping(config, 'metadata').get('name')}"
@@ -81,7 +84,9 @@ def _status(
         in_use = _condition("False", NOT_IN_USE, "not referenced by any LLMInferenceService")
     wanted = [{"type": "ConfigInUse", "severity": "Info", **in_use}, {"type": "Ready", "status": "True"}]
     status = {name: value for name, value in stored.items() if name != "referencedBy"}
-    status["conditions"] = [_dated(condition, stored, now) for condition in wanted]
+    made = {str(condition["type"]): _dated(condition, stored, now) for condition in wanted}
+    conditions = {**_entries(stored), **made}
+    status["conditions"] = [conditions[type_] for type_ in sorted(conditions)]
     if users:
         status["referencedBy"] = [
             {"name": user.name, "namespace": user.namespace} for user in users[:MOST_REFERENCES]
@@ -101,9 +106,17 @@ def _dated(condition: dict[str, str], stored: Mapping[str, Any], now: datetime) 
 
 
 def _stored(status: Mapping[str, Any], type_: str) -> Mapping[str, Any]:
+    return _entries(status).get(type_, {})
+
+
+def _entries(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The stored conditions by type, the first of each; what is none is left out."""
     conditions = status.get("conditions")
-    entries = conditions if isinstance(conditions, list) else ()
-    return next((entry for entry in entries if isinstance(entry, Mapping) and entry.get("type") == type_), {})
+    found: dict[str, Mapping[str, Any]] = {}
+    for entry in conditions if isinstance(conditions, list) else ():
+        if isinstance(entry, Mapping) and isinstance(entry.get("type"), str):
+            found.setdefault(entry["type"], entry)
+    return found
 
 
 def _reason(status: Mapping[str, Any]) -> Any:

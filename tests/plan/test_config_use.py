@@ -15,9 +15,15 @@ ONE, TWO = ObjectKey("a", "one"), ObjectKey("b", "two")
 
 
 def config(
-    *, finalizers: tuple[str, ...] = (CONFIG_FINALIZER,), deleting: bool = False, status: Any = None
+    *,
+    finalizers: tuple[str, ...] = (CONFIG_FINALIZER,),
+    deleting: bool = False,
+    status: Any = None,
+    generation: int = 0,
 ) -> dict[str, Any]:
     metadata: dict[str, Any] = {"name": "base", "namespace": "a", "finalizers": list(finalizers)}
+    if generation:
+        metadata["generation"] = generation
     if deleting:
         metadata["deletionTimestamp"] = THEN
     return {"metadata": metadata, "spec": {}, **({} if status is None else {"status": status})}
@@ -58,11 +64,26 @@ def test_the_status_names_the_users(users: list[ObjectKey]) -> None:
 
 
 def test_a_change_dates_only_what_changed_and_keeps_what_others_wrote() -> None:
-    stored = {**status(ONE, time=THEN), "observedGeneration": 3}
+    theirs = [{"type": "Zeal", "status": "True", "reason": "R"}, {"type": "Audited", "status": "False"}]
+    made = status(ONE, time=THEN)
+    stored = {**made, "conditions": [*theirs, *made["conditions"]], "annotations": {"a": "b"}}
     found = plan(config(status=stored), [ONE, TWO], NOW).status
     assert found is not None
-    assert [each["lastTransitionTime"] for each in found["conditions"]] == ["2026-08-21T12:00:00Z", THEN]
-    assert found["observedGeneration"] == 3
+    audited, in_use, ready, zeal = found["conditions"]
+    assert (in_use["lastTransitionTime"], ready["lastTransitionTime"]) == ("2026-08-21T12:00:00Z", THEN)
+    assert [zeal, audited] == theirs
+    assert found["annotations"] == {"a": "b"}
+
+
+def test_each_generation_is_observed_until_one_is_deleted() -> None:
+    first = plan(config(generation=1), [ONE], NOW).status
+    assert first == {**status(ONE), "observedGeneration": 1}
+    assert plan(config(generation=1, status=first), [ONE], NOW) == ConfigPlan()
+    assert plan(config(generation=2, status=first), [ONE], NOW) == ConfigPlan(
+        status={**status(ONE), "observedGeneration": 2}
+    )
+    going = plan(config(generation=3, status=first, deleting=True), [ONE], NOW).status
+    assert going == {**status(ONE, reason="DeletionBlocked"), "observedGeneration": 1}
 
 
 def test_a_deletion_waits_for_the_users_and_is_told_once() -> None:
