@@ -117,18 +117,19 @@ def too_expensive(service: Object, message: str, now: datetime) -> dict[str, Any
 
 
 def leaving(service: Object, plan: Plan, now: datetime) -> dict[str, Any] | None:
-    """The status of a service that is being deleted and waits for others; None of one that does not wait."""
+    """The status of a service that is being deleted and waits for others; None of one that does not wait.
+
+    Nothing of it is reconciled any more, so whether it is ready stays as it was last said, though its deletion counts as a new
+    generation. What was wrong with the group is no longer its business.
+    """
     waiting = plan.steps[-1] if plan.steps else None
     if waiting is None or waiting.condition is None or waiting.error:
         return None
     stored = stored_status(service)
-    conditions, observed = stored.get("conditions"), stored.get("observedGeneration")
-    made = ConditionSet(
-        conditions if isinstance(conditions, list) else (),
-        generation_of(service),
-        observed if isinstance(observed, int) else 0,
-    )
+    conditions, generation = stored.get("conditions"), generation_of(service)
+    made = ConditionSet(conditions if isinstance(conditions, list) else (), generation, generation)
     made.mark_false(*waiting.condition)
+    made.unset(c.GROUP_DEGRADED)
     return {**stored, "conditions": made.finish(now)}
 
 

@@ -159,6 +159,7 @@ async def test_a_member_whose_peer_cannot_be_changed_says_what_it_waits_for() ->
             "waiting for member one to remove backendRef before deletion",
         )
         assert await shares(stage, "two") == BOTH, "it goes on serving"
+        assert condition(waiting, "Ready")[0] == "True", "and is as ready as it was"
         await stage.user.patch(kinds.SERVICE, NAMESPACE, "one", {"spec": {"baseRefs": None}})
         await anyio.sleep(20)
         assert await stage.find(kinds.SERVICE, "two") is None

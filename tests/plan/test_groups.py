@@ -15,6 +15,8 @@ from aioctl.plan import groups
 from aioctl.plan.facts import Facts
 from aioctl.plan.model import Outcome
 from aioctl.plan.observation import Unanswered
+from aioctl.plan.order import plan as plan_of
+from aioctl.plan.status import leaving as leaving_status
 from tests.plan.group_world import OWN, TWO, accept_pools, degraded, grouped, join, peer, rules, shares
 from tests.plan.router_world import (
     GATEWAY,
@@ -268,6 +270,36 @@ def test_who_is_deleted_waits_for_the_routes_of_the_others() -> None:
     world.put(kinds.SERVICE, {**leaving, "metadata": {**leaving["metadata"], "deletionTimestamp": "now"}})
     world.reconcile()
     assert groups.holding(world.facts, leaving) == ""
+
+
+@pytest.mark.parametrize("ready", ["True", "False", "Unknown"])
+def test_who_waits_to_go_says_for_whom_and_is_as_ready_as_it_was(ready: str) -> None:
+    """A deletion counts as a new generation, which nobody observes: nothing of the service is reconciled any more."""
+    world = join(grouped(), peer("two"))
+    world.reconcile()
+    world.put(kinds.SERVICE, world.service)
+    leaving = peer("two", deleting=True)
+    leaving["metadata"] |= {"finalizers": [names.FINALIZER], "generation": 2}
+    dependents = ("PresetsCombined", "Ready", "RouterReady", "WorkloadsReady")
+    kept = [{"type": type_, "status": ready, "lastTransitionTime": "then"} for type_ in dependents]
+    degraded_before = {
+        "type": "GroupDegraded",
+        "status": "True",
+        "severity": "Info",
+        "reason": "MemberDivergence",
+    }
+    leaving["status"] |= {"observedGeneration": 1, "conditions": [*kept, degraded_before]}
+    found = leaving_status(leaving, plan_of(world.facts, leaving, world.policy, world.now), world.now)
+    assert found is not None
+    waits, *others = found["conditions"]
+    assert (waits["type"], waits["status"], waits["reason"], waits["message"]) == (
+        "GroupReady",
+        "False",
+        "FinalizationPending",
+        "waiting for member svc to remove backendRef before deletion",
+    )
+    assert others == kept
+    assert found["observedGeneration"] == 1
 
 
 def test_members_that_are_deleted_together_do_not_wait_for_each_other_and_no_one_for_other_groups() -> None:
