@@ -85,14 +85,23 @@ def effective_pool_name(service_name: str, spec: Spec) -> str:
 _PICKER_NAME: Final = ("pool", "spec", "endpointPickerRef", "name")
 
 
-def epp_service_name(service_name: str, spec: Spec) -> str:
-    """Name of the endpoint picker's Service; an inline pool may name it, `pool.ref` is not considered.
+def inline_picker_name(spec: Spec) -> str:
+    """Name of the Service that an inline pool has for its endpoint picker; empty where it names none.
 
-    Raises FieldError when the pool's name cannot be one of a Service.
+    Raises FieldError when it cannot be one of a Service.
     """
     own = _scheduler_text(spec, *_PICKER_NAME)
     if own and (problem := user_names.service_problem(own)):
         raise FieldError(".".join(("spec.router.scheduler", *_PICKER_NAME)), problem)
+    return own
+
+
+def epp_service_name(service_name: str, spec: Spec) -> str:
+    """Name of the endpoint picker's Service; an inline pool may name it, but not beside a pool that the user brings.
+
+    Raises FieldError as `inline_picker_name`.
+    """
+    own = "" if external_pool_name(spec) else inline_picker_name(spec)
     return own or names.picker_service_name(service_name)
 
 

@@ -150,16 +150,18 @@ def rewrite_default_refs(
     """The HTTPRoute spec with its references to the default pool set right for this service (ROUTE-3).
 
     Default is every reference of that kind and name, whatever its group. Without a scheduler they become references to the
-    workload Service, with an external pool they take its name; one without a group of InferencePools, which would lead
+    workload Service, with an external pool they take its name. One of either without a group of InferencePools, which would lead
     nowhere, gets that of v1. `spec` is the merged spec; call this after variables were replaced.
     """
     external = external_pool_name(spec)
     default = names.default_pool_name(service_name)
+    pools = pool_names(service_name, spec)
 
     def rewritten(ref: Any) -> Any:
-        if not isinstance(ref, Mapping) or (ref.get("kind"), ref.get("name")) != (
-            kinds.POOL_V1.kind,
-            default,
+        if (
+            not isinstance(ref, Mapping)
+            or ref.get("kind") != kinds.POOL_V1.kind
+            or ref.get("name") not in pools
         ):
             return ref
         if not has_scheduler(spec):

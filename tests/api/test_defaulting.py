@@ -91,6 +91,12 @@ def scheduler(pool: object) -> dict[str, Any]:
             "picker",
         ),
         (
+            scheduler({"ref": {"name": "theirs"}, "spec": {"endpointPickerRef": {"name": "picker"}}}),
+            "theirs",
+            "theirs",
+            "svc-epp-service",
+        ),
+        (
             scheduler({"ref": {"name": "theirs"}, "spec": {"endpointPickerRef": {"name": ""}}}),
             "theirs",
             "theirs",

@@ -83,7 +83,7 @@ def test_an_image_volume_needs_a_container_to_read_it() -> None:
     [
         (("1", "30"), "ImageVolumeUnsupported", "Cluster K8s 1.30 does not support ImageVolume (introduced"),
         (("1", "31"), "ImageVolumeSubPathUnsupported", "Cluster K8s 1.31 (alpha) does not support subPath"),
-        (("1", "32+"), "ImageVolumeSubPathUnsupported", "Cluster K8s 1.32 (alpha) does not support subPath"),
+        (("1", "32+"), "ImageVolumeSubPathUnsupported", "Cluster K8s 1.32+ (alpha) does not support subPath"),
         (
             ("1", "33"),
             "ImageVolumeAlpha",

@@ -163,6 +163,18 @@ def test_a_reference_to_the_default_pool_is_one_whatever_its_group(group: dict[s
     assert rewritten({}) == {"group": "", "kind": "Service", "name": "svc-kserve-workload-svc"}
 
 
+@pytest.mark.parametrize("group", [*NOBODYS, {"group": V1}, {"group": ALPHA}])
+def test_a_reference_to_the_users_pool_is_one_whatever_its_group(group: dict[str, Any]) -> None:
+    theirs = {**group, "kind": "InferencePool", "name": "my-pool"}
+    spec = {"rules": [{"backendRefs": [theirs]}]}
+    named = ALPHA if group.get("group") == ALPHA else V1
+    assert rewrite_default_refs(spec, SVC, {"router": EXTERNAL})["rules"][0]["backendRefs"] == [
+        ref(named, name="my-pool")
+    ]
+    for router in (MANAGED, {}):
+        assert rewrite_default_refs(spec, SVC, {"router": router}) == spec
+
+
 @pytest.mark.parametrize("group", NOBODYS)
 def test_a_reference_without_a_group_of_pools_moves_as_any_other(group: dict[str, Any]) -> None:
     rule = {"backendRefs": [{**group, "kind": "InferencePool", "name": "svc-inference-pool", "port": 8000}]}

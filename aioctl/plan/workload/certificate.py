@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from aioctl.api import kinds, names
-from aioctl.api.defaulting import epp_service_name, external_pool_name
+from aioctl.api.defaulting import external_pool_name, inline_picker_name
 from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.api.objects import Object, annotations_of, labels_of, mapping, sequence, text
 from aioctl.api.records import changed
@@ -164,7 +164,7 @@ def _picker(ctx: Context) -> str:
         read = ctx.obs.get(kinds.POOL_V1, ctx.namespace, external)
         if isinstance(read, Present):
             return picker_of(read.obj)
-    return epp_service_name(ctx.name, ctx.spec) if text(pool, "spec", "endpointPickerRef", "name") else ""
+    return inline_picker_name(ctx.spec)
 
 
 def _signer(ctx: Context) -> ObjectRef | None:

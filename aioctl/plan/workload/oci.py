@@ -51,7 +51,7 @@ def compatibility(version: tuple[str, str] | None) -> tuple[str, str] | None:
     number = _FIRST_NUMBER.match(minor)
     if number is None:
         return None
-    shown = f"{major}.{number.group()}"
+    shown = f"{major}.{minor}"
     match int(number.group()):
         case old if old < 31:
             return "ImageVolumeUnsupported", (
