@@ -164,7 +164,7 @@ def _notices(plan: Plan, obs: Observation) -> tuple[tuple[str, str], ...]:
 def _noticed_of_others(ctx: Context) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     with suppress(FieldError, Unanswered):
-        found += groups.notices(ctx, groups.group_of(ctx))
+        found += groups.notices(groups.group_of(ctx))
     with suppress(FieldError):
         found += collisions.notices(ctx)
     with suppress(FieldError):

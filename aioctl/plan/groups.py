@@ -202,8 +202,11 @@ def pools_of(group: Group | None) -> frozenset[str]:
 
 
 def shown(ctx: Context, group: Group | None) -> dict[str, Any]:
-    """`status.router.group`, in the same words in every state of a migration; empty without a group of its own."""
-    if group is None or not stored_group(ctx.service):
+    """`status.router.group`, in the same words in every state of a migration; empty without a group.
+
+    A service that has its group from a config is no member of it, but what its route shares is told all the same.
+    """
+    if group is None:
         return {}
     members = []
     for member in group.members:
@@ -239,9 +242,9 @@ def degraded(
     return None
 
 
-def notices(ctx: Context, group: Group | None) -> Iterator[tuple[str, str]]:
+def notices(group: Group | None) -> Iterator[tuple[str, str]]:
     """(reason, message) of Warning events: what of the group its owner should look at."""
-    if group is None or not stored_group(ctx.service):
+    if group is None:
         return
     if group.divergent:
         yield (

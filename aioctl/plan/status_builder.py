@@ -242,7 +242,7 @@ class StatusBuilder:
         ctx = self.ctx
         with suppress(Unanswered, FieldError):
             group = groups.group_of(ctx)
-            if group is None or not groups.stored_group(ctx.service):
+            if group is None:
                 self.made.unset(c.GROUP_READY)
                 self.made.unset(c.GROUP_DEGRADED)
                 return

@@ -86,7 +86,7 @@ def test_members_with_other_models_are_left_out_and_named(changes: dict[str, Any
         f"group has members with different model sets: {sets}",
     )
     assert world.status_of("GroupReady") == "True"
-    assert [reason for reason, _ in groups.notices(world.ctx, found)] == ["MemberDivergence"]
+    assert [reason for reason, _ in groups.notices(found)] == ["MemberDivergence"]
     assert shares(world) == [OWN]
     world.put(kinds.SERVICE, peer("two"))
     world.reconcile()
@@ -236,10 +236,12 @@ def test_a_group_from_a_config_acts_on_the_own_route_and_others_do_not_see_it() 
     world = join(grouped(stored=False), peer("two"))
     world.reconcile()
     assert shares(world) == [TWO]
-    assert "group" not in world.service["status"]["router"]
-    assert world.status_of("GroupReady") == ""
+    shown = world.service["status"]["router"]["group"]
+    assert (shown["name"], [member["name"] for member in shown["members"]]) == ("g", ["two"])
+    assert world.status_of("GroupReady") == "True"
     alone = grouped(stored=False)
     alone.reconcile()
+    assert alone.service["status"]["router"]["group"] == {"name": "g"}
     assert {name for _, name, _ in shares(alone)} == {"svc-inference-pool"}, (
         "a rule without backends serves nobody"
     )
@@ -255,10 +257,10 @@ def test_a_group_without_traffic_is_told_of_and_does_not_spoil_the_service() -> 
     world = grouped(0)
     world.reconcile()
     assert shares(world) == [("x", "svc-inference-pool", 0)]
-    notices = dict(groups.notices(world.ctx, group_of(world)))
+    notices = dict(groups.notices(group_of(world)))
     assert '"g" gets no traffic' in notices["GroupWithoutTraffic"]
     assert "sends traffic nowhere" not in world.condition("HTTPRoutesReady")["message"]
-    assert dict(groups.notices(world.ctx, group_of(join(world, peer("two", 1))))) == {}
+    assert dict(groups.notices(group_of(join(world, peer("two", 1))))) == {}
 
 
 def test_who_is_deleted_waits_for_the_routes_of_the_others() -> None:
