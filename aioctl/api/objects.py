@@ -22,7 +22,8 @@ _MAPPINGS: Final = (dict, Mapping)
 
 def _type_of(value: object) -> str:
     names = {dict: "object", list: "list", str: "string", bool: "boolean", int: "integer", float: "number"}
-    return names.get(type(value), type(value).__name__)
+    found = names.get(type(value))
+    return found or ("object" if isinstance(value, Mapping) else type(value).__name__)
 
 
 @contextmanager

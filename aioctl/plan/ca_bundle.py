@@ -4,12 +4,12 @@ Runs before everything else of a reconcile, on the raw ConfigMap `inferenceservi
 setting it needs and leaves every other fault of the configuration to `plan/config.py`. Never deletes the copy.
 """
 
-import json
 from collections.abc import Iterator
 from typing import Final
 
 from aioctl.api.kinds import CONFIG_MAP
 from aioctl.api.objects import FieldError, Object, mapping, namespace_of, text
+from aioctl.golang import gofields
 from aioctl.plan.children import onto
 from aioctl.plan.model import PlanError, Verb, Write
 from aioctl.plan.observation import Observation, need
@@ -50,7 +50,7 @@ def _configured_name(config_map: Object | None) -> str:
     if not written:
         return ""
     try:
-        return text(json.loads(written), "caBundleConfigMapName")
+        return text(gofields.read(written), "caBundleConfigMapName")
     except (ValueError, FieldError) as error:
         raise PlanError(f"unable to unmarshal storage initializer json string due to {error} ") from error
 

@@ -1,11 +1,10 @@
 """The ConfigMap `inferenceservice-config`, read into a `GlobalConfig` (CFG-1, CFG-3).
 
-Each value of the ConfigMap is a JSON text of its own. Settings of storage and credentials stay as written, defaults for
-empty ones are filled where they are used. All problems are PlanErrors with the Go controller's texts; a value of the wrong
+Each value of the ConfigMap is a JSON text of its own, whose fields count in any case. Settings of storage and credentials stay as
+written, defaults for empty ones are filled where they are used. All problems are PlanErrors with the Go controller's texts; a value of the wrong
 type names key and field, such as `ingress.enableGatewayApi`. Nothing is read from the cluster here.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -25,7 +24,7 @@ from aioctl.api.objects import (
 )
 from aioctl.api.user_names import LABEL
 from aioctl.caching import LARGEST, BoundedCache
-from aioctl.golang import quantity
+from aioctl.golang import gofields, quantity
 from aioctl.golang.template import ParseError
 from aioctl.plan.global_config import (
     EXPIRATION,
@@ -113,10 +112,10 @@ def _converted(title: str, read: Callable[[], _Part]) -> _Part:
 def _decoded(json_text: str) -> Mapping[str, Any]:
     """The object in a JSON text. Raises ValueError."""
     try:
-        found = json.loads(json_text)
+        found = gofields.read(json_text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    if found is not None and not isinstance(found, dict):
+    if found is not None and not isinstance(found, gofields.Fields):
         raise ValueError("expected an object")
     return found or {}
 

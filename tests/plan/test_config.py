@@ -209,6 +209,21 @@ def test_refused_storage_settings(storage: Any, text: str) -> None:
     assert refusal(config_map(storageInitializer=storage)).startswith(STORAGE_PREFIX + text)
 
 
+def test_names_of_fields_count_in_any_case_as_in_go() -> None:
+    config = parsed(
+        ingress={**INGRESS, "enableLLMInferenceServiceTls": True, "URLSCHEME": "http", "urlScheme": "https"},
+        storageInitializer={
+            **{name.upper(): value for name, value in STORAGE.items()},
+            "Image": "i:1",
+            "enableModelCar": True,
+        },
+        credentials={"S3": {"S3Endpoint": "e"}, "GCS": {"gcsCredentialFilename": "f"}},
+    )
+    assert (config.routing.enable_tls, config.routing.url_scheme) == (True, "https")
+    assert (config.storage.enable_modelcar, config.storage.image) == (True, "i:1")
+    assert (config.credentials.s3.endpoint, config.credentials.gcs_credential_file_name) == ("e", "f")
+
+
 def test_what_the_other_keys_say() -> None:
     config = parsed(
         storageInitializer={
@@ -270,6 +285,11 @@ def test_the_defaults_of_the_other_keys_are_kserves() -> None:
                 f"{INGRESS_PREFIX}unable to parse ingress config json: "
                 "ingress.modelBasedRoutingMode: expected a string, got boolean"
             ),
+        ),
+        (
+            "ingress",
+            {**INGRESS, "URLScheme": {}},
+            f"{INGRESS_PREFIX}unable to parse ingress config json: ingress.urlScheme: expected a string, got object",
         ),
         (
             "storageInitializer",

@@ -83,7 +83,7 @@ def configuration(**initializer: Any) -> dict[str, Any]:
     }
 
 
-CONFIGURED = configuration(caBundleConfigMapName="bundle", memoryRequest=["not", "looked", "at"])
+CONFIGURED = configuration(CaBundleConfigmapName="bundle", memoryRequest=["not", "looked", "at"])
 
 
 def test_the_ca_bundle_is_copied_and_compared_by_data_alone() -> None:
