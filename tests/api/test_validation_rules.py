@@ -451,7 +451,13 @@ SUBDOMAIN = (
         (CEL_SELECTOR, "\n \n", "cel selector must contain at least one non-empty CEL expression"),
         (CONTAINER_NAME, " main", ""),
         (CONTAINER_NAME, "", "container name must not be empty"),
-        (CONTAINER_NAME, "a.b", f"container name must be a DNS label: {LABEL}"),
+        (CONTAINER_NAME, "a.b", "container name must be a DNS label: must not contain dots"),
+        (CONTAINER_NAME, "a.B", f"container name must be a DNS label: {LABEL}"),
+        (
+            CONTAINER_NAME,
+            "é" * 32,
+            f"container name must be a DNS label: must be no more than 63 characters; {LABEL}",
+        ),
         (
             CONTAINER_NAME,
             f"{'b' * 63}-",

@@ -95,12 +95,19 @@ def _class_problem(raw: str) -> str:
     name = raw.strip(_SPACES)
     if not name:
         return "device class must not be empty"
-    faults = (
-        [f"must be no more than {_LONGEST_SUBDOMAIN} characters"] if len(name) > _LONGEST_SUBDOMAIN else []
-    )
-    if not all(_WORD.fullmatch(part) for part in name.split(".")):
+    faults = _too_long(name, _LONGEST_SUBDOMAIN)
+    if not _is_subdomain(name):
         faults.append(_NO_SUBDOMAIN)
     return f"device class must be a DNS subdomain: {'; '.join(faults)}" if faults else ""
+
+
+def _too_long(name: str, most: int) -> list[str]:
+    """Go counts bytes, whatever it calls them."""
+    return [f"must be no more than {most} characters"] if len(name.encode(errors="replace")) > most else []
+
+
+def _is_subdomain(name: str) -> bool:
+    return all(_WORD.fullmatch(part) for part in name.split("."))
 
 
 def _count_problem(raw: str) -> str:
@@ -124,9 +131,9 @@ def _container_problem(raw: str) -> str:
     name = raw.strip(_SPACES)
     if not name:
         return "container name must not be empty"
-    faults = [f"must be no more than {_LONGEST_LABEL} characters"] if len(name) > _LONGEST_LABEL else []
+    faults = _too_long(name, _LONGEST_LABEL)
     if not _WORD.fullmatch(name):
-        faults.append(_NO_LABEL)
+        faults.append("must not contain dots" if _is_subdomain(name) else _NO_LABEL)
     return f"container name must be a DNS label: {'; '.join(faults)}" if faults else ""
 
 
