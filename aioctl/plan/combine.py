@@ -34,7 +34,7 @@ from aioctl.golang.template import Rendered
 from aioctl.plan import alternatives, lasting, picker_config, presets, scheduler_config
 from aioctl.plan.config_lookup import ConfigNotFound, Load, Lookup, Tree, look, spec_of
 from aioctl.plan.global_config import GlobalConfig
-from aioctl.plan.merge import MergeError, merge_written
+from aioctl.plan.merge import MergeError, merge_written, with_containers
 from aioctl.plan.model import PlanError
 from aioctl.plan.observation import Observation
 from aioctl.plan.policy import Policy
@@ -176,7 +176,7 @@ def _own(service: Object) -> Tree:
 
 def _folded(configs: Sequence[Contribution], own: Tree) -> Tree:
     if not configs:
-        return own
+        return with_containers(own)
     try:
         return merge_written(_fold_of(configs), own)
     except MergeError as error:

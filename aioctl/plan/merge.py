@@ -51,13 +51,19 @@ def merge_written(base: Tree, override: Tree) -> dict[str, Any]:
 
 def _patch(override: Tree) -> dict[str, Any]:
     """What the override mentions: pod specs without containers say nothing about them, an empty uri says nothing."""
-    patch = dict(override)
-    for path in _POD_SPECS:
-        patch = _default_containers(patch, path)
+    patch = with_containers(override)
     model = patch.get("model")
     if model is not None and not model.get("uri"):
         patch["model"] = {name: value for name, value in model.items() if name != "uri"}
     return patch
+
+
+def with_containers(spec: Tree) -> dict[str, Any]:
+    """The spec as KServe defaults what it lays over others: each pod spec in it has a list of containers, even an empty one."""
+    result = dict(spec)
+    for path in _POD_SPECS:
+        result = _default_containers(result, path)
+    return result
 
 
 def _default_containers(tree: Tree, path: Sequence[str]) -> dict[str, Any]:

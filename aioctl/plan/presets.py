@@ -2,7 +2,8 @@
 
 Only names are chosen here; `combine.py` looks them up and merges. The three pipeline-parallel names are chosen although
 KServe ships no such config: an administrator supplies them. Names of shipped configs are pinned: a service keeps the
-names it began with, so that a new generation of presets under a new prefix leaves its pods alone.
+names it began with, so that a new generation of presets under a new prefix leaves its pods alone. A name that stands in the
+status holds, whoever wrote it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -44,7 +45,7 @@ def _pinned(stored: object, suffix: str, policy: Policy) -> str:
 def name_of(preset: str, service: Object, policy: Policy) -> str:
     """The name of a config, by its last part such as `template`: the pinned one, but for the route, which follows the gateway."""
     suffix = f"{_CONFIG}{preset}"
-    if preset == ROUTE or suffix not in WELL_KNOWN_SUFFIXES:
+    if preset == ROUTE:
         return f"{policy.config_prefix}{suffix}"
     return _pinned(dig(service, "status", "annotations"), suffix, policy)
 

@@ -161,7 +161,7 @@ def test_a_worker_without_parallelism_gets_no_workload_preset() -> None:
     assert combined({"worker": {}, "replicas": 2}).spec == {
         "model": {"uri": "hf://o/m", "name": "svc"},
         "replicas": 2,
-        "worker": {"containers": None},
+        "worker": {"containers": []},
     }
 
 

@@ -413,6 +413,8 @@ def test_the_pinned_name_is_read_for_every_preset_but_the_routes() -> None:
     assert name_of("template", old, today) == "kserve-config-llm-template"
     assert name_of("router-route", old, today) == "v2-config-llm-router-route"
     assert name_of("worker-pipeline-parallel", old, today) == "v2-config-llm-worker-pipeline-parallel"
+    written = pinned(**{"worker-pipeline-parallel": "mine"})
+    assert name_of("worker-pipeline-parallel", written, today) == "mine"
     assert name_of("template", old, replace(today, pins_configs=False)) == "v2-config-llm-template"
     assert pin_of("template", old, today) == "serving.kserve.io/config-llm-template"
     assert pin_of("template", old, Policy()) == ""
