@@ -264,6 +264,18 @@ def test_a_configured_ca_bundle_is_the_namespaces_copy(namespace: str, name: str
     assert environment(spec)["CA_BUNDLE_VOLUME_MOUNT_POINT"] == "/path/to/globalcerts"
 
 
+def test_of_two_bundles_for_one_client_the_one_that_it_sees_is_mounted() -> None:
+    mine = {"name": "storage-initializer", "env": [{"name": "AWS_CA_BUNDLE", "value": "/mine/ca.crt"}]}
+    role = {
+        "eks.amazonaws.com/role-arn": "arn",
+        "serving.kserve.io/s3-cabundle": "/role/ca.crt",
+        "serving.kserve.io/s3-cabundle-configmap": "roles",
+    }
+    spec = attach("s3://b/m", into={**pod(), "initContainers": [mine]}, account=user(**role))
+    assert environment(spec)["CA_BUNDLE_VOLUME_MOUNT_POINT"] == "/role"
+    assert spec["volumes"][-1] == {"name": "cabundle-cert", "configMap": {"name": "roles"}}
+
+
 @pytest.mark.parametrize(
     ("endpoint", "config", "found"),
     [
@@ -343,6 +355,21 @@ def test_a_role_of_the_account_gives_plain_settings_without_a_secret() -> None:
                 "AZURE_TENANT_ID": {"name": "s", "key": "AZURE_TENANT_ID"},
                 "AZURE_ACCESS_TOKEN": {"name": "s", "key": "AZURE_ACCESS_TOKEN"},
                 "AZURE_SERVICE_URL": {"name": "s", "key": "AZURE_SERVICE_URL"},
+            },
+            None,
+        ),
+        (
+            # Only the four that Azure once called so have short names.
+            {
+                "AZ_CLIENT_ID": "c",
+                "AZ_ACCESS_TOKEN": "t",
+                "AZ_STORAGE_ACCESS_KEY": "k",
+                "AZURE_ACCESS_TOKEN": "t",
+            },
+            {
+                "AZURE_TENANT_ID": {"name": "s", "key": "AZURE_TENANT_ID"},
+                "AZURE_CLIENT_ID": {"name": "s", "key": "AZ_CLIENT_ID"},
+                "AZURE_ACCESS_TOKEN": {"name": "s", "key": "AZURE_ACCESS_TOKEN"},
             },
             None,
         ),

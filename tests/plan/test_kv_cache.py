@@ -71,7 +71,17 @@ def test_without_main_there_are_only_volumes() -> None:
     }
 
 
-@pytest.mark.parametrize("workload", [{}, {"kvCacheOffloading": {"cpu": "1Gi"}}, tiers()])
+@pytest.mark.parametrize(
+    "workload",
+    [
+        {},
+        {"kvCacheOffloading": {"cpu": "1Gi"}},
+        tiers(),
+        tiers({}),
+        tiers({"pvc": {}}),
+        tiers({"emptyDir": None}),
+    ],
+)
 def test_without_tiers_nothing_changes(workload: dict[str, Any]) -> None:
     spec = pod()
     attach_tiers(spec, workload)

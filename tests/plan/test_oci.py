@@ -8,6 +8,7 @@ import pytest
 from aioctl.plan.model import PlanError
 from aioctl.plan.workload import artifacts, oci
 from aioctl.plan.workload.artifacts import attach_model, native_wanted
+from aioctl.plan.workload.containers import Reader
 from testbed.plan_world import CONFIG, STORAGE, World
 
 VOLUME = {"name": "mnt-models", "image": {"reference": "q/m:1", "pullPolicy": "IfNotPresent"}}
@@ -63,6 +64,26 @@ def test_an_image_volume_of_that_name_stays() -> None:
     attach_model(context("oci+native://q/m:1"), pod, None)
     assert pod["volumes"] == [{"name": "mnt-models", "emptyDir": {}}]
     assert pod["containers"] == [{"name": "main", "volumeMounts": [MOUNT]}]
+
+
+def test_whoever_reads_the_model_elsewhere_has_a_volume_or_a_directory_of_that_place() -> None:
+    reader = Reader(path="/mnt/models/base")
+    native: dict[str, Any] = {"containers": [{"name": "main"}]}
+    car: dict[str, Any] = {"containers": [{"name": "main"}]}
+    attach_model(context("oci+native://q/m:1"), native, None, reader)
+    attach_model(context("oci://q/m:1"), car, None, reader)
+    assert native == {
+        "containers": [
+            {
+                "name": "main",
+                "volumeMounts": [{**MOUNT, "name": "mnt-models-base", "mountPath": "/mnt/models/base"}],
+            }
+        ],
+        "volumes": [{**VOLUME, "name": "mnt-models-base"}],
+    }
+    assert car["containers"][1]["args"][2] == (
+        "mkdir -p /mnt/models && ln -sf /proc/$$$$/root/models /mnt/models/base && sleep infinity"
+    )
 
 
 def test_another_volume_at_the_models_path_is_named() -> None:

@@ -80,7 +80,7 @@ MODELS = [
     ("hf://a/b", {"name": "kserve-provision-location"}, ["hf://a/b", "/mnt/models"]),
     ("s3://a/b", {"name": "kserve-provision-location"}, ["s3://a/b", "/mnt/models"]),
     ("pvc://claim/x", {"name": "kserve-pvc-source", "subPath": "x"}, None),
-    ("oci+native://r/i:1", {"name": "mnt-models", "subPath": "models"}, None),
+    ("oci+native://r/i:1", {"name": "mnt-models-base", "subPath": "models"}, None),
 ]
 
 

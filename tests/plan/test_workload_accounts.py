@@ -54,7 +54,10 @@ def subjects(made: World, name: str) -> list[str]:
         ),
         (
             {**HF, "template": NAMED_SIDECAR},
-            "failed to reconcile main workload: failed to get expected main deployment: ",
+            (
+                "failed to reconcile main workload: failed to get expected main deployment: "
+                "failed to created expected single node service account: "
+            ),
             "single node main",
         ),
         (

@@ -18,24 +18,24 @@ from aioctl.api.objects import Object, annotations_of, mapping, name_of, sequenc
 from aioctl.plan.model import Context, PlanError
 from aioctl.plan.observation import need
 from aioctl.plan.workload import s3
-from aioctl.plan.workload.containers import Item, add_named, append, from_secret, mount, named, override
+from aioctl.plan.workload.containers import Item, add_named, append, from_secret, mount, override
 
 _ROLE_ARN: Final = "eks.amazonaws.com/role-arn"
 _GLOBAL_CA_BUNDLE: Final = "global-ca-bundle"
 _DEFAULT_CA_PATH: Final = "/etc/ssl/custom-certs"
 _TENANT: Final = "TENANT_ID"
 _AZURE: Final = (
-    "SUBSCRIPTION_ID",
-    _TENANT,
-    "CLIENT_ID",
-    "CLIENT_SECRET",
-    "STORAGE_ACCESS_KEY",
-    "ACCESS_TOKEN",
-    "ACCESS_EXPIRES_ON_SECONDS",
-    "ACCOUNT_NAME",
-    "SERVICE_URL",
+    ("SUBSCRIPTION_ID", True),
+    (_TENANT, True),
+    ("CLIENT_ID", True),
+    ("CLIENT_SECRET", True),
+    ("STORAGE_ACCESS_KEY", False),
+    ("ACCESS_TOKEN", False),
+    ("ACCESS_EXPIRES_ON_SECONDS", False),
+    ("ACCOUNT_NAME", False),
+    ("SERVICE_URL", False),
 )
-"""Variables `AZURE_<name>`, from the secret's key `AZ_<name>` or `AZURE_<name>`."""
+"""Variables `AZURE_<name>`, from the secret's key of that name, and whether `AZ_<name>` goes before it."""
 _AZURE_KEYS: Final = frozenset({"AZ_CLIENT_ID", "AZURE_CLIENT_ID", "AZURE_ACCESS_TOKEN"})
 """Keys by which a secret is known to be one for Azure's accounts."""
 _AZURE_STORAGE: Final = "AZURE_STORAGE_ACCESS_KEY"
@@ -91,21 +91,27 @@ def _facts(secret: Object) -> list[Any]:
 def attach_ca_bundle(ctx: Context, pod: Item, container: Item) -> None:
     """Mount the CA bundle that S3 clients shall trust, if one is configured or a credential names one."""
     name = ctx.config.storage.ca_bundle_config_map_name
-    told = named(container, "env", s3.CA_BUNDLE_CONFIG_MAP)
+    told = _said(container, s3.CA_BUNDLE_CONFIG_MAP)
     if not name and told is None:
         return
     if ctx.namespace != ctx.config.system_namespace:
         name = _GLOBAL_CA_BUNDLE
     path = ctx.config.storage.ca_bundle_volume_mount_path or _DEFAULT_CA_PATH
     if told is not None:
-        name = told.get("value", "")
-    file = named(container, "env", s3.CA_BUNDLE)
+        name = told
+    file = _said(container, s3.CA_BUNDLE)
     if file is not None:
-        path = posixpath.normpath(posixpath.dirname(file.get("value", "")) or ".")
+        path = posixpath.normpath(posixpath.dirname(file) or ".")
     add_named(container, "env", {"name": "CA_BUNDLE_CONFIGMAP_NAME", "value": name})
     add_named(container, "env", {"name": "CA_BUNDLE_VOLUME_MOUNT_POINT", "value": path})
     append(pod, "volumes", {"name": "cabundle-cert", "configMap": {"name": name}})
     append(container, "volumeMounts", mount("cabundle-cert", path, readOnly=True))
+
+
+def _said(container: Item, name: str) -> str | None:
+    """The plain value of a variable, of several with one name that of the last, which the process sees; None without one."""
+    found = [text(variable, "value") for variable in sequence(container, "env") if variable["name"] == name]
+    return found[-1] if found else None
 
 
 def _secret_names(ctx: Context, account: Object) -> list[str]:
@@ -164,12 +170,13 @@ def _attach_secret(ctx: Context, pod: Item, container: Item, secret: Object) -> 
 
 def _azure(name: str, data: Mapping[str, Any]) -> list[Item]:
     """Each variable whose key the secret has, and the tenant in any case."""
-    keys = ((f"AZURE_{field}", f"AZ_{field}", field) for field in _AZURE)
-    return [
-        from_secret(variable, name, short if short in data else variable)
-        for variable, short, field in keys
-        if short in data or variable in data or field == _TENANT
-    ]
+    found = []
+    for field, has_short in _AZURE:
+        variable, short = f"AZURE_{field}", f"AZ_{field}"
+        key = short if has_short and short in data else variable
+        if key in data or field == _TENANT:
+            found.append(from_secret(variable, name, key))
+    return found
 
 
 def _attach_volume(pod: Item, container: Item, volume: str, secret: str, path: str) -> None:

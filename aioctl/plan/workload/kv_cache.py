@@ -43,6 +43,9 @@ def _attach_tier(pod: Item, main: Item | None, index: int, tier: Mapping[str, An
     elif present(tier, "pvc", "ref"):
         volume["persistentVolumeClaim"] = {"claimName": text(tier, "pvc", "ref", "name")}
         sub_path = text(tier, "pvc", "ref", "path")
+    else:
+        # A volume without a source would be one on the node's disk without a bound.
+        return
     append(pod, "volumes", volume)
     if main is not None:
         below = {"subPath": sub_path} if sub_path else {}

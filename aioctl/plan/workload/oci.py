@@ -9,6 +9,7 @@ from typing import Final
 
 from aioctl.plan.model import Context, PlanError
 from aioctl.plan.workload.containers import (
+    MODEL_PATH,
     PROVISION_VOLUME,
     SERVER,
     Item,
@@ -22,7 +23,6 @@ from aioctl.plan.workload.containers import (
 
 MODELCAR: Final = "modelcar"
 NATIVE: Final = "native"
-_IMAGE_VOLUME: Final = "mnt-models"
 _FIRST_NUMBER: Final = re.compile(r"\d+")
 
 
@@ -73,13 +73,13 @@ def compatibility(version: tuple[str, str] | None) -> tuple[str, str] | None:
 
 def attach_native(pod: Item, image: str, reader: Reader = SERVER) -> None:
     """The image as a volume that the reader has; the container runtime pulls it (KEP-4639)."""
-    main = _reading(pod, reader)
+    main, volume = _reading(pod, reader), reader.path.strip("/").replace("/", "-")
     for found in main.get("volumeMounts") or ():
-        if found.get("mountPath") == reader.path and found.get("name") != _IMAGE_VOLUME:
+        if found.get("mountPath") == reader.path and found.get("name") != volume:
             raise PlanError(f'mountPath "{reader.path}" already used by volume "{found.get("name", "")}"')
     source = {"reference": image, "pullPolicy": "IfNotPresent"}
-    add_named(pod, "volumes", {"name": _IMAGE_VOLUME, "image": source})
-    add_named(main, "volumeMounts", mount(_IMAGE_VOLUME, reader.path, subPath="models", readOnly=True))
+    add_named(pod, "volumes", {"name": volume, "image": source})
+    add_named(main, "volumeMounts", mount(volume, reader.path, subPath="models", readOnly=True))
 
 
 def attach_modelcar(ctx: Context, pod: Item, image: str, reader: Reader = SERVER) -> None:
@@ -112,6 +112,8 @@ def _reading(pod: Item, reader: Reader) -> Item:
 def _modelcar(ctx: Context, image: str, uid: int | None, reader: Reader) -> Item:
     # Four dollars: Kubernetes halves them, and the shell then reads its own process id.
     script = f"ln -sf /proc/$$$$/root/models {reader.path} && sleep infinity"
+    if reader.path != MODEL_PATH:
+        script = f"mkdir -p {posixpath.dirname(reader.path)} && {script}"
     container = _container(ctx, MODELCAR, image, script)
     container["volumeMounts"] = [mount(PROVISION_VOLUME, posixpath.dirname(reader.path))]
     if uid is not None:

@@ -146,7 +146,10 @@ def _deploy(
 
 def _sidecar_account(ctx: Context, side: pods.Side) -> Account:
     labels = names.labels(ctx.name, names.WORKLOAD_COMPONENT)
-    return accounts.in_use(ctx, side, "template", children=MAIN, labels=labels)
+    try:
+        return accounts.in_use(ctx, side, "template", children=MAIN, labels=labels)
+    except (PlanError, FieldError) as error:
+        raise PlanError(f"failed to created expected single node service account: {error}") from error
 
 
 def _can_build(main: Build) -> bool:
