@@ -2,11 +2,12 @@
 
 Admission refuses a URI that Go clients could not decode (CONV-4, ADM-4), and everything built
 from a URI uses the re-serialised text (ART-1). Python's urllib accepts and prints other things, so the
-rules stand here. Behaviour is that of Go 1.24: the last colon of the host starts the port, brackets are not checked for
-an address inside.
+rules stand here. Behaviour is that of Go since 1.25.8: brackets are around an IPv6 address and nowhere else in the host, whose last
+colon starts the port. Of an address that is none Go says why; here it is always `unable to parse IP`.
 """
 
 import string
+from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 from aioctl.caching import MIB, keeping
@@ -22,6 +23,8 @@ _CONTROLS: Final = bytes((*range(0x20), 0x7F))
 _GIVEN_IN_PATH: Final = bytes(_PATH | _ACCEPTED_AS_GIVEN)
 _LONGEST: Final = 8 * 1024
 """Bytes of a URI; RFC 9110 (4.1) asks for 8,000 at least. What is longer is no place of a model, and slow to read."""
+_NO_LITERAL: Final = "invalid IP-literal"
+_IPV4: Final = 4
 _HEX: Final = frozenset(string.hexdigits.encode())
 _SCHEME: Final = frozenset((string.ascii_letters + string.digits + "+-.").encode())
 _NO_SCHEME_START: Final = frozenset((string.digits + "+-.").encode())
@@ -151,18 +154,33 @@ def _check_port(port: bytes) -> None:
 
 
 def _host_of(raw: bytes) -> bytes:
-    if raw.startswith(b"["):
-        end = raw.rfind(b"]")
+    opening, end = raw.rfind(b"["), raw.rfind(b"]")
+    if opening > 0:
+        raise UrlError(_NO_LITERAL)
+    if opening == 0:
         if end < 0:
             raise UrlError("missing ']' in host")
         _check_port(raw[end + 1 :])
-        zone = raw[:end].find(b"%25")
-        if zone >= 0:
-            middle = _unescape(raw[zone:end], zone=True)
-            return _unescape(raw[:zone], host=True) + middle + _unescape(raw[end:], host=True)
-    elif b":" in raw:
+        port = _unescape(raw[end + 1 :], host=True)
+        address, percent, zone = raw[1:end].partition(b"%25")
+        literal = _unescape(address, host=True) + _unescape(percent + zone, zone=True)
+        _check_literal(literal)
+        return b"[" + literal + b"]" + port
+    if b":" in raw:
         _check_port(raw[raw.rfind(b":") :])
     return _unescape(raw, host=True)
+
+
+def _check_literal(literal: bytes) -> None:
+    address, percent, zone = literal.partition(b"%")
+    try:
+        found = ip_address(address.decode())
+    except ValueError:
+        found = None
+    if found is None or (percent and (not zone or found.version == _IPV4)):
+        raise UrlError(f"invalid host: ParseAddr({quote(literal)}): unable to parse IP")
+    if found.version == _IPV4:
+        raise UrlError(_NO_LITERAL)
 
 
 def _authority_of(raw: bytes) -> tuple[tuple[bytes, ...] | None, bytes]:
