@@ -25,7 +25,7 @@ from aioctl.golang.template import (
 )
 from aioctl.golang.template import parse as parse_go
 from aioctl.golang.template import render as render_go
-from aioctl.golang.template.values import as_string, of_int, of_string
+from aioctl.golang.template.values import as_string, of_int64, of_string
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.model import PlanError
 
@@ -43,7 +43,7 @@ def _shutdown_timeout(operands: Sequence[Value]) -> Value:
         grace = integer(pod_spec.data, "terminationGracePeriodSeconds")
     if grace is None:
         grace = _GRACE
-    return of_int(max(0, grace - pre_stop.data - min(_RESERVE, grace)))
+    return of_int64(max(0, grace - pre_stop.data - min(_RESERVE, grace)))
 
 
 _POD_SPEC: Final = "*v1.PodSpec"
@@ -90,7 +90,7 @@ def _bytes(cpu: Any) -> int:
 
 FUNCTIONS: Final[Functions] = {
     "ChildName": Builtin(_child_name, 2, types=(Takes.STRING, Takes.STRING)),
-    "shutdownTimeout": Builtin(_shutdown_timeout, 2, types=(Takes.ANY, Takes.INT)),
+    "shutdownTimeout": Builtin(_shutdown_timeout, 2, types=(Takes.ANY, Takes.INT64)),
     "kvTransferConfig": Builtin(_kv_transfer_config, 1),
 }
 """KServe's own, by name (NAME-1, TPL-5): `ChildName parent suffix`, `shutdownTimeout podSpec seconds`, `kvTransferConfig kv`."""

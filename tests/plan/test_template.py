@@ -431,12 +431,24 @@ def test_what_errors_say_of_escaping_works() -> None:
         ("{{ nil }}", "nil", "nil is not a command"),
         ("{{ ChildName nil `x` }}", "nil", "cannot assign nil to string"),
         ("{{ shutdownTimeout .Spec.Template `x` }}", "`x`", "expected integer; found `x`"),
-        ("{{ shutdownTimeout .Spec.Template nil }}", "nil", "cannot assign nil to int"),
+        ("{{ shutdownTimeout .Spec.Template nil }}", "nil", "cannot assign nil to int64"),
         (
             "{{ shutdownTimeout .Spec.Template .Spec.Replicas }}",
             ".Spec.Replicas",
-            "wrong type for value; expected int; got *int32",
+            "wrong type for value; expected int64; got *int32",
         ),
+        (
+            "{{ shutdownTimeout .Spec.Template (len .Name) }}",
+            ".Name",
+            "wrong type for value; expected int64; got int",
+        ),
+        (
+            "{{ shutdownTimeout nil .ObjectMeta.DeletionGracePeriodSeconds }}",
+            ".ObjectMeta.DeletionGracePeriodSeconds",
+            "dereference of nil pointer of type int64",
+        ),
+        ("{{ range .Spec.Worker }}x{{ end }}", ".Spec.Worker", "range can't iterate over nil"),
+        ("{{ range .Spec.Replicas }}x{{ end }}", ".Spec.Replicas", "range can't iterate over <nil>"),
         (
             "{{ shutdownTimeout nil }}",
             "shutdownTimeout",
@@ -520,6 +532,12 @@ def test_a_server_gets_what_the_grace_period_leaves(
 def test_a_server_without_pod_spec_gets_what_the_default_leaves() -> None:
     text = "{{ shutdownTimeout nil 15 }} {{ shutdownTimeout .Spec.Worker 15 }} {{ shutdownTimeout .Name 15 }}"
     assert rendered(text) == "40 40 40"
+
+
+def test_the_seconds_before_may_be_a_field_that_has_as_many_bits() -> None:
+    text = "{{ shutdownTimeout nil .Generation }} {{ shutdownTimeout nil .Spec.Template.TerminationGracePeriodSeconds }}"
+    seen = service(template={"terminationGracePeriodSeconds": 15})
+    assert rendered(text, {**seen, "metadata": {**seen["metadata"], "generation": 20}}) == "35 40"
 
 
 def test_kv_offloading_becomes_a_flag_whose_quotes_survive_a_shell() -> None:

@@ -32,12 +32,13 @@ from aioctl.golang.template.values import (
     NIL,
     OperationError,
     Value,
-    as_int,
+    as_int64,
     as_string,
     elements,
     field,
     of_bool,
     of_int,
+    of_int64,
     of_string,
     printed,
     truth,
@@ -301,6 +302,9 @@ class _Run:
             raise _failure(f"expected {_LITERAL[takes]}; found {word}", word)
         if takes is not Takes.ANY and isinstance(word, Nil):
             raise _failure(f"cannot assign nil to {takes.value}", word)
+        if takes is Takes.INT64 and isinstance(word, Number):
+            self._visit()
+            return of_int64(word.value)
         return self._converted(self._operand(word, dot), takes)
 
     def _converted(self, value: Value, takes: Takes) -> Value:
@@ -308,18 +312,18 @@ class _Run:
             match takes:
                 case Takes.STRING:
                     return of_string(as_string(value))
-                case Takes.INT:
-                    return of_int(as_int(value))
+                case Takes.INT64:
+                    return of_int64(as_int64(value))
                 case Takes.ANY:
                     return value
         except OperationError as error:
             raise _failure(str(error), self._reached) from error
 
 
-_LITERAL: Final = {Takes.STRING: "string", Takes.INT: "integer", Takes.ANY: ""}
+_LITERAL: Final = {Takes.STRING: "string", Takes.INT64: "integer", Takes.ANY: ""}
 _NOT_LITERALS: Final[dict[Takes, tuple[type, ...]]] = {
     Takes.STRING: (Boolean, Number),
-    Takes.INT: (Boolean, RawString),
+    Takes.INT64: (Boolean, RawString),
     Takes.ANY: (),
 }
 """Literals that can be no argument of the type."""

@@ -37,7 +37,7 @@ class Takes(Enum):
     """The type of an operand, by its name in Go."""
 
     STRING = "string"
-    INT = "int"
+    INT64 = "int64"
     ANY = "any"
 
 

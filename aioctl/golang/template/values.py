@@ -16,6 +16,7 @@ from aioctl.golang.gotypes import GoType, Shape, Struct, go_type
 STRING: Final = go_type("string")
 BOOL: Final = go_type("bool")
 INT: Final = go_type("int")
+INT64: Final = go_type("int64")
 _URL_PARTS: Final = {"Scheme": "scheme", "Host": "host", "Path": "path"}
 _PROTOBUF_PACKAGES: Final = ("core.", "meta.")
 """Their structs print themselves, a nil one as `nil`."""
@@ -81,6 +82,10 @@ def of_int(value: int) -> Value:
     return Value(INT, value)
 
 
+def of_int64(value: int) -> Value:
+    return Value(INT64, value)
+
+
 def typed(type_: GoType, data: Any) -> Value:
     return Value(type_, _ZERO.get(type_.shape) if data is None else data)
 
@@ -125,6 +130,8 @@ def elements(value: Value, *, wants_key: bool) -> Iterator[tuple[Value, Value]]:
     """What `range` goes through: (key or index, element), maps by key. Raises OperationError for what has no elements."""
     inner = value.behind_pointer()
     if inner.is_nil:
+        if inner.type.shape is Shape.POINTER:
+            raise OperationError(f"range can't iterate over {_nil(inner.type)}")
         return iter(())
     match inner.type.shape:
         case Shape.LIST:
@@ -263,18 +270,20 @@ def _struct_text(type_: GoType, data: Any, *, top: bool) -> str:
 
 def as_string(value: Value) -> str:
     """A string argument of a function: strings, and pointers to strings that are not nil."""
+    return str(_of_type(value, STRING))
+
+
+def as_int64(value: Value) -> int:
+    """An argument of Go's type int64: values of it, and pointers to them; lengths and numbers in parentheses are an int."""
+    return int(_of_type(value, INT64))
+
+
+def _of_type(value: Value, wanted: GoType) -> Any:
     type_ = value.type
-    if type_ == STRING:
-        return str(value.data)
-    if type_.shape is Shape.POINTER and type_.of == STRING:
-        if value.data is None:
-            raise OperationError("dereference of nil pointer of type string")
-        return str(value.data)
-    raise OperationError(f"wrong type for value; expected string; got {type_.title}")
-
-
-def as_int(value: Value) -> int:
-    """An integer argument of a function: of Go's type int, as literals and lengths are, not of a sized one."""
-    if value.type != INT:
-        raise OperationError(f"wrong type for value; expected int; got {value.type.title}")
-    return int(value.data)
+    if type_ == wanted:
+        return value.data
+    if type_.shape is not Shape.POINTER or type_.of != wanted:
+        raise OperationError(f"wrong type for value; expected {wanted.title}; got {type_.title}")
+    if value.data is None:
+        raise OperationError(f"dereference of nil pointer of type {wanted.title}")
+    return value.data
