@@ -19,6 +19,7 @@ from aioctl.api.objects import (
     sequence,
     text,
 )
+from aioctl.golang import gourl
 
 CACHE: Final = "internal.serving.kserve.io/localmodel"
 """Label: the name of the cache."""
@@ -52,7 +53,7 @@ def mark(service: Object, caches: Iterable[Object], *, active: bool) -> Mark | N
 
     `caches`: the LocalModelNamespaceCaches of its namespace, then the LocalModelCaches, each in list order; they are not
     looked at where the service says enough. `active`:
-    key `localModel` of the ConfigMap has `enabled`. The model's URI is taken as written, so one that a baseRef gives is
+    key `localModel` of the ConfigMap has `enabled`. The model's URI is that of the service itself, so one that a baseRef gives is
     never found in a cache. A cache without node groups cannot be mounted and decides nothing.
     """
     if not active or DISABLED in annotations_of(service):
@@ -103,7 +104,12 @@ def cached_uri(service: Object, uri: str) -> str | None:
 
 
 def _uri(service: Object) -> str:
-    return text(service, "spec", "model", "uri")
+    """As Go prints it, which is what caches are compared with; one that Go cannot read stays as it is."""
+    uri = text(service, "spec", "model", "uri")
+    try:
+        return gourl.go_string(uri)
+    except gourl.UrlError:
+        return uri
 
 
 def _below(uri: str, source: str) -> bool:

@@ -38,6 +38,8 @@ def chosen(given: dict[str, Any], *caches: dict[str, Any]) -> tuple[str | None, 
     [
         ("hf://facebook/opt-125m", "opt"),
         ("hf://facebook/opt-125m/", "opt"),
+        ("HF://facebook/opt-125m", "opt"),
+        ("hf://face book/opt-125m", None),
         ("hf://facebook/opt-125m-instruct", None),
         ("hf://facebook", None),
         ("s3://bucket/models/big/sub", "big"),
