@@ -60,12 +60,13 @@ def test_runs_that_gave_nothing_leave_their_figures_missed() -> None:
 
 
 def test_figures_that_compare_two_runs_need_both() -> None:
-    def storm(seconds: float, cpu: float) -> dict[str, Any]:
-        return {"migrated": {"all_s": seconds}, "cpu_s_per_service": cpu, "reference": {"unit_s": 0.001}}
+    def storm(seconds: float, cpu: float, unit: float = 0.001) -> dict[str, Any]:
+        return {"migrated": {"all_s": seconds}, "cpu_s_per_service": cpu, "reference": {"unit_s": unit}}
 
     results = {
         "stagger-100": storm(5.1, 0),
-        "scale-100": storm(4, 0.1),
+        # The machine was half as fast, so that everything took twice as long.
+        "scale-100": storm(8, 0.2, unit=0.002),
         "memory": storm(1, 0.119),
     }
     found = {verdict.figure.what: verdict for verdict in figures.judge(results)}
