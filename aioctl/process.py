@@ -11,6 +11,8 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
+from aioctl.api.user_names import SUBDOMAIN
+
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 _GC_THRESHOLDS: Final = (5_000, 10, 20)
 """Objects, young collections and middle ones after which the next older generation is collected. With Python's (700, 10, 10) a storm
@@ -21,7 +23,8 @@ log = structlog.get_logger(__name__)
 
 
 def cluster_domain(fallback: str, resolv_conf: Path = RESOLV_CONF) -> str:
-    """The cluster's DNS domain: first `svc.` entry of the search line, else the fallback (CERT-1)."""
+    """The cluster's DNS domain: first `svc.` entry of the search line, else the fallback (CERT-1). What is no DNS domain counts for nothing:
+    it would go into addresses and certificates."""
     try:
         lines = resolv_conf.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -30,8 +33,9 @@ def cluster_domain(fallback: str, resolv_conf: Path = RESOLV_CONF) -> str:
         words = line.split()
         if words and words[0] == "search":
             for word in words[1:]:
-                if word.startswith("svc."):
-                    return word.removeprefix("svc.").rstrip(".")
+                domain = word.removeprefix("svc.").rstrip(".")
+                if word.startswith("svc.") and SUBDOMAIN.fullmatch(domain):
+                    return domain
     return fallback
 
 

@@ -1,12 +1,33 @@
-"""What the process has of its host: the signals that end it."""
+"""What the process has of its host: the cluster's DNS domain, the signals that end it."""
 
 import os
 import signal
+from pathlib import Path
 
 import anyio
+import pytest
 from structlog.testing import capture_logs
 
-from aioctl.process import stop_on_signal
+from aioctl.process import cluster_domain, stop_on_signal
+
+
+@pytest.mark.parametrize(
+    ("text", "domain"),
+    [
+        ("search ns.svc.k8s.example svc.k8s.example k8s.example\n", "k8s.example"),
+        ("nameserver 10.0.0.10\nsearch a.example svc.cluster.test.\n", "cluster.test"),
+        ("search example.org\n", "fallback.local"),
+        ("# search svc.a\n", "fallback.local"),
+        # None of these can be in an address or a certificate.
+        ("search svc.\n", "fallback.local"),
+        ("search svc.*.example svc.UPPER svc.a_b svc.k8s.example\n", "k8s.example"),
+    ],
+)
+def test_the_clusters_domain_is_what_pods_search(tmp_path: Path, text: str, domain: str) -> None:
+    file = tmp_path / "resolv.conf"
+    file.write_text(text)
+    assert cluster_domain("fallback.local", file) == domain
+    assert cluster_domain("fallback.local", tmp_path / "none") == "fallback.local"
 
 
 async def test_a_second_signal_waits_for_no_drain() -> None:
