@@ -379,9 +379,12 @@ def _made() -> dict[str, dict[str, Any]]:
             ],
             "then_delete": ["svc", "other"],
         },
-        # The one that comes later tells of it at once; the first would only when it is looked at again.
+        # Told by the one that runs, however late it looks: of a stopped one the names of its spec count for as long as it is stopped.
         "same-model": {
-            "services": [_service(metadata={"name": "other"}, **workers), _service(router=_ROUTER)],
+            "services": [
+                _service(metadata={"name": "other", **_STOP["metadata"]}, router=_ROUTER),
+                _service(router=_ROUTER),
+            ],
         },
         "upd-bad-scheme": {
             "services": [_service(router=_ROUTER)],
