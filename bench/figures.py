@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aioctl.settings import Settings
-from bench.scenario import Unit
+from bench.scenario import Unit, at, in_units
 
 _MANY: Final = 1000
 """Work units in which a rate is counted."""
@@ -80,15 +80,6 @@ class Comparison:
         return "met" if self.good else "**missed**"
 
 
-def _unit(run: str) -> Callable[[Results], float]:
-    """Seconds of a work unit in that run. What two runs took is compared in units: the machine may have been another in each."""
-    return _at(run, "reference", "unit_s")
-
-
-def _in_units(run: str, *path: str | int) -> Callable[[Results], float]:
-    return lambda results: _at(run, *path)(results) / _unit(run)(results)
-
-
 def _at(run: str, *path: str | int) -> Callable[[Results], float]:
     def measure(results: Results) -> float:
         found: Any = results[run]
@@ -132,14 +123,15 @@ def _per_second(results: Results) -> float:
 
 
 def _longer(results: Results) -> float:
-    """In seconds of the machine as it was in the run with the stagger."""
-    with_it, without = (_in_units(run, "migrated", "all_s")(results) for run in ("stagger-100", "scale-100"))
-    return (with_it - without) * _unit("stagger-100")(results)
+    """In seconds of the machine as it was in the run with the stagger; in the other it may have been another."""
+    took, unit = in_units(at("migrated", "all_s")), at("reference", "unit_s")
+    with_it, without = results["stagger-100"], results["scale-100"]
+    return (took(with_it) - took(without)) * unit(with_it)
 
 
-def _growth(measure: Callable[[str], Callable[[Results], float]]) -> Callable[[Results], float]:
+def _growth(measure: Callable[[Mapping[str, Any]], float]) -> Callable[[Results], float]:
     """Per cent by which a thousand services cost more each than a hundred, by what is measured of a run."""
-    return lambda results: (measure("memory")(results) / measure("scale-100")(results) - 1) * 100
+    return lambda results: (measure(results["memory"]) / measure(results["scale-100"]) - 1) * 100
 
 
 def _worst(what: str) -> Callable[[Results], float]:
@@ -201,12 +193,12 @@ FIGURES: Final[tuple[Figure, ...]] = (
     Figure("the same: not migrated", "burst", _missing("burst", "migrated"), 0),
     Figure("100 services: longer for a stagger of 100 ms", "stagger-100", _longer, 1000, Unit.WORK_UNITS),
     Figure(
-        "CPU per service, 1,000 against 100 services", "memory", _growth(lambda run: _in_units(run, "cpu_s_per_service")), 20, Unit.MORE
+        "CPU per service, 1,000 against 100 services", "memory", _growth(in_units(at("cpu_s_per_service"))), 20, Unit.MORE
     ),
     Figure(
         "API calls per service, 1,000 against 100 services",
         "memory",
-        _growth(lambda run: _at(run, "calls_per_service", "without_events")),
+        _growth(at("calls_per_service", "without_events")),
         20,
         Unit.MORE,
     ),
