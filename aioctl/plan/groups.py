@@ -202,11 +202,11 @@ def pools_of(group: Group | None) -> frozenset[str]:
 
 
 def shown(ctx: Context, group: Group | None) -> dict[str, Any]:
-    """`status.router.group`, in the same words in every state of a migration; empty without a group.
+    """`status.router.group`, in the same words in every state of a migration; empty without a group that has members.
 
     A service that has its group from a config is no member of it, but what its route shares is told all the same.
     """
-    if group is None:
+    if group is None or not group.members:
         return {}
     members = []
     for member in group.members:
@@ -214,7 +214,7 @@ def shown(ctx: Context, group: Group | None) -> dict[str, Any]:
         if member.stopped:
             entry["stopped"] = True
         members.append({**entry, "backendRef": _shown_reference(ctx, member)})
-    return {"name": group.name, "members": members} if members else {"name": group.name}
+    return {"name": group.name, "members": members}
 
 
 def lacks_generation(ctx: Context, group: Group, generation: str) -> bool:
@@ -244,7 +244,7 @@ def degraded(
 
 def notices(group: Group | None) -> Iterator[tuple[str, str]]:
     """(reason, message) of Warning events: what of the group its owner should look at."""
-    if group is None:
+    if group is None or not group.members:
         return
     if group.divergent:
         yield (

@@ -242,7 +242,7 @@ class StatusBuilder:
         ctx = self.ctx
         with suppress(Unanswered, FieldError):
             group = groups.group_of(ctx)
-            if group is None:
+            if group is None or not group.members:
                 self.made.unset(c.GROUP_READY)
                 self.made.unset(c.GROUP_DEGRADED)
                 return

@@ -164,10 +164,12 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
     "group-base": (
         _SETTLED,
         because(
-            "GROUP-3: a service that has its group from a config is woken, too, and its rules lead to the members",
+            "GROUP-3: a service that has its group from a config is woken, too, so its rules lead to the members and its status names them",
             f"{_TWO} metadata.annotations",
             f"{_TWO} spec.rules.*.backendRefs*",
             "event ours Normal Updated: Updated v1.HTTPRoute <ns>/two-kserve-route",
+            "serving.kserve.io/v1alpha[12]/llminferenceservices/two status.conditions.GroupReady",
+            "serving.kserve.io/v1alpha2/llminferenceservices/two status.router.group",
         ),
     ),
     "mig-no-v1-group": (
@@ -219,7 +221,6 @@ CASES: Mapping[str, tuple[Reason, ...]] = {
     "minimal-switch": (_CURRENT_IMAGE,),
     "router-all-switch": (_CURRENT_IMAGE,),
     "s3-switch": (_CURRENT_IMAGE, _GATEWAY_TAKES_ITS_TIME),
-    "gw-edit": (_GATEWAY_TAKES_ITS_TIME,),
     "pd-bare": (
         because(
             "SIDE-1: a sidecar is told of a generation that is served",
