@@ -137,14 +137,18 @@ class _Service(msgspec.Struct):
 _service_decoder = msgspec.json.Decoder(_Service)
 
 
-def _by_model(item: Cached) -> Iterable[tuple[str, str]]:
-    """Of services: the qualified names that one can be asked for that is not being deleted."""
+def _by_model(item: Cached) -> Iterable[tuple[str, ...]]:
+    """Of services: (namespace, qualified name) for all that one can be asked for that is not being deleted, and the same with
+    its group."""
     if item.deleting or item.text.size > LARGEST:
         return
     with suppress(msgspec.MsgspecError, RecursionError):
         service = msgspec.to_builtins(_service_decoder.decode(item.raw))
+        group = item.labels.get(names.ROUTING_GROUP)
         for model in qualified_models(service):
             yield item.key.namespace, model
+            if group:
+                yield item.key.namespace, model, group
 
 
 def _indexers(kind: Kind) -> dict[str, Callable[[Cached], Iterable[Hashable]]]:
@@ -207,14 +211,18 @@ class Caches:
         )
 
     def namesakes(self, key: ObjectKey, group: str, models: Iterable[str]) -> list[str]:
-        """Names of the namespace's other services that can be asked for one of these models; see `Observation.namesakes`."""
-        found = {
-            item.key.name
-            for _, store in self._by_kind.get(kinds.SERVICE, ())
-            for model in models
-            for item in store.by_index("model", (key.namespace, model))
-            if item.key != key and not (group and item.labels.get(names.ROUTING_GROUP) == group)
-        }
+        """Names of the namespace's other services that can be asked for one of these models; see `Observation.namesakes`.
+
+        Asked at every look, and there may be hundreds: only their keys are gone through.
+        """
+        found: dict[str, None] = {}
+        for _, store in self._by_kind.get(kinds.SERVICE, ()):
+            for model in models:
+                for other in store.keys_by_index("model", (key.namespace, model)):
+                    if other != key and not (
+                        group and store.carries("model", (key.namespace, model, group), other)
+                    ):
+                        found[other.name] = None
         return sorted(found)
 
     def services(self) -> Sequence[ObjectKey]:

@@ -11,9 +11,9 @@ raises is logged with the key and passed over: one odd item must not stop the fe
 
 import operator
 from collections import deque
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 import anyio
 import structlog
@@ -24,6 +24,9 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
+
+_MANY: Final = 32
+"""Keys of one value, from which on it is cheaper to remember their order than to sort them at each question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class Store(Generic[K, T]):
         self._same = same
         self._entries: dict[K, _Entry[T]] = {}
         self._indexes: dict[str, dict[Hashable, set[K]]] = {name: {} for name in self._indexers}
+        self._sorted: dict[tuple[str, Hashable], list[K]] = {}
+        """Of values that many items carry, until the next one comes or goes."""
         self._handlers: list[Callable[[Delta[K, T]], None]] = []
         self._undelivered: deque[Delta[K, T]] = deque()
         self._delivering = False
@@ -90,12 +95,23 @@ class Store(Generic[K, T]):
 
     def by_index(self, index: str, value: Hashable) -> list[T]:
         """The items that carry `value` in the index, sorted by key. Raises KeyError for an index that does not exist."""
-        keys = self._indexes[index].get(value, ())
-        return [self._entries[key].item for key in sorted(cast("Iterable[Any]", keys))]
+        return [self._entries[key].item for key in self.keys_by_index(index, value)]
 
-    def keys_by_index(self, index: str, value: Hashable) -> Collection[K]:
-        """Keys of the items that carry `value` in the index, unsorted: a view, good until the next change. Raises KeyError."""
-        return self._indexes[index].get(value, frozenset())
+    def keys_by_index(self, index: str, value: Hashable) -> Sequence[K]:
+        """Keys of the items that carry `value` in the index, sorted; not to be changed. Raises KeyError."""
+        keys = self._indexes[index].get(value)
+        if not keys:
+            return ()
+        if len(keys) < _MANY:
+            return sorted(cast("set[Any]", keys))
+        known = self._sorted.get((index, value))
+        if known is None:
+            known = self._sorted[index, value] = sorted(cast("set[Any]", keys))
+        return known
+
+    def carries(self, index: str, value: Hashable, key: K) -> bool:
+        """Whether the item carries `value` in the index. Raises KeyError for an index that does not exist."""
+        return key in self._indexes[index].get(value, ())
 
     @property
     def synced(self) -> bool:
@@ -172,11 +188,13 @@ class Store(Generic[K, T]):
     def _set(self, key: K, item: T) -> None:
         values = self._index_values(key, item)
         old = self._entries.get(key)
-        if old is not None:
-            self._unindex(key, old)
         self._entries[key] = _Entry(item, values)
-        for index, value in values:
-            self._indexes[index].setdefault(value, set()).add(key)
+        if old is None or old.values != values:
+            if old is not None:
+                self._unindex(key, old)
+            for index, value in values:
+                self._indexes[index].setdefault(value, set()).add(key)
+                self._sorted.pop((index, value), None)
         self._undelivered.append(Delta(key, None if old is None else old.item, item, self._initial))
 
     def _unset(self, key: K) -> None:
@@ -192,6 +210,7 @@ class Store(Generic[K, T]):
             if keys is None:
                 continue  # the indexer named the value twice
             keys.discard(key)
+            self._sorted.pop((index, value), None)
             if not keys:
                 del self._indexes[index][value]
 
