@@ -17,7 +17,7 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from aioctl.api.kinds import Kind
+from aioctl.api.kinds import CONFIG, Kind
 from aioctl.engine.clock import SYSTEM_CLOCK, Clock
 from aioctl.kube.client import Client
 from aioctl.kube.errors import (
@@ -31,6 +31,8 @@ from aioctl.kube.errors import (
 
 CORE_EVENT: Final = Kind("", "v1", "Event", "events")
 COMPONENT: Final = "LLMInferenceServiceController"
+CONFIG_COMPONENT: Final = "LLMInferenceServiceConfigController"
+"""The source of events about configs: KServe has a controller of its own for them."""
 REPEAT: Final = 10.0
 """Seconds between two writes of the same event."""
 QUEUE: Final = 20_000
@@ -106,7 +108,6 @@ class EventRecorder:
         self,
         client: Client,
         *,
-        component: str = COMPONENT,
         instance: str = "",
         queue: int = QUEUE,
         clock: Clock = SYSTEM_CLOCK,
@@ -115,7 +116,6 @@ class EventRecorder:
         """`client` should not share its rate limit with the work. `instance` names this process (the pod), `queue` bounds
         the events that wait."""
         self._client = client
-        self._component = component
         self._instance = instance
         self._queue = queue
         self._clock = clock
@@ -254,6 +254,7 @@ class EventRecorder:
             "uid": same.uid,
             "resourceVersion": tally.resource_version,
         }
+        component = CONFIG_COMPONENT if same.kind == CONFIG.kind else COMPONENT
         return {
             "apiVersion": CORE_EVENT.api_version,
             "kind": CORE_EVENT.kind,
@@ -262,8 +263,8 @@ class EventRecorder:
             "type": same.type,
             "reason": same.reason,
             "message": same.message,
-            "source": {"component": self._component},
-            "reportingComponent": self._component,
+            "source": {"component": component},
+            "reportingComponent": component,
             "reportingInstance": self._instance,
             "firstTimestamp": _time(tally.first),
             "lastTimestamp": _time(tally.last),

@@ -102,6 +102,7 @@ class Part(Enum):
     LEFT_OVERS = "left-overs"
     COMBINE = "combine"
     CERTIFICATE = "certificate"
+    PERMISSIONS = "permissions"
     MULTI_NODE = "multi-node"
     SINGLE_NODE = "single-node"
     WORKLOAD_SERVICE = "workload-service"

@@ -8,7 +8,13 @@ from aioctl.api import conditions as c
 from aioctl.api.conditions import ConditionSet
 from aioctl.plan.model import Outcome, Part, Plan, Step
 
-WORKLOAD_PARTS: Final = (Part.CERTIFICATE, Part.MULTI_NODE, Part.SINGLE_NODE, Part.WORKLOAD_SERVICE)
+WORKLOAD_PARTS: Final = (
+    Part.CERTIFICATE,
+    Part.PERMISSIONS,
+    Part.MULTI_NODE,
+    Part.SINGLE_NODE,
+    Part.WORKLOAD_SERVICE,
+)
 ROUTER_PARTS: Final = (
     Part.AUTH,
     Part.VALIDATION,
@@ -22,6 +28,7 @@ FAILURES: Final[Mapping[Part, tuple[str, str, str]]] = {
     Part.CONFIG: (c.PRESETS_COMBINED, "CombineBaseError", "failed to load ingress config: "),
     Part.COMBINE: (c.PRESETS_COMBINED, "CombineBaseError", ""),
     Part.CERTIFICATE: (c.MAIN_WORKLOAD_READY, "ReconcileCertsError", ""),
+    Part.PERMISSIONS: (c.MAIN_WORKLOAD_READY, "ReconcileWorkloadPermissionsError", ""),
     Part.MULTI_NODE: (c.WORKER_WORKLOAD_READY, "ReconcileMultiNodeWorkloadError", ""),
     Part.SINGLE_NODE: (c.MAIN_WORKLOAD_READY, "ReconcileSingleNodeWorkloadError", ""),
     Part.WORKLOAD_SERVICE: (c.MAIN_WORKLOAD_READY, "ReconcileWorkloadServiceError", ""),

@@ -85,6 +85,7 @@ SERVICE: Final[Mapping[str, Code]] = {
         38: ("HeldBack", "the pods keep the form that another controller or an earlier release gave them", "nothing is broken; `aioctl diff NAME` shows what the present form changes, and a change of the service's own spec brings it"),
         39: ("WaitsForRollout", "the pods are to take the present form, and wait for their turn", "nothing to do: services take turns"),
         40: ("GatewayPreconditionNotMet", "requests must be authenticated, and nothing that could do that is installed: there is no managed route", "install Red Hat Connectivity Link, or set the annotation security.opendatahub.io/enable-auth to false"),
+        41: ("ReconcileWorkloadPermissionsError", "on OpenShift, the RoleBinding by which pods of several nodes may use their SCC could not be made or written", f"{_LOOK}; the controller's account has to hold the SCC's role itself"),
         30: ("NotPlanned", "the service cannot be planned", "correct what the message names; `aioctl render -f FILE` shows the outcome without a cluster"),
     }.items()
 }  # fmt: skip

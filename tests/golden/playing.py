@@ -17,7 +17,7 @@ from aioctl.api import kinds
 from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.kube.client import Client
 from aioctl.kube.errors import AlreadyExists, ApiError, NotFound
-from aioctl.kube.events import COMPONENT, CORE_EVENT
+from aioctl.kube.events import COMPONENT, CONFIG_COMPONENT, CORE_EVENT
 from aioctl.plan.policy import Policy
 from aioctl.sim import seed
 from tests.golden.cases import LABELLED, OTHERS, RECORDED, Case, Object, kind_at, kind_of, presets
@@ -139,7 +139,8 @@ class Stage:
                 if _belongs(kind, obj, case):
                     state.objects[f"{kind.api_version}/{kind.plural}/{obj['metadata']['name']}"] = obj
         async for event in self._listed(CORE_EVENT, case.namespace):
-            if event.get("reportingComponent") == COMPONENT:  # the API server itself tells about cluster IPs
+            # The API server itself tells about cluster IPs.
+            if event.get("reportingComponent") in (COMPONENT, CONFIG_COMPONENT):
                 state.events.add(f"{event['type']} {event['reason']}: {event['message']}")
         return state
 

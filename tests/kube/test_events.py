@@ -104,6 +104,24 @@ async def test_an_event_is_a_core_event_of_the_go_controllers_component() -> Non
     }
 
 
+@pytest.mark.parametrize(
+    ("kind", "component"),
+    [
+        ("LLMInferenceService", "LLMInferenceServiceController"),
+        ("LLMInferenceServiceConfig", "LLMInferenceServiceConfigController"),
+    ],
+)
+@virtual_time
+async def test_services_and_configs_have_a_source_each(kind: str, component: str) -> None:
+    scene = Scene()
+    scene.wire.answer("POST", PATH, OK)
+    async with scene.running():
+        scene.recorder.event({**REF, "kind": kind}, "Warning", "DeletionBlocked", "x")
+        await anyio.sleep(1)
+    [body] = scene.bodies("POST")
+    assert (body["source"], body["reportingComponent"]) == ({"component": component}, component)
+
+
 @virtual_time
 async def test_the_same_event_again_becomes_a_count_at_most_once_per_interval() -> None:
     scene = Scene()

@@ -115,6 +115,7 @@ WORKLOADS = {"MainWorkloadReady", "WorkerWorkloadReady", "PrefillWorkloadReady",
     ("part", "inner", "type_", "reason", "message"),
     [
         (Part.CERTIFICATE, "", "MainWorkloadReady", "ReconcileCertsError", "boom"),
+        (Part.PERMISSIONS, "in: ", "MainWorkloadReady", "ReconcileWorkloadPermissionsError", "in: boom"),
         (Part.MULTI_NODE, "in: ", "WorkerWorkloadReady", "ReconcileMultiNodeWorkloadError", "in: boom"),
         (Part.SINGLE_NODE, "in: ", "MainWorkloadReady", "ReconcileSingleNodeWorkloadError", "in: boom"),
         (Part.WORKLOAD_SERVICE, "", "MainWorkloadReady", "ReconcileWorkloadServiceError", "boom"),

@@ -112,6 +112,16 @@ def test_a_service_with_a_worker_needs_the_leader_worker_set_kind() -> None:
             "v1alpha2.LLMInferenceService ns/svc",
         ),
         (
+            kinds.ROLE_BINDING,
+            "svc-kserve-mn-scc",
+            WORKER,
+            (
+                "failed to reconcile workload: failed to reconcile workload platform permissions: failed to reconcile "
+                "multi-node SCC role binding: failed to update v1.RoleBinding ns/svc-kserve-mn-scc: it is not controlled "
+                "by v1alpha2.LLMInferenceService ns/svc"
+            ),
+        ),
+        (
             kinds.SECRET,
             "svc-kserve-self-signed-certs",
             HF,
@@ -126,7 +136,7 @@ def test_a_service_with_a_worker_needs_the_leader_worker_set_kind() -> None:
 def test_a_strangers_object_is_named_and_left_alone(
     kind: Any, name: str, spec: dict[str, Any], whole: str
 ) -> None:
-    world = World()
+    world = World(unserved=frozenset())
     world.put(kind, name, spec={"ports": []})
     before = world.get(kind, name)
     assert errors_of(run(world, spec))[0] == whole

@@ -29,7 +29,7 @@ SPOKEN = {
     c.PRESETS_COMBINED: ("CombineBaseError", "ConfigNotFound", "Stopped", "PlanTooExpensive", "InvalidRenderedConfig", "ValidationUnavailable"),
     c.MAIN_WORKLOAD_READY: (
         "ReconcileCertsError", "ReconcileSingleNodeWorkloadError", "ReconcileScalingError", "ScalingCRDNotFound",
-        "ReconcileWorkloadServiceError", "Progressing", "ProgressDeadlineExceeded", "MinimumReplicasUnavailable",
+        "ReconcileWorkloadPermissionsError", "ReconcileWorkloadServiceError", "Progressing", "ProgressDeadlineExceeded", "MinimumReplicasUnavailable",
     ),
     c.WORKER_WORKLOAD_READY: ("ReconcileMultiNodeWorkloadError",),
     c.SCALING_READY: ("HPAProgressing", "ScaledObjectProgressing"),

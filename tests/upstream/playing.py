@@ -12,7 +12,7 @@ from aioctl.api.kinds import Kind
 from aioctl.api.objects import namespace_of
 from aioctl.kube.client import Client
 from aioctl.kube.errors import ApiError, NotFound
-from aioctl.kube.events import COMPONENT, CORE_EVENT
+from aioctl.kube.events import COMPONENT, CONFIG_COMPONENT, CORE_EVENT
 from aioctl.kube.wire import Request, Response, Stream, Wire
 from tests.golden.cases import Object
 from tests.golden.compare import State
@@ -144,7 +144,8 @@ class Stage:
                 if self._belongs(kind, obj, is_given=(kind.kind, name) in given):
                     state.objects[f"{kind.api_version}/{kind.plural}/{name}"] = obj
         async for event in self._listed(CORE_EVENT, self.case.namespace):
-            if event.get("reportingComponent") == COMPONENT:  # the API server itself tells about cluster IPs
+            # The API server itself tells about cluster IPs.
+            if event.get("reportingComponent") in (COMPONENT, CONFIG_COMPONENT):
                 state.events.add(f"{event['type']} {event['reason']}: {event['message']}")
         return state
 

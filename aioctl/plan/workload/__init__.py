@@ -46,6 +46,14 @@ def steps(ctx: Context) -> Iterator[Step]:
         lambda: certificate.certificate(ctx),
         outer=_WORKLOAD + "failed to reconcile self-signed certificates secret: ",
     )
+    yield _kept(
+        ctx,
+        "security binding",
+        Part.PERMISSIONS,
+        lambda: multi.security_binding(ctx),
+        outer=_WORKLOAD + "failed to reconcile workload platform permissions: ",
+        inner="failed to reconcile multi-node SCC role binding: ",
+    )
     grouped = _grouped(ctx)
     if grouped:
         yield _devices(ctx, Part.MULTI_NODE, _MULTI)
@@ -65,14 +73,6 @@ def steps(ctx: Context) -> Iterator[Step]:
         lambda: multi.prefill_access(ctx),
         outer=_MULTI,
         inner=account,
-    )
-    yield _kept(
-        ctx,
-        "security binding",
-        Part.MULTI_NODE,
-        lambda: multi.security_binding(ctx),
-        outer=_MULTI,
-        inner="failed to reconcile multi-node role binding: failed to reconcile multi-node SCC role binding: ",
     )
     # A Service that cannot be had is told before any GPU is asked for; pods that cannot be made need no Service.
     mains, prefills = (group, pod), (prefill_group, prefill_pod)
