@@ -130,6 +130,8 @@ def test_every_annotation_that_is_read_or_written_is_listed() -> None:
         names.FORM_INPUTS,
         names.FORM_TEMPLATE,
         names.FORM_SENT,
+        names.GIVEN,
+        names.GIVEN_PODS,
         names.PROBE,
         names.ENABLE_AUTH,
         names.STOP,

@@ -22,6 +22,7 @@ from aioctl.api.objects import (
 )
 from aioctl.api.records import changed
 from aioctl.golang.equality import derivative
+from aioctl.plan import given
 from aioctl.plan.memo import get_standing
 from aioctl.plan.model import Context, PlanError, Verb, Write
 from aioctl.plan.observation import need
@@ -96,6 +97,7 @@ def ensure(
         same(wanted, live)
         and _metadata_same(wanted, live, owned=owned)
         and not has_left_over(mapping(wanted, "metadata"), mapping(live, "metadata"), exclusive)
+        and not given.is_left_on(wanted, live)
     ):
         return
     yield Write(
@@ -174,8 +176,9 @@ def has_left_over(wanted: Object, live: Object, exclusive: tuple[str, ...]) -> b
 def onto(wanted: Object, live: Object, *, exclusive: tuple[str, ...] = ()) -> dict[str, Any]:
     """The live object with our fields replaced: foreign metadata entries stay, ours win, status is not sent.
 
-    Labels and annotations whose keys have an `exclusive` prefix are ours alone.
+    Labels and annotations whose keys have an `exclusive` prefix are ours alone, and so are those that the object was given.
     """
+    gone = given.before(live) | given.RECORDS
     body = {name: value for name, value in live.items() if name in ("apiVersion", "kind")}
     body.update({name: value for name, value in wanted.items() if name != "status"})
     metadata = dict(mapping(live, "metadata"))
@@ -183,7 +186,7 @@ def onto(wanted: Object, live: Object, *, exclusive: tuple[str, ...] = ()) -> di
     wanted_metadata = mapping(wanted, "metadata")
     for field in ("labels", "annotations"):
         theirs = mapping(live, "metadata", field).items()
-        merged = {key: value for key, value in theirs if not key.startswith(exclusive)}
+        merged = {key: value for key, value in theirs if not key.startswith(exclusive) and key not in gone}
         merged.update(mapping(wanted_metadata, field))
         metadata.pop(field, None)
         if merged:
@@ -219,7 +222,9 @@ def _merge_owners(ours: Iterable[Any], theirs: Iterable[Any]) -> list[Any]:
 def _metadata_same(wanted: Object, live: Object, *, owned: bool) -> bool:
     if not derivative(labels_of(wanted), labels_of(live)):
         return False
-    if not derivative(annotations_of(wanted), annotations_of(live)):
+    # The record comes along with the next write, and is no reason for one.
+    asked = {key: value for key, value in annotations_of(wanted).items() if key not in given.RECORDS}
+    if not derivative(asked, annotations_of(live)):
         return False
     if not owned:
         return True

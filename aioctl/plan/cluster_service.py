@@ -4,12 +4,13 @@ Used for the workload Service (SVC-1) and the endpoint picker's (EPP-5). Compari
 generated lists and the selector in full, the rest only where we set it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from aioctl.api.kinds import CORE_SERVICE
 from aioctl.api.objects import Object, dig, mapping, sequence
 from aioctl.golang.equality import derivative
+from aioctl.plan import given
 from aioctl.plan.children import build, ensure, is_ours
 from aioctl.plan.model import Context, Write
 from aioctl.plan.observation import need
@@ -28,8 +29,9 @@ def ensure_service(
     selector: Mapping[str, str],
     ports: Sequence[Mapping[str, Any]],
     annotations: Mapping[str, str] | None = None,
+    users: Collection[str] = (),
 ) -> Iterator[Write]:
-    """The write that makes the Service as wanted. Raises PlanError for a stranger's Service of that name."""
+    """The write that makes the Service as wanted. `users`: keys of labels and annotations that the user gave. Raises PlanError for a stranger's Service of that name."""
     spec: dict[str, Any] = {
         "type": "ClusterIP",
         "selector": dict(selector),
@@ -39,6 +41,7 @@ def ensure_service(
     if live is not None and is_ours(ctx, live):
         found = mapping(live, "spec")
         spec.update({field: found[field] for field in _KEPT if field in found})
+    annotations = {**(annotations or {}), **given.record(users)}
     wanted = build(ctx, CORE_SERVICE, name, labels=labels, annotations=annotations, spec=spec)
     yield from ensure(ctx, CORE_SERVICE, wanted, same=_same)
 

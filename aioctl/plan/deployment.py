@@ -8,7 +8,7 @@ The API server fills in a strategy where we send none, so one that is no longer 
 would fill in.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -16,6 +16,7 @@ from aioctl.api.kinds import DEPLOYMENT
 from aioctl.api.names import FORM_SENT, has_our_labels
 from aioctl.api.objects import Object, dig, integer, is_deleting, mapping
 from aioctl.golang.equality import derivative, equal
+from aioctl.plan import given
 from aioctl.plan.children import build, delete, ensure, has_left_over, is_ours
 from aioctl.plan.memo import get_standing
 from aioctl.plan.model import Context, Write
@@ -64,29 +65,38 @@ def ensure_deployment(
     replicas: int | None = None,
     strategy: Mapping[str, Any] | None = None,
     exclusive: tuple[str, ...] = (),
+    users: Collection[str] = (),
+    pod_users: Collection[str] = (),
     form: Form | None = None,
 ) -> Iterator[Write]:
     """The write that makes the Deployment as wanted; its pods have the same labels and annotations where none are given.
 
     `replicas` None leaves the live number alone, `strategy` None asks for the API server's. Labels and annotations with an
-    `exclusive` prefix are ours alone: those that are not wanted go, from the object and from its pods. Raises PlanError for
-    a stranger's object of that name.
+    `exclusive` prefix are ours alone: those that are not wanted go, from the object and from its pods. `users` and `pod_users`: the
+    keys of other annotations that the user gave. Raises PlanError for a stranger's object of that name.
     """
     live = need(get_standing(ctx, DEPLOYMENT, name))
     ours = live if live is not None and is_ours(ctx, live) else None
-    pod_labels = labels if pod_labels is None else pod_labels
-    template_annotations = dict((annotations if pod_annotations is None else pod_annotations) or {})
-    if ours is not None:
-        template_annotations = with_foreign(template_annotations, mapping(ours, *_POD_METADATA), exclusive)
-    metadata: dict[str, Any] = {"labels": dict(pod_labels)}
-    if template_annotations:
-        metadata["annotations"] = template_annotations
-    template: Mapping[str, Any] = {"metadata": metadata, "spec": pod_spec}
-    if form is not None:
-        same = ours is not None and _same_template(template, ours, exclusive)
-        if form.judge(template, sent=_foretold, live=ours, same=same):
-            template = mapping(ours, "spec", "template")
-            pod_labels = mapping(template, "metadata", "labels")
+    given_labels = dict(labels if pod_labels is None else pod_labels)
+    asked = dict((annotations if pod_annotations is None else pod_annotations) or {})
+    left = given.left_in_pods(ours, (mapping(ours, "spec", "template"),), asked)
+
+    def judged(without: Collection[str]) -> tuple[Mapping[str, Any], bool]:
+        """The pods' template without these annotations, and whether it stands."""
+        metadata: dict[str, Any] = {"labels": given_labels}
+        if found := with_foreign(asked, mapping(ours, *_POD_METADATA), exclusive, without):
+            metadata["annotations"] = found
+        made = {"metadata": metadata, "spec": pod_spec}
+        same = ours is not None and _same_template(made, ours, exclusive)
+        if form is not None and form.judge(made, sent=_foretold, live=ours, same=same):
+            return mapping(ours, "spec", "template"), True
+        return made, same
+
+    template, stands = judged(())
+    if left and not stands:
+        left = frozenset()
+        template, _ = judged(given.before_in_pods(ours))
+    pod_labels = mapping(template, "metadata", "labels")
     if ours is not None:
         kept = mapping(ours, "spec", "selector", "matchLabels")
         if dict(kept) != dict(selector):
@@ -102,8 +112,9 @@ def ensure_deployment(
         spec["replicas"] = replicas
     if strategy is not None:
         spec["strategy"] = dict(strategy)
+    annotations = {**(annotations or {}), **given.record(users, {*pod_users, *left})}
     if form is not None:
-        annotations = {**(annotations or {}), **form.annotations}
+        annotations = {**annotations, **form.annotations}
     wanted = build(ctx, DEPLOYMENT, name, labels=labels, annotations=annotations, spec=spec)
     yield from ensure(
         ctx,
@@ -116,14 +127,19 @@ def ensure_deployment(
 
 
 def with_foreign(
-    annotations: Mapping[str, str], live_metadata: Mapping[str, Any], exclusive: tuple[str, ...]
+    annotations: Mapping[str, str],
+    live_metadata: Mapping[str, Any],
+    exclusive: tuple[str, ...],
+    without: Collection[str],
 ) -> dict[str, str]:
-    """Annotations for pods, with what others put into the live template.
+    """Annotations for pods, with what others put into the live template; of that nothing that is to go (`without`).
 
     A restart that a user asked for by annotation would be undone, and the pods rolled once more, without this.
     """
     found = mapping(live_metadata, "annotations")
-    foreign = {key: value for key, value in found.items() if not key.startswith(exclusive)}
+    foreign = {
+        key: value for key, value in found.items() if not key.startswith(exclusive) and key not in without
+    }
     return {**foreign, **annotations}
 
 

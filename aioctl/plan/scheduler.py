@@ -122,6 +122,7 @@ def deployment(ctx: Context) -> Iterator[Write]:
             pod_annotations=mapping(scheduler, "annotations"),
             replicas=integer(scheduler, "replicas"),
             strategy={"type": "Recreate"},
+            pod_users=mapping(scheduler, "annotations").keys() - {epp_rewriting.VERSION},
         ),
     )
 

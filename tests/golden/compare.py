@@ -41,7 +41,7 @@ _HOOK_NAME = re.compile(r'admission webhook "[^"]+" denied')
 _TRIED_AS = re.compile(r"(-validation-)[a-z0-9]{5}\b")
 _TRIED = r"\1<x>"
 """The name that an API server makes up for a service that is only tried out."""
-_RECORD = frozenset({names.FORM_INPUTS, names.FORM_TEMPLATE})
+_RECORD = frozenset({names.FORM_INPUTS, names.FORM_TEMPLATE, names.GIVEN, names.GIVEN_PODS})
 _EXPIRY = "certificates.kserve.io/"
 _DISTINCT = 9
 """So many texts of a kind reach the recordings."""

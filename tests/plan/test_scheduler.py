@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from aioctl.api import kinds, names
-from aioctl.api.objects import labels_of
+from aioctl.api.objects import annotations_of, labels_of
 from aioctl.plan import scheduler
 from aioctl.plan.model import PlanError, Verb
 from aioctl.plan.scheduler_config import with_leader_election
 from testbed.plan_world import HF, World, service
 from tests.plan.picker_world import GENERATED, LABELS, SPEC, TEMPLATE, picker_args, run, spec_with
+from tests.plan.workload_world import without_record
 
 
 def test_all_objects_exist_in_order_and_a_second_look_changes_nothing() -> None:
@@ -112,7 +113,7 @@ def test_labels_and_annotations_of_the_user_go_to_the_pods_alone_and_replace_non
     run(world, spec_with(labels=theirs, annotations={"note": "b"}))
     deployment = world.get(kinds.DEPLOYMENT, "svc-kserve-router-scheduler")
     assert labels_of(deployment) == LABELS
-    assert "annotations" not in deployment["metadata"]
+    assert without_record(annotations_of(deployment)) == {}
     assert deployment["spec"]["selector"]["matchLabels"] == LABELS
     assert deployment["spec"]["template"]["metadata"] == {
         "labels": {"team": "a", **LABELS},

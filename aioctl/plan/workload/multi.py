@@ -4,7 +4,7 @@ A side of the service is multi-node when it has a `worker`, even an empty one. P
 nearly as they are sent, so they compare equal without local defaulting.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from aioctl.api.kinds import Served
 from aioctl.api.objects import FieldError, Object, integer, mapping, present, sequence
 from aioctl.api.records import changed
 from aioctl.golang.equality import derivative, equal
+from aioctl.plan import given
 from aioctl.plan.children import build, ensure, has_left_over, is_ours, remove
 from aioctl.plan.deployment import with_foreign
 from aioctl.plan.memo import get_standing
@@ -196,14 +197,28 @@ def _ensure_set(ctx: Context, side: pods.Side, group: Group, forms: Forms) -> It
         live = None
     labels = {**pods.copied_labels(ctx), **_worker_labels(ctx, side)}
     annotations = pods.copied_annotations(ctx, pods.GROUP_ANNOTATIONS)
-    spec = _spec(ctx, side, group, live)
     keeper = forms.keeper(ctx, side, kind, name, group.pods, group.used)
-    same = live is not None and _same_templates({"spec": spec}, live)
-    if keeper.judge(spec, sent=_foretold, live=live, same=same):
-        spec["leaderWorkerTemplate"] = _with_templates(spec["leaderWorkerTemplate"], live)
-    wanted = build(
-        ctx, kind, name, labels=labels, annotations={**annotations, **keeper.annotations}, spec=spec
+    left = given.left_in_pods(
+        live, [mapping(live, *at) for at in (_LEADER, _WORKER)], {*annotations, *side.annotations}
     )
+
+    def judged(without: Collection[str]) -> tuple[dict[str, Any], bool]:
+        """The set's spec, its pods without these annotations, and whether they stand."""
+        spec = _spec(ctx, side, group, live, without)
+        same = live is not None and _same_templates({"spec": spec}, live)
+        if keeper.judge(spec, sent=_foretold, live=live, same=same):
+            spec["leaderWorkerTemplate"] = _with_templates(spec["leaderWorkerTemplate"], live)
+            return spec, True
+        return spec, same
+
+    spec, stands = judged(())
+    if left and not stands:
+        left = frozenset()
+        spec, _ = judged(given.before_in_pods(live))
+    in_pods = {*pods.shared_keys({**annotations, **side.annotations}), *left}
+    remembered = {**given.record(pods.shared_keys(annotations), in_pods), **keeper.annotations}
+    annotations = {**annotations, **remembered}
+    wanted = build(ctx, kind, name, labels=labels, annotations=annotations, spec=spec)
     # Asked before it is sent, like a Deployment: an admission webhook may change pod specs, and would do so for ever.
     for write in ensure(
         ctx, kind, wanted, same=_same, confirm=True, exclusive=(*pods.EXCLUSIVE, names.FORM_SENT)
@@ -216,16 +231,19 @@ def _ensure_set(ctx: Context, side: pods.Side, group: Group, forms: Forms) -> It
     yield from retire(ctx, _children(side))
 
 
-def _spec(ctx: Context, side: pods.Side, group: Group, live: Object | None) -> dict[str, Any]:
-    """The set's spec; `live` is ours, for what stays as others have set it."""
+def _spec(
+    ctx: Context, side: pods.Side, group: Group, live: Object | None, without: Collection[str]
+) -> dict[str, Any]:
+    """The set's spec; `live` is ours, for what stays as others have set it, but for annotations of pods that are to go."""
     worker = _worker_labels(ctx, side)
     template: dict[str, Any] = {
         "restartPolicy": "RecreateGroupOnPodRestart",
-        "workerTemplate": _template(ctx, side, worker, group.worker, mapping(live, *_WORKER)),
+        "workerTemplate": _template(ctx, side, worker, group.worker, mapping(live, *_WORKER), without),
     }
     if group.leader is not None:
         leader = _leader_labels(ctx, side)
-        template["leaderTemplate"] = _template(ctx, side, leader, group.leader, mapping(live, *_LEADER))
+        standing = mapping(live, *_LEADER)
+        template["leaderTemplate"] = _template(ctx, side, leader, group.leader, standing, without)
     at = ".".join((*side.path, "parallelism"))
     size = group_size(side.parallelism, at=at)
     if size is not None:
@@ -249,11 +267,16 @@ def _spec(ctx: Context, side: pods.Side, group: Group, live: Object | None) -> d
 
 
 def _template(
-    ctx: Context, side: pods.Side, labels: Mapping[str, str], pod: pods.Pod, live: Mapping[str, Any]
+    ctx: Context,
+    side: pods.Side,
+    labels: Mapping[str, str],
+    pod: pods.Pod,
+    live: Mapping[str, Any],
+    without: Collection[str],
 ) -> dict[str, Any]:
     """One pod template; `live` is what stands in its place, empty where nothing does."""
     wanted = {**pods.copied_annotations(ctx, pods.GROUP_ANNOTATIONS), **side.annotations}
-    annotations = with_foreign(wanted, mapping(live, "metadata"), pods.EXCLUSIVE)
+    annotations = with_foreign(wanted, mapping(live, "metadata"), pods.EXCLUSIVE, without)
     metadata: dict[str, Any] = {"labels": {**pods.copied_labels(ctx), **side.labels, **labels}}
     if annotations:
         metadata["annotations"] = annotations

@@ -163,6 +163,11 @@ def copied_annotations(ctx: Context, prefixes: tuple[str, ...]) -> dict[str, str
     return copied(annotations_of(ctx.service), prefixes)
 
 
+def shared_keys(annotations: Mapping[str, str]) -> frozenset[str]:
+    """The keys that others may set as well."""
+    return frozenset(key for key in annotations if not key.startswith(EXCLUSIVE))
+
+
 def has_sidecar(pod: Mapping[str, Any]) -> bool:
     """Whether the pod has the init container that routes between prefill and decode."""
     return any(text(container, "name") == SIDECAR for container in sequence(pod, "initContainers"))

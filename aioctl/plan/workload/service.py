@@ -26,6 +26,7 @@ def service(ctx: Context) -> Iterator[Write]:
         name,
         labels={**side.labels, **names.labels(ctx.name, names.WORKLOAD_COMPONENT)},
         annotations=side.annotations,
+        users={*side.labels, *side.annotations},
         selector=names.workload_selector(ctx.name),
         ports=[port],
     )

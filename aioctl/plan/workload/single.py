@@ -135,6 +135,8 @@ def _deploy(
         replicas=pods.replicas(ctx, side),
         strategy=rolling_update(side.rolling_update),
         exclusive=pods.EXCLUSIVE,
+        users=pods.shared_keys(annotations),
+        pod_users=pods.shared_keys({**annotations, **side.annotations}),
         form=keeper,
     ):
         yield changed(
