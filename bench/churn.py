@@ -21,7 +21,7 @@ from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import dig, key_of, sequence
 from aioctl.kube.client import Client
 from aioctl.sim.players.following import Object, listed, patch_status
-from bench import ending, machine
+from bench import bar, ending, machine
 from bench.counts import STATUS, WRITES, Counts, metrics_page, total
 from bench.scenario import CannotRun, Expectation, Parameter, Result, Scenario, Unit, at, in_units
 from bench.stage import Stage, is_of_fleet, parameters, stage, until_still
@@ -132,8 +132,8 @@ async def _run(kind: type[Change], options: argparse.Namespace) -> Result:
         place.measuring.restart()
         began = monotonic()
         async with anyio.create_task_group() as group, place.sampled(pid) as sampler:
-            group.start_soon(place.measuring.progress, kind.__name__.lower(), lambda: changing.done, count)
-            with anyio.fail_after(options.timeout):
+            progress = bar.shown(kind.__name__.lower(), lambda: changing.done, count)
+            with progress, anyio.fail_after(options.timeout):
                 await changing.go_on(objects, count)
             measured = place.measuring.summary(count, changing.done)
             group.cancel_scope.cancel()

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from bench import bar
 from testbed.growth import ROUND, grown, play
 from testbed.logs import silent
 
@@ -26,7 +27,9 @@ def main(argv: list[str]) -> int:
     silent()
     rounds = max(4, round(args.hours * 3600 / ROUND))
     began, cpu = time.perf_counter(), time.process_time()
-    samples = play(rounds, traced=not args.untraced)
+    lived: list[int] = []
+    with bar.shown("rounds", lambda: len(lived), rounds):
+        samples = play(rounds, traced=not args.untraced, told=lived.append)
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     middle, end = samples[rounds // 2 - 1], samples[-1]
     wrong = grown(middle, end, rounds=rounds - rounds // 2)

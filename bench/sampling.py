@@ -1,8 +1,7 @@
 """Looks at a controller twice a second, as Prometheus would, and at those who measure: were they quick enough themselves?"""
 
 import os
-import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +10,6 @@ from typing import Any, Final
 
 import anyio
 import httpx
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from aioctl.histogram import quantile
 from bench import machine
@@ -20,7 +17,7 @@ from bench.counts import Series, metrics_page, summed_buckets, total
 from bench.report import Plot
 
 LOOK: Final = 0.5
-"""Seconds between two looks at a controller, where nothing else is asked for; a bar moves as often."""
+"""Seconds between two looks at a controller, where nothing else is asked for."""
 _OWN_TICK: Final = 0.05
 _SATURATED: Final = 0.8
 """Share of a core beyond which one thread of Python is the bottleneck."""
@@ -129,21 +126,6 @@ class Measuring:
     def restart(self) -> None:
         """From now on it counts."""
         self._began, self._before, self.longest_wait = monotonic(), self._used(), 0.0
-
-    async def progress(self, what: str, done: Callable[[], float], of: float) -> None:
-        """A bar on a terminal, until it is cancelled or all is done; nothing elsewhere."""
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-        )
-        console = Console(stderr=True)
-        with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
-            task = bar.add_task(what, total=of)
-            while done() < of:
-                bar.update(task, completed=done())
-                await anyio.sleep(LOOK)
 
     def summary(self, expected: int, seen: int) -> dict[str, Any]:
         """`expected` and `seen` observations: those that were missed make every quantile a guess."""

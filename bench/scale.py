@@ -18,20 +18,23 @@ from typing import Any, Final
 import anyio
 
 from aioctl.api import kinds
+from aioctl.api.kinds import ObjectKey
 from aioctl.api.names import MIGRATED
 from aioctl.api.objects import dig
 from aioctl.controller.knobs import Knobs
+from aioctl.controller.progress import ProgressObserver, ProgressObservers
+from aioctl.plan.migration import Decision, State
 from aioctl.sim.players.following import listed, player_client
 from aioctl.sim.players.gateway import GatewayPlayer
 from aioctl.sim.players.workload import WorkloadPlayer
-from bench import ending, machine, report
+from bench import bar, ending, machine, report
 from bench.plan import fill
 from bench.report import Plot
 from bench.scenario import CannotRun, Expectation, Parameter, Result, Scenario, Tree, Unit
 from bench.stage import parameters, stage, until_still
 from bench.storm import create_fleet, storm
 from testbed.virtual_time import VirtualTimeLoop, run_virtual
-from testbed.world import world
+from testbed.world import World, world
 
 _HISTORY: Final = 5_000
 """Changes that a watch can look back: all that a watch in the same process needs, and a tenth of what a fleet would fill."""
@@ -120,24 +123,22 @@ async def _virtual(services: int, seed: int) -> Tree:
     began = process_time()
     async with world(history=_HISTORY) as place, anyio.create_task_group() as group:
         controller = place.controller(knobs=Knobs(pool_create_rate=0, pool_stagger=0))
+        moved = _Moved()
+        controller.reconciler.progress = ProgressObservers(controller.reconciler.progress, moved)
         players, stamp = player_client(place.cluster), place.cluster.core.clock.stamp
         await group.start(controller.recorder.run)
         await group.start(controller.watch)
         await group.start(controller.work)
         group.start_soon(GatewayPlayer(players, stamp=stamp).run)
         group.start_soon(WorkloadPlayer(players, delay=1.0, stamp=stamp).run)
-        await fill(place, services, seed)
-        migrated = quiet = 0
-        while migrated < services and quiet < _VIRTUAL_PATIENCE:
-            await anyio.sleep(_VIRTUAL_LOOK)
-            found = await listed(place.user, kinds.HTTP_ROUTE)
-            now = (
-                sum(dig(each, "metadata", "annotations", MIGRATED) == "v1" for each in found[0])
-                if found
-                else 0
-            )
-            quiet = 0 if now > migrated else quiet + 1
-            migrated = now
+        with bar.shown("migrated", moved.count, services):
+            await fill(place, services, seed)
+            migrated = quiet = 0
+            while migrated < services and quiet < _VIRTUAL_PATIENCE:
+                await anyio.sleep(_VIRTUAL_LOOK)
+                now = await _migrated(place)
+                quiet = 0 if now > migrated else quiet + 1
+                migrated = now
         used, virtual = process_time() - began, loop.time()
         errors = place.failed_reconciles()
         group.cancel_scope.cancel()
@@ -150,6 +151,26 @@ async def _virtual(services: int, seed: int) -> Tree:
         "cpu_s_per_service": round(used / services, 4),
         "memory_mb_per_1000": round((_resident() - before) / services * 1000, 1),
     }
+
+
+async def _migrated(place: World) -> int:
+    """As users see it."""
+    found = await listed(place.user, kinds.HTTP_ROUTE)
+    return sum(dig(each, "metadata", "annotations", MIGRATED) == "v1" for each in found[0]) if found else 0
+
+
+class _Moved(ProgressObserver):
+    """Services that their controller has moved, which costs no look at the cluster."""
+
+    def __init__(self) -> None:
+        self._keys: set[ObjectKey] = set()
+
+    def observed(self, service: ObjectKey, decision: Decision, gateways: frozenset[str]) -> None:
+        if decision.state is State.MIGRATED:
+            self._keys.add(service)
+
+    def count(self) -> int:
+        return len(self._keys)
 
 
 def _resident() -> float:

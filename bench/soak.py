@@ -6,10 +6,12 @@ can compute it, about 3 s of CPU a minute. A soak that fails prints the line tha
 
 import argparse
 import json
+import math
 import time
 from pathlib import Path
 from typing import Final
 
+from bench import bar
 from testbed.logs import silent
 from testbed.soak import play
 
@@ -27,7 +29,9 @@ def main(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     silent()
     began, cpu = time.perf_counter(), time.process_time()
-    report = play(args.minutes * 60, seed=args.seed, services=args.services)
+    lived = [0.0]
+    with bar.shown("virtual minutes", lambda: lived[-1] // 60, math.ceil(args.minutes)):
+        report = play(args.minutes * 60, seed=args.seed, services=args.services, told=lived.append)
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     deeds = ", ".join(f"{what} {count}" for what, count in sorted(report.deeds.items()))
     print(

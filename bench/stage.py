@@ -20,7 +20,7 @@ from aioctl.kube.client import Client
 from aioctl.pki.pairs import Pair
 from aioctl.sim import fleet
 from aioctl.sim.seed import DEMO_NAMESPACE
-from bench import clusters, machine
+from bench import bar, clusters, machine
 from bench.counts import Counting, any_controller
 from bench.sampling import LOOK, Measuring, Sampler
 from bench.scenario import Parameter
@@ -152,8 +152,8 @@ class Stage:
         witness = Witness(services)
         async with anyio.create_task_group() as group:
             group.start_soon(witness.run, self.client)
-            group.start_soon(self.measuring.progress, "fleet", lambda: len(witness.ready), services)
-            with anyio.fail_after(self.options.timeout):
+            progress = bar.shown("fleet", lambda: len(witness.ready), services)
+            with progress, anyio.fail_after(self.options.timeout):
                 await fleet.create(
                     self.client, fleet.services(services, seed=self.options.seed), starting=witness.starts
                 )

@@ -16,7 +16,7 @@ import httpx
 from aioctl.histogram import quantile as histogram_quantile
 from aioctl.kube.client import Client
 from aioctl.sim import fleet
-from bench import ending, machine, readers, report
+from bench import bar, ending, machine, readers, report
 from bench.counts import WRITES, Counting, Counts, Series, metrics_page, summed_buckets, total
 from bench.report import Plot
 from bench.scenario import Expectation, Parameter, Result, Scenario, at
@@ -52,10 +52,8 @@ async def storm(place: Stage, pid: int, creating: "Creating") -> tuple[Result, W
         ):
             began = monotonic()
             group.start_soon(creating, place.client, witness)
-            group.start_soon(
-                place.measuring.progress, "migrated", lambda: len(witness.migrated), options.services
-            )
-            with anyio.move_on_after(options.timeout):
+            progress = bar.shown("migrated", lambda: len(witness.migrated), options.services)
+            with progress, anyio.move_on_after(options.timeout):
                 await witness.wait_migrated()
                 used_migrated = machine.usage(pid).cpu - used.cpu
                 await witness.wait_ready()

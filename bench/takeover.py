@@ -8,6 +8,7 @@ import argparse
 import os
 import signal
 from contextlib import AsyncExitStack
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ import anyio
 
 from aioctl.demo import processes
 from aioctl.settings import Settings
-from bench import ending, report
+from bench import bar, ending, report
 from bench.scenario import Expectation, Parameter, Result, Scenario, Unit, at
 from bench.stage import Stage, parameters, settings_of, stage, until_still
 from bench.storm import create_fleet
@@ -41,20 +42,18 @@ async def _run(options: argparse.Namespace) -> Result:
 async def _killed(place: Stage, leader: int, survivor: int) -> Result:
     options = place.options
     witness = Witness(options.services)
+    progress = partial(bar.shown, "migrated", lambda: len(witness.migrated), options.services)
     before = await place.counting.read()
     place.measuring.restart()
     async with anyio.create_task_group() as group, place.sampled(survivor) as sampler:
         group.start_soon(witness.run, place.client)
         group.start_soon(create_fleet, place.client, witness, options)
-        group.start_soon(
-            place.measuring.progress, "migrated", lambda: len(witness.migrated), options.services
-        )
-        with anyio.fail_after(options.timeout):
+        with progress(), anyio.fail_after(options.timeout):
             await witness.wait_for(max(1, int(options.services * options.killed_at)))
         os.kill(leader, signal.SIGKILL)
         killed = monotonic()
         done = len(witness.migrated)
-        with anyio.move_on_after(options.timeout):
+        with progress(), anyio.move_on_after(options.timeout):
             await witness.wait_migrated()
             await witness.wait_ready()
         measured = place.measuring.summary(options.services, len(witness.ready))

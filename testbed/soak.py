@@ -49,20 +49,23 @@ class Report:
     broken: Sequence[str]
 
 
-def play(seconds: float, *, seed: int, services: int = 12) -> Report:
-    """So many virtual seconds of it with at most so many services at a time, and the calm after it."""
+def play(
+    seconds: float, *, seed: int, services: int = 12, told: Callable[[float], object] = lambda _: None
+) -> Report:
+    """So many virtual seconds of it with at most so many services at a time, and the calm after it. `told` hears how many
+    have passed whenever a user acts."""
     random.seed(seed)  # clients draw the length of their pauses
-    return run_virtual(lambda: _live(seconds, seed, services))
+    return run_virtual(lambda: _live(seconds, seed, services, told))
 
 
-async def _live(seconds: float, seed: int, services: int) -> Report:
+async def _live(seconds: float, seed: int, services: int, told: Callable[[float], object]) -> Report:
     allow_cpu(_CPU_PER_SECOND * seconds)
     async with furnished(start=BEGIN.timestamp()) as world, anyio.create_task_group() as group:
         client, stamp = player_client(world.cluster), world.cluster.core.clock.stamp
         gateways = GatewayPlayer(client, stamp=stamp, default=GatewayScript(BEHAVIOURS[LEARNING[0]]))
         group.start_soon(gateways.run)
         group.start_soon(WorkloadPlayer(client, delay=1.0, stamp=stamp).run)
-        soak = Soak(world, gateways, seed, services, seconds)
+        soak = Soak(world, gateways, seed, services, seconds, told)
         with anyio.move_on_after(seconds):
             async with anyio.create_task_group() as trouble:
                 for actor in (soak.users, soak.processes, soak.misfortunes, soak.learning):
@@ -81,6 +84,7 @@ class Soak:
     seed: int
     most: int
     seconds: float
+    told: Callable[[float], object] = lambda _: None
     deeds: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
     alive: list[str] = field(default_factory=list)
@@ -111,6 +115,7 @@ class Soak:
         weights = [weight for weight, _ in deeds]
         while True:
             await anyio.sleep(dice.uniform(0.2, 4.0))
+            self.told(anyio.current_time())
             ((_, deed),) = dice.choices(deeds, weights)
             try:
                 await deed(dice)

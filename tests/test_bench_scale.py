@@ -1,5 +1,6 @@
 """Cost against the number of services: the dearest size by the first, of processes and of virtual time apart."""
 
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -52,6 +53,19 @@ def test_a_small_fleet_in_virtual_time_is_all_there_is(monkeypatch: pytest.Monke
     (cpu, *_) = found.plots
     assert cpu.values == [1]
     assert running.turns(options) == [""]
+
+
+def test_a_fleet_in_virtual_time_has_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = _Terminal()
+    monkeypatch.setattr("sys.stderr", seen)
+    lived(1, 0)
+    assert "migrated" in seen.getvalue()
+    assert "1/1" in seen.getvalue()
+
+
+class _Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 def test_a_fleet_that_does_not_fit_is_refused_before_it_begins(
