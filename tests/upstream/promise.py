@@ -20,11 +20,12 @@ from aioctl.plan.workload import initializer
 from aioctl.plan.workload.pod_form import template_digest
 from aioctl.sim.seed import SYSTEM_NAMESPACE
 from testbed import real_world
+from testbed.at_once import for_each
 from testbed.real.cluster import RealCluster
 from testbed.real_world import Webhooks
 from tests.golden.cases import Object
 from tests.upstream.cases import UpstreamCase
-from tests.upstream.real import Scene, install_crds, writes
+from tests.upstream.real import AT_ONCE, Scene, install_crds, writes
 from tests.upstream.test_takeover import inherit
 from tests.upstream.worlds import config_map
 
@@ -83,7 +84,7 @@ class _Ground(Scene):
                 await self._settle_ours()
             await real_world.let_another_lead(self.client)
             async with self.controlled(leader_election=True):
-                await self.each(inherit)
+                await for_each(self.stages, inherit, most=AT_ONCE)
                 await self._forget(FORMER)
                 await self._new_image()
                 await self.rest()

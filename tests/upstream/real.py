@@ -6,7 +6,7 @@ to write.
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,6 +29,7 @@ from aioctl.plan.policy import Strategy
 from aioctl.sim.players.following import AGENT, Object
 from aioctl.sim.players.gateway import GLOBAL_GATEWAY
 from testbed import real_world
+from testbed.at_once import for_each
 from testbed.at_rest import is_busy, listed
 from testbed.real.cluster import RealCluster
 from testbed.real_players import stamp
@@ -95,17 +96,17 @@ class Scene:
 
         async with self.controlled(), self.answered(), self.staged():
             await self.prepare()
-            await self.each(Stage.open)
-            await self.each(Stage.give)
+            await for_each(self.stages, Stage.open, most=AT_ONCE)
+            await for_each(self.stages, Stage.give, most=AT_ONCE)
             await self.rest()
             if any(stage.case.later() for stage in self.stages):
-                await self.each(Stage.follow)
+                await for_each(self.stages, Stage.follow, most=AT_ONCE)
                 await self.rest()
             if any(stage.case.given.get("afterwards") for stage in self.stages):
-                await self.each(Stage.end)
+                await for_each(self.stages, Stage.end, most=AT_ONCE)
                 await self.rest()
             # The program converts what is read here, so it still has to run.
-            await self.each(look)
+            await for_each(self.stages, look, most=AT_ONCE)
             before, seen = await self._versions(), len(self.cluster.audited())
         async with self.controlled():
             await self.rest()
@@ -201,17 +202,6 @@ class Scene:
             return await self.client.create(kind, "default", body, dry_run=True)
         except KubeError:
             return None
-
-    async def each(self, do: Callable[[Stage], Awaitable[None]]) -> None:
-        limit = anyio.CapacityLimiter(AT_ONCE)
-
-        async def one(stage: Stage) -> None:
-            async with limit:
-                await do(stage)
-
-        async with anyio.create_task_group() as group:
-            for stage in self.stages:
-                group.start_soon(one, stage)
 
     async def rest(self) -> None:
         """Until nothing was written for a while. Raises AssertionError when that never happens, which names what is written."""
