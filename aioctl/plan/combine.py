@@ -109,11 +109,19 @@ def combine(obs: Observation, service: Object, config: GlobalConfig, policy: Pol
         if problem := user_names.model_problem(text(model, "spec", "model", "name")):
             raise FieldError("spec.model.name", problem)
     spec = picker_config.resolved(obs, spec, namespace_of(service), policy.system_namespace)
+    _check_adapters(spec)
     applied = (
         *(lookup.applied(config, "Preset") for config in chosen),
         *(lookup.applied(config, "UserRef") for config in base_refs),
     )
     return Combined(spec, service, inputs.sources, applied, read.passing, read.numbers)
+
+
+def _check_adapters(spec: Tree) -> None:
+    try:
+        lora.resolve(spec)
+    except PlanError as error:
+        raise PlanError(f"failed to enumerate LoRA adapters: {error}") from error
 
 
 def _seen(obs: Observation, spec: Tree, service: Object, policy: Policy) -> Tree:
@@ -328,10 +336,6 @@ def _rendered(spec: Tree, inputs: _Inputs) -> tuple[dict[str, Any], _Read]:
     if present(result, "router", "route", "http", "spec"):
         route = rewrite_default_refs(result["router"]["route"]["http"]["spec"], name_of(service), result)
         result = replaced(result, ("router", "route", "http", "spec"), route)
-    try:
-        lora.resolve(result)
-    except PlanError as error:
-        raise PlanError(f"failed to enumerate LoRA adapters: {error}") from error
     return managed_dra.claimed(result, service), read
 
 

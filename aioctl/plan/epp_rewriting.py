@@ -62,7 +62,10 @@ def rewrite(pod: dict[str, Any], picker: Picker) -> None:
     """Changes the pod spec. Raises PlanError for flags that have nowhere to go, and for a version that is none."""
     main = _container(pod, "main")
     if main is not None and _container(pod, SIDE_TOKENIZER) is not None:
-        _rewrite_texts(main, ("side",), picker)
+        try:
+            _rewrite_texts(main, ("side",), picker)
+        except PlanError as error:
+            raise PlanError(f"failed to mutate scheduler config: {error}") from error
     try:
         version = parse_version(picker.version)
         if version >= (0, 7, 0, True):

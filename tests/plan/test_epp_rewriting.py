@@ -357,6 +357,17 @@ def test_what_cannot_be_rewritten_says_why(version: str, main: dict[str, Any], m
     assert str(caught.value) == f"failed to apply scheduler migrations: {message}"
 
 
+@pytest.mark.parametrize("version", ["", "0.10.0"])
+def test_what_the_container_of_older_pickers_cannot_have_says_why(version: str) -> None:
+    given = goyaml.dump(config(scorer(indexerConfig={"tokenizersPoolConfig": "pool"})))
+    with pytest.raises(PlanError) as caught:
+        rewritten(pod_of(given, side=True), version)
+    assert str(caught.value) == (
+        "failed to mutate scheduler config: failed to mutate config for scheduler deployment ns/svc-kserve-router-scheduler: "
+        "value cannot be set because .parameters.indexerConfig.tokenizersPoolConfig is not a map[string]interface{}"
+    )
+
+
 def test_the_port_flag_alone_goes_without_a_text_too() -> None:
     pod = {
         "containers": [{"name": "main", "args": ["--config-file", "/f", "--model-server-metrics-port=8000"]}]

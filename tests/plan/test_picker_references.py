@@ -22,7 +22,7 @@ CONFIG_MAPS = {
 }
 
 
-def referring(ref: dict[str, str]) -> Any:
+def referring(ref: dict[str, str], **model: Any) -> Any:
     """The combined configuration of the picker where the service refers to one."""
     known = observation()
     objects = dict(known.objects)
@@ -35,7 +35,7 @@ def referring(ref: dict[str, str]) -> Any:
     scheduler = {"config": {"ref": ref}}
     service = {
         "metadata": {"name": "svc", "namespace": "ns"},
-        "spec": {"model": {"uri": "hf://o/m"}, "router": {"scheduler": scheduler}},
+        "spec": {"model": {"uri": "hf://o/m", **model}, "router": {"scheduler": scheduler}},
     }
     made = combine(Facts(objects), service, SETTINGS, Policy())
     return made.spec["router"]["scheduler"]["config"]
@@ -105,6 +105,15 @@ def test_a_reference_that_leads_nowhere_says_where_it_was_looked_for(
     with pytest.raises(PlanError) as caught:
         referring(ref)
     assert str(caught.value).startswith(problem)
+
+
+def test_it_is_told_before_an_adapter_that_cannot_be_attached() -> None:
+    """As KServe's errors follow each other."""
+    bad = {"lora": {"adapters": [{"name": "a", "uri": "oci://a/b"}]}}
+    with pytest.raises(PlanError, match=r"^ConfigMap ns/mine doesn't have key"):
+        referring({"name": "mine", "key": "no"}, **bad)
+    with pytest.raises(PlanError, match=r'^failed to enumerate LoRA adapters: LoRA adapter "a": oci://'):
+        referring({"name": "mine", "key": "epp"}, **bad)
 
 
 BESIDE = {"router": {"scheduler": {"template": {"containers": [{"name": "main"}, {"name": "tokenizer"}]}}}}
