@@ -30,6 +30,13 @@ class _Commands(click.Group):
             return super().main(*args, **given)
         return piped.command(lambda: super(_Commands, self).main(*args, **given))
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """click ends with 1 when it is interrupted, which says here that somebody has to act."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(piped.INTERRUPTED)
+
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="aioctl")

@@ -1,4 +1,5 @@
-"""How a command ends whose output nobody reads any more, as after `| head`. Loads nothing heavy: every command passes here."""
+"""How a command ends whose output nobody reads any more, as after `| head`, or that is interrupted. Loads nothing heavy: every
+command passes here."""
 
 import io
 import os
@@ -9,7 +10,8 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn, TextIO
 
 _UNREAD: Final = 128 + signal.SIGPIPE
-"""The code that a shell gives a program which that signal ended."""
+INTERRUPTED: Final = 128 + signal.SIGINT
+"""The codes that a shell gives a program which such a signal ended."""
 
 
 def command(main: Callable[[], Any]) -> NoReturn:

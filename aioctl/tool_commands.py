@@ -157,8 +157,7 @@ def _watch(access: Access, name: str, form: Output) -> None:
                     # A fleet that takes long to read is read more seldom: this shall not be what loads the API server.
                     await anyio.sleep(max(WATCH_INTERVAL, 5 * (anyio.current_time() - begun)))
 
-    with contextlib.suppress(KeyboardInterrupt):
-        anyio.run(look_on)
+    anyio.run(look_on)
 
 
 @click.command()

@@ -1,10 +1,14 @@
 """What the commands say when they cannot do what was asked: one line that names the cause, no stack."""
 
+import signal
 import socket
 import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 import yaml
@@ -13,6 +17,8 @@ from click.testing import CliRunner, Result
 from aioctl import app
 from aioctl.cli import main
 from aioctl.settings import Settings
+from aioctl.tools import connect
+from aioctl.tools.access import Access
 
 KUBECONFIG = """\
 apiVersion: v1
@@ -115,6 +121,31 @@ def test_a_command_line_that_cannot_be_followed_ends_with_2(
     answer = CliRunner().invoke(main, ["status", "--kubeconfig", str(kubeconfig), *words])
     assert answer.exit_code == 2
     assert said in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["status", "--watch"], 130),
+        (["explain"], 130),
+        (["check"], 130),
+        (["finish", "-A", "--yes"], 130),
+        (["storage", "migrate"], 130),
+        (["ui"], 0),
+    ],
+)
+def test_ctrl_c_ends_a_command_as_it_ends_kubectl(
+    words: list[str], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def connected(_access: Access) -> AsyncIterator[None]:
+        signal.raise_signal(signal.SIGINT)
+        await anyio.sleep(60)
+        yield
+
+    monkeypatch.setattr(connect, "connected", connected)
+    answer = CliRunner().invoke(main, words)
+    assert (answer.exit_code, answer.output) == (code, "")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
