@@ -123,6 +123,7 @@ async def picture(opened: Session, options: Options) -> Picture:
             if key_of(one).name in UPSTREAM and dig(one, "spec", "replicas") != 0
         ],
         unread=unread,
+        namespace=here,
         restarts=options.restart_sidecars,
     )
     pools = await listed(kinds.POOL_V1ALPHA2, here)

@@ -65,6 +65,8 @@ class Around:
     """Workloads of KServe's own controller that run, as `namespace/name`."""
     unread: Sequence[str]
     """What could not be read, in sentences: nothing is concluded from its absence."""
+    namespace: str = ""
+    """The one whose v1alpha2 pools shall go; empty: those of all."""
     restarts: bool = False
     """Model servers may be restarted for their routing sidecars."""
 
@@ -80,7 +82,7 @@ def checks(seen: Sequence[Look], around: Around, soak: timedelta, now: datetime)
             f"locked for at least {_span(soak)}", tuple(_each(routed, lambda one: _soaking(one, soak, now)))
         ),
         Check("the v1 pool is ready for every gateway", tuple(_each(routed, _not_ready))),
-        Check("no other HTTPRoute names a v1alpha2 pool", tuple(_foreign_routes(routed, around.routes))),
+        Check("no other HTTPRoute names a v1alpha2 pool", tuple(_foreign_routes(routed, around))),
         Check("no pod reads v1alpha2 pools", tuple(_reading_pods(ours, around))),
         Check("no InferenceModel, objective or rewrite hangs on v1alpha2", tuple(_hanging(seen, around))),
         Check("no pool.ref names a pool that exists as v1alpha2 only", tuple(_each(seen, _old_external))),
@@ -180,15 +182,22 @@ def _not_ready(one: Look) -> str:
     return ""
 
 
-def _foreign_routes(ours: Sequence[Look], routes: Sequence[Object]) -> Iterator[str]:
+def _foreign_routes(ours: Sequence[Look], around: Around) -> Iterator[str]:
     managed = {ObjectKey(one.key.namespace, names.route_name(one.key.name)) for one in ours}
-    for route in routes:
+    for route in around.routes:
         if key_of(route) in managed:
             continue
-        for rule in sequence(route, "spec", "rules"):
-            for ref in sequence(rule, "backendRefs"):
-                if ref.get("group") == POOL_GROUP_V1ALPHA2 and ref.get("kind") == "InferencePool":
-                    yield f"HTTPRoute {key_of(route)} refers to {ref.get('name')}, weight {ref.get('weight', 1)}"
+        refs = [
+            ref
+            for rule in sequence(route, "spec", "rules")
+            for ref in sequence(rule, "backendRefs")
+            if ref.get("group") == POOL_GROUP_V1ALPHA2
+            and ref.get("kind") == "InferencePool"
+            and around.namespace in ("", ref.get("namespace") or namespace_of(route))
+        ]
+        said = (f"refers to {ref.get('name')}, weight {ref.get('weight', 1)}" for ref in refs)
+        # Each rule of a route of ours has the same references.
+        yield from (f"HTTPRoute {key_of(route)} {each}" for each in dict.fromkeys(said))
 
 
 def _reading_pods(ours: Sequence[Look], around: Around) -> Iterator[str]:

@@ -360,6 +360,24 @@ async def test_each_condition_alone_refuses(plant: Callable[[World], Awaitable[N
 
 
 @virtual_time
+@pytest.mark.parametrize(("pool_in", "allowed"), [("", True), ("kserve", True), (NAMESPACE, False)])
+async def test_of_a_namespace_only_its_own_pools_count(pool_in: str, allowed: bool) -> None:
+    """Another namespace may still be in the midst of its migration."""
+    ref = {**FOREIGN, **({"namespace": pool_in} if pool_in else {})}
+    route = {
+        "metadata": {"name": "theirs"},
+        "spec": {"rules": [{"backendRefs": [ref]}, {"backendRefs": [ref]}]},
+    }
+    async with fleet(at_rest=SERVICES[:1]) as stage:
+        await settled(stage)
+        await create(kinds.HTTP_ROUTE, route, "kserve")(stage)
+        found = await finish.picture(session(stage, namespace=NAMESPACE), OPTIONS)
+        assert found.allowed is allowed, against(found)
+        everywhere = await finish.picture(session(stage), OPTIONS)
+        assert against(everywhere) == [f"HTTPRoute kserve/theirs refers to {POOL}, weight 0"]
+
+
+@virtual_time
 async def test_a_fresh_lock_has_to_soak() -> None:
     async with fleet() as stage:
         await settled(stage, "one")
