@@ -93,10 +93,10 @@ def check(
 
 def _of_files(files: Sequence[Path]) -> "list[Finding]":
     from aioctl.tools import manifests
-    from aioctl.tools.checks.files import OUR_KINDS, Given, check_files, each
+    from aioctl.tools.checks.files import OUR_KINDS, Given, check_files
 
     given = [Given(name, obj) for file in files for name, obj in manifests.read(file)]
-    if not any(one.obj.get("kind") in OUR_KINDS for one in each(given)):
+    if not any(one.obj.get("kind") in OUR_KINDS for one in given):
         raise ToolError(
             f"{', '.join(map(str, files))}: no LLMInferenceService and no LLMInferenceServiceConfig",
             Exit.USAGE,

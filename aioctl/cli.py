@@ -20,6 +20,7 @@ from aioctl import (
     verb_commands,
 )
 from aioctl.crdgen.command import crds
+from aioctl.tools.options import Number, Whole
 
 
 class _Commands(click.Group):
@@ -92,22 +93,20 @@ def run(kubeconfig: str) -> None:
 
 
 @main.command()
-@click.option(
-    "--services", default=50, show_default=True, type=click.IntRange(1, 5000), help="How many services."
-)
+@click.option("--services", default=50, show_default=True, type=Whole(1, 5000), help="How many services.")
 @click.option("--serve", is_flag=True, help="Keep everything up afterwards, until interrupted.")
 @click.option(
     "--gateway-delay",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(0, 60),
+    type=Number(0, 60),
     help="Seconds until the gateway accepts.",
 )
 @click.option(
     "--timeout",
     default=50.0,
     show_default=True,
-    type=click.FloatRange(1, 3600),
+    type=Number(1, 3600),
     help="Seconds until the demo gives up.",
 )
 def demo(services: int, serve: bool, gateway_delay: float, timeout: float) -> None:  # noqa: FBT001  click's shape

@@ -43,36 +43,43 @@ def diff(access: Access, name: str, file: Path | None, output: str) -> None:
         raise ToolError("name a service, or give -f FILE, -l LABELS, -n NAMESPACE or -A", Exit.USAGE)
     given = _documents(file) if file is not None else []
     quiet()
-    found = anyio.run(_reports, access, name, given)
-    click.echo(_shown(found, output), nl=False)
+    found, nothing = anyio.run(_reports, access, name, given)
+    click.echo(_shown(found, output, nothing), nl=False)
     sys.exit(Exit.ACT if any(one.differences or one.problems for one in found) else Exit.FINE)
 
 
 def _documents(file: Path) -> list[dict[str, Any]]:
     from aioctl.tools import manifests
+    from aioctl.tools.checks.files import unknown_field_words
 
-    found = [obj for _, obj in manifests.read(file)]
+    found = manifests.read(file)
     if not found:
         raise ToolError(f"{file}: holds no object", Exit.USAGE)
-    return found
+    for path, obj in found:
+        for said in unknown_field_words(obj):
+            click.echo(f"Warning: {path}: {said}", err=True)
+    return [obj for _, obj in found]
 
 
-async def _reports(access: Access, name: str, given: list[dict[str, Any]]) -> "list[Report]":
+async def _reports(access: Access, name: str, given: list[dict[str, Any]]) -> "tuple[list[Report], str]":
+    """And what is said where there is no service."""
     from aioctl.tools.connect import connected
     from aioctl.tools.rehearsal import rehearse
 
     async with connected(access) as connection:
-        return await rehearse(await session_in(connection, access), name, given)
+        found = await rehearse(await session_in(connection, access), name, given)
+        return found, access.nothing(connection.namespace)
 
 
-def _shown(found: "list[Report]", output: str) -> str:
+def _shown(found: "list[Report]", output: str, nothing: str) -> str:
     from aioctl.tools.diff import COLUMNS, summary, text
 
     items = [difference.item() for one in found for difference in one.differences]
+    end = summary(found) if found else nothing
     if output == _DIFF:
-        return f"{''.join(text(found))}{summary(found)}\n"
+        return f"{''.join(text(found))}{end}\n"
     shown = listing(items, COLUMNS, Output(output), name="resource", kind="DifferenceList")
-    return f"{shown}{summary(found)}\n" if output in (Output.TABLE.value, Output.WIDE.value) else shown
+    return f"{shown}{end}\n" if output in (Output.TABLE.value, Output.WIDE.value) else shown
 
 
 COMMANDS: Final[tuple[click.Command, ...]] = (diff,)

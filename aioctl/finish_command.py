@@ -9,7 +9,7 @@ import click
 
 from aioctl.tool_commands import quiet, settings_in
 from aioctl.tools.access import Access, Exit, ToolError
-from aioctl.tools.options import reads_cluster
+from aioctl.tools.options import Number, reads_cluster
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ _SHOWN: Final = 10
     "--timeout",
     default=120.0,
     show_default=True,
-    type=click.FloatRange(1, 3600),
+    type=Number(1, 3600),
     help="Seconds that the controller has for one service.",
 )
 @click.option(

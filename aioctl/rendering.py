@@ -13,7 +13,7 @@ from aioctl.plan.offline import Rendering, render
 from aioctl.plan.policy import Policy, Strategy
 from aioctl.tools import manifests
 from aioctl.tools.access import ToolError
-from aioctl.tools.checks.files import OUR_KINDS, VERSIONS, dropped_fields, refused
+from aioctl.tools.checks.files import VERSIONS, refused, unknown_field_words
 from aioctl.yaml_text import as_yaml
 
 
@@ -44,7 +44,9 @@ def render_file(file: Path, configs: Path | None, *, explain: bool) -> Rendered:
     policy = Policy(auth_disabled=True, strategy=Strategy.AUTO)  # the default of AIOCTL_MIGRATION_STRATEGY
     parts: list[str] = []
     problems = [
-        f"{where}: {problem}" for where, obj in _sources(file, given, folder) for problem in _dropped(obj)
+        f"{where}: {problem}"
+        for where, obj in _sources(file, given, folder)
+        for problem in unknown_field_words(obj)
     ]
     for service in services:
         name = name_of(service)
@@ -70,13 +72,6 @@ def _sources(
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     yield from ((str(file), obj) for obj in given)
     yield from ((str(folder), obj) for obj in _folder(folder))
-
-
-def _dropped(obj: Mapping[str, Any]) -> Iterator[str]:
-    """What of a service or config would be lost without a word."""
-    if obj.get("kind") in OUR_KINDS:
-        name = (obj.get("metadata") or {}).get("name")
-        yield from (f"{name}: unknown field {path}, which is dropped" for path in dropped_fields(obj))
 
 
 def _printed(made: Rendering) -> str:

@@ -7,7 +7,7 @@ import click
 
 from aioctl.tool_commands import quiet, settings_in
 from aioctl.tools.access import Access, Exit
-from aioctl.tools.options import output_option, reads_cluster
+from aioctl.tools.options import Number, output_option, reads_cluster
 from aioctl.tools.output import Output, document, table
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def status(access: Access, output: str) -> None:
 @click.option(
     "--rate",
     default=0.0,
-    type=click.FloatRange(0, 1000),
+    type=Number(0, 1000),
     help="Objects a second; else the controller's AIOCTL_STORAGE_MIGRATION_RATE.",
 )
 @reads_cluster(scope=False)

@@ -89,12 +89,13 @@ async def _status_once(access: Access, name: str, form: Output) -> tuple[str, in
 
     async with connected(access) as connection:
         found, seen = await (await session_in(connection, access)).looks(name)
-        return _shown(found, seen, name, form, connection.namespace), Exit.ACT if any(
-            one.problem for one in seen
-        ) else Exit.FINE
+        nothing = access.nothing(connection.namespace)
+        code = Exit.ACT if any(one.problem for one in seen) else Exit.FINE
+        return _shown(found, seen, name, form, nothing), code
 
 
-def _shown(found: "Snapshot", seen: "list[Look]", name: str, form: Output, namespace: str) -> str:
+def _shown(found: "Snapshot", seen: "list[Look]", name: str, form: Output, nothing: str) -> str:
+    """`nothing`: what is said where there is no service."""
     from aioctl.tools import fleet, tree
 
     if name and form is not Output.NAME:
@@ -107,7 +108,7 @@ def _shown(found: "Snapshot", seen: "list[Look]", name: str, form: Output, names
         items = [fleet.public(one) for one in items]
     text = listing(items, fleet.COLUMNS, form, name="resource", kind="ServiceStatusList")
     if form in (Output.TABLE, Output.WIDE):
-        text = f"{text}{fleet.summary(seen, namespace)}\n"
+        text += f"{fleet.summary(seen) if seen else nothing}\n"
         for said in dict.fromkeys(found.unread.values()):
             text += f"not known: {said}\n"
     return text
@@ -147,7 +148,7 @@ def _watch(access: Access, name: str, form: Output) -> None:
                 while True:
                     begun = anyio.current_time()
                     found, seen = await opened.looks(name)
-                    text = _shown(found, seen, name, form, connection.namespace)
+                    text = _shown(found, seen, name, form, access.nothing(connection.namespace))
                     standing = [fleet.public(fleet.item(one)) for one in seen]
                     if live is not None:
                         live.update(Text.from_ansi(text), refresh=True)
@@ -180,6 +181,7 @@ async def _explain(access: Access, name: str, form: Output) -> tuple[str, int]:
     async with connected(access) as connection:
         opened = await session_in(connection, access)
         seen, made = await opened.explained(name)
+        nothing = access.nothing(connection.namespace)
     act = any(chain.act for _, several in made for chain in several)
     if form is not Output.TABLE:
         items = [
@@ -196,6 +198,8 @@ async def _explain(access: Access, name: str, form: Output) -> tuple[str, int]:
         lines = [
             f"{seen[0].key} is ready, and its migration is at its end ({seen[0].state}, {seen[0].reason})"
         ]
+    elif not seen:
+        lines = [nothing]
     elif not lines:
         lines = [f"nothing waits: {len(seen)} services are ready, and their migrations at their end"]
     return "\n".join(lines).rstrip("\n") + "\n", Exit.ACT if act else Exit.FINE

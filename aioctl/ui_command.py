@@ -6,13 +6,11 @@ import click
 
 from aioctl.tool_commands import quiet, session_in
 from aioctl.tools.access import Access, Exit
-from aioctl.tools.options import fail, reads_cluster
+from aioctl.tools.options import Whole, fail, reads_cluster
 
 
 @click.command()
-@click.option(
-    "--port", default=0, type=click.IntRange(0, 65535), help="Port on 127.0.0.1; 0 takes a free one."
-)
+@click.option("--port", default=0, type=Whole(0, 65535), help="Port on 127.0.0.1; 0 takes a free one.")
 @click.option("--open", "opens", is_flag=True, help="Open it in a browser, too.")
 @reads_cluster(selector=True)
 def ui(access: Access, port: int, *, opens: bool) -> None:

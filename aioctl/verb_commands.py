@@ -35,6 +35,9 @@ async def _ask(
 
     async with connected(access) as connection:
         services = await writing.targets(connection, access, named)
+        if not services:
+            click.echo(access.nothing(connection.namespace))
+            return Exit.FINE
         return await _tell(writing.change(connection, services, decide, dry_run=dry_run))
 
 
@@ -45,9 +48,7 @@ async def _tell(told: "AsyncIterator[Told]") -> int:
         click.echo(f"{one.service}: {one.said}", err=one.failed)
         count += 1
         failed += one.failed
-    if not count:
-        click.echo("no services")
-    elif count > 1 and failed:
+    if count > 1 and failed:
         click.echo(f"{failed} of {count} services failed", err=True)
     return Exit.ACT if failed else Exit.FINE
 
@@ -116,6 +117,10 @@ async def _unlocked(access: Access, named: tuple[str, ...], *, yes: bool) -> int
 
     async with connected(access) as connection:
         opened = await session_in(connection, access)
+
+        if len(named) > 1:  # a name that nobody has is told before anything is done
+            for name in named:
+                await opened.looks(name)
 
         async def each() -> "AsyncIterator[Told]":
             for name in named:

@@ -22,7 +22,6 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from aioctl import piped
 from aioctl.api import kinds
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, Kind
 from aioctl.api.names import MIGRATED
@@ -35,6 +34,7 @@ from aioctl.sim import fleet, seed
 
 POLL: Final = 0.25
 SETTLE: Final = 5.0
+INTERRUPTED: Final = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ async def run(options: Options) -> int:
 
     Raises StageError when it cannot be shown.
     """
-    code = piped.INTERRUPTED
+    code = INTERRUPTED
     async with anyio.create_task_group() as group:
 
         async def stop_on_signal() -> None:

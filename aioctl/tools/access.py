@@ -35,6 +35,11 @@ class Access:
     everywhere: bool = False
     selector: str = ""
 
+    def nothing(self, namespace: str) -> str:
+        """What is said where no service is: of one namespace, or with an empty one of all."""
+        labels = f" with labels {self.selector}" if self.selector else ""
+        return f"no services{labels} in {f'namespace {namespace}; -A means all' if namespace else 'any namespace'}"
+
     def __post_init__(self) -> None:
         if self.namespace and self.everywhere:
             raise ToolError("-n and -A exclude each other", Exit.USAGE)

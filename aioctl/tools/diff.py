@@ -106,8 +106,7 @@ def edited(
         obj = up(one) if one.get("kind") in (kinds.SERVICE.kind, kinds.CONFIG.kind) else one
         kind = known.get((str(obj.get("apiVersion")), str(obj.get("kind"))))
         if kind is None or not name_of(obj):
-            what = f"{one.get('apiVersion')} {one.get('kind')} {name_of(obj)}".strip()
-            raise ToolError(f"the file holds {what}, which no plan of this controller reads", Exit.USAGE)
+            raise ToolError(f"the file holds {_wrong(one, is_known=kind is not None)}", Exit.USAGE)
         place = _namespace(kind, obj, policy, namespace)
         ref = ObjectRef(kind, place, name_of(obj))
         made = _applied(obs, ref, obj)
@@ -117,6 +116,16 @@ def edited(
         else:
             others = True
     return Overlay(obs, answers), services, others
+
+
+def _wrong(one: Object, *, is_known: bool) -> str:
+    """What keeps an object of a file from being one of the cluster, after `the file holds`."""
+    what = f"{one.get('apiVersion')} {one.get('kind')} {name_of(one)}".strip()
+    if is_known:
+        return f"{what} without a metadata.name"
+    if one.get("kind") in (kinds.SERVICE.kind, kinds.CONFIG.kind):
+        return f"{what}, whose apiVersion is none of ours: use {kinds.V1ALPHA2} or {kinds.V1ALPHA1}"
+    return f"{what}, which no plan of this controller reads: leave it out"
 
 
 def _namespace(kind: Kind, obj: Object, policy: Policy, namespace: str) -> str:

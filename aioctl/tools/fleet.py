@@ -73,14 +73,8 @@ def by_state(seen: Sequence[Look]) -> dict[str, int]:
     return dict(sorted(Counter(one.state for one in seen).items()))
 
 
-def summary(seen: Sequence[Look], namespace: str) -> str:
-    """`50 services: 48 Migrated, 1 Held, 1 Initial; 49 ready; 1 waits for somebody`. Empty `namespace`: all were asked."""
-    if not seen:
-        return (
-            f"no services in namespace {namespace}; -A shows all"
-            if namespace
-            else "no services in any namespace"
-        )
+def summary(seen: Sequence[Look]) -> str:
+    """`50 services: 48 Migrated, 1 Held, 1 Initial; 49 ready; 1 waits for somebody`; of at least one."""
     ready = sum((one.condition(c.READY) or {}).get("status") == "True" for one in seen)
     act = sum(bool(one.problem) for one in seen)
     counts = ", ".join(f"{count} {state}" for state, count in by_state(seen).items())

@@ -10,15 +10,18 @@ from aioctl.yaml_text import documents
 
 
 def read(file: Path) -> list[tuple[str, dict[str, Any]]]:
-    """(file, object) of each document of a file, of the YAML files of a folder, or of standard input (`-`).
+    """(file, object) of each document of a file, of the YAML and JSON files of a folder, or of standard input (`-`).
 
-    Each has a `metadata` whose names are texts. Raises ToolError with one sentence that names the file.
+    Lists are taken apart, as `kubectl get -o yaml` writes them. Each object has a `metadata` whose names are texts. Raises ToolError with one sentence that names the file.
     """
     return [(str(path), one) for path in _files(file) for one in _objects(path)]
 
 
 def _files(file: Path) -> list[Path]:
-    return sorted([*file.glob("*.yaml"), *file.glob("*.yml")]) if file.is_dir() else [file]
+    """Of a folder those that kubectl takes."""
+    if not file.is_dir():
+        return [file]
+    return sorted(path for ending in ("yaml", "yml", "json") for path in file.glob(f"*.{ending}"))
 
 
 def _objects(path: Path) -> Iterator[dict[str, Any]]:
@@ -31,11 +34,19 @@ def _objects(path: Path) -> Iterator[dict[str, Any]]:
         raise ToolError(f"{path}: {error.strerror or error}", Exit.USAGE) from error
     except ValueError as error:
         raise ToolError(f"{path}: {error}", Exit.USAGE) from error
-    for one in found:
-        if not isinstance(one, dict):
-            raise ToolError(f"{path}: holds a document that is no object", Exit.USAGE)
-        if said := _unnamed(one):
-            raise ToolError(f"{path}: {one.get('kind')}: {said}", Exit.USAGE)
+    yield from (obj for one in found for obj in _taken_apart(path, one))
+
+
+def _taken_apart(path: Path, one: Any) -> Iterator[dict[str, Any]]:
+    if not isinstance(one, dict):
+        raise ToolError(f"{path}: holds a document that is no object", Exit.USAGE)
+    if said := _unnamed(one):
+        raise ToolError(f"{path}: {one.get('kind')}: {said}", Exit.USAGE)
+    items = one.get("items")
+    if str(one.get("kind", "")).endswith("List") and isinstance(items, list):
+        for item in items:
+            yield from _taken_apart(path, item)
+    else:
         yield one
 
 
@@ -50,6 +61,4 @@ def _unnamed(obj: dict[str, Any]) -> str:
     for field in ("name", "namespace"):
         if not isinstance(metadata.get(field) or "", str):
             return f"metadata.{field} is {metadata[field]!r}, not a text: put it in quotes"
-    items = obj.get("items") if str(obj.get("kind", "")).endswith("List") else None
-    inner = (_unnamed(item) for item in items if isinstance(item, dict)) if isinstance(items, list) else ()
-    return next((said for said in inner if said), "")
+    return ""

@@ -1,6 +1,7 @@
 """The options that the operator's commands share, spelled as kubectl spells them, and how a command ends."""
 
 import functools
+import math
 import sys
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
@@ -9,6 +10,39 @@ import click
 
 from aioctl.tools.access import Access, Exit, ToolError
 from aioctl.tools.output import Output
+
+
+class Number(click.FloatRange):
+    """A number in a range. NaN is none, though no range excludes it."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """See click."""
+        if _read(float, value) is None:
+            self.fail(f"{value!r} is no number in the range {self._describe_range()}.", param, ctx)
+        return float(super().convert(value, param, ctx))
+
+
+class Whole(click.IntRange):
+    """A whole number in a range."""
+
+    name = "whole number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See click."""
+        if _read(int, value) is None:
+            self.fail(f"{value!r} is no whole number in the range {self._describe_range()}.", param, ctx)
+        return int(super().convert(value, param, ctx))
+
+
+def _read(kind: Callable[[Any], float], value: Any) -> float | None:
+    try:
+        found = kind(value)
+    except ValueError:
+        return None
+    return None if math.isnan(found) else found
+
 
 Command = Callable[..., Any]
 _CONNECTION: Final = (

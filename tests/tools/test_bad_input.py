@@ -1,22 +1,26 @@
 """What each command says to what it cannot do: one clear sentence, and the exit code that docs/reference.md gives."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from aioctl.api import kinds
 from aioctl.cli import main
 from aioctl.kube.client import Client
+from aioctl.sim import seed
 from aioctl.sim.api import SimCluster
 from aioctl.sim.errors import forbidden
 from aioctl.sim.faults import Match
 from aioctl.sim.memory import MemoryWire
-from aioctl.tools import connect
+from aioctl.tools import connect, writing
 from aioctl.tools.access import Access
 from aioctl.tools.connect import Connection
+from testbed.world import plain_service
 
 READS = (("status",), ("explain",), ("diff", "-A"), ("status", "one"), ("explain", "one"), ("diff", "one"))
 WRITES = (
@@ -36,8 +40,13 @@ NO_CRD = (
 )
 
 
-def cluster_for(monkeypatch: pytest.MonkeyPatch, *absent: str, faults: tuple[Match, ...] = ()) -> None:
-    """Each command connects to an empty cluster of its own."""
+def cluster_for(
+    monkeypatch: pytest.MonkeyPatch,
+    *absent: str,
+    faults: tuple[Match, ...] = (),
+    stored: tuple[str, ...] = (),
+) -> None:
+    """Each command connects to an empty cluster of its own, or one with such services."""
 
     @asynccontextmanager
     async def connected(access: Access) -> AsyncIterator[Connection]:
@@ -47,6 +56,11 @@ def cluster_for(monkeypatch: pytest.MonkeyPatch, *absent: str, faults: tuple[Mat
                     no = forbidden(kinds.SERVICE.resource, kinds.SERVICE.group, "", "no")
                     cluster.faults.fail(match, no, times=0)
                 client = Client(MemoryWire(cluster, agent="user"), patience=0.0)
+                if stored:
+                    for obj in seed.world():
+                        await cluster.create(obj, client="user")
+                for name in stored:
+                    await client.create(kinds.SERVICE, "demo", plain_service(name))
                 yield Connection(
                     client, "https://stage", "" if access.everywhere else access.namespace or "demo"
                 )
@@ -104,6 +118,73 @@ def test_an_unknown_service_is_one_sentence(words: tuple[str, ...], monkeypatch:
     cluster_for(monkeypatch)
     done = run(*words)
     assert (done.exit_code, done.stderr) == (2, 'Error: no LLMInferenceService "one" in namespace demo\n')
+
+
+@pytest.mark.parametrize("verb", ["status", "explain", "diff", "pause", "rollout"])
+def test_where_no_service_is_the_answer_says_where_it_looked(
+    verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster_for(monkeypatch)
+    for words, said in (
+        (("-l", "a=b"), "no services with labels a=b in namespace demo; -A means all\n"),
+        (("-A",), "no services in any namespace\n"),
+    ):
+        done = run(verb, *words)
+        assert (done.exit_code, done.stdout.splitlines(keepends=True)[-1]) == (0, said)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("demo", "--timeout", "nan"), "'--timeout': 'nan' is no number in the range 1<=x<=3600."),
+        (("demo", "--services", "1.5"), "'--services': '1.5' is no whole number in the range 1<=x<=5000."),
+        (("finish", "--timeout", "2m"), "'--timeout': '2m' is no number in the range 1<=x<=3600."),
+        (("storage", "migrate", "--rate", "NaN"), "'--rate': 'NaN' is no number in the range 0<=x<=1000."),
+        (("storage", "migrate", "--rate", "inf"), "'--rate': inf is not in the range 0<=x<=1000."),
+        (("ui", "--port", "http"), "'--port': 'http' is no whole number in the range 0<=x<=65535."),
+    ],
+    ids=str,
+)
+def test_a_number_that_is_none_names_the_option_and_its_range(words: tuple[str, ...], said: str) -> None:
+    done = run(*words)
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1] == f"Error: Invalid value for {said}"
+
+
+LIST = """\
+apiVersion: v1
+kind: List
+items:
+- apiVersion: serving.kserve.io/v1alpha2
+  kind: LLMInferenceService
+  metadata: {name: one, namespace: demo}
+  spec: {modell: {}, model: {uri: "hf://a/b", name: b}}
+"""
+
+
+@pytest.mark.parametrize("command", ["render", "check", "diff"])
+@pytest.mark.parametrize("ending", ["yaml", "json"])
+def test_a_list_as_kubectl_writes_it_is_its_items_and_what_is_misspelled_is_told(
+    command: str, ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster_for(monkeypatch)
+    text = LIST if ending == "yaml" else json.dumps(yaml.safe_load(LIST))
+    (tmp_path / f"list.{ending}").write_text(text)
+    done = run(command, "-f", str(tmp_path))
+    assert done.exit_code == 1
+    assert "spec.modell" in done.output
+    assert "one" in done.output
+
+
+def test_unlock_does_nothing_where_one_of_the_names_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object, **__: object) -> None:
+        raise AssertionError("unlocked")
+
+    cluster_for(monkeypatch, stored=("one",))
+    monkeypatch.setattr(writing, "unlock", never)
+    done = run("unlock", "one", "two", "--yes")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert 'no LLMInferenceService "two"' in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -132,5 +132,12 @@ async def test_what_is_no_object_of_ours_is_refused_by_name() -> None:
     async with furnished() as stage:
         with pytest.raises(ToolError, match="the file holds v1 Ghost boo, which no plan"):
             await reports(stage, "", {"apiVersion": "v1", "kind": "Ghost", "metadata": {"name": "boo"}})
+        nameless = {**service_file(), "metadata": {}}
+        with pytest.raises(ToolError, match=r"LLMInferenceService without a metadata\.name"):
+            await reports(stage, "", nameless)
+        with pytest.raises(
+            ToolError, match=r"one, whose apiVersion is none of ours: use serving\.kserve\.io/v1alpha2 or"
+        ):
+            await reports(stage, "", {**service_file(), "apiVersion": "serving.kserve.io/v1"})
         with pytest.raises(ToolError, match='no LLMInferenceService "nobody"'):
             await reports(stage, "nobody")

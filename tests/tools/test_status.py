@@ -42,7 +42,7 @@ async def test_a_migrated_service_in_the_list() -> None:
         }
         assert (item["readyReplicas"], item["wantedReplicas"]) == (1, 1)
         assert item["gateways"] == ["kserve/kserve-ingress-gateway"]
-        assert fleets.summary([seen], "") == "1 service: 1 Migrated; 1 ready"
+        assert fleets.summary([seen]) == "1 service: 1 Migrated; 1 ready"
 
 
 @virtual_time
@@ -78,7 +78,7 @@ async def test_a_gateway_that_refuses_is_marked_and_somebody_has_to_act() -> Non
         text = "\n".join(lines(tree(seen, found)))
         assert "InvalidKind" in text
         assert "what to do: every parent of the HTTPRoute refuses" in text
-        assert fleets.summary([seen], "").endswith("1 waits for somebody")
+        assert fleets.summary([seen]).endswith("1 waits for somebody")
 
 
 @virtual_time
@@ -201,5 +201,6 @@ def test_a_list_in_every_form() -> None:
 
 
 def test_that_nothing_was_found_says_where() -> None:
-    assert fleets.summary([], "a") == "no services in namespace a; -A shows all"
-    assert fleets.summary([], "") == "no services in any namespace"
+    assert Access().nothing("a") == "no services in namespace a; -A means all"
+    assert Access(selector="x=y").nothing("a") == "no services with labels x=y in namespace a; -A means all"
+    assert Access(everywhere=True).nothing("") == "no services in any namespace"

@@ -52,7 +52,7 @@ async def test_a_closed_window_is_what_everybody_waits_for() -> None:
         assert last.code.code == "AIO-MIG-018"
         assert not last.act
         assert f"moves may begin at {opens:%Y-%m-%d %H:%M} UTC" in last.lines()[-2]
-        assert "waits for somebody" not in shown.summary(seen, "")
+        assert "waits for somebody" not in shown.summary(seen)
 
 
 @virtual_time

@@ -41,22 +41,11 @@ class Given:
 
     def __str__(self) -> str:
         name = namespace_of(self.obj) + "/" if namespace_of(self.obj) else ""
-        return f"{self.file}: {self.obj.get('kind')} {name}{name_of(self.obj)}"
+        return f"{self.file}: {self.obj.get('kind')} {name}{name_of(self.obj) or '(no name)'}"
 
 
-def each(given: Sequence[Given]) -> Iterator[Given]:
-    """The objects of lists, too, as `kubectl get -o yaml` writes them."""
-    for one in given:
-        items = one.obj.get("items")
-        if str(one.obj.get("kind", "")).endswith("List") and isinstance(items, list):
-            yield from each([Given(one.file, item) for item in items if isinstance(item, Mapping)])
-        else:
-            yield one
-
-
-def check_files(given: Sequence[Given], now: datetime) -> list[Finding]:
+def check_files(every: Sequence[Given], now: datetime) -> list[Finding]:
     """Every finding, in the order of the files; the presets of this release count as given where no file has them."""
-    every = list(each(given))
     ours = [one for one in every if one.obj.get("kind") in OUR_KINDS]
     settings = settings_of(_settings_map(every), Policy().system_namespace)
     around = [*shipped.objects(shipped.presets_folder()), *(one.obj for one in every if one not in ours)]
@@ -134,6 +123,13 @@ def admitted(obj: Mapping[str, Any], settings: GlobalConfig) -> tuple[Verdict, s
     except (Undecodable, FieldError, ApiErrorStatus) as error:
         return Verdict(), str(error)
     return verdict, "" if verdict.status is None else str(verdict.status.get("message"))
+
+
+def unknown_field_words(obj: Mapping[str, Any]) -> Iterator[str]:
+    """What of a service or config would be lost without a word."""
+    if obj.get("kind") in OUR_KINDS:
+        name = (obj.get("metadata") or {}).get("name")
+        yield from (f"{name}: unknown field {path}, which is dropped" for path in dropped_fields(obj))
 
 
 def dropped_fields(obj: Mapping[str, Any]) -> Iterator[str]:
