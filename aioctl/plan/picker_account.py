@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from aioctl.api import kinds, names
 from aioctl.api.objects import Object, annotations_of, text
+from aioctl.plan import given
 from aioctl.plan.children import build
 from aioctl.plan.model import Context
 from aioctl.plan.observation import need
@@ -44,7 +45,7 @@ def generated(ctx: Context) -> dict[str, Any]:
         kinds.SERVICE_ACCOUNT,
         names.epp_service_account_name(ctx.name),
         labels=names.labels(ctx.name, names.SCHEDULER_COMPONENT),
-        annotations=annotations,
+        annotations={**annotations, **given.record(annotations)},
         **copied,
     )
 

@@ -137,3 +137,22 @@ def test_an_annotation_that_the_scheduler_no_longer_has_leaves_the_pickers_pods(
     pod = next(templates(world.get(kinds.DEPLOYMENT, name)))
     assert pod["annotations"] == {"theirs": "x"}
     assert annotations_of(world.get(kinds.DEPLOYMENT, name)) == {}
+
+
+def test_the_pickers_account_has_no_rights_any_more_of_an_account_that_the_model_server_left() -> None:
+    """Such as a cloud's role, which its pods would go on having."""
+    world = World()
+    role = {"annotations": {"eks.amazonaws.com/role-arn": "arn:models"}}
+    world.put(kinds.SERVICE_ACCOUNT, "first", metadata=role)
+    world.put(kinds.SERVICE_ACCOUNT, "second")
+    for account, annotations in (
+        ("first", role["annotations"]),
+        ("second", {}),
+        ("first", role["annotations"]),
+    ):
+        spec = {**picker_world.SPEC, "template": {**MAIN, "serviceAccountName": account}}
+        picker_world.run(world, spec)
+        live = world.get(kinds.SERVICE_ACCOUNT, "svc-epp-sa")
+        live["metadata"].setdefault("annotations", {})["theirs"] = "x"
+        assert without_record(annotations_of(live)) == {**annotations, "theirs": "x"}
+        assert picker_world.run(world, spec) == []
