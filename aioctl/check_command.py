@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from aioctl.tool_commands import quiet, settings_from
-from aioctl.tools.access import Access, Exit, ToolError
+from aioctl.tools.access import Access, Exit, ToolError, check_namespace
 from aioctl.tools.options import output_option, reads_cluster
 from aioctl.tools.output import Output, coloured, listing
 
@@ -80,6 +80,7 @@ def check(
 
     if bool(files) + pre + takeover > 1:
         raise ToolError("--pre, --takeover and -f exclude each other", Exit.USAGE)
+    check_namespace(system_namespace, "--system-namespace")
     quiet()
     if files:
         found = _of_files(files)

@@ -196,6 +196,8 @@ async def _load(load: Load, source: str) -> _Loaded:
 def _on_one_line(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "is no text in UTF-8"
+    if isinstance(error, OSError) and error.filename:  # a token file, or the command of an exec plugin
+        return f"names {error.filename}, which cannot be used: {error.strerror}"
     mark = getattr(error, "problem_mark", None)  # of an error of yaml
     if mark is not None:
         return f"is no YAML: line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}"

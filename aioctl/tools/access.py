@@ -7,6 +7,8 @@ Exit codes of every command that reads a cluster: 0 fine, 1 somebody has to act,
 from dataclasses import dataclass
 from enum import IntEnum
 
+from aioctl.api import user_names
+
 
 class Exit(IntEnum):
     """What the exit code of a command says."""
@@ -23,6 +25,13 @@ class ToolError(Exception):
     def __init__(self, text: str, code: Exit = Exit.UNREADABLE) -> None:
         super().__init__(text)
         self.code = code
+
+
+def check_namespace(name: str, given_by: str) -> None:
+    """Raises ToolError for what no namespace can be called; `given_by`: the option or field. Empty means none, or all."""
+    if name and user_names.LABEL.fullmatch(name) is None:
+        form = "lower-case letters, digits and '-', at most 63 characters"
+        raise ToolError(f'{given_by} "{name}": a namespace has {form}', Exit.USAGE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from aioctl.kube.errors import (
     Unauthorized,
     is_kind_missing,
 )
-from aioctl.tools.access import Access, Exit, ToolError
+from aioctl.tools.access import Access, Exit, ToolError, check_namespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,10 @@ async def connected(access: Access) -> AsyncIterator[Connection]:
         config = await load_config(access.kubeconfig, context=access.context)
     except ConfigError as error:
         raise ToolError(str(error), Exit.USAGE) from error
+    namespace = "" if access.everywhere else access.namespace or config.namespace or "default"
+    check_namespace(namespace, "-n" if access.namespace else "the context's namespace")
     wire = config.wire(connections=8)
     client = Client(wire, call_timeout=ATTEMPT_TIMEOUT, list_timeout=PAGE_TIMEOUT, patience=0.0)
-    namespace = "" if access.everywhere else access.namespace or config.namespace or "default"
     try:
         await greet(client, config.server)
         yield Connection(client, config.server, namespace)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import anyio
 
-from aioctl.api import kinds, names, weight
+from aioctl.api import kinds, names, user_names, weight
 from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import Object, annotations_of, key_of
 from aioctl.kube.errors import ApiError, Invalid, KubeError, NotFound, is_kind_missing
@@ -59,6 +59,9 @@ async def targets(connection: Connection, access: Access, named: Sequence[str]) 
 
 
 async def _one(connection: Connection, name: str) -> Object:
+    missing = f'no {kinds.SERVICE.kind} "{name}" in namespace {connection.namespace}'
+    if user_names.SUBDOMAIN.fullmatch(name) is None:
+        raise ToolError(missing, Exit.USAGE)
     try:
         return await connection.client.get(kinds.SERVICE, connection.namespace, name)
     except NotFound as error:
@@ -66,9 +69,7 @@ async def _one(connection: Connection, name: str) -> Object:
             raise ToolError(
                 explain(error, "get", kinds.SERVICE, connection.namespace, connection.server)
             ) from error
-        raise ToolError(
-            f'no {kinds.SERVICE.kind} "{name}" in namespace {connection.namespace}', Exit.USAGE
-        ) from error
+        raise ToolError(missing, Exit.USAGE) from error
     except KubeError as error:
         raise ToolError(
             explain(error, "get", kinds.SERVICE, connection.namespace, connection.server)

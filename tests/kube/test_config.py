@@ -246,6 +246,26 @@ async def test_a_server_without_a_scheme_is_named(tmp_path: Path) -> None:
         await load(path)
 
 
+@pytest.mark.parametrize(
+    "user",
+    [
+        {"tokenFile": "/nowhere/thing"},
+        {
+            "exec": {
+                "apiVersion": "client.authentication.k8s.io/v1",
+                "command": "/nowhere/thing",
+                "interactiveMode": "Never",
+            }
+        },
+    ],
+)
+async def test_what_a_user_names_and_is_not_there_is_named(tmp_path: Path, user: dict[str, Any]) -> None:
+    with pytest.raises(
+        ConfigError, match="names /nowhere/thing, which cannot be used: No such file or directory"
+    ):
+        await load(kubeconfig(tmp_path / "config", user=user, server="http://one"))
+
+
 async def test_a_folder_is_no_kubeconfig(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file, or one that may not be read"):
         await load(tmp_path)

@@ -176,6 +176,38 @@ def test_a_list_as_kubectl_writes_it_is_its_items_and_what_is_misspelled_is_told
     assert "one" in done.output
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("status", "-n", "x/../y"), '-n "x/../y"'),
+        (("pause", "one", "-n", "A b"), '-n "A b"'),
+        (("finish", "-n", ".."), '-n ".."'),
+        (("check", "--system-namespace", "a/b"), '--system-namespace "a/b"'),
+        (("diff", "one"), 'the context\'s namespace "c/d"'),
+    ],
+    ids=str,
+)
+def test_what_is_no_name_of_a_namespace_is_told_before_anything_is_asked(
+    words: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(TWO.replace("user: u}}", "user: u, namespace: c/d}}") + "current-context: a\n")
+    done = run(*words, "--kubeconfig", str(path))
+    form = "a namespace has lower-case letters, digits and '-', at most 63 characters"
+    assert (done.exit_code, done.stderr) == (2, f"Error: {said}: {form}\n")
+
+
+@pytest.mark.parametrize("name", ["a/../b", "..", "One", "%2e"])
+def test_what_no_service_can_be_called_is_not_there(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster_for(monkeypatch)
+    for words in (("status", name), ("pause", name), ("strategy", name, "swap"), ("unlock", name)):
+        done = run(*words)
+        assert (done.exit_code, done.stderr) == (
+            2,
+            f'Error: no LLMInferenceService "{name}" in namespace demo\n',
+        )
+
+
 def test_unlock_does_nothing_where_one_of_the_names_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(*_: object, **__: object) -> None:
         raise AssertionError("unlocked")
