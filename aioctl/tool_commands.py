@@ -4,6 +4,7 @@ Each imports what it runs, so that `aioctl --help` is quick.
 """
 
 import sys
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -14,6 +15,9 @@ from aioctl.tools.output import Output, coloured, document, listing, uses_colour
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from rich.console import Console
+    from rich.text import Text
 
     from aioctl.settings import Settings
     from aioctl.tools.connect import Connection
@@ -130,7 +134,6 @@ def _watch(access: Access, name: str, form: Output) -> None:
     import anyio
     from rich.console import Console
     from rich.live import Live
-    from rich.text import Text
 
     async def look_on() -> None:
         from aioctl.tools import fleet
@@ -149,9 +152,10 @@ def _watch(access: Access, name: str, form: Output) -> None:
                     begun = anyio.current_time()
                     found, seen = await opened.looks(name)
                     text = _shown(found, seen, name, form, access.nothing(connection.namespace))
+                    items = 0 if name else len(seen)
                     standing = [fleet.public(fleet.item(one)) for one in seen]
                     if live is not None:
-                        live.update(Text.from_ansi(text), refresh=True)
+                        live.update(fitting(text, items, console), refresh=True)
                     elif standing != before:
                         click.echo(text)
                     before = standing
@@ -159,6 +163,21 @@ def _watch(access: Access, name: str, form: Output) -> None:
                     await anyio.sleep(max(WATCH_INTERVAL, 5 * (anyio.current_time() - begun)))
 
     anyio.run(look_on)
+
+
+def fitting(text: str, items: int, console: "Console") -> "Text":
+    """What the terminal has room for. What follows the items of a table sums them up, so it stays: rich would cut the end off."""
+    from rich.text import Text
+
+    lines = [Text.from_ansi(line) for line in text.splitlines()]
+    rows = [max(1, len(line.wrap(console, console.width))) for line in lines]
+    if sum(rows) <= console.height or not items:
+        return Text("\n").join(lines)
+    last = len(lines) - items - 1
+    room = console.height - 1 - sum(rows[len(rows) - last :])
+    kept = sum(total <= room for total in accumulate(rows[: items + 1]))
+    more = Text(f"... {items + 1 - kept} more (-l chooses)")
+    return Text("\n").join([*lines[:kept], more, *lines[len(lines) - last :]])
 
 
 @click.command()

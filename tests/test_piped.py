@@ -63,6 +63,27 @@ def test_nothing_is_said_when_nobody_reads(body: str) -> None:
     assert (child.returncode, said) == (141, b"")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
+@pytest.mark.parametrize(
+    "body", ["print('x' * 100_000)", "print('a line that stays in the buffer to the end')"]
+)
+def test_a_full_disk_is_one_line(body: str) -> None:
+    script = f"from aioctl import piped\npiped.command(lambda: {body})"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, cwd=ROOT, check=False
+        )
+    said = b"Error: cannot write the output: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+def test_a_command_whose_output_is_closed_ends_as_any() -> None:
+    script = "from aioctl import piped\npiped.command(lambda: print('x'))"
+    words = ["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, script]
+    done = subprocess.run(words, stderr=subprocess.PIPE, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_pipe_of_another_kind_that_breaks_is_a_fault_as_any() -> None:
     def main() -> None:
         raise BrokenPipeError
