@@ -96,7 +96,7 @@ async def _run(
             click.echo("nothing was done: the conditions marked x do not hold", err=True)
             return Exit.ACT
         if not yes:
-            click.echo(_would(found, options, everywhere=not connection.namespace))
+            click.echo(would(found, options, everywhere=not connection.namespace))
             return Exit.FINE
         code = await _tell(steps.remove(opened, found, options), "nothing is left to do")
         if code == Exit.FINE and not connection.namespace:
@@ -120,16 +120,22 @@ def _show(found: "Picture") -> None:
         click.echo(f"    v1alpha2 InferencePool {pool} is no service's of ours, and stays")
 
 
-def _would(found: "Picture", options: "Options", *, everywhere: bool) -> str:
-    count = len(found.todo)
-    services = f"{count} {'service' if count == 1 else 'services'}"
-    mark = ", then mark ConfigMap inferenceservice-config" if everywhere else ""
-    rate = f" {options.rate:g} a second at most" if options.rate else ""
-    restarted = len(found.reading & {one.key for one in found.todo})
-    restarts = f", with a restart of what reads it in {restarted} of them" if restarted else ""
+def would(found: "Picture", options: "Options", *, everywhere: bool) -> str:
+    """What `--yes` does."""
+    from aioctl.plan.finished import is_marked
+
+    deeds: list[str] = []
+    if count := len(found.todo):
+        services = f"{count} {'service' if count == 1 else 'services'}"
+        rate = f" {options.rate:g} a second at most" if options.rate else ""
+        restarted = len(found.reading & {one.key for one in found.todo})
+        restarts = f", with a restart of what reads it in {restarted} of them" if restarted else ""
+        deeds.append(f"take {services} off v1alpha2, one after another{rate}{restarts}")
+    if everywhere and found.config_map is not None and not is_marked(found.config_map):
+        deeds.append("mark ConfigMap inferenceservice-config")
     return (
-        f"would take {services} off v1alpha2, one after another{rate}{restarts}{mark}; nothing was done, --yes does it"
-        if count or everywhere
+        f"would {', then '.join(deeds)}; nothing was done, --yes does it"
+        if deeds
         else "nothing is left to do"
     )
 

@@ -37,7 +37,8 @@ def settings_from(environment: "Mapping[str, str]") -> "Settings":
     try:
         return load(environment or None)[0]
     except SettingsError as error:
-        raise ToolError(f"settings cannot be used:\n{error}", Exit.USAGE) from error
+        whose = "the controller's settings (environment of its Deployment)" if environment else "settings"
+        raise ToolError(f"{whose} cannot be used:\n{error}", Exit.USAGE) from error
 
 
 async def settings_in(connection: "Connection") -> "Settings":

@@ -20,7 +20,7 @@ from aioctl.kube.errors import KubeError, NotFound
 from aioctl.plan.finished import FINISHED, LEAVING, is_marked
 from aioctl.plan.readiness import find_condition
 from aioctl.tools import writing
-from aioctl.tools.access import ToolError
+from aioctl.tools.access import Exit, ToolError
 from aioctl.tools.connect import Connection, explain, told
 from aioctl.tools.finishing import (
     Around,
@@ -234,7 +234,8 @@ async def undo(opened: Session) -> AsyncIterator[Told]:
     config_map = await _now(connection, kinds.CONFIG_MAP, key)
     if config_map is not None and is_marked(config_map):
         if connection.namespace:
-            raise ToolError(f"ConfigMap {key} is marked, which holds for every namespace: undo it with -A")
+            said = f"ConfigMap {key} is marked, which holds for every namespace: undo it with -A"
+            raise ToolError(said, Exit.USAGE)
         yield await writing.mark(connection, kinds.CONFIG_MAP, key, None)
     for service in await writing.every(connection):
         if names.OLD_POOLS in annotations_of(service):

@@ -15,12 +15,13 @@ import pytest
 from aioctl.api import kinds, names
 from aioctl.api.kinds import Kind, ObjectKey
 from aioctl.api.objects import annotations_of, sequence
+from aioctl.finish_command import would
 from aioctl.kube.client import Client
 from aioctl.plan.finished import is_marked
 from aioctl.plan.lock import has_lock
 from aioctl.sim.memory import MemoryWire
 from aioctl.tools import finish
-from aioctl.tools.access import Access, ToolError
+from aioctl.tools.access import Access, Exit, ToolError
 from aioctl.tools.connect import Connection
 from aioctl.tools.finish import Options, Picture
 from aioctl.tools.session import Session
@@ -495,5 +496,35 @@ async def test_the_mark_of_the_cluster_is_not_undone_for_a_namespace() -> None:
     async with fleet(at_rest=SERVICES[:1]) as stage:
         await settled(stage)
         await done(session(stage))
-        with pytest.raises(ToolError, match="undo it with -A"):
+        with pytest.raises(ToolError, match="undo it with -A") as refused:
             [told async for told in finish.undo(session(stage, namespace=NAMESPACE))]
+        assert refused.value.code is Exit.USAGE
+
+
+@virtual_time
+async def test_what_would_be_done_is_what_is_left() -> None:
+    async with fleet(at_rest=SERVICES[:1]) as stage:
+        await settled(stage)
+
+        async def said(*, everywhere: bool = True) -> str:
+            return would(await finish.picture(session(stage), OPTIONS), OPTIONS, everywhere=everywhere)
+
+        taken, mark = (
+            "would take 1 service off v1alpha2, one after another",
+            "mark ConfigMap inferenceservice-config",
+        )
+        end = "; nothing was done, --yes does it"
+        rate = f" {OPTIONS.rate:g} a second at most" if OPTIONS.rate else ""
+        assert await said() == f"{taken}{rate}, then {mark}{end}"
+        assert await said(everywhere=False) == f"{taken}{rate}{end}"
+        [
+            told
+            async for told in finish.remove(
+                session(stage, namespace=NAMESPACE),
+                await finish.picture(session(stage, namespace=NAMESPACE), OPTIONS),
+                OPTIONS,
+            )
+        ]
+        assert await said() == f"would {mark}{end}"
+        await done(session(stage))
+        assert await said() == "nothing is left to do"
