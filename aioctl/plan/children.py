@@ -97,7 +97,6 @@ def ensure(
         same(wanted, live)
         and _metadata_same(wanted, live, owned=owned)
         and not has_left_over(mapping(wanted, "metadata"), mapping(live, "metadata"), exclusive)
-        and not given.is_left_on(wanted, live)
     ):
         return
     yield Write(

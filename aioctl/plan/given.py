@@ -1,8 +1,8 @@
 """Which labels and annotations an object and its pods have from the service's spec or metadata (WORK-10).
 
 Entries of others stay in every write of ours. Without a record of our own, what a user has taken out of the spec would pass for
-theirs, and stay in pods for ever. So the keys are remembered on the object: one that is no longer given goes from the object at
-once, and from its pods when they are replaced for another reason.
+theirs, and stay in pods for ever. So the keys are remembered on the object: one that is no longer given is no reason to write, goes
+from the object with the next write, and from its pods when they are replaced for another reason.
 """
 
 from collections.abc import Collection, Mapping

@@ -11,6 +11,7 @@ from aioctl.api import kinds
 from aioctl.api.kinds import Kind
 from aioctl.api.objects import Object, annotations_of, labels_of, name_of
 from aioctl.golang.equality import derivative, equal
+from aioctl.plan import given
 from aioctl.plan.children import build, ensure, under
 from aioctl.plan.model import Context, Write
 from aioctl.plan.observation import need
@@ -159,7 +160,10 @@ def grant(
 
 
 def _same_account(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
-    return all(derivative(wanted.get(field), live.get(field)) for field in ("secrets", "imagePullSecrets"))
+    """Rights that a copy no longer has are taken at once: nothing else may ever change that would write the account."""
+    return not given.is_left_on(wanted, live) and all(
+        derivative(wanted.get(field), live.get(field)) for field in ("secrets", "imagePullSecrets")
+    )
 
 
 def _same_lists(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
