@@ -96,7 +96,7 @@ def turns(options: argparse.Namespace) -> list[str]:
 def _one(asked: Scenario, options: argparse.Namespace, command: str) -> Tree:
     record, result = scenario.once(asked, options, command=command)
     title = f"{asked.name}: {command}" if command else asked.name
-    report.give(title, [*result.rows, *_about(result, record), *_kept(asked.expectations, record)])
+    report.give(title, [*result.rows, *_about(result, record), *_kept(asked.judged(options), record)])
     return record
 
 

@@ -181,6 +181,16 @@ def test_a_time_is_judged_by_the_work_unit_beside_it(record: Mapping[str, Any]) 
     assert not scenario.all_met(record)
 
 
+def test_a_bound_of_clusters_of_its_own_judges_no_run_elsewhere() -> None:
+    lost = SMALL.expectations[0]
+    asked = replace(SMALL, expectations=[lost, replace(lost, what="cost", at_home=True)])
+    options = scenario.parser_of(SMALL).parse_args([])
+    assert [each.what for each in asked.judged(options)] == ["lost", "cost"]
+    options.kubeconfig = "somebody's"
+    assert [each.what for each in asked.judged(options)] == ["lost"]
+    assert [each["what"] for each in scenario.once(asked, options)[0]["expectations"]] == ["lost"]
+
+
 def test_a_record_says_what_it_is_and_nothing_of_the_machine_s_folders(record: Mapping[str, Any]) -> None:
     assert (record["scenario"], record["seed"], record["command"]) == ("small", 7, "python -m bench small")
     assert set(record["machine"]) == {
