@@ -177,7 +177,7 @@ class Settings(BaseModel):
     )
     migration_budget: str = Field(
         "",
-        description="services, such as `5`, or a share of all, such as `10%`, that may have moved to v1 and not be Ready yet; the others wait (`WaitsForBudget`); empty means no limit",
+        description="services, such as `5`, or a share of all, such as `10%`, that may have moved to v1 and not be Ready yet; the others wait (`WaitsForBudget`); empty or 0 means no limit (strategy `hold` lets none move)",
     )
     migration_window: str = Field(
         "",
