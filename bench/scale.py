@@ -30,7 +30,7 @@ from aioctl.sim.players.workload import WorkloadPlayer
 from bench import bar, ending, machine, report
 from bench.plan import fill
 from bench.report import Plot
-from bench.scenario import CannotRun, Expectation, Parameter, Result, Scenario, Tree, Unit
+from bench.scenario import CannotRun, Expectation, Parameter, Result, Scenario, Tree, Unit, quiet_logs
 from bench.stage import parameters, stage, until_still
 from bench.storm import create_fleet, storm
 from testbed.virtual_time import VirtualTimeLoop, run_virtual
@@ -106,7 +106,7 @@ def _fits(sizes: Sequence[int]) -> None:
 def _alone(services: int, seed: int) -> Tree:
     """In a process of its own: what an earlier fleet left would be taken for memory that this one did not need."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=context) as process:
+    with ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=quiet_logs) as process:
         return process.submit(lived, services, seed).result()
 
 

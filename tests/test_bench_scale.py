@@ -55,6 +55,14 @@ def test_a_small_fleet_in_virtual_time_is_all_there_is(monkeypatch: pytest.Monke
     assert running.turns(options) == [""]
 
 
+def test_the_log_of_a_fleet_in_a_process_of_its_own_is_not_among_the_results(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert SCALE.run is not None
+    SCALE.run(parser_of(SCALE).parse_args(["--sizes", "--virtual", "1"]))
+    assert capfd.readouterr().out == ""
+
+
 def test_a_fleet_in_virtual_time_has_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = _Terminal()
     monkeypatch.setattr("sys.stderr", seen)
