@@ -6,12 +6,14 @@ process. Here that number is given: otherwise a line that replays a life would p
 
 import gc
 import os
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Final
 
+from aioctl.demo import bound
 from testbed.logs import silent
 
 _HASH_SEED: Final = "PYTHONHASHSEED"
@@ -25,7 +27,7 @@ def processes(count: int, plays: Callable[..., object], *, seed: int = 0) -> Ite
     os.environ[_HASH_SEED] = str(seed)
     try:
         context = get_context("spawn")
-        with ProcessPoolExecutor(count, context, initializer=_begin, initargs=(plays,)) as pool:
+        with ProcessPoolExecutor(count, context, initializer=begin, initargs=(plays, os.getpid())) as pool:
             yield pool
     finally:
         if before is None:
@@ -34,7 +36,11 @@ def processes(count: int, plays: Callable[..., object], *, seed: int = 0) -> Ite
             os.environ[_HASH_SEED] = before
 
 
-def _begin(_plays: Callable[..., object]) -> None:
+def begin(_plays: Callable[..., object], parent: int) -> None:
+    """In each process, before it plays anything."""
+    # What nobody waits for any more would go on for hours: a pool's processes are not told that it was killed.
+    if not bound.bind(parent):
+        sys.exit()
     silent()
     # Modules stay: a full collection that goes over them again and again takes a sixth of the time of a life.
     gc.freeze()

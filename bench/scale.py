@@ -8,10 +8,8 @@ there are the controller's, the players' and the cluster's together.
 import argparse
 import asyncio
 import math
-import multiprocessing
 import resource
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from time import process_time
 from typing import Any, Final
 
@@ -27,10 +25,10 @@ from aioctl.plan.migration import Decision, State
 from aioctl.sim.players.following import listed, player_client
 from aioctl.sim.players.gateway import GatewayPlayer
 from aioctl.sim.players.workload import WorkloadPlayer
-from bench import bar, ending, machine, report
+from bench import bar, ending, lives, machine, report
 from bench.plan import fill
 from bench.report import Plot
-from bench.scenario import CannotRun, Expectation, Parameter, Result, Scenario, Tree, Unit, quiet_logs
+from bench.scenario import CannotRun, Expectation, Parameter, Result, Scenario, Tree, Unit
 from bench.stage import parameters, stage, until_still
 from bench.storm import create_fleet, storm
 from testbed.virtual_time import VirtualTimeLoop, run_virtual
@@ -105,8 +103,7 @@ def _fits(sizes: Sequence[int]) -> None:
 
 def _alone(services: int, seed: int) -> Tree:
     """In a process of its own: what an earlier fleet left would be taken for memory that this one did not need."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=quiet_logs) as process:
+    with lives.processes(1, lived) as process:
         return process.submit(lived, services, seed).result()
 
 

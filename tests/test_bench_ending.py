@@ -40,6 +40,13 @@ import os, subprocess, sys
 words = [sys.executable, "-I", "-S", {BOUND!r}, str(os.getpid()), "sh", "-c", "echo $$; exec sleep 600"]
 subprocess.Popen(words).wait()
 """
+PLAYING = """
+import os, time
+from bench import lives
+with lives.processes(1, time.sleep) as pool:
+    print(pool.submit(os.getpid).result(), flush=True)
+    pool.submit(time.sleep, 600).result()
+"""
 
 
 @contextmanager
@@ -158,8 +165,9 @@ def test_a_program_that_runs_others_hands_the_word_on() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no other kernel ends a child with its parent")
-def test_no_child_outlives_a_parent_that_was_killed() -> None:
-    with program(PARENT) as parent, seen_dying(int(said(parent))):
+@pytest.mark.parametrize("text", [PARENT, PLAYING], ids=["program", "player of lives"])
+def test_no_child_outlives_a_parent_that_was_killed(text: str) -> None:
+    with program(text) as parent, seen_dying(int(said(parent))):
         parent.kill()
 
 

@@ -13,13 +13,18 @@ from typing import Final
 _PR_SET_PDEATHSIG: Final = 1
 
 
+def bind(parent: int) -> bool:
+    """Has this process killed when its parent dies; False if that has happened before."""
+    if sys.platform != "linux":
+        return True
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    return os.getppid() == parent
+
+
 def main() -> None:
     parent, *command = sys.argv[1:]
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != int(parent):
-            return  # it died before
-    os.execvp(command[0], command)  # noqa: S606  what was asked for
+    if bind(int(parent)):
+        os.execvp(command[0], command)  # noqa: S606  what was asked for
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ from collections import Counter
 from functools import partial
 
 from aioctl import piped
+from testbed.logs import silent
 from testbed.virtual_time import run_virtual
 from tests.model.explore import Report
 from tests.model.orders import ILL, MIXED, WELL, told
-from tests.model.side_by_side import EXPLORERS, explored, hush
+from tests.model.side_by_side import EXPLORERS, explored
 from tests.model.storm import weather
 
 FLEET = 100
@@ -43,7 +44,7 @@ def main() -> int:
     )
     parser.add_argument("--processes", type=int, default=1, help="so many profiles side by side")
     given = parser.parse_args()
-    hush()
+    silent()
     if given.storms:
         return _storms(given.storms)
     if given.orders:

@@ -1,14 +1,13 @@
 """The explorations by name, one after another or in processes of their own."""
 
-import logging
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from typing import Final
 
-import structlog
-
+from bench import lives
 from tests.model.explore import Report, explore
 from tests.model.played import explore_played
 from tests.model.played_profiles import PLAYED
@@ -40,16 +39,14 @@ def explored(
         return
     # Started anew: what a fork would take along of this process is of no use to it.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, spawn, initializer=hush, max_tasks_per_child=1) as pool:
+    begun = (_explore, os.getpid())
+    with ProcessPoolExecutor(
+        processes, spawn, initializer=lives.begin, initargs=begun, max_tasks_per_child=1
+    ) as pool:
         share = seconds * processes / len(chosen)
         running = {pool.submit(_explore, name, states, share): name for name in chosen}
         for done in as_completed(running):
             yield running[done], done.result()
-
-
-def hush() -> None:
-    """No log: every plan would write one."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 def _explore(name: str, states: int, seconds: float) -> Report:
