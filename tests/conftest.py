@@ -13,6 +13,7 @@ Properties run with the hypothesis profile `aioctl` below.
 
 import gc
 import logging
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -120,6 +121,18 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
+
+
+@pytest.fixture
+def heard_signals() -> Iterator[None]:
+    """Signals do what they usually do: a shell has those of the terminal ignored by what it runs in the background."""
+    usual: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -76,6 +76,7 @@ def seen_dying(pid: int) -> Iterator[None]:
         os.close(handle)
 
 
+@pytest.mark.usefixtures("heard_signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_what_a_run_brought_is_removed_when_it_is_told_to_end(number: signal.Signals) -> None:
     removed: list[str] = []

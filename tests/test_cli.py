@@ -134,6 +134,7 @@ def test_a_command_line_that_cannot_be_followed_ends_with_2(
         (["ui"], 0),
     ],
 )
+@pytest.mark.usefixtures("heard_signals")
 def test_ctrl_c_ends_a_command_as_it_ends_kubectl(
     words: list[str], code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
