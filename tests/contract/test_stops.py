@@ -45,6 +45,7 @@ class Switch:
     def __init__(self) -> None:
         self.target = 0
         self.port = 0
+        self._relays: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -54,12 +55,28 @@ class Switch:
             yield
         finally:
             server.close()
+            # The API server keeps connections that it does not use: without this they would outlive the loop.
+            for relay in self._relays:
+                relay.cancel()
+            await asyncio.gather(*self._relays, return_exceptions=True)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self.target)
-        async with anyio.create_task_group() as group:
-            group.start_soon(_hand_on, reader, back)
-            group.start_soon(_hand_on, there, writer)
+        relay = asyncio.current_task()
+        assert relay is not None
+        self._relays.add(relay)
+        relay.add_done_callback(self._relays.discard)
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self.target)
+            try:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(_hand_on, reader, back)
+                    group.start_soon(_hand_on, there, writer)
+            except BaseException:
+                back.transport.abort()
+                raise
+        except BaseException:
+            writer.transport.abort()
+            raise
 
 
 async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
