@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from aioctl import piped
-
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 LOCK: Final = REPOSITORY / "requirements.lock"
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
@@ -85,4 +83,4 @@ def main(*purposes: str) -> None:
 
 
 if __name__ == "__main__":
-    piped.command(lambda: main(*sys.argv[1:]))
+    main(*sys.argv[1:])

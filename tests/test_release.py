@@ -32,6 +32,14 @@ def test_what_runs_is_what_is_asked_for_and_what_that_asks_for() -> None:
     assert all(package.hashes for package in RUN.values())
 
 
+def test_the_lock_is_read_before_anything_is_installed() -> None:
+    """As in the image's first stage: no packages, and none of ours on the path."""
+    words = [sys.executable, "-I", "-S", str(lock.REPOSITORY / "release" / "lock.py"), "run"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd="/")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "".join(package.text for package in RUN.values())
+
+
 def test_a_package_that_is_not_locked_is_named() -> None:
     with pytest.raises(ValueError, match="not in the lock: nosuch; run `make lock`"):
         lock.needed(lock.read(), {"nosuch"})
