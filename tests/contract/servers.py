@@ -48,6 +48,8 @@ PATIENCE = 300.0
 """Seconds for what takes two or three on a machine with nothing else to do, as CRDs that are set up."""
 QUIET, QUIET_REQUESTS = 0.3, 20
 """Seconds without a call after which none comes any more, and at least as long as so many requests take at the moment."""
+CALLS_WITHIN = 60.0
+"""Seconds for conversions that must come."""
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 
@@ -217,14 +219,17 @@ class Server:
         start = {"v": "meta.k8s.io/v1", "rv": 2, "start": "a\0"}
         return base64.urlsafe_b64encode(json.dumps(start).encode()).decode().rstrip("=")
 
-    def conversions(self, during: Callable[[], Answer]) -> int:
-        """Conversion calls that a request makes, those of the watch caches included, which come a moment later."""
+    def conversions(self, during: Callable[[], Answer], expected: int) -> int:
+        """Conversion calls that a request makes, those of the watch caches included, which come a moment later.
+
+        So many as are expected are waited for; more are found as long as they follow soon.
+        """
         before, started = self.hooks.calls[CONVERT], time.monotonic()
         answer = during()
         assert answer.status < 300, answer.body
         quiet_since, seen = time.monotonic(), self.hooks.calls[CONVERT]
         quiet = max(QUIET, QUIET_REQUESTS * (quiet_since - started))
-        while time.monotonic() - quiet_since < quiet:
+        while time.monotonic() - quiet_since < (quiet if seen - before >= expected else CALLS_WITHIN):
             time.sleep(0.02)  # another process decides; there is nothing to await
             if self.hooks.calls[CONVERT] != seen:
                 quiet_since, seen = time.monotonic(), self.hooks.calls[CONVERT]

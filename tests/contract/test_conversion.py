@@ -1,6 +1,7 @@
 """Conversion and admission through our own webhooks over TLS: in both directions, how often, and what breaks how."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from aioctl.api.review import CONVERT
 from aioctl.serving.webhook import Answer as HookAnswer
 from aioctl.sim.hooks import validating_configurations
 from tests.contract.samples import service, services
-from tests.contract.servers import Server, until
+from tests.contract.servers import Answer, Server, until
 
 OLD, NEW = "serving.kserve.io/v1alpha1", "serving.kserve.io/v1alpha2"
 BROKEN = 'an error on the server ("out of order") has prevented the request from succeeding'
@@ -89,17 +90,16 @@ def test_writes_cost_so_many_conversions(
     set_match_policy(server, namespace, policy)
     new, old = services(namespace), services(namespace, old=True)
     scale = {"spec": {"replicas": 2}}
-    found = {
-        "create": server.conversions(lambda: server("POST", new, service("a"))),
-        "patch": server.conversions(lambda: server.merge(f"{new}/a", scale)),
-        "no-op": server.conversions(lambda: server.merge(f"{new}/a", scale)),
-        "create old": server.conversions(lambda: server("POST", old, service("b", old=True))),
-        "patch old": server.conversions(lambda: server.merge(f"{old}/b", scale)),
-        "status": server.conversions(
-            lambda: server.merge(f"{new}/a/status", {"status": {"url": "http://a"}})
-        ),
-        "delete": server.conversions(lambda: server("DELETE", f"{new}/a")),
+    requests: dict[str, Callable[[], Answer]] = {
+        "create": lambda: server("POST", new, service("a")),
+        "patch": lambda: server.merge(f"{new}/a", scale),
+        "no-op": lambda: server.merge(f"{new}/a", scale),
+        "create old": lambda: server("POST", old, service("b", old=True)),
+        "patch old": lambda: server.merge(f"{old}/b", scale),
+        "status": lambda: server.merge(f"{new}/a/status", {"status": {"url": "http://a"}}),
+        "delete": lambda: server("DELETE", f"{new}/a"),
     }
+    found = {name: server.conversions(request, expected[name]) for name, request in requests.items()}
     set_match_policy(server, namespace, "Exact")
     assert found == expected
 
@@ -109,20 +109,20 @@ def test_who_wrote_in_the_other_version_is_asked_what_changed(server: Server, na
     set_match_policy(server, namespace, "Exact")
     new, old = services(namespace), services(namespace, old=True)
 
-    def write(path: str, replicas: int, manager: str) -> int:
-        change = {"spec": {"replicas": replicas}}
-        return server.conversions(lambda: server.merge(path, change, fieldManager=manager))
+    def costs(expected: int, request: Callable[[], Answer]) -> None:
+        assert server.conversions(request, expected) == expected
+
+    def write(path: str, replicas: int, manager: str) -> Callable[[], Answer]:
+        return lambda: server.merge(path, {"spec": {"replicas": replicas}}, fieldManager=manager)
 
     status = {"status": {"url": "http://a"}}
-    # Counted, too, so that the caches have had theirs before the next is.
-    made = server.conversions(lambda: server("POST", old, service("a", old=True), fieldManager="one"))
-    assert made == 3
-    assert write(f"{new}/a", 2, "two") == 1 + 3
-    assert write(f"{new}/a", 2, "two") == 0 + 3, "a write that changes nothing is found out afterwards"
-    assert server.conversions(lambda: server.merge(f"{new}/a/status", status)) == 1 + 3
-    assert write(f"{old}/a", 3, "three") == 4 + 4, "two and the status are of the other version now"
-    assert write(f"{new}/a", 4, "two") == 1 + 4, "one and three"
-    assert write(f"{old}/a", 5, "one") == 4 + 4
+    costs(3, lambda: server("POST", old, service("a", old=True), fieldManager="one"))
+    costs(1 + 3, write(f"{new}/a", 2, "two"))
+    costs(0 + 3, write(f"{new}/a", 2, "two"))  # a write that changes nothing is found out afterwards
+    costs(1 + 3, lambda: server.merge(f"{new}/a/status", status))
+    costs(4 + 4, write(f"{old}/a", 3, "three"))  # two and the status are of the other version now
+    costs(1 + 4, write(f"{new}/a", 4, "two"))  # one and three
+    costs(4 + 4, write(f"{old}/a", 5, "one"))
 
 
 def set_match_policy(server: Server, namespace: str, policy: str) -> None:
@@ -162,7 +162,7 @@ def test_reads_cost_so_many_conversions(
     # The watch cache of the other version hears of them a moment later.
     assert len(server("GET", services(namespace, old=True)).body["items"]) == 2
     path = services(namespace, old=old, name=name)
-    assert server.conversions(lambda: server("GET", path, **query)) == expected
+    assert server.conversions(lambda: server("GET", path, **query), expected) == expected
 
 
 def test_watchers_of_a_version_share_the_one_conversion_of_each_change(
@@ -176,7 +176,7 @@ def test_watchers_of_a_version_share_the_one_conversion_of_each_change(
         server.watch(new, resourceVersion=since) as three,
     ):
         # One of them is admission's: v1alpha2 is validated in its own words, the stored object is not converted.
-        assert server.conversions(lambda: server("POST", new, service("a"))) == 1
+        assert server.conversions(lambda: server("POST", new, service("a")), 1) == 1
         for events in (one, two, three):
             assert events.take(1) == [("ADDED", "a")]
     for query in ({"resourceVersion": since}, {"resourceVersion": "0"}):

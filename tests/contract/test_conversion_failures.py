@@ -116,8 +116,8 @@ def things(server: Server, namespace: str) -> Iterator[Things]:
 def test_a_version_nobody_asked_for_is_kept_at_hand_too(server: Server, things: Things) -> None:
     until(partial(things.answers, "v2"))
     for name in ("a", "b"):
-        assert server.conversions(partial(things.create, name)) == 1
-    assert server.conversions(lambda: things.change("a", 1)) == 1
+        assert server.conversions(partial(things.create, name), 1) == 1
+    assert server.conversions(lambda: things.change("a", 1), 1) == 1
 
 
 def _says(things: Things, message: str, query: Mapping[str, str]) -> bool:

@@ -104,10 +104,10 @@ def test_the_models_name_and_the_groups_label_follow_the_spec(
 def test_it_costs_no_conversion_and_spares_those_of_a_later_write(server: Server, namespace: str) -> None:
     new, old = services(namespace), services(namespace, old=True)
     status = {"status": {"url": "http://a"}}
-    assert server.conversions(lambda: server("POST", new, service("a"))) == 1
-    assert server.conversions(lambda: server("POST", old, service("b", old=True))) == 3
-    assert server.conversions(lambda: server.merge(f"{new}/a/status", status)) == 1
-    assert server.conversions(lambda: server.merge(f"{new}/b/status", status)) == 4
+    assert server.conversions(lambda: server("POST", new, service("a")), 1) == 1
+    assert server.conversions(lambda: server("POST", old, service("b", old=True)), 3) == 3
+    assert server.conversions(lambda: server.merge(f"{new}/a/status", status), 1) == 1
+    assert server.conversions(lambda: server.merge(f"{new}/b/status", status), 4) == 4
 
 
 def test_who_takes_the_finalizer_off_is_not_overruled(server: Server, namespace: str) -> None:

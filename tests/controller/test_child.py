@@ -121,7 +121,7 @@ async def test_what_passes_a_limit_is_ended_while_the_loop_goes_on(
     async def beat() -> None:
         nonlocal beats
         while True:
-            await anyio.sleep(0.01)
+            await anyio.sleep(0.001)
             beats += 1
 
     async with anyio.create_task_group() as group:

@@ -67,6 +67,12 @@ async def until(condition: Callable[[], bool]) -> None:
         await anyio.lowlevel.checkpoint()
 
 
+async def several_turns() -> None:
+    """Whatever a server does at once, it has done then."""
+    for _ in range(100):
+        await anyio.lowlevel.checkpoint()
+
+
 class FreePass:
     """A turnstile that lets everybody through, one loop iteration each."""
 

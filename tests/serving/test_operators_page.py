@@ -119,7 +119,8 @@ async def test_without_the_page_there_is_no_such_path() -> None:
         assert (answer.status, await answer.text()) == (404, "no page at /ui/; there is /metrics\n")
 
 
-async def test_json_carries_hostile_words_as_words() -> None:
+async def test_json_carries_hostile_words_as_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operators_page, "KEPT", 3600.0)
     async with shown() as (made, http):
         async with http.get("/ui/fleet") as answer:
             assert answer.headers["Content-Type"] == "application/json; charset=utf-8"

@@ -16,7 +16,7 @@ from aioctl.serving.limits import Limits
 from aioctl.serving.probes import Check, ProbeServer, Shared, alive, fresh_watches, self_conversion, unexpired
 from aioctl.serving.webhook import Handler, WebhookServer
 from testbed.virtual_time import virtual_time
-from tests.serving.support import Ca, Echo, client, running, until
+from tests.serving.support import PATIENCE, Ca, Echo, client, running, until
 
 
 def failing(problem: str) -> Check:
@@ -86,7 +86,7 @@ async def test_a_server_on_all_addresses_is_checked_on_this_machine(ca: Ca, host
     handlers: dict[str, Handler] = {"/convert": ConversionHandler(turnstile)}
     server = WebhookServer(host, 0, ca.live(), handlers, limits=Limits(), turnstile=turnstile)
     async with running(server):
-        assert await self_conversion(server, host)() == ""
+        assert await self_conversion(server, host, timeout=PATIENCE)() == ""
 
 
 async def test_a_wrong_answer_or_none_is_not_ready(ca: Ca) -> None:
@@ -186,7 +186,7 @@ async def test_callers_of_one_moment_share_a_run_and_outlive_the_one_who_began_i
 async def test_many_questions_are_one_conversion() -> None:
     check = Counted()
     check.go.set()
-    server = probes({}, {"conversion": check})
+    server = ProbeServer("127.0.0.1", 0, healthz={}, readyz={"conversion": check}, freshness=3600.0)
     async with running(server), client(server.port) as http:
 
         async def ask(path: str) -> None:

@@ -16,12 +16,13 @@ from aiohttp import ClientError
 from anyio.streams.tls import TLSAttribute, TLSStream
 
 from aioctl.engine.turnstile import Turnstile
-from aioctl.serving import connection, http_server
+from aioctl.serving import connection, http_server, room
 from aioctl.serving.certificates import LiveCertificate
 from aioctl.serving.http_server import ListenError
 from aioctl.serving.limits import MIB, Limits
 from aioctl.serving.webhook import Answer, Call, Handler, WebhookServer
-from tests.serving.support import PATIENCE, Ca, Echo, Recorder, client, running, until
+from testbed.leaps import leap
+from tests.serving.support import PATIENCE, Ca, Echo, Recorder, client, running, several_turns, until
 
 LIMITS = Limits(idle=5.0, drain=5.0)
 
@@ -188,15 +189,14 @@ async def stopping(webhook: WebhookServer, ca: Ca, whole: bytes = WHOLE) -> Asyn
                 group.cancel_scope.cancel()
                 with anyio.CancelScope(shield=True):
                     await until(lambda: not webhook.serving)
-                    for _ in range(100):  # whatever a stopping server does at once, it has done
-                        await anyio.lowlevel.checkpoint()
+                    await several_turns()
                     yield stream
 
 
 @pytest.mark.parametrize("before", [b"", WHOLE], ids=["first request", "second request"])
 async def test_half_a_header_is_cut_off_after_its_deadline(ca: Ca, before: bytes) -> None:
     observer = Recorder()
-    webhook = server(ca, limits=replace(LIMITS, header=0.05), observer=observer)
+    webhook = server(ca, limits=replace(LIMITS, header=20, idle=50), observer=observer)
     async with running(webhook):
         stream = await connected(webhook, ca)
         async with stream:
@@ -204,6 +204,8 @@ async def test_half_a_header_is_cut_off_after_its_deadline(ca: Ca, before: bytes
                 await stream.send(before)
                 assert (await stream.receive()).startswith(b"HTTP/1.1 200")
             await stream.send(HALF)
+            await several_turns()
+            leap(21)
             with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
                 await stream.receive()
         await until(lambda: webhook.connections == 0)
@@ -212,20 +214,28 @@ async def test_half_a_header_is_cut_off_after_its_deadline(ca: Ca, before: bytes
 
 async def test_a_connection_opened_for_later_is_kept_as_long_as_an_idle_one(ca: Ca) -> None:
     observer = Recorder()
-    webhook = server(ca, limits=replace(LIMITS, header=0.02, idle=0.3), observer=observer)
+    webhook = server(ca, limits=replace(LIMITS, header=2, idle=20), observer=observer)
     async with running(webhook), await connected(webhook, ca) as spare:
-        await anyio.sleep(0.1)
+        await several_turns()
+        leap(10)
+        await several_turns()
         await spare.send(WHOLE)
         assert (await spare.receive()).startswith(b"HTTP/1.1 200")
-        async with await connected(webhook, ca) as silent:
-            with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
-                await silent.receive()
+    assert observer.headers_timed_out == 0
+
+
+async def test_a_connection_opened_for_later_is_closed_when_nothing_comes(ca: Ca) -> None:
+    observer = Recorder()
+    webhook = server(ca, limits=replace(LIMITS, header=0.02, idle=0.1), observer=observer)
+    async with running(webhook), await connected(webhook, ca) as silent:
+        with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+            await silent.receive()
     assert observer.headers_timed_out == 1
 
 
 async def test_many_slow_clients_are_all_cut_off_while_others_are_served(ca: Ca) -> None:
     observer = Recorder()
-    limits = replace(LIMITS, header=0.3, handshake=0.3, handshakes=4)
+    limits = replace(LIMITS, header=20, handshake=20, handshakes=4, idle=50)
     webhook = server(ca, limits=limits, observer=observer)
     async with running(webhook), client(webhook.port, ca) as http:
         silent = [await anyio.connect_tcp("127.0.0.1", webhook.port) for _ in range(40)]
@@ -234,6 +244,8 @@ async def test_many_slow_clients_are_all_cut_off_while_others_are_served(ca: Ca)
             await stream.send(HALF)
         async with http.post("/convert", data=b"x") as answer:
             assert answer.status == 200
+        await several_turns()
+        leap(21)
         await until(lambda: webhook.connections == 1)
         assert (observer.handshakes_failed, observer.headers_timed_out) == (40, 10)
         for one in (*silent, *slow):
@@ -274,12 +286,14 @@ async def test_an_answer_that_is_not_read_is_given_up_and_frees_its_place(ca: Ca
 
 
 async def test_an_idle_connection_is_closed(ca: Ca) -> None:
-    webhook = server(ca, limits=replace(LIMITS, idle=0.05, header=3.0))
+    webhook = server(ca, limits=replace(LIMITS, idle=20, header=50))
     async with running(webhook):
         stream = await connected(webhook, ca)
         async with stream:
             await stream.send(WHOLE)
             await stream.receive()
+            await several_turns()
+            leap(21)
             with pytest.raises(anyio.EndOfStream):
                 await stream.receive()
 
@@ -307,7 +321,8 @@ async def test_a_burst_of_fresh_connections_is_served_whole(ca: Ca) -> None:
     assert served == 150
 
 
-async def test_connections_are_bounded(ca: Ca) -> None:
+async def test_connections_are_bounded(ca: Ca, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "GRACE", PATIENCE)  # a client in the middle of its handshake is not idle
     webhook = server(ca, limits=replace(LIMITS, connections=2))
     async with running(webhook), client(webhook.port, ca, force_close=True) as http:
 
@@ -343,9 +358,12 @@ async def test_calls_in_flight_are_answered_before_the_server_ends(ca: Ca) -> No
     assert closings == [(200, "close")] * 2
 
 
-async def test_a_call_that_crosses_the_stop_is_answered_after_an_interim_response(ca: Ca) -> None:
+async def test_a_call_that_crosses_the_stop_is_answered_after_an_interim_response(
+    ca: Ca, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The client sent it before it could know. A client that sees the interim response without having sent anything closes."""
-    webhook = server(ca, limits=LIMITS)
+    monkeypatch.setattr(http_server, "_FAREWELL", 10 * PATIENCE)
+    webhook = server(ca, limits=replace(LIMITS, drain=20 * PATIENCE))
     async with stopping(webhook, ca) as stream:
         await stream.send(WHOLE)
         answer = b"".join([some async for some in stream])
