@@ -27,6 +27,7 @@ from testbed.real.cluster import RealCluster
 from testbed.real.kubectl import Kubectl, prepared
 from tests.fast_order import dearest_first
 from tests.real_groups import GroupScheduling, longest_first
+from tests.stalling import Stalls
 
 # The same examples on every machine, and no clock: a busy one must not fail a law.
 settings.register_profile("aioctl", deadline=None, derandomize=True, print_blob=True)
@@ -90,6 +91,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--browser", action="store_true", help="run the tests that need a headless Chromium, too"
     )
+    parser.addoption(
+        "--stalls", type=int, metavar="SEED", help="stand still now and then, as a busy machine does"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    seed = config.getoption("--stalls")
+    if seed is not None:
+        config.pluginmanager.register(Stalls(seed))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | None:
