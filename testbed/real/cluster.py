@@ -82,8 +82,8 @@ def running(
 
 
 def start_process(folder: Path, name: str, command: list[str], **environment: str) -> subprocess.Popen[bytes]:
-    """A process that logs to `<name>.log` in the folder; whoever starts it ends it."""
-    with (folder / f"{name}.log").open("wb") as log:
+    """A process that adds its log to `<name>.log` in the folder; whoever starts it ends it."""
+    with (folder / f"{name}.log").open("ab") as log:
         env = {**os.environ, **environment}
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env)
 

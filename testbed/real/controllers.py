@@ -1,17 +1,20 @@
 """What makes a whole cluster of an API server: Kubernetes' own controllers, nodes and pods without a kubelet, LeaderWorkerSets.
 
 Each is a process beside a running API server for as long as a block lasts; a suite starts those that it is about. All act
-as administrator, keep what they need in the cluster's folder and log there.
+as administrator, keep what they need in the cluster's folder and log there. One that ends by itself is started again, as a
+kubelet would do.
 """
 
 import base64
 import contextlib
+import itertools
 import ssl
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +27,10 @@ from testbed.real.cluster import RealCluster, start_process
 from testbed.real.kubectl import Kubectl
 
 READY_DEADLINE: Final = 180.0
+MOST_ENDS: Final = 3
+"""How often one of them may end by itself: Go programs of others have races of their own (istiod: concurrent map writes)."""
+ended: Final[list[str]] = []
+"""What ended by itself in this process's time, with the end of its log. Suites on a whole cluster say so at their end."""
 NODES: Final = 3
 EVERY_CONTROLLER: Final = ("*",)
 UNVERIFIED: Final = ssl._create_unverified_context()  # noqa: S323  a health page on loopback, by a certificate of its own making
@@ -137,22 +144,56 @@ def _lws_webhooks(url: str, bundle: str) -> str:
 def beside(
     cluster: RealCluster, name: str, command: list[str], health: str, **environment: str
 ) -> Iterator[None]:
-    """A process that is healthy by that page and has not ended by itself. Raises AssertionError with its log."""
-    process = start_process(cluster.folder, name, command, **environment)
+    """A process that is healthy by that page, and is started again when it ends by itself. Raises AssertionError with its log."""
+    log = cluster.folder / f"{name}.log"
+    kept = _Kept(name, log, lambda: start_process(cluster.folder, name, command, **environment))
     try:
-        _wait_healthy(process, name, health, cluster.folder / f"{name}.log")
+        _wait_healthy(kept, health)
         yield
-        assert process.poll() is None, f"{name} ended:\n{_tail(cluster.folder / f'{name}.log')}"
+        assert kept.runs(), f"{name} ended {MOST_ENDS + 1} times by itself:\n{_tail(log)}"
     finally:
-        # Nothing of it is kept; asked to end, some of them take seconds to hand over what nobody takes over.
-        process.kill()
-        process.wait()
+        kept.end()
 
 
-def _wait_healthy(process: subprocess.Popen[bytes], name: str, url: str, log: Path) -> None:
+class _Kept:
+    """What a kubelet does for a process of others that crashes: another one; but not for ever."""
+
+    def __init__(self, name: str, log: Path, start: Callable[[], subprocess.Popen[bytes]]) -> None:
+        self.name, self.log = name, log
+        self._start = start
+        self._lock = threading.Lock()
+        self._process = start()
+        self._is_ending = False
+        self._keeper = threading.Thread(target=self._keep, name=f"keeper of {name}", daemon=True)
+        self._keeper.start()
+
+    def runs(self) -> bool:
+        """False once it is not started again any more."""
+        return self._keeper.is_alive()
+
+    def end(self) -> None:
+        """Nothing of it is kept; asked to end, some of them take seconds to hand over what nobody takes over."""
+        with self._lock:
+            self._is_ending = True
+            self._process.kill()
+        self._keeper.join()
+
+    def _keep(self) -> None:
+        for ends in itertools.count(1):
+            code = self._process.wait()
+            with self._lock:
+                if self._is_ending:
+                    return
+                ended.append(f"{self.name} ended by itself with code {code}:\n{_tail(self.log)}")
+                if ends > MOST_ENDS:
+                    return
+                self._process = self._start()
+
+
+def _wait_healthy(kept: _Kept, url: str) -> None:
     deadline = time.monotonic() + READY_DEADLINE
     while time.monotonic() < deadline:
-        assert process.poll() is None, f"{name} ended at start:\n{_tail(log)}"
+        assert kept.runs(), f"{kept.name} ended again and again at start:\n{_tail(kept.log)}"
         with (
             contextlib.suppress(urllib.error.URLError, OSError),
             urllib.request.urlopen(url, context=UNVERIFIED, timeout=5) as answer,  # noqa: S310  ours
@@ -160,7 +201,7 @@ def _wait_healthy(process: subprocess.Popen[bytes], name: str, url: str, log: Pa
             if answer.status == 200:
                 return
         time.sleep(0.1)  # another process starts; there is nothing to await
-    raise AssertionError(f"{name} was not healthy within {READY_DEADLINE:g} s:\n{_tail(log)}")
+    raise AssertionError(f"{kept.name} was not healthy within {READY_DEADLINE:g} s:\n{_tail(kept.log)}")
 
 
 def _tail(log: Path) -> str:

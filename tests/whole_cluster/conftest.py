@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from testbed.real import build
+from testbed.real import build, controllers
 from testbed.real.build import Assets, NotAvailable
 from testbed.real.private_network import is_private
 from tests.whole_cluster.stage import Stage, opened
@@ -45,6 +45,12 @@ def pytest_runtest_makereport(
         item.session.stash[_BROKEN] = item.name
         report.sections.append(("end of the controller's logs", found.node.tail()))
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Programs of others that crashed and were started again: the story goes on, but not in silence."""
+    for said in controllers.ended:
+        terminalreporter.write_line(said)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
