@@ -202,19 +202,23 @@ def with_tokenizer(url: str) -> Rule:
 
 
 def _split_scorer(config: Tree) -> None:
-    """The first precise scorer becomes a producer of tokens, one of matches and the scorer that reads them."""
+    """The first precise scorer becomes a producer of tokens, one of matches and the scorer that reads them.
+
+    They stand at its index; of the others the scorers that a reader replaces are taken out first, in front of it too.
+    """
     scorer = next(plugins(config, PRECISE_SCORER), None)
     if scorer is None:
         return
-    split: list[Any] = []
-    for plugin in config["plugins"]:
-        if plugin is scorer:
-            producer: Tree = {"type": _PRODUCER, **_producer_parameters(scorer)}
-            reader = {"type": _SCORER, "parameters": {_PRODUCER_NAME: _PRODUCER}}
-            split += [{"type": TOKEN_PRODUCER}, producer, reader]
-        elif not (isinstance(plugin, dict) and plugin.get("type") == _SCORER):
-            split.append(plugin)
-    config["plugins"] = split
+    given: list[Any] = config["plugins"]
+    index = next(at for at, plugin in enumerate(given) if plugin is scorer)
+    others = [
+        plugin
+        for plugin in given
+        if plugin is not scorer and not (isinstance(plugin, dict) and plugin.get("type") == _SCORER)
+    ]
+    producer: Tree = {"type": _PRODUCER, **_producer_parameters(scorer)}
+    reader = {"type": _SCORER, "parameters": {_PRODUCER_NAME: _PRODUCER}}
+    config["plugins"] = [*others[:index], {"type": TOKEN_PRODUCER}, producer, reader, *others[index:]]
     for profile in entries(config, "schedulingProfiles"):
         if any(reference.get("pluginRef") == PRECISE_SCORER for reference in entries(profile, "plugins")):
             profile["plugins"] = [

@@ -96,7 +96,7 @@ def _held_by_others(obs: Observation, service: Object) -> Step | None:
     try:
         member = groups.holding(obs, service)
     except Unanswered as unanswered:
-        return Step(Part.FINALIZE, unanswered=f"checking member routes for stale backendRefs: {unanswered}")
+        return Step(Part.FINALIZE, unanswered=str(unanswered))
     except FieldError:
         return None  # a field that cannot be read holds nobody
     if not member:

@@ -28,7 +28,7 @@ from aioctl.plan.addresses import planned_addresses
 from aioctl.plan.gateways import managed_route
 from aioctl.plan.memo import once
 from aioctl.plan.model import Context, PlanError
-from aioctl.plan.observation import Observation, need, need_list
+from aioctl.plan.observation import Observation, Unanswered, need, need_list
 from aioctl.plan.routing import POOL_GROUPS, Mode, has_scheduler, is_pool_ref, mode, pool_names
 
 PORT: Final = 8000
@@ -270,7 +270,13 @@ def holding(obs: Observation, service: Object) -> str:
     for member in candidates(obs, namespace, group):
         if member.name == name or member.deleting:
             continue
-        route = need(obs.get(kinds.HTTP_ROUTE, namespace, names.route_name(member.name)))
+        name_of_route = names.route_name(member.name)
+        try:
+            route = need(obs.get(kinds.HTTP_ROUTE, namespace, name_of_route))
+        except Unanswered as unanswered:
+            raise Unanswered(
+                f"checking member route {name_of_route} for stale backendRefs: {unanswered}"
+            ) from unanswered
         refs = [ref for rule in sequence(route, "spec", "rules") for ref in sequence(rule, "backendRefs")]
         if any(text(ref, "name") in backends and text(ref, "namespace") in ("", namespace) for ref in refs):
             return member.name

@@ -143,7 +143,16 @@ def _v1alpha2_spec(v1: Mapping[str, Any]) -> dict[str, Any]:
 def _same_v1(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
     # Lists and selectors that we generate are compared in full: what was taken out must go (EQ-3).
     in_full = (("selector",), ("targetPorts",))
-    return derivative(wanted["spec"], live.get("spec")) and _equal_at(wanted, live, in_full)
+    return (
+        derivative(wanted["spec"], live.get("spec"))
+        and _equal_at(wanted, live, in_full)
+        and _protocol(wanted) == _protocol(live)
+    )
+
+
+def _protocol(pool: Mapping[str, Any]) -> str:
+    """What a pool that says nothing is taken for, so that a protocol that was taken out goes."""
+    return text(pool, "spec", "appProtocol") or _DEFAULT_PROTOCOL
 
 
 def _same_v1alpha2(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:

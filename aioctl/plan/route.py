@@ -54,11 +54,8 @@ def route(ctx: Context, decided: Decided) -> Iterator[Write]:
     """The write that makes the managed HTTPRoute as wanted, or removes ours where none is wanted."""
     name = names.route_name(ctx.name)
     match mode(ctx):
-        case Mode.NONE:
+        case Mode.NONE | Mode.REFERENCED:
             yield from _removed(ctx, name)
-        case Mode.REFERENCED:
-            prefix = f"failed to delete expected HTTPRoute {ctx.namespace}/{name}: "
-            yield from under(prefix, _removed(ctx, name))
         case Mode.MANAGED:
             prefix = f"failed to reconcile HTTPRoute {ctx.namespace}/{name}: "
             yield from under(prefix, _managed(ctx, name, decided))

@@ -252,7 +252,8 @@ INDEX = {"tokenizersPoolConfig": {"x": 1}, "tokenProcessorConfig": {"blockSize":
 SPLIT: list[tuple[list[Any], list[Any]]] = [
     ([A, scorer(), B], [A, TOKENS, producer(), READER, B]),
     ([A, scorer(), {"type": "prefix-cache-scorer"}, B], [A, TOKENS, producer(), READER, B]),
-    ([{"type": "prefix-cache-scorer"}, scorer(), B], [TOKENS, producer(), READER, B]),
+    ([{"type": "prefix-cache-scorer"}, scorer(), B], [B, TOKENS, producer(), READER]),
+    ([{"type": "prefix-cache-scorer"}, scorer()], [TOKENS, producer(), READER]),
     ([scorer(), scorer(k=1)], [TOKENS, producer(), READER, scorer(k=1)]),
     ([scorer(indexerConfig=INDEX)], [TOKENS, producer(tokenProcessorConfig={"blockSize": 16}), READER]),
     (

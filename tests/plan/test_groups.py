@@ -320,7 +320,8 @@ def test_members_that_are_deleted_together_do_not_wait_for_each_other_and_no_one
     assert groups.holding(world.facts, two) == "svc"
     assert groups.holding(replace(world.facts, unserved=frozenset({kinds.HTTP_ROUTE})), two) == ""
     unread = replace(world.facts, unknown={ROUTE: "connection refused"})
-    with pytest.raises(Unanswered):
+    said = "checking member route svc-kserve-route for stale backendRefs: .*connection refused"
+    with pytest.raises(Unanswered, match=said):
         groups.holding(unread, two)
 
 

@@ -80,6 +80,25 @@ def test_changing_the_second_target_port_updates_the_v1_pool_only() -> None:
     assert world.objects[V1]["spec"]["targetPorts"] == [{"number": 8000}]
 
 
+@pytest.mark.parametrize("after", [{"appProtocol": "http"}, {}], ids=["http", "nothing said"])
+def test_a_protocol_that_is_taken_back_goes_in_the_v1_pool(after: dict[str, str]) -> None:
+    world = RouterWorld(with_pool(appProtocol="kubernetes.io/h2c"))
+    world.reconcile()
+    assert world.objects[V1]["spec"]["appProtocol"] == "kubernetes.io/h2c"
+    world.edit_router(with_pool(**after))
+    assert refs(world.reconcile()) == [(Verb.UPDATE, V1)]
+    assert "appProtocol" not in world.objects[V1]["spec"]
+    world.objects[V1]["spec"]["appProtocol"] = "http"  # the schema's default
+    assert world.reconcile() == []
+
+
+def test_a_protocol_that_somebody_else_writes_into_the_v1_pool_is_put_back() -> None:
+    world = RouterWorld(with_pool())
+    world.reconcile()
+    world.objects[V1]["spec"]["appProtocol"] = "kubernetes.io/h2c"
+    assert refs(world.reconcile()) == [(Verb.UPDATE, V1)]
+
+
 def test_a_selector_label_that_goes_in_the_spec_goes_in_both_pools() -> None:
     world = RouterWorld(with_pool(selector={"matchLabels": {"a": "b", "c": "d"}}))
     world.reconcile()

@@ -10,6 +10,7 @@ import pytest
 
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
+from aioctl.plan.model import Verb
 from tests.plan.router_world import (
     GATEWAY,
     NS,
@@ -120,3 +121,14 @@ def test_a_field_of_the_wrong_type_is_named_in_a_condition(router: dict[str, Any
     world = RouterWorld(router)
     world.reconcile()
     assert text in world.condition("Ready")["message"]
+
+
+@pytest.mark.parametrize("router", [None, REFERENCED], ids=["no router", "routes of the user"])
+def test_a_managed_route_that_is_not_wanted_goes_and_a_failure_says_so_once(router: Any) -> None:
+    world = RouterWorld()
+    world.put(kinds.HTTP_ROUTE, user_route())
+    world.reconcile()
+    world.edit_router(copy.deepcopy(router))
+    world.reconcile()
+    (removal,) = (each for each in world.writes if (each.verb, each.ref) == (Verb.DELETE, ROUTE))
+    assert removal.error == f"failed to delete {kinds.HTTP_ROUTE.type_name} {ROUTE.namespace}/{ROUTE.name}: "
