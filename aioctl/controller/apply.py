@@ -342,6 +342,7 @@ class Applier:
             self._recorder.event(regarding(plan.service), "Normal", *write.announce)
         for reason, message in write.warnings:
             self._recorder.event(regarding(plan.service), "Warning", reason, message)
+            log.warning("written with a warning", object=str(write.ref.key), reason=reason, problem=message)
 
 
 class _Stale(Exception):

@@ -28,6 +28,7 @@ from aioctl.golang import gofields, quantity
 from aioctl.golang.template import ParseError
 from aioctl.plan.global_config import (
     EXPIRATION,
+    TLS_SWITCH,
     CredentialConfig,
     GlobalConfig,
     PrometheusConfig,
@@ -159,7 +160,7 @@ def _routing(settings: Mapping[str, Any]) -> RoutingConfig:
         url_scheme=text(settings, "urlScheme") or default.url_scheme,
         model_header=text(settings, "modelBasedRoutingHeaderName") or default.model_header,
         model_routing=mode if mode in ("forced", "disabled") else default.model_routing,
-        enable_tls=boolean(settings, "enableLLMInferenceServiceTLS"),
+        enable_tls=None if settings.get(TLS_SWITCH) is None else boolean(settings, TLS_SWITCH),
     )
 
 

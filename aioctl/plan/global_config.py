@@ -53,6 +53,8 @@ class StorageConfig:
 
 
 DEFAULT_MODEL_HEADER: Final = "X-Gateway-Model-Name"
+TLS_SWITCH: Final = "enableLLMInferenceServiceTLS"
+"""The field of key `ingress` that says whether model servers speak TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,8 @@ class RoutingConfig:
     """The request header that names a model; never empty."""
     model_routing: str = "enabled"
     """`enabled`, `forced` or `disabled`."""
-    enable_tls: bool = False
-    """Whether the workloads serve HTTPS."""
+    enable_tls: bool | None = None
+    """Whether the workloads serve HTTPS. None: nobody said so, and they do not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,8 @@ class Write(Record, frozen=True):
     announce: tuple[str, str] | None = None
     """(reason, message) of a further Normal event after success, such as InferencePoolMigrated."""
     warnings: tuple[tuple[str, str], ...] = ()
-    """(reason, message) of Warning events after success: what was written is not all that was asked for."""
+    """(reason, message) of Warning events and lines of the log after success: what was written is not all that was asked for, or
+    takes away what nobody said should go."""
     best_effort: bool = False
     """A failure is logged and passed over; what follows is sent all the same (LIFE-1)."""
 

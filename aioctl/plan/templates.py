@@ -119,7 +119,7 @@ def root(service: Object, config: GlobalConfig, pool: str = "") -> Value:
         "systemNamespace": config.system_namespace,
         "ingressGatewayName": config.ingress_gateway_name,
         "ingressGatewayNamespace": config.ingress_gateway_namespace,
-        "enableTLS": config.routing.enable_tls,
+        "enableTLS": bool(config.routing.enable_tls),
         "modelBasedRoutingHeaderName": config.routing.model_header,
         "inferencePoolNamespacedName": f"{namespace_of(service)}/{pool}",
     }

@@ -63,6 +63,8 @@ def test_the_ingress_gateway_is_split_at_its_one_slash(written: str, namespace: 
         ),
         ({"modelBasedRoutingMode": "DISABLED"}, RoutingConfig(model_routing="disabled")),
         ({"modelBasedRoutingMode": "sometimes"}, RoutingConfig()),
+        ({"enableLLMInferenceServiceTLS": False}, RoutingConfig(enable_tls=False)),
+        ({"enableLLMInferenceServiceTLS": None}, RoutingConfig(enable_tls=None)),
     ],
 )
 def test_routing_by_model_and_the_scheme_are_read_with_their_defaults(
@@ -72,7 +74,7 @@ def test_routing_by_model_and_the_scheme_are_read_with_their_defaults(
 
 
 def test_without_an_ingress_key_the_defaults_of_routing_hold() -> None:
-    assert parsed().routing == RoutingConfig("http", "X-Gateway-Model-Name", "enabled", enable_tls=False)
+    assert parsed().routing == RoutingConfig("http", "X-Gateway-Model-Name", "enabled", enable_tls=None)
 
 
 def test_settings_are_kept_as_written() -> None:

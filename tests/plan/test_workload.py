@@ -1,4 +1,4 @@
-"""The ten workload steps: what exists in each topology, what goes, what errors say (WORK-1, SVC-1, EQ-1, ENV-1).
+"""The ten workload steps: what exists in each topology, what goes, what errors say (WORK-1, SVC-1, SVC-2, EQ-1, ENV-1).
 
 Rules: WORK-2, WORK-3, WORK-4, WORK-5, MULTI-1, SINGLE-1.
 """
@@ -11,9 +11,10 @@ import pytest
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectRef
 from aioctl.api.objects import labels_of
-from aioctl.plan.global_config import RoutingConfig
+from aioctl.plan.global_config import GlobalConfig, RoutingConfig
 from aioctl.plan.model import Verb
 from aioctl.plan.policy import Policy
+from aioctl.plan.workload.service import speaks_tls
 from testbed.plan_world import CONFIG, HF, MAIN, World, service
 from tests.plan.workload_world import DECODE, SIDECAR, WORKER, run, without_record
 
@@ -62,18 +63,73 @@ def test_a_plain_service_has_a_deployment_a_service_and_a_secret() -> None:
     assert deployment["spec"]["template"]["metadata"] == {"labels": labels}
 
 
-@pytest.mark.parametrize("tls", [False, True])
-def test_the_workload_service_says_what_its_pods_speak(tls: bool) -> None:
+@pytest.mark.parametrize("tls", [None, False, True])
+def test_the_workload_service_says_what_its_pods_speak(tls: bool | None) -> None:
     world = World()
     settle(world, HF)
-    config = replace(CONFIG, routing=RoutingConfig(enable_tls=tls))
-    assert run(world, HF, config=config) is None
+    assert run(world, HF, config=spoken(tls)) is None
     name = "https" if tls else "http"
     port = {"name": name, "port": 8000, "protocol": "TCP", "appProtocol": name, "targetPort": 8000}
     assert world.get(kinds.CORE_SERVICE, "svc-kserve-workload-svc")["spec"]["ports"] == [port]
     assert [(write.verb, write.name) for write in world.writes] == (
         [(Verb.UPDATE, "svc-kserve-workload-svc")] if tls else []
     )
+
+
+def spoken(tls: bool | None) -> GlobalConfig:
+    return replace(CONFIG, routing=RoutingConfig(enable_tls=tls))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "warned"),
+    [
+        (True, None, True),
+        (True, False, False),
+        (True, True, False),
+        (False, None, False),
+        (None, None, False),
+        (None, True, False),
+    ],
+)
+def test_tls_that_nobody_switched_off_does_not_go_without_a_warning(
+    before: bool | None, now: bool | None, warned: bool
+) -> None:
+    world = World()
+    settle(world, HF, config=spoken(before))
+    labelled = {**HF, "labels": {"a": "b"}}
+    assert run(world, labelled, config=spoken(now)) is None
+    (write,) = (write for write in world.writes if write.kind is kinds.CORE_SERVICE)
+    assert [reason for reason, _ in write.warnings] == ["PlainHTTPByDefault"] * warned
+    world.writes.clear()
+    assert run(world, labelled, config=spoken(now)) is None
+    assert world.writes == []
+
+
+@pytest.mark.parametrize("of", [{}, {"serving.kserve.io/stop": "true"}])
+def test_a_service_that_is_made_or_goes_has_no_tls_to_lose(of: dict[str, str]) -> None:
+    world = World()
+    if of:
+        settle(world, HF, config=spoken(True))
+    assert run(world, HF, of=service(annotations=of), config=spoken(None)) is None
+    (write,) = (write for write in world.writes if write.kind is kinds.CORE_SERVICE)
+    assert write.verb is (Verb.DELETE if of else Verb.CREATE)
+    assert write.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("port", "secure"),
+    [
+        ({"name": "https", "port": 8000}, True),
+        ({"name": "serving", "port": 8000, "appProtocol": "https"}, True),
+        ({"name": "http", "port": 8000, "appProtocol": "http"}, False),
+        ({"name": "https", "port": 443}, False),
+        ({"port": 8000}, False),
+    ],
+)
+def test_name_or_protocol_of_the_one_port_says_that_pods_speak_tls(
+    port: dict[str, Any], secure: bool
+) -> None:
+    assert speaks_tls({"spec": {"ports": [port]}}) is secure
 
 
 @pytest.mark.parametrize("spec", [HF, DECODE, WORKER, MN])

@@ -1,5 +1,6 @@
-"""`aioctl check --takeover`: what would be lost or changed beside a running KServe, each by its code."""
+"""`aioctl check --takeover`: what would be lost or changed beside a running KServe, each by its code (SVC-2 among it)."""
 
+import json
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -50,10 +51,17 @@ def disallowed(obj: dict[str, Any]) -> None:
     obj["spec"]["replicas"] = 1
 
 
+def secure(service: dict[str, Any]) -> None:
+    service["spec"]["ports"][0] |= {"name": "https", "appProtocol": "https"}
+
+
+SECURE = (kinds.CORE_SERVICE, "one-kserve-workload-svc", secure)
+
 SEEN: dict[str, Callable[[], Survey]] = {
     "AIO-TAKE-001": lambda: changed(kinds.SERVICE, "one", unknown),
     "AIO-TAKE-002": lambda: changed(kinds.CONFIG, "kserve-config-llm-template", foreign),
     "AIO-TAKE-006": lambda: changed(kinds.SERVICE, "one", disallowed),
+    "AIO-TAKE-007": lambda: changed(*SECURE),
 }
 
 
@@ -67,6 +75,76 @@ def test_a_field_that_was_asked_for_and_pruned_is_lost_too() -> None:
     facts = changed(kinds.SERVICE, "one", lambda obj: obj["metadata"].update(managedFields=[deepcopy(entry)]))
     (found,) = [one for one in of_survey(facts) if one.code]
     assert found.found == "LLMInferenceService demo/one: spec.teleport"
+
+
+def saying(settings: dict[str, Any], **ingress: Any) -> dict[str, Any]:
+    """The ConfigMap with more in its key `ingress`."""
+    said = json.dumps({**json.loads(settings["data"]["ingress"]), **ingress})
+    return {**settings, "data": {**settings["data"], "ingress": said}}
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (saying, True),
+        (lambda settings: saying(settings, enableLLMInferenceServiceTLS=None), True),
+        (lambda _: None, True),
+        (lambda settings: saying(settings, enableLLMInferenceServiceTLS=True), False),
+        (lambda settings: saying(settings, enableLLMInferenceServiceTLS=False), False),
+        (lambda settings: saying(settings, enableLLMInferenceServiceTLS="true"), False),
+    ],
+    ids=["absent", "null", "no ConfigMap", "true", "false", "unusable"],
+)
+def test_tls_is_lost_only_where_nobody_says_whether_it_is_wanted(
+    edit: Callable[[dict[str, Any]], dict[str, Any] | None], told: bool
+) -> None:
+    settings = healthy().settings_map
+    assert settings is not None
+    facts = replace(changed(*SECURE), settings_map=edit(dict(settings)))
+    assert ("AIO-TAKE-007" in codes(of_survey(facts))) is told
+
+
+def test_nothing_is_said_of_tls_where_the_configmap_could_not_be_read() -> None:
+    unread = {kinds.CONFIG_MAP.resource: "may not get configmaps"}
+    found = of_survey(replace(changed(*SECURE), settings_map=None, unread=unread))
+    assert "AIO-TAKE-007" not in codes(found)
+
+
+def stranger(service: dict[str, Any]) -> None:
+    secure(service)
+    service["metadata"]["ownerReferences"][0]["uid"] = "another"
+
+
+def test_a_service_of_somebody_else_has_no_tls_that_we_could_take() -> None:
+    assert codes(of_survey(changed(SECURE[0], SECURE[1], stranger))) == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"annotations": {"serving.kserve.io/stop": "true"}}, {"deletionTimestamp": "2026-01-01T00:00:00Z"}],
+)
+def test_a_service_that_goes_has_no_tls_to_lose(more: dict[str, Any]) -> None:
+    going = [{**obj, "metadata": {**obj["metadata"], **more}} for obj in healthy().all(kinds.SERVICE)]
+    objects = {**changed(*SECURE).objects, kinds.SERVICE: going}
+    assert "AIO-TAKE-007" not in codes(of_survey(replace(healthy(), objects=objects)))
+
+
+def test_a_fleet_that_loses_tls_is_one_finding() -> None:
+    (service,) = healthy().all(kinds.SERVICE)
+    (front,) = (
+        one for one in changed(*SECURE).all(kinds.CORE_SERVICE) if one["metadata"]["name"] == SECURE[1]
+    )
+    fleet_of: dict[Kind, list[dict[str, Any]]] = {kinds.SERVICE: [], kinds.CORE_SERVICE: []}
+    for name in ("one", "two", "three"):
+        fleet_of[kinds.SERVICE].append({**service, "metadata": {**service["metadata"], "name": name}})
+        named = {**front["metadata"], "name": f"{name}-kserve-workload-svc"}
+        fleet_of[kinds.CORE_SERVICE].append({**front, "metadata": named})
+    found = of_survey(replace(healthy(), objects={**healthy().objects, **fleet_of}))
+    (told,) = (one.found for one in found if one.code)
+    assert told == (
+        "enableLLMInferenceServiceTLS is absent from key ingress of ConfigMap kserve/inferenceservice-config, "
+        "and https: Service demo/one-kserve-workload-svc and 2 more"
+    )
 
 
 # What plans say of a cluster as another hand left it.

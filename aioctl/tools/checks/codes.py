@@ -87,6 +87,7 @@ CHECK: Final[Mapping[str, Code]] = {
         ("AIO-TAKE-004", "objects would change without a restart", "this controller writes them another way", "see `aioctl diff NAME`"),
         ("AIO-TAKE-005", "a service cannot be planned", "nothing of it would be reconciled", "do what the message says; `aioctl diff NAME` shows how far it comes"),
         ("AIO-TAKE-006", "admission here refuses an object that is stored", "it can be kept, and not be changed until it is correct", "correct the fields that the message names"),
+        ("AIO-TAKE-007", "workload Services are https, and the ConfigMap inferenceservice-config does not say whether model servers speak TLS", "silence means plain HTTP: Services, addresses and endpoint pickers change to it at once, while model servers that keep their form still speak TLS, and lose it with their next rollout", "before taking over, set enableLLMInferenceServiceTLS in its key ingress: true keeps TLS, false says that plain HTTP is meant; the controller never writes it"),
         ("AIO-FILE-001", "a field that no version has", "the API server drops it without a word", "correct the field's name or place"),
         ("AIO-FILE-002", "an object that admission refuses", "it cannot be applied", "correct the field that the message names"),
         ("AIO-FILE-003", "a service that cannot be rendered", "it would not become Ready", "do what the message says; `aioctl render -f FILE` shows how far it comes"),

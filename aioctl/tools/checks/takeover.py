@@ -6,15 +6,19 @@ Over the survey, and over what `aioctl diff -A` finds: plans for every service, 
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from aioctl.api import kinds
-from aioctl.api.objects import Object, key_of
+from aioctl.api import kinds, names
+from aioctl.api.defaulting import is_stopped
+from aioctl.api.kinds import ObjectKey
+from aioctl.api.objects import Object, is_controlled_by, is_deleting, key_of, name_of, namespace_of, uid_of
+from aioctl.plan.global_config import TLS_SWITCH
+from aioctl.plan.workload.service import speaks_tls
 from aioctl.tools.checks import leftovers
 from aioctl.tools.checks.cluster import cluster, others
 from aioctl.tools.checks.files import admitted, dropped_fields
 from aioctl.tools.checks.finding import Finding, bad, fine, title, warn
 from aioctl.tools.checks.gateways import gateways
 from aioctl.tools.checks.judge import Judge, check
-from aioctl.tools.checks.presets import rendering, settings_of
+from aioctl.tools.checks.presets import rendering, settings_of, unusable
 from aioctl.tools.checks.schemas import asked_for
 from aioctl.tools.checks.survey import Survey
 from aioctl.tools.diff import Report
@@ -30,7 +34,7 @@ BESIDE: Final[Sequence[tuple[str, Judge]]] = (
 
 def check_takeover(facts: Survey, reports: Sequence[Report]) -> list[Finding]:
     """Those groups, and what would become of services and configs."""
-    found = [*_objects(facts), *rendering(facts, "AIO-TAKE-002"), *_plans(reports)]
+    found = [*_objects(facts), *rendering(facts, "AIO-TAKE-002"), *_lost_tls(facts), *_plans(reports)]
     head = [] if any(one.code for one in found) else [title("TAKE")]
     counts = f"{len(facts.all(kinds.SERVICE))} services and {len(facts.all(kinds.CONFIG))} configs"
     return [
@@ -69,6 +73,30 @@ def _applied(obj: Object) -> Iterator[str]:
     for version, spec in asked_for(obj):
         if version == "v1alpha2":
             yield from dropped_fields({**obj, "spec": spec})
+
+
+def _lost_tls(facts: Survey) -> Iterator[Finding]:
+    """One line for the fleet, as one key of one ConfigMap decides; none where that is not known to be absent."""
+    settings, namespace = facts.settings_map, facts.system_namespace
+    if kinds.CONFIG_MAP.resource in facts.unread or (settings is not None and unusable(settings, namespace)):
+        return
+    if settings_of(settings, namespace).routing.enable_tls is not None:
+        return
+    stored = {key_of(one): one for one in facts.all(kinds.CORE_SERVICE) if speaks_tls(one)}
+    secure = []
+    for service in facts.all(kinds.SERVICE):
+        key = ObjectKey(namespace_of(service), names.workload_service_name(name_of(service)))
+        one = stored.get(key)
+        going = is_deleting(service) or is_stopped(service)
+        if one is not None and not going and is_controlled_by(one, uid_of(service)):
+            secure.append(str(key))
+    if secure:
+        more = f" and {len(secure) - 1} more" if len(secure) > 1 else ""
+        yield bad(
+            "AIO-TAKE-007",
+            f"{TLS_SWITCH} is absent from key ingress of ConfigMap {namespace}/{names.CONFIG_MAP_NAME}, and https: Service "
+            f"{secure[0]}{more}",
+        )
 
 
 def _plans(reports: Sequence[Report]) -> Iterator[Finding]:
