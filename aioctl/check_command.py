@@ -94,7 +94,8 @@ def check(
 
 def _of_files(files: Sequence[Path]) -> "list[Finding]":
     from aioctl.tools import manifests
-    from aioctl.tools.checks.files import OUR_KINDS, Given, check_files
+    from aioctl.tools.checks.declared import OUR_KINDS
+    from aioctl.tools.checks.files import Given, check_files
 
     given = [Given(name, obj) for file in files for name, obj in manifests.read(file)]
     if not any(one.obj.get("kind") in OUR_KINDS for one in given):

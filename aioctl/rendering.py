@@ -3,17 +3,19 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from aioctl import shipped
 from aioctl.api.objects import FieldError, name_of
 from aioctl.plan.model import PlanError
-from aioctl.plan.offline import Rendering, render
+from aioctl.plan.offline import Rendering, Surroundings, render, surroundings
 from aioctl.plan.policy import Policy, Strategy
 from aioctl.tools import manifests
 from aioctl.tools.access import ToolError
-from aioctl.tools.checks.files import VERSIONS, refused, unknown_field_words
+from aioctl.tools.checks.declared import VERSIONS, stored
+from aioctl.tools.checks.files import refused, unknown_field_words
 from aioctl.yaml_text import as_yaml
 
 
@@ -40,8 +42,12 @@ def render_file(file: Path, configs: Path | None, *, explain: bool) -> Rendered:
         raise RenderError(f"{file}: holds no LLMInferenceService")
     others = [obj for obj in given if obj.get("kind") != "LLMInferenceService"]
     folder = configs if configs is not None else shipped.presets_folder()
-    around = [*_folder(folder), *others]
     policy = Policy(auth_disabled=True, strategy=Strategy.AUTO)  # the default of AIOCTL_MIGRATION_STRATEGY
+
+    @cache
+    def around() -> Surroundings:
+        return surroundings([*_folder(folder), *others], policy, stored)
+
     parts: list[str] = []
     problems = [
         f"{where}: {problem}"
@@ -59,7 +65,7 @@ def render_file(file: Path, configs: Path | None, *, explain: bool) -> Rendered:
         if said := refused(service):
             raise RenderError("\n".join(f"{file}: {name}: {each}" for each in said))
         try:
-            made = render(service, around, policy=policy, now=datetime.now(UTC))
+            made = render(service, around(), policy=policy, now=datetime.now(UTC))
         except (PlanError, FieldError) as error:
             raise RenderError(f"{file}: {error}") from error
         parts.append(_explained(made) if explain else _printed(made))

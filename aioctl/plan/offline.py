@@ -5,8 +5,8 @@ unless given, and every assumption is told. The ConfigMap with KServe's shipped 
 Objects come in and go out as mappings; reading files and printing is the command's.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -22,7 +22,10 @@ from aioctl.plan.facts import Facts, Overlay
 from aioctl.plan.model import PlanError, Step, Verb
 from aioctl.plan.order import plan
 from aioctl.plan.policy import Policy
-from aioctl.plan.provenance import explain as explain_fields
+from aioctl.plan.provenance import explain, filled
+
+Stored = Callable[[Object], Object]
+"""A service or config of any version as one of the hub's, as an API server gives it out: with the defaults of its schema."""
 
 _UID: Final = "00000000-0000-0000-0000-000000000000"
 """Stands in owner references for the uid that only an API server gives."""
@@ -68,19 +71,40 @@ class Rendering:
     """(path, source) of every field of the combined spec; empty when the combination failed."""
 
 
-def explain(combined: Combined) -> list[tuple[str, str]]:
-    """(path, source) of every leaf of the combined spec: which preset, baseRef or service it came from."""
-    return explain_fields(combined.spec, combined.sources)
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What stands around services, the same for all that are rendered."""
+
+    facts: Facts
+    filled: Mapping[ObjectRef, frozenset[str]]
+    """Of each config the paths that are filled in."""
+    stored: Stored
 
 
-def render(service: Object, objects: Iterable[Object], *, policy: Policy, now: datetime) -> Rendering:
-    """The children of a service, given configs (and whatever else of the cluster matters) as objects.
+def surroundings(objects: Iterable[Object], policy: Policy, stored: Stored) -> Surroundings:
+    """Configs, and whatever else of the cluster matters. Configs without a namespace count as presets of the system namespace.
 
-    Configs without a namespace count as presets of the system namespace, a service without one is in `default`. Raises
-    PlanError when the service is no LLMInferenceService.
+    Raises FieldError.
     """
-    service = _service(service)
-    given = facts(objects, policy)
+    given = tuple(objects)
+    whole, written = facts(given, policy, stored), facts(given, policy)
+    configs = ((ref, obj) for ref, obj in whole.objects.items() if ref.kind == kinds.CONFIG)
+    added = {ref: _filled(obj, written.objects[ref]) for ref, obj in configs}
+    return Surroundings(whole, added, stored)
+
+
+def _filled(obj: Object, written: Object) -> frozenset[str]:
+    """Paths of the spec that are there only since the object was stored."""
+    return filled(obj.get("spec"), written.get("spec"))
+
+
+def render(service: Object, around: Surroundings, *, policy: Policy, now: datetime) -> Rendering:
+    """The children of a service; one without a namespace is in `default`.
+
+    Raises PlanError when it is no LLMInferenceService, FieldError.
+    """
+    written, service = service, _service(service, around.stored)
+    given = around.facts
     combined = _combined(given, service, policy)
     assumed = dict(_assumptions(given, combined)) if combined is not None else {}
     account = ObjectRef(kinds.SERVICE_ACCOUNT, namespace_of(service), "default")
@@ -97,8 +121,16 @@ def render(service: Object, objects: Iterable[Object], *, policy: Policy, now: d
             if step.error or step.unanswered
         ),
         assumed=tuple(f"{ref.kind.kind} {ref.key}" for ref in assumed if ref.kind.namespaced),
-        fields=tuple(explain(combined)) if combined is not None else (),
+        fields=() if combined is None else _fields(combined, around, _filled(service, up(written))),
     )
+
+
+def _fields(combined: Combined, around: Surroundings, own: frozenset[str]) -> tuple[tuple[str, str], ...]:
+    """(path, source) of every leaf of the combined spec. `own`: what is filled in in the service."""
+    configs = [ObjectRef(kinds.CONFIG, one["namespace"], one["name"]) for one in combined.applied]
+    added = [*(around.filled[ref] for ref in configs), own]
+    sources = [replace(source, filled=paths) for source, paths in zip(combined.sources, added, strict=True)]
+    return tuple(explain(combined.spec, sources))
 
 
 def _settled(world: Facts, service: Object, policy: Policy, now: datetime) -> list[Step]:
@@ -120,15 +152,15 @@ def _settled(world: Facts, service: Object, policy: Policy, now: datetime) -> li
     ]
 
 
-def facts(objects: Iterable[Object], policy: Policy) -> Facts:
-    """The objects as an observation; v1alpha1 configs are converted, kinds that no plan reads are left out."""
+def facts(objects: Iterable[Object], policy: Policy, stored: Stored = up) -> Facts:
+    """The objects as an observation; configs are in the hub version then, kinds that no plan reads are left out."""
     found = {
         ObjectRef(kinds.CONFIG_MAP, policy.system_namespace, names.CONFIG_MAP_NAME): _object(
             kinds.CONFIG_MAP, policy.system_namespace, names.CONFIG_MAP_NAME, data=SETTINGS
         )
     }
     for given in objects:
-        obj = up(given) if text(given, "kind") == kinds.CONFIG.kind else given
+        obj = stored(given) if text(given, "kind") == kinds.CONFIG.kind else given
         kind = _KINDS.get((text(obj, "apiVersion"), text(obj, "kind")))
         if kind is None:
             continue
@@ -139,11 +171,11 @@ def facts(objects: Iterable[Object], policy: Policy) -> Facts:
     return Facts(found)
 
 
-def _service(given: Object) -> dict[str, Any]:
+def _service(given: Object, stored: Stored) -> dict[str, Any]:
     """The service in the hub version, with a namespace and a uid."""
     if text(given, "kind") != kinds.SERVICE.kind:
         raise PlanError(f"expected kind {kinds.SERVICE.kind}, got {given.get('kind')!r}")
-    service = _in_namespace(up(given), namespace_of(given) or "default")
+    service = _in_namespace(stored(given), namespace_of(given) or "default")
     return {**service, "metadata": {"uid": _UID, **service["metadata"]}}
 
 

@@ -12,6 +12,8 @@ from aioctl.plan.merge import merge_written
 
 CONTROLLER: Final = "the controller"
 """The source of what no config and no service says: selector labels, account name, redirected references."""
+BY_DEFAULT: Final = " (schema default)"
+"""After the name of whose spec the API server has filled in what stands there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Contribution:
     """Of the spec as it was read; the same for the same content. Empty for a service's own."""
     size: int = 0
     """Bytes of the spec as it was read."""
+    filled: frozenset[str] = frozenset()
+    """Paths of what its author left to the schema's defaults, where that is known; see `filled`."""
 
 
 class _Leaf:
@@ -45,12 +49,12 @@ class _Leaf:
         return bool(self.value)
 
 
-def _marked(tree: Any, source: str) -> Any:
+def _marked(tree: Any, of: Contribution, path: str = "spec") -> Any:
     if isinstance(tree, Mapping):
-        return {name: _marked(value, source) for name, value in tree.items()}
+        return {name: _marked(value, of, f"{path}.{name}") for name, value in tree.items()}
     if isinstance(tree, (list, tuple)):
-        return [_marked(value, source) for value in tree]
-    return None if tree is None else _Leaf(tree, source)
+        return [_marked(value, of, f"{path}[{index}]") for index, value in enumerate(tree)]
+    return None if tree is None else _Leaf(tree, of.title + BY_DEFAULT if path in of.filled else of.title)
 
 
 def _leaves(tree: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -66,9 +70,15 @@ def _leaves(tree: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def _sources(contributions: Sequence[Contribution]) -> dict[str, _Leaf]:
     """The leaf at each path of the merged spec, before rendering."""
-    marked = [_marked(contribution.spec, contribution.title) for contribution in contributions]
+    marked = [_marked(contribution.spec, contribution) for contribution in contributions]
     merged = reduce(merge_written, marked)
     return {path: leaf for path, leaf in _leaves(merged, "spec") if isinstance(leaf, _Leaf)}
+
+
+def filled(spec: Any, written: Any) -> frozenset[str]:
+    """Paths of the leaves that a spec has only since the schema's defaults were laid under what was written."""
+    there = {path for path, value in _leaves(written, "spec") if value is not None}
+    return frozenset(path for path, _ in _leaves(spec, "spec")) - there
 
 
 def owner_of(path: str, contributions: Sequence[Contribution]) -> str:

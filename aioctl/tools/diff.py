@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from aioctl.api import kinds, names
-from aioctl.api.conversion import up
 from aioctl.api.kinds import Kind, ObjectRef
 from aioctl.api.objects import Object, key_of, mapping, name_of, namespace_of
 from aioctl.plan.facts import Overlay
 from aioctl.plan.observation import Observation, Present
 from aioctl.plan.policy import Policy
 from aioctl.tools.access import Exit, ToolError
+from aioctl.tools.checks.declared import OUR_KINDS, stored
 from aioctl.tools.origin import Origins, Path
 from aioctl.tools.output import Column
 from aioctl.tools.planned import Outlook, Planned, merged, outlook
@@ -103,7 +103,7 @@ def edited(
     answers: dict[ObjectRef, Object | None] = {}
     services, others = [], False
     for one in given:
-        obj = up(one) if one.get("kind") in (kinds.SERVICE.kind, kinds.CONFIG.kind) else one
+        obj = stored(one) if one.get("kind") in OUR_KINDS else one
         kind = known.get((str(obj.get("apiVersion")), str(obj.get("kind"))))
         if kind is None or not name_of(obj):
             raise ToolError(f"the file holds {_wrong(one, is_known=kind is not None)}", Exit.USAGE)
@@ -123,7 +123,7 @@ def _wrong(one: Object, *, is_known: bool) -> str:
     what = f"{one.get('apiVersion')} {one.get('kind')} {name_of(one)}".strip()
     if is_known:
         return f"{what} without a metadata.name"
-    if one.get("kind") in (kinds.SERVICE.kind, kinds.CONFIG.kind):
+    if one.get("kind") in OUR_KINDS:
         return f"{what}, whose apiVersion is none of ours: use {kinds.V1ALPHA2} or {kinds.V1ALPHA1}"
     return f"{what}, which no plan of this controller reads: leave it out"
 

@@ -6,8 +6,9 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aioctl.plan.offline import render
+from aioctl.plan.offline import render, surroundings
 from aioctl.plan.policy import Policy
+from aioctl.tools.checks.declared import stored
 from aioctl.yaml_text import as_yaml
 from testbed.shared_data import ROOT, documents
 from testbed.shipped_files import presets
@@ -29,7 +30,7 @@ def rendered(sample: str) -> str:
     """The children of the services in a sample as YAML. Raises AssertionError when a part of them cannot be planned."""
     (given,) = documents(f"samples/**/{sample}.yaml").values()
     objects = [obj for obj in given if obj]
-    around = [*presets(), *objects]
+    around = surroundings([*presets(), *objects], _POLICY, stored)
     parts = []
     for service in (obj for obj in objects if obj["kind"] == "LLMInferenceService"):
         made = render(service, around, policy=_POLICY, now=_NOW)

@@ -16,9 +16,10 @@ import pytest
 from aioctl import shipped
 from aioctl.api import admission_warnings, kinds, without_effect
 from aioctl.plan import trial
-from aioctl.plan.offline import SETTINGS, render
+from aioctl.plan.offline import SETTINGS, Surroundings, render, surroundings
 from aioctl.plan.policy import Policy
 from aioctl.plan.trial import Accepted
+from aioctl.tools.checks.declared import stored
 from testbed.worst_cases import Schema, least, schema
 
 pytestmark = pytest.mark.thorough
@@ -151,7 +152,7 @@ def _needs(name: str) -> Mapping[str, Any]:
 
 
 @cache
-def surroundings() -> tuple[dict[str, Any], ...]:
+def world() -> Surroundings:
     """The shipped presets, configs and a ConfigMap for references, and where Prometheus is."""
     config = {"apiVersion": kinds.V1ALPHA2, "kind": kinds.CONFIG.kind}
     named = [
@@ -174,7 +175,8 @@ def surroundings() -> tuple[dict[str, Any], ...]:
             ("inferenceservice-config", "kserve", settings),
         )
     ]
-    return (*shipped.objects(shipped.presets_folder()), *named, *maps)
+    given = (*shipped.objects(shipped.presets_folder()), *named, *maps)
+    return surroundings(given, Policy(), stored)
 
 
 def told(spec: Any) -> str | None:
@@ -187,7 +189,7 @@ def told(spec: Any) -> str | None:
     }
     if not isinstance(trial.in_process(service), Accepted):
         return None
-    made = render(service, surroundings(), policy=Policy(), now=datetime(2026, 1, 1, tzinfo=UTC))
+    made = render(service, world(), policy=Policy(), now=datetime(2026, 1, 1, tzinfo=UTC))
     said = admission_warnings.of_spec(service, None)
     events = without_effect.of_combined(service)
     return json.dumps([made.children, made.problems, made.assumed, said, events], sort_keys=True, default=str)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from aioctl.plan.model import PlanError
-from aioctl.plan.offline import Rendering, render
+from aioctl.plan.offline import Rendering, render, surroundings
 from aioctl.plan.policy import Policy
+from aioctl.tools.checks.declared import stored
 from testbed.shared_data import documents
 from testbed.shipped_files import presets
 
@@ -27,7 +28,8 @@ def service(**spec: Any) -> dict[str, Any]:
 
 
 def rendered(given: dict[str, Any], *more: dict[str, Any]) -> Rendering:
-    return render(given, [*PRESETS, *more], policy=Policy(), now=NOW)
+    around = surroundings([*PRESETS, *more], Policy(), stored)
+    return render(given, around, policy=Policy(), now=NOW)
 
 
 def test_a_service_with_a_router_gets_all_its_children() -> None:

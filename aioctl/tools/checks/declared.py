@@ -1,5 +1,5 @@
-"""What the API server itself says of an object, before it asks a webhook: metadata, and the schemas of our CRDs - types,
-bounds, lists without repetition, validation rules (CEL). Pure.
+"""What the API server itself makes of an object of ours, and says of it, before it asks a webhook: the schemas of our CRDs -
+defaults (SCHEMA-9), types, bounds, lists without repetition, validation rules (CEL) - and the rules of metadata. Pure.
 
 The schemas are those of this release, from `schemas.json` beside this module (written by `python -m release charts`), and
 are applied by the simulated API server's own machinery.
@@ -13,7 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
-from aioctl.api.kinds import GROUP
+from aioctl.api import kinds
+from aioctl.api.conversion import up
+from aioctl.api.objects import Object
 from aioctl.sim.errors import Cause, StatusError
 from aioctl.sim.list_types import repeated
 from aioctl.sim.objectmeta import findings, metadata_of
@@ -21,8 +23,31 @@ from aioctl.sim.resources import GroupVersion, Resource, Version
 from aioctl.sim.schema import UNCHECKED_RULES, Schema
 from aioctl.sim.validations import Validations
 
+OUR_KINDS: Final = frozenset({kinds.SERVICE.kind, kinds.CONFIG.kind})
+VERSIONS: Final = frozenset({kinds.V1ALPHA1, kinds.V1ALPHA2})
 _FILE: Final = Path(__file__).parent / "schemas.json"
 _PARTS: Final = ("items", "additionalProperties")
+
+
+def stored(obj: Object) -> Object:
+    """A service or config of any version as the API server gives it out in the hub's: defaults go in before it is converted and
+    after. Raises FieldError."""
+    hub = up(decoded(obj))
+    return hub if hub.get("apiVersion") == obj.get("apiVersion") else decoded(hub)
+
+
+def decoded(obj: Object) -> Object:
+    """A service or config as the API server reads it from a request: without nulls, and with its version's defaults.
+
+    A copy; what is of no kind or version of ours is returned as it is.
+    """
+    if obj.get("kind") not in OUR_KINDS or obj.get("apiVersion") not in VERSIONS:
+        return obj
+    new = deepcopy({"spec": obj["spec"]} if "spec" in obj else {})
+    schema = _version(str(obj["kind"]), GroupVersion.parse(str(obj["apiVersion"])).version).schema
+    if schema is not None:
+        schema.complete(new)
+    return {**{name: value for name, value in obj.items() if name != "spec"}, **new}
 
 
 def problems(obj: Mapping[str, Any]) -> list[str]:
@@ -42,12 +67,10 @@ def causes(obj: Mapping[str, Any]) -> list[Cause]:
         metadata["name"] = (
             f"{metadata['generateName']}00000"  # letters of the API server's, which are always right
         )
-    version = _version(kind, at.version)
     # The status is taken out before anything looks.
-    new = deepcopy({"spec": obj["spec"]} if "spec" in obj else {})
-    if version.schema is not None:
-        version.schema.complete(new)
-    return [*findings(Resource(at.group, "", kind, (), at), metadata), *version.findings(new, None)]
+    new = {name: value for name, value in decoded(obj).items() if name == "spec"}
+    said = _version(kind, at.version).findings(new, None)
+    return [*findings(Resource(at.group, "", kind, (), at), metadata), *said]
 
 
 @cache
@@ -59,7 +82,7 @@ def _version(kind: str, version: str) -> Version:
     def lists(new: Mapping[str, Any], _old: Mapping[str, Any] | None) -> list[Cause]:
         return list(repeated(source, new))
 
-    return Version(GroupVersion(GROUP, version), Schema(source), (lists, Validations(source)))
+    return Version(GroupVersion(kinds.GROUP, version), Schema(source), (lists, Validations(source)))
 
 
 def _tree(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,8 +1,9 @@
 """`aioctl check -f`: manifests without a cluster - fields that would be dropped, admission, and whether they render. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 from aioctl import shipped
@@ -18,15 +19,14 @@ from aioctl.golang.unknown_fields import unknown_fields
 from aioctl.plan.config_check import check_config
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.model import PlanError
-from aioctl.plan.offline import render
+from aioctl.plan.offline import Surroundings, render, surroundings
 from aioctl.plan.policy import Policy
 from aioctl.sim.patch import json_patch
-from aioctl.tools.checks.declared import problems
+from aioctl.tools.checks.declared import OUR_KINDS, VERSIONS, decoded, problems, stored
 from aioctl.tools.checks.finding import Finding, bad, fine, title, warn
 from aioctl.tools.checks.presets import settings_of
 
-OUR_KINDS: Final = frozenset({kinds.SERVICE.kind, kinds.CONFIG.kind})
-VERSIONS: Final = frozenset({kinds.V1ALPHA1, kinds.V1ALPHA2})
+_POLICY: Final = Policy(auth_disabled=True)
 _DEFAULT: Final = ("spec.router.scheduler.pool.spec.appProtocol", "http")
 """Nothing is lost with what the schema fills in: pools of Inference Extension before 1.3 have no such field."""
 _TOP: Final = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
@@ -50,7 +50,12 @@ def check_files(every: Sequence[Given], now: datetime) -> list[Finding]:
     settings = settings_of(_settings_map(every), Policy().system_namespace)
     around = [*shipped.objects(shipped.presets_folder()), *(one.obj for one in every if one not in ours)]
     around += [one.obj for one in ours if one.obj.get("kind") == kinds.CONFIG.kind]
-    found = [finding for one in ours for finding in _of(one, around, settings, now)]
+
+    @cache
+    def prepared() -> Surroundings:
+        return surroundings(around, _POLICY, stored)
+
+    found = [finding for one in ours for finding in _of(one, prepared, settings, now)]
     if any(one.code for one in found):
         return found
     others = len(every) - len(ours)
@@ -69,7 +74,9 @@ def _settings_map(every: Sequence[Given]) -> Object | None:
     )
 
 
-def _of(one: Given, around: Sequence[Object], settings: GlobalConfig, now: datetime) -> Iterator[Finding]:
+def _of(
+    one: Given, around: Callable[[], Surroundings], settings: GlobalConfig, now: datetime
+) -> Iterator[Finding]:
     if one.obj.get("apiVersion") not in VERSIONS:
         yield bad("AIO-FILE-004", f"{one}: apiVersion {one.obj.get('apiVersion')}")
         return
@@ -97,7 +104,8 @@ def refused(obj: Object) -> Sequence[str]:
 
 
 def _as_written(obj: Object) -> Object:
-    """With what the mutating webhook adds, which the API server asks before it looks at schemas."""
+    """With the schema's defaults, and with what the mutating webhook adds to that; only then the API server looks at schemas."""
+    obj = decoded(obj)
     if obj.get("kind") != kinds.SERVICE.kind:
         return obj
     try:
@@ -108,9 +116,9 @@ def _as_written(obj: Object) -> Object:
     return written
 
 
-def _unrendered(service: Object, around: Sequence[Object], now: datetime) -> Sequence[str]:
+def _unrendered(service: Object, around: Callable[[], Surroundings], now: datetime) -> Sequence[str]:
     try:
-        return render(service, around, policy=Policy(auth_disabled=True), now=now).problems
+        return render(service, around(), policy=_POLICY, now=now).problems
     except (PlanError, FieldError) as error:
         return (str(error),)
 
