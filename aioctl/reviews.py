@@ -23,7 +23,7 @@ from aioctl.api.verdict import ApiErrorStatus
 from aioctl.controller.caches import Caches
 from aioctl.kube.client import Client
 from aioctl.kube.errors import KubeError
-from aioctl.plan.config import parse_config
+from aioctl.plan.config import caches_models, parse_config
 from aioctl.plan.config_check import check_config
 from aioctl.plan.model import PlanError
 
@@ -134,11 +134,11 @@ class Reviews:
         version = None if cached is None else cached.resource_version
         if version is None or version != self._read[0]:
             try:
-                config = parse_config(settings_map(self._caches, self._namespace), self._namespace)
+                active = caches_models(settings_map(self._caches, self._namespace))
             except (ApiErrorStatus, PlanError) as error:
                 self._untold("the ConfigMap cannot be read", str(error))
                 return None
-            self._read = version, config.local_model
+            self._read = version, active
         return self._read[1]
 
     def _untold(self, why: str, what: str) -> None:

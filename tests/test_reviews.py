@@ -208,6 +208,18 @@ def test_where_it_cannot_be_told_one_warning_says_why(
     assert [(entry["log_level"], entry["why"]) for entry in logs] == [("warning", told)]
 
 
+@pytest.mark.parametrize("wrong", ['{"enabled": "yes"}', "nonsense", "[]"])
+def test_a_wrong_word_of_caches_refuses_no_config(wrong: str) -> None:
+    """CFG-3."""
+    spec = {"template": {"containers": [{"name": "main", "image": "{{ .GlobalConfig.IngressGatewayName }}"}]}}
+    found = reviews(None, settings(wrong))
+    found.config_rules.check({**config("a"), "apiVersion": "serving.kserve.io/v1alpha2", "spec": spec})
+    ours = {**settings(None), "data": {"ingress": "{", "localModel": '{"enabled": true}'}}
+    noted = reviews(None, ours, CLUSTERS).marker(with_model())
+    assert noted is not None
+    assert noted.labels[CACHE] == "all", "the other keys are not asked"
+
+
 def test_a_mark_stays_where_the_caches_are_not_installed_any_more() -> None:
     """LM-2."""
     both = (kinds.LOCAL_MODEL_CACHE, kinds.LOCAL_MODEL_NAMESPACE_CACHE)

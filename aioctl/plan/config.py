@@ -1,7 +1,8 @@
 """The ConfigMap `inferenceservice-config`, read into a `GlobalConfig` (CFG-1, CFG-3).
 
 Each value of the ConfigMap is a JSON text of its own, whose fields count in any case. Settings of storage and credentials stay as
-written, defaults for empty ones are filled where they are used. All problems are PlanErrors with the Go controller's texts; a value of the wrong
+written, defaults for empty ones are filled where they are used. Key `localModel` is read by admission alone (LM-1), so a wrong one
+stops no service. All problems are PlanErrors with the Go controller's texts; a value of the wrong
 type names key and field, such as `ingress.enableGatewayApi`. Nothing is read from the cluster here.
 """
 
@@ -54,7 +55,7 @@ CREDENTIALS: Final = "credentials"
 LOCAL_MODEL: Final = "localModel"
 SCHEDULER: Final = "scheduler"
 AUTOSCALING: Final = "autoscaling-wva-controller-config"
-_KEYS: Final = (INGRESS, STORAGE, CREDENTIALS, LOCAL_MODEL, SCHEDULER, AUTOSCALING)
+_KEYS: Final = (INGRESS, STORAGE, CREDENTIALS, SCHEDULER, AUTOSCALING)
 
 
 def parse_config(config_map: Object | None, system_namespace: str) -> GlobalConfig:
@@ -94,7 +95,6 @@ def _made(texts: Mapping[str, str | None], system_namespace: str) -> GlobalConfi
         found,
         storage=_converted("StorageInitializerConfig", lambda: _checked_storage(texts[STORAGE])),
         credentials=_converted("CredentialConfig", lambda: _credentials(texts[CREDENTIALS])),
-        local_model=_converted("LocalModelConfig", lambda: _local_model(texts[LOCAL_MODEL])),
         expiration_annotations=_expiration_annotations(texts[SCHEDULER]),
         prometheus=_prometheus(texts[AUTOSCALING]),
     )
@@ -287,11 +287,11 @@ def _credential_settings(settings: Mapping[str, Any]) -> CredentialConfig:
     )
 
 
-def _local_model(json_text: str | None) -> bool:
-    if json_text is None:
-        return False
+def caches_models(config_map: Object) -> bool:
+    """Key `localModel`: whether models may be mounted from a cache. Raises PlanError where it cannot be read."""
     try:
-        settings = _decoded(json_text)
+        json_text = _entry(config_map, LOCAL_MODEL)
+        settings = {} if json_text is None else _decoded(json_text)
         with within(LOCAL_MODEL):
             return boolean(settings, "enabled")
     except ValueError as error:

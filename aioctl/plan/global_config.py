@@ -96,8 +96,6 @@ class GlobalConfig:
     routing: RoutingConfig = RoutingConfig()
     storage: StorageConfig = StorageConfig()
     credentials: CredentialConfig = CredentialConfig()
-    local_model: bool = False
-    """`localModel.enabled`: models may be mounted from a LocalModelCache."""
     expiration_annotations: tuple[str, ...] = (EXPIRATION,)
     """The first is written, all are read."""
     prometheus: PrometheusConfig = PrometheusConfig()

@@ -113,6 +113,7 @@ def settings(
     [
         ({"ingress": INGRESS}, {"ingress": INGRESS}, False),
         ({"ingress": INGRESS}, {"ingress": INGRESS, "explainers": "{}"}, False),
+        ({"ingress": INGRESS}, {"ingress": INGRESS, "localModel": "{"}, False),
         ({"ingress": INGRESS}, {"ingress": INGRESS.replace(",", " ,")}, False),
         ({"ingress": INGRESS}, {"ingress": INGRESS.replace("kserve/gw", "kserve/other")}, True),
         ({"ingress": INGRESS}, {"ingress": INGRESS, "annotations": FINISHED}, True),

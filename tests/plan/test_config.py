@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aioctl.plan.config import parse_config
+from aioctl.plan.config import caches_models, parse_config
 from aioctl.plan.global_config import GlobalConfig, PrometheusConfig, RoutingConfig
 from aioctl.plan.model import PlanError
 
@@ -234,7 +234,6 @@ def test_what_the_other_keys_say() -> None:
             "ociModelMode": "native",
             "ociInsecureRegistry": True,
         },
-        localModel={"enabled": True, "jobNamespace": "kserve-localmodel-jobs"},
         scheduler={"expirationAnnotations": ["new", "old"]},
         **{
             "autoscaling-wva-controller-config": {
@@ -250,7 +249,6 @@ def test_what_the_other_keys_say() -> None:
     )
     assert (config.storage.oci_model_mode, config.storage.enable_oci_model_support) == ("native", True)
     assert config.storage.oci_insecure_registry
-    assert config.local_model
     assert config.expiration_annotations == ("new", "old")
     assert config.prometheus == PrometheusConfig(
         "https://p:9091", True, "bearer", "a", "ClusterTriggerAuthentication"
@@ -261,11 +259,10 @@ def test_the_defaults_of_the_other_keys_are_kserves() -> None:
     for config in (
         parsed(),
         parsed(ingress=INGRESS),
-        parsed(scheduler={"expirationAnnotations": []}, localModel={}),
+        parsed(scheduler={"expirationAnnotations": []}),
         parsed(**{"autoscaling-wva-controller-config": {}, "scheduler": "null"}),
     ):
         assert config.expiration_annotations == ("certificates.kserve.io/expiration",)
-        assert not config.local_model
         assert config.prometheus == PrometheusConfig()
 
 
@@ -318,14 +315,6 @@ def test_the_defaults_of_the_other_keys_are_kserves() -> None:
             ),
         ),
         (
-            "localModel",
-            {"enabled": "yes"},
-            (
-                "failed to convert InferenceServiceConfigMap to LocalModelConfig: unable to parse localModel config json: "
-                "localModel.enabled: expected a boolean, got string"
-            ),
-        ),
-        (
             "scheduler",
             {"expirationAnnotations": "x"},
             (
@@ -370,3 +359,38 @@ def test_refused_credentials() -> None:
     assert refusal(config_map(credentials="{")).startswith(
         "failed to convert InferenceServiceConfigMap to CredentialConfig: unable to parse credential config json: "
     )
+
+
+@pytest.mark.parametrize(
+    ("data", "active"),
+    [
+        ({}, False),
+        ({"localModel": "null"}, False),
+        ({"localModel": "{}"}, False),
+        ({"localModel": '{"enabled": false}'}, False),
+        ({"localModel": '{"Enabled": true, "jobNamespace": "kserve-localmodel-jobs"}'}, True),
+        ({"localModel": '{"enabled": true}', "ingress": "{", "storageInitializer": "{"}, True),
+    ],
+)
+def test_whether_models_are_cached_stands_in_a_key_of_its_own(data: dict[str, str], active: bool) -> None:
+    assert caches_models({"data": data}) is active
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ('{"enabled": "yes"}', "localModel.enabled: expected a boolean, got string"),
+        ("[]", "expected an object"),
+        ("{", ""),
+        ("", ""),
+        (True, "localModel: expected a string, got boolean"),
+    ],
+)
+def test_a_wrong_word_of_cached_models_is_told_to_who_asks_and_stops_nobody_else(
+    written: Any, problem: str
+) -> None:
+    found = config_map()
+    assert parse_config({**found, "data": {**found["data"], "localModel": written}}, "kserve") == parsed()
+    with pytest.raises(PlanError) as caught:
+        caches_models({"data": {"localModel": written}})
+    assert str(caught.value).startswith(f"unable to parse localModel config json: {problem}")

@@ -17,6 +17,7 @@ import pytest
 from aioctl.api import kinds
 from aioctl.api.kinds import ObjectKey
 from aioctl.api.objects import name_of
+from aioctl.plan.offline import SETTINGS
 from aioctl.sim.errors import forbidden, internal
 from aioctl.sim.faults import Match
 from aioctl.tools.checks.codes import CHECK, GROUPS
@@ -446,6 +447,9 @@ SEEN: dict[str, Callable[[], Survey]] = {
         lambda obj: template(obj, "{{ Lookup .Name }}"),
     ),
     "AIO-PRE-004": lambda: replace(healthy(), settings_map=None),
+    "AIO-PRE-005": lambda: replace(
+        healthy(), settings_map={"data": {**SETTINGS, "localModel": '{"enabled": "yes"}'}}
+    ),
     "AIO-GW-001": lambda: having(
         kinds.GATEWAY, [*(dict(one) for one in healthy().all(kinds.GATEWAY)), gateway("elsewhere")]
     ),

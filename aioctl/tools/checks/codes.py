@@ -68,6 +68,7 @@ CHECK: Final[Mapping[str, Code]] = {
         ("AIO-PRE-002", "a preset differs from that of this release", "services follow what is installed; one changed byte restarts their model servers", "nothing, if it is meant; else compare it with `kubectl diff -k deploy/presets`"),
         ("AIO-PRE-003", "a config does not render", "services that it is part of cannot be combined", "correct the template that the message names"),
         ("AIO-PRE-004", "the ConfigMap inferenceservice-config cannot be used", "no service can be combined", "kubectl apply --server-side -f deploy/base/configmap.yaml, or correct the key that the message names"),
+        ("AIO-PRE-005", "key localModel of the ConfigMap inferenceservice-config cannot be read", "no service is told a cache for its model; those that have one keep it", "correct the key as the message says, or take it out"),
         ("AIO-GW-001", "a gateway's class does not exist", "no controller looks at the gateway", "install the gateway's controller, or correct gatewayClassName"),
         ("AIO-GW-002", "a gateway is not Programmed", "it carries no traffic", "look at its listeners and at its controller's log"),
         ("AIO-GW-003", "a gateway class says that it does not know InferencePools", "routes to pools are refused", "switch the controller's Inference Extension on, or upgrade it"),

@@ -9,7 +9,7 @@ from aioctl import __version__, shipped
 from aioctl.api import kinds, names
 from aioctl.api.config_use import uses
 from aioctl.api.objects import FieldError, Object, dig, is_deleting, key_of, name_of
-from aioctl.plan.config import parse_config
+from aioctl.plan.config import caches_models, parse_config
 from aioctl.plan.config_check import check_config
 from aioctl.plan.global_config import GlobalConfig
 from aioctl.plan.model import PlanError
@@ -52,10 +52,11 @@ def presets(facts: Survey) -> Iterator[Finding]:
             yield fine("PRE", f"{where} is that of {release}, {used}")
         else:
             yield warn("AIO-PRE-002", f"{where} is of no release that is known, {used}")
-    if kinds.CONFIG_MAP.resource not in facts.unread and (
-        problem := unusable(facts.settings_map, facts.system_namespace)
-    ):
-        yield bad("AIO-PRE-004", problem)
+    if kinds.CONFIG_MAP.resource not in facts.unread:
+        if problem := unusable(facts.settings_map, facts.system_namespace):
+            yield bad("AIO-PRE-004", problem)
+        if problem := _untold_caches(facts.settings_map):
+            yield warn("AIO-PRE-005", problem)
     yield from rendering(facts, "AIO-PRE-003")
 
 
@@ -113,6 +114,16 @@ def unusable(found: Object | None, namespace: str) -> str:
     """Why the ConfigMap cannot be used; empty when it can."""
     try:
         parse_config(found, namespace)
+    except (PlanError, FieldError) as error:
+        return str(error)
+    return ""
+
+
+def _untold_caches(found: Object | None) -> str:
+    """Why it is not known whether models are cached; empty where it is, or where nothing of the ConfigMap is."""
+    try:
+        if found is not None:
+            caches_models(found)
     except (PlanError, FieldError) as error:
         return str(error)
     return ""
