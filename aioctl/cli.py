@@ -72,7 +72,7 @@ def run(kubeconfig: str) -> None:
     logs.configure(settings.log_level, settings.log_format)
     log = structlog.get_logger("aioctl")
     for warning in warnings:
-        log.warning("unknown setting", problem=warning)
+        log.warning("questionable setting", problem=warning)
     log.info("starting", version=__version__, namespace=settings.namespace, workers=settings.workers)
     stop_traces = tracing.start(os.environ)
     try:

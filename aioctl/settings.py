@@ -1,7 +1,8 @@
 """Every knob of the program, read once at the edge from the environment and passed down; no other module reads it.
 
 Durations are numbers of seconds, booleans `true` or `false`. A value that cannot be used stops the start with a
-`SettingsError` that names the variable, the value and what is allowed; unknown `AIOCTL_*` names are reported as warnings.
+`SettingsError` that names the variable, the value and what is allowed; unknown `AIOCTL_*` names are reported as warnings, and so is what KServe
+takes for something else than it says.
 `docs/reference.md` lists the same table; a test compares the two.
 """
 
@@ -30,6 +31,7 @@ from aioctl.api import body_limits
 from aioctl.api.names import WELL_KNOWN_SUFFIXES
 from aioctl.api.user_names import LABEL, SUBDOMAIN
 from aioctl.controller.knobs import Knobs
+from aioctl.golang import gobool
 from aioctl.plan.policy import PodForm, Policy, Probe, Strategy
 from aioctl.plan.waves import parse_budget, parse_window
 
@@ -78,14 +80,19 @@ def _boolean(value: Any) -> Any:
 
 
 def _go_boolean(value: Any) -> Any:
-    """The spellings of Go's strconv.ParseBool: KServe reads these variables with it."""
-    if isinstance(value, str) and value in ("1", "0", "t", "f", "T", "F"):
-        return value in ("1", "t", "T")
-    return _boolean(value)
+    """Go's words, which KServe reads, beside ours. Else it is refused: a guard is not to go off by a typo."""
+    found = gobool.parse(value) if isinstance(value, str) else None
+    return _boolean(value) if found is None else found
+
+
+def _go_boolean_or_false(value: Any) -> Any:
+    """As KServe reads a variable of which no text is an error."""
+    return bool(gobool.parse(value)) if isinstance(value, str) else value
 
 
 Bool = Annotated[bool, BeforeValidator(_boolean)]
 GoBool = Annotated[bool, BeforeValidator(_go_boolean)]
+LenientGoBool = Annotated[bool, BeforeValidator(_go_boolean_or_false)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 _RENEWAL_SPREAD: Final = 1.2
@@ -264,9 +271,9 @@ class Settings(BaseModel):
         _POLICY.config_prefix,
         description="what the names of the well-known configs begin with: the presets that services are laid over",
     )
-    versioned_config: GoBool = Field(
+    versioned_config: LenientGoBool = Field(
         _POLICY.pins_configs,
-        description="a service keeps the well-known configs it began with, by name, in `status.annotations`; `LLM_INFERENCE_SERVICE_VERSIONED_CONFIG_PREFIX` is read where this is not set",
+        description="a service keeps the well-known configs it began with, by name, in `status.annotations`; `LLM_INFERENCE_SERVICE_VERSIONED_CONFIG_PREFIX` is read where this is not set. As in KServe what is no boolean of Go's (`1`, `t`, `T`, `TRUE`, `true`, `True`, `0`, ...) counts as `false`; a warning says so",
     )
     prevent_config_deletion: GoBool = Field(
         True,
@@ -433,6 +440,8 @@ _OTHER_VARIABLES: Final = {
     "versioned_config": "LLM_INFERENCE_SERVICE_VERSIONED_CONFIG_PREFIX",
 }
 """Variables that are read where a field's own is not set: the pod's namespace, and a name that KServe gave up."""
+_LENIENT: Final = ("versioned_config",)
+"""Fields whose words beside Go's are taken for false, and not refused."""
 
 
 def variable_of(field: str) -> str:
@@ -441,22 +450,32 @@ def variable_of(field: str) -> str:
 
 
 def load(environ: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]:
-    """The settings and warnings about unknown names. Raises SettingsError naming each bad variable, its value and cure."""
+    """The settings and warnings about names and values. Raises SettingsError naming each bad variable, its value and cure."""
     environ = os.environ if environ is None else environ
-    known = {variable_of(field): field for field in Settings.model_fields}
-    given = {field: environ[variable] for variable, field in known.items() if environ.get(variable)}
-    given |= {
-        field: environ[variable]
-        for field, variable in _OTHER_VARIABLES.items()
-        if field not in given and environ.get(variable)
+    known = {variable_of(field) for field in Settings.model_fields}
+    given = {
+        field: value
+        for field in Settings.model_fields
+        if (value := environ.get(_variable_read(environ, field)))
     }
     warnings = [
         _unknown(name, known) for name in sorted(environ) if name.startswith(PREFIX) and name not in known
+    ]
+    warnings += [
+        f"{_variable_read(environ, field)}={given[field]!r} is no boolean to KServe and counts as false"
+        for field in _LENIENT
+        if field in given and gobool.parse(given[field]) is None
     ]
     try:
         return Settings.model_validate(given), warnings
     except ValidationError as error:
         raise SettingsError("\n".join(_explain(environ, problem) for problem in error.errors())) from error
+
+
+def _variable_read(environ: Mapping[str, str], field: str) -> str:
+    """The variable that has a field's value: its own, or the one that is read where that is not set."""
+    own = variable_of(field)
+    return own if environ.get(own) else _OTHER_VARIABLES.get(field, own)
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
@@ -471,9 +490,7 @@ def _explain(environ: Mapping[str, str], problem: Any) -> str:
     if not problem["loc"]:
         return message
     field = str(problem["loc"][0])
-    variable = variable_of(field)
-    if field in _OTHER_VARIABLES and not environ.get(variable):
-        variable = _OTHER_VARIABLES[field]
+    variable = _variable_read(environ, field)
     allowed = _range(field)
     return f"{variable}={environ.get(variable, '')!r}: {message}" + (
         f" (allowed: {allowed})" if allowed else ""

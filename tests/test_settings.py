@@ -155,6 +155,38 @@ def test_booleans_are_true_or_false_in_any_case() -> None:
     assert not load({"AIOCTL_LEADER_ELECTION": "False"})[0].leader_election
 
 
+PINS = "LLM_INFERENCE_SERVICE_VERSIONED_CONFIG"
+GUARD = "PREVENT_WELL_KNOWN_CONFIG_DELETION"
+TRUE, FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
+
+
+@pytest.mark.parametrize("value", [*TRUE, *FALSE])
+def test_kserves_booleans_are_gos_words(value: str) -> None:
+    settings, warnings = load({PINS: value, GUARD: value})
+    assert (settings.versioned_config, settings.prevent_config_deletion) == (value in TRUE, value in TRUE)
+    assert warnings == []
+
+
+@pytest.mark.parametrize("variable", [PINS, f"{PINS}_PREFIX"])
+@pytest.mark.parametrize("value", ["yes", "on", "2", "tRUE", " true", "true\n", "fALSE"])
+def test_what_is_no_boolean_to_go_pins_no_configs_and_is_told(variable: str, value: str) -> None:
+    settings, warnings = load({variable: value})
+    assert not settings.versioned_config
+    assert warnings == [f"{variable}={value!r} is no boolean to KServe and counts as false"]
+
+
+def test_only_the_variable_that_is_read_is_told_of() -> None:
+    settings, warnings = load({PINS: "true", f"{PINS}_PREFIX": "yes"})
+    assert (settings.versioned_config, warnings) == (True, [])
+    assert load({PINS: "", f"{PINS}_PREFIX": "0"})[0].versioned_config is False
+
+
+@pytest.mark.parametrize("value", ["yes", "on", "2"])
+def test_a_guard_does_not_go_off_by_a_typo(value: str) -> None:
+    with pytest.raises(SettingsError, match=f"{GUARD}={value!r}: must be true or false"):
+        load({GUARD: value})
+
+
 def test_the_reference_page_lists_every_variable_with_its_default() -> None:
     rows = re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \| (.*?) \| (.*?) \|$", REFERENCE.read_text(), re.MULTILINE)
     listed = {

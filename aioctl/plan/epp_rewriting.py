@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from aioctl.api.objects import sequence, text
 from aioctl.caching import MIB, keeping
+from aioctl.golang import gobool
 from aioctl.plan import epp_config, epp_rules
 from aioctl.plan.epp_config import NotAnObject, Rule
 from aioctl.plan.model import PlanError
@@ -39,8 +40,6 @@ _SCRAPED: Final[Mapping[str, str]] = {
     _PORT: "",
 }
 """The metrics-data-source's parameter of each flag; the port is that of the pool."""
-_TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _SEMVER: Final = re.compile(
     r"v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?\Z", re.ASCII
 )
@@ -215,10 +214,11 @@ def _scrape_flags(pod: Mapping[str, Any], *, has_text: bool, where: str) -> tupl
 
 
 def _boolean(raw: str) -> bool:
-    if raw in _TRUE or not raw:
+    if not raw:
         return True
-    if raw in _FALSE:
-        return False
+    found = gobool.parse(raw)
+    if found is not None:
+        return found
     shown = raw if len(raw) <= 100 else f"{raw[:100]}..."
     raise PlanError(
         f'invalid value "{shown}" for --{_SKIP_VERIFY}: strconv.ParseBool: parsing "{shown}": invalid syntax'
