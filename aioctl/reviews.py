@@ -16,9 +16,9 @@ from aioctl.api import kinds, names
 from aioctl.api.config_admission import ConfigRules
 from aioctl.api.config_use import uses
 from aioctl.api.kinds import Kind, ObjectKey, Served
-from aioctl.api.local_model import DISABLED, NO_MARK, Mark, mark
+from aioctl.api.local_model import AS_SENT, DISABLED, NO_MARK, Mark, mark, names_model
 from aioctl.api.names import CONFIG_MAP_NAME
-from aioctl.api.objects import Object, annotations_of, dig, key_of, name_of, namespace_of, text
+from aioctl.api.objects import Object, annotations_of, dig, key_of, name_of, namespace_of
 from aioctl.api.verdict import ApiErrorStatus
 from aioctl.controller.caches import Caches
 from aioctl.kube.client import Client
@@ -105,7 +105,12 @@ class Reviews:
         self._terminating = dig(found, "metadata", "deletionTimestamp") is not None
 
     def marker(self, service: Object) -> Mark | None:
-        """The cache that holds the model of a service that is written (LM-1); None where that cannot be told (LM-2)."""
+        """The cache that holds the model of a service that is written (LM-1); None where that cannot be told (LM-2).
+
+        Without a model there is nothing to tell, whatever the settings are.
+        """
+        if not names_model(service):
+            return AS_SENT
         active = self._caches_models()
         if not active or DISABLED in annotations_of(service):
             return None if active is None else NO_MARK
@@ -123,8 +128,8 @@ class Reviews:
             for kind in kinds_of_caches
             for item in self._caches.select(kind, namespace if kind.namespaced else "", {})
         )
-        noted = mark(service, found, active=True)
-        if noted is None and text(service, "spec", "model", "uri"):
+        noted = mark(service, found)
+        if noted is None:
             self._untold("a cache of models has no groups of nodes", f"{namespace}/{name_of(service)}")
         return noted
 

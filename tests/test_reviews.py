@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from aioctl.api import kinds
 from aioctl.api.kinds import Kind, ObjectKey, Served
-from aioctl.api.local_model import CACHE, NO_MARK
+from aioctl.api.local_model import AS_SENT, CACHE, NO_MARK
 from aioctl.controller.caches import Caches, watched
 from aioctl.kube.cached import Cached
 from aioctl.kube.errors import KubeError
@@ -236,7 +236,22 @@ def test_who_wants_no_cache_gets_none_even_if_none_is_known() -> None:
     assert found.marker(unwilling) == NO_MARK
 
 
-def test_a_model_without_a_uri_is_no_reason_to_warn() -> None:
+@pytest.mark.parametrize(
+    ("objects", "unsynced"),
+    [
+        ((ENABLED, CLUSTERS), ()),
+        ((ENABLED,), [kinds.LOCAL_MODEL_CACHE]),
+        ((settings('{"enabled": false}'),), ()),
+        ((settings("nonsense"),), ()),
+        ((), ()),
+    ],
+)
+@pytest.mark.parametrize("annotations", [{}, {"serving.kserve.io/disable-localmodel": ""}])
+def test_a_service_without_a_uri_keeps_what_was_sent_and_is_no_reason_to_warn(
+    objects: Any, unsynced: Collection[Kind], annotations: dict[str, str]
+) -> None:
+    """LM-1."""
     with capture_logs() as logs:
-        assert reviews(None, ENABLED, CLUSTERS).marker(with_model("")) is None
+        unnamed = with_model("", annotations=annotations)
+        assert reviews(None, *objects, unsynced=unsynced).marker(unnamed) == AS_SENT
     assert logs == []

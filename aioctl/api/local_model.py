@@ -39,28 +39,28 @@ _ANNOTATIONS: Final = (SOURCE, CLAIM)
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What admission notes on a service; a None takes the key away."""
+    """What admission notes on a service; a None takes the key away, and what is not named stays as it was sent."""
 
     labels: Mapping[str, str | None]
     annotations: Mapping[str, str | None]
 
 
 NO_MARK: Final = Mark(dict.fromkeys(_LABELS), dict.fromkeys(_ANNOTATIONS))
+AS_SENT: Final = Mark({}, {})
 
 
-def mark(service: Object, caches: Iterable[Object], *, active: bool) -> Mark | None:
-    """What to note on a service that is written; None leaves it as it came.
+def names_model(service: Object) -> bool:
+    """Whether the service itself has a URI; one that a baseRef gives is never found in a cache."""
+    return bool(_uri(service))
 
-    `caches`: the LocalModelNamespaceCaches of its namespace, then the LocalModelCaches, each in list order; they are not
-    looked at where the service says enough. `active`:
-    key `localModel` of the ConfigMap has `enabled`. The model's URI is that of the service itself, so one that a baseRef gives is
-    never found in a cache. A cache without node groups cannot be mounted and decides nothing.
+
+def mark(service: Object, caches: Iterable[Object]) -> Mark | None:
+    """What to note on a service that names a model and may have it from a cache; None where that cannot be told.
+
+    `caches`: the LocalModelNamespaceCaches of its namespace, then the LocalModelCaches, each in list order. A cache without node
+    groups cannot be mounted and decides nothing.
     """
-    if not active or DISABLED in annotations_of(service):
-        return NO_MARK
     uri = _uri(service)
-    if not uri:
-        return None
     wanted = annotations_of(service).get(NODE_GROUP)
     for cache in caches:
         groups = sequence(cache, "spec", "nodeGroups")

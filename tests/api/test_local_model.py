@@ -1,13 +1,12 @@
 """LocalModelCaches: which one a service is marked with, and the claim that follows (LM-1)."""
 
-from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from aioctl.api import local_model
-from aioctl.api.local_model import CACHE, CACHE_NAMESPACE, CLAIM, DISABLED, NO_MARK, NODE_GROUP, SOURCE, Mark
+from aioctl.api.local_model import CACHE, CACHE_NAMESPACE, CLAIM, NO_MARK, NODE_GROUP, SOURCE, Mark
 
 
 def service(uri: str = "hf://facebook/opt-125m", **annotations: str) -> dict[str, Any]:
@@ -28,7 +27,7 @@ OWN = cache("own", "hf://facebook/opt-125m", "gpu-c", namespace="ns")
 
 
 def chosen(given: dict[str, Any], *caches: dict[str, Any]) -> tuple[str | None, str | None, str | None]:
-    mark = local_model.mark(given, caches, active=True)
+    mark = local_model.mark(given, caches)
     assert mark is not None
     return mark.labels[CACHE], mark.labels[CACHE_NAMESPACE], mark.annotations[CLAIM]
 
@@ -66,22 +65,26 @@ def test_a_node_group_chooses_among_caches_and_claims() -> None:
 
 
 def test_without_a_cache_old_marks_go() -> None:
-    assert local_model.mark(service("hf://other/m"), [OPT, BIG], active=True) == NO_MARK
+    assert local_model.mark(service("hf://other/m"), [OPT, BIG]) == NO_MARK
     assert set(NO_MARK.labels) | set(NO_MARK.annotations) == {CACHE, CACHE_NAMESPACE, SOURCE, CLAIM}
 
 
-def test_no_cache_is_asked_for_where_the_service_says_enough() -> None:
-    class Unasked:
-        def __iter__(self) -> Iterator[dict[str, Any]]:
-            pytest.fail("the caches were asked for")
-
-    assert local_model.mark(service(), Unasked(), active=False) == NO_MARK
-    assert local_model.mark(service(**{DISABLED: "false"}), Unasked(), active=True) == NO_MARK
-    assert local_model.mark(service(""), Unasked(), active=True) is None
+@pytest.mark.parametrize(
+    ("spec", "named"),
+    [
+        ({"model": {"uri": "hf://a/b"}}, True),
+        ({"model": {"uri": "hf://a b"}}, True),
+        ({"model": {"uri": ""}}, False),
+        ({"model": {"uri": None, "name": "m"}}, False),
+        ({"baseRefs": [{"name": "has-a-uri"}]}, False),
+    ],
+)
+def test_a_model_is_named_by_its_uri_in_the_service_itself(spec: dict[str, Any], named: bool) -> None:
+    assert local_model.names_model({"spec": spec}) is named
 
 
 def test_a_cache_without_node_groups_decides_nothing() -> None:
-    assert local_model.mark(service(), [cache("opt", "hf://facebook/opt-125m")], active=True) is None
+    assert local_model.mark(service(), [cache("opt", "hf://facebook/opt-125m")]) is None
 
 
 def test_a_stored_mark_is_read_with_what_it_lacks() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioctl.api.local_model import CACHE, CACHE_NAMESPACE, CLAIM, NO_MARK, SOURCE, Mark
+from aioctl.api.local_model import AS_SENT, CACHE, CACHE_NAMESPACE, CLAIM, NO_MARK, SOURCE, Mark
 from aioctl.api.mutation import defaults_patch, finalizer_patch, review_mutation
 from aioctl.sim.patch import json_patch
 
@@ -254,6 +254,15 @@ def test_where_no_cache_can_be_told_the_marks_stay_what_they_were() -> None:
     assert after["metadata"]["annotations"] == {"a": "b", SOURCE: "s", CLAIM: "c"}
     sent = marked(edited, mark=None, operation="CREATE")
     assert sent["metadata"]["labels"] == {CACHE: "other"}
+
+
+@pytest.mark.parametrize("operation", ["CREATE", "UPDATE"])
+def test_a_service_that_names_no_model_keeps_the_marks_that_were_sent(operation: str) -> None:
+    old = spec({"name": "m", "uri": ""}, labels={CACHE: "old"}, annotations={SOURCE: "s", CLAIM: "c"})
+    sent = spec({"name": "m", "uri": ""}, labels={CACHE_NAMESPACE: "ns"}, annotations={"a": "b"})
+    after = marked(sent, old, mark=AS_SENT, operation=operation)
+    assert after["metadata"].get("labels") == {CACHE_NAMESPACE: "ns"}
+    assert after["metadata"]["annotations"] == {"a": "b"}
 
 
 def test_a_service_in_deletion_is_not_marked() -> None:
