@@ -8,18 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from aioctl.api.objects import dig, replaced
+from aioctl.plan.merge import POD_SPECS
 from aioctl.plan.model import PlanError
 from aioctl.plan.provenance import Contribution
 
 Tree = Mapping[str, Any]
-_PODS: Final = (
-    ("template",),
-    ("worker",),
-    ("prefill", "template"),
-    ("prefill", "worker"),
-    ("router", "scheduler", "template"),
-    ("router", "scheduler", "tokenizer", "template"),
-)
 _HANDLERS: Final = frozenset({"exec", "grpc", "httpGet", "sleep", "tcpSocket"})
 _ORIGINS: Final = frozenset({"configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef"})
 _PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
@@ -31,7 +24,7 @@ def settled(spec: Tree, sources: Sequence[Contribution]) -> Tree:
 
     Raises PlanError where one source alone says two.
     """
-    for path in _PODS:
+    for path in POD_SPECS:
         pod = dig(spec, *path)
         if isinstance(pod, Mapping):
             given = [(source.title, dig(source.spec, *path)) for source in reversed(sources)]

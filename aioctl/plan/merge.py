@@ -4,8 +4,8 @@ Both sides are written as Go writes them first (`roundtrip.py`), so that only fi
 the base. Lists with a merge key are joined by it, other lists replaced; there are no `$patch` directives, a key of that
 name is data. Nothing is read or looked up here.
 
-Decision (MERGE-3): an override's scheduler template without containers keeps the base's, like the other
-four pod specs; the Go controller loses the scheduler's container there. Decision (MERGE-4): of two inline
+Decision (MERGE-3): an override's template of the scheduler or of its tokenizer without containers keeps the base's, like the other
+four pod specs; the Go controller loses the containers there, or has a schema that asks for them. Decision (MERGE-4): of two inline
 configurations of the scheduler the override's holds whole; the Go controller fails where both have plugins.
 """
 
@@ -20,13 +20,15 @@ from aioctl.plan.model import PlanError
 Tree = Mapping[str, Any]
 
 _FAILED: Final = "failed to merge specs: "
-_POD_SPECS: Final = (
+POD_SPECS: Final = (
     ("template",),
     ("worker",),
     ("prefill", "template"),
     ("prefill", "worker"),
     ("router", "scheduler", "template"),
+    ("router", "scheduler", "tokenizer", "template"),
 )
+"""Where a spec has the pod spec of a component."""
 
 
 class MergeError(PlanError):
@@ -61,7 +63,7 @@ def _patch(override: Tree) -> dict[str, Any]:
 def with_containers(spec: Tree) -> dict[str, Any]:
     """The spec as KServe defaults what it lays over others: each pod spec in it has a list of containers, even an empty one."""
     result = dict(spec)
-    for path in _POD_SPECS:
+    for path in POD_SPECS:
         result = _default_containers(result, path)
     return result
 

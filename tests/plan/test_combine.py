@@ -74,6 +74,19 @@ def test_presets_are_chosen_from_what_the_base_refs_enable() -> None:
     assert result.spec["router"]["scheduler"]["template"]["containers"][0]["image"] == "epp"
 
 
+def test_a_base_ref_that_places_the_tokenizer_keeps_the_presets_containers() -> None:
+    """MERGE-3."""
+
+    def tokenizer(**pod: Any) -> dict[str, Any]:
+        return {"router": {"scheduler": {"tokenizer": {"template": pod}}}}
+
+    preset = tokenizer(containers=[{"name": "main", "image": "render"}])
+    configs = {f"kserve/{PREFIX}tokenizer": preset, "ns/a": tokenizer(nodeSelector={"pool": "cpu"})}
+    result = combined({"baseRefs": refs("a")}, configs).spec["router"]["scheduler"]["tokenizer"]["template"]
+    assert [(each["name"], each["image"]) for each in result["containers"]] == [("main", "render")]
+    assert result["nodeSelector"] == {"pool": "cpu"}
+
+
 def test_templates_see_the_service_as_stored() -> None:
     preset = {
         f"kserve/{PREFIX}template": {

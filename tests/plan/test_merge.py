@@ -133,6 +133,7 @@ def test_a_probe_keeps_both_handlers(probe: str) -> None:
         ("prefill", "template"),
         ("prefill", "worker"),
         ("router", "scheduler", "template"),
+        ("router", "scheduler", "tokenizer", "template"),
     ],
 )
 def test_a_pod_spec_without_containers_keeps_the_containers_of_the_base(path: tuple[str, ...]) -> None:
