@@ -5,7 +5,7 @@ A changed byte rolls the picker, so a live text that means the same as the wante
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Any, Final
 
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2
@@ -48,12 +48,26 @@ def inline_text(spec: Mapping[str, Any]) -> str | None:
 
 
 def visible_text(spec: Mapping[str, Any]) -> str:
-    """The text that tells what the picker will need: the inline one, else one in the template's args; empty without."""
+    """The text that tells what the picker will need (PRESET-1): the inline one, else the first in the args of the template's
+    containers, whatever names a file; empty without."""
     given = inline_text(spec)
     if given is not None:
         return given
-    pair = config_pair(mapping({"spec": spec}, *_TEMPLATE))
-    return pair[1] if pair is not None and pair[0] in TEXT_FLAGS else ""
+    containers = sequence(mapping({"spec": spec}, *_TEMPLATE), "containers")
+    return next((value for each in containers for value in _texts(sequence(each, "args"))), "")
+
+
+def _texts(args: Sequence[Any]) -> Iterator[str]:
+    """The values of text flags, each as an element of its own or behind the flag's `=`."""
+    given = [str(arg) for arg in args]
+    for arg, after in zip_longest(given, given[1:]):
+        flag, separator, value = arg.partition("=")
+        if flag not in TEXT_FLAGS:
+            continue
+        if separator:
+            yield value
+        elif after is not None:
+            yield after
 
 
 def needs_tokenizer(spec: Mapping[str, Any]) -> bool:

@@ -319,6 +319,7 @@ def test_pipeline_presets_fill_the_parts_their_names_say() -> None:
 
 PLAIN = ["scheduler", "template"]
 PREDICTED = ["scheduler", "scheduler-latency-predictor", "template"]
+TOKENIZED = ["scheduler", "tokenizer", "template"]
 
 
 def _picker(*plugins: dict[str, Any]) -> dict[str, Any]:
@@ -326,8 +327,18 @@ def _picker(*plugins: dict[str, Any]) -> dict[str, Any]:
     return {"router": {"scheduler": {"config": {"inline": inline}}}}
 
 
-def _flagged(*args: str) -> dict[str, Any]:
-    return {"router": {"scheduler": {"template": {"containers": [{"name": "main", "args": list(args)}]}}}}
+def _flagged(*args: str, **others: list[str]) -> dict[str, Any]:
+    """A picker whose `main` has these arguments, behind it other containers."""
+    containers = [{"name": name, "args": given} for name, given in {"main": list(args), **others}.items()]
+    return _templated(containers=containers)
+
+
+def _templated(**pod: Any) -> dict[str, Any]:
+    return {"router": {"scheduler": {"template": pod}}}
+
+
+PREDICTING = "kind: E\nplugins:\n- type: predicted-latency-producer\n"
+TOKENIZING = "kind: E\nplugins: [{type: token-producer}]"
 
 
 DP, PP = {"data": 1}, {"pipeline": 1}
@@ -368,10 +379,26 @@ WORKER: dict[str, Any] = {"containers": []}
             ["scheduler", "tokenizer", "scheduler-latency-predictor", "template"],
         ),
         (_picker({"type": "max-score-picker"}), ["scheduler", "template"]),
-        (_flagged("--config-text", "kind: E\nplugins:\n- type: predicted-latency-producer\n"), PREDICTED),
-        (_flagged("-configText", "kind: E\nplugins:\n- type: predicted-latency-producer\n"), PREDICTED),
-        (_flagged("--config-file", "kind: E\nplugins:\n- type: predicted-latency-producer\n"), PLAIN),
+        *(
+            (_flagged("-v", "4", *given, "--x"), PREDICTED)
+            for flag in ("--config-text", "-config-text", "--configText", "-configText")
+            for given in ((flag, PREDICTING), (f"{flag}={PREDICTING}",))
+        ),
+        (_flagged("--config-file", PREDICTING), PLAIN),
+        (_flagged(f"-configFile={PREDICTING}"), PLAIN),
+        (_flagged("--config-texts", PREDICTING), PLAIN),
         (_flagged("--config-text", "{"), PLAIN),
+        (_flagged("--config-text"), PLAIN),
+        (_flagged("--config-text="), PLAIN),
+        # A file beside it hides no text, and the first text of all containers counts.
+        (_flagged("--config-file", "/x", "--config-text", PREDICTING), PREDICTED),
+        (_flagged("--config-file=/x", f"--config-text={PREDICTING}"), PREDICTED),
+        (_flagged(side=["--config-text", PREDICTING]), PREDICTED),
+        (_flagged("--config-file", "/x", side=[f"-configText={PREDICTING}"]), PREDICTED),
+        (_flagged("--config-text", TOKENIZING, side=["--config-text", PREDICTING]), TOKENIZED),
+        (_flagged(f"--config-text={TOKENIZING}", "--config-text", PREDICTING), TOKENIZED),
+        (_templated(initContainers=[{"name": "init", "args": ["--config-text", PREDICTING]}]), PLAIN),
+        (_templated(containers=[{"name": "main", "command": ["--config-text", PREDICTING]}]), PLAIN),
         ({"worker": WORKER, "parallelism": DP | PP}, ["worker-data-parallel"]),
         ({"worker": WORKER, "parallelism": PP}, ["worker-pipeline-parallel"]),
         ({"worker": WORKER, "parallelism": {"tensor": 8}}, []),
