@@ -33,6 +33,7 @@ from aioctl.engine.services import Service, run_services
 from aioctl.engine.turnstile import Turnstile
 from aioctl.engine.watchdog import Watchdog
 from aioctl.fleet_page import FleetPage
+from aioctl.heap import Heap
 from aioctl.kube.client import Client
 from aioctl.kube.config import ClusterConfig, load_config
 from aioctl.kube.events import FLUSH
@@ -43,7 +44,7 @@ from aioctl.metrics.figures import Figures
 from aioctl.metrics.page import Metrics
 from aioctl.plan.policy import Policy
 from aioctl.plan.waves import parse_budget, parse_window
-from aioctl.process import cluster_domain, freeze_heap, stop_on_signal
+from aioctl.process import cluster_domain, stop_on_signal
 from aioctl.reviews import Reviews
 from aioctl.serving.admission import AdmissionHandler
 from aioctl.serving.board import Board
@@ -291,7 +292,7 @@ class Application:
         yield Service("webhooks", self.webhook.run, drain=settings.drain + 1.0, expected=(ListenError,))
         yield Service("events", self.controller.recorder.run, drain=FLUSH)
         yield Service("caches", self.controller.watch, drain=1.0)
-        yield Service("heap", freeze_heap, drain=0.0)
+        yield Service("heap", Heap().run, drain=0.0)
         yield Service("leadership", self._lead, drain=settings.drain + 3.0, expected=(LeadershipLost,))
 
     def _page(self) -> tuple[FleetPage, OperatorsPage]:

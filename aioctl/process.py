@@ -1,6 +1,5 @@
-"""What the program has of its host: the DNS domain in resolv.conf, the signals that end it, its heap."""
+"""What the program has of its host: the DNS domain in resolv.conf and the signals that end it."""
 
-import gc
 import os
 import signal
 from collections.abc import Callable
@@ -9,16 +8,10 @@ from typing import Final
 
 import anyio
 import structlog
-from anyio.abc import TaskStatus
 
 from aioctl.api.user_names import SUBDOMAIN
 
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
-_GC_THRESHOLDS: Final = (5_000, 10, 20)
-"""Objects, young collections and middle ones after which the next older generation is collected. With Python's (700, 10, 10) a storm
-makes a full collection for every 70,000 objects that stay, each of which walks all that came before: of a process that was
-making 500 services they took 6 % of the CPU, and all collections 10 %; of one that has made 100, 2 and 5.5 %."""
-
 log = structlog.get_logger(__name__)
 
 
@@ -49,12 +42,3 @@ async def stop_on_signal(ended: anyio.Event, leave: Callable[[int], object] = os
                 leave(1)
             log.info("stopping", signal=name)
             ended.set()
-
-
-async def freeze_heap(*, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-    """Modules and the filled caches stay: full collections need not walk them, and come seldom (WEB-5)."""
-    gc.set_threshold(*_GC_THRESHOLDS)
-    gc.collect()
-    gc.freeze()
-    task_status.started()
-    await anyio.sleep_forever()

@@ -3,14 +3,11 @@
 Rules: WEB-5.
 """
 
-import gc
 import json
 import re
-from math import prod
 from pathlib import Path
 from typing import Any
 
-import anyio
 import msgspec
 import pytest
 
@@ -25,7 +22,6 @@ from aioctl.controller.caches import Caches, watched
 from aioctl.kube.cached import Cached
 from aioctl.kube.config import ClusterConfig
 from aioctl.kube.http import NoCredentials
-from aioctl.process import freeze_heap
 from aioctl.reviews import settings_map
 from aioctl.settings import load
 
@@ -35,10 +31,6 @@ CONFIG_MAP = {
     "metadata": {"name": CONFIG_MAP_NAME, "namespace": "kserve"},
     "data": {},
 }
-
-
-PYTHONS_OWN = (700, 10, 10)
-"""Thresholds of collections, up to Python 3.12."""
 
 
 def created_config(caches: Caches) -> dict[str, Any]:
@@ -81,18 +73,6 @@ def test_a_config_is_refused_with_the_status_of_the_config_maps_read() -> None:
     found = Cached.from_raw(msgspec.json.encode(CONFIG_MAP), kinds.CONFIG_MAP)
     store.replace({ObjectKey("kserve", CONFIG_MAP_NAME): found})
     assert created_config(caches)["allowed"]
-
-
-async def test_the_heap_is_frozen_and_collected_more_seldom_than_python_would() -> None:
-    before, frozen = gc.get_threshold(), gc.get_freeze_count()
-    try:
-        async with anyio.create_task_group() as group:
-            await group.start(freeze_heap)
-            assert gc.get_freeze_count() > frozen
-            assert prod(gc.get_threshold()) >= 10 * prod(PYTHONS_OWN)
-            group.cancel_scope.cancel()
-    finally:
-        gc.set_threshold(*before)
 
 
 @pytest.mark.parametrize("drain", [0, 5, 60])

@@ -8,15 +8,19 @@ It works from outside the loop and needs nothing of it but a sign of life, which
 - The timer of `faulthandler` needs no interpreter lock: after `limit` seconds it writes the stacks to standard error and
   ends the process with code 1, whatever holds the lock. A default action of SIGALRM would not: the kernel spares process 1.
 
+A full garbage collection holds the loop, too, wherever it happens to begin. It is nobody's fault and ends by itself: it is not told
+of, and has a limit of its own.
+
 A process that was stopped as a whole and goes on is told too late that it lives, and may end: its lease is lost anyway.
 """
 
 import faulthandler
+import gc
 import signal
 import traceback
 from collections.abc import Callable
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskStatus
@@ -28,6 +32,9 @@ STDERR: Final = 2
 
 BEAT: Final = 0.25
 """Seconds between signs of life; an alarm may come so much later than its time, never earlier."""
+COLLECTION: Final = 120.0
+"""Seconds that a full garbage collection may take: one of millions of objects takes ten on a busy machine."""
+_OLDEST: Final = 2
 MOST_FRAMES: Final = 40
 """Innermost frames of a stack that are told."""
 
@@ -53,6 +60,7 @@ class Watchdog:
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Watches until it is cancelled."""
         before = signal.signal(signal.SIGALRM, self._alarm)
+        gc.callbacks.append(self._collects)
         try:
             self._renew()
             task_status.started()
@@ -63,6 +71,7 @@ class Watchdog:
                     self._held = False
                     self._ended()
         finally:
+            gc.callbacks.remove(self._collects)
             signal.setitimer(signal.ITIMER_REAL, 0)
             faulthandler.cancel_dump_traceback_later()
             signal.signal(signal.SIGALRM, before)
@@ -71,6 +80,16 @@ class Watchdog:
         signal.setitimer(signal.ITIMER_REAL, self._warn + BEAT)
         if self._limit:
             faulthandler.dump_traceback_later(self._limit + BEAT, exit=True, file=STDERR)
+
+    def _collects(self, phase: str, info: dict[str, Any]) -> None:
+        if info["generation"] != _OLDEST:
+            return
+        if phase == "stop":
+            self._renew()
+            return
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if self._limit:
+            faulthandler.dump_traceback_later(max(COLLECTION, self._limit), exit=True, file=STDERR)
 
     def _alarm(self, _signum: int, frame: FrameType | None) -> None:
         self._held = True

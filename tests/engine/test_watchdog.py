@@ -9,7 +9,7 @@ import sys
 import pytest
 
 _PROGRAM = """
-import re, sys, time
+import gc, re, sys, time
 import anyio
 from structlog.contextvars import bound_contextvars, get_contextvars
 from aioctl.engine.watchdog import Watchdog
@@ -21,6 +21,11 @@ def spin(seconds):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         pass
+
+def collect(seconds):
+    gc.callbacks.append(lambda phase, info: spin(seconds) if (phase, info["generation"]) == ("start", 2) else None)
+    gc.collect()
+    gc.callbacks.pop()
 
 def match(seconds):
     re.match(r"(a+)+$", "a" * 60 + "b")
@@ -61,6 +66,11 @@ def test_a_long_stretch_is_told_once_and_the_process_goes_on() -> None:
 
 def test_a_short_stretch_is_nothing_and_nothing_is_left_behind() -> None:
     done = run("spin", 0.1, 0.5)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "over\n", "")
+
+
+def test_a_garbage_collection_is_no_stretch_and_ends_by_itself() -> None:
+    done = run("collect", 1.2, 0.5)
     assert (done.returncode, done.stdout, done.stderr) == (0, "over\n", "")
 
 
