@@ -112,8 +112,12 @@ class Stage:
         ports: processes.Ports | None = None,
         name: str = "controller",
         command: str = "",
+        may_end: bool = False,
     ) -> AsyncIterator[int]:
-        """That of the command, or the other one when the options name one, or ours; yields its process id. Raises StageError."""
+        """That of the command, or the other one when the options name one, or ours; yields its process id.
+
+        Raises StageError when it does not get ready, and, unless it `may_end`, as soon as it ends by itself.
+        """
         options = self.options
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
@@ -134,7 +138,8 @@ class Stage:
                 if options.first_on_core:
                     machine.put_first(pid)
                 self.measuring.ours.add(pid)
-                yield pid
+                async with contextlib.nullcontext() if may_end else outlived_by(pid, folder):
+                    yield pid
         finally:
             _keep(folder / "controller.log", options.keep_log)
 
@@ -210,6 +215,29 @@ def _arena(
         kubeconfig = Path(options.kubeconfig)
         return clusters.given(folder, ports, certificates, players, kubeconfig, clean=options.clean)
     return clusters.simulated(folder, ports, certificates, players)
+
+
+@asynccontextmanager
+async def outlived_by(pid: int, folder: Path) -> AsyncIterator[None]:
+    """Ends what is done inside as soon as that controller has ended. Raises StageError then, with the end of its log."""
+
+    async def hear() -> None:
+        descriptor = os.pidfd_open(pid)
+        try:
+            await anyio.wait_readable(descriptor)
+        finally:
+            os.close(descriptor)
+        log = processes.tail(folder / "controller.log")
+        raise processes.StageError(f"the controller ended by itself:\n{log}")
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hear)
+            yield
+            tasks.cancel_scope.cancel()
+    except BaseExceptionGroup as errors:
+        # One of the two ends the other: who calls wants its error, not a group of one.
+        raise errors.exceptions[0] from None
 
 
 async def until_still(counting: Counting, services: int = 0) -> None:

@@ -31,7 +31,7 @@ async def _run(options: argparse.Namespace) -> Result:
     leads = {"AIOCTL_LEADER_ELECTION": "true"}
     async with stage(options) as place, AsyncExitStack() as replicas:
         first = await replicas.enter_async_context(
-            place.controller(leads, ports=processes.Ports.free(), name="leader")
+            place.controller(leads, ports=processes.Ports.free(), name="leader", may_end=True)
         )
         second = await replicas.enter_async_context(place.controller(leads, name="other"))
         await place.presets()
