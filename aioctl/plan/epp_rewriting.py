@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from aioctl.api.objects import sequence, text
 from aioctl.caching import MIB, keeping
-from aioctl.golang import gobool
+from aioctl.golang import gobool, gosemver
 from aioctl.plan import epp_config, epp_rules
 from aioctl.plan.epp_config import NotAnObject, Rule
 from aioctl.plan.model import PlanError
@@ -40,9 +40,7 @@ _SCRAPED: Final[Mapping[str, str]] = {
     _PORT: "",
 }
 """The metrics-data-source's parameter of each flag; the port is that of the pool."""
-_SEMVER: Final = re.compile(
-    r"v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?\Z", re.ASCII
-)
+_TWO_PARTS: Final = re.compile(r"\d+\.\d+(?![\d.])", re.ASCII)
 
 Version = tuple[int, int, int, bool]
 """Major, minor, patch, and whether it is a release rather than a candidate for one."""
@@ -75,12 +73,14 @@ def rewrite(pod: dict[str, Any], picker: Picker) -> None:
 
 def parse_version(raw: str) -> Version:
     """The version; a leading `v` and two parts are fine, and none at all is 0.0.0. Raises PlanError."""
-    found = _SEMVER.match(raw or "0.0.0")
-    if found is None:
-        shown = raw if len(raw) <= 100 else f"{raw[:100]}..."
-        raise PlanError(f'failed to parse version "{shown}": {shown} is not in dotted-tri format')
-    major, minor, patch, candidate, _ = found.groups()
-    return int(major), int(minor), int(patch or 0), candidate is None
+    numbers = (raw or "0.0.0").removeprefix("v")
+    if _TWO_PARTS.match(numbers):
+        numbers = _TWO_PARTS.sub(r"\g<0>.0", numbers)
+    try:
+        major, minor, patch, candidate = gosemver.parse(numbers)
+    except ValueError as error:
+        raise PlanError(f'failed to parse version "{gosemver.shown(raw)}": {error}') from error
+    return major, minor, patch, not candidate
 
 
 def version_of(annotations: Mapping[str, Any], pod: Mapping[str, Any]) -> Version | None:

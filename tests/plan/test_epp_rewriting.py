@@ -342,6 +342,28 @@ ERRORS: list[tuple[str, dict[str, Any], str]] = [
         '"maybe": invalid syntax'),
     ),
     ("bad", {}, 'failed to parse version "bad": bad is not in dotted-tri format'),
+    ("1", {}, 'failed to parse version "1": 1 is not in dotted-tri format'),
+    ("latest-1", {}, 'failed to parse version "latest-1": latest is not in dotted-tri format'),
+    ("1.2.x", {}, 'failed to parse version "1.2.x": strconv.ParseInt: parsing "x": invalid syntax'),
+    ("0.10.0.1", {}, 'failed to parse version "0.10.0.1": strconv.ParseInt: parsing "0.1": invalid syntax'),
+    ("..", {}, 'failed to parse version "..": strconv.ParseInt: parsing "": invalid syntax'),
+    ("0.9.", {}, 'failed to parse version "0.9.": strconv.ParseInt: parsing "": invalid syntax'),
+    (
+        "0.9223372036854775808.0",
+        {},
+        ('failed to parse version "0.9223372036854775808.0": strconv.ParseInt: parsing "9223372036854775808": '
+        "value out of range"),
+    ),
+    (
+        "0.9.0-rc_1",
+        {},
+        'failed to parse version "0.9.0-rc_1": failed to validate pre-release: rc_1 is not a valid semver identifier',
+    ),
+    (
+        "0.9.0+a..b",
+        {},
+        'failed to parse version "0.9.0+a..b": failed to validate metadata: a..b is not a valid semver identifier',
+    ),
     (
         "0.7.0",
         {"args": ["--config-text", goyaml.dump(config(handler(deciderPluginName=5)))]},
