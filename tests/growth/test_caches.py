@@ -14,7 +14,9 @@ BY_ENTRIES = {
     "plan/epp_defaults.py": "by the four shapes of a service",
     "plan/left_overs.py": "within one plan",
     "plan/memo.py": "within one plan",
+    "rendering.py": "one, within a command",
     "tools/checks/declared.py": "four schemas, in a command",
+    "tools/checks/files.py": "one, within a command",
     "sim/facts.py": "the embedded cluster's own tables",
 }
 
