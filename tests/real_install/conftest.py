@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from testbed.real.build import Assets
-from tests.real_install.installation import Installation, host_address, installed
+from tests.real_install.installation import PLAYERS_LOG, Installation, host_address, installed
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def _note_what_was_played(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failure comes with what the replicas said: their logs do not survive the cluster."""
+    """A failure comes with what the replicas and the players said: their logs do not survive the cluster."""
     report = yield
     installation = getattr(item, "funcargs", {}).get("installation") or getattr(item, "funcargs", {}).get(
         "fleet"
@@ -36,4 +36,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and isinstance(installation, Installation):
         for replica in installation.all_replicas[-2:]:
             report.sections.append((f"end of the log of {replica.name}", replica.tail()))
+        players = installation.cluster.folder / PLAYERS_LOG
+        if players.exists():
+            report.sections.append(("what the players said", players.read_text(errors="replace")[-3000:]))
     return report

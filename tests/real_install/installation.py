@@ -52,6 +52,7 @@ SETTINGS = {
 }
 """Beside what ships: shorter times, so that tests need not wait for long ones."""
 ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
+PLAYERS_LOG = "players.log"
 OPTIONS = (
     "--enable-aggregator-routing=true",
     # OpenShift has it: children that block their owner's deletion need a permission more.
@@ -295,14 +296,16 @@ def installed(assets: Assets, host: str) -> Iterator[Installation]:
 
 @contextlib.contextmanager
 def players(cluster: RealCluster, folder: Path) -> Iterator[None]:
-    """Gateway and workload controllers, as administrators of the cluster."""
+    """Gateway and workload controllers, as administrators of the cluster. Raises AssertionError when they ended before they were told to."""
     command = [
         sys.executable, "-m", "testbed.real_players", "--kubeconfig", str(cluster.kubeconfig),
         "--gateway-delay", "0.1", "--workload-delay", "0.1",
     ]  # fmt: skip
-    with (folder / "players.log").open("wb") as log:
+    log_file = folder / PLAYERS_LOG
+    with log_file.open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
     try:
         yield
     finally:
         process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, log_file.read_text()

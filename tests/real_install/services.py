@@ -98,21 +98,28 @@ def gateway_objects() -> tuple[tuple[Kind, str, dict[str, Any]], ...]:
 
 
 def until_ready(installation: Installation, names: Sequence[str], *, seconds: float = PATIENCE) -> None:
-    """Until all are Ready with their traffic on the v1 pool. Raises AssertionError with what they say."""
+    """Until all are Ready with their traffic on the v1 pool. Raises AssertionError with what they wait for."""
     deadline = time.monotonic() + seconds
     while left := _unready(installation, names):
-        assert time.monotonic() < deadline, left
+        assert time.monotonic() < deadline, "\n".join(left)
         time.sleep(0.2)  # other processes work; there is nothing to await
 
 
-def _unready(installation: Installation, names: Sequence[str]) -> dict[str, Any]:
-    left = {}
+def _unready(installation: Installation, names: Sequence[str]) -> list[str]:
+    """A line for each that is not ready. Short: it is all that a summary of a test run shows."""
+    left = []
     for name in names:
         service = installation.get(kinds.SERVICE, TEAM, name)
         status = service.get("status", {})
-        is_new = status.get("observedGeneration") == service["metadata"]["generation"]
-        ready = [item["status"] for item in status.get("conditions", ()) if item["type"] == "Ready"]
-        answer = installation.admin("GET", kinds.HTTP_ROUTE.path(TEAM, route_name(name)))
-        if not is_new or ready != ["True"] or annotations_of(answer.body).get(MIGRATED) != "v1":
-            left[name] = (status, answer.body)
+        seen, wanted = status.get("observedGeneration"), service["metadata"]["generation"]
+        conditions = {item["type"]: item for item in status.get("conditions", ())}
+        route = installation.admin("GET", kinds.HTTP_ROUTE.path(TEAM, route_name(name))).body
+        side = annotations_of(route).get(MIGRATED)
+        if seen != wanted or conditions.get("Ready", {}).get("status") != "True" or side != "v1":
+            why = "; ".join(
+                f"{kind}={item['status']} {item.get('reason', '')} {item.get('message', '')}".rstrip()
+                for kind, item in conditions.items()
+                if item["status"] != "True"
+            )
+            left.append(f"{name}: generation {seen} of {wanted} seen, migrated {side!r}, {why or 'no word'}")
     return left

@@ -9,7 +9,8 @@ import pytest
 
 from aioctl.api.kinds import POOL_GROUP_V1, POOL_GROUP_V1ALPHA2, ObjectKey
 from aioctl.sim import seed
-from aioctl.sim.players.following import player_client
+from aioctl.sim.faults import Match
+from aioctl.sim.players.following import AGENT, player_client
 from aioctl.sim.players.gateway import BEHAVIOURS, GatewayPlayer, GatewayScript
 from aioctl.sim.players.workload import WorkloadPlayer
 from testbed.real_players import BROUGHT, within
@@ -136,6 +137,41 @@ async def test_a_late_answer_does_not_hide_what_a_watch_showed_meanwhile() -> No
         assert now["metadata"]["generation"] == 2
         (parent,) = now["status"]["parents"]
         assert {condition["observedGeneration"] for condition in parent["conditions"]} == {2}
+
+
+ANSWER = Match(client=AGENT, resource="httproutes/status", verb="patch")
+
+
+async def answered(api: Driver) -> tuple[int, set[int]]:
+    """The generation of the route, and those that its gateways speak of."""
+    found = (await api.get(f"{ROUTES}/r")).body
+    (parent,) = found["status"]["parents"]
+    return found["metadata"]["generation"], {each["observedGeneration"] for each in parent["conditions"]}
+
+
+@virtual_time
+async def test_of_two_answers_on_their_way_the_older_one_does_not_come_last() -> None:
+    async with stage(default=GatewayScript(delay=1.0)) as (api, _):
+        slow = api.cluster.faults.slow(ANSWER, 5.0, times=1)
+        await pools_and_route(api)
+        await anyio.sleep(1.5)
+        await api.merge(f"{ROUTES}/r", {"spec": {"hostnames": ["a.example.com"]}})
+        await anyio.sleep(10)
+        assert slow.hits == 1
+        assert await answered(api) == (2, {2})
+
+
+@virtual_time
+async def test_a_change_that_came_between_question_and_answer_is_answered_though_no_watch_shows_it() -> None:
+    async with stage(default=GatewayScript(delay=1.0)) as (api, _):
+        slow = api.cluster.faults.slow(ANSWER, 5.0, times=1)
+        await pools_and_route(api)
+        await anyio.sleep(5.9)
+        assert api.cluster.faults.cut_watches(Match(client=AGENT, resource="httproutes")) == 1
+        await api.merge(f"{ROUTES}/r", {"spec": {"hostnames": ["a.example.com"]}})
+        await anyio.sleep(10)
+        assert slow.hits == 1
+        assert await answered(api) == (2, {2})
 
 
 @virtual_time

@@ -118,12 +118,18 @@ def _differences(objects: list[Object], known: dict[ObjectKey, Object]) -> list[
 
 
 class Agenda(Generic[Item]):
-    """Things to do at their time; the same thing is not written down twice for the same moment."""
+    """Things to do at their time; the same thing is not written down twice for the same moment, and never done twice at once.
+
+    Of two writes of one status that are on their way together either may come last, and nothing tells of the older one then.
+    """
 
     def __init__(self, work: Callable[[Item], Awaitable[None]]) -> None:
         self._work = work
         self._heap: list[tuple[float, int, Item]] = []
         self._planned: set[tuple[float, Item]] = set()
+        self._doing: set[Item] = set()
+        self._again: set[Item] = set()
+        """Came due while it was being done."""
         self._count = itertools.count()
         self._news = anyio.Event()
 
@@ -151,7 +157,11 @@ class Agenda(Generic[Item]):
                     continue
                 due, _, item = heapq.heappop(self._heap)
                 self._planned.discard((due, item))
+                if item in self._doing:
+                    self._again.add(item)
+                    continue
                 await limit.acquire()
+                self._doing.add(item)
                 group.start_soon(self._do, item, limit)
 
     async def _do(self, item: Item, limit: anyio.Semaphore) -> None:
@@ -161,3 +171,7 @@ class Agenda(Generic[Item]):
             self.add(item, RETRY_SECONDS)
         finally:
             limit.release()
+            self._doing.discard(item)
+            if item in self._again:
+                self._again.discard(item)
+                self.add(item, 0.0)

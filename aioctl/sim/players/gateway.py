@@ -222,6 +222,9 @@ class GatewayPlayer:
             if written is None or current is None or generation_of(written) < generation_of(current):
                 return
             self._known[kind][key] = written
+            if generation_of(written) > generation_of(obj):
+                # Answered for what it was. A list that shows it like this is no change to us: nothing else would tell.
+                self._agenda.add(job, self._delay_of(job))
 
     def _status_of(self, kind: Kind, key: ObjectKey, obj: Object) -> Object | None:
         if kind is GATEWAY:
