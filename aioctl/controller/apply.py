@@ -1,12 +1,12 @@
 """The only writer of a reconcile: runs the writes of a plan in order and reports what came of them (ARCH-3).
 
-The first failure ends the run. A pool creation that has to wait is left out and the rest goes on. Every answer is
-remembered: as an expectation (so that no plan is made on caches that are older than our own writes) and in the outcome
-(so that the next round of the same reconcile and the status see it).
+The first failure ends the run, but for that of a step that stands aside. A pool creation that has to wait is left out and the
+rest goes on. Every answer is remembered: as an expectation (so that no plan is made on caches that are older than our own writes)
+and in the outcome (so that the next round of the same reconcile and the status see it).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Final, Protocol
 
@@ -24,7 +24,7 @@ from aioctl.kube.client import Client
 from aioctl.kube.errors import AlreadyExists, Conflict, Invalid, KubeError, NotFound, asked_to_wait
 from aioctl.kube.events import regarding
 from aioctl.kube.expectations import Expectations
-from aioctl.plan.model import Outcome, Plan, Sign, Verb, Write
+from aioctl.plan.model import Outcome, Plan, Sign, Step, Verb, Write
 from aioctl.plan.observation import Absent, Present
 from aioctl.plan.workload import pod_form
 
@@ -70,6 +70,53 @@ class Applied:
     """Somebody wrote between our read and our write; the caches will show it in a moment."""
 
 
+@dataclass(slots=True)
+class _Run:
+    """A plan on its way."""
+
+    plan: Plan
+    paced: int
+    """Pool creations that are still to come."""
+    answers: dict[ObjectRef, Object | None] = field(default_factory=dict)
+    deferred: float | None = None
+    roll: float | None = None
+    unknown: str = ""
+    """What a step that stands aside waits for."""
+    beside: Step | None = None
+    beside_error: str = ""
+
+    def unanswered(self, step: Step) -> Applied | None:
+        if step.aside:
+            self.unknown = step.unanswered
+            return None
+        return Applied(self.ended(retry=True, error=step.unanswered))
+
+    def failed(self, step: Step, error: str) -> Applied | None:
+        if step.aside:
+            self.beside, self.beside_error = step, error
+            return None
+        return Applied(self.ended(failed=step, error=error))
+
+    def ended(self, **how: Any) -> Outcome:
+        """The outcome of a run that ends before its last step."""
+        return Outcome(
+            answers=self.answers,
+            deferred=self.deferred,
+            beside=self.beside,
+            beside_error=self.beside_error,
+            **how,
+        )
+
+    def outcome(self) -> Outcome:
+        """The outcome of a run that came to its end."""
+        made = Outcome(answers=self.answers, deferred=self.deferred)
+        if self.beside is not None:
+            return replace(made, failed=self.beside, error=self.beside_error)
+        if self.unknown:
+            return replace(made, retry=True, error=self.unknown)
+        return replace(made, roll=self.roll)
+
+
 class Applier:
     """Sends writes for services; one instance a process."""
 
@@ -99,55 +146,60 @@ class Applier:
 
     async def run(self, plan: Plan) -> Applied:
         """Writes until done or the first failure. Raises nothing that the API server can cause."""
-        service = key_of(plan.service)
-        answers: dict[ObjectRef, Object | None] = {}
-        deferred: float | None = None
-        roll: float | None = None
-        paced = sum(write.paced for step in plan.steps for write in step.writes)
-        if not paced:
-            self._pacer.settled(service)
+        run = _Run(plan, sum(write.paced for step in plan.steps for write in step.writes))
+        if not run.paced:
+            self._pacer.settled(key_of(plan.service))
         for step in plan.steps:
-            if step.unanswered:
-                return Applied(Outcome(answers=answers, deferred=deferred, retry=True, error=step.unanswered))
-            for write in step.writes:
-                if write.rolls and (wait := self._rolls.admit(write.ref)) > 0:
-                    roll = wait if roll is None else min(roll, wait)
-                    self._observer.deferred(write, wait)
+            if step.aside and run.beside is not None:
+                continue
+            ended = run.unanswered(step) if step.unanswered else await self._do(run, step)
+            if ended is not None:
+                return ended
+        return Applied(run.outcome())
+
+    async def _do(self, run: _Run, step: Step) -> Applied | None:
+        """Writes one step; answers what the run came to where it ends here."""
+        for write in step.writes:
+            if not self._may_go(run, write):
+                continue
+            try:
+                await self._send(run.plan, write, run.answers)
+            except (_Stale, Conflict) as error:
+                stale = isinstance(error, _Stale)
+                outcome = run.ended(retry=True, error=f"{write.error}{error}", blocked=step)
+                return Applied(outcome, replan=stale, conflict=not stale)
+            except (KubeError, SigningError, _Unconfirmed) as failed:
+                cause = failed.error if isinstance(failed, _Unconfirmed) else failed
+                if asked := asked_to_wait(cause):
+                    # Nothing was done, and nothing is wrong with this service.
+                    log.info("the API server asks to wait", write=str(write.ref), seconds=asked)
+                    run.deferred = max(run.deferred or 0.0, asked)
+                    return Applied(run.ended(blocked=step))
+                if write.best_effort:
+                    log.warning("write left out", write=str(write.ref), error=str(cause))
                     continue
-                if write.paced:
-                    wait = deferred if deferred is not None else self._pacer.admit(service, paced)
-                    if wait > 0:
-                        deferred = wait
-                        self._observer.deferred(write, wait)
-                        continue
-                    paced -= 1
-                try:
-                    await self._send(plan, write, answers)
-                except (_Stale, Conflict) as error:
-                    text = f"{write.error}{error}"
-                    outcome = Outcome(
-                        answers=answers, deferred=deferred, retry=True, error=text, blocked=step
-                    )
-                    stale = isinstance(error, _Stale)
-                    return Applied(outcome, replan=stale, conflict=not stale)
-                except (KubeError, SigningError, _Unconfirmed) as failed:
-                    cause = failed.error if isinstance(failed, _Unconfirmed) else failed
-                    if asked := asked_to_wait(cause):
-                        # Nothing was done, and nothing is wrong with this service.
-                        log.info("the API server asks to wait", write=str(write.ref), seconds=asked)
-                        back = max(deferred or 0.0, asked)
-                        return Applied(Outcome(answers=answers, deferred=back, blocked=step))
-                    if write.best_effort:
-                        log.warning("write left out", write=str(write.ref), error=str(cause))
-                        continue
-                    words = write.error
-                    if isinstance(failed, _Unconfirmed):
-                        words = words.replace("failed to update ", "failed to get defaults for ")
-                    failure = f"{words}{cause}"
-                    return Applied(Outcome(failed=step, error=failure, answers=answers, deferred=deferred))
-            if step.error:
-                return Applied(Outcome(failed=step, error=step.error, answers=answers, deferred=deferred))
-        return Applied(Outcome(answers=answers, deferred=deferred, roll=roll))
+                words = write.error
+                if isinstance(failed, _Unconfirmed):
+                    words = words.replace("failed to update ", "failed to get defaults for ")
+                return run.failed(step, f"{words}{cause}")
+        return run.failed(step, step.error) if step.error else None
+
+    def _may_go(self, run: _Run, write: Write) -> bool:
+        """Whether it is the turn of a write; noted where it is not."""
+        if write.rolls and (wait := self._rolls.admit(write.ref)) > 0:
+            run.roll = wait if run.roll is None else min(run.roll, wait)
+            self._observer.deferred(write, wait)
+            return False
+        if not write.paced:
+            return True
+        service = key_of(run.plan.service)
+        wait = run.deferred if run.deferred is not None else self._pacer.admit(service, run.paced)
+        if wait > 0:
+            run.deferred = wait
+            self._observer.deferred(write, wait)
+            return False
+        run.paced -= 1
+        return True
 
     async def write_status(self, service: Object, status: Object) -> Object | None:
         """Replaces the status; on conflict onto the live object, not the cache's. None when the service is gone."""

@@ -8,8 +8,8 @@ does. What its plan reads it asks of its parent, which has the caches:
                                     <-   (GET, kind, namespace, name, named_by_user), (SELECT, ...), (SERVED, kind) ...
     the answer                      ->
                                     <-   (DONE, plan without its context) or (FAILED, text)
-    (CONCLUDE, failed, blocked,
-     outcome, now)                  ->    ... (DONE, conclusion)
+    (CONCLUDE, places, outcome,
+     now)                           ->    ... (DONE, conclusion)
 
 Messages are pickled, each behind its length in four bytes: both ends are the same program. `CPU` seconds and `MEMORY` bytes
 of address space are limits of the kernel, which ends a process that passes the first. Certificates are parsed here, as a
@@ -174,16 +174,11 @@ class _Child:
         self._plan = order.plan(self._obs, service, policy, now)
         return replace(self._plan, context=None)
 
-    def conclude(
-        self, failed: int | None, blocked: int | None, outcome: Outcome, now: datetime
-    ) -> Conclusion:
-        """`failed` and `blocked` are places in the plan's steps: a step is known by its identity, which no pipe keeps."""
+    def conclude(self, places: tuple[int | None, ...], outcome: Outcome, now: datetime) -> Conclusion:
+        """`places` of what failed, failed beside it, or is blocked: a step is known by its identity, which no pipe keeps."""
         steps = self._plan.steps
-        outcome = replace(
-            outcome,
-            failed=None if failed is None else steps[failed],
-            blocked=None if blocked is None else steps[blocked],
-        )
+        failed, beside, blocked = (None if place is None else steps[place] for place in places)
+        outcome = replace(outcome, failed=failed, beside=beside, blocked=blocked)
         return conclude(self._plan, outcome, self._obs, self._policy, now)
 
 

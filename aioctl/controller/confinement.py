@@ -157,9 +157,10 @@ class ChildPlanner:
     async def conclude(
         self, plan: Plan, outcome: Outcome, obs: Observation, now: datetime, read: Callable[[], None]
     ) -> Conclusion:
-        failed, blocked = _place(plan, outcome.failed), _place(plan, outcome.blocked)
-        sent = replace(outcome, failed=None, blocked=None)
-        concluded: Conclusion = await self._decide((Word.CONCLUDE, failed, blocked, sent, now), obs, read)
+        steps = (outcome.failed, outcome.beside, outcome.blocked)
+        places = tuple(_place(plan, step) for step in steps)
+        sent = replace(outcome, failed=None, beside=None, blocked=None)
+        concluded: Conclusion = await self._decide((Word.CONCLUDE, places, sent, now), obs, read)
         return concluded
 
     async def _decide(self, question: tuple[Any, ...], obs: Observation, read: Callable[[], None]) -> Any:

@@ -267,7 +267,7 @@ class Reconciler:
         outcome = run.outcome
         if outcome.failed is not None and outcome.failed.terminal:
             return Done()
-        if outcome.failed is not None and outcome.failed.revisit:
+        if outcome.failed is not None and outcome.failed.revisit and outcome.beside is None:
             return RequeueAfter(min(outcome.failed.revisit, outcome.deferred or outcome.failed.revisit))
         if outcome.failed is not None:
             return Failed(ReconcileError(failure(outcome.failed, outcome.error)))

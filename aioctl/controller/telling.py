@@ -41,11 +41,13 @@ class Teller:
 
     def tell(self, key: ObjectKey, run: Run, concluded: Conclusion) -> None:
         """The events and lines of the log that a run gives cause for, but those of its status."""
-        if run.outcome.failed is not None:
-            note = f"Reconciliation failed: {failure(run.outcome.failed, run.outcome.error)}"
-            self.recorder.event(regarding(run.service), "Warning", "Error", note)
-            if run.outcome.failed.warning is not None:
-                self.recorder.event(regarding(run.service), "Warning", *run.outcome.failed.warning)
+        outcome = run.outcome
+        for step, error in ((outcome.beside, outcome.beside_error), (outcome.failed, outcome.error)):
+            if step is not None:
+                note = f"Reconciliation failed: {failure(step, error)}"
+                self.recorder.event(regarding(run.service), "Warning", "Error", note)
+                if step.warning is not None:
+                    self.recorder.event(regarding(run.service), "Warning", *step.warning)
         self._warn(key, concluded.misfits)
         self._notify(key, run.service, concluded.notices)
         if concluded.decision is not None:

@@ -133,7 +133,7 @@ class Held:
 
 
 class Step(Record, frozen=True):
-    """Writes that belong together. A failing write, or `error`, ends the reconcile after this step.
+    """Writes that belong together. A failing write, or `error`, ends the reconcile after this step, unless it stands `aside`.
 
     The reconcile error is outer + inner + text; conditions show inner + text (COND-3).
     """
@@ -158,6 +158,8 @@ class Step(Record, frozen=True):
     being deleted is, which waits for others, as `condition` says."""
     unanswered: str = ""
     """A read was unknown: nothing of this step is written, and the reconcile is repeated soon."""
+    aside: bool = False
+    """Its failure ends nothing but the steps of its kind after it: those that follow do not need it, and it is told with theirs."""
     terminal: bool = False
     """`error` stands until something that the plan has read changes: the reconcile is not repeated for it."""
 
@@ -199,6 +201,10 @@ class Outcome:
     """Seconds until the first of the rollouts that wait for their turn; everything else goes on."""
     blocked: Step | None = None
     """The step in which a write conflicted or was put off; what comes after it was not written."""
+    beside: Step | None = None
+    """A step that stands aside and failed before another one ended the reconcile; one that failed alone is `failed`."""
+    beside_error: str = ""
+    """Text below its prefixes."""
 
     @property
     def put_off(self) -> bool:

@@ -7,6 +7,7 @@ plan, as its successors may depend on it. Nothing is read or written here beyond
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 
 from aioctl.api import conditions as c
 from aioctl.api import kinds, names
@@ -176,21 +177,16 @@ def _stopped(obs: Observation, service: Object, policy: Policy, now: datetime, s
 def collect(ctx: Context, steps: list[Step]) -> None:
     """Adds the parts in order, up to the first that failed or could not be answered.
 
-    Autoscalers need the workloads and nothing else, and nothing needs them: they come last, or before the part of the
-    router that fails.
+    Autoscalers need the workloads, and nothing needs them: what keeps them from being made ends nothing else.
     """
-    for part in workload.steps(ctx):
+    for part in chain(workload.steps(ctx), _scaling_parts(ctx), _router_parts(ctx)):
         steps.append(part)
-        if part.error or part.unanswered:
+        if (part.error or part.unanswered) and not part.aside:
             return
-    last: list[Step] = []
-    for part in _router_parts(ctx):
-        if part.error or part.unanswered:
-            last.append(part)
-            break
-        steps.append(part)
-    steps += kept(ctx, "scaling", lambda: tuple(scaling.steps(ctx)), lambda found: is_settled(*found))
-    steps += last
+
+
+def _scaling_parts(ctx: Context) -> Iterator[Step]:
+    yield from kept(ctx, "scaling", lambda: tuple(scaling.steps(ctx)), lambda found: is_settled(*found))
 
 
 def _configure(

@@ -59,6 +59,8 @@ class Progress:
     failed: bool
     said: tuple[tuple[str, str, str], ...] = ()
     """Conditions that finished steps give though nothing failed."""
+    beside: Step | None = None
+    """A step that failed beside the one at which the plan stopped."""
 
     def ended_in(self, parts: tuple[Part, ...]) -> bool:
         return self.stopped_at is not None and self.stopped_at.part in parts
@@ -69,6 +71,11 @@ class Progress:
             return self.failed
         return any(part in self.done for part in parts)
 
+    def failed_in(self, parts: tuple[Part, ...]) -> bool:
+        """A step of these parts failed, whether it ended the plan or not."""
+        beside = self.beside is not None and self.beside.part in parts
+        return beside or (self.failed and self.ended_in(parts))
+
     @property
     def router_left(self) -> bool:
         """Once the routes are written there is enough to judge, also if a later part waits for an answer."""
@@ -78,26 +85,42 @@ class Progress:
 def progress_of(plan: Plan, outcome: Outcome) -> Progress:
     done: list[Part] = []
     said: list[tuple[str, str, str]] = []
+    left: list[Step] = []
+
+    def stopped_at(step: Step | None, *, failed: bool) -> Progress:
+        undone = {each.part for each in (step, *left) if each is not None}
+        return Progress(frozenset(done) - undone, step, failed, tuple(said), outcome.beside)
+
     for step in plan.steps:
-        if step is outcome.failed or step == outcome.failed:
-            return Progress(frozenset(done) - {step.part}, step, failed=True, said=tuple(said))
+        failed = step is outcome.failed or step == outcome.failed
+        if step.aside and (failed or step.unanswered or step == outcome.beside):
+            left.append(step)
+            continue
+        if failed:
+            return stopped_at(step, failed=True)
         if step.unanswered or step is outcome.blocked:
-            return Progress(frozenset(done) - {step.part}, step, failed=False, said=tuple(said))
+            return stopped_at(step, failed=False)
         done.append(step.part)
         said += [step.condition] if step.condition is not None else []
-    return Progress(frozenset(done), outcome.failed, failed=outcome.failed is not None, said=tuple(said))
+    if outcome.failed is not None:
+        return stopped_at(outcome.failed, failed=True)
+    return stopped_at(next((step for step in left if step.unanswered), None), failed=False)
 
 
 def mark_failure(made: ConditionSet, progress: Progress, outcome: Outcome) -> None:
-    """The condition of the step that failed, if it is one that has a condition; and those that steps gave without failing."""
+    """The conditions of the steps that failed, where they have one; and those that steps gave without failing."""
     for condition in progress.said:
         made.mark_false(*condition)
-    step = progress.stopped_at
-    if step is None or not progress.failed:
-        return
+    if outcome.beside is not None:
+        _mark(made, outcome.beside, outcome.beside_error)
+    if progress.stopped_at is not None and progress.failed:
+        _mark(made, progress.stopped_at, outcome.error)
+
+
+def _mark(made: ConditionSet, step: Step, error: str) -> None:
     if step.condition is not None and step.error:
         mark = made.mark_unknown if step.unsure else made.mark_false
         mark(*step.condition)
     elif step.part in FAILURES:
         type_, reason, words = FAILURES[step.part]
-        made.mark_false(type_, reason, f"{words}{step.inner}{outcome.error}")
+        made.mark_false(type_, reason, f"{words}{step.inner}{error}")

@@ -168,7 +168,7 @@ class StatusBuilder:
     def _scaling(self, type_: str, scaler: scaling.Scaler) -> None:
         """What the autoscaler of one side says; the condition goes where nothing scales."""
         try:
-            found = scaler.readiness(failed=self.progress.failed and self.progress.ended_in((Part.SCALING,)))
+            found = scaler.readiness(failed=self.progress.failed_in((Part.SCALING,)))
         except Unanswered:
             return
         if found is None:
@@ -216,7 +216,7 @@ class StatusBuilder:
             self._topology()
             self._group()
             judged = {c.INFERENCE_POOL_READY, c.GATEWAYS_READY}
-            if self._addresses() and not (progress.failed and progress.ended_in((Part.DESTINATION_RULES,))):
+            if self._addresses() and not progress.failed_in((Part.DESTINATION_RULES,)):
                 judged.add(c.HTTP_ROUTES_READY)
         self._judge(judged)
 

@@ -18,7 +18,7 @@ from aioctl.controller.marks import Marks
 from aioctl.controller.planner import LocalPlanner, PlanTooExpensive
 from aioctl.engine.turnstile import Turnstile
 from aioctl.plan.facts import Facts
-from aioctl.plan.model import Outcome
+from aioctl.plan.model import Outcome, Part
 from aioctl.plan.policy import Policy
 from aioctl.plan.trial import Rejected
 from aioctl.sim import seed
@@ -76,6 +76,12 @@ async def test_it_decides_and_concludes_as_this_process_does() -> None:
             of_child = Outcome(failed=told.steps[-1] if failed else None, error=outcome.error)
             wanted = await local.conclude(plan, outcome, obs, NOW, lambda: None)
             assert await planner.conclude(told, of_child, obs, NOW, lambda: None) == wanted
+        (at,) = (at for at, step in enumerate(plan.steps) if step.part is Part.CERTIFICATE)
+        beside = Outcome(failed=plan.steps[-1], error="no", beside=plan.steps[at], beside_error="nor")
+        of_child = replace(beside, failed=told.steps[-1], beside=told.steps[at])
+        wanted = await local.conclude(plan, beside, obs, NOW, lambda: None)
+        assert "nor" in str(wanted.status)
+        assert await planner.conclude(told, of_child, obs, NOW, lambda: None) == wanted
         blocked = Outcome(blocked=told.steps[3], retry=True)
         wanted = await local.conclude(
             plan, Outcome(blocked=plan.steps[3], retry=True), obs, NOW, lambda: None

@@ -13,6 +13,7 @@ from aioctl.api.kinds import Kind
 from aioctl.plan import order
 from aioctl.plan.global_config import PrometheusConfig
 from aioctl.plan.model import Part, Verb
+from aioctl.plan.reach import ROUTER_PARTS, WORKLOAD_PARTS
 from aioctl.plan.workload import scaling
 from testbed.plan_world import CONFIG, HF, MAIN, World, errors_of, service
 
@@ -305,16 +306,21 @@ def test_a_stopped_service_has_no_autoscaler_and_nothing_to_say_of_one() -> None
     assert [scaler.readiness() for _, scaler in scaling.scalers(ctx)] == [None, None]
 
 
-def test_autoscalers_come_after_the_router_and_before_the_part_of_it_that_fails() -> None:
-    world = World()
-    whole: list[Any] = []
-    ctx = world.context(spec(KEDA, router={"route": {}, "gateway": {}}), config=CONFIG)
-    order.collect(ctx, whole)
-    assert next(part.part for part in whole if part.error) is Part.SCALING
-    assert Part.ROUTES in [part.part for part in whole]
-
-    broken: list[Any] = []
-    ctx = world.context(spec(HPA, router={"route": {"http": {"refs": [{"name": "gone"}]}}}), config=CONFIG)
-    order.collect(ctx, broken)
-    assert [part.part for part in broken[-3:]] == [Part.SCALING, Part.SCALING, Part.VALIDATION]
-    assert broken[-1].error
+@pytest.mark.parametrize("main", [HPA, KEDA])
+@pytest.mark.parametrize(
+    ("router", "last"),
+    [
+        ({"route": {}, "gateway": {}}, Part.ROUTES),
+        ({"route": {"http": {"refs": [{"name": "gone"}]}}}, Part.VALIDATION),
+    ],
+)
+def test_autoscalers_come_with_the_workloads_and_end_nothing(
+    main: dict[str, Any], router: dict[str, Any], last: Part
+) -> None:
+    steps: list[Any] = []
+    order.collect(World().context(spec(main, router=router), config=CONFIG), steps)
+    parts = [part.part for part in steps]
+    assert [part in WORKLOAD_PARTS for part in parts[: parts.index(Part.SCALING) + 1]][-2:] == [True, False]
+    assert parts.index(Part.SCALING) < min(map(parts.index, set(parts) & set(ROUTER_PARTS)))
+    assert [part.part for part in steps if part.error] == [*[Part.SCALING] * (main is KEDA), last]
+    assert parts[-1] is last

@@ -2,8 +2,8 @@
 
 Three forms: the workload variant autoscaler computes the wanted replicas and an HPA or a ScaledObject follows its metric,
 or a ScaledObject follows triggers of the user's own. Whoever scales owns `replicas`; we leave the live number alone. What a
-side does not want any more goes before what it wants comes, as KEDA refuses two scalers of one workload. Their steps come last
-and their errors end nothing but themselves: a missing Prometheus address must not keep a route from being written.
+side does not want any more goes before what it wants comes, as KEDA refuses two scalers of one workload. Their steps stand aside,
+as a missing Prometheus address must not keep a route from being written, nor a route that is refused an autoscaler from being made.
 """
 
 from collections.abc import Iterator, Mapping
@@ -236,7 +236,7 @@ def steps(ctx: Context) -> Iterator[Step]:
 def _step(scaler: Scaler) -> Step:
     role = "prefill" if scaler.side.prefill else "main"
     inner = f"failed to reconcile {role} workload scaling: failed to reconcile {role} actuator: "
-    made = step(Part.SCALING, scaler.writes, outer=OUTER, inner=inner)
+    made = changed(step(Part.SCALING, scaler.writes, outer=OUTER, inner=inner), aside=True)
     if not made.error or not scaler.lacks_crd:
         return made
     message = f"{inner}{made.error}"
