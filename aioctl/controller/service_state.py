@@ -108,8 +108,8 @@ class ServiceState:
     """`telling.py`: the status of its condition Ready when that was last True or False; empty when it never was."""
     misfits: tuple[str, ...] = ()
     """`telling.py`: what was told in the log."""
-    noticed: frozenset[tuple[int, str, str]] = frozenset()
-    """`telling.py`: generation, reason and message of what was told by events."""
+    noticed: tuple[int, frozenset[tuple[str, str]]] = (0, frozenset())
+    """`telling.py`: reason and message of what was told by events and has not gone before this generation."""
     conflicts: int = 0
     """`reconcile.py`: runs in a row that ended in a conflict."""
     unknowns: int = 0

@@ -4,6 +4,7 @@ Status changes settle for a moment before they are written, so that one write sa
 what it speaks of; what was told is remembered by this process alone.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,14 +43,14 @@ class Teller:
     def tell(self, key: ObjectKey, run: Run, concluded: Conclusion) -> None:
         """The events and lines of the log that a run gives cause for, but those of its status."""
         outcome = run.outcome
+        notices = list(concluded.notices)
         for step, error in ((outcome.beside, outcome.beside_error), (outcome.failed, outcome.error)):
             if step is not None:
                 note = f"Reconciliation failed: {failure(step, error)}"
                 self.recorder.event(regarding(run.service), "Warning", "Error", note)
-                if step.warning is not None:
-                    self.recorder.event(regarding(run.service), "Warning", *step.warning)
+                notices += [step.warning] if step.warning is not None else []
         self._warn(key, concluded.misfits)
-        self._notify(key, run.service, concluded.notices)
+        self._notify(key, run.service, notices)
         if concluded.decision is not None:
             self._tell_migration(key, run.service, concluded.decision)
 
@@ -140,14 +141,14 @@ class Teller:
         if decision.problem:
             self.recorder.event(regarding(service), "Warning", decision.reason.value, decision.problem)
 
-    def _notify(self, key: ObjectKey, service: Object, notices: tuple[tuple[str, str], ...]) -> None:
-        """One event for each notice in a generation of the service."""
+    def _notify(self, key: ObjectKey, service: Object, notices: Iterable[tuple[str, str]]) -> None:
+        """One event for each notice as long as it stands; one that only was not seen for a while does not count as gone."""
         state = self.states.of(key)
-        generation = generation_of(service)
-        found = {(generation, reason, message) for reason, message in notices}
-        for _, reason, message in sorted(found - state.noticed):
+        generation, found = generation_of(service), frozenset(notices)
+        since, told = state.noticed
+        for reason, message in sorted(found - told):
             self.recorder.event(regarding(service), "Warning", reason, message)
-        state.noticed = frozenset(found | {told for told in state.noticed if told[0] == generation})
+        state.noticed = generation, found | told if generation == since else found
 
     def _warn(self, key: ObjectKey, found: tuple[str, ...] | None) -> None:
         """One line in the log for each thing that will not work and has no condition, again only when they change."""

@@ -150,7 +150,7 @@ class Step(Record, frozen=True):
     held: tuple["Held", ...] = ()
     """Workloads of the step whose pods keep the form that they have (FORM-1)."""
     warning: tuple[str, str] | None = None
-    """(reason, message) of a Warning event when the step fails, beside the one that every failure has."""
+    """(reason, message) of a Warning event when the step fails, beside the one that every failure has; told once as long as it stands."""
     unsure: bool = False
     """`condition` becomes Unknown instead of False: it is not known whether anything is wrong."""
     revisit: float = 0.0
