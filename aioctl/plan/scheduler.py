@@ -194,7 +194,7 @@ def account_problem(ctx: Context) -> str:
 
 
 def notices(ctx: Context) -> tuple[tuple[str, str], ...]:
-    """(reason, message) of what the user should know of the picker's configuration, each to be told once for a generation."""
+    """(reason, message) of what the user should know of the picker's configuration, each to be told once as long as it says the same."""
     if not is_wanted(ctx):
         return ()
     raw = inline_text(ctx.spec)

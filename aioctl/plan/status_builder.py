@@ -167,8 +167,12 @@ class StatusBuilder:
 
     def _scaling(self, type_: str, scaler: scaling.Scaler) -> None:
         """What the autoscaler of one side says; the condition goes where nothing scales."""
+        failed = self.progress.failed_in((Part.SCALING,))
+        reached = failed or Part.SCALING in self.progress.done
+        if scaler.kind is not None and not reached and self.made.status_of(type_) != c.FALSE:
+            return
         try:
-            found = scaler.readiness(failed=self.progress.failed_in((Part.SCALING,)))
+            found = scaler.readiness(failed=failed)
         except Unanswered:
             return
         if found is None:

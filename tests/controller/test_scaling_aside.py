@@ -81,3 +81,14 @@ async def test_where_both_fail_both_are_said() -> None:
         scaling, router = sorted(await told(stage), key=lambda note: "networking" in note)
         assert "failed to reconcile scaling: " in scaling
         assert router.endswith(f"Gateway {NAMESPACE}/gone does not exist")
+
+
+@virtual_time
+async def test_an_autoscaler_whose_turn_never_came_is_not_called_missing() -> None:
+    async with furnished() as stage, stage.running(stage.controller()):
+        refuse(stage, kinds.DEPLOYMENT)
+        await stage.user.create(kinds.SERVICE, NAMESPACE, plain_service(scaling=HPA, router=ROUTER))
+        await anyio.sleep(30)
+        service = await stage.find(kinds.SERVICE, "one")
+        assert condition(service, "MainWorkloadReady")[:2] == ("False", "ReconcileSingleNodeWorkloadError")
+        assert condition(service, "ScalingReady") == ("", "", "")
