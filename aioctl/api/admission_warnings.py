@@ -3,36 +3,15 @@
 Texts stay below 120 characters, as the protocol asks. Nothing here decides whether a write is allowed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
 
 from aioctl.api import local_model, pod_metadata, without_effect
 from aioctl.api.conversion import up
 from aioctl.api.kinds import SERVICE, V1ALPHA1, V1ALPHA2, ObjectKey
 from aioctl.api.objects import Object, dig, name_of, namespace_of
 from aioctl.api.pod_reading import SIDES
-from aioctl.golang import gourl
-from aioctl.golang.equality import derivative
-
-_MODELS: Final = frozenset({"model", "adapters"})
-_POD: Final = dict.fromkeys(("hostNetwork", "hostPID", "hostIPC"), False)
-_CONTAINER: Final = dict.fromkeys(("stdin", "stdinOnce", "tty"), False)
-_PROBE: Final = dict.fromkeys(
-    ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"), 0
-)
-_PRESENT: Final = {"": True}
-_ALWAYS_THERE: Final[Mapping[str, Mapping[str, Any]]] = {
-    "parallelism": {"expert": False},
-    **dict.fromkeys(("template", "worker"), _POD),
-    **dict.fromkeys(("containers", "initContainers"), _CONTAINER),
-    **dict.fromkeys(("livenessProbe", "readinessProbe", "startupProbe"), _PROBE),
-    "volumeMounts": {"readOnly": False},
-    "ports": {"hostPort": 0},
-    # Pointers to structs: there or not, also when they say nothing (CONV-6).
-    **dict.fromkeys(("router", "route", "http", "gateway", "ingress", "scheduler", "pool"), _PRESENT),
-    **dict.fromkeys(("prefill", "lora", "emptyDir"), _PRESENT),
-}
-"""By the name of an object, or of the list it stands in: its fields that are no pointers in Go (EQ-2)."""
+from aioctl.golang.equality import derivative_as
+from aioctl.golang.gotypes import SPEC
 
 
 def _of_old_version(obj: Object) -> Sequence[str]:
@@ -95,33 +74,9 @@ def _label(config: Object) -> str:
     return f"{namespace_of(config)}/{name_of(config)}"
 
 
-def _url(uri: Any) -> Any:
-    try:
-        return gourl.go_string(uri) if isinstance(uri, str) else uri
-    except gourl.UrlError:
-        return uri
-
-
-def _as_go_compares(value: Any, key: str = "") -> Any:
-    """The value with the fields that Go's types always have: they are never "not set", so adding to them is a change."""
-    if isinstance(value, list):
-        return [_as_go_compares(item, key) for item in value]
-    if not isinstance(value, Mapping):
-        return value
-    parts = {name: _as_go_compares(part, name) for name, part in value.items() if part is not None}
-    if key in _MODELS:
-        parts["uri"] = f"URL {_url(parts.get('uri') or '')}"
-    return {**_ALWAYS_THERE.get(key, {}), **parts}
-
-
-def _comparable(config: Object) -> Any:
-    spec = dig(config, "spec") or {}
-    return _as_go_compares({**spec, "model": spec.get("model") or {}}) if isinstance(spec, Mapping) else spec
-
-
 def of_config_update(new: Object, old: Object, well_known: frozenset[str]) -> list[str]:
     """A preset, known by its name in any namespace, loses or changes something; additions are fine."""
-    if name_of(new) not in well_known or derivative(_comparable(old), _comparable(new)):
+    if name_of(new) not in well_known or derivative_as(SPEC, old.get("spec"), new.get("spec")):
         return []
     advice = "Consider creating a custom config instead"
     return [f"modifying well-known config {_label(new)} is not recommended. {advice}"]

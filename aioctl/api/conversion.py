@@ -88,15 +88,17 @@ class Versions:
             raise ConversionFailed("kind: Object 'Kind' is missing")
         if not source:
             raise ConversionFailed("apiVersion: Object 'apiVersion' is missing")
-        for version in (source, desired):
-            if version != self._hub and version not in self._spokes:
-                raise ConversionFailed(_not_registered(kind, version))
-        if kind.endswith("List") and kind.removesuffix("List") in _KINDS:
+        if kind.removesuffix("List") not in _KINDS or not self._has(source):
+            raise ConversionFailed(_not_registered(kind, source))
+        if not self._has(desired):
+            raise ConversionFailed(_not_registered(kind, desired))
+        if kind not in _KINDS:
             raise ConversionFailed(
                 f"*{_short(source)}.{kind} is not convertible to *{_short(desired)}.{kind}"
             )
-        if kind not in _KINDS:
-            raise ConversionFailed(_not_registered(kind, source))
+
+    def _has(self, version: str) -> bool:
+        return version == self._hub or version in self._spokes
 
 
 def _label(top: Mapping[str, Any]) -> str:

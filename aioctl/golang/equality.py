@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
-from aioctl.golang import quantity
+from aioctl.golang import gourl, quantity
+from aioctl.golang.gotypes import GoType, Shape
 
 _QUANTITY_PARENTS: Final = frozenset({"limits", "requests", "capacity"})
 _MAPPINGS: Final = (dict, Mapping)
@@ -60,6 +61,60 @@ def derivative(wanted: Any, live: Any, *, _field: str = "", _parent: str = "") -
     return _scalars_equal(
         wanted, live, as_quantity=_parent in _QUANTITY_PARENTS or _field in _QUANTITY_FIELDS
     )
+
+
+def derivative_as(type_: GoType, wanted: Any, live: Any) -> bool:
+    """As `derivative`, of values of a Go type: it says what can be unset at all, and what is compared by its value.
+
+    A pointer that is set is not equal to one that is not, whatever is behind it; a number, a boolean or a URL that is no pointer is
+    always set. Fields that the type does not have are compared by `derivative`.
+    """
+    match type_.shape:
+        case Shape.POINTER:
+            return wanted is None or (live is not None and derivative_as(type_.of, wanted, live))
+        case Shape.STRUCT if _are(_MAPPINGS, wanted, live):
+            return _struct_is_derivative(type_, wanted or {}, live or {})
+        case Shape.MAP if _are(_MAPPINGS, wanted, live):
+            theirs = live or {}
+            return all(
+                key in theirs and derivative_as(type_.of, value, theirs[key])
+                for key, value in (wanted or {}).items()
+            )
+        case Shape.LIST if _are((list, tuple), wanted, live):
+            mine, theirs = wanted or (), live or ()
+            return len(mine) <= len(theirs) and all(
+                derivative_as(type_.of, one, other) for one, other in zip(mine, theirs, strict=False)
+            )
+        case Shape.URL:
+            return bool(_printed(wanted) == _printed(live))
+        case Shape.ANY:
+            return wanted is None or equal(wanted, live)
+        case Shape.QUANTITY | Shape.INT | Shape.INT_OR_STRING | Shape.BOOL:
+            zero = False if type_.shape is Shape.BOOL else 0
+            mine, theirs = (zero if value is None else value for value in (wanted, live))
+            return _scalars_equal(mine, theirs, as_quantity=type_.shape is Shape.QUANTITY)
+        case _:
+            return derivative(wanted, live)
+
+
+def _are(kinds: tuple[type, ...], *values: Any) -> bool:
+    return all(value is None or isinstance(value, kinds) for value in values)
+
+
+def _struct_is_derivative(type_: GoType, wanted: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+    fields = {field.json: field.type for field in type_.struct.fields}
+    unknown = (key for key in wanted if key not in fields)
+    return all(
+        derivative_as(field, wanted.get(name), live.get(name)) for name, field in fields.items()
+    ) and all(derivative(wanted[key], live.get(key)) for key in unknown)
+
+
+def _printed(url: Any) -> Any:
+    """A URL as Go prints it; one that it cannot read stays as it is."""
+    try:
+        return gourl.go_string(url) if isinstance(url, str) else url or ""
+    except gourl.UrlError:
+        return url
 
 
 def equal(wanted: Any, live: Any) -> bool:

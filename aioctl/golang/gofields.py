@@ -28,4 +28,9 @@ class Fields(Mapping[str, Any]):
 
 def read(text: str) -> Any:
     """The value of a JSON text, its objects as `Fields`. Raises ValueError, RecursionError."""
-    return json.loads(text, object_pairs_hook=Fields)
+    return json.loads(text, object_pairs_hook=Fields, parse_constant=_no_json)
+
+
+def _no_json(word: str) -> None:
+    """Python reads Infinity and NaN as numbers, Go does not."""
+    raise ValueError(f"{word} is no JSON")

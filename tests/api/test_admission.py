@@ -224,6 +224,18 @@ def limited(cpu: str) -> dict[str, Any]:
     return {"name": "a", "resources": {"limits": {"cpu": cpu}}}
 
 
+def scaled(**wva: Any) -> dict[str, Any]:
+    return {"scaling": {"maxReplicas": 2, "wva": wva}}
+
+
+def pool(**spec: Any) -> dict[str, Any]:
+    return {"router": {"scheduler": {"pool": {"spec": spec}}}}
+
+
+def picker(inline: Mapping[str, Any]) -> dict[str, Any]:
+    return {"router": {"scheduler": {"config": {"inline": inline}}}}
+
+
 def adapters(*given: Mapping[str, Any]) -> dict[str, Any]:
     return {"model": {"lora": {"adapters": [*given]}}}
 
@@ -258,6 +270,18 @@ def test_a_config_being_deleted_is_not_judged() -> None:
         (PRESET, containers({"name": "a"}), containers({"name": "a", "image": "i"}, {"name": "b"}), False),
         (PRESET, containers({"name": "a"}), containers({"name": "a", "tty": True}), True),
         (PRESET, containers(limited("1000m")), containers(limited("1")), False),
+        (PRESET, {"worker": {"overhead": {"cpu": "1000m"}}}, {"worker": {"overhead": {"cpu": "1"}}}, False),
+        (PRESET, {"kvCacheOffloading": {"cpu": "10Gi"}}, {"kvCacheOffloading": {"cpu": "10240Mi"}}, False),
+        (PRESET, {"kvCacheOffloading": {"cpu": "10Gi"}}, {"kvCacheOffloading": {"cpu": "11Gi"}}, True),
+        (PRESET, {"tracing": {}}, {}, True),
+        (PRESET, {"tracing": {}}, {"tracing": {"sampler": "always_on"}}, False),
+        (PRESET, {"prefill": {"rolloutStrategy": {}}}, {"prefill": {}}, True),
+        (PRESET, {"worker": {"securityContext": {}}}, {"worker": {}}, True),
+        (PRESET, containers({"name": "a", "livenessProbe": {}}), containers({"name": "a"}), True),
+        (PRESET, scaled(hpa={}), scaled(), True),
+        (PRESET, scaled(), scaled(hpa={}), False),
+        (PRESET, picker({"a": 1}), picker({"a": 1}), False),
+        (PRESET, picker({"a": 1}), picker({"a": 1, "b": 2}), True),
         ("own", {"replicas": 1}, {"replicas": 2}, False),
         ("kserve-config-llm-worker-pipeline-parallel", {"replicas": 1}, {"replicas": 2}, False),
     ],
@@ -273,6 +297,24 @@ def test_changing_a_preset_warns_and_adding_to_it_does_not(
     )
     assert response["allowed"]
     assert response.get("warnings", []) == ([text] if warned else [])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "warned"),
+    [
+        ({"model": {"uri": "", "criticality": "Critical"}}, {"model": {"uri": ""}}, True),
+        ({"model": {"uri": ""}}, {"model": {"uri": "", "criticality": "Critical"}}, False),
+        (pool(selector={"a": "b"}), pool(selector={"a": "c"}), True),
+        (pool(selector={"a": "b"}), pool(selector={"a": "b", "c": "d"}), False),
+        (pool(targetPortNumber=1), pool(targetPortNumber=2), True),
+    ],
+)
+def test_fields_that_only_v1alpha1_has_count_as_well(
+    old: dict[str, Any], new: dict[str, Any], warned: bool
+) -> None:
+    before, after = (made(CONFIG, "v1alpha1", PRESET, **spec) for spec in (old, new))
+    response = reviewed(body("UPDATE", after, before), CONFIG, "v1alpha1")
+    assert any(text.startswith("modifying") for text in response["warnings"]) is warned
 
 
 def test_the_preset_warning_comes_with_a_refusal_too() -> None:

@@ -326,6 +326,16 @@ def encoded(**changes: Any) -> bytes:
             '/a: no kind "InferenceService" is registered for version "serving.kserve.io/v1alpha1" in scheme "',
         ),
         (
+            encoded(kind="InferenceService"),
+            "serving.kserve.io/v1",
+            '/a: no kind "InferenceService" is registered for version "serving.kserve.io/v1alpha1" in scheme "',
+        ),
+        (
+            encoded(kind="LLMInferenceServiceList"),
+            "serving.kserve.io/v1",
+            'no kind "LLMInferenceServiceList" is registered for version "serving.kserve.io/v1" in scheme "',
+        ),
+        (
             encoded(kind="LLMInferenceServiceList"),
             V1ALPHA2,
             "*v1alpha1.LLMInferenceServiceList is not convertible to *v1alpha2.LLMInferenceServiceList",

@@ -115,6 +115,7 @@ GATEWAY_PREFIX = f"{INGRESS_PREFIX}invalid ingress config - kserveIngressGateway
     [
         ("{", f"{INGRESS_PREFIX}unable to parse ingress config json: "),
         ("[]", f"{INGRESS_PREFIX}unable to parse ingress config json: "),
+        ('{"a": NaN}', f"{INGRESS_PREFIX}unable to parse ingress config json: NaN is no JSON"),
         (
             {"enableGatewayApi": "yes"},
             f"{INGRESS_PREFIX}unable to parse ingress config json: ingress.enableGatewayApi: ",
