@@ -505,9 +505,10 @@ def test_keys_that_nobody_asks_for_are_warned_of() -> None:
     )
     pvc = "confidential has no effect with PVC URIs; the storage-initializer is not injected for PVC volumes"
     found = [
-        validation.warnings(confidential(f"{scheme}://a/b")) for scheme in ("oci", "pvc", "hf", "oci+native")
+        validation.warnings(confidential(f"{scheme}://a/b"))
+        for scheme in ("oci", "pvc", "OCI", "Pvc", "hf", "oci+native")
     ]
-    assert found == [[oci], [pvc], [], []]
+    assert found == [[oci], [pvc], [oci], [pvc], [], []]
     assert validation.warnings(confidential("oci://a/b", enabled=False)) == []
 
 
@@ -574,3 +575,27 @@ def test_an_update_is_blamed_for_none_of_what_was_wrong_before() -> None:
     new = everything_wrong()
     assert validation.validate(new, everything_wrong()) == []
     assert validation.validate(down(new), down(everything_wrong())) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "refused"),
+    [
+        (service(rolloutStrategy={"maxSurge": -1}), service(rolloutStrategy={"maxSurge": -2}), False),
+        (service(rolloutStrategy={"maxSurge": -1}), service(rolloutStrategy={"maxSurge": "200%"}), True),
+        (service(rolloutStrategy={"maxSurge": "x"}), service(rolloutStrategy={"maxSurge": "200%"}), True),
+        (service({DEVICE_CLASS: "A"}), service({DEVICE_CLASS: "B"}), False),
+        (service({DEVICE_CLASS: " "}), service({DEVICE_CLASS: "B"}), True),
+        (
+            service({DEVICE_CLASS: "a", DEVICE_COUNT: "x"}),
+            service({DEVICE_CLASS: "a", DEVICE_COUNT: "0"}),
+            False,
+        ),
+        (service(**tier({})), service(**tier({"emptyDir": {"size": "1Gi"}, "pvc": {"spec": {}}})), True),
+    ],
+)
+def test_an_update_may_keep_what_it_broke_before_and_nothing_else(
+    old: dict[str, Any], new: dict[str, Any], refused: bool
+) -> None:
+    assert texts(old)
+    assert texts(new)
+    assert bool(texts(new, old)) is refused

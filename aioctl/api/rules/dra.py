@@ -84,7 +84,8 @@ def devices(service: Object) -> Iterator[Problem]:
         yield required("dra-class", _at(DEVICE_CLASS), detail)
     for key, judge in _JUDGES.items():
         if key in raw and (problem := judge(raw[key])):
-            yield invalid("dra", _at(key), raw[key], problem)
+            rule = "dra" if raw[key].strip(_SPACES) else "dra-empty"
+            yield invalid(rule, _at(key), raw[key], problem)
 
 
 def _at(key: str) -> str:

@@ -57,9 +57,9 @@ def _one_of(owner: Object, one: str, other: str, at: str, type_: GoType) -> Gene
     chosen = [name for name in (one, other) if owner.get(name) is not None]
     wanted = f"exactly one of {one} or {other} must be set"
     if not chosen:
-        yield required("kv-one-of", at, wanted)
+        yield required("kv-none", at, wanted)
     elif len(chosen) > 1:
-        yield invalid("kv-one-of", at, owner, f"{wanted}; multiple are set", type_)
+        yield invalid("kv-both", at, owner, f"{wanted}; multiple are set", type_)
     else:
         return chosen[0]
     return ""

@@ -82,8 +82,8 @@ def confidential(service: Object) -> Iterator[Problem]:
 
 
 def confidential_warnings(service: Object) -> Iterator[str]:
-    """Ways to fetch a model at which nobody looks for a key."""
-    scheme, separator, _ = text(service, "spec", "model", "uri").partition("://")
+    """Ways to fetch a model at which nobody looks for a key; a scheme counts in any case. Raises UrlError."""
+    scheme, separator, _ = gourl.go_string(text(service, "spec", "model", "uri")).partition("://")
     if separator and scheme in _WITHOUT_EFFECT and _is_confidential(service):
         yield _WITHOUT_EFFECT[scheme]
 

@@ -37,9 +37,10 @@ def _rollout(workload: Object, at: str) -> Iterator[Problem]:
     strategy, at = workload["rolloutStrategy"], f"{at}.rolloutStrategy"
     unavailable, surge = (_int_or_text(strategy, name, at=at) for name in ("maxUnavailable", "maxSurge"))
     malformed = [
-        invalid("rollout", f"{at}.{name}", value, problem)
+        invalid(rule, f"{at}.{name}", value, detail)
         for name, value in (("maxUnavailable", unavailable), ("maxSurge", surge))
-        if value is not None and (problem := _malformed(value))
+        if value is not None
+        for rule, detail in _malformed(value)
     ]
     yield from malformed
     if malformed or unavailable is None:
@@ -58,12 +59,15 @@ def _int_or_text(strategy: Object, name: str, *, at: str) -> int | str | None:
     return value
 
 
-def _malformed(value: int | str) -> str:
+def _malformed(value: int | str) -> Iterator[tuple[str, str]]:
+    """The rule that the value breaks, and its text; nothing for one that is well-formed."""
     if isinstance(value, int):
-        return "must be greater than or equal to 0" if value < 0 else ""
-    if not _PERCENT.fullmatch(value):
-        return _NO_PERCENT
-    return f"must not be greater than {_WHOLE}%" if _percent(value) > _WHOLE else ""
+        if value < 0:
+            yield "rollout", "must be greater than or equal to 0"
+    elif not _PERCENT.fullmatch(value):
+        yield "rollout-percent", _NO_PERCENT
+    elif _percent(value) > _WHOLE:
+        yield "rollout-whole", f"must not be greater than {_WHOLE}%"
 
 
 def _percent(value: str) -> int:
