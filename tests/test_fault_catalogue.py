@@ -49,6 +49,7 @@ def test_a_fleet_comes_through(which: Sequence[str], services: int) -> None:
     assert judge(play(which, services=services), calm(services)) == []
 
 
+@pytest.mark.thorough
 def test_a_fleet_lives_the_same_life_when_it_is_played_again() -> None:
     """Otherwise the line that replays a failure plays something else."""
     once, again = (play(["410", "500"], services=2, seed=3) for _ in range(2))

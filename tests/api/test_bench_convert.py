@@ -12,8 +12,9 @@ from bench import convert, running, scenario
 
 
 def test_mutated_objects_lose_nothing() -> None:
-    report = convert.check_losses(1_000, seed=3)
-    assert report["conversions"] == 1_000
+    """`make laws` does so with a hundred thousand."""
+    report = convert.check_losses(200, seed=3)
+    assert report["conversions"] == 200
     assert report["losses"] == 0, report["examples"]
 
 

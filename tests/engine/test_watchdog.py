@@ -64,11 +64,13 @@ def test_a_long_stretch_is_told_once_and_the_process_goes_on() -> None:
     assert (ended, over) == ("ended", "over")
 
 
+@pytest.mark.thorough
 def test_a_short_stretch_is_nothing_and_nothing_is_left_behind() -> None:
     done = run("spin", 0.1, 0.5)
     assert (done.returncode, done.stdout, done.stderr) == (0, "over\n", "")
 
 
+@pytest.mark.thorough
 def test_a_garbage_collection_is_no_stretch_and_ends_by_itself() -> None:
     done = run("collect", 1.2, 0.5)
     assert (done.returncode, done.stdout, done.stderr) == (0, "over\n", "")

@@ -98,6 +98,7 @@ def test_after_a_crash_behind_any_write_the_next_process_ends_the_same(whole: En
         assert not more, f"after write {number}: written more than once"
 
 
+@pytest.mark.thorough
 def test_processes_that_live_for_one_write_each_get_there_too(whole: End) -> None:
     end = run_virtual(_history, 1, MOST_LIVES)
     assert end.lives < MOST_LIVES
