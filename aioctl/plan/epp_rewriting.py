@@ -107,11 +107,22 @@ def _rewrite_for(version: Version, pod: dict[str, Any], main: dict[str, Any] | N
     source = (
         _scrape_flags(pod, has_text=bool(texts), where=picker.where) if version >= (0, 10, 0, True) else ()
     )
+    if metrics or source:
+        _demand_readable(texts, picker)
     if main is not None:
         _rewrite_texts(main, ("versions", version, metrics, source, picker.tokenizer), picker)
     if version >= (0, 9, 0, True) and any(_needs_no_side_tokenizer(raw) for raw in texts):
         side = _container(pod, SIDE_TOKENIZER)
         pod["containers"] = [each for each in sequence(pod, "containers") if each is not side]
+
+
+def _demand_readable(texts: Iterable[str], picker: Picker) -> None:
+    """Raises PlanError for a text that is too long to look into: what flags said would be lost, and nobody told."""
+    if longest := max((len(raw) for raw in texts if len(raw) > epp_config.LONGEST), default=0):
+        raise PlanError(
+            f"scheduler deployment {picker.where} uses deprecated metric flags beside a configuration of {longest:,} characters; "
+            f"at most {epp_config.LONGEST:,} are read — shorten it, or write into it what the flags say and remove them"
+        )
 
 
 @keeping(MIB)

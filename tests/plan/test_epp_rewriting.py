@@ -380,6 +380,17 @@ def test_what_cannot_be_rewritten_says_why(version: str, main: dict[str, Any], m
     assert str(caught.value) == f"failed to apply scheduler migrations: {message}"
 
 
+@pytest.mark.parametrize(
+    ("version", "flag"),
+    [("0.7.0", "--total-queued-requests-metric=m"), ("0.10.0", "--model-server-metrics-scheme=https")],
+)
+def test_flags_beside_a_text_that_is_too_long_to_look_into_are_not_lost(version: str, flag: str) -> None:
+    text = goyaml.dump({**config(), "description": "x" * epp_config.LONGEST})
+    with pytest.raises(PlanError, match=r"at most 32,768 are read — shorten it, or write into it"):
+        rewritten(pod_of(text, flag), version)
+    assert rewritten(pod_of(text), version) == pod_of(text)
+
+
 @pytest.mark.parametrize("version", ["", "0.10.0"])
 def test_what_the_container_of_older_pickers_cannot_have_says_why(version: str) -> None:
     given = goyaml.dump(config(scorer(indexerConfig={"tokenizersPoolConfig": "pool"})))
